@@ -1,0 +1,160 @@
+package otlp
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxDepth is how deep attribute values may nest.
+const MaxDepth = 100
+
+// Stats is what [Validate] counted.
+type Stats struct {
+	Spans int
+}
+
+// Error says that a request is not OTLP, or breaks one of its rules, and where.
+type Error struct {
+	Path   string // e.g. resource_spans[0].scope_spans[0].spans[3].trace_id; "" for the whole request
+	Reason string
+}
+
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return "invalid OTLP request: " + e.Reason
+	}
+	return "invalid OTLP request: " + e.Path + ": " + e.Reason
+}
+
+// InvalidSpans marks the error as the sender's: the same request will never be
+// taken.
+func (e *Error) InvalidSpans() bool { return true }
+
+// Validate checks a whole ExportTraceServiceRequest: well-formed, strings UTF-8,
+// every span with a trace id of 16 bytes and a span id of 8 bytes, neither zero
+// (OTLP spec, Span). The error is an *[Error] and names the first bad field.
+func Validate(payload []byte) (Stats, error) {
+	v := validator{}
+	if err := v.message(tracesData, payload, 0); err != nil {
+		return Stats{}, err
+	}
+	return v.stats, nil
+}
+
+type validator struct {
+	stats Stats
+}
+
+// message returns the first error with its path from this message down.
+func (v *validator) message(m *message, b []byte, depth int) *Error {
+	if depth > MaxDepth {
+		return &Error{Reason: fmt.Sprintf("values nest deeper than %d", MaxDepth)}
+	}
+	if m == span {
+		v.stats.Spans++
+	}
+	var seen uint32
+	c := cursor{rest: b}
+	for c.next() {
+		f := m.field(c.number, c.wire)
+		if f == nil {
+			continue
+		}
+		seen |= 1 << c.number
+		if f.form < formString {
+			continue
+		}
+		if err := v.content(f, c.data, depth); err != nil {
+			err.Path = joinPath(step(m, f, b, len(b)-len(c.rest)), err.Path)
+			return err
+		}
+	}
+	if c.bad {
+		return &Error{Reason: fmt.Sprintf("bytes at offset %d of this %s are not protobuf", len(b)-len(c.rest), m.name)}
+	}
+	if missing := m.required &^ seen; missing != 0 {
+		return missingID(m, missing)
+	}
+	return nil
+}
+
+func (v *validator) content(f *field, data []byte, depth int) *Error {
+	switch f.form {
+	case formString:
+		if !validUTF8(data) {
+			return &Error{Reason: "string is not valid UTF-8"}
+		}
+	case formTraceID, formSpanID:
+		if len(data) != f.size {
+			return &Error{Reason: fmt.Sprintf("%s must be %d bits, received %d bits", idNames(f), 8*f.size, 8*len(data))}
+		}
+		if isZero(data) {
+			return &Error{Reason: fmt.Sprintf("%s must be %d bits and not all zero", idNames(f), 8*f.size)}
+		}
+	case formAnyID:
+		if len(data) != 0 && len(data) != f.size {
+			return &Error{Reason: fmt.Sprintf("must be empty or %d bits, received %d bits", 8*f.size, 8*len(data))}
+		}
+	case formMessage:
+		if f.message == anyValue {
+			depth++
+		}
+		return v.message(f.message, data, depth)
+	}
+	return nil
+}
+
+// validUTF8 is utf8.Valid with a fast path for the ASCII of most keys.
+func validUTF8(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return utf8.Valid(b)
+		}
+	}
+	return true
+}
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func idNames(f *field) string {
+	if f.form == formTraceID {
+		return "trace ids"
+	}
+	return "span ids"
+}
+
+func missingID(m *message, missing uint32) *Error {
+	for n := range m.fields {
+		if f := &m.fields[n]; missing&(1<<n) != 0 {
+			return &Error{Path: f.proto, Reason: fmt.Sprintf("%s must be %d bits, received 0 bits", idNames(f), 8*f.size)}
+		}
+	}
+	return nil
+}
+
+// step names a field of a message, with its position among its like when it is
+// repeated. It counts only now, so that good input need not.
+func step(m *message, f *field, b []byte, end int) string {
+	if !f.repeated {
+		return f.proto
+	}
+	c, n := cursor{rest: b[:end]}, -1
+	for c.next() {
+		if m.field(c.number, c.wire) == f {
+			n++
+		}
+	}
+	return fmt.Sprintf("%s[%d]", f.proto, n)
+}
+
+func joinPath(head, tail string) string {
+	return strings.TrimSuffix(head+"."+tail, ".")
+}

@@ -1,0 +1,53 @@
+package trace
+
+import "unsafe"
+
+// Dict maps strings to codes 0, 1, 2, ... in order of first appearance. Code 0
+// is always the empty string. The zero Dict is empty; only a Table's writer
+// adds to it, a View's Dict is fixed.
+type Dict struct {
+	data []byte   // all strings, one behind the other
+	ends []uint32 // ends[c] is where string c ends; it begins where c-1 ends
+	idx  index
+}
+
+// Len is the number of distinct strings; every code is below it.
+func (d *Dict) Len() int { return len(d.ends) }
+
+// Get returns the string of a code. It shares the dictionary's memory, which is
+// never changed once written and lives as long as the string does.
+func (d *Dict) Get(code uint32) string {
+	begin := uint32(0)
+	if code > 0 {
+		begin = d.ends[code-1]
+	}
+	b := d.data[begin:d.ends[code]]
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// Find returns the code of a string, and false when no row of the Table has it.
+func (d *Dict) Find(s string) (uint32, bool) {
+	for code := range d.idx.candidates(hashString(s)) {
+		if int(code) < len(d.ends) && d.Get(code) == s {
+			return code, true
+		}
+	}
+	return 0, false
+}
+
+// add returns the code of b, giving it a new one when it has none.
+func (d *Dict) add(b []byte) uint32 {
+	hash := hashBytes(b)
+	for code := range d.idx.candidates(hash) {
+		if d.Get(code) == string(b) {
+			return code
+		}
+	}
+	code := uint32(len(d.ends))
+	d.data = append(d.data, b...)
+	d.ends = append(d.ends, uint32(len(d.data)))
+	d.idx.insert(hash, code)
+	return code
+}
+
+func (d *Dict) bytes() int { return cap(d.data) + 4*cap(d.ends) + 8*len(d.idx.slots) }

@@ -1,0 +1,346 @@
+package trace
+
+import "slices"
+
+// MaxRows is how many spans one Table takes; the caller begins a new one then.
+// It bounds what is lost to slack and what one retention step frees.
+const MaxRows = 1 << 16
+
+// columns are the arrays shared by Table (growing) and View (fixed).
+type columns struct {
+	Strings Dict
+
+	// Traces, in order of first appearance. A trace number indexes TraceIDs.
+	TraceIDs   []TraceID
+	traceFirst []uint32
+	traceIdx   index
+
+	// Spans: one entry a row.
+	Trace   []uint32 // trace number
+	SpanID  []SpanID
+	Parent  []SpanID // zero: no parent
+	Start   []uint64 // unix ns
+	End     []uint64 // unix ns, as sent: may lie before Start
+	Name    []uint32 // code
+	Kind    []uint8  // as sent; see Kind
+	Status  []uint8  // as sent; see Status
+	Scope   []uint32 // scope number
+	next    []uint32 // next row of the same trace + 1; atomic
+	spanIdx index
+
+	StatusMessage, TraceState                 Sparse // codes; 0 is ""
+	Flags                                     Sparse
+	DroppedAttrs, DroppedEvents, DroppedLinks Sparse
+
+	// Resources and scopes: one entry a number.
+	ResourceSchemaURL []uint32 // code
+	ResourceDropped   []uint32
+	ResourceExtra     []uint32 // code of encoded Resource fields kept as sent (entity_refs)
+	ScopeResource     []uint32 // resource number
+	ScopeName         []uint32 // code
+	ScopeVersion      []uint32 // code
+	ScopeSchemaURL    []uint32 // code
+	ScopeDropped      []uint32
+
+	// Events and links: child rows, ordered by span row.
+	EventSpan    []uint32
+	EventTime    []uint64 // unix ns
+	EventName    []uint32 // code
+	EventDropped Sparse
+	LinkSpan     []uint32
+	LinkTraceID  []TraceID
+	LinkSpanID   []SpanID
+	LinkState    Sparse // code
+	LinkFlags    Sparse
+	LinkDropped  Sparse
+
+	SpanAttrs, ResourceAttrs, ScopeAttrs, EventAttrs, LinkAttrs Attrs
+
+	minStart, maxEnd          uint64
+	firstArrival, lastArrival int64
+}
+
+// Table is a columnar set of spans that one goroutine fills. Everything but
+// [Table.View] and [Table.Bytes] belongs to that goroutine; those two may be
+// called by others only under the lock that also guards the writer.
+type Table struct {
+	columns
+	last []uint32 // last row of each trace
+	view *View    // valid until the next change
+
+	// What the sender sent for a resource or scope -> its number, so that what
+	// every request repeats is stored once.
+	resources, scopes map[string]uint32
+
+	span, resource, scope, event, link AttrWriter
+}
+
+// NewTable returns an empty Table.
+func NewTable() *Table {
+	t := &Table{resources: map[string]uint32{}, scopes: map[string]uint32{}}
+	t.Strings.add(nil) // code 0 is ""
+	t.span = newAttrWriter(&t.SpanAttrs, &t.Strings)
+	t.resource = newAttrWriter(&t.ResourceAttrs, &t.Strings)
+	t.scope = newAttrWriter(&t.ScopeAttrs, &t.Strings)
+	t.event = newAttrWriter(&t.EventAttrs, &t.Strings)
+	t.link = newAttrWriter(&t.LinkAttrs, &t.Strings)
+	return t
+}
+
+// Spans is the number of rows.
+func (t *Table) Spans() int { return len(t.Trace) }
+
+// Code returns the dictionary code of a string.
+func (t *Table) Code(b []byte) uint32 {
+	if len(b) == 0 {
+		return 0
+	}
+	return t.Strings.add(b)
+}
+
+// Arrived notes when (unix ns) the rows now being added were received.
+func (t *Table) Arrived(at int64) {
+	if t.firstArrival == 0 {
+		t.firstArrival = at
+	}
+	t.lastArrival = max(t.lastArrival, at)
+}
+
+// FindResource returns the resource that was added under the key.
+func (t *Table) FindResource(key []byte) (number uint32, ok bool) {
+	number, ok = t.resources[string(key)]
+	return number, ok
+}
+
+// AddResource begins a new resource and returns its number and the writer of
+// its attributes; [Table.EndResource] ends it. The key is any bytes that tell
+// the resource from others.
+func (t *Table) AddResource(key []byte, schemaURL, dropped, extra uint32) (uint32, *AttrWriter) {
+	t.view = nil
+	t.resources[string(key)] = uint32(len(t.ResourceDropped))
+	t.ResourceSchemaURL = append(t.ResourceSchemaURL, schemaURL)
+	t.ResourceDropped = append(t.ResourceDropped, dropped)
+	t.ResourceExtra = append(t.ResourceExtra, extra)
+	t.resource.begin()
+	return uint32(len(t.ResourceDropped) - 1), &t.resource
+}
+
+// EndResource ends what AddResource began.
+func (t *Table) EndResource() { t.resource.end() }
+
+// FindScope returns the scope that was added under the key.
+func (t *Table) FindScope(key []byte) (number uint32, ok bool) {
+	number, ok = t.scopes[string(key)]
+	return number, ok
+}
+
+// AddScope begins a new scope of a resource; [Table.EndScope] ends it. The key
+// is any bytes that tell the scope, its resource included, from others.
+func (t *Table) AddScope(key []byte, resource, name, version, schemaURL, dropped uint32) (uint32, *AttrWriter) {
+	t.view = nil
+	t.scopes[string(key)] = uint32(len(t.ScopeDropped))
+	t.ScopeResource = append(t.ScopeResource, resource)
+	t.ScopeName = append(t.ScopeName, name)
+	t.ScopeVersion = append(t.ScopeVersion, version)
+	t.ScopeSchemaURL = append(t.ScopeSchemaURL, schemaURL)
+	t.ScopeDropped = append(t.ScopeDropped, dropped)
+	t.scope.begin()
+	return uint32(len(t.ScopeDropped) - 1), &t.scope
+}
+
+// EndScope ends what AddScope began.
+func (t *Table) EndScope() { t.scope.end() }
+
+// Span is the fixed part of a span to add. Name, StatusMessage and TraceState
+// are text, Scope is a number that AddScope returned.
+type Span struct {
+	TraceID                                   TraceID
+	SpanID, Parent                            SpanID
+	Start, End                                uint64
+	Kind                                      uint8
+	Status                                    uint8
+	Scope                                     uint32
+	Flags                                     uint32
+	DroppedAttrs, DroppedEvents, DroppedLinks uint32
+	Name, StatusMessage, TraceState           []byte
+}
+
+// AddSpan begins a row and returns the writer of its attributes. It returns nil
+// when the Table already has the span (same trace, id, kind and start): what a
+// client sends again after a lost answer is kept once. Otherwise events and
+// links follow in any order, and [Table.EndSpan] ends the row.
+func (t *Table) AddSpan(s *Span) *AttrWriter {
+	number := t.traceNumber(s.TraceID)
+	hash := hashSpan(number, s.SpanID)
+	for row := range t.spanIdx.candidates(hash) {
+		if t.Trace[row] == number && t.SpanID[row] == s.SpanID && t.Kind[row] == s.Kind && t.Start[row] == s.Start {
+			return nil
+		}
+	}
+	t.view = nil
+	row := t.chain(number)
+	t.spanIdx.insert(hash, row)
+	t.Trace = append(t.Trace, number)
+	t.SpanID = append(t.SpanID, s.SpanID)
+	t.Parent = append(t.Parent, s.Parent)
+	t.Start = append(t.Start, s.Start)
+	t.End = append(t.End, s.End)
+	t.Name = append(t.Name, t.Code(s.Name))
+	t.Kind = append(t.Kind, s.Kind)
+	t.Status = append(t.Status, s.Status)
+	t.Scope = append(t.Scope, s.Scope)
+	t.StatusMessage.set(row, t.Code(s.StatusMessage))
+	t.TraceState.set(row, t.Code(s.TraceState))
+	t.Flags.set(row, s.Flags)
+	t.DroppedAttrs.set(row, s.DroppedAttrs)
+	t.DroppedEvents.set(row, s.DroppedEvents)
+	t.DroppedLinks.set(row, s.DroppedLinks)
+	if row == 0 || s.Start < t.minStart {
+		t.minStart = s.Start
+	}
+	t.maxEnd = max(t.maxEnd, s.End, s.Start)
+	t.span.begin()
+	return &t.span
+}
+
+// EndSpan ends what AddSpan began.
+func (t *Table) EndSpan() { t.span.end() }
+
+// AddEvent begins an event of the span last added; [Table.EndEvent] ends it.
+func (t *Table) AddEvent(time uint64, name []byte, dropped uint32) *AttrWriter {
+	event := uint32(len(t.EventSpan))
+	t.EventSpan = append(t.EventSpan, uint32(len(t.Trace)-1))
+	t.EventTime = append(t.EventTime, time)
+	t.EventName = append(t.EventName, t.Code(name))
+	t.EventDropped.set(event, dropped)
+	t.event.begin()
+	return &t.event
+}
+
+// EndEvent ends what AddEvent began.
+func (t *Table) EndEvent() { t.event.end() }
+
+// Link is the fixed part of a link to add.
+type Link struct {
+	TraceID        TraceID
+	SpanID         SpanID
+	TraceState     []byte
+	Flags, Dropped uint32
+}
+
+// AddLink begins a link of the span last added; [Table.EndLink] ends it.
+func (t *Table) AddLink(l *Link) *AttrWriter {
+	link := uint32(len(t.LinkSpan))
+	t.LinkSpan = append(t.LinkSpan, uint32(len(t.Trace)-1))
+	t.LinkTraceID = append(t.LinkTraceID, l.TraceID)
+	t.LinkSpanID = append(t.LinkSpanID, l.SpanID)
+	t.LinkState.set(link, t.Code(l.TraceState))
+	t.LinkFlags.set(link, l.Flags)
+	t.LinkDropped.set(link, l.Dropped)
+	t.link.begin()
+	return &t.link
+}
+
+// EndLink ends what AddLink began.
+func (t *Table) EndLink() { t.link.end() }
+
+// traceNumber returns the number of a trace, giving it one when it is new.
+func (t *Table) traceNumber(id TraceID) uint32 {
+	hash := hashBytes(id[:])
+	for number := range t.traceIdx.candidates(hash) {
+		if t.TraceIDs[number] == id {
+			return number
+		}
+	}
+	number := uint32(len(t.TraceIDs))
+	t.TraceIDs = append(t.TraceIDs, id)
+	t.traceIdx.insert(hash, number)
+	return number
+}
+
+// chain hangs a new row behind the other rows of its trace and returns it.
+func (t *Table) chain(number uint32) uint32 {
+	row := uint32(len(t.Trace))
+	t.next = append(t.next, 0)
+	if int(number) == len(t.last) {
+		t.last = append(t.last, row)
+		t.traceFirst = append(t.traceFirst, row)
+		return row
+	}
+	setNext(t.next, t.last[number], row)
+	t.last[number] = row
+	return row
+}
+
+// View returns the rows that are complete. It stays as it is while the Table
+// grows, and any goroutine may read it. It is the same View until a row comes.
+func (t *Table) View() *View {
+	if t.view != nil {
+		return t.view
+	}
+	v := &View{columns: t.columns}
+	v.SpanAttrs = t.SpanAttrs.view(&v.Strings)
+	v.ResourceAttrs = t.ResourceAttrs.view(&v.Strings)
+	v.ScopeAttrs = t.ScopeAttrs.view(&v.Strings)
+	v.EventAttrs = t.EventAttrs.view(&v.Strings)
+	v.LinkAttrs = t.LinkAttrs.view(&v.Strings)
+	t.view = v
+	return v
+}
+
+// Seal gives back the slack of growing. No row may be added afterwards.
+func (t *Table) Seal() {
+	t.view = nil
+	t.last, t.resources, t.scopes = nil, nil, nil
+	c := &t.columns
+	c.Strings.data, c.Strings.ends = clip(c.Strings.data), clip(c.Strings.ends)
+	c.TraceIDs, c.traceFirst = clip(c.TraceIDs), clip(c.traceFirst)
+	c.SpanID, c.Parent = clip(c.SpanID), clip(c.Parent)
+	c.Start, c.End, c.EventTime = clip(c.Start), clip(c.End), clip(c.EventTime)
+	c.Kind, c.Status = clip(c.Kind), clip(c.Status)
+	c.LinkTraceID, c.LinkSpanID = clip(c.LinkTraceID), clip(c.LinkSpanID)
+	for _, s := range []*[]uint32{&c.Trace, &c.Name, &c.Scope, &c.next, &c.EventSpan, &c.EventName, &c.LinkSpan} {
+		*s = clip(*s)
+	}
+	for _, s := range c.sparse() {
+		s.clip()
+	}
+	for _, a := range c.attrs() {
+		a.clip()
+	}
+	// The writers' own maps are only needed to add.
+	t.span, t.resource, t.scope, t.event, t.link = AttrWriter{}, AttrWriter{}, AttrWriter{}, AttrWriter{}, AttrWriter{}
+}
+
+// Bytes is the memory that the columns hold, slack included.
+func (t *Table) Bytes() int { return t.columns.bytes() }
+
+func (c *columns) sparse() []*Sparse {
+	return []*Sparse{&c.StatusMessage, &c.TraceState, &c.Flags, &c.DroppedAttrs, &c.DroppedEvents, &c.DroppedLinks,
+		&c.EventDropped, &c.LinkState, &c.LinkFlags, &c.LinkDropped}
+}
+
+func (c *columns) attrs() []*Attrs {
+	return []*Attrs{&c.SpanAttrs, &c.ResourceAttrs, &c.ScopeAttrs, &c.EventAttrs, &c.LinkAttrs}
+}
+
+func (c *columns) bytes() int {
+	n := c.Strings.bytes()
+	n += 16*(cap(c.TraceIDs)+cap(c.LinkTraceID)) + 8*(len(c.traceIdx.slots)+len(c.spanIdx.slots))
+	n += 8 * (cap(c.SpanID) + cap(c.Parent) + cap(c.Start) + cap(c.End) + cap(c.EventTime) + cap(c.LinkSpanID))
+	n += cap(c.Kind) + cap(c.Status)
+	for _, s := range [][]uint32{c.traceFirst, c.Trace, c.Name, c.Scope, c.next, c.EventSpan, c.EventName, c.LinkSpan} {
+		n += 4 * cap(s)
+	}
+	n += 4 * 8 * (cap(c.ScopeName) + cap(c.ResourceDropped))
+	for _, s := range c.sparse() {
+		n += s.bytes()
+	}
+	for _, a := range c.attrs() {
+		n += a.bytes()
+	}
+	return n
+}
+
+// clip is slices.Clip that moves to an array of just the right size.
+func clip[T any](s []T) []T { return slices.Clip(append([]T(nil), s...)) }

@@ -1,0 +1,79 @@
+package trace
+
+import "math"
+
+// Type is the type of an attribute value, as OTLP's AnyValue has them.
+type Type uint8
+
+// The types. Array, KVList and Bytes keep their content as bytes: for Array and
+// KVList the encoded AnyValue message, since nothing but an answer to a reader
+// and a rare condition looks inside.
+const (
+	Empty Type = iota
+	String
+	Int
+	Double
+	Bool
+	Bytes
+	Array
+	KVList
+	numTypes
+)
+
+// Types is the number of types; a Type is below it.
+const Types = int(numTypes)
+
+// String returns the type's name in lower case.
+func (t Type) String() string {
+	return [...]string{"empty", "string", "int", "double", "bool", "bytes", "array", "kvlist"}[t]
+}
+
+// text reports whether values of the type are kept in the dictionary.
+func (t Type) text() bool { return t == String || t == Bytes || t == Array || t == KVList }
+
+// Value is one attribute value.
+type Value struct {
+	Type Type
+	str  string // String, Bytes, Array, KVList
+	num  uint64 // Int, Double (IEEE bits), Bool
+}
+
+// Str is the text of a String, the content of Bytes, or the encoded AnyValue of
+// an Array or KVList.
+func (v Value) Str() string { return v.str }
+
+// Int is the value of an Int.
+func (v Value) Int() int64 { return int64(v.num) }
+
+// Double is the value of a Double.
+func (v Value) Double() float64 { return math.Float64frombits(v.num) }
+
+// Bits is the value of a Double as IEEE bits, of an Int in two's complement, of
+// a Bool as 0 or 1.
+func (v Value) Bits() uint64 { return v.num }
+
+// Bool is the value of a Bool.
+func (v Value) Bool() bool { return v.num != 0 }
+
+// Kind is OTLP's SpanKind.
+type Kind uint8
+
+// The kinds, numbered as in OTLP.
+const (
+	KindUnspecified Kind = iota
+	KindInternal
+	KindServer
+	KindClient
+	KindProducer
+	KindConsumer
+)
+
+// Status is OTLP's StatusCode.
+type Status uint8
+
+// The status codes, numbered as in OTLP.
+const (
+	StatusUnset Status = iota
+	StatusOK
+	StatusError
+)

@@ -1,0 +1,95 @@
+package trace
+
+import (
+	"iter"
+	"sort"
+	"sync/atomic"
+)
+
+// View is what a reader sees of a [Table]: the rows complete when it was taken.
+// Its exported slices are the columns; nobody may change them. It holds the
+// Table's memory for as long as it is used.
+type View struct{ columns }
+
+// Spans is the number of rows; rows count from 0 in order of arrival.
+func (v *View) Spans() int { return len(v.Trace) }
+
+// Text returns the string of a dictionary code.
+func (v *View) Text(code uint32) string { return v.Strings.Get(code) }
+
+// Times returns the smallest start and the largest end of all rows, in unix
+// nanoseconds; 0, 0 when there are none.
+func (v *View) Times() (minStart, maxEnd uint64) { return v.minStart, v.maxEnd }
+
+// Arrivals returns when the first and the newest row were received, in unix
+// nanoseconds; 0, 0 when there are none.
+func (v *View) Arrivals() (first, last int64) { return v.firstArrival, v.lastArrival }
+
+// FindTrace returns the number of a trace in this View.
+func (v *View) FindTrace(id TraceID) (number uint32, ok bool) {
+	for number := range v.traceIdx.candidates(hashBytes(id[:])) {
+		if int(number) < len(v.traceFirst) && v.TraceIDs[number] == id {
+			return number, true
+		}
+	}
+	return 0, false
+}
+
+// Rows yields the rows of a trace in order of arrival.
+func (v *View) Rows(number uint32) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for row := v.traceFirst[number]; int(row) < len(v.Trace); {
+			if !yield(row) {
+				return
+			}
+			following := atomic.LoadUint32(&v.next[row])
+			if following == 0 {
+				return
+			}
+			row = following - 1
+		}
+	}
+}
+
+// FindSpans yields the rows of a trace that have the span id: most often one,
+// two for a client and server that share an id as Zipkin's do.
+func (v *View) FindSpans(number uint32, id SpanID) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for row := range v.spanIdx.candidates(hashSpan(number, id)) {
+			if int(row) < len(v.Trace) && v.Trace[row] == number && v.SpanID[row] == id && !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// Resource returns the resource number of a row.
+func (v *View) Resource(row uint32) uint32 { return v.ScopeResource[v.Scope[row]] }
+
+// Resources and Scopes are how many there are.
+func (v *View) Resources() int { return len(v.ResourceDropped) }
+
+// Scopes is described at Resources.
+func (v *View) Scopes() int { return len(v.ScopeName) }
+
+// Duration returns End - Start of a row in nanoseconds, negative when the
+// sender's clock went back.
+func (v *View) Duration(row uint32) int64 { return int64(v.End[row] - v.Start[row]) }
+
+// Events returns the event rows [from, to) of a span row.
+func (v *View) Events(row uint32) (from, to uint32) { return children(v.EventSpan, row) }
+
+// Links returns the link rows [from, to) of a span row.
+func (v *View) Links(row uint32) (from, to uint32) { return children(v.LinkSpan, row) }
+
+func children(parents []uint32, row uint32) (from, to uint32) {
+	i := sort.Search(len(parents), func(i int) bool { return parents[i] >= row })
+	j := i
+	for j < len(parents) && parents[j] == row {
+		j++
+	}
+	return uint32(i), uint32(j)
+}
+
+// setNext publishes that row follows prev in its trace.
+func setNext(next []uint32, prev, row uint32) { atomic.StoreUint32(&next[prev], row+1) }
