@@ -1,0 +1,179 @@
+package edge
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Passive ejection: a server that refused this many connections in a row is
+// left out, at first for minEjection and then twice as long each time, until
+// one request that tries it again gets through.
+const (
+	ejectAfter  = 3
+	minEjection = 2 * time.Second
+	maxEjection = 30 * time.Second
+)
+
+// maxWeight bounds a server's share in the rotation.
+const maxWeight = 1 << 20
+
+// balancer hands out the servers of one service in turn, by smooth weighted
+// round robin: the server with the most credit goes next and pays the sum of
+// all weights, so turns are spread evenly instead of coming in bursts.
+//
+// Health belongs to the server, not to the balancer, and survives a reload.
+type balancer struct {
+	mu      sync.Mutex
+	turns   []turn
+	service string
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+type turn struct {
+	server serverConfig
+	health *health
+	credit int
+}
+
+// health is what is known of one server. The balancer's lock does not cover
+// it, since two balancers share it while a reload is under way.
+type health struct {
+	mu       sync.Mutex
+	failures int           // connections refused in a row
+	until    time.Time     // left out until then; zero when in rotation
+	ejection time.Duration // length of the latest ejection; zero when in rotation
+	retrying bool          // one request is on its way to find out
+}
+
+// next picks a server that is not in tried, or returns -1 when all have been.
+// Servers in rotation come first. When none is left the one that was ejected
+// longest ago is tried: a rotation is never empty because of ejections.
+func (b *balancer) next(tried []int) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now, total := b.now(), 0
+	best, fallback := -1, -1
+	var soonest time.Time
+	for i := range b.turns {
+		t := &b.turns[i]
+		if slices.Contains(tried, i) || t.server.weight == 0 {
+			continue
+		}
+		if until := t.health.outUntil(now); !until.IsZero() {
+			if fallback < 0 || until.Before(soonest) {
+				fallback, soonest = i, until
+			}
+			continue
+		}
+		t.credit += t.server.weight
+		total += t.server.weight
+		if best < 0 || t.credit > b.turns[best].credit {
+			best = i
+		}
+	}
+	if best < 0 {
+		return fallback
+	}
+	b.turns[best].credit -= total
+	b.turns[best].health.claim(now)
+	return best
+}
+
+// connected notes that the server took the connection.
+func (b *balancer) connected(i int) {
+	if b.turns[i].health.recover() {
+		b.log.Info("server back in rotation", "service", b.service, "url", b.turns[i].server.text)
+	}
+}
+
+// refused notes that no connection to the server could be made.
+func (b *balancer) refused(i int, err error) {
+	if ejection := b.turns[i].health.fail(b.now()); ejection > 0 {
+		b.log.Warn("server out of rotation", "service", b.service, "url", b.turns[i].server.text,
+			"failures", ejectAfter, "retry", ejection, "error", err)
+	}
+}
+
+// outUntil returns when an ejected server may be tried again, or zero when it
+// may be used now.
+func (h *health) outUntil(now time.Time) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.until.IsZero() || !now.Before(h.until) {
+		return time.Time{}
+	}
+	return h.until
+}
+
+// claim makes the one request that retries an ejected server the only one:
+// for the others the server stays out for another while.
+func (h *health) claim(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.until.IsZero() {
+		h.until = now.Add(h.ejection)
+		h.retrying = true
+	}
+}
+
+// fail counts a refused connection. It returns the length of the ejection when
+// the server just went from in to out, else 0.
+func (h *health) fail(now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failures++
+	switch {
+	case h.ejection == 0 && h.failures >= ejectAfter:
+		h.ejection = minEjection
+		h.until = now.Add(h.ejection)
+		return h.ejection
+	case h.retrying:
+		h.retrying = false
+		h.ejection = min(2*h.ejection, maxEjection)
+		h.until = now.Add(h.ejection)
+	}
+	// Otherwise it is still in, or was tried as a last resort while out, which
+	// says nothing new.
+	return 0
+}
+
+// recover reports whether the server was out.
+func (h *health) recover() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was := !h.until.IsZero()
+	h.failures, h.until, h.ejection, h.retrying = 0, time.Time{}, 0, false
+	return was
+}
+
+// up reports whether the server is in rotation.
+func (h *health) up() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.until.IsZero()
+}
+
+// healthBook keeps the health of servers across reloads.
+type healthBook struct {
+	mu      sync.Mutex
+	servers map[string]*health
+}
+
+// of returns the health of a service's server, the same one for the same url.
+func (b *healthBook) of(service, url string) *health {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := service + " " + url
+	h := b.servers[key]
+	if h == nil {
+		if b.servers == nil {
+			b.servers = map[string]*health{}
+		}
+		h = &health{}
+		b.servers[key] = h
+	}
+	return h
+}

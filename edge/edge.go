@@ -1,0 +1,269 @@
+package edge
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// Options says how the edge runs. The zero value with a configuration works.
+type Options struct {
+	EdgeAddr      string // where requests come in; default 127.0.0.1:80
+	DashboardAddr string // dashboard and its API; default 127.0.0.1:8080
+
+	// ConfigFile is the dynamic configuration, YAML in Traefik's form; it is
+	// watched. When it is empty, ConfigText is the configuration.
+	ConfigFile string
+	ConfigText []byte
+
+	// TraceExporter is jaeger (the default), otlp or none. With otlp, the
+	// variables OTEL_EXPORTER_OTLP_* say where to and how. With none there are
+	// no spans, and trace headers pass unchanged.
+	TraceExporter  string
+	JaegerEndpoint string // default http://127.0.0.1:14268/api/traces?format=jaeger.thrift
+	TraceID128     bool   // new traces get ids of 128 instead of 64 bits
+	ServiceName    string // default OTEL_SERVICE_NAME, else edge
+
+	// TrustedIPs are the clients whose X-Forwarded-* headers are believed.
+	// By default nobody's are.
+	TrustedIPs []netip.Prefix
+
+	DialTimeout           time.Duration // default 30 s
+	ResponseHeaderTimeout time.Duration // default none, as in Traefik
+	StopTimeout           time.Duration // for requests in flight at the end; default 1 s
+
+	AccessLog bool // one log line per request
+	Version   string
+	Logger    *slog.Logger        // default slog.Default()
+	Getenv    func(string) string // default os.Getenv
+
+	// Ready is called once, when both addresses listen, with the real ones.
+	Ready func(edgeAddr, dashboardAddr string)
+}
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	keepAliveTimeout  = 180 * time.Second // idle connections of clients, as in Traefik
+	flushTimeout      = time.Second       // for spans at the end
+)
+
+func (o Options) withDefaults() Options {
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	o.EdgeAddr = cmp.Or(o.EdgeAddr, "127.0.0.1:80")
+	o.DashboardAddr = cmp.Or(o.DashboardAddr, "127.0.0.1:8080")
+	o.TraceExporter = cmp.Or(o.TraceExporter, "jaeger")
+	o.JaegerEndpoint = cmp.Or(o.JaegerEndpoint, "http://127.0.0.1:14268/api/traces?format=jaeger.thrift")
+	o.ServiceName = cmp.Or(o.ServiceName, o.Getenv("OTEL_SERVICE_NAME"), "edge")
+	o.DialTimeout = cmp.Or(o.DialTimeout, 30*time.Second)
+	o.StopTimeout = cmp.Or(o.StopTimeout, time.Second)
+	o.Version = cmp.Or(o.Version, "dev")
+	return o
+}
+
+// Run serves until the context ends and returns nil after a clean stop: no new
+// requests, those in flight finished or cut after StopTimeout, spans sent. An
+// error means that the edge could not start (configuration, addresses, trace
+// exporter) or that a listener broke.
+func Run(ctx context.Context, o Options) error {
+	o = o.withDefaults()
+	e, err := newEdge(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := e.listen(); err != nil {
+		return errors.Join(err, e.flush())
+	}
+	return e.serve(ctx)
+}
+
+// edge is the running whole: entry point, dashboard, watcher.
+type edge struct {
+	options   Options
+	log       *slog.Logger
+	entry     *entryPoint
+	deps      *proxyDeps
+	stats     *registry
+	config    *configState
+	watcher   *watcher // nil when the configuration is no file
+	started   time.Time
+	web       net.Listener
+	dashboard net.Listener
+}
+
+func newEdge(ctx context.Context, o Options) (*edge, error) {
+	e := &edge{options: o, log: o.Logger, stats: &registry{}, started: time.Now(),
+		config: &configState{file: o.ConfigFile}}
+	c, err := e.load()
+	if err != nil {
+		return nil, err
+	}
+	tracing, err := newTracing(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	e.entry = &entryPoint{tracing: tracing, log: o.Logger, accessLog: o.AccessLog,
+		stats: e.stats.of("entryPoint", entryPointName)}
+	e.deps = &proxyDeps{
+		plain: newTransport(o.DialTimeout, o.ResponseHeaderTimeout, func(p *http.Protocols) {
+			p.SetHTTP1(true)
+			p.SetHTTP2(true)
+		}),
+		h2c: newTransport(o.DialTimeout, o.ResponseHeaderTimeout, func(p *http.Protocols) {
+			p.SetUnencryptedHTTP2(true)
+		}),
+		buffers:    newBufferPool(),
+		forwarder:  forwarder{trusted: o.TrustedIPs, server: hostname()},
+		propagator: tracing.propagator,
+		stats:      e.stats,
+		log:        o.Logger,
+	}
+	e.use(c)
+	e.config.set(nil, false)
+	return e, nil
+}
+
+// load reads the configuration with which the edge starts.
+func (e *edge) load() (*config, error) {
+	text, name := e.options.ConfigText, "configuration"
+	if e.options.ConfigFile != "" {
+		name = e.options.ConfigFile
+		var err error
+		if text, err = os.ReadFile(name); err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		e.watcher = &watcher{path: name, getenv: e.options.Getenv, log: e.log, use: e.use, state: e.config, seen: text}
+	}
+	return loadConfig(name, text, e.options.Getenv)
+}
+
+// use puts a configuration into service. Requests in flight keep the old one.
+func (e *edge) use(c *config) {
+	e.entry.table.Store(newTable(c, e.deps))
+}
+
+func (e *edge) listen() error {
+	var err error
+	if e.web, err = net.Listen("tcp", e.options.EdgeAddr); err != nil {
+		return fmt.Errorf("listen for requests: %w", err)
+	}
+	if e.dashboard, err = net.Listen("tcp", e.options.DashboardAddr); err != nil {
+		_ = e.web.Close()
+		return fmt.Errorf("listen for the dashboard: %w", err)
+	}
+	return nil
+}
+
+// serve runs both servers until the context ends or one of them breaks.
+func (e *edge) serve(ctx context.Context) error {
+	// Requests live on base, not on ctx: at the end they get time to finish.
+	base, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	web := e.newServer(e.entry, base)
+	dashboard := e.newServer(e.dashboardHandler(), base)
+	broken := make(chan error, 2)
+	go func() { broken <- fmt.Errorf("serve requests: %w", web.Serve(e.web)) }()
+	go func() { broken <- fmt.Errorf("serve the dashboard: %w", dashboard.Serve(e.dashboard)) }()
+	watching, stopWatching := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if e.watcher != nil {
+			e.watcher.run(watching)
+		}
+	}()
+	e.announce()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-broken:
+	}
+	stopWatching()
+	<-watched
+	e.stop(web, dashboard, cancel)
+	return errors.Join(err, e.flush())
+}
+
+func (e *edge) newServer(h http.Handler, base context.Context) *http.Server {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       keepAliveTimeout,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+	}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	return s
+}
+
+func (e *edge) announce() {
+	c := e.entry.table.Load()
+	e.log.Info("edge started", "web", e.web.Addr().String(), "dashboard", "http://"+e.dashboard.Addr().String()+"/dashboard/",
+		"routers", len(c.routes), "services", len(c.services), "traces", e.entry.tracing.exporter)
+	for _, text := range c.warnings {
+		e.log.Warn("configuration: " + text)
+	}
+	if e.options.Ready != nil {
+		e.options.Ready(e.web.Addr().String(), e.dashboard.Addr().String())
+	}
+}
+
+// stop closes the listeners, waits for requests in flight, then cuts them. It
+// returns when every handler has, so that every span has ended.
+func (e *edge) stop(web, dashboard *http.Server, cut context.CancelCauseFunc) {
+	grace, cancel := context.WithTimeout(context.Background(), e.options.StopTimeout)
+	defer cancel()
+	// Upgraded connections belong to nobody's shutdown: they end with the
+	// grace, or earlier by themselves.
+	go func() {
+		<-grace.Done()
+		cut(errStopping)
+	}()
+	_ = dashboard.Close() // pages poll again by themselves
+	if err := web.Shutdown(grace); err != nil {
+		cut(errStopping)
+	}
+	e.awaitHandlers()
+	_ = web.Close()
+	e.deps.plain.CloseIdleConnections()
+	e.deps.h2c.CloseIdleConnections()
+}
+
+// awaitHandlers waits until the last handler has returned. Those that were cut
+// do so at once; one that still does not is stuck in a write.
+func (e *edge) awaitHandlers() {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(e.options.StopTimeout + time.Second)
+	for e.entry.running.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-limit:
+			e.log.Warn("some requests did not end and are left behind", "requests", e.entry.running.Load())
+			return
+		}
+	}
+}
+
+// flush sends the spans that are left.
+func (e *edge) flush() error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := e.entry.tracing.shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("stop sending spans: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// entryPoint is the handler of the entry point web.
+type entryPoint struct {
+	table     atomic.Pointer[table]
+	tracing   *tracing
+	stats     *traffic
+	log       *slog.Logger
+	accessLog bool
+	running   atomic.Int64 // requests, also those whose connection was taken over
+}
+
+// ServeHTTP serves one request: SERVER span, route, CLIENT span, forward. The
+// table is read once, so that a reload in between changes nothing.
+func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.running.Add(1)
+	defer e.running.Add(-1)
+	start := time.Now()
+	e.stats.begin()
+	ctx, span := e.tracing.startEntry(r)
+	r = r.WithContext(ctx)
+	rec := &recorder{ResponseWriter: w}
+	rt := e.table.Load().find(r)
+	defer func() {
+		broken := recover()
+		status := finalStatus(ctx, rec, broken)
+		endSpan(span, status)
+		now := time.Now()
+		e.stats.end(now, status, now.Sub(start))
+		if e.accessLog {
+			e.logRequest(r, rt, span, rec, status, now.Sub(start))
+		}
+		if broken != nil {
+			panic(broken) // the server cuts the connection, so the client sees a broken answer
+		}
+	}()
+	if rt == nil {
+		e.table.Load().notFound(rec, r)
+		return
+	}
+	e.forward(rec, r, rt, start)
+}
+
+// forward passes the request to the route's service. A panic of ReverseProxy,
+// its way to say that the answer broke off half-way, passes through.
+func (e *entryPoint) forward(rec *recorder, r *http.Request, rt *route, start time.Time) {
+	rt.stats.begin()
+	rt.service.stats.begin()
+	ctx, span := e.tracing.startForward(r, rt)
+	defer func() {
+		broken := recover()
+		status := finalStatus(ctx, rec, broken)
+		if broken != nil && status != statusClientGone {
+			span.RecordError(errors.New("the answer broke off"))
+		}
+		endSpan(span, status)
+		now := time.Now()
+		rt.stats.end(now, status, now.Sub(start))
+		rt.service.stats.end(now, status, now.Sub(start))
+		if broken != nil {
+			panic(broken)
+		}
+	}()
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		// Lets the answer begin while the request's body is still coming. A
+		// writer that cannot is not an HTTP/1 connection of a server.
+		_ = http.NewResponseController(rec).EnableFullDuplex()
+	}
+	rt.service.proxy.ServeHTTP(rec, r.WithContext(ctx))
+}
+
+// finalStatus is the status for spans and statistics. An answer that broke off
+// after its header was sent counts as 499 when the client went away, and as 502
+// when the server did.
+func finalStatus(ctx context.Context, rec *recorder, broken any) int {
+	switch {
+	case broken != nil && errors.Is(context.Cause(ctx), errStopping):
+		return http.StatusServiceUnavailable
+	case broken != nil && ctx.Err() != nil:
+		return statusClientGone
+	case broken != nil:
+		return http.StatusBadGateway
+	case rec.status == 0:
+		return http.StatusOK
+	default:
+		return rec.status
+	}
+}
+
+func (e *entryPoint) logRequest(r *http.Request, rt *route, span trace.Span, rec *recorder, status int, took time.Duration) {
+	attrs := []slog.Attr{
+		slog.String("client", clientIP(r.RemoteAddr)),
+		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", r.URL.RequestURI()),
+		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took),
+	}
+	if rt != nil {
+		attrs = append(attrs, slog.String("router", rt.name), slog.String("service", rt.service.name))
+	}
+	if sc := span.SpanContext(); sc.IsValid() {
+		attrs = append(attrs, slog.String("trace", sc.TraceID().String()))
+	}
+	e.log.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
+}

@@ -1,0 +1,285 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// matcher decides whether a request belongs to a router.
+type matcher func(*request) bool
+
+// request is a request as rules see it: what several matchers ask for is
+// worked out once.
+type request struct {
+	*http.Request
+	host  string // lower case, without port and final dot
+	query url.Values
+}
+
+func newRequest(r *http.Request) request {
+	return request{Request: r, host: hostName(r.Host)}
+}
+
+// values returns the parsed query.
+func (r *request) values() url.Values {
+	if r.query == nil {
+		r.query = r.URL.Query()
+	}
+	return r.query
+}
+
+// hostName reduces a Host header to the name that rules compare.
+func hostName(host string) string {
+	if strings.Contains(host, ":") {
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		} else {
+			host = strings.Trim(host, "[]")
+		}
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// matcherKind describes one matcher of the rule language.
+type matcherKind struct {
+	label    string // the usual spelling
+	min, max int    // number of arguments
+	build    func(args ...string) matcher
+	checkArg func(i int, arg string) error
+}
+
+func (k matcherKind) arity() string {
+	switch {
+	case k.max == many:
+		return "at least one argument"
+	case k.min == k.max && k.min == 1:
+		return "one argument"
+	case k.min == k.max:
+		return fmt.Sprintf("%d arguments", k.min)
+	default:
+		return fmt.Sprintf("%d or %d arguments", k.min, k.max)
+	}
+}
+
+const many = 64
+
+// matcherKinds holds every matcher under each spelling that is accepted: the
+// usual one, all lower and all upper case, and the names of Traefik 2.
+var matcherKinds = spellings(map[string]matcherKind{
+	"Host":          {"Host", 1, many, matchHost, checkHost},
+	"HostHeader":    {"Host", 1, many, matchHost, checkHost},
+	"HostRegexp":    {"HostRegexp", 1, many, matchHostRegexp, checkHostRegexp},
+	"Path":          {"Path", 1, many, matchPath, checkPath},
+	"PathPrefix":    {"PathPrefix", 1, many, matchPathPrefix, checkPath},
+	"PathRegexp":    {"PathRegexp", 1, many, matchPathRegexp, checkRegexp},
+	"Method":        {"Method", 1, many, matchMethod, checkNotEmpty},
+	"Header":        {"Header", 2, 2, matchHeader, checkKey},
+	"Headers":       {"Header", 2, 2, matchHeader, checkKey},
+	"HeaderRegexp":  {"HeaderRegexp", 2, 2, matchHeaderRegexp, checkKeyRegexp},
+	"HeadersRegexp": {"HeaderRegexp", 2, 2, matchHeaderRegexp, checkKeyRegexp},
+	"Query":         {"Query", 1, 2, matchQuery, checkKey},
+	"QueryRegexp":   {"QueryRegexp", 2, 2, matchQueryRegexp, checkKeyRegexp},
+	"ClientIP":      {"ClientIP", 1, many, matchClientIP, checkRange},
+})
+
+func spellings(kinds map[string]matcherKind) map[string]matcherKind {
+	all := make(map[string]matcherKind, 3*len(kinds))
+	for name, kind := range kinds {
+		all[name] = kind
+		all[strings.ToLower(name)] = kind
+		all[strings.ToUpper(name)] = kind
+	}
+	return all
+}
+
+// The builders below are called only with arguments that passed their check;
+// MustCompile and MustParse cannot panic.
+
+func matchHost(hosts ...string) matcher {
+	names := make([]string, len(hosts))
+	for i, host := range hosts {
+		names[i] = hostName(host)
+	}
+	return func(r *request) bool { return slices.Contains(names, r.host) }
+}
+
+func matchHostRegexp(patterns ...string) matcher {
+	// Names are compared in lower case, so the pattern must not care.
+	matches := anyRegexp("(?i)", patterns)
+	return func(r *request) bool { return matches(r.host) }
+}
+
+func matchPath(paths ...string) matcher {
+	return func(r *request) bool { return slices.Contains(paths, r.URL.Path) }
+}
+
+func matchPathPrefix(prefixes ...string) matcher {
+	return func(r *request) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(r.URL.Path, p) })
+	}
+}
+
+func matchPathRegexp(patterns ...string) matcher {
+	matches := anyRegexp("", patterns)
+	return func(r *request) bool { return matches(r.URL.Path) }
+}
+
+func matchMethod(methods ...string) matcher {
+	return func(r *request) bool {
+		return slices.ContainsFunc(methods, func(m string) bool { return strings.EqualFold(m, r.Method) })
+	}
+}
+
+func matchHeader(args ...string) matcher {
+	key, value := http.CanonicalHeaderKey(args[0]), args[1]
+	return func(r *request) bool { return slices.Contains(r.Header[key], value) }
+}
+
+func matchHeaderRegexp(args ...string) matcher {
+	key, pattern := http.CanonicalHeaderKey(args[0]), regexp.MustCompile(args[1])
+	return func(r *request) bool { return slices.ContainsFunc(r.Header[key], pattern.MatchString) }
+}
+
+// matchQuery with one argument wants the key without a value, as Traefik does.
+func matchQuery(args ...string) matcher {
+	value := ""
+	if len(args) == 2 {
+		value = args[1]
+	}
+	return func(r *request) bool { return slices.Contains(r.values()[args[0]], value) }
+}
+
+func matchQueryRegexp(args ...string) matcher {
+	pattern := regexp.MustCompile(args[1])
+	return func(r *request) bool { return slices.ContainsFunc(r.values()[args[0]], pattern.MatchString) }
+}
+
+func matchClientIP(ranges ...string) matcher {
+	prefixes := make([]netip.Prefix, len(ranges))
+	for i, text := range ranges {
+		prefixes[i], _ = parseRange(text)
+	}
+	return func(r *request) bool { return within(prefixes, r.RemoteAddr) }
+}
+
+func anyRegexp(flags string, patterns []string) func(string) bool {
+	compiled := make([]*regexp.Regexp, len(patterns))
+	for i, p := range patterns {
+		compiled[i] = regexp.MustCompile(flags + p)
+	}
+	return func(text string) bool {
+		return slices.ContainsFunc(compiled, func(re *regexp.Regexp) bool { return re.MatchString(text) })
+	}
+}
+
+func checkNotEmpty(_ int, arg string) error {
+	if arg == "" {
+		return errors.New("the argument is empty")
+	}
+	return nil
+}
+
+func checkHost(_ int, host string) error {
+	if host == "" {
+		return errors.New("the host name is empty")
+	}
+	for _, c := range []byte(host) {
+		if c <= ' ' || c >= 0x7f {
+			return fmt.Errorf("%q is not an ASCII host name: write other alphabets in their xn-- form", host)
+		}
+	}
+	if strings.ContainsAny(host, "{}*/") {
+		return fmt.Errorf("%q is a pattern: use HostRegexp", host)
+	}
+	return nil
+}
+
+// checkHostRegexp also catches the {name:pattern} form of Traefik 2, which
+// today would silently match nothing.
+func checkHostRegexp(i int, pattern string) error {
+	if open := strings.IndexByte(pattern, '{'); open >= 0 && strings.Contains(pattern[open:], ":") && !strings.Contains(pattern, "(?") {
+		return fmt.Errorf("%q is the form of Traefik 2: write a plain regular expression such as ^[a-z]+\\.localhost$", pattern)
+	}
+	if err := checkRegexp(i, pattern); err != nil {
+		return err
+	}
+	return nil
+}
+
+func checkPath(_ int, path string) error {
+	if !strings.HasPrefix(path, "/") {
+		return fmt.Errorf("%q does not start with /", path)
+	}
+	return nil
+}
+
+func checkRegexp(_ int, pattern string) error {
+	if _, err := regexp.Compile("(?i)" + pattern); err != nil {
+		return err
+	}
+	_, err := regexp.Compile(pattern)
+	return err
+}
+
+func checkKey(i int, arg string) error {
+	if i == 0 {
+		return checkNotEmpty(i, arg)
+	}
+	return nil
+}
+
+func checkKeyRegexp(i int, arg string) error {
+	if i == 0 {
+		return checkNotEmpty(i, arg)
+	}
+	return checkRegexp(i, arg)
+}
+
+func checkRange(_ int, text string) error {
+	if _, err := parseRange(text); err != nil {
+		return fmt.Errorf("%q is neither an IP address nor a range such as 10.0.0.0/8", text)
+	}
+	return nil
+}
+
+// parseRange reads an address or a CIDR range.
+func parseRange(text string) (netip.Prefix, error) {
+	if !strings.Contains(text, "/") {
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		addr = addr.Unmap().WithZone("")
+		return addr.Prefix(addr.BitLen())
+	}
+	return netip.ParsePrefix(text)
+}
+
+// within reports whether the address, with or without port, is in a range.
+func within(prefixes []netip.Prefix, address string) bool {
+	if len(prefixes) == 0 {
+		return false
+	}
+	addr, err := netip.ParseAddr(clientIP(address))
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// clientIP takes the port off a remote address.
+func clientIP(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return remote
+	}
+	return host
+}

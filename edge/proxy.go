@@ -1,0 +1,229 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const (
+	// statusClientGone is what spans and logs show when the client went away
+	// before the answer; nobody receives it.
+	statusClientGone = 499
+
+	// defaultFlushInterval bounds how long a piece of an answer may wait in the
+	// proxy, as in Traefik. Event streams and answers of unknown length are
+	// flushed at once, whatever the interval.
+	defaultFlushInterval = 100 * time.Millisecond
+
+	idleConnections       = 512
+	idleConnectionsServer = 200
+	idleTimeout           = 90 * time.Second
+	copyBufferSize        = 32 << 10
+)
+
+// errStopping is the cause with which requests are cancelled at the end.
+var errStopping = errors.New("edge is stopping")
+
+// errNoServers is the error of a service without servers.
+var errNoServers = errors.New("the service has no servers")
+
+// proxyDeps is what every service shares, across reloads: connection pools
+// above all, which must not be thrown away with a configuration.
+type proxyDeps struct {
+	plain      *http.Transport // HTTP/1.1, and HTTP/2 over TLS
+	h2c        *http.Transport // HTTP/2 without TLS
+	buffers    httputil.BufferPool
+	forwarder  forwarder
+	propagator propagation.TextMapPropagator
+	stats      *registry
+	health     healthBook
+	log        *slog.Logger
+}
+
+func newTransport(dial, responseHeader time.Duration, protocols func(*http.Protocols)) *http.Transport {
+	t := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: dial, KeepAlive: 30 * time.Second}).DialContext,
+		MaxIdleConns:          idleConnections,
+		MaxIdleConnsPerHost:   idleConnectionsServer,
+		IdleConnTimeout:       idleTimeout,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		ResponseHeaderTimeout: responseHeader,
+		DisableCompression:    true, // bodies pass as they are
+		Protocols:             new(http.Protocols),
+	}
+	protocols(t.Protocols)
+	return t
+}
+
+// service forwards requests to the servers of one load balancer.
+type service struct {
+	name     string
+	config   *serviceConfig
+	balancer *balancer
+	deps     *proxyDeps
+	proxy    *httputil.ReverseProxy
+	stats    *traffic
+}
+
+func newService(c *serviceConfig, deps *proxyDeps) *service {
+	s := &service{
+		name: c.name, config: c, deps: deps, stats: deps.stats.of("service", c.name),
+		balancer: &balancer{service: c.name, log: deps.log, now: time.Now},
+	}
+	for _, server := range c.servers {
+		s.balancer.turns = append(s.balancer.turns, turn{server: server, health: deps.health.of(c.name, server.text)})
+	}
+	s.proxy = &httputil.ReverseProxy{
+		Rewrite:       s.rewrite,
+		Transport:     s,
+		FlushInterval: c.flushInterval,
+		BufferPool:    deps.buffers,
+		ErrorHandler:  s.fail,
+		ErrorLog:      slog.NewLogLogger(deps.log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// rewrite prepares the outgoing request. The server is chosen later, in
+// RoundTrip, since a refused connection moves on to the next.
+func (s *service) rewrite(pr *httputil.ProxyRequest) {
+	// Unparsable queries are passed on as they came: the service may read them.
+	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
+	s.deps.forwarder.set(pr)
+	s.deps.propagator.Inject(pr.In.Context(), propagation.HeaderCarrier(pr.Out.Header))
+}
+
+// RoundTrip sends the request to a server. When the connection is refused
+// nothing was sent, so any request may go to the next server.
+func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
+	// The transport closes the body of a request it could not send;
+	// ReverseProxy closes the real one.
+	body := r.Body
+	if body != nil && body != http.NoBody {
+		body = io.NopCloser(body)
+	}
+	var tried [4]int
+	attempts := tried[:0]
+	last := errNoServers
+	for {
+		i := s.balancer.next(attempts)
+		if i < 0 {
+			return nil, last
+		}
+		out := s.address(r, &s.balancer.turns[i].server)
+		out.Body = body
+		resp, err := s.transport(i).RoundTrip(out)
+		if err == nil || !isDialError(err) {
+			if err == nil {
+				s.balancer.connected(i)
+			}
+			return resp, err
+		}
+		if r.Context().Err() != nil {
+			return nil, err // not the server's fault
+		}
+		s.balancer.refused(i, err)
+		attempts, last = append(attempts, i), err
+	}
+}
+
+func (s *service) transport(i int) *http.Transport {
+	if s.balancer.turns[i].server.url.Scheme == "h2c" {
+		return s.deps.h2c
+	}
+	return s.deps.plain
+}
+
+// address makes a copy of the request that is addressed to the server.
+func (s *service) address(r *http.Request, server *serverConfig) *http.Request {
+	out := *r
+	target := *r.URL
+	target.Scheme, target.Host, target.User = server.url.Scheme, server.url.Host, nil
+	if target.Scheme == "h2c" {
+		target.Scheme = "http"
+	}
+	if server.preservePath {
+		joined := server.url.JoinPath(r.URL.EscapedPath())
+		target.Path, target.RawPath = joined.Path, joined.RawPath
+	}
+	out.URL = &target
+	if !s.config.passHostHeader {
+		out.Host = server.url.Host
+	}
+	return &out
+}
+
+// isDialError reports whether no connection came about.
+func isDialError(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// fail answers a request that got no answer from a server.
+func (s *service) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := statusOf(r.Context(), err)
+	if status == statusClientGone {
+		if rec, ok := w.(*recorder); ok {
+			rec.status = status
+		}
+		return
+	}
+	trace.SpanFromContext(r.Context()).RecordError(err)
+	s.deps.log.Debug("forward request", "service", s.name, "status", status, "error", err)
+	plainText(w, status, fmt.Sprintf("%d %s: %s: %s\n", status, http.StatusText(status), s.name, plainError(err)))
+}
+
+// statusOf is the status for an error of forwarding.
+func statusOf(ctx context.Context, err error) int {
+	var timeout net.Error
+	switch {
+	case errors.Is(context.Cause(ctx), errStopping), errors.Is(err, errNoServers):
+		return http.StatusServiceUnavailable
+	case ctx.Err() != nil:
+		return statusClientGone
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return http.StatusGatewayTimeout
+	default:
+		return http.StatusBadGateway
+	}
+}
+
+// plainError leaves out of an error what only a programmer reads.
+func plainError(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "the server closed the connection without an answer"
+	}
+	return err.Error()
+}
+
+// bufferPool lends the buffers through which bodies pass.
+type bufferPool struct{ pool sync.Pool }
+
+func newBufferPool() *bufferPool {
+	return &bufferPool{sync.Pool{New: func() any { return new([copyBufferSize]byte) }}}
+}
+
+func (p *bufferPool) Get() []byte { return p.pool.Get().(*[copyBufferSize]byte)[:] }
+
+func (p *bufferPool) Put(b []byte) {
+	if cap(b) >= copyBufferSize {
+		p.pool.Put((*[copyBufferSize]byte)(b[:copyBufferSize]))
+	}
+}
