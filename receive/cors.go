@@ -1,0 +1,87 @@
+package receive
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// localOrigins are the pages that may send spans unless told otherwise: those
+// served from this machine.
+var localOrigins = []string{
+	"http://localhost:*", "https://localhost:*",
+	"http://*.localhost:*", "https://*.localhost:*",
+	"http://127.0.0.1:*", "https://127.0.0.1:*",
+	"http://[::1]:*", "https://[::1]:*",
+}
+
+// origins decides which web pages may send spans (WHATWG Fetch, "CORS
+// protocol"). Programs send no Origin and are not concerned.
+type origins []string
+
+func newOrigins(allowed []string) origins {
+	if allowed == nil {
+		return localOrigins
+	}
+	return allowed
+}
+
+// handle sets the CORS headers, and answers a preflight completely: then it
+// returns true.
+func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	ok := o.allow(origin)
+	if ok {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", "Retry-After")
+	}
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Add("Vary", "Access-Control-Request-Method")
+	h.Add("Vary", "Access-Control-Request-Headers")
+	if ok {
+		h.Set("Access-Control-Allow-Methods", http.MethodPost)
+		// Exporters add headers of their own; none of them has a meaning here.
+		if want := r.Header.Get("Access-Control-Request-Headers"); want != "" {
+			h.Set("Access-Control-Allow-Headers", want)
+		}
+		h.Set("Access-Control-Max-Age", "7200")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+func (o origins) allow(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	for _, pattern := range o {
+		if pattern == "*" || pattern == origin || matchOrigin(pattern, u) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchOrigin understands ":*" for any port and "*." for any name in front.
+func matchOrigin(pattern string, u *url.URL) bool {
+	scheme, host, ok := strings.Cut(pattern, "://")
+	if !ok || scheme != u.Scheme {
+		return false
+	}
+	have := u.Host
+	if h, anyPort := strings.CutSuffix(host, ":*"); anyPort {
+		host, have = h, strings.TrimSuffix(have, ":"+u.Port())
+	}
+	if suffix, anyName := strings.CutPrefix(host, "*"); anyName {
+		return strings.HasSuffix(have, suffix) && len(have) > len(suffix)
+	}
+	return have == host
+}

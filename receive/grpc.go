@@ -1,0 +1,121 @@
+package receive
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/experimental"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+const traceService = "opentelemetry.proto.collector.trace.v1.TraceService"
+
+func (in *intake) newGRPCServer() *grpc.Server {
+	pool := new(tieredPool)
+	g := grpc.NewServer(
+		grpc.ForceServerCodecV2(newRawCodec(pool)),
+		experimental.BufferPool(pool),
+		grpc.MaxRecvMsgSize(int(in.limits.Decompressed)),
+		grpc.MaxConcurrentStreams(uint32(min(in.limits.Requests, 1<<20))),
+		grpc.MaxHeaderListSize(maxSniff),
+		grpc.ConnectionTimeout(in.limits.HeaderTimeout),
+		grpc.InTapHandle(in.boundCall),
+		// Fixed windows: a whole batch fits, and no probing pings are needed.
+		grpc.InitialWindowSize(mebibyte),
+		grpc.InitialConnWindowSize(4*mebibyte),
+		grpc.ReadBufferSize(64<<10),
+		grpc.SharedWriteBuffer(true),
+		grpc.WaitForHandlers(true),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: in.limits.IdleTimeout,
+			Time:              time.Minute,
+			Timeout:           20 * time.Second,
+		}),
+	)
+	g.RegisterService(&grpc.ServiceDesc{
+		ServiceName: traceService,
+		HandlerType: (*any)(nil),
+		// On the wire a unary call and a stream with one message each way are the
+		// same. As a stream we are asked before the message is read, and hear of
+		// those that cannot be read.
+		Streams: []grpc.StreamDesc{{StreamName: "Export", Handler: in.export}},
+	}, in)
+	healthpb.RegisterHealthServer(g, health.NewServer())
+	return g
+}
+
+// boundCall gives calls that bring no deadline of their own, or a long one, the
+// limit's. gRPC ends the context with the call, and with it the timer.
+func (in *intake) boundCall(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	limit := time.Now().Add(in.limits.RequestTimeout)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(limit) {
+		return ctx, nil
+	}
+	bound, cancel := context.WithDeadline(ctx, limit)
+	context.AfterFunc(ctx, cancel)
+	return bound, nil
+}
+
+// export is TraceService/Export.
+func (in *intake) export(_ any, stream grpc.ServerStream) error {
+	m := new(message)
+	if err := in.receive(stream, m); err != nil {
+		return grpcError(in.refused(OTLPGRPC, err))
+	}
+	return stream.SendMsg(m)
+}
+
+func (in *intake) receive(stream grpc.ServerStream, m *message) error {
+	if err := in.begin(); err != nil {
+		return err
+	}
+	defer in.end()
+	defer m.free()
+	if err := stream.RecvMsg(m); err != nil {
+		return recvRefusal(stream.Context(), err)
+	}
+	n := int64(len(m.payload))
+	if !in.gate.hold(n) {
+		return in.overload("requests in flight hold more than %d bytes", in.limits.InFlight)
+	}
+	defer in.gate.release(n)
+	return in.submit(stream.Context(), OTLPGRPC, m.payload)
+}
+
+// recvRefusal sorts what gRPC says of a message that it could not read. The
+// client has had gRPC's own status by then; this is for the counters.
+func recvRefusal(ctx context.Context, err error) error {
+	text := status.Convert(err).Message()
+	switch code := status.Code(err); {
+	case code == codes.ResourceExhausted:
+		return refuse(tooLarge, "%s", text)
+	case ctx.Err() != nil:
+		return contextRefusal(ctx.Err())
+	case code == codes.Canceled || code == codes.Unavailable:
+		return refuse(canceled, "%s", text)
+	}
+	return refuse(malformed, "%s", text)
+}
+
+// grpcError is the refusal as a status; with RetryInfo exactly when the client
+// should retry (OTLP specification, "Failures" and "OTLP/gRPC Throttling").
+func grpcError(r *refusal) error {
+	st := status.New(r.code(), r.text)
+	if r.retry <= 0 {
+		return st.Err()
+	}
+	with, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(r.retry)})
+	if err != nil {
+		return st.Err()
+	}
+	return with.Err()
+}

@@ -1,0 +1,102 @@
+package receive
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Sink takes spans as the bytes of an OTLP ExportTraceServiceRequest
+// (opentelemetry-proto, collector/trace/v1) and returns when they are safe.
+//
+// The payload belongs to the caller again once Append returns: a Sink copies
+// what it keeps, and never writes to it. Append is called from many goroutines.
+//
+// Errors say by their methods what the client is told:
+//
+//	InvalidSpans() bool          true: the sender's mistake; 400, INVALID_ARGUMENT
+//	RetryAfter() time.Duration   come back later; 429, RESOURCE_EXHAUSTED, and
+//	Unavailable() bool           with this one true as well: 503, UNAVAILABLE
+//
+// Any other error is ours: 500, INTERNAL, with the text in the log only.
+type Sink interface {
+	Append(ctx context.Context, payload []byte) error
+}
+
+// intake is the one way from every protocol to the Sink.
+type intake struct {
+	sink   Sink
+	limits Limits
+	gate   *gate
+	stats  *Stats
+	logger *slog.Logger
+}
+
+func newIntake(c Config, sink Sink) *intake {
+	in := &intake{sink: sink, limits: c.Limits.withDefaults(), stats: c.Stats, logger: c.Logger}
+	if in.stats == nil {
+		in.stats = new(Stats)
+	}
+	if in.logger == nil {
+		in.logger = slog.New(slog.DiscardHandler)
+	}
+	in.gate = &gate{maxRequests: in.limits.Requests, maxBytes: in.limits.InFlight}
+	in.stats.gate.Store(in.gate)
+	return in
+}
+
+// begin admits a request, or says why not. After nil, end must follow.
+func (in *intake) begin() error {
+	if in.gate.enter() {
+		return nil
+	}
+	return in.overload("more than %d requests in flight", in.limits.Requests)
+}
+
+func (in *intake) end() { in.gate.leave() }
+
+func (in *intake) overload(format string, args ...any) *refusal {
+	r := refuse(overloaded, format, args...)
+	r.retry = in.limits.RetryDelay
+	return r
+}
+
+// submit counts the spans, hands the payload to the Sink and keeps the books.
+// A request without spans is a success that the Sink need not hear of.
+func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) error {
+	spans, err := countSpans(payload)
+	if err != nil {
+		return err
+	}
+	if spans > in.limits.Spans {
+		return refuse(tooLarge, "request has %d spans, the limit is %d; send smaller batches", spans, in.limits.Spans)
+	}
+	if spans > 0 {
+		if err := in.append(ctx, payload); err != nil {
+			return err
+		}
+	}
+	in.stats.accept(p, spans, len(payload))
+	return nil
+}
+
+func (in *intake) append(ctx context.Context, payload []byte) error {
+	start := time.Now()
+	err := in.sink.Append(ctx, payload)
+	if err == nil {
+		return nil
+	}
+	r := sinkRefusal(ctx, err)
+	if r.reason == internal {
+		in.logger.Error("store spans", "err", err, "bytes", len(payload), "took", time.Since(start))
+	}
+	return r
+}
+
+// refused counts a refusal and returns it in its full form.
+func (in *intake) refused(p Protocol, err error) *refusal {
+	r := readRefusal(err)
+	in.stats.refuse(p, r.reason)
+	in.logger.Debug("refuse spans", "protocol", string(p), "reason", reasons[r.reason], "err", r.text)
+	return r
+}

@@ -1,0 +1,98 @@
+package receive
+
+import "sync/atomic"
+
+// Protocol is how a request came in. Its text is fit for a metric label.
+type Protocol string
+
+const (
+	OTLPGRPC     Protocol = "otlp_grpc"
+	OTLPHTTP     Protocol = "otlp_http"
+	JaegerThrift Protocol = "jaeger_thrift_http"
+	Zipkin       Protocol = "zipkin_http"
+)
+
+var protocols = [...]Protocol{OTLPGRPC, OTLPHTTP, JaegerThrift, Zipkin}
+
+// Stats counts what the listeners took and refused. The zero value is ready;
+// counters only grow, gauges are the state of this moment.
+type Stats struct {
+	byProtocol  [len(protocols)]protocolStats
+	connections atomic.Int64
+	cut         atomic.Uint64
+	wrongPort   atomic.Uint64
+	gate        atomic.Pointer[gate]
+}
+
+type protocolStats struct {
+	requests, spans, bytes atomic.Uint64
+	refused                [len(reasons)]atomic.Uint64
+}
+
+// Counts is a copy of all counters.
+type Counts struct {
+	Protocols []ProtocolCounts
+	// Connections is how many are open now.
+	Connections int64
+	// InFlight and InFlightBytes are the requests being handled now.
+	InFlight, InFlightBytes int64
+	// Cut counts connections closed before they said what they want, or
+	// because too many were open.
+	Cut uint64
+	// WrongPort counts OTLP connections that spoke gRPC on the HTTP port or
+	// HTTP on the gRPC port. They were served.
+	WrongPort uint64
+}
+
+// ProtocolCounts are the counters of one protocol.
+type ProtocolCounts struct {
+	Protocol Protocol
+	// Requests, Spans and Bytes were accepted by the Sink. Bytes are those of
+	// the OTLP payload, decompressed.
+	Requests, Spans, Bytes uint64
+	// Refused counts requests by the reason of refusal. Every reason is there.
+	Refused map[string]uint64
+}
+
+// Counts copies the counters, protocols in a fixed order.
+func (s *Stats) Counts() Counts {
+	c := Counts{
+		Connections: s.connections.Load(),
+		Cut:         s.cut.Load(),
+		WrongPort:   s.wrongPort.Load(),
+	}
+	if g := s.gate.Load(); g != nil {
+		c.InFlight, c.InFlightBytes = g.requests.Load(), g.bytes.Load()
+	}
+	for i, name := range protocols {
+		p := &s.byProtocol[i]
+		pc := ProtocolCounts{
+			Protocol: name,
+			Requests: p.requests.Load(), Spans: p.spans.Load(), Bytes: p.bytes.Load(),
+			Refused: make(map[string]uint64, len(reasons)),
+		}
+		for r, text := range reasons {
+			pc.Refused[text] = p.refused[r].Load()
+		}
+		c.Protocols = append(c.Protocols, pc)
+	}
+	return c
+}
+
+func (s *Stats) of(p Protocol) *protocolStats {
+	for i, name := range protocols {
+		if name == p {
+			return &s.byProtocol[i]
+		}
+	}
+	panic("receive: unknown protocol " + p)
+}
+
+func (s *Stats) accept(p Protocol, spans, bytes int) {
+	c := s.of(p)
+	c.requests.Add(1)
+	c.spans.Add(uint64(spans))
+	c.bytes.Add(uint64(bytes))
+}
+
+func (s *Stats) refuse(p Protocol, r reason) { s.of(p).refused[r].Add(1) }
