@@ -1,0 +1,46 @@
+# make prints its targets; CI calls the same commands.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BENCHSTAT   = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+FUZZTIME   ?= 10s
+
+help: ## print the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+dev: ## run the demo from source
+	go run . up
+
+check: ## format, vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+test: ## all tests
+	go test ./...
+
+race: ## all tests under the race detector
+	go test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{end}} {{if .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | xargs -n1 | sort -u | while read pkg; do \
+	  go test -list '^Fuzz' $$pkg | grep '^Fuzz' | while read name; do \
+	    echo "$$pkg $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg || exit 1; \
+	  done || exit 1; done
+
+bench: ## all benchmarks, six times, for benchstat
+	go test -run '^$$' -bench . -benchmem -count 6 ./... | tee bench.txt
+	go run $(BENCHSTAT) bench.txt
+
+page: ## build and test the page (needs Node.js)
+	cd page && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
+
+golden: ## write golden files anew
+	go test ./... -update
+
+cross: ## build for every supported system
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+	  echo $$os/$$arch; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null . || exit 1; done; done
+
+demo: ## start the real stack in containers
+	docker compose up --build --abort-on-container-exit
+
+.PHONY: help dev check test race fuzz bench page golden cross demo

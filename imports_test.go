@@ -1,0 +1,134 @@
+package main
+
+import (
+	"go/build"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// importRules is the order of the house: a package may import those named for
+// it, and no other package of this module. The reason says what would be lost.
+var importRules = []struct{ pkg, may, reason string }{
+	{"trace", "", "the domain knows nobody"},
+	{"otlp", "trace", "a codec needs only what it fills"},
+	{"receive", "otlp", "it hands bytes to a Sink; who stores them is not its business"},
+	{"internal/fs", "", "plumbing below everything"},
+	{"store/wal", "internal/fs", "the log keeps bytes, whatever they mean"},
+	{"store", "trace otlp internal/fs store/wal", "storage does not know the query language"},
+	{"traceql/syntax", "", "text to tree needs no data"},
+	{"traceql/check", "traceql/syntax trace", "types are those of the domain"},
+	{"traceql/eval", "trace traceql/syntax traceql/check", "the language does not know where Tables come from"},
+	{"query", "trace otlp traceql/syntax traceql/check traceql/eval", "it joins Tables and language; a store is an interface to it"},
+	{"api", "trace otlp query traceql/syntax traceql/check traceql/eval", "routes render what query finds"},
+	{"metrics", "", "counters are given to it"},
+	{"edge", "", "it reaches the backend over the wire, like any proxy"},
+	{"services/uservice1", "", "a lesson must be readable alone"},
+	{"services/uservice2", "", "a lesson must be readable alone"},
+	{"services/uservice3", "", "a lesson must be readable alone"},
+	{"services/uservice4", "", "a lesson must be readable alone"},
+	{"page", "", "the page speaks the public API"},
+	{"conf", "", "files"},
+	{"program", "conf edge api metrics page query receive store services/uservice1 services/uservice2 services/uservice3 services/uservice4", "the only wiring; it needs no insides"},
+	{"", "program", "main is a few lines"},
+}
+
+// bannedModules are imports from outside that would make a part something else.
+var bannedModules = []struct{ pkg, prefix, reason string }{
+	{"trace", "go.opentelemetry.io", "spans are columns here, not SDK objects"},
+	{"otlp", "go.opentelemetry.io", "no protobuf objects on the way of a span"},
+	{"receive", "go.opentelemetry.io/proto", "no protobuf objects on the way of a span"},
+	{"services/uservice1", "go.opentelemetry.io", "it is the service without instrumentation"},
+	{"services/uservice2", "go.opentelemetry.io", "it is the service without instrumentation"},
+}
+
+// onlyStdAnd lists packages that may import nothing from outside but these.
+var onlyStdAnd = map[string]string{
+	"trace":              "",
+	"services/uservice1": "",
+	"services/uservice2": "",
+	"services/uservice3": "go.opentelemetry.io/",
+	"services/uservice4": "go.opentelemetry.io/",
+	"traceql/syntax":     "",
+}
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	rules := map[string]string{}
+	reasons := map[string]string{}
+	for _, r := range importRules {
+		rules[r.pkg], reasons[r.pkg] = r.may, r.reason
+	}
+	for dir, imports := range importsOfModule(t) {
+		may, known := rules[dir]
+		if !known {
+			t.Errorf("package %q has no rule in importRules: say what it may import, and why", dir)
+		}
+		for _, path := range imports {
+			checkImport(t, dir, path, strings.Fields(may), reasons[dir])
+		}
+	}
+}
+
+func checkImport(t *testing.T, dir, path string, may []string, reason string) {
+	if own, ok := strings.CutPrefix(path, "etude/"); ok {
+		if !slices.Contains(may, own) {
+			t.Errorf("%s imports %s, which its rule does not allow: %s", dir, own, reason)
+		}
+		return
+	}
+	for _, ban := range bannedModules {
+		if ban.pkg == dir && strings.HasPrefix(path, ban.prefix) {
+			t.Errorf("%s imports %s: %s", dir, path, ban.reason)
+		}
+	}
+	first, _, _ := strings.Cut(path, "/")
+	if allowed, only := onlyStdAnd[dir]; only && strings.Contains(first, ".") && (allowed == "" || !strings.HasPrefix(path, allowed)) {
+		t.Errorf("%s imports %s; it may import the standard library and %q only", dir, path, allowed)
+	}
+}
+
+// importsOfModule returns the imports of each package but for its tests, which
+// may look anywhere.
+func importsOfModule(t *testing.T) map[string][]string {
+	found := map[string][]string{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		if name := d.Name(); path != "." && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
+			return filepath.SkipDir
+		}
+		pkg, err := build.ImportDir(path, 0)
+		if _, none := err.(*build.NoGoError); none {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(pkg.GoFiles) == 0 { // tests alone
+			return nil
+		}
+		found[strings.TrimPrefix(filepath.ToSlash(path), ".")] = pkg.Imports
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) < 10 {
+		t.Fatalf("found only %d packages", len(found))
+	}
+	return found
+}
+
+func TestNoCatchAllPackages(t *testing.T) {
+	t.Parallel()
+	for dir := range importsOfModule(t) {
+		switch filepath.Base(dir) {
+		case "util", "utils", "common", "helpers", "misc", "shared", "config":
+			t.Errorf("package %s: name it after what it holds", dir)
+		}
+	}
+}
