@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"math"
 	"math/bits"
 	"sync"
 	"time"
@@ -211,12 +212,12 @@ func bucketMiddle(i int) time.Duration {
 	return time.Duration(low+uint64(1)<<shift/2) * time.Microsecond
 }
 
-// quantile returns the duration below which the share q of all lies.
+// quantile returns the duration that the share q of all does not exceed.
 func (h *histogram) quantile(q float64) time.Duration {
 	if h.count == 0 {
 		return 0
 	}
-	rank, seen := int64(q*float64(h.count-1))+1, int64(0)
+	rank, seen := int64(math.Ceil(q*float64(h.count))), int64(0)
 	for i, n := range h.buckets {
 		if seen += int64(n); seen >= rank {
 			return min(bucketMiddle(i), h.max)
