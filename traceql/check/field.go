@@ -1,0 +1,122 @@
+package check
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+
+	ql "etude/traceql/syntax"
+)
+
+// domains lists the types that an operator takes; nil means every type.
+var domains = map[string][]Type{
+	"+": {Int, Float, Duration}, "-": {Int, Float, Duration}, "*": {Int, Float, Duration},
+	"/": {Int, Float, Duration}, "%": {Int, Float, Duration}, "^": {Int, Float, Duration},
+	"=": nil, "!=": nil,
+	"<": {Int, Float, Duration, String}, "<=": {Int, Float, Duration, String},
+	">": {Int, Float, Duration, String}, ">=": {Int, Float, Duration, String},
+	"=~": {String}, "!~": {String},
+	"&&": {Bool}, "||": {Bool},
+}
+
+// field checks an expression from the leaves up.
+func field(f ql.Field) error {
+	switch f := f.(type) {
+	case *ql.AttrRef:
+		if f.Parent {
+			return errorf(f, "%s: attributes of the parent span are not available, use a structural operator such as { } > { }", f)
+		}
+	case *ql.Unary:
+		return unary(f)
+	case *ql.Binary:
+		return binary(f)
+	}
+	return nil
+}
+
+func unary(f *ql.Unary) error {
+	if err := field(f.X); err != nil {
+		return err
+	}
+	t := TypeOf(f.X)
+	if f.Op == "!" && t != Bool && t != Dynamic || f.Op == "-" && !t.numeric() && t != Dynamic {
+		return errorf(f, "operator %s does not take a %s", f.Op, t)
+	}
+	return nil
+}
+
+func binary(f *ql.Binary) error {
+	if err := field(f.R); err != nil {
+		return err
+	}
+	if err := field(f.L); err != nil {
+		return err
+	}
+	l, r := TypeOf(f.L), TypeOf(f.R)
+	if l == Nil || r == Nil {
+		return nilTest(f)
+	}
+	if !match(l, r) {
+		return errorf(f, "%s %s %s: a %s and a %s cannot be compared or combined", f.L, f.Op, f.R, l, r)
+	}
+	for _, t := range []Type{l, r} {
+		if domain := domains[f.Op]; domain != nil && t != Dynamic && !slices.Contains(domain, t) {
+			return errorf(f, "operator %s does not take a %s", f.Op, t)
+		}
+	}
+	if f.Op == "=~" || f.Op == "!~" {
+		return pattern(f)
+	}
+	return nil
+}
+
+func match(l, r Type) bool {
+	return l == Dynamic || r == Dynamic || l == r || l.numeric() && r.numeric()
+}
+
+// nilTest checks x = nil and x != nil.
+func nilTest(f *ql.Binary) error {
+	if f.Op != "=" && f.Op != "!=" {
+		return errorf(f, "nil can only be tested with = and !=")
+	}
+	for _, side := range []ql.Field{f.L, f.R} {
+		if f.Op == "=" && neverNil(side) {
+			return errorf(f, "%s is never nil", side)
+		}
+	}
+	return nil
+}
+
+func neverNil(f ql.Field) bool {
+	switch f := f.(type) {
+	case *ql.Intrinsic:
+		return true
+	case *ql.AttrRef:
+		return f.Scope == ql.ScopeResource && f.Name == "service.name"
+	}
+	return false
+}
+
+// pattern checks the right side of a regular expression match.
+func pattern(f *ql.Binary) error {
+	lit, ok := f.R.(*ql.Literal)
+	if !ok || lit.Type != ql.LitString {
+		return errorf(f, "the right side of %s must be a string", f.Op)
+	}
+	if _, ok := f.L.(*ql.Literal); ok {
+		return nil
+	}
+	if _, err := Regexp(lit.Str); err != nil {
+		return errorf(lit, "invalid regular expression %s: %v", lit, err)
+	}
+	return nil
+}
+
+// Regexp compiles a pattern as TraceQL reads it: RE2, anchored at both ends, and
+// "." matches a newline as well.
+func Regexp(pattern string) (*regexp.Regexp, error) {
+	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
+		return nil, err
+	}
+	return regexp.Compile("^(?s:" + pattern + ")$")
+}

@@ -1,0 +1,74 @@
+package eval
+
+import "slices"
+
+// aggregate is count() and its kin with a comparison: it gives each spanset the
+// value as an attribute and keeps those for which the comparison holds.
+type aggregate struct {
+	fn    string
+	key   string // canonical text
+	arg   expr   // nil for count
+	op    string
+	limit Value
+}
+
+func (a *aggregate) apply(r *Run, in []Spanset) ([]Spanset, error) {
+	out := in[:0:0]
+	for _, set := range in {
+		v, ok := a.compute(r, set.Spans)
+		if ok && compare(a.op, v, a.limit) {
+			out = append(out, Spanset{Spans: set.Spans, Attrs: append(slices.Clip(set.Attrs), Attr{a.key, v})})
+		}
+	}
+	return out, nil
+}
+
+// compute returns the value over the spans; ok is false when no span has one.
+func (a *aggregate) compute(r *Run, spans []int32) (v Value, ok bool) {
+	if a.arg == nil {
+		return Value{Type: Int, Int: int64(len(spans))}, true
+	}
+	count := int64(0)
+	for _, span := range spans {
+		x := a.arg.value(r.at(span))
+		if !x.numeric() {
+			continue
+		}
+		if count++; count == 1 {
+			v = x
+			continue
+		}
+		v = a.join(v, x)
+	}
+	if a.fn == "avg" && count > 0 {
+		v = average(v, count)
+	}
+	return v, count > 0
+}
+
+func (a *aggregate) join(v, x Value) Value {
+	switch a.fn {
+	case "min":
+		if compareNumbers("<", x, v) {
+			return x
+		}
+		return v
+	case "max":
+		if compareNumbers(">", x, v) {
+			return x
+		}
+		return v
+	}
+	if v.Type == x.Type && v.exact() {
+		v.Int += x.Int
+		return v
+	}
+	return Value{Type: Float, Float: v.float() + x.float()}
+}
+
+func average(sum Value, count int64) Value {
+	if sum.Type == Duration {
+		return Value{Type: Duration, Int: sum.Int / count}
+	}
+	return Value{Type: Float, Float: sum.float() / float64(count)}
+}

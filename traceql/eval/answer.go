@@ -1,0 +1,183 @@
+package eval
+
+import (
+	"slices"
+
+	"etude/traceql/syntax"
+)
+
+// touch is an attribute or intrinsic that the query reads, and so reports.
+// Tests are the conditions that select the values to report; with none of them
+// every value is reported.
+type touch struct {
+	x     expr // *attribute or intrinsic
+	key   string
+	tests []*constTest
+	all   bool
+	isNil bool // asked for with = nil
+}
+
+// unreported are the intrinsics that an answer shows elsewhere or not at all.
+var unreported = []string{syntax.Name, syntax.Duration, syntax.TraceDuration, syntax.TraceID, syntax.SpanID,
+	syntax.RootName, syntax.RootService}
+
+// ReadsName tells whether the query reads the name of spans, which then stands
+// in the answer.
+func (p *Program) ReadsName() bool {
+	return slices.ContainsFunc(p.touched, func(t touch) bool { return t.x == expr(intrinsic{syntax.Name}) })
+}
+
+// touch notes the names that an expression reads. test, if any, is the condition
+// in which x itself stands.
+func (p *Program) touch(x expr, test expr) {
+	switch x := x.(type) {
+	case *attribute:
+		p.note(x, x.Name, test)
+	case intrinsic:
+		p.note(x, x.name, test)
+	case *arithmetic:
+		p.touch(x.l, nil)
+		p.touch(x.r, nil)
+	case *comparison:
+		p.touch(x.l, nil)
+		p.touch(x.r, nil)
+	case negation:
+		p.touch(x.x, nil)
+	case *constTest:
+		p.touch(x.x, x)
+	case *presence:
+		p.touch(x.x, x)
+	case condValue:
+		p.touchConds(x.cond)
+	}
+}
+
+func (p *Program) touchConds(c cond) {
+	switch c := c.(type) {
+	case allOf:
+		for _, x := range c {
+			p.touchConds(x)
+		}
+	case anyOf:
+		for _, x := range c {
+			p.touchConds(x)
+		}
+	case sameChild:
+		for _, l := range c.conds {
+			p.touch(l.e, nil)
+		}
+	case not:
+		p.touchConds(c.x)
+	case leaf:
+		p.touch(c.e, nil)
+	}
+}
+
+func (p *Program) note(x expr, key string, test expr) {
+	at := slices.IndexFunc(p.touched, func(t touch) bool { return same(t.x, x) })
+	if at < 0 {
+		at = len(p.touched)
+		p.touched = append(p.touched, touch{x: x, key: key})
+	}
+	t := &p.touched[at]
+	switch test := test.(type) {
+	case *constTest:
+		t.tests = append(t.tests, test)
+	case *presence:
+		t.all = t.all || test.want
+		t.isNil = t.isNil || !test.want
+	default:
+		t.all = true
+	}
+}
+
+func same(a, b expr) bool {
+	if a, ok := a.(*attribute); ok {
+		b, ok := b.(*attribute)
+		return ok && a.slot == b.slot
+	}
+	return a == b
+}
+
+// Attrs returns what an answer reports about a span of the trace last given to
+// Trace: what the query reads and the span has, under the name without scope.
+func (r *Run) Attrs(span int32) (out []Attr) {
+	c := r.at(span)
+	for i := range r.p.touched {
+		t := &r.p.touched[i]
+		if x, ok := t.x.(intrinsic); ok && slices.Contains(unreported, x.name) {
+			continue
+		}
+		values := t.values(*c)
+		for _, v := range values {
+			out = append(out, Attr{t.key, v})
+		}
+		if len(values) == 0 && t.isNil {
+			out = append(out, Attr{t.key, Value{}})
+		}
+	}
+	return out
+}
+
+// values returns the values to report. Of several events or links the last one
+// that has any speaks.
+func (t *touch) values(c ctx) []Value {
+	n := t.x.needs()
+	switch {
+	case n.event:
+		from, to := c.b.V.Events(c.row)
+		return t.ofChildren(from, to, func(i int64) { c.event = i }, &c)
+	case n.link:
+		from, to := c.b.V.Links(c.row)
+		return t.ofChildren(from, to, func(i int64) { c.link = i }, &c)
+	}
+	return t.at(&c)
+}
+
+func (t *touch) ofChildren(from, to uint32, point func(int64), c *ctx) []Value {
+	for i := int64(to) - 1; i >= int64(from); i-- {
+		point(i)
+		if out := t.at(c); len(out) > 0 {
+			return out
+		}
+	}
+	return nil
+}
+
+func (t *touch) at(c *ctx) (out []Value) {
+	attr, ok := t.x.(*attribute)
+	if !ok {
+		if v := t.x.value(c); v.Type != Nil && t.selects(v) {
+			out = append(out, v)
+		}
+		return out
+	}
+	attr.each(c, func(v Value) bool {
+		if v, ok := t.selected(v); ok {
+			out = append(out, v)
+		}
+		return true
+	})
+	return out
+}
+
+func (t *touch) selects(v Value) bool {
+	return t.all || slices.ContainsFunc(t.tests, func(e *constTest) bool { return e.test(v) })
+}
+
+// selected reduces an array to the elements that a condition selected.
+func (t *touch) selected(v Value) (Value, bool) {
+	passes := func(v Value) bool {
+		return slices.ContainsFunc(t.tests, func(e *constTest) bool { return e.testAttr(v) })
+	}
+	if t.all || v.Type != Array {
+		return v, t.all || passes(v)
+	}
+	var left []Value
+	for _, e := range v.Elems {
+		if passes(e) {
+			left = append(left, e)
+		}
+	}
+	return arrayValue(left)
+}

@@ -1,0 +1,154 @@
+package eval
+
+import (
+	"slices"
+
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// readable are the column types in which the language finds values.
+var readable = [...]trace.Type{trace.String, trace.Int, trace.Double, trace.Bool, trace.Array}
+
+// keyColumns are the columns of one attribute key in one table of a View.
+type keyColumns struct {
+	attrs  *trace.Attrs
+	cols   [len(readable)]*trace.Column // nil where there is none
+	opaque []*trace.Column              // values that the language cannot read
+}
+
+func findColumns(attrs *trace.Attrs, key string) keyColumns {
+	k := keyColumns{attrs: attrs}
+	for i := range attrs.Columns {
+		c := &attrs.Columns[i]
+		if c.Key != key {
+			continue
+		}
+		if j := slices.Index(readable[:], c.Type); j >= 0 {
+			k.cols[j] = c
+		} else {
+			k.opaque = append(k.opaque, c)
+		}
+	}
+	return k
+}
+
+// given tells whether a row has the key at all, with a readable value or not.
+func (k *keyColumns) given(row uint32) bool {
+	for _, c := range k.cols {
+		if c != nil && holdsRow(c, row) {
+			return true
+		}
+	}
+	for _, c := range k.opaque {
+		if holdsRow(c, row) {
+			return true
+		}
+	}
+	return false
+}
+
+func holdsRow(c *trace.Column, row uint32) bool {
+	from, to := c.Range(row)
+	return from < to
+}
+
+// values yields the readable values of a row.
+func (k *keyColumns) values(b *Bound, row uint32, yield func(Value) bool) bool {
+	for _, c := range k.cols {
+		if c == nil {
+			continue
+		}
+		from, to := c.Range(row)
+		for ; from < to; from++ {
+			if v, ok := b.value(k.attrs, c, from); ok && !yield(v) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Bound is a Program tied to one View: columns found, masks made when asked
+// first. It belongs to one goroutine.
+type Bound struct {
+	V     *trace.View
+	p     *Program
+	attrs []boundAttr
+	masks []Mask // one a filter; nil until asked for
+	array map[uint32]decoded
+}
+
+// boundAttr is an attribute in a View: the table of its scope, and for an
+// unscoped attribute the resource's as well.
+type boundAttr struct {
+	known    bool
+	own      keyColumns
+	resource keyColumns
+}
+
+type decoded struct {
+	v  Value
+	ok bool
+}
+
+// Bind ties the Program to a View.
+func (p *Program) Bind(v *trace.View) *Bound {
+	return &Bound{V: v, p: p, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
+}
+
+func (b *Bound) attr(slot int) *boundAttr {
+	a := &b.attrs[slot]
+	if a.known {
+		return a
+	}
+	a.known = true
+	name := b.p.attrs[slot]
+	a.own = findColumns(b.table(name.Scope), name.Name)
+	if name.Scope == syntax.ScopeNone {
+		a.resource = findColumns(&b.V.ResourceAttrs, name.Name)
+	}
+	return a
+}
+
+func (b *Bound) table(s syntax.Scope) *trace.Attrs {
+	switch s {
+	case syntax.ScopeResource:
+		return &b.V.ResourceAttrs
+	case syntax.ScopeInstrumentation:
+		return &b.V.ScopeAttrs
+	case syntax.ScopeEvent:
+		return &b.V.EventAttrs
+	case syntax.ScopeLink:
+		return &b.V.LinkAttrs
+	}
+	return &b.V.SpanAttrs
+}
+
+// value returns what the language reads at a position of a column. Arrays are
+// decoded once per dictionary code.
+func (b *Bound) value(attrs *trace.Attrs, c *trace.Column, i int) (Value, bool) {
+	if c.Type != trace.Array {
+		return fromAttr(attrs.At(c, i))
+	}
+	d, ok := b.array[c.Codes[i]]
+	if !ok {
+		d.v, d.ok = fromAttr(attrs.At(c, i))
+		if b.array == nil {
+			b.array = map[uint32]decoded{}
+		}
+		b.array[c.Codes[i]] = d
+	}
+	return d.v, d.ok
+}
+
+// mask returns the rows that a filter may keep. It is exact unless the filter
+// reads what only the whole trace knows.
+func (b *Bound) mask(filter int) Mask {
+	if b.masks[filter] == nil {
+		m := fullMask(b.V.Spans())
+		b.p.filters[filter].cond.narrow(b, m)
+		b.masks[filter] = m
+	}
+	return b.masks[filter]
+}

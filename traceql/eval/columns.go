@@ -1,0 +1,343 @@
+package eval
+
+import (
+	"encoding/hex"
+	"math"
+
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// spanMask returns the spans of a View for which e is true, decided by column.
+// ok is false when e is not of a form that columns can decide.
+func spanMask(b *Bound, e expr) (m Mask, ok bool) {
+	switch e := e.(type) {
+	case *presence:
+		if attr, isAttr := e.x.(*attribute); isAttr && !attr.isService() {
+			return presenceMask(b, attr, e.want)
+		}
+	case *constTest:
+		if e.attr != nil {
+			return attrMask(b, e)
+		}
+		if field, isIntrinsic := e.x.(intrinsic); isIntrinsic {
+			return intrinsicMask(b, field.name, e)
+		}
+	}
+	return nil, false
+}
+
+// childMask is spanMask for the n rows of the event or link table.
+func childMask(b *Bound, e expr, n int) (m Mask, ok bool) {
+	test, isTest := e.(*constTest)
+	if !isTest {
+		return nil, false
+	}
+	if test.attr != nil {
+		return matches(b, test, &b.attr(test.attr.slot).own, n), true
+	}
+	if field, ok := test.x.(intrinsic); ok && field.name == syntax.EventName {
+		hit := codeTest(b, test)
+		return fill(n, func(i int) bool { return hit(b.V.EventName[i]) }), true
+	}
+	return nil, false
+}
+
+func attrMask(b *Bound, e *constTest) (Mask, bool) {
+	v, a := b.V, b.attr(e.attr.slot)
+	switch e.attr.Scope {
+	case syntax.ScopeSpan:
+		return matches(b, e, &a.own, v.Spans()), true
+	case syntax.ScopeInstrumentation:
+		return byScope(v, matches(b, e, &a.own, v.Scopes())), true
+	case syntax.ScopeResource:
+		hits := matches(b, e, &a.own, v.Resources())
+		if e.attr.isService() && e.testAttr(textValue("")) {
+			missing := fullMask(v.Resources())
+			missing.andNot(present(b, &a.own, v.Resources()))
+			hits.or(missing)
+		}
+		return byResource(v, hits), true
+	case syntax.ScopeNone:
+		// A span's own value hides that of its resource.
+		m := byResource(v, matches(b, e, &a.resource, v.Resources()))
+		m.andNot(present(b, &a.own, v.Spans()))
+		m.or(matches(b, e, &a.own, v.Spans()))
+		return m, true
+	}
+	return nil, false
+}
+
+// presenceMask decides attr = nil and attr != nil.
+func presenceMask(b *Bound, attr *attribute, want bool) (Mask, bool) {
+	v, a := b.V, b.attr(attr.slot)
+	find := present
+	if !want {
+		find = given
+	}
+	var m Mask
+	switch attr.Scope {
+	case syntax.ScopeSpan:
+		m = find(b, &a.own, v.Spans())
+	case syntax.ScopeInstrumentation:
+		m = byScope(v, find(b, &a.own, v.Scopes()))
+	case syntax.ScopeResource:
+		m = byResource(v, find(b, &a.own, v.Resources()))
+	case syntax.ScopeNone:
+		m = byResource(v, find(b, &a.resource, v.Resources()))
+		m.or(find(b, &a.own, v.Spans()))
+	default:
+		return nil, false
+	}
+	if want {
+		return m, true
+	}
+	absent := fullMask(v.Spans())
+	absent.andNot(m)
+	return absent, true
+}
+
+// byResource returns the spans whose resource is in the set, byScope those whose
+// scope is.
+func byResource(v *trace.View, resources Mask) Mask {
+	scopes := fill(v.Scopes(), func(i int) bool { return resources.Has(v.ScopeResource[i]) })
+	return byScope(v, scopes)
+}
+
+func byScope(v *trace.View, scopes Mask) Mask {
+	if scopes.Empty() {
+		return newMask(v.Spans())
+	}
+	return fill(v.Spans(), func(row int) bool { return scopes.Has(v.Scope[row]) })
+}
+
+// present returns the rows of a table that have a readable value of the key.
+func present(b *Bound, k *keyColumns, n int) Mask {
+	m := newMask(n)
+	for _, c := range k.cols {
+		if c == nil {
+			continue
+		}
+		for i, row := range c.Rows {
+			if c.Type == trace.Array {
+				if _, ok := b.value(k.attrs, c, i); !ok {
+					continue
+				}
+			}
+			m.set(row)
+		}
+	}
+	return m
+}
+
+// given returns the rows of a table that have the key at all.
+func given(b *Bound, k *keyColumns, n int) Mask {
+	m := present(b, k, n)
+	for _, c := range append(k.opaque, k.cols[len(k.cols)-1]) {
+		if c == nil {
+			continue
+		}
+		for _, row := range c.Rows {
+			m.set(row)
+		}
+	}
+	return m
+}
+
+// matches returns the rows of a table of which some value passes the test.
+func matches(b *Bound, e *constTest, k *keyColumns, n int) Mask {
+	m := newMask(n)
+	for _, c := range k.cols {
+		if c == nil {
+			continue
+		}
+		switch {
+		case c.Type == trace.Array:
+			matchArrays(b, e, k, c, m)
+		case c.Type == trace.String && e.lit.Type == String:
+			matchTexts(b, e, c, m)
+		case c.Type == trace.Int && e.lit.Type == Int:
+			lo, hi, invert := interval(e.op, e.lit)
+			for i, row := range c.Rows {
+				if x := int64(c.Nums[i]); (lo <= x && x <= hi) != invert {
+					m.set(row)
+				}
+			}
+		case c.Type == trace.Double && e.lit.Type == Float, c.Type == trace.Bool && e.lit.Type == Bool:
+			for i, row := range c.Rows {
+				if v, _ := b.value(k.attrs, c, i); e.testAttr(v) {
+					m.set(row)
+				}
+			}
+		}
+	}
+	return m
+}
+
+func matchTexts(b *Bound, e *constTest, c *trace.Column, m Mask) {
+	if e.op == "=" {
+		// Fast path: one code, or none.
+		code, ok := b.V.Strings.Find(e.lit.Str)
+		if !ok {
+			return
+		}
+		for i, have := range c.Codes {
+			if have == code {
+				m.set(c.Rows[i])
+			}
+		}
+		return
+	}
+	hit := codeTest(b, e)
+	for i, code := range c.Codes {
+		if hit(code) {
+			m.set(c.Rows[i])
+		}
+	}
+}
+
+func matchArrays(b *Bound, e *constTest, k *keyColumns, c *trace.Column, m Mask) {
+	verdicts := map[uint32]bool{}
+	for i, row := range c.Rows {
+		hit, known := verdicts[c.Codes[i]]
+		if !known {
+			v, ok := b.value(k.attrs, c, i)
+			hit = ok && e.testAttr(v)
+			verdicts[c.Codes[i]] = hit
+		}
+		if hit {
+			m.set(row)
+		}
+	}
+}
+
+// codeTest returns a test of dictionary codes that reads each string once.
+func codeTest(b *Bound, e *constTest) func(code uint32) bool {
+	if e.op == "=" && e.lit.Type == String {
+		code, ok := b.V.Strings.Find(e.lit.Str)
+		return func(c uint32) bool { return ok && c == code }
+	}
+	const yes, no = 1, 2
+	verdicts := make([]uint8, b.V.Strings.Len())
+	return func(code uint32) bool {
+		if verdicts[code] == 0 {
+			verdicts[code] = no
+			if e.test(textValue(b.V.Text(code))) {
+				verdicts[code] = yes
+			}
+		}
+		return verdicts[code] == yes
+	}
+}
+
+func intrinsicMask(b *Bound, name string, e *constTest) (Mask, bool) {
+	v := b.V
+	switch name {
+	case syntax.Name:
+		hit := codeTest(b, e)
+		return fill(v.Spans(), func(row int) bool { return hit(v.Name[row]) }), true
+	case syntax.StatusMessage:
+		return statusMessageMask(b, e), true
+	case syntax.Status:
+		return byteMask(v.Status, e, Status), true
+	case syntax.Kind:
+		return byteMask(v.Kind, e, Kind), true
+	case syntax.Duration:
+		return durationMask(v, e), true
+	case syntax.SpanID:
+		return idMask(v.SpanID, e)
+	case syntax.ParentID:
+		return idMask(v.Parent, e)
+	case syntax.TraceID:
+		return traceIDMask(v, e), true
+	case syntax.ScopeName:
+		hit := codeTest(b, e)
+		return byScope(v, fill(v.Scopes(), func(i int) bool { return hit(v.ScopeName[i]) })), true
+	case syntax.ScopeVersion:
+		hit := codeTest(b, e)
+		return byScope(v, fill(v.Scopes(), func(i int) bool { return hit(v.ScopeVersion[i]) })), true
+	}
+	return nil, false
+}
+
+func statusMessageMask(b *Bound, e *constTest) Mask {
+	m := newMask(b.V.Spans())
+	if e.test(textValue("")) {
+		m = fullMask(b.V.Spans())
+	}
+	hit := codeTest(b, e)
+	for row, code := range b.V.StatusMessage.All() {
+		if hit(code) {
+			m.set(row)
+		} else {
+			m.clear(row)
+		}
+	}
+	return m
+}
+
+func byteMask(column []uint8, e *constTest, t Type) Mask {
+	var hit [256]bool
+	for i := range hit {
+		hit[i] = e.test(Value{Type: t, Int: int64(i)})
+	}
+	return fill(len(column), func(row int) bool { return hit[column[row]] })
+}
+
+func durationMask(v *trace.View, e *constTest) Mask {
+	if e.lit.exact() {
+		lo, hi, invert := interval(e.op, e.lit)
+		return fill(v.Spans(), func(row int) bool {
+			d := v.Duration(uint32(row))
+			return (lo <= d && d <= hi) != invert
+		})
+	}
+	return fill(v.Spans(), func(row int) bool {
+		return e.test(Value{Type: Duration, Int: v.Duration(uint32(row))})
+	})
+}
+
+// interval writes a comparison with a whole number as lo <= x <= hi, inverted
+// for !=. An operator that fits no number gives the empty interval.
+func interval(op string, lit Value) (lo, hi int64, invert bool) {
+	x := lit.Int
+	switch op {
+	case "=", "!=":
+		return x, x, op == "!="
+	case "<=":
+		return math.MinInt64, x, false
+	case ">=":
+		return x, math.MaxInt64, false
+	case "<":
+		return x, math.MaxInt64, true
+	case ">":
+		return math.MinInt64, x, true
+	}
+	return 1, 0, false
+}
+
+func idMask(column []trace.SpanID, e *constTest) (Mask, bool) {
+	var id trace.SpanID
+	if e.op != "=" || len(e.lit.Str) != 2*len(id) {
+		return nil, false
+	}
+	if _, err := hex.Decode(id[:], []byte(e.lit.Str)); err != nil || id.String() != e.lit.Str {
+		return nil, false
+	}
+	return fill(len(column), func(row int) bool { return column[row] == id }), true
+}
+
+func traceIDMask(v *trace.View, e *constTest) Mask {
+	m := newMask(v.Spans())
+	if id, err := trace.ParseTraceID(e.lit.Str); e.op == "=" && err == nil {
+		// Fast path: one trace. Upper case does not match, as in Tempo.
+		if number, ok := v.FindTrace(id); ok && id.Short() == e.lit.Str {
+			for row := range v.Rows(number) {
+				m.set(row)
+			}
+		}
+		return m
+	}
+	hits := fill(len(v.TraceIDs), func(i int) bool { return e.test(textValue(v.TraceIDs[i].Short())) })
+	return fill(v.Spans(), func(row int) bool { return hits.Has(v.Trace[row]) })
+}

@@ -1,0 +1,334 @@
+package eval
+
+import (
+	"fmt"
+	"slices"
+
+	"etude/traceql/check"
+	"etude/traceql/syntax"
+)
+
+// Program is a compiled query. It is immutable; any number of [Run]s may use it.
+type Program struct {
+	attrs   []syntax.Attr
+	filters []filter
+	stages  []stage
+	touched []touch
+
+	value   expr // of CompileValue
+	ofScope bool // value is the same for all spans of one scope
+
+	// MostRecent is the hint most_recent=true.
+	MostRecent bool
+}
+
+// filter is the condition of one { } of the query.
+type filter struct {
+	cond  cond
+	exact bool // a mask decides it
+}
+
+// Compile translates a query that package check has passed. The stages of a
+// metrics query behind the pipeline are left out.
+func Compile(q *syntax.Query) (*Program, error) {
+	p := &Program{}
+	for _, h := range slices.Backward(q.Hints) { // the first of a name counts
+		if h.Name == "most_recent" && h.Value.Type == syntax.LitBool {
+			p.MostRecent = h.Value.Int != 0
+		}
+	}
+	stages, err := p.pipeline(q.Pipeline)
+	p.stages = stages
+	return p, err
+}
+
+// CompileValue prepares [Run.Rows] and [Run.Values]: spans selected by the
+// conditions, each alone, and the attribute or intrinsic x to read, which may be
+// nil. No condition selects every span.
+func CompileValue(conds []syntax.Field, x syntax.Field) *Program {
+	p := &Program{}
+	if len(conds) == 0 {
+		conds = []syntax.Field{nil}
+	}
+	for _, c := range conds {
+		p.filter(c)
+	}
+	if x != nil {
+		p.value = p.expr(x)
+	}
+	switch x := p.value.(type) {
+	case *attribute:
+		p.ofScope = x.Scope == syntax.ScopeResource || x.Scope == syntax.ScopeInstrumentation
+	case intrinsic:
+		p.ofScope = x.name == syntax.ScopeName || x.name == syntax.ScopeVersion
+	}
+	return p
+}
+
+func (p *Program) pipeline(from *syntax.Pipeline) ([]stage, error) {
+	var stages []stage
+	for _, s := range from.Stages {
+		compiled, err := p.stage(s)
+		if err != nil {
+			return nil, err
+		}
+		stages = append(stages, compiled...)
+	}
+	return stages, nil
+}
+
+func (p *Program) stage(s syntax.Stage) ([]stage, error) {
+	switch s := s.(type) {
+	case *syntax.Pipeline: // one pipeline in parentheses is that pipeline
+		return p.pipeline(s)
+	case syntax.Spanset:
+		node, err := p.spanset(s)
+		return []stage{spansetStage{node}}, err
+	case *syntax.Aggregate:
+		a := &aggregate{fn: s.Func, key: s.Call(), op: s.Op, limit: literalValue(s.Value)}
+		if s.Arg != nil {
+			a.arg = p.expr(s.Arg)
+			p.touch(a.arg, nil)
+		}
+		return []stage{a}, nil
+	case *syntax.By:
+		g := &grouping{key: s.String(), x: p.expr(s.Expr)}
+		p.touch(g.x, nil)
+		return []stage{g}, nil
+	case *syntax.Select:
+		for _, f := range s.Attrs {
+			p.touch(p.expr(f), nil)
+		}
+		return nil, nil
+	case *syntax.Coalesce:
+		return []stage{coalesce{}}, nil
+	}
+	return nil, fmt.Errorf("evaluate query: unknown stage %T", s)
+}
+
+func (p *Program) spanset(s syntax.Spanset) (node, error) {
+	switch s := s.(type) {
+	case *syntax.Filter:
+		return p.filter(s.Cond), nil
+	case *syntax.Pipeline:
+		stages, err := p.pipeline(s)
+		return &group{stages}, err
+	case *syntax.SpansetOp:
+		l, err := p.spanset(s.L)
+		if err != nil {
+			return nil, err
+		}
+		r, err := p.spanset(s.R)
+		if err != nil {
+			return nil, err
+		}
+		if syntax.Structural(s.Op) {
+			return newStructural(s.Op, l, r), nil
+		}
+		return &logical{and: s.Op == "&&", l: l, r: r}, nil
+	}
+	return nil, fmt.Errorf("evaluate query: unknown spanset %T", s)
+}
+
+func (p *Program) filter(f syntax.Field) node {
+	c := cond(always(true))
+	if f != nil {
+		c = p.cond(f)
+		if chain, ok := c.(allOf); ok {
+			c = joinChildren(chain)
+		}
+		p.touchConds(c)
+	}
+	p.filters = append(p.filters, filter{cond: c, exact: !c.needs().trace})
+	return pick(len(p.filters) - 1)
+}
+
+// joinChildren makes the event conditions of a pure chain of && speak of one and
+// the same event, and those on links of one link. A chain that has an || or a !
+// somewhere is left as it is: there every condition stands for itself.
+func joinChildren(chain allOf) cond {
+	var events, links []leaf
+	var rest allOf
+	for _, x := range chain {
+		l, ok := x.(leaf)
+		if !ok {
+			return chain
+		}
+		switch n := l.needs(); {
+		case n.event && !n.link:
+			events = append(events, l)
+		case n.link && !n.event:
+			links = append(links, l)
+		default:
+			rest = append(rest, l)
+		}
+	}
+	if len(events) > 0 {
+		rest = append(rest, sameChild{conds: events})
+	}
+	if len(links) > 0 {
+		rest = append(rest, sameChild{conds: links, link: true})
+	}
+	slices.SortStableFunc(rest, func(a, b cond) int { return cost(a) - cost(b) })
+	return rest
+}
+
+// cost orders the conditions of a chain: what columns decide comes first.
+func cost(c cond) int {
+	switch c := c.(type) {
+	case always:
+		return 0
+	case leaf:
+		switch e := c.e.(type) {
+		case *presence:
+			return 2
+		case *constTest:
+			return costOfTest(e)
+		}
+		return 9
+	case sameChild:
+		return 4
+	}
+	return 5
+}
+
+func costOfTest(e *constTest) int {
+	switch {
+	case e.needs().trace:
+		return 8
+	case e.attr == nil:
+		return 3
+	case e.attr.Scope == syntax.ScopeResource || e.attr.Scope == syntax.ScopeInstrumentation:
+		return 1
+	}
+	return 2
+}
+
+func (p *Program) cond(f syntax.Field) cond {
+	switch f := f.(type) {
+	case *syntax.Literal:
+		return always(f.Type == syntax.LitBool && f.Int != 0)
+	case *syntax.Unary:
+		if f.Op == "!" {
+			return p.negated(f)
+		}
+	case *syntax.Binary:
+		switch f.Op {
+		case "&&":
+			return append(append(allOf{}, p.chain(f.L)...), p.chain(f.R)...)
+		case "||":
+			return anyOf{p.cond(f.L), p.cond(f.R)}
+		}
+	case *syntax.AttrRef:
+		// A bare attribute holds when it is the bool true.
+		return leaf{&constTest{x: p.expr(f), attr: p.attribute(f.Attr), op: "=", lit: boolValue(true)}}
+	}
+	return leaf{p.expr(f)}
+}
+
+// negated compiles !x. Of an attribute only the bool false makes it true.
+func (p *Program) negated(f *syntax.Unary) cond {
+	if a, ok := f.X.(*syntax.AttrRef); ok {
+		return leaf{&constTest{x: p.expr(a), attr: p.attribute(a.Attr), op: "=", lit: boolValue(false)}}
+	}
+	return not{p.cond(f.X)}
+}
+
+// chain returns the operands of nested &&.
+func (p *Program) chain(f syntax.Field) []cond {
+	c := p.cond(f)
+	if inner, ok := c.(allOf); ok {
+		return inner
+	}
+	return []cond{c}
+}
+
+func (p *Program) attribute(a syntax.Attr) *attribute {
+	slot := slices.Index(p.attrs, a)
+	if slot < 0 {
+		slot = len(p.attrs)
+		p.attrs = append(p.attrs, a)
+	}
+	return &attribute{Attr: a, slot: slot}
+}
+
+func (p *Program) expr(f syntax.Field) expr {
+	switch f := f.(type) {
+	case *syntax.Literal:
+		return constant{literalValue(f)}
+	case *syntax.AttrRef:
+		return p.attribute(f.Attr)
+	case *syntax.Intrinsic:
+		return intrinsic{f.Name}
+	case *syntax.Unary:
+		if f.Op == "-" {
+			return fold(negation{p.expr(f.X)})
+		}
+		return condValue{p.cond(f)}
+	case *syntax.Binary:
+		return p.binary(f)
+	}
+	return constant{}
+}
+
+func (p *Program) binary(f *syntax.Binary) expr {
+	switch f.Op {
+	case "&&", "||":
+		return condValue{p.cond(f)}
+	case "+", "-", "*", "/", "%", "^":
+		return fold(&arithmetic{op: f.Op, l: p.expr(f.L), r: p.expr(f.R)})
+	}
+	return p.comparison(f.Op, p.expr(f.L), p.expr(f.R))
+}
+
+// fold computes an expression of constants at once.
+func fold(e expr) expr {
+	switch e := e.(type) {
+	case negation:
+		if _, ok := e.x.(constant); ok {
+			return constant{e.value(nil)}
+		}
+	case *arithmetic:
+		_, l := e.l.(constant)
+		_, r := e.r.(constant)
+		if l && r {
+			return constant{e.value(nil)}
+		}
+	}
+	return e
+}
+
+func (p *Program) comparison(op string, l, r expr) expr {
+	if _, ok := l.(constant); ok {
+		if _, ok := r.(constant); !ok && op != "=~" && op != "!~" {
+			l, r, op = r, l, flip(op)
+		}
+	}
+	lit, ok := r.(constant)
+	switch {
+	case !ok:
+		return &comparison{op: op, l: l, r: r}
+	case lit.v.Type == Nil:
+		if c, ok := l.(constant); ok && c.v.Type == Nil {
+			return constant{boolValue(false)} // nil = nil and nil != nil
+		}
+		return &presence{x: l, want: op == "!="}
+	}
+	return newConstTest(op, l, lit.v)
+}
+
+func newConstTest(op string, x expr, lit Value) expr {
+	e := &constTest{x: x, op: op, lit: lit}
+	e.attr, _ = x.(*attribute)
+	if op == "=~" || op == "!~" {
+		re, err := check.Regexp(lit.Str)
+		if err != nil { // package check has refused it
+			return constant{boolValue(false)}
+		}
+		e.re = re
+	}
+	if field, ok := x.(intrinsic); ok && field.name == syntax.TraceID && e.re == nil {
+		e.lit.Str = trimID(lit.Str)
+	}
+	return e
+}

@@ -1,0 +1,224 @@
+package eval
+
+// cond is the compiled condition of a filter.
+type cond interface {
+	// narrow removes from m the rows of the View that cannot satisfy the
+	// condition. It keeps a row whose answer depends on the whole trace.
+	narrow(b *Bound, m Mask)
+	// holds decides for one span of a whole trace.
+	holds(c *ctx) bool
+	needs() reads
+}
+
+// always is a constant condition.
+type always bool
+
+func (a always) holds(*ctx) bool { return bool(a) }
+func (a always) needs() reads    { return reads{} }
+func (a always) narrow(_ *Bound, m Mask) {
+	if !a {
+		clear(m)
+	}
+}
+
+// allOf is a && b && ... ; cheap conditions stand first.
+type allOf []cond
+
+func (a allOf) narrow(b *Bound, m Mask) {
+	for _, x := range a {
+		if m.Empty() {
+			return
+		}
+		x.narrow(b, m)
+	}
+}
+
+func (a allOf) holds(c *ctx) bool {
+	for _, x := range a {
+		if !x.holds(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a allOf) needs() reads { return joined(a) }
+
+// anyOf is a || b || ... .
+type anyOf []cond
+
+func (a anyOf) narrow(b *Bound, m Mask) {
+	union := newMask(b.V.Spans())
+	for _, x := range a {
+		part := m.clone()
+		x.narrow(b, part)
+		union.or(part)
+	}
+	copy(m, union)
+}
+
+func (a anyOf) holds(c *ctx) bool {
+	for _, x := range a {
+		if x.holds(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a anyOf) needs() reads { return joined(a) }
+
+func joined(conds []cond) (r reads) {
+	for _, x := range conds {
+		r = r.with(x.needs())
+	}
+	return r
+}
+
+// not is !x. A mask of x may be too large, so it can be subtracted only when it
+// is exact.
+type not struct{ x cond }
+
+func (n not) narrow(b *Bound, m Mask) {
+	if n.x.needs().trace {
+		return
+	}
+	out := m.clone()
+	n.x.narrow(b, out)
+	m.andNot(out)
+}
+
+func (n not) holds(c *ctx) bool { return !n.x.holds(c) }
+func (n not) needs() reads      { return n.x.needs() }
+
+// leaf is a condition without && || ! on top. One that reads an event holds
+// when it does for some event of the span; links likewise.
+type leaf struct{ e expr }
+
+func (l leaf) needs() reads { return l.e.needs() }
+
+func (l leaf) holds(c *ctx) bool {
+	n := l.e.needs()
+	if n.event && c.event < 0 {
+		from, to := c.b.V.Events(c.row)
+		return someChild(from, to, func(i int64) bool { at := *c; at.event = i; return l.holds(&at) })
+	}
+	if n.link && c.link < 0 {
+		from, to := c.b.V.Links(c.row)
+		return someChild(from, to, func(i int64) bool { at := *c; at.link = i; return l.holds(&at) })
+	}
+	return l.e.value(c).isTrue()
+}
+
+func someChild(from, to uint32, f func(int64) bool) bool {
+	for i := int64(from); i < int64(to); i++ {
+		if f(i) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l leaf) narrow(b *Bound, m Mask) {
+	n := l.e.needs()
+	switch {
+	case n.trace:
+	case n.event != n.link:
+		l.narrowByChild(b, m)
+	default:
+		if fast, ok := spanMask(b, l.e); ok && !n.event {
+			m.and(fast)
+			return
+		}
+		// Slow path: any expression, for the rows that are left.
+		c := ctx{b: b, event: -1, link: -1}
+		for row := range m.Rows {
+			if c.row = row; !l.holds(&c) {
+				m.clear(row)
+			}
+		}
+	}
+}
+
+// narrowByChild keeps the spans of which some event, or link, satisfies l.
+func (l leaf) narrowByChild(b *Bound, m Mask) {
+	sameChild{conds: []leaf{l}, link: l.e.needs().link}.narrow(b, m)
+}
+
+// sameChild is a chain of conditions, joined by &&, that one and the same event
+// (or link) must satisfy.
+type sameChild struct {
+	conds []leaf
+	link  bool
+}
+
+func (s sameChild) needs() (r reads) {
+	for _, l := range s.conds {
+		r = r.with(l.needs())
+	}
+	return r
+}
+
+func (s sameChild) parents(b *Bound) []uint32 {
+	if s.link {
+		return b.V.LinkSpan
+	}
+	return b.V.EventSpan
+}
+
+func (s sameChild) narrow(b *Bound, m Mask) {
+	parents := s.parents(b)
+	hits := fullMask(len(parents))
+	for _, l := range s.conds {
+		s.narrowChildren(b, l, hits, parents)
+	}
+	spans := newMask(b.V.Spans())
+	for child := range hits.Rows {
+		spans.set(parents[child])
+	}
+	m.and(spans)
+}
+
+// narrowChildren removes the events or links that cannot satisfy one condition.
+func (s sameChild) narrowChildren(b *Bound, l leaf, hits Mask, parents []uint32) {
+	if l.needs().trace || l.needs().event && l.needs().link {
+		return
+	}
+	if fast, ok := childMask(b, l.e, len(parents)); ok {
+		hits.and(fast)
+		return
+	}
+	c := ctx{b: b, event: -1, link: -1}
+	for child := range hits.Rows {
+		c.row = parents[child]
+		s.single(&c, int64(child))
+		if !l.e.value(&c).isTrue() {
+			hits.clear(child)
+		}
+	}
+}
+
+func (s sameChild) single(c *ctx, child int64) {
+	if s.link {
+		c.link = child
+	} else {
+		c.event = child
+	}
+}
+
+func (s sameChild) holds(c *ctx) bool {
+	from, to := c.b.V.Events(c.row)
+	if s.link {
+		from, to = c.b.V.Links(c.row)
+	}
+	return someChild(from, to, func(child int64) bool {
+		at := *c
+		s.single(&at, child)
+		for _, l := range s.conds {
+			if !l.holds(&at) {
+				return false
+			}
+		}
+		return true
+	})
+}

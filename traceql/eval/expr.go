@@ -1,0 +1,335 @@
+package eval
+
+import (
+	"regexp"
+	"strings"
+
+	"etude/traceql/syntax"
+)
+
+// ctx is the place where a row expression is evaluated: a span of a Trace, and
+// the event or link that a condition is about.
+type ctx struct {
+	b     *Bound
+	t     *Trace // nil while a mask is made: nothing about the whole trace is known
+	span  int    // index into t.Spans
+	row   uint32
+	event int64 // row of the event table, -1 for none
+	link  int64
+}
+
+// reads says what an expression needs beyond the row of its span.
+type reads struct {
+	event, link, trace bool
+}
+
+func (r reads) with(o reads) reads {
+	return reads{r.event || o.event, r.link || o.link, r.trace || o.trace}
+}
+
+// expr is a compiled field expression.
+type expr interface {
+	value(c *ctx) Value
+	needs() reads
+}
+
+type constant struct{ v Value }
+
+func (e constant) value(*ctx) Value { return e.v }
+func (e constant) needs() reads     { return reads{} }
+
+// attribute reads an attribute; slot indexes the Program's list.
+type attribute struct {
+	syntax.Attr
+	slot int
+}
+
+func (e *attribute) needs() reads {
+	return reads{event: e.Scope == syntax.ScopeEvent, link: e.Scope == syntax.ScopeLink}
+}
+
+// value returns the first value. Of events and links, when none is singled out,
+// the last one that has the attribute speaks.
+func (e *attribute) value(c *ctx) (v Value) {
+	found := func(x Value) bool { v = x; return false }
+	switch {
+	case e.Scope == syntax.ScopeEvent && c.event < 0:
+		from, to := c.b.V.Events(c.row)
+		for row := int64(to) - 1; row >= int64(from) && v.Type == Nil; row-- {
+			e.own(c).values(c.b, uint32(row), found)
+		}
+	case e.Scope == syntax.ScopeLink && c.link < 0:
+		from, to := c.b.V.Links(c.row)
+		for row := int64(to) - 1; row >= int64(from) && v.Type == Nil; row-- {
+			e.own(c).values(c.b, uint32(row), found)
+		}
+	default:
+		e.each(c, found)
+	}
+	return v
+}
+
+func (e *attribute) own(c *ctx) *keyColumns { return &c.b.attr(e.slot).own }
+
+// each yields all values of the attribute at c until yield returns false.
+func (e *attribute) each(c *ctx, yield func(Value) bool) {
+	some := false
+	count := func(v Value) bool { some = true; return yield(v) }
+	switch e.Scope {
+	case syntax.ScopeSpan:
+		e.own(c).values(c.b, c.row, yield)
+	case syntax.ScopeNone:
+		if e.own(c).values(c.b, c.row, count) && !some {
+			c.b.attr(e.slot).resource.values(c.b, c.b.V.Resource(c.row), yield)
+		}
+	case syntax.ScopeResource:
+		if e.own(c).values(c.b, c.b.V.Resource(c.row), count) && !some && e.isService() {
+			yield(textValue(""))
+		}
+	case syntax.ScopeInstrumentation:
+		e.own(c).values(c.b, c.b.V.Scope[c.row], yield)
+	case syntax.ScopeEvent:
+		if c.event >= 0 {
+			e.own(c).values(c.b, uint32(c.event), yield)
+		}
+	case syntax.ScopeLink:
+		if c.link >= 0 {
+			e.own(c).values(c.b, uint32(c.link), yield)
+		}
+	}
+}
+
+// given tells whether the attribute is there at all, readable or not.
+func (e *attribute) given(c *ctx) bool {
+	a := c.b.attr(e.slot)
+	switch e.Scope {
+	case syntax.ScopeResource:
+		return a.own.given(c.b.V.Resource(c.row))
+	case syntax.ScopeNone:
+		return a.own.given(c.row) || a.resource.given(c.b.V.Resource(c.row))
+	case syntax.ScopeInstrumentation:
+		return a.own.given(c.b.V.Scope[c.row])
+	case syntax.ScopeEvent:
+		return a.own.given(uint32(c.event))
+	case syntax.ScopeLink:
+		return a.own.given(uint32(c.link))
+	}
+	return a.own.given(c.row)
+}
+
+// isService tells whether this is resource.service.name, which always exists.
+func (e *attribute) isService() bool {
+	return e.Scope == syntax.ScopeResource && e.Name == "service.name"
+}
+
+type arithmetic struct {
+	op   string
+	l, r expr
+}
+
+func (e *arithmetic) value(c *ctx) Value { return arith(e.op, e.l.value(c), e.r.value(c)) }
+func (e *arithmetic) needs() reads       { return e.l.needs().with(e.r.needs()) }
+
+type negation struct{ x expr }
+
+func (e negation) value(c *ctx) Value { return negate(e.x.value(c)) }
+func (e negation) needs() reads       { return e.x.needs() }
+
+// comparison is any comparison of two expressions.
+type comparison struct {
+	op   string
+	l, r expr
+}
+
+func (e *comparison) value(c *ctx) Value { return boolValue(compare(e.op, e.l.value(c), e.r.value(c))) }
+func (e *comparison) needs() reads       { return e.l.needs().with(e.r.needs()) }
+
+// constTest compares an attribute or any other expression with a constant. For
+// an attribute the literal's type selects the values it may meet, as in Tempo:
+// span.x > 2 does not see the float 3.0.
+type constTest struct {
+	x    expr
+	attr *attribute // x, when it is one
+	op   string
+	lit  Value
+	re   *regexp.Regexp // for =~ and !~
+}
+
+func (e *constTest) needs() reads { return e.x.needs() }
+
+func (e *constTest) value(c *ctx) (v Value) {
+	if e.attr == nil {
+		return boolValue(e.test(e.x.value(c)))
+	}
+	hit := false
+	e.attr.each(c, func(v Value) bool { hit = e.testAttr(v); return !hit })
+	return boolValue(hit)
+}
+
+// test applies the comparison to a value.
+func (e *constTest) test(v Value) bool {
+	if e.op == opContains && v.Type != Array {
+		return containsText(v, e.lit)
+	}
+	if e.re == nil && e.op != opContains {
+		return compare(e.op, v, e.lit)
+	}
+	switch v.Type {
+	case String:
+		return e.re.MatchString(v.Str) == (e.op == "=~")
+	case Array:
+		return anyElem(v.Elems, e.test)
+	}
+	return false
+}
+
+// testAttr applies the comparison to the value of an attribute.
+func (e *constTest) testAttr(v Value) bool {
+	if v.Type == Array {
+		return anyElem(v.Elems, e.testAttr)
+	}
+	return v.Type == e.lit.Type && e.test(v)
+}
+
+// presence is x = nil or x != nil.
+type presence struct {
+	x    expr
+	want bool
+}
+
+func (e *presence) needs() reads { return e.x.needs() }
+
+// value is false for both forms where the attribute has only a value that the
+// language cannot read.
+func (e *presence) value(c *ctx) Value {
+	if !e.exists(c) {
+		return boolValue(false)
+	}
+	has := e.x.value(c).Type != Nil
+	if attr, ok := e.x.(*attribute); ok && !e.want {
+		return boolValue(!has && !attr.given(c))
+	}
+	return boolValue(has == e.want)
+}
+
+// exists tells whether there is an event or link to ask at all.
+func (e *presence) exists(c *ctx) bool {
+	n := e.x.needs()
+	return !(n.event && c.event < 0 || n.link && c.link < 0)
+}
+
+// condValue turns a condition into a value.
+type condValue struct{ cond cond }
+
+func (e condValue) value(c *ctx) Value { return boolValue(e.cond.holds(c)) }
+func (e condValue) needs() reads       { return e.cond.needs() }
+
+// intrinsic reads a built-in field.
+type intrinsic struct{ name string }
+
+func (e intrinsic) needs() (r reads) {
+	switch e.name {
+	case syntax.EventName, syntax.EventTime:
+		r.event = true
+	case syntax.LinkTraceID, syntax.LinkSpanID:
+		r.link = true
+	case syntax.TraceDuration, syntax.RootName, syntax.RootService, syntax.ChildCount,
+		syntax.NestedSetLeft, syntax.NestedSetRight, syntax.NestedSetParent:
+		r.trace = true
+	}
+	return r
+}
+
+func (e intrinsic) value(c *ctx) Value {
+	v, row := c.b.V, c.row
+	switch e.name {
+	case syntax.Name:
+		return textValue(v.Text(v.Name[row]))
+	case syntax.Duration:
+		return Value{Type: Duration, Int: v.Duration(row)}
+	case syntax.Status:
+		return Value{Type: Status, Int: int64(v.Status[row])}
+	case syntax.StatusMessage:
+		return textValue(v.Text(v.StatusMessage.Get(row)))
+	case syntax.Kind:
+		return Value{Type: Kind, Int: int64(v.Kind[row])}
+	case syntax.SpanID:
+		return textValue(v.SpanID[row].String())
+	case syntax.ParentID:
+		return textValue(v.Parent[row].String())
+	case syntax.TraceID:
+		return textValue(v.TraceIDs[v.Trace[row]].Short())
+	case syntax.ScopeName:
+		return textValue(v.Text(v.ScopeName[v.Scope[row]]))
+	case syntax.ScopeVersion:
+		return textValue(v.Text(v.ScopeVersion[v.Scope[row]]))
+	case syntax.EventName, syntax.EventTime:
+		return e.eventValue(c)
+	case syntax.LinkTraceID, syntax.LinkSpanID:
+		return e.linkValue(c)
+	}
+	return e.traceValue(c)
+}
+
+func (e intrinsic) eventValue(c *ctx) Value {
+	row := c.event
+	if row < 0 {
+		from, to := c.b.V.Events(c.row)
+		if from == to {
+			return Value{}
+		}
+		row = int64(to) - 1
+	}
+	if e.name == syntax.EventName {
+		return textValue(c.b.V.Text(c.b.V.EventName[row]))
+	}
+	return Value{Type: Duration, Int: int64(c.b.V.EventTime[row] - c.b.V.Start[c.b.V.EventSpan[row]])}
+}
+
+func (e intrinsic) linkValue(c *ctx) Value {
+	row := c.link
+	if row < 0 {
+		from, to := c.b.V.Links(c.row)
+		if from == to {
+			return Value{}
+		}
+		row = int64(to) - 1
+	}
+	if e.name == syntax.LinkTraceID {
+		return textValue(c.b.V.LinkTraceID[row].Short())
+	}
+	return textValue(c.b.V.LinkSpanID[row].String())
+}
+
+// traceValue reads what belongs to the whole trace; nil when none is known.
+func (e intrinsic) traceValue(c *ctx) Value {
+	if c.t == nil {
+		return Value{}
+	}
+	switch e.name {
+	case syntax.TraceDuration:
+		return Value{Type: Duration, Int: c.t.Duration()}
+	case syntax.RootName:
+		name, _ := c.t.Root()
+		return textValue(name)
+	case syntax.RootService:
+		_, service := c.t.Root()
+		return textValue(service)
+	}
+	n := c.t.numbers()
+	out := Value{Type: Int}
+	switch e.name {
+	case syntax.ChildCount:
+		out.Int = n.children[c.span]
+	case syntax.NestedSetLeft:
+		out.Int = n.left[c.span]
+	case syntax.NestedSetRight:
+		out.Int = n.right[c.span]
+	case syntax.NestedSetParent:
+		out.Int = n.up[c.span]
+	}
+	return out
+}
+
+// trimID strips what trace:id = "..." does not mind: leading zeros.
+func trimID(s string) string { return strings.TrimLeft(s, "0") }

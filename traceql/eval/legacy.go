@@ -1,0 +1,71 @@
+package eval
+
+import (
+	"strconv"
+	"strings"
+
+	"etude/traceql/syntax"
+)
+
+// Tag is one condition of a legacy search: the value is a part of the text that
+// the attribute holds, of the span or of its resource. Some keys mean something
+// else, see CompileTags.
+type Tag struct{ Key, Value string }
+
+// CompileTags builds the Program of a legacy search. Each tag must match some
+// span of the trace; different tags may match different spans. The keys
+// root.name, root.service.name and name mean the intrinsics, status.code the
+// status by its word, and http.status_code also an equal integer.
+func CompileTags(tags []Tag) *Program {
+	p := &Program{}
+	p.filters = append(p.filters, filter{cond: always(true), exact: true})
+	all := node(pick(0))
+	for i, t := range tags {
+		c := p.tag(t)
+		p.filters = append(p.filters, filter{cond: c, exact: !c.needs().trace})
+		next := node(pick(len(p.filters) - 1))
+		if i == 0 {
+			all = next
+		} else {
+			all = &logical{and: true, l: all, r: next}
+		}
+	}
+	p.stages = []stage{spansetStage{all}}
+	return p
+}
+
+var legacyIntrinsics = map[string]string{
+	"root.name": syntax.RootName, "root.service.name": syntax.RootService, "name": syntax.Name,
+}
+
+func (p *Program) tag(t Tag) cond {
+	if name, ok := legacyIntrinsics[t.Key]; ok {
+		return leaf{&constTest{x: intrinsic{name}, op: opContains, lit: textValue(t.Value)}}
+	}
+	if t.Key == "status.code" {
+		for code := range int64(3) {
+			if syntax.StatusWord(code) == t.Value {
+				return leaf{&constTest{x: intrinsic{syntax.Status}, op: "=", lit: Value{Type: Status, Int: code}}}
+			}
+		}
+		return always(false)
+	}
+	either := anyOf{p.contains(syntax.ScopeResource, t), p.contains(syntax.ScopeSpan, t)}
+	if n, err := strconv.ParseInt(t.Value, 10, 64); err == nil && t.Key == "http.status_code" {
+		a := p.attribute(syntax.Attr{Scope: syntax.ScopeSpan, Name: t.Key})
+		either = append(either, leaf{&constTest{x: a, attr: a, op: "=", lit: Value{Type: Int, Int: n}}})
+	}
+	return either
+}
+
+func (p *Program) contains(s syntax.Scope, t Tag) cond {
+	a := p.attribute(syntax.Attr{Scope: s, Name: t.Key})
+	return leaf{&constTest{x: a, attr: a, op: opContains, lit: textValue(t.Value)}}
+}
+
+// opContains is the operator of legacy searches; no query can write it.
+const opContains = "contains"
+
+func containsText(v, part Value) bool {
+	return v.Type == String && strings.Contains(v.Str, part.Str)
+}

@@ -1,0 +1,273 @@
+package eval
+
+import (
+	"slices"
+
+	"etude/trace"
+)
+
+// Spanset is a set of spans of one trace, as indexes into Trace.Spans in
+// ascending order, with the attributes that by() and aggregates gave it.
+type Spanset struct {
+	Spans []int32
+	Attrs []Attr
+}
+
+// Attr is a key and value of an answer.
+type Attr struct {
+	Key   string
+	Value Value
+}
+
+// stage is one step of a pipeline.
+type stage interface {
+	apply(r *Run, in []Spanset) ([]Spanset, error)
+}
+
+// node is a spanset expression: it picks spans out of a spanset.
+type node interface {
+	// pick returns the spans it keeps, in ascending order. single is false when
+	// they come from several groups.
+	pick(r *Run, in []int32) (out []int32, single bool, err error)
+	// candidates returns the traces of a View in which it may keep a span.
+	candidates(r *Run, view int) Mask
+}
+
+// Run evaluates a Program over a fixed list of Views, older ones first. It
+// belongs to one goroutine.
+type Run struct {
+	p     *Program
+	views []*trace.View
+	bound []*Bound
+	all   []int32
+	c     ctx
+	t     *Trace
+}
+
+// Start begins a Run.
+func (p *Program) Start(views []*trace.View) *Run {
+	return &Run{p: p, views: views, bound: make([]*Bound, len(views))}
+}
+
+func (r *Run) bind(view int) *Bound {
+	if r.bound[view] == nil {
+		r.bound[view] = r.p.Bind(r.views[view])
+	}
+	return r.bound[view]
+}
+
+// Candidates returns the trace numbers of a View that may have a result. A trace
+// whose result depends on spans in several Views is a candidate in at least one
+// of those in which it has spans that matter.
+func (r *Run) Candidates(view int) Mask {
+	for _, s := range r.p.stages {
+		if s, ok := s.(spansetStage); ok {
+			return s.node.candidates(r, view)
+		}
+	}
+	return fullMask(len(r.views[view].TraceIDs))
+}
+
+// Trace sends one trace, loaded from the Views of the Run, through the pipeline.
+// No spanset means that the trace is not in the result.
+func (r *Run) Trace(t *Trace) ([]Spanset, error) {
+	r.t = t
+	for len(r.all) < len(t.Spans) {
+		r.all = append(r.all, int32(len(r.all)))
+	}
+	sets := []Spanset{{Spans: r.all[:len(t.Spans)]}}
+	return apply(r, r.p.stages, sets)
+}
+
+func apply(r *Run, stages []stage, sets []Spanset) (_ []Spanset, err error) {
+	for _, s := range stages {
+		if sets, err = s.apply(r, sets); err != nil || len(sets) == 0 {
+			return nil, err
+		}
+	}
+	return sets, nil
+}
+
+// at points the context at a span of the trace.
+func (r *Run) at(span int32) *ctx {
+	ref := r.t.Spans[span]
+	r.c = ctx{b: r.bind(ref.View), t: r.t, span: int(span), row: ref.Row, event: -1, link: -1}
+	return &r.c
+}
+
+// spansetStage applies a spanset expression to every spanset.
+type spansetStage struct{ node node }
+
+func (s spansetStage) apply(r *Run, in []Spanset) ([]Spanset, error) {
+	out := in[:0:0]
+	for _, set := range in {
+		spans, _, err := s.node.pick(r, set.Spans)
+		if err != nil {
+			return nil, err
+		}
+		if len(spans) > 0 {
+			out = append(out, Spanset{Spans: spans, Attrs: set.Attrs})
+		}
+	}
+	return out, nil
+}
+
+// pick is a filter, by its number.
+type pick int
+
+func (f pick) candidates(r *Run, view int) Mask {
+	v := r.views[view]
+	m := newMask(len(v.TraceIDs))
+	if r.p.filters[f].cond == cond(always(true)) {
+		return fullMask(len(v.TraceIDs))
+	}
+	for row := range r.bind(view).mask(int(f)).Rows {
+		m.set(v.Trace[row])
+	}
+	return m
+}
+
+func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
+	fl := &r.p.filters[f]
+	for _, span := range in {
+		ref := r.t.Spans[span]
+		if !r.bind(ref.View).mask(int(f)).Has(ref.Row) {
+			continue
+		}
+		if fl.exact || fl.cond.holds(r.at(span)) {
+			out = append(out, span)
+		}
+	}
+	return out, true, nil
+}
+
+// logical is L && R or L || R between spansets.
+type logical struct {
+	and  bool
+	l, r node
+}
+
+func (o *logical) pick(r *Run, in []int32) ([]int32, bool, error) {
+	left, _, err := o.l.pick(r, in)
+	if err != nil || o.and && len(left) == 0 {
+		return nil, true, err
+	}
+	right, _, err := o.r.pick(r, in)
+	if err != nil || o.and && len(right) == 0 {
+		return nil, true, err
+	}
+	return union(left, right), true, nil
+}
+
+func (o *logical) candidates(r *Run, view int) Mask {
+	left, right := o.l.candidates(r, view), o.r.candidates(r, view)
+	if o.and {
+		return r.both(view, left, right)
+	}
+	left.or(right)
+	return left
+}
+
+// both returns the traces in which both sides may match: here, or, for a trace
+// that has spans in other Views too, here for one side.
+func (r *Run) both(view int, left, right Mask) Mask {
+	either := left.clone()
+	either.or(right)
+	left.and(right)
+	either.andNot(left)
+	for number := range either.Rows {
+		if r.split(view, number) {
+			left.set(number)
+		}
+	}
+	return left
+}
+
+// split tells whether a trace of a View has spans in others too.
+func (r *Run) split(view int, number uint32) bool {
+	id := r.views[view].TraceIDs[number]
+	for i, v := range r.views {
+		if i == view {
+			continue
+		}
+		if _, ok := v.FindTrace(id); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// union merges two ascending lists.
+func union(a, b []int32) []int32 {
+	out := make([]int32, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] < b[0]:
+			out, a = append(out, a[0]), a[1:]
+		case a[0] > b[0]:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			out, a, b = append(out, a[0]), a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// group is a pipeline in parentheses, as an operand.
+type group struct{ stages []stage }
+
+func (g *group) pick(r *Run, in []int32) ([]int32, bool, error) {
+	sets, err := apply(r, g.stages, []Spanset{{Spans: in}})
+	if err != nil || len(sets) == 0 {
+		return nil, true, err
+	}
+	out := sets[0].Spans
+	for _, s := range sets[1:] {
+		out = union(out, s.Spans)
+	}
+	return out, len(sets) == 1, nil
+}
+
+func (g *group) candidates(r *Run, view int) Mask {
+	for _, s := range g.stages {
+		if s, ok := s.(spansetStage); ok {
+			return s.node.candidates(r, view)
+		}
+	}
+	return fullMask(len(r.views[view].TraceIDs))
+}
+
+// grouping is by(x): it splits every spanset by the value of x.
+type grouping struct {
+	key string
+	x   expr
+}
+
+func (g *grouping) apply(r *Run, in []Spanset) ([]Spanset, error) {
+	var out []Spanset
+	for _, set := range in {
+		groups := map[string]int{}
+		for _, span := range set.Spans {
+			v := g.x.value(r.at(span))
+			at, ok := groups[v.key()]
+			if !ok {
+				at = len(out)
+				groups[v.key()] = at
+				out = append(out, Spanset{Attrs: append(slices.Clip(set.Attrs), Attr{g.key, v})})
+			}
+			out[at].Spans = append(out[at].Spans, span)
+		}
+	}
+	return out, nil
+}
+
+// coalesce merges the spansets of a trace into one without attributes.
+type coalesce struct{}
+
+func (coalesce) apply(_ *Run, in []Spanset) ([]Spanset, error) {
+	all := in[0].Spans
+	for _, set := range in[1:] {
+		all = union(all, set.Spans)
+	}
+	return []Spanset{{Spans: all}}, nil
+}

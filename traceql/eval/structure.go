@@ -1,0 +1,164 @@
+package eval
+
+import (
+	"errors"
+	"strings"
+)
+
+// ErrGroups is returned when an operand of a structural operator has several
+// groups in one trace.
+var ErrGroups = errors.New("a structural operator needs a single spanset on either side: use coalesce() after by()")
+
+// structural is one of the fifteen operators that relate spans by the tree. The
+// relation is the plain operator; negated keeps the right spans that have no
+// partner, and union adds the left partners.
+type structural struct {
+	relation       string // ">", ">>", "<", "<<", "~"
+	negated, union bool
+	l, r           node
+}
+
+func newStructural(op string, l, r node) *structural {
+	return &structural{
+		relation: strings.TrimLeft(op, "!&"),
+		negated:  op[0] == '!',
+		union:    op[0] == '&',
+		l:        l, r: r,
+	}
+}
+
+func (o *structural) pick(r *Run, in []int32) ([]int32, bool, error) {
+	right, single, err := o.r.pick(r, in)
+	if err != nil || len(right) == 0 {
+		return nil, true, err
+	}
+	left, leftSingle, err := o.l.pick(r, in)
+	if err != nil {
+		return nil, true, err
+	}
+	if !single || !leftSingle {
+		return nil, true, ErrGroups
+	}
+	if len(left) == 0 && !o.negated {
+		return nil, true, nil
+	}
+	n := r.t.numbers()
+	out := related(n, o.relation, left, right, !o.negated)
+	if o.union {
+		out = union(out, related(n, inverse(o.relation), right, left, true))
+	}
+	return out, true, nil
+}
+
+func (o *structural) candidates(r *Run, view int) Mask {
+	right := o.r.candidates(r, view)
+	if o.negated {
+		return right
+	}
+	return r.both(view, o.l.candidates(r, view), right)
+}
+
+// inverse returns the relation seen from the other side.
+func inverse(relation string) string {
+	switch relation[0] {
+	case '<':
+		return strings.ReplaceAll(relation, "<", ">")
+	case '>':
+		return strings.ReplaceAll(relation, ">", "<")
+	}
+	return relation
+}
+
+// related returns the spans of right for which "some left span stands in the
+// relation to it" equals want. Each relation is one pass over left that fills a
+// table indexed by nested-set number, and one over right that looks up: the
+// cost is linear, never pairs.
+func related(n *tree, relation string, left, right []int32, want bool) []int32 {
+	var has func(int32) bool
+	switch relation {
+	case ">":
+		has = hasParent(n, left)
+	case "<":
+		has = hasChild(n, left)
+	case ">>":
+		has = hasAncestor(n, left)
+	case "<<":
+		has = hasDescendant(n, left)
+	default:
+		has = hasSibling(n, left)
+	}
+	var out []int32
+	for _, r := range right {
+		if has(r) == want {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// table returns zeros for all numbers that a tree of this size can have.
+func (n *tree) table() []int32 { return make([]int32, 2*len(n.left)+2) }
+
+func hasParent(n *tree, left []int32) func(int32) bool {
+	lefts := n.table()
+	for _, l := range left {
+		if n.left[l] > 0 {
+			lefts[n.left[l]] = 1
+		}
+	}
+	return func(r int32) bool { return n.up[r] > 0 && lefts[n.up[r]] != 0 }
+}
+
+func hasChild(n *tree, left []int32) func(int32) bool {
+	parents := n.table()
+	for _, l := range left {
+		if n.up[l] > 0 {
+			parents[n.up[l]] = 1
+		}
+	}
+	return func(r int32) bool { return n.left[r] > 0 && parents[n.left[r]] != 0 }
+}
+
+// hasAncestor keeps, for each number, the largest right end of the left spans
+// that begin before it. Intervals nest or are apart, so one that ends behind r
+// encloses it.
+func hasAncestor(n *tree, left []int32) func(int32) bool {
+	ends := n.table()
+	for _, l := range left {
+		if n.left[l] > 0 {
+			ends[n.left[l]+1] = int32(n.right[l])
+		}
+	}
+	for i := 1; i < len(ends); i++ {
+		ends[i] = max(ends[i], ends[i-1])
+	}
+	return func(r int32) bool { return n.left[r] > 0 && int64(ends[n.left[r]]) > n.right[r] }
+}
+
+// hasDescendant counts the left spans that begin up to each number.
+func hasDescendant(n *tree, left []int32) func(int32) bool {
+	count := n.table()
+	for _, l := range left {
+		if n.left[l] > 0 {
+			count[n.left[l]]++
+		}
+	}
+	for i := 1; i < len(count); i++ {
+		count[i] += count[i-1]
+	}
+	return func(r int32) bool { return n.left[r] > 0 && count[n.right[r]] > count[n.left[r]] }
+}
+
+// hasSibling counts the left spans under each parent; all roots share one. A
+// span that is itself on the left needs one more.
+func hasSibling(n *tree, left []int32) func(int32) bool {
+	under, self := n.table(), make([]int32, len(n.left))
+	slot := func(up int64) int64 { return max(up, 0) } // roots have -1
+	for _, l := range left {
+		if n.up[l] != 0 {
+			under[slot(n.up[l])]++
+			self[l] = 1
+		}
+	}
+	return func(r int32) bool { return n.up[r] != 0 && under[slot(n.up[r])] > self[r] }
+}

@@ -1,0 +1,132 @@
+package eval
+
+import (
+	"slices"
+
+	"etude/trace"
+)
+
+// Ref is a span: a row of one of the Views that a query reads.
+type Ref struct {
+	View int
+	Row  uint32
+}
+
+// Trace is one trace as a query sees it: all its rows, from whichever Views,
+// each span once. Spans stand in stored order, older Views first. A Trace may be
+// loaded again and again; that keeps its memory.
+type Trace struct {
+	ID         trace.TraceID
+	Spans      []Ref
+	Start, End uint64 // of the whole trace, unix nanoseconds
+	Split      bool   // it has rows in several Views
+
+	views  []*trace.View
+	seen   map[spanKey]bool
+	tree   tree
+	rooted bool // root is known
+	root   int  // index of the root span, or -1
+}
+
+// spanKey tells spans of a trace apart. A client and a server may share an id,
+// and a broken sender may use one again at another time.
+type spanKey struct {
+	id    trace.SpanID
+	kind  uint8
+	start uint64
+}
+
+// Load fills the Trace with all rows of a trace in the Views, which must not be
+// changed afterwards. It reports whether there are any.
+func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
+	t.ID, t.views, t.Spans = id, views, t.Spans[:0]
+	t.Start, t.End = ^uint64(0), 0
+	t.tree.built, t.rooted = false, false
+	sources := 0
+	for i, v := range views {
+		number, ok := v.FindTrace(id)
+		if !ok {
+			continue
+		}
+		sources++
+		for row := range v.Rows(number) {
+			t.Spans = append(t.Spans, Ref{View: i, Row: row})
+			t.Start, t.End = min(t.Start, v.Start[row]), max(t.End, v.Start[row], v.End[row])
+		}
+	}
+	if t.Split = sources > 1; t.Split { // a View alone holds a span once
+		t.dropRepeated()
+	}
+	return len(t.Spans) > 0
+}
+
+func (t *Trace) dropRepeated() {
+	if t.seen == nil {
+		t.seen = make(map[spanKey]bool, len(t.Spans))
+	}
+	clear(t.seen)
+	t.Spans = slices.DeleteFunc(t.Spans, func(r Ref) bool {
+		v := t.views[r.View]
+		key := spanKey{v.SpanID[r.Row], v.Kind[r.Row], v.Start[r.Row]}
+		repeated := t.seen[key]
+		t.seen[key] = true
+		return repeated
+	})
+}
+
+// View returns the View of a span.
+func (t *Trace) View(r Ref) *trace.View { return t.views[r.View] }
+
+// Duration is the time from the first start to the last end in nanoseconds.
+func (t *Trace) Duration() int64 { return int64(t.End - t.Start) }
+
+// Root returns the name and service of the root span; empty without one.
+func (t *Trace) Root() (name, service string) {
+	if !t.rooted {
+		t.root, t.rooted = t.findRoot(), true
+	}
+	if t.root < 0 {
+		return "", ""
+	}
+	r := t.Spans[t.root]
+	v := t.View(r)
+	return v.Text(v.Name[r.Row]), Service(v, r.Row)
+}
+
+// findRoot returns the last span without a parent, but for those that are only
+// parentless because their parent is given by a link.
+func (t *Trace) findRoot() int {
+	for i := len(t.Spans) - 1; i >= 0; i-- {
+		r := t.Spans[i]
+		v := t.View(r)
+		if v.Parent[r.Row].IsZero() && !t.childByLink(v, r.Row) {
+			return i
+		}
+	}
+	return -1
+}
+
+// childByLink tells whether the span names its parent by an OpenTracing link.
+func (t *Trace) childByLink(v *trace.View, row uint32) bool {
+	from, to := v.Links(row)
+	for link := from; link < to; link++ {
+		ref, _ := v.LinkAttrs.Value(link, "opentracing.ref_type")
+		if v.LinkTraceID[link] == t.ID && ref.Type == trace.String && ref.Str() == "child_of" {
+			return true
+		}
+	}
+	return false
+}
+
+// Service returns the service.name of a span's resource, "" when it has none.
+func Service(v *trace.View, row uint32) string {
+	return resourceService(v, v.Resource(row))
+}
+
+func resourceService(v *trace.View, resource uint32) string {
+	name, _ := v.ResourceAttrs.Value(resource, "service.name")
+	if name.Type != trace.String {
+		return ""
+	}
+	return name.Str()
+}

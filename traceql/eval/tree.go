@@ -1,0 +1,161 @@
+package eval
+
+import "etude/trace"
+
+// tree holds the nested-set numbers of a Trace, one entry a span. One counter
+// runs through a depth-first walk, root after root: entering a span sets left,
+// leaving it sets right, so an ancestor's interval encloses its descendants'.
+// up is the parent's left, -1 for a root. A span that no root reaches keeps
+// zeros and takes part in no relation.
+//
+// The numbers are made per trace and not stored, since a late span would change
+// them all; a trace is small and only structural queries ask.
+type tree struct {
+	built           bool
+	left, right, up []int64
+	children        []int64 // direct children, of unreachable spans too
+
+	byID  map[trace.SpanID]sameID
+	first []int32 // first child, or -1
+	next  []int32 // next sibling, or -1
+	stack []int32
+}
+
+// sameID are the spans that share an id: one, or the two of a client and server.
+type sameID struct {
+	a, b int32 // b is -1 for one
+	more bool
+}
+
+// numbers returns the tree of the trace, building it when asked first.
+func (t *Trace) numbers() *tree {
+	if !t.tree.built {
+		t.tree.build(t)
+		t.tree.built = true
+	}
+	return &t.tree
+}
+
+func (n *tree) build(t *Trace) {
+	size := len(t.Spans)
+	n.left, n.right = zeroed(n.left, size), zeroed(n.right, size)
+	n.up, n.children = zeroed(n.up, size), zeroed(n.children, size)
+	ambiguous := n.index(t)
+	n.link(t)
+	if ambiguous {
+		return
+	}
+	counter := int64(0)
+	for i, r := range t.Spans {
+		if t.View(r).Parent[r.Row].IsZero() {
+			n.up[i] = -1
+			counter = n.walk(int32(i), counter)
+		}
+	}
+}
+
+// index collects the spans by id. It reports whether more than two share one,
+// which leaves the trace without numbers.
+func (n *tree) index(t *Trace) (ambiguous bool) {
+	if n.byID == nil {
+		n.byID = make(map[trace.SpanID]sameID, len(t.Spans))
+	}
+	clear(n.byID)
+	for i, r := range t.Spans {
+		id := t.View(r).SpanID[r.Row]
+		same, ok := n.byID[id]
+		switch {
+		case !ok:
+			same = sameID{a: int32(i), b: -1}
+		case same.b < 0:
+			same.b = int32(i)
+		default:
+			same.more, ambiguous = true, true
+		}
+		n.byID[id] = same
+	}
+	return ambiguous
+}
+
+// link hangs every span under its parent. Spans are taken from last to first so
+// that the lists of children come out in stored order.
+func (n *tree) link(t *Trace) {
+	n.first, n.next = filled(n.first, len(t.Spans)), filled(n.next, len(t.Spans))
+	for i := len(t.Spans) - 1; i >= 0; i-- {
+		parent := n.parentOf(t, i)
+		if parent < 0 {
+			continue
+		}
+		n.children[parent]++
+		n.next[i], n.first[parent] = n.first[parent], int32(i)
+	}
+}
+
+// parentOf returns the index of a span's parent, or -1. Of two spans with the
+// parent's id a server span belongs to the client, any other to the server.
+func (n *tree) parentOf(t *Trace, i int) int32 {
+	v, row := t.View(t.Spans[i]), t.Spans[i].Row
+	if v.Parent[row].IsZero() {
+		return -1
+	}
+	same, ok := n.byID[v.Parent[row]]
+	if !ok {
+		return -1
+	}
+	if same.b < 0 {
+		return same.a
+	}
+	isServer := func(at int32) bool {
+		r := t.Spans[at]
+		return trace.Kind(t.View(r).Kind[r.Row]) == trace.KindServer
+	}
+	wantServer := trace.Kind(v.Kind[row]) != trace.KindServer
+	if isServer(same.a) != wantServer && isServer(same.b) == wantServer {
+		return same.b
+	}
+	return same.a
+}
+
+// walk numbers a root and all below it.
+func (n *tree) walk(root int32, counter int64) int64 {
+	n.stack = append(n.stack[:0], root)
+	for len(n.stack) > 0 {
+		at := n.stack[len(n.stack)-1]
+		if n.left[at] == 0 {
+			counter++
+			n.left[at] = counter
+		}
+		// first is consumed as the children are visited.
+		child := n.first[at]
+		if child < 0 {
+			counter++
+			n.right[at] = counter
+			n.stack = n.stack[:len(n.stack)-1]
+			continue
+		}
+		n.first[at] = n.next[child]
+		n.up[child] = n.left[at]
+		n.stack = append(n.stack, child)
+	}
+	return counter
+}
+
+func zeroed(s []int64, n int) []int64 {
+	if cap(s) < n {
+		return make([]int64, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}
+
+func filled(s []int32, n int) []int32 {
+	if cap(s) < n {
+		s = make([]int32, n)
+	}
+	s = s[:n]
+	for i := range s {
+		s[i] = -1
+	}
+	return s
+}

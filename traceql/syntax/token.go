@@ -1,0 +1,93 @@
+package syntax
+
+import "fmt"
+
+// Pos is a place in a query. Line and Col count from 1; Col counts characters,
+// not bytes. Offset is the byte offset from 0.
+type Pos struct {
+	Offset, Line, Col int
+}
+
+func (p Pos) String() string { return fmt.Sprintf("line %d, col %d", p.Line, p.Col) }
+
+// kind names a class of token. Every operator and bracket is its own kind, and
+// so is the text by which it is written: kind and spelling are the same string.
+type kind string
+
+const (
+	kEOF    kind = "end of query"
+	kWord   kind = "word"
+	kAttr   kind = "attribute"
+	kScope  kind = "scope" // `span:` and its kin, waiting for an intrinsic
+	kString kind = "string"
+	kInt    kind = "integer"
+	kFloat  kind = "number"
+	kDur    kind = "duration"
+)
+
+// token is one lexical element. Only the fields of its kind are set.
+type token struct {
+	kind  kind
+	text  string // as written
+	pos   Pos
+	str   string  // kString: the value; kAttr: the name; kScope: the scope without the colon
+	num   int64   // kInt, kDur (nanoseconds)
+	float float64 // kFloat
+	attr  Attr    // kAttr
+}
+
+// describe says how the token is called in an error message.
+func (t token) describe() string {
+	switch t.kind {
+	case kEOF:
+		return "end of query"
+	case kString:
+		return "string " + t.text
+	}
+	return fmt.Sprintf("%q", t.text)
+}
+
+// operators holds every token made of punctuation. The scanner extends a token
+// while the longer text is in this set, so the set decides the longest match:
+// "!>=" is "!>" and "=".
+var operators = map[string]bool{
+	"{": true, "}": true, "(": true, ")": true, ",": true,
+	"=": true, "!=": true, "<": true, "<=": true, ">": true, ">=": true, "=~": true, "!~": true,
+	"+": true, "-": true, "*": true, "/": true, "%": true, "^": true,
+	"&&": true, "||": true, "!": true, "|": true,
+	">>": true, "<<": true, "~": true,
+	"!>": true, "!>>": true, "!<": true, "!<<": true,
+	"&>": true, "&>>": true, "&<": true, "&<<": true, "&~": true,
+}
+
+// dotScopes are the words that a dot turns into an attribute prefix.
+var dotScopes = map[string]Scope{
+	"span": ScopeSpan, "resource": ScopeResource, "event": ScopeEvent,
+	"link": ScopeLink, "instrumentation": ScopeInstrumentation,
+}
+
+// colonScopes are the words that a colon turns into the prefix of an intrinsic.
+var colonScopes = map[string]bool{
+	"span": true, "trace": true, "event": true, "link": true, "instrumentation": true,
+}
+
+// reserved words cannot name a hint. They keep their meaning only where a token
+// may start: behind an attribute prefix every word is just a name.
+var reserved = wordSet(
+	"true", "false", "nil", "error", "ok", "unset",
+	"unspecified", "internal", "server", "client", "producer", "consumer",
+	"duration", "name", "status", "statusMessage", "kind", "childCount", "id", "parentID",
+	"traceID", "spanID", "timeSinceStart", "version", "rootName", "rootService",
+	"rootServiceName", "traceDuration", "nestedSetLeft", "nestedSetRight", "nestedSetParent", "parent",
+	"by", "select", "coalesce", "count", "min", "max", "avg", "sum",
+	"rate", "count_over_time", "min_over_time", "max_over_time", "avg_over_time", "sum_over_time",
+	"quantile_over_time", "histogram_over_time", "compare", "topk", "bottomk", "with",
+)
+
+func wordSet(words ...string) map[string]bool {
+	set := make(map[string]bool, len(words))
+	for _, w := range words {
+		set[w] = true
+	}
+	return set
+}
