@@ -14,6 +14,9 @@ import (
 type traefikStatic struct {
 	EntryPoints map[string]struct {
 		Address string `yaml:"address"`
+		HTTP    struct {
+			AliasHeadersStrategy string `yaml:"aliasHeadersStrategy"`
+		} `yaml:"http"`
 	} `yaml:"entryPoints"`
 	API struct {
 		Insecure  bool `yaml:"insecure"`
