@@ -31,6 +31,9 @@ func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: in.limits.HeaderTimeout,
 		IdleTimeout:       in.limits.IdleTimeout,
+		// readBody sets the exact deadline; this one is for bodies that no
+		// handler asks for, which net/http reads to their end.
+		ReadTimeout: in.limits.HeaderTimeout + in.limits.RequestTimeout,
 		// Reading ends by RequestTimeout; then the Sink, and the answer, which
 		// is small, get as much again.
 		WriteTimeout:   2 * in.limits.RequestTimeout,

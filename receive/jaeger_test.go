@@ -122,10 +122,10 @@ func TestJaegerHostileLengths(t *testing.T) {
 			t.Fatal(err)
 		}
 		allocated := allocatedBy(func() {
-		if _, err := decodeJaeger(binaryThrift, body, 1000); err == nil {
-			t.Error("accepted")
-		}
-	})
+			if _, err := decodeJaeger(binaryThrift, body, 1000); err == nil {
+				t.Error("accepted")
+			}
+		})
 		if limit := int64(3<<20 + len(body)); allocated > limit {
 			t.Errorf("%s: allocated %d bytes for %d", name, allocated, len(body))
 		}

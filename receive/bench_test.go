@@ -1,0 +1,127 @@
+package receive
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"google.golang.org/grpc"
+)
+
+type discard struct{}
+
+func (discard) Append(context.Context, []byte) error { return nil }
+
+const benchSpans = 200
+
+func perSpan(b *testing.B) {
+	b.ReportMetric(float64(b.N)*benchSpans/b.Elapsed().Seconds(), "spans/s")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchSpans, "ns/span")
+}
+
+// BenchmarkGRPC is client and server together, over a socket: 8 calls at once.
+func BenchmarkGRPC(b *testing.B) {
+	s := start(b, Config{}, discard{})
+	payload := marshal(b, request(benchSpans))
+	for _, compressor := range []string{"identity", "gzip", "zstd"} {
+		b.Run(compressor, func(b *testing.B) {
+			conn := dial(b, s.Addrs().OTLPGRPC)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(payload)))
+			b.SetParallelism(4)
+			b.RunParallel(func(pb *testing.PB) {
+				var out []byte
+				for pb.Next() {
+					err := conn.Invoke(context.Background(), "/"+traceService+"/Export", payload, &out, grpc.ForceCodecV2(rawClient{}), grpc.UseCompressor(compressor))
+					if err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			perSpan(b)
+		})
+	}
+}
+
+func BenchmarkHTTP(b *testing.B) {
+	s := start(b, Config{}, discard{})
+	payload := marshal(b, request(benchSpans))
+	url := "http://" + s.Addrs().OTLPHTTP + tracesPath
+	b.ReportAllocs()
+	b.SetBytes(int64(len(payload)))
+	b.SetParallelism(4)
+	c := client(b)
+	c.Transport.(*http.Transport).MaxIdleConnsPerHost = 16
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if r := send(b, c, http.MethodPost, url, bytes.NewReader(payload), "Content-Type", typeProtobuf); r.status != 200 {
+				b.Error(r.status)
+				return
+			}
+		}
+	})
+	perSpan(b)
+}
+
+func BenchmarkCountSpans(b *testing.B) {
+	payload := marshal(b, request(benchSpans))
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := countSpans(payload); n != benchSpans || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+	perSpan(b)
+}
+
+func BenchmarkJaegerToOTLP(b *testing.B) {
+	batch := parseBatch(b, "service web\nprocess hostname=\"h\" ip=\"10.0.0.1\"")
+	for i := range benchSpans {
+		one := parseBatch(b, fmt.Sprintf("span op trace=1:%x id=%x parent=%x start=1700000000000001 duration=250\n"+
+			"tag span.kind=\"server\" http.method=\"GET\" http.status_code=200 http.url=\"http://orders/api/12345\" component=\"net/http\" thread=17\n"+
+			"log 1700000000000002 event=\"start\" level=\"info\"", i+1, i+1, i))
+		batch.Spans = append(batch.Spans, one.Spans...)
+	}
+	body := encodeThrift(b, binaryThrift, batch)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	var p protoBuilder
+	for b.Loop() {
+		got, err := decodeJaeger(binaryThrift, body, benchSpans)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.b = p.b[:0]
+		p.jaegerBatch(got)
+	}
+	perSpan(b)
+}
+
+func BenchmarkZipkinToOTLP(b *testing.B) {
+	var spans []map[string]any
+	for i := range benchSpans {
+		spans = append(spans, map[string]any{
+			"traceId": fmt.Sprintf("%032x", i+1), "id": fmt.Sprintf("%016x", i+1), "parentId": fmt.Sprintf("%016x", i+2),
+			"kind": "SERVER", "name": "get /", "timestamp": 1_700_000_000_000_001, "duration": 250,
+			"localEndpoint": map[string]any{"serviceName": "web", "ipv4": "10.0.0.1"},
+			"tags":          map[string]string{"http.method": "GET", "http.path": "/api/12345", "component": "net/http", "thread": "17"},
+			"annotations":   []map[string]any{{"timestamp": 1_700_000_000_000_002, "value": "start"}},
+		})
+	}
+	body, err := json.Marshal(spans)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := zipkinToOTLP(body, benchSpans); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perSpan(b)
+}
