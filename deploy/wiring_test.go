@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"encoding/json"
 	"maps"
 	"net/url"
 	"os"
@@ -304,6 +305,55 @@ func TestServicesCallEachOther(t *testing.T) {
 			if env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] != "http://"+backend+":4317" || env["OTEL_PROPAGATORS"] != "jaeger" {
 				t.Errorf("%s: %s has %v", file, name, env)
 			}
+		}
+	}
+}
+
+// TestPageLinks: the links that compose.etude.yaml gives to the page lead to published ports.
+func TestPageLinks(t *testing.T) {
+	t.Parallel()
+	file := readCompose(t, "compose.etude.yaml")
+	var info struct {
+		Links struct {
+			Edge, Dashboard, Prometheus, API, OTLPGRPC, OTLPHTTP, Jaeger string
+
+			Services []struct{ Name, Direct, Edge, EdgePath string }
+		}
+	}
+	decoder := json.NewDecoder(strings.NewReader(file.Services["backend"].Environment["ETUDE_PAGE_INFO"]))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&info); err != nil {
+		t.Fatal(err)
+	}
+	ports := map[string]string{}
+	for service, s := range file.Services {
+		for _, port := range s.Ports {
+			host, inside, _ := strings.Cut(strings.TrimPrefix(port, "127.0.0.1:"), ":")
+			ports[service+":"+inside] = host
+		}
+	}
+	links := info.Links
+	edge := "http://localhost:" + ports["edge:80"]
+	want := map[string]string{
+		links.Edge:       edge,
+		links.Dashboard:  "http://localhost:" + ports["edge:8080"] + "/dashboard/",
+		links.Prometheus: "http://localhost:" + ports["backend:9090"] + "/",
+		links.API:        "http://localhost:" + ports["backend:3200"],
+		links.OTLPGRPC:   "localhost:" + ports["backend:4317"],
+		links.OTLPHTTP:   "http://localhost:" + ports["backend:4318"],
+		links.Jaeger:     "http://localhost:" + ports["backend:14268"],
+	}
+	for _, s := range links.Services {
+		want[s.Direct] = "http://localhost:" + ports[s.Name+":7878"] + "/"
+		want[s.Edge] = "http://" + s.Name + ".localhost:" + ports["edge:80"] + "/"
+		want[s.EdgePath] = edge + "/" + s.Name + "/"
+	}
+	if len(want) != 7+3*4 {
+		t.Errorf("%d different links, want 19", len(want))
+	}
+	for got, link := range want {
+		if got != link {
+			t.Errorf("link %q, want %q", got, link)
 		}
 	}
 }
