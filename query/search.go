@@ -1,0 +1,317 @@
+package query
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"etude/trace"
+	"etude/traceql/check"
+	"etude/traceql/eval"
+	"etude/traceql/syntax"
+)
+
+// Request is a search. Either Query or Tags is given, or neither for all traces.
+type Request struct {
+	Query string
+	Tags  []eval.Tag
+
+	// MinDuration and MaxDuration bound the duration of the whole trace,
+	// inclusive; 0 for no bound.
+	MinDuration, MaxDuration time.Duration
+
+	// Start and End select traces that overlap the window, edges included, in
+	// unix nanoseconds. Both zero: no window.
+	Start, End uint64
+
+	Limit           int // traces; 0 for the default of 20
+	SpansPerSpanSet int // spans listed per spanset; 0 for the default of 3
+}
+
+// Defaults of a Request.
+const (
+	DefaultLimit           = 20
+	DefaultSpansPerSpanSet = 3
+)
+
+// Result is the answer to a search, newest trace first.
+type Result struct {
+	Traces          []Trace
+	InspectedTraces int
+	InspectedSpans  int
+}
+
+// Trace is one trace of a Result. SpanSets and Services are given for a TraceQL
+// query only.
+type Trace struct {
+	ID                    trace.TraceID
+	RootService, RootName string // empty when not known
+	Start                 uint64 // unix nanoseconds
+	Duration              time.Duration
+	SpanSets              []SpanSet
+	Services              []ServiceStats
+}
+
+// SpanSet is one result of a query's pipeline. Matched counts its spans before
+// they were cut to SpansPerSpanSet.
+type SpanSet struct {
+	Spans   []Span
+	Matched int
+	Attrs   []eval.Attr
+}
+
+// Span is one span of a SpanSet. Name is set when the query reads it.
+type Span struct {
+	ID       trace.SpanID
+	Name     string
+	Start    uint64
+	Duration uint64 // nanoseconds
+	Attrs    []eval.Attr
+}
+
+// ServiceStats counts the spans of one service in the whole trace.
+type ServiceStats struct {
+	Service       string
+	Spans, Errors int
+}
+
+// Search finds traces. An error in the request is an [*InputError].
+func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
+	ctx, end, err := e.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	p, err := compile(req)
+	if err != nil {
+		return nil, err
+	}
+	views, infos := e.views()
+	s := &search{
+		ctx: ctx, req: req.withDefaults(), p: p, run: p.Start(views), views: views,
+		seen: map[trace.TraceID]bool{}, out: &Result{},
+	}
+	for i, in := range infos {
+		if in.v.Spans() > 0 {
+			s.cursors = append(s.cursors, &cursor{view: i, info: in.load()})
+		}
+	}
+	if err := s.walk(); err != nil {
+		return nil, err
+	}
+	return s.out, nil
+}
+
+func (r Request) withDefaults() Request {
+	if r.Limit <= 0 {
+		r.Limit = DefaultLimit
+	}
+	if r.SpansPerSpanSet <= 0 {
+		r.SpansPerSpanSet = DefaultSpansPerSpanSet
+	}
+	if r.Start == 0 && r.End == 0 {
+		r.End = math.MaxUint64
+	}
+	if r.MaxDuration <= 0 {
+		r.MaxDuration = math.MaxInt64
+	}
+	return r
+}
+
+func compile(req Request) (*eval.Program, error) {
+	if req.Query == "" {
+		return eval.CompileTags(req.Tags), nil
+	}
+	q, err := Parse(req.Query)
+	if err != nil {
+		return nil, err
+	}
+	p, err := eval.Compile(q)
+	if err != nil {
+		return nil, &InputError{err}
+	}
+	return p, nil
+}
+
+// Parse reads and checks a query. The error is an [*InputError].
+func Parse(text string) (*syntax.Query, error) {
+	q, err := syntax.Parse(text)
+	if err == nil {
+		err = check.Query(q)
+	}
+	if err != nil {
+		return nil, inputErrorf("invalid TraceQL query: %w", err)
+	}
+	return q, nil
+}
+
+// search is one run of Search.
+type search struct {
+	ctx     context.Context
+	req     Request
+	p       *eval.Program
+	run     *eval.Run
+	views   []*trace.View
+	cursors []*cursor
+	t       eval.Trace
+	seen    map[trace.TraceID]bool // split traces already looked at
+	out     *Result
+}
+
+// cursor walks over the candidate traces of one View, newest first. Its
+// candidates are computed when it first comes to be the newest of all cursors.
+type cursor struct {
+	view  int
+	info  *info
+	at    int // position in info.order
+	ready bool
+	cand  eval.Mask
+}
+
+// start is the start of the trace at the cursor, or, before it is ready, of the
+// newest trace of the View. No trace that comes later is newer.
+func (c *cursor) start() uint64 { return c.info.start[c.info.order[c.at]] }
+
+// settle moves to the next candidate at or behind the position. It reports
+// whether there is one.
+func (c *cursor) settle() bool {
+	for c.at < len(c.info.order) && !c.cand.Has(c.info.order[c.at]) {
+		c.at++
+	}
+	return c.at < len(c.info.order)
+}
+
+// walk looks at candidates from the newest on until the result cannot change.
+func (s *search) walk() error {
+	for n := 0; len(s.cursors) > 0; n++ {
+		if n%64 == 0 && s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		i := s.newest()
+		c := s.cursors[i]
+		if s.full(c.start()) {
+			break
+		}
+		if !c.ready {
+			c.cand, c.ready = s.run.Candidates(c.view), true
+		} else {
+			if err := s.look(c); err != nil {
+				return err
+			}
+			c.at++
+		}
+		if !c.settle() {
+			s.cursors = slices.Delete(s.cursors, i, i+1)
+		}
+	}
+	if len(s.out.Traces) > s.req.Limit {
+		s.out.Traces = s.out.Traces[:s.req.Limit]
+	}
+	return nil
+}
+
+// newest returns the index of the cursor with the newest start.
+func (s *search) newest() int {
+	best := 0
+	for i, c := range s.cursors {
+		if c.start() > s.cursors[best].start() {
+			best = i
+		}
+	}
+	return best
+}
+
+// full tells whether the result has as many traces as it may, all newer than
+// any that starts at next or before.
+func (s *search) full(next uint64) bool {
+	found := s.out.Traces
+	return len(found) >= s.req.Limit && found[s.req.Limit-1].Start > next
+}
+
+// look evaluates the trace at a cursor and keeps it if it has a result.
+func (s *search) look(c *cursor) error {
+	id := s.views[c.view].TraceIDs[c.info.order[c.at]]
+	if s.seen[id] || !s.t.Load(s.views, id) {
+		return nil
+	}
+	if s.t.Split {
+		s.seen[id] = true
+	}
+	d := time.Duration(s.t.Duration())
+	if s.t.Start > s.req.End || s.t.End < s.req.Start || d < s.req.MinDuration || d > s.req.MaxDuration {
+		return nil
+	}
+	s.out.InspectedTraces++
+	s.out.InspectedSpans += len(s.t.Spans)
+	sets, err := s.run.Trace(&s.t)
+	if err != nil {
+		return &InputError{err}
+	}
+	if len(sets) > 0 {
+		s.keep(sets)
+	}
+	return nil
+}
+
+// keep puts the trace at its place in the result.
+func (s *search) keep(sets []eval.Spanset) {
+	at, _ := slices.BinarySearchFunc(s.out.Traces, &s.t, func(have Trace, t *eval.Trace) int {
+		return newerFirst(have.Start, have.ID, t.Start, t.ID)
+	})
+	if at >= s.req.Limit {
+		return
+	}
+	t := Trace{ID: s.t.ID, Start: s.t.Start, Duration: time.Duration(s.t.Duration())}
+	t.RootName, t.RootService = s.t.Root()
+	if s.req.Query != "" {
+		t.Services = serviceStats(&s.t)
+		for _, set := range sets {
+			t.SpanSets = append(t.SpanSets, s.spanSet(set))
+		}
+	}
+	s.out.Traces = slices.Insert(s.out.Traces, at, t)
+}
+
+func (s *search) spanSet(set eval.Spanset) SpanSet {
+	out := SpanSet{Matched: len(set.Spans), Attrs: set.Attrs}
+	for _, i := range set.Spans[:min(len(set.Spans), s.req.SpansPerSpanSet)] {
+		r := s.t.Spans[i]
+		v := s.t.View(r)
+		span := Span{ID: v.SpanID[r.Row], Start: v.Start[r.Row], Duration: uint64(max(0, v.Duration(r.Row))), Attrs: s.run.Attrs(i)}
+		if s.p.ReadsName() {
+			span.Name = v.Text(v.Name[r.Row])
+		}
+		out.Spans = append(out.Spans, span)
+	}
+	return out
+}
+
+// serviceStats counts spans by service, in the order of the names.
+func serviceStats(t *eval.Trace) []ServiceStats {
+	byName := map[string]*ServiceStats{}
+	for _, r := range t.Spans {
+		v := t.View(r)
+		name := eval.Service(v, r.Row)
+		st := byName[name]
+		if st == nil {
+			st = &ServiceStats{Service: name}
+			byName[name] = st
+		}
+		st.Spans++
+		if trace.Status(v.Status[r.Row]) == trace.StatusError {
+			st.Errors++
+		}
+	}
+	out := make([]ServiceStats, 0, len(byName))
+	for _, st := range byName {
+		out = append(out, *st)
+	}
+	slices.SortFunc(out, func(a, b ServiceStats) int {
+		if a.Service < b.Service {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
