@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"etude/query"
+)
+
+// Options configure the API.
+type Options struct {
+	Engine *query.Engine
+
+	// Ready returns nil when the backend can answer, else the reason; nil means
+	// always ready.
+	Ready func() error
+
+	// Version and the others are shown by /api/status/buildinfo.
+	Version, Revision, Branch, BuildUser, BuildDate string
+
+	// Logger receives failures that are not the client's; nil for slog's default.
+	Logger *slog.Logger
+}
+
+// New returns the handler of all routes.
+func New(o Options) http.Handler {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	s := &server{Options: o}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/traces/{id}", s.query(s.traceV1))
+	mux.HandleFunc("/api/v2/traces/{id}", s.query(s.traceV2))
+	mux.HandleFunc("/api/search", s.query(s.search))
+	mux.HandleFunc("/api/search/tags", s.query(s.tagsV1))
+	mux.HandleFunc("/api/v2/search/tags", s.query(s.tagsV2))
+	mux.HandleFunc(valuesV1Path+"{rest...}", s.query(s.valuesV1))
+	mux.HandleFunc(valuesV2Path+"{rest...}", s.query(s.valuesV2))
+	mux.HandleFunc("/api/metrics/query_range", s.query(s.metrics))
+	mux.HandleFunc("/api/metrics/query", s.query(s.metrics))
+	mux.HandleFunc("/api/echo", s.echo)
+	mux.HandleFunc("GET /ready", s.ready)
+	mux.HandleFunc("GET /api/status/buildinfo", s.buildInfo)
+	return mux
+}
+
+type server struct{ Options }
+
+// answer is a successful response.
+type answer struct {
+	status      int // 0 for 200
+	contentType string
+	body        []byte
+}
+
+// notFound is the answer for an unknown trace: no body and no type.
+var notFound = answer{status: http.StatusNotFound}
+
+// query turns a function that answers or fails into a handler.
+func (s *server) query(f func(*http.Request) (answer, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Encoding")
+		a, err := f(r)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		write(w, r, a)
+	}
+}
+
+// statusClientGone is what proxies log for a client that left before the answer.
+const statusClientGone = 499
+
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	var input *query.InputError
+	var unsupported unsupportedError
+	switch {
+	case errors.As(err, &input):
+		status = http.StatusBadRequest
+	case errors.As(err, &unsupported):
+		status = http.StatusNotImplemented
+	case errors.Is(err, query.ErrTimeLimit):
+		status = http.StatusGatewayTimeout
+	case errors.Is(err, context.Canceled):
+		status = statusClientGone
+	default:
+		s.Logger.Error("answer query", "path", r.URL.Path, "error", err)
+	}
+	text(w, status, err.Error())
+}
+
+func text(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body)) // the client may be gone
+}
+
+// unsupportedError names something that the language has and we do not answer.
+type unsupportedError string
+
+func (e unsupportedError) Error() string { return string(e) }

@@ -1,0 +1,353 @@
+package api_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"etude/api"
+	"etude/otlp"
+	"etude/query"
+	"etude/trace"
+)
+
+// conformanceCase is one line of a case file; testdata/conformance/README.md.
+type conformanceCase struct {
+	ID     string            `json:"id"`
+	Group  string            `json:"group"`
+	Path   string            `json:"path"`
+	Params map[string]string `json:"params"`
+	Accept string            `json:"accept"`
+	Kind   string            `json:"kind"`
+	Want   map[string]any    `json:"want"`
+}
+
+// TestConformance asks what was asked of Tempo 3.0.3. Cases in a group that
+// testdata/unsupported.txt does not list must pass, and so must every case of a
+// listed group but those it names. The same is asked of spans in one table and
+// of the spans of each trace spread over three.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	unsupported := readUnsupported(t)
+	base := (time.Now().Unix() - 480) / 60 * 60
+	for _, tables := range []int{1, 3} {
+		totals := map[string][2]int{}
+		for _, set := range []string{"small", "medium", "large"} {
+			h := newServer(loadSet(t, set, base, tables))
+			for line := range readLines(t, set+".cases.jsonl.gz") {
+				var c conformanceCase
+				if err := json.Unmarshal(line, &c); err != nil {
+					t.Fatal(err)
+				}
+				diff := runCase(h, &c, base)
+				n := totals[c.Group]
+				n[1]++
+				if diff == "" {
+					n[0]++
+				}
+				totals[c.Group] = n
+				unsupported.judge(t, &c, diff, tables)
+			}
+		}
+		report(t, tables, totals)
+	}
+	unsupported.unused(t)
+}
+
+func report(t *testing.T, tables int, totals map[string][2]int) {
+	groups := make([]string, 0, len(totals))
+	passed, all := 0, 0
+	for g, n := range totals {
+		groups = append(groups, g)
+		passed, all = passed+n[0], all+n[1]
+	}
+	slices.Sort(groups)
+	for _, g := range groups {
+		t.Logf("%d tables: %-32s %d/%d", tables, g, totals[g][0], totals[g][1])
+	}
+	t.Logf("%d tables: all %d/%d", tables, passed, all)
+}
+
+// exceptions are the groups and cases that may fail, by name.
+type exceptions struct {
+	reason map[string]string
+	failed map[string]bool
+}
+
+// readUnsupported reads lines "group-or-case reason...".
+func readUnsupported(t *testing.T) *exceptions {
+	text, err := os.ReadFile("testdata/unsupported.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &exceptions{reason: map[string]string{}, failed: map[string]bool{}}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, reason, ok := strings.Cut(line, " ")
+		if !ok {
+			t.Fatalf("unsupported.txt: %s has no reason", name)
+		}
+		e.reason[name] = reason
+	}
+	return e
+}
+
+func (e *exceptions) judge(t *testing.T, c *conformanceCase, diff string, tables int) {
+	if diff == "" {
+		return
+	}
+	e.failed[c.ID], e.failed[c.Group] = true, true
+	if e.reason[c.ID] == "" && e.reason[c.Group] == "" {
+		t.Errorf("%s (%s, %d tables) %s %v: %s", c.ID, c.Group, tables, c.Path, c.Params, diff)
+	}
+}
+
+// unused finds entries that no longer stand for a failure.
+func (e *exceptions) unused(t *testing.T) {
+	for name := range e.reason {
+		if !e.failed[name] {
+			t.Errorf("unsupported.txt lists %s, but it passes", name)
+		}
+	}
+}
+
+type views []*trace.View
+
+func (v views) Tables() []*trace.View { return v }
+
+func newServer(src query.Source) http.Handler {
+	return api.New(api.Options{Engine: query.New(src, query.Options{}), Version: "test"})
+}
+
+func readLines(t *testing.T, name string) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		f, err := os.Open(filepath.Join("..", "testdata", "conformance", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(z)
+		lines.Buffer(nil, 1<<26)
+		for lines.Scan() {
+			if !yield(lines.Bytes()) {
+				return
+			}
+		}
+		if err := lines.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// loadSet reads a data set into tables, resource after resource in turn.
+func loadSet(t *testing.T, set string, base int64, tables int) views {
+	all := make([]*trace.Table, tables)
+	for i := range all {
+		all[i] = trace.NewTable()
+	}
+	next := 0
+	for line := range readLines(t, set+".data.otlp.json.gz") {
+		var request map[string]any
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.UseNumber()
+		if err := d.Decode(&request); err != nil {
+			t.Fatal(err)
+		}
+		shiftTimes(request, base*1e9)
+		for _, part := range partsOf(request, tables) {
+			appendJSON(t, all[next%tables], part)
+			next++
+		}
+	}
+	out := make(views, tables)
+	for i, table := range all {
+		out[i] = table.View()
+	}
+	return out
+}
+
+// partsOf returns the request as it is for one table, else one request a
+// resource.
+func partsOf(request map[string]any, tables int) []any {
+	if tables == 1 {
+		return []any{request}
+	}
+	var parts []any
+	for _, rs := range request["resourceSpans"].([]any) {
+		parts = append(parts, map[string]any{"resourceSpans": []any{rs}})
+	}
+	return parts
+}
+
+func appendJSON(t *testing.T, table *trace.Table, request any) {
+	text, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := otlp.FromJSON(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := otlp.Validate(payload); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := otlp.Append(table, payload, 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shiftTimes adds an offset to every time in the tree.
+func shiftTimes(v any, offset int64) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, member := range v {
+			if strings.HasSuffix(key, "imeUnixNano") {
+				n, _ := strconv.ParseInt(fmt.Sprint(member), 10, 64)
+				v[key] = strconv.FormatInt(n+offset, 10)
+				continue
+			}
+			shiftTimes(member, offset)
+		}
+	case []any:
+		for _, element := range v {
+			shiftTimes(element, offset)
+		}
+	}
+}
+
+// runCase returns what is different, "" for nothing.
+func runCase(h http.Handler, c *conformanceCase, base int64) string {
+	values := url.Values{}
+	for name, value := range c.Params {
+		values.Set(name, resolveTime(value, base))
+	}
+	target := c.Path
+	if len(values) > 0 {
+		target += "?" + values.Encode()
+	}
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	if c.Accept != "" {
+		r.Header.Set("Accept", c.Accept)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	wantStatus := int(c.Want["status"].(float64))
+	if w.Code != wantStatus {
+		return fmt.Sprintf("status %d, want %d: %s", w.Code, wantStatus, w.Body)
+	}
+	if w.Code != http.StatusOK {
+		return ""
+	}
+	got, err := normalise(c.Kind, w.Body.Bytes(), base)
+	if err != nil {
+		return err.Error()
+	}
+	want := map[string]any{}
+	for key, value := range c.Want {
+		if key != "status" {
+			want[key] = value
+		}
+	}
+	return difference("", toJSON(got), want)
+}
+
+// resolveTime replaces a time relative to the base.
+func resolveTime(value string, base int64) string {
+	kind, offset, ok := strings.Cut(value, ":")
+	n, err := strconv.ParseInt(offset, 10, 64)
+	if !ok || err != nil {
+		return value
+	}
+	switch kind {
+	case "@s":
+		return strconv.FormatInt(base+n, 10)
+	case "@ns":
+		return strconv.FormatInt((base+n)*1e9, 10)
+	case "@rfc":
+		return time.Unix(base+n, 0).UTC().Format(time.RFC3339)
+	}
+	return value
+}
+
+// toJSON brings a value into the form that encoding/json decodes to.
+func toJSON(v any) any {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	var out any
+	if err := json.Unmarshal(text, &out); err != nil {
+		return err.Error()
+	}
+	return out
+}
+
+// difference names the first place where two JSON values differ.
+func difference(at string, got, want any) string {
+	g, gotObject := got.(map[string]any)
+	w, wantObject := want.(map[string]any)
+	if gotObject && wantObject {
+		for _, key := range sortedKeys(g, w) {
+			if _, ok := g[key]; !ok {
+				return fmt.Sprintf("%s/%s is missing, want %s", at, key, short(w[key]))
+			}
+			if _, ok := w[key]; !ok {
+				return fmt.Sprintf("%s/%s is unwanted: %s", at, key, short(g[key]))
+			}
+			if d := difference(at+"/"+key, g[key], w[key]); d != "" {
+				return d
+			}
+		}
+		return ""
+	}
+	if a, ok := got.(float64); ok {
+		if b, ok := want.(float64); ok && math.Abs(a-b) <= 1e-9*max(1, math.Abs(a), math.Abs(b)) {
+			return ""
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		return fmt.Sprintf("%s is %s, want %s", at, short(got), short(want))
+	}
+	return ""
+}
+
+func sortedKeys(maps ...map[string]any) (keys []string) {
+	for _, m := range maps {
+		for key := range m {
+			if !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func short(v any) string {
+	text, _ := json.Marshal(v)
+	if len(text) > 400 {
+		return string(text[:400]) + "..."
+	}
+	return string(text)
+}

@@ -1,0 +1,118 @@
+package api
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"etude/query"
+	"etude/traceql/syntax"
+)
+
+// badRequest is a mistake of the client.
+func badRequest(format string, args ...any) error {
+	return &query.InputError{Err: fmt.Errorf(format, args...)}
+}
+
+// uintParam reads a number of 32 bits; 0 when absent.
+func uintParam(v url.Values, name string) (uint32, error) {
+	s := v.Get(name)
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0, badRequest("invalid %s: %q is not a whole number", name, s)
+	}
+	return uint32(n), nil
+}
+
+// durationParam reads a duration in Go's notation; 0 when absent.
+func durationParam(v url.Values, name string) (time.Duration, error) {
+	s := v.Get(name)
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, badRequest("invalid %s: %w", name, err)
+	}
+	return d, nil
+}
+
+// window reads start, end and since into unix nanoseconds; 0, 0 when none is
+// given, which selects everything. Strict takes whole seconds only.
+func window(v url.Values, strict bool, now time.Time) (start, end uint64, err error) {
+	if s := v.Get("since"); s != "" {
+		d, ok := syntax.ParseDuration(s)
+		if !ok || d <= 0 {
+			return 0, 0, badRequest("invalid since: %q is not a duration such as 1h or 2d", s)
+		}
+		// Nothing newer than now is hidden: clocks of senders may be ahead.
+		return uint64(now.Add(-d).UnixNano()), math.MaxUint64, nil
+	}
+	hasStart, hasEnd := v.Get("start") != "", v.Get("end") != ""
+	if !hasStart && !hasEnd {
+		return 0, 0, nil
+	}
+	read := flexibleTime
+	if strict {
+		read = secondsTime
+	}
+	if start, err = read(v, "start"); err != nil {
+		return 0, 0, err
+	}
+	if end, err = read(v, "end"); err != nil {
+		return 0, 0, err
+	}
+	switch {
+	case hasStart != hasEnd:
+		return 0, 0, badRequest("error parsing date range: only one of start and end provided: must provide both or neither")
+	case start >= end:
+		return 0, 0, badRequest("http parameter start must be before end. received start=%s end=%s", v.Get("start"), v.Get("end"))
+	}
+	return start, end, nil
+}
+
+func secondsTime(v url.Values, name string) (uint64, error) {
+	n, err := uintParam(v, name)
+	return uint64(n) * 1e9, err
+}
+
+// flexibleTime reads seconds (up to ten digits), nanoseconds, fractional seconds
+// or RFC 3339.
+func flexibleTime(v url.Values, name string) (uint64, error) {
+	s := v.Get(name)
+	if s == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(s, 10, 63); err == nil {
+		if len(s) <= 10 {
+			return n * 1e9, nil
+		}
+		return n, nil
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil && f >= 0 && f < math.MaxInt64/1e9 {
+		return uint64(math.Round(f*1e3)) * 1e6, nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil && t.Unix() >= 0 {
+		return uint64(t.UnixNano()), nil
+	}
+	return 0, badRequest("invalid %s: %q is neither unix time nor RFC 3339", name, s)
+}
+
+// others returns the parameters that are not among the known ones, sorted.
+func others(v url.Values, known ...string) []string {
+	var names []string
+	for name := range v {
+		if !slices.Contains(known, name) && strings.TrimSpace(name) != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

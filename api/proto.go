@@ -1,0 +1,164 @@
+package api
+
+import (
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/query"
+	"etude/traceql/eval"
+)
+
+// writer builds a protobuf message. Zero values are left out.
+type writer struct{ b []byte }
+
+func (w *writer) uint(field protowire.Number, n uint64) {
+	if n != 0 {
+		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, field, protowire.VarintType), n)
+	}
+}
+
+func (w *writer) text(field protowire.Number, s string) {
+	if s != "" {
+		w.b = protowire.AppendString(protowire.AppendTag(w.b, field, protowire.BytesType), s)
+	}
+}
+
+// message adds a submessage, an empty one too.
+func (w *writer) message(field protowire.Number, fill func(*writer)) {
+	var inner writer
+	fill(&inner)
+	w.b = protowire.AppendBytes(protowire.AppendTag(w.b, field, protowire.BytesType), inner.b)
+}
+
+// searchProto encodes tempopb.SearchResponse.
+func searchProto(r *query.Result) []byte {
+	var w writer
+	for i := range r.Traces {
+		w.message(1, func(w *writer) { w.trace(&r.Traces[i]) })
+	}
+	w.message(2, func(w *writer) {
+		w.uint(1, uint64(r.InspectedTraces))
+		w.uint(4, 1)
+		w.uint(5, 1)
+	})
+	return w.b
+}
+
+// trace writes tempopb.TraceSearchMetadata.
+func (w *writer) trace(t *query.Trace) {
+	w.text(1, t.ID.Short())
+	if t.RootService == "" {
+		w.text(2, noRoot)
+	} else {
+		w.text(2, t.RootService)
+	}
+	w.text(3, t.RootName)
+	w.uint(4, t.Start)
+	w.uint(5, uint64(min(t.Duration.Milliseconds(), math.MaxUint32)))
+	for i := range t.SpanSets {
+		if i == 0 {
+			w.message(6, func(w *writer) { w.spanSet(&t.SpanSets[i]) })
+		}
+		w.message(7, func(w *writer) { w.spanSet(&t.SpanSets[i]) })
+	}
+	for _, s := range t.Services {
+		w.message(8, func(w *writer) {
+			w.text(1, s.Service)
+			w.message(2, func(w *writer) {
+				w.uint(1, uint64(s.Spans))
+				w.uint(2, uint64(s.Errors))
+			})
+		})
+	}
+}
+
+func (w *writer) spanSet(s *query.SpanSet) {
+	for i := range s.Spans {
+		sp := &s.Spans[i]
+		w.message(1, func(w *writer) {
+			w.text(1, sp.ID.String())
+			w.text(2, sp.Name)
+			w.uint(3, sp.Start)
+			w.uint(4, sp.Duration)
+			w.attrs(5, sp.Attrs)
+		})
+	}
+	w.uint(2, uint64(s.Matched))
+	w.attrs(3, s.Attrs)
+}
+
+// attrs writes OTLP KeyValues.
+func (w *writer) attrs(field protowire.Number, attrs []eval.Attr) {
+	for _, a := range attrs {
+		w.message(field, func(w *writer) {
+			w.text(1, a.Key)
+			w.message(2, func(w *writer) { w.value(a.Value) })
+		})
+	}
+}
+
+// value writes the content of an OTLP AnyValue, whose members are written even
+// when zero, since being there says the type.
+func (w *writer) value(v eval.Value) {
+	switch v.Type {
+	case eval.Int:
+		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, 3, protowire.VarintType), uint64(v.Int))
+	case eval.Float:
+		w.b = protowire.AppendFixed64(protowire.AppendTag(w.b, 4, protowire.Fixed64Type), math.Float64bits(v.Float))
+	case eval.Bool:
+		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, 2, protowire.VarintType), uint64(v.Int))
+	case eval.Array:
+		w.message(5, func(w *writer) {
+			for _, e := range v.Elems {
+				w.message(1, func(w *writer) { w.value(e) })
+			}
+		})
+	default:
+		w.b = protowire.AppendString(protowire.AppendTag(w.b, 1, protowire.BytesType), v.Text())
+	}
+}
+
+// tagsV1Proto, tagsV2Proto, valuesV1Proto and valuesV2Proto encode the answers
+// of tags.go and values.go. Field 2 is always the metrics message.
+func tagsV1Proto(names []string) []byte { return stringsProto(names) }
+
+func tagsV2Proto(scopes []query.ScopeTags) []byte {
+	var w writer
+	for _, s := range scopes {
+		w.message(1, func(w *writer) {
+			w.text(1, s.Scope)
+			w.strings(2, s.Tags)
+		})
+	}
+	w.message(2, func(*writer) {})
+	return w.b
+}
+
+func valuesV1Proto(values []string) []byte { return stringsProto(values) }
+
+func valuesV2Proto(values []query.TagValue) []byte {
+	var w writer
+	for _, v := range values {
+		w.message(1, func(w *writer) {
+			w.text(1, v.Type)
+			w.text(2, v.Value)
+		})
+	}
+	w.message(2, func(*writer) {})
+	return w.b
+}
+
+func stringsProto(list []string) []byte {
+	var w writer
+	w.strings(1, list)
+	w.message(2, func(*writer) {})
+	return w.b
+}
+
+// strings writes a repeated string, empty elements too.
+func (w *writer) strings(field protowire.Number, list []string) {
+	for _, s := range list {
+		w.b = protowire.AppendString(protowire.AppendTag(w.b, field, protowire.BytesType), s)
+	}
+}

@@ -1,0 +1,39 @@
+package api
+
+import (
+	"net/http"
+	"runtime"
+)
+
+// echo answers /api/echo, by which Grafana tests the data source.
+func (s *server) echo(w http.ResponseWriter, _ *http.Request) {
+	text(w, http.StatusOK, "echo")
+}
+
+func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
+	if s.Ready != nil {
+		if err := s.Ready(); err != nil {
+			text(w, http.StatusServiceUnavailable, err.Error()+"\n")
+			return
+		}
+	}
+	text(w, http.StatusOK, "ready\n")
+}
+
+type buildInfo struct {
+	Version   string `json:"version"`
+	Revision  string `json:"revision"`
+	Branch    string `json:"branch"`
+	BuildUser string `json:"buildUser"`
+	BuildDate string `json:"buildDate"`
+	GoVersion string `json:"goVersion"`
+}
+
+func (s *server) buildInfo(w http.ResponseWriter, r *http.Request) {
+	a, err := jsonAnswer(buildInfo{s.Version, s.Revision, s.Branch, s.BuildUser, s.BuildDate, runtime.Version()})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	write(w, r, a)
+}
