@@ -1,0 +1,173 @@
+package page
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func get(t *testing.T, h http.Handler, target string, header ...string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func body(t *testing.T, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestViewsAreTheIndex(t *testing.T) {
+	t.Parallel()
+	h := Handler(Options{})
+	index, err := dist.ReadFile("dist/index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/", "/explore", "/explore/", "/explore?orgId=1&left=%7B%7D", "/trace/771a728620b4bd35", "/index.html"} {
+		r := get(t, h, path)
+		if r.StatusCode != http.StatusOK || body(t, r) != string(index) {
+			t.Errorf("%s: %s, not the index", path, r.Status)
+		}
+		if got := r.Header.Get("Cache-Control"); got != "no-cache" {
+			t.Errorf("%s: Cache-Control %q, want no-cache", path, got)
+		}
+		if got := r.Header.Get("Content-Security-Policy"); got != policy {
+			t.Errorf("%s: Content-Security-Policy %q", path, got)
+		}
+	}
+}
+
+func TestOtherPathsAreNotFound(t *testing.T) {
+	t.Parallel()
+	h := Handler(Options{})
+	for _, path := range []string{"/nowhere", "/explore/more", "/trace/", "/trace/1/2", "/assets/", "/assets/none.js", "/dist/index.html", "/api/search", "/favicon.ico"} {
+		if r := get(t, h, path); r.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s, want 404", path, r.Status)
+		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/explore", nil))
+	if w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST /explore: %d, want 405", w.Code)
+	}
+}
+
+func TestEveryFileIsServed(t *testing.T) {
+	t.Parallel()
+	h := Handler(Options{})
+	err := fs.WalkDir(dist, "dist", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		want, err := dist.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		r := get(t, h, strings.TrimPrefix(name, "dist"))
+		if r.StatusCode != http.StatusOK || body(t, r) != string(want) {
+			t.Errorf("%s: %s or other contents", name, r.Status)
+		}
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream") {
+			t.Errorf("%s: no content type is known", name)
+		}
+		immutable := strings.Contains(r.Header.Get("Cache-Control"), "immutable")
+		if immutable != strings.HasPrefix(name, "dist/assets/") {
+			t.Errorf("%s: Cache-Control %q", name, r.Header.Get("Cache-Control"))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGzipAndETag(t *testing.T) {
+	t.Parallel()
+	h := Handler(Options{})
+	plain := get(t, h, "/")
+	packed := get(t, h, "/", "Accept-Encoding", "br, gzip;q=0.5")
+	if packed.Header.Get("Content-Encoding") != "gzip" || packed.Header.Get("ETag") == plain.Header.Get("ETag") {
+		t.Fatalf("headers of the gzip answer: %v", packed.Header)
+	}
+	z, err := gzip.NewReader(packed.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpacked, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := body(t, plain); string(unpacked) != want {
+		t.Errorf("unpacked %d bytes differ from the plain %d", len(unpacked), len(want))
+	}
+	if r := get(t, h, "/", "Accept-Encoding", "gzip;q=0"); r.Header.Get("Content-Encoding") != "" {
+		t.Error("gzip sent to a client that refuses it")
+	}
+	for _, etag := range []string{plain.Header.Get("ETag"), `"x", W/` + plain.Header.Get("ETag"), "*"} {
+		if r := get(t, h, "/", "If-None-Match", etag); r.StatusCode != http.StatusNotModified || body(t, r) != "" {
+			t.Errorf("If-None-Match %s: %s", etag, r.Status)
+		}
+	}
+	if r := get(t, h, "/", "If-None-Match", `"other"`); r.StatusCode != http.StatusOK {
+		t.Errorf("another ETag: %s", r.Status)
+	}
+}
+
+func TestAPIAndInfo(t *testing.T) {
+	t.Parallel()
+	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Method+" "+r.URL.Path)
+	})
+	info := Info{Version: "1.2.3", Links: Links{Edge: "http://localhost:8000", Services: []Service{{Name: "uservice1", Direct: "http://localhost:8081/"}}}}
+	h := Handler(Options{API: api, Info: info})
+	if got := body(t, get(t, h, "/api/v2/search/tag/resource.service.name/values")); got != "GET /api/v2/search/tag/resource.service.name/values" {
+		t.Errorf("the API saw %q", got)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(body(t, get(t, h, "/etude.json"))), &got); err != nil {
+		t.Fatal(err)
+	}
+	links, _ := got["links"].(map[string]any)
+	if got["version"] != "1.2.3" || links["edge"] != "http://localhost:8000" {
+		t.Errorf("etude.json: %v", got)
+	}
+	if _, there := links["dashboard"]; there {
+		t.Error("an absent link is not left out")
+	}
+}
+
+// TestDistAsksNoOtherHost looks for addresses in what the browser loads. Names
+// of XML namespaces and of documentation in error texts are no requests.
+func TestDistAsksNoOtherHost(t *testing.T) {
+	t.Parallel()
+	loads := regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:)?//|@import|url\(\s*["']?(https?:)?//|from\s*["']https?://|import\(\s*["']https?://`)
+	assets, err := fs.Sub(dist, "dist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, a := range loadAssets(assets) {
+		if at := loads.FindIndex(a.data); at != nil {
+			t.Errorf("%s: %q", name, a.data[at[0]:min(len(a.data), at[0]+80)])
+		}
+		if bytes.Contains(a.data, []byte("mockTraces")) || bytes.Contains(a.data, []byte("sourceMappingURL")) {
+			t.Errorf("%s holds what is for development only", name)
+		}
+	}
+}

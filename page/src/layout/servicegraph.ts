@@ -1,0 +1,72 @@
+// Where the nodes and edges of the service graph stand: left to right, by dagre.
+
+import { Graph, layout } from "@dagrejs/dagre";
+import type { GraphEdge, GraphNode, ServiceGraph } from "../model/graph";
+import type { CssPixels } from "../model/units";
+
+export interface PlacedNode extends GraphNode {
+  /** The middle of the node. */
+  x: CssPixels;
+  y: CssPixels;
+  width: CssPixels;
+  height: CssPixels;
+}
+
+export interface PlacedEdge extends GraphEdge {
+  path: string;
+  labelX: CssPixels;
+  labelY: CssPixels;
+}
+
+export interface PlacedGraph {
+  width: CssPixels;
+  height: CssPixels;
+  nodes: PlacedNode[];
+  edges: PlacedEdge[];
+}
+
+const nodeHeight: CssPixels = 64;
+
+/** vertical lays the graph top to bottom, for narrow screens. */
+export function placeGraph(graph: ServiceGraph, vertical: boolean): PlacedGraph {
+  const g = new Graph();
+  g.setGraph({ rankdir: vertical ? "TB" : "LR", nodesep: 36, ranksep: vertical ? 64 : 110, marginx: 16, marginy: 16 });
+  for (const node of graph.nodes) g.setNode(node.name, { width: Math.min(240, Math.max(150, 36 + node.name.length * 8)), height: nodeHeight });
+  for (const edge of graph.edges) g.setEdge(edge.from, edge.to, { width: 60, height: 18, labelpos: "c" });
+  layout(g);
+  return {
+    width: g.graph().width ?? 0,
+    height: g.graph().height ?? 0,
+    nodes: graph.nodes.map((node) => ({ ...node, ...pick(g.node(node.name)) })),
+    edges: graph.edges.map((edge) => placeEdge(edge, g.edge(edge.from, edge.to))),
+  };
+}
+
+interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+function pick(box: Partial<Box>): Box {
+  return { x: box.x ?? 0, y: box.y ?? 0, width: box.width ?? 0, height: box.height ?? 0 };
+}
+
+function placeEdge(edge: GraphEdge, label: { points?: { x: number; y: number }[]; x?: number; y?: number }): PlacedEdge {
+  const points = label.points ?? [];
+  return { ...edge, path: curve(points), labelX: label.x ?? 0, labelY: label.y ?? 0 };
+}
+
+/** A smooth path through dagre's points: quadratic pieces that meet in the middles. */
+function curve(points: { x: number; y: number }[]): string {
+  const at = (p: { x: number; y: number }): string => `${p.x.toFixed(1)} ${p.y.toFixed(1)}`;
+  if (points.length < 3) return points.map((p, i) => `${i === 0 ? "M" : "L"}${at(p)}`).join("");
+  let path = `M${at(points[0]!)}`;
+  for (let i = 1; i < points.length - 1; i++) {
+    const [p, next] = [points[i]!, points[i + 1]!];
+    const end = i === points.length - 2 ? next : { x: (p.x + next.x) / 2, y: (p.y + next.y) / 2 };
+    path += `Q${at(p)} ${at(end)}`;
+  }
+  return path;
+}

@@ -1,0 +1,24 @@
+// A colour for every service, chosen by its name alone, so that a service looks the same in every trace.
+
+export type Theme = "light" | "dark";
+
+/** Each at least 3:1 against the page in its theme. No red: red means error. */
+const palettes: Record<Theme, string[]> = {
+  light: ["#2f6fde", "#b4530a", "#0b857a", "#b8328f", "#3c8420", "#7a4fd0", "#0a7ba3", "#8d6135", "#8a6d05", "#5a6b85", "#647800", "#4458b8"],
+  dark: ["#6ea8ff", "#ff9f4a", "#3fd0bd", "#f27ccf", "#86d45c", "#b596ff", "#4cc3ec", "#d3a574", "#e3c341", "#9db0cc", "#bfd238", "#8fa0ff"],
+};
+
+/** FNV-1a, seeded so that the demo's five services get five different colours. */
+export function colourIndex(service: string): number {
+  let hash = seed;
+  for (let i = 0; i < service.length; i++) {
+    hash = Math.imul(hash ^ service.charCodeAt(i), 0x01000193) >>> 0;
+  }
+  return ((hash ^ (hash >>> 15)) >>> 0) % palettes.light.length;
+}
+
+const seed = 1055;
+
+export function serviceColour(service: string, theme: Theme): string {
+  return palettes[theme][colourIndex(service)]!;
+}

@@ -1,0 +1,79 @@
+// The backend, over its public HTTP API. Every request goes to the page's own origin.
+
+import { parseTraces } from "../model/otlp";
+import { type Range, resolveRange } from "../model/range";
+import { parseResults, type Result } from "../model/search";
+import type { Trace } from "../model/trace";
+
+export interface ServiceLinks {
+  name: string;
+  direct?: string;
+  edge?: string;
+  edgePath?: string;
+}
+
+/** GET /etude.json. A link that is absent or empty belongs to a part that does not run. */
+export interface Info {
+  version?: string;
+  links?: {
+    edge?: string;
+    dashboard?: string;
+    prometheus?: string;
+    api?: string;
+    otlpGrpc?: string;
+    otlpHttp?: string;
+    jaeger?: string;
+    services?: ServiceLinks[];
+  };
+}
+
+async function get(path: string, signal?: AbortSignal): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) });
+  } catch (err) {
+    if (signal?.aborted) throw err;
+    throw new Error("The backend does not answer. Is etude still running?");
+  }
+  if (response.ok || response.status === 404) return response;
+  // Error bodies are plain text, written for people.
+  const body = (await response.text()).trim();
+  throw new Error(body || `The backend answered ${response.status} ${response.statusText}`);
+}
+
+async function getJson(path: string, signal?: AbortSignal): Promise<unknown> {
+  const response = await get(path, signal);
+  if (response.status === 404) throw new Error(`The backend does not know ${path.split("?")[0]}`);
+  return response.json();
+}
+
+function withRange(params: Record<string, string>, range: Range): URLSearchParams {
+  const { start, end } = resolveRange(range, Date.now());
+  return new URLSearchParams({ ...params, start: String(start), end: String(end) });
+}
+
+export async function search(query: string, limit: number, range: Range, signal: AbortSignal): Promise<Result[]> {
+  return parseResults(await getJson(`/api/search?${withRange({ q: query, limit: String(limit) }, range)}`, signal));
+}
+
+/** The trace, or undefined where the backend has none of that id. */
+export async function fetchTrace(id: string, signal?: AbortSignal): Promise<Trace | undefined> {
+  const response = await get(`/api/v2/traces/${encodeURIComponent(id)}`, signal);
+  return response.status === 404 ? undefined : parseTraces(await response.json())[0];
+}
+
+/** Names of attributes, each behind its scope: "resource.os.type". */
+export async function tagNames(range: Range): Promise<string[]> {
+  const json = (await getJson(`/api/v2/search/tags?${withRange({ limit: "1000" }, range)}`)) as { scopes?: { name?: string; tags?: string[] }[] };
+  const known = (json.scopes ?? []).filter((s) => s.name !== "intrinsic");
+  return known.flatMap((s) => (s.tags ?? []).map((tag) => `${s.name}.${tag}`)).sort();
+}
+
+export async function tagValues(tag: string, range: Range): Promise<string[]> {
+  const json = (await getJson(`/api/v2/search/tag/${encodeURIComponent(tag)}/values?${withRange({ limit: "1000" }, range)}`)) as { tagValues?: { value?: string }[] };
+  return (json.tagValues ?? []).map((v) => v.value ?? "").filter((v) => v !== "").sort();
+}
+
+export async function fetchInfo(): Promise<Info> {
+  return (await getJson("/etude.json")) as Info;
+}

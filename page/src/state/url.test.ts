@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { emptyForm } from "../model/query";
+import { emptyExplore, exploreHref, type Explore, parseRoute, traceHref } from "./url";
+
+function explore(path: string): Explore {
+  const url = new URL(path, "http://localhost:3000");
+  const route = parseRoute(url.pathname, url.search);
+  if (route.page !== "explore" && route.page !== "trace") throw new Error(`${path} is ${route.page}`);
+  return route.explore;
+}
+
+function left(json: unknown): string {
+  return `/explore?orgId=1&left=${encodeURIComponent(JSON.stringify(json))}`;
+}
+
+const source = { type: "tempo", uid: "tempo" };
+
+test("the link of the demo's text opens the search form", () => {
+  const query = { refId: "A", datasource: source, queryType: "nativeSearch", limit: 20 };
+  const got = explore(left({ datasource: "tempo", queries: [query], range: { from: "now-1h", to: "now" } }));
+  expect(got).toEqual(emptyExplore);
+});
+
+test("a link with a filled form fills ours", () => {
+  const query = { queryType: "nativeSearch", serviceName: "uservice3", spanName: "redis_call", search: 'os.type="linux"', minDuration: "100ms", maxDuration: "2s", limit: 5 };
+  const got = explore(left({ queries: [query], range: { from: "1700000000000", to: "1700000600000" } }));
+  expect(got.form).toEqual({ service: "uservice3", name: "redis_call", tags: 'os.type="linux"', min: "100ms", max: "2s", limit: "5" });
+  expect(got.range).toEqual({ from: "1700000000000", to: "1700000600000" });
+});
+
+test.each([
+  [{ queryType: "traceql", query: "{ status = error }" }, { tab: "traceql", query: "{ status = error }", trace: "" }],
+  [{ queryType: "traceId", query: "771a728620b4bd35" }, { tab: "search", query: "", trace: "771a728620b4bd35" }],
+  [{ queryType: "traceql", query: " 771A728620B4BD35 " }, { tab: "search", query: "", trace: "771A728620B4BD35" }],
+  [{ queryType: "serviceMap" }, { tab: "graph" }],
+  [{ queryType: "upload" }, { tab: "json" }],
+  [{ query: "{}" }, { tab: "traceql", query: "{}" }],
+])("query %o", (query, want) => {
+  expect(explore(left({ queries: [query] }))).toMatchObject(want);
+});
+
+test("the newer form of the link, with panes", () => {
+  const panes = { abc: { datasource: "tempo", queries: [{ queryType: "traceql", query: "{}" }], range: { from: "now-6h", to: "now" } } };
+  const got = explore(`/explore?schemaVersion=1&panes=${encodeURIComponent(JSON.stringify(panes))}`);
+  expect(got).toMatchObject({ tab: "traceql", query: "{}", range: { from: "now-6h", to: "now" } });
+});
+
+test.each(["/explore?left=%7Bnot", "/explore?left=3", '/explore?left={"queries":3,"range":[]}', "/explore?panes=[]", "/explore"])("%s opens the empty form", (path) => {
+  expect(explore(path)).toEqual(emptyExplore);
+});
+
+test.each<Partial<Explore>>([
+  {},
+  { tab: "graph" },
+  { tab: "traceql", query: '{ .a = "b&c=d" }', trace: "1f" },
+  { form: { ...emptyForm, service: "a b", tags: 'x="y z"', limit: "7" }, range: { from: "now-5m", to: "now" }, trace: "ab", span: "cd" },
+])("the address of %o reads as itself", (part) => {
+  expect(explore(exploreHref(part))).toEqual({ ...emptyExplore, ...part });
+});
+
+test("other addresses", () => {
+  expect(parseRoute("/", "")).toEqual({ page: "home" });
+  expect(explore(traceHref("0af7", "12"))).toEqual({ ...emptyExplore, trace: "0af7", span: "12" });
+  expect(parseRoute("/nowhere", "")).toEqual({ page: "missing" });
+});
