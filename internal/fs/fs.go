@@ -1,0 +1,115 @@
+// Package fs is the file system that storage writes to: the few operations that
+// durability is made of, so that tests can run the very same storage code over
+// [Mem], a file system that loses what was not synced and fails on demand.
+//
+// What the implementations promise:
+//
+//   - Data of a file is durable once [File.Sync] has returned nil. Before that a
+//     crash may keep all of it, none of it, or any part.
+//   - A name (created, renamed, removed) is durable once [FS.SyncDir] of its
+//     folder has returned nil. A rename is never seen half done.
+//   - After Sync has failed nothing is known about what was written since the
+//     last good Sync, and a second Sync that succeeds proves nothing: the kernel
+//     may have dropped the pages. Callers give the file up.
+package fs
+
+import (
+	"errors"
+	"io"
+	"time"
+)
+
+// ErrNoSpace is [Mem]'s full disk. Use [NoSpace] to ask about any error.
+var ErrNoSpace = errors.New("no space left on device")
+
+// FS is a file system. Errors carry the operation and the path, as those of
+// package os do, and match os.ErrNotExist and os.ErrExist.
+type FS interface {
+	// Create makes a new file for writing; it is an error if the name exists.
+	Create(name string) (File, error)
+	// Append opens an existing file for writing at its end.
+	Append(name string) (File, error)
+	// Open opens an existing file for reading.
+	Open(name string) (File, error)
+	// Rename gives a file another name, replacing what had that name.
+	Rename(from, to string) error
+	Remove(name string) error
+	// List returns the files of a folder, without folders, ordered by name.
+	List(dir string) ([]Info, error)
+	// Mkdir makes a folder and those above it that do not exist.
+	Mkdir(dir string) error
+	// SyncDir makes the names in a folder durable.
+	SyncDir(dir string) error
+	// Lock takes a lock that no one else on this machine can hold at the same
+	// time, until it is closed or the process ends. A *[LockedError] says that it
+	// is taken.
+	Lock(name string) (io.Closer, error)
+}
+
+// File is an open file. Write appends at the end.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Writer
+	io.Closer
+	// Sync makes what was written durable, the file's length included.
+	Sync() error
+	// Truncate cuts the file to a length; Write goes on from there.
+	Truncate(size int64) error
+	Size() (int64, error)
+}
+
+// Info describes a file in a folder.
+type Info struct {
+	Name     string
+	Size     int64
+	Modified time.Time
+}
+
+// LockedError says that another process, or this one, holds the lock.
+type LockedError struct {
+	Path string
+	PID  int // of the holder; 0 when not known
+}
+
+// ReadFile returns the whole content of a file.
+func ReadFile(f FS, name string) (data []byte, err error) {
+	r, err := f.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	size, err := r.Size()
+	if err != nil {
+		return nil, err
+	}
+	data = make([]byte, size)
+	n, err := io.ReadFull(r, data)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = nil // The file became shorter meanwhile.
+	}
+	return data[:n], err
+}
+
+// WriteFile makes a file appear with all of its content or not at all: it is
+// written under a temporary name, synced, renamed, and its folder synced.
+func WriteFile(f FS, dir, temporary, name string, data []byte) error {
+	if err := f.Remove(temporary); err != nil && !IsNotExist(err) {
+		return err
+	}
+	w, err := f.Create(temporary)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	if err == nil {
+		err = w.Sync()
+	}
+	if err = errors.Join(err, w.Close()); err == nil {
+		err = f.Rename(temporary, name)
+	}
+	if err != nil {
+		return errors.Join(err, f.Remove(temporary))
+	}
+	return f.SyncDir(dir)
+}

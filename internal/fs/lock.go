@@ -1,0 +1,66 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"strconv"
+	"strings"
+)
+
+func (e *LockedError) Error() string {
+	if e.PID > 0 {
+		return fmt.Sprintf("lock %s: in use by process %d", e.Path, e.PID)
+	}
+	return fmt.Sprintf("lock %s: in use by another process", e.Path)
+}
+
+// IsNotExist reports whether an error says that a file is not there.
+func IsNotExist(err error) bool { return errors.Is(err, iofs.ErrNotExist) }
+
+// NoSpace reports whether an error says that the disk, or the user's share of
+// it, is full.
+func NoSpace(err error) bool { return errors.Is(err, ErrNoSpace) || isFull(err) }
+
+// osLock holds the operating system's lock on an open file. The system gives it
+// back when the process dies, so no stale lock can keep a restart out; the file
+// itself stays, and its content only names the holder.
+type osLock struct{ f *os.File }
+
+func (osFS) Lock(name string) (io.Closer, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	taken, err := tryLock(f)
+	if taken {
+		pid := readPID(f)
+		return nil, errors.Join(&LockedError{Path: name, PID: pid}, f.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", name, err), f.Close())
+	}
+	writePID(f)
+	return &osLock{f}, nil
+}
+
+func (l *osLock) Close() error { return l.f.Close() }
+
+// The process id is a courtesy to the reader of an error: failing to read or
+// write it is no reason to fail.
+func readPID(f *os.File) int {
+	buf := make([]byte, 20)
+	n, _ := f.ReadAt(buf, 0)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func writePID(f *os.File) {
+	_ = f.Truncate(0)
+	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+}

@@ -1,0 +1,26 @@
+package fs
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// lockedByte is where the lock lies: far behind the content, which others may
+// then still read to learn who holds it.
+const lockedByte = 1 << 30
+
+// tryLock takes the lock of an open file, or reports that it is taken.
+func tryLock(f *os.File) (taken bool, err error) {
+	at := &windows.Overlapped{Offset: lockedByte}
+	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, at)
+	return errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING), err
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
+}
+
+// syncDir does nothing: NTFS journals names by itself and has no call for it.
+func syncDir(string) error { return nil }

@@ -1,0 +1,306 @@
+package fs
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	iofs "io/fs"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// ErrCrashed is the answer to everything after a crash.
+var ErrCrashed = errors.New("file system crashed")
+
+// Mem is a file system in memory that knows what a crash would lose. Names and
+// data live twice: as a running program sees them, and as they are on the disk.
+// Sync and SyncDir carry the first over to the second. Folders are durable at
+// once, since nothing in storage depends on when they are.
+//
+// A Sync that fails loses the data it was to write, as Linux does: readers go on
+// seeing it, no later Sync will write it.
+type Mem struct {
+	mu       sync.Mutex
+	live     map[string]*node
+	disk     map[string]*node
+	pending  []rename // changes to names that no SyncDir has carried over yet
+	dirs     map[string]bool
+	locks    map[string]bool
+	used     int64
+	capacity int64 // 0: no limit
+	hook     func(Op) Fault
+	down     bool
+}
+
+// node is a file's content. The arrays of data and synced may be shared: bytes
+// below len(synced) are never written in place.
+type node struct {
+	data, synced []byte
+	lost         [][2]int // ranges of data that a failed Sync gave up
+	modified     time.Time
+}
+
+// rename is a change to names: from "" a new file, to "" a removed one.
+type rename struct {
+	from, to string
+	node     *node
+}
+
+// NewMem returns an empty file system.
+func NewMem() *Mem {
+	return &Mem{live: map[string]*node{}, disk: map[string]*node{}, dirs: map[string]bool{}, locks: map[string]bool{}}
+}
+
+// SetCapacity bounds the bytes of all files together; 0 lifts the bound.
+func (m *Mem) SetCapacity(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capacity = n
+}
+
+// Crash cuts the power: every operation from now on fails with [ErrCrashed], and
+// the file system that the next start would find is returned. With a nil rng
+// nothing is there that was not synced. With one, chance decides for each name
+// and each unsynced byte range whether the disk already had it.
+func (m *Mem) Crash(rng *rand.Rand) *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down = true
+	after := NewMem()
+	for dir := range m.dirs {
+		after.dirs[dir] = true
+	}
+	names := make(map[string]*node, len(m.disk))
+	for name, n := range m.disk {
+		names[name] = n
+	}
+	for _, r := range m.pending {
+		if rng != nil && rng.IntN(2) == 0 {
+			r.apply(names)
+		}
+	}
+	for _, name := range sortedKeys(names) {
+		data := names[name].survive(rng)
+		n := &node{data: data, synced: data[:len(data):len(data)], modified: names[name].modified}
+		after.live[name], after.disk[name] = n, n
+		after.used += int64(len(data))
+	}
+	return after
+}
+
+func (r rename) apply(names map[string]*node) {
+	if r.from != "" && names[r.from] == r.node {
+		delete(names, r.from)
+	}
+	if r.to != "" {
+		names[r.to] = r.node
+	}
+}
+
+// survive is what a crash leaves of a file.
+func (n *node) survive(rng *rand.Rand) []byte {
+	switch {
+	case rng == nil:
+		return bytes.Clone(n.synced)
+	case !bytes.HasPrefix(n.data, n.synced): // Cut or given up in between.
+		if rng.IntN(2) == 0 {
+			return bytes.Clone(n.synced)
+		}
+		return bytes.Clone(n.data)
+	}
+	extra := len(n.data) - len(n.synced)
+	kept := bytes.Clone(n.data[:len(n.synced)+rng.IntN(extra+1)])
+	if fresh := kept[len(n.synced):]; len(fresh) > 0 && rng.IntN(3) == 0 {
+		// The length reached the disk, a sector of the data did not.
+		hole := fresh[rng.IntN(len(fresh)):]
+		clear(hole[:min(512, len(hole))])
+	}
+	return kept
+}
+
+// Names returns every file there is, with its path, in order.
+func (m *Mem) Names() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return sortedKeys(m.live)
+}
+
+// Corrupt changes the content of a file on the disk itself, as failing hardware
+// does.
+func (m *Mem) Corrupt(name string, change func([]byte) []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.live[filepath.Clean(name)]
+	m.used -= int64(len(n.data))
+	n.data = change(bytes.Clone(n.data))
+	n.synced = n.data[:len(n.data):len(n.data)]
+	m.used += int64(len(n.data))
+}
+
+func (m *Mem) Create(name string) (File, error) {
+	name = filepath.Clean(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(Op{Kind: "create", Path: name}).Err; err != nil {
+		return nil, err
+	}
+	if !m.dirs[filepath.Dir(name)] {
+		return nil, pathError("create", name, iofs.ErrNotExist)
+	}
+	if m.live[name] != nil {
+		return nil, pathError("create", name, iofs.ErrExist)
+	}
+	n := &node{modified: time.Now()}
+	m.change(rename{to: name, node: n})
+	return &memFile{m: m, n: n, name: name, write: true}, nil
+}
+
+func (m *Mem) Append(name string) (File, error) { return m.open("append", name, true) }
+
+func (m *Mem) Open(name string) (File, error) { return m.open("open", name, false) }
+
+func (m *Mem) open(kind, name string, write bool) (File, error) {
+	name = filepath.Clean(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(Op{Kind: kind, Path: name}).Err; err != nil {
+		return nil, err
+	}
+	n := m.live[name]
+	if n == nil {
+		return nil, pathError(kind, name, iofs.ErrNotExist)
+	}
+	return &memFile{m: m, n: n, name: name, write: write}, nil
+}
+
+func (m *Mem) Rename(from, to string) error {
+	from, to = filepath.Clean(from), filepath.Clean(to)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(Op{Kind: "rename", Path: from}).Err; err != nil {
+		return err
+	}
+	n := m.live[from]
+	if n == nil {
+		return pathError("rename", from, iofs.ErrNotExist)
+	}
+	if old := m.live[to]; old != nil {
+		m.used -= int64(len(old.data))
+	}
+	m.change(rename{from: from, to: to, node: n})
+	return nil
+}
+
+func (m *Mem) Remove(name string) error {
+	name = filepath.Clean(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(Op{Kind: "remove", Path: name}).Err; err != nil {
+		return err
+	}
+	n := m.live[name]
+	if n == nil {
+		return pathError("remove", name, iofs.ErrNotExist)
+	}
+	m.used -= int64(len(n.data))
+	m.change(rename{from: name, node: n})
+	return nil
+}
+
+func (m *Mem) change(r rename) {
+	r.apply(m.live)
+	m.pending = append(m.pending, r)
+}
+
+func (m *Mem) List(dir string) ([]Info, error) {
+	dir = filepath.Clean(dir)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(Op{Kind: "list", Path: dir}).Err; err != nil {
+		return nil, err
+	}
+	if !m.dirs[dir] {
+		return nil, pathError("list", dir, iofs.ErrNotExist)
+	}
+	var files []Info
+	for _, name := range sortedKeys(m.live) {
+		if filepath.Dir(name) == dir {
+			n := m.live[name]
+			files = append(files, Info{Name: filepath.Base(name), Size: int64(len(n.data)), Modified: n.modified})
+		}
+	}
+	return files, nil
+}
+
+func (m *Mem) Mkdir(dir string) error {
+	dir = filepath.Clean(dir)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(Op{Kind: "mkdir", Path: dir}).Err; err != nil {
+		return err
+	}
+	for !m.dirs[dir] {
+		m.dirs[dir] = true
+		dir = filepath.Dir(dir)
+	}
+	return nil
+}
+
+func (m *Mem) SyncDir(dir string) error {
+	dir = filepath.Clean(dir)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(Op{Kind: "syncdir", Path: dir}).Err; err != nil {
+		return err
+	}
+	m.pending = slices.DeleteFunc(m.pending, func(r rename) bool {
+		if filepath.Dir(r.from) != dir && filepath.Dir(r.to) != dir {
+			return false
+		}
+		r.apply(m.disk)
+		return true
+	})
+	return nil
+}
+
+func (m *Mem) Lock(name string) (io.Closer, error) {
+	name = filepath.Clean(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin(Op{Kind: "lock", Path: name}).Err; err != nil {
+		return nil, err
+	}
+	if m.locks[name] {
+		return nil, &LockedError{Path: name}
+	}
+	m.locks[name] = true
+	return memLock{m, name}, nil
+}
+
+type memLock struct {
+	m    *Mem
+	name string
+}
+
+func (l memLock) Close() error {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	delete(l.m.locks, l.name)
+	return nil
+}
+
+func pathError(op, name string, err error) error {
+	return &iofs.PathError{Op: op, Path: name, Err: err}
+}
+
+func sortedKeys(names map[string]*node) []string {
+	keys := make([]string, 0, len(names))
+	for name := range names {
+		keys = append(keys, name)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,28 @@
+package store
+
+import (
+	"fmt"
+	"time"
+)
+
+// ErrClosed is the error of a closed store.
+var ErrClosed error = closedError{}
+
+type closedError struct{}
+
+func (closedError) Error() string { return "store is closed" }
+
+// RetryAfter is given because the program that takes over may serve.
+func (closedError) RetryAfter() time.Duration { return time.Second }
+
+// OverloadError says that more waits to be stored than is allowed to.
+type OverloadError struct {
+	Waiting, Limit int64 // bytes
+}
+
+func (e *OverloadError) Error() string {
+	return fmt.Sprintf("too much is waiting to be stored: %d bytes, limit %d: send again later", e.Waiting, e.Limit)
+}
+
+// RetryAfter is when to send the same again.
+func (e *OverloadError) RetryAfter() time.Duration { return time.Second }

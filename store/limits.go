@@ -1,0 +1,136 @@
+package store
+
+import (
+	"time"
+)
+
+// reason is why a part leaves.
+type reason int
+
+const (
+	stays reason = iota
+	byAge
+	byMemory
+	byDisk
+)
+
+func (r reason) String() string {
+	return [...]string{"", "age", "memory", "disk"}[r]
+}
+
+// leaving is what remains to be done for a part that has left the head.
+type leaving struct {
+	segments []uint64
+	logged   bool
+}
+
+// keep is the keeper: it drops old parts as the limits demand.
+func (s *Store) keep() {
+	defer close(s.kept)
+	ticker := time.NewTicker(keepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.nudge:
+		case <-ticker.C:
+		}
+		s.enforce()
+	}
+}
+
+func (s *Store) wakeKeeper() {
+	select {
+	case s.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// over reports whether a limit on memory or disk is exceeded.
+func (s *Store) over() bool {
+	if s.o.MaxDisk > 0 && s.log.Disk() > s.o.MaxDisk {
+		return true
+	}
+	if s.o.HeadMaxBytes <= 0 {
+		return false
+	}
+	s.head.mu.Lock()
+	defer s.head.mu.Unlock()
+	return s.head.bytes() > s.o.HeadMaxBytes
+}
+
+// enforce drops the oldest parts until every limit is kept. First readers lose
+// sight of a part, then its files go: a crash in between brings the part back,
+// to be dropped again.
+func (s *Store) enforce() {
+	gone, rotate := s.leave()
+	s.garbage = append(s.garbage, gone...)
+	kept := s.garbage[:0]
+	for _, g := range s.garbage {
+		if err := s.log.Remove(g.segments...); err != nil {
+			if !g.logged {
+				s.o.Logger.Error("remove old spans from disk; trying again", "error", err)
+			}
+			g.logged = true
+			kept = append(kept, g)
+		}
+	}
+	s.garbage = kept
+	if rotate && s.rotating.CompareAndSwap(false, true) {
+		// The growing part must go too. It is sealed in log order like any other,
+		// then the keeper is woken again. Closing has made this needless.
+		_ = s.log.Rotate()
+	}
+}
+
+// leave takes the parts that must go out of the head. Rotate is true when the
+// growing part is among them.
+func (s *Store) leave() (gone []leaving, rotate bool) {
+	disk := s.log.Disk()
+	for _, g := range s.garbage {
+		disk -= s.log.Size(g.segments...)
+	}
+	h := &s.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	memory, n := h.bytes(), 0
+	defer func() {
+		if n > 0 {
+			h.remove(n)
+		}
+	}()
+	for _, p := range h.parts {
+		why := s.judge(p, memory, disk)
+		if why == stays {
+			break
+		}
+		if p == h.active {
+			return gone, true
+		}
+		n++
+		memory -= p.bytes
+		disk -= s.log.Size(p.segments...)
+		gone = append(gone, leaving{segments: p.segments})
+		s.countLeft(why, p)
+	}
+	return gone, false
+}
+
+func (s *Store) judge(p *part, memory, disk int64) reason {
+	switch {
+	case s.o.Retention > 0 && p.newest < time.Now().Add(-s.o.Retention).UnixNano():
+		return byAge
+	case s.o.HeadMaxBytes > 0 && memory > s.o.HeadMaxBytes:
+		return byMemory
+	case s.o.MaxDisk > 0 && disk > s.o.MaxDisk:
+		return byDisk
+	}
+	return stays
+}
+
+func (s *Store) countLeft(why reason, p *part) {
+	s.count.leftSpans[why].Add(int64(p.spans))
+	s.count.leftTables[why].Add(1)
+	s.o.Logger.Debug("old spans leave", "reason", why.String(), "spans", p.spans, "bytes", p.bytes)
+}

@@ -1,0 +1,58 @@
+package store
+
+import "sync/atomic"
+
+type counters struct {
+	payloads, spans, duplicates  atomic.Int64
+	invalid, overloaded, refused atomic.Int64
+	replayed, damaged            atomic.Int64
+	leftSpans, leftTables        [byDisk + 1]atomic.Int64
+}
+
+// Stats is what a store holds and what it has done since it was opened.
+type Stats struct {
+	Tables    int
+	Spans     int64 // held
+	HeadBytes int64 // memory of the Tables
+	DiskBytes int64 // log segments
+	Waiting   int64 // bytes of payload not yet answered
+	Syncs     int64 // syncs of the log
+
+	Payloads   int64 // acknowledged
+	Appended   int64 // spans acknowledged that were new
+	Duplicates int64 // spans acknowledged that the Table had already
+	Invalid    int64 // payloads refused: not OTLP
+	Overloaded int64 // payloads refused: too much waiting
+	Refused    int64 // payloads refused: the disk did not take them
+
+	Replayed int64 // spans read back at the start
+	Damaged  int64 // damaged stretches of the log found at the start
+
+	LeftByAge, LeftByMemory, LeftByDisk Left
+}
+
+// Left counts what a limit has made leave.
+type Left struct{ Tables, Spans int64 }
+
+// Stats returns the present numbers.
+func (s *Store) Stats() Stats {
+	c := &s.count
+	st := Stats{
+		DiskBytes: s.log.Disk(), Waiting: s.waiting.Load(), Syncs: int64(s.log.Syncs()),
+		Payloads: c.payloads.Load(), Appended: c.spans.Load(), Duplicates: c.duplicates.Load(),
+		Invalid: c.invalid.Load(), Overloaded: c.overloaded.Load(), Refused: c.refused.Load(),
+		Replayed: c.replayed.Load(), Damaged: c.damaged.Load(),
+		LeftByAge: c.left(byAge), LeftByMemory: c.left(byMemory), LeftByDisk: c.left(byDisk),
+	}
+	s.head.mu.Lock()
+	defer s.head.mu.Unlock()
+	st.Tables, st.HeadBytes = len(s.head.parts), s.head.bytes()
+	for _, p := range s.head.parts {
+		st.Spans += int64(p.spans)
+	}
+	return st
+}
+
+func (c *counters) left(why reason) Left {
+	return Left{Tables: c.leftTables[why].Load(), Spans: c.leftSpans[why].Load()}
+}

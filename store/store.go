@@ -1,0 +1,147 @@
+package store
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"etude/internal/fs"
+	"etude/store/wal"
+)
+
+// Sync says when a payload is made durable; see [wal.Sync].
+type Sync = wal.Sync
+
+// The policies.
+const (
+	SyncGroup    = wal.SyncGroup
+	SyncInterval = wal.SyncInterval
+)
+
+// Options of a store. Zero limits mean no limit.
+type Options struct {
+	Dir string // data directory; made if need be, locked while open
+	FS  fs.FS  // the operating system's
+
+	Retention    time.Duration // how long spans are kept after they were received
+	MaxDisk      int64         // bytes of the log on disk; the oldest spans leave first
+	HeadMaxBytes int64         // bytes of memory of the Tables; the oldest spans leave first
+	MaxQueue     int64         // bytes of payload waiting to be stored, more is refused; 64 MiB
+
+	Sync         Sync
+	SyncInterval time.Duration // for SyncInterval; 1 s
+
+	// A Table is sealed when it has as many spans (65,536), payload bytes (32
+	// MiB, or a quarter of a limit above), or is as old (5 min).
+	TableSpans int
+	TableBytes int64
+	TableAge   time.Duration
+
+	Logger *slog.Logger // discards
+}
+
+// Store is an open store. Its methods may be called from any goroutine.
+type Store struct {
+	o    Options
+	log  *wal.Log
+	head head
+
+	waiting  atomic.Int64      // bytes admitted and not yet answered
+	pendings sync.Pool         // *pending
+	commits  chan []*wal.Entry // committer -> applier, in log order
+	applied  chan struct{}     // closed when the applier has ended
+	rotating atomic.Bool       // a rotation is on its way
+
+	nudge   chan struct{} // wakes the keeper
+	stop    chan struct{}
+	kept    chan struct{} // closed when the keeper has ended
+	garbage []leaving     // segments whose removal has failed; the keeper's
+	sealing sync.WaitGroup
+
+	closing  sync.Once
+	closeErr error
+	count    counters
+}
+
+const (
+	defaultMaxQueue   = 64 << 20
+	defaultTableBytes = 32 << 20
+	minTableBytes     = 64 << 10
+	keepEvery         = time.Second
+)
+
+// Open opens the store in a data directory and reads back what it holds. Damage
+// is logged and counted, and never stops it; what does is a directory that
+// cannot be used, that another process has (*[fs.LockedError]), or that a newer
+// program has written to (*[wal.VersionError]).
+func Open(o Options) (*Store, error) {
+	o.setDefaults()
+	s := &Store{
+		o:       o,
+		commits: make(chan []*wal.Entry, 4),
+		applied: make(chan struct{}),
+		nudge:   make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		kept:    make(chan struct{}),
+	}
+	log, err := wal.Open(wal.Options{
+		Dir: o.Dir, FS: o.FS, Sync: o.Sync, SyncInterval: o.SyncInterval,
+		SegmentSpans: o.TableSpans, SegmentBytes: o.TableBytes, SegmentAge: o.TableAge,
+		Committed: func(batch []*wal.Entry) { s.commits <- batch },
+		Logger:    o.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.log = log
+	s.replay()
+	s.enforce()
+	go s.apply()
+	go s.keep()
+	return s, nil
+}
+
+func (o *Options) setDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxQueue <= 0 {
+		o.MaxQueue = defaultMaxQueue
+	}
+	if o.TableSpans <= 0 {
+		o.TableSpans = 1 << 16
+	}
+	if o.TableAge <= 0 {
+		o.TableAge = 5 * time.Minute
+	}
+	if o.TableBytes <= 0 {
+		o.TableBytes = defaultTableBytes
+		for _, limit := range []int64{o.MaxDisk, o.HeadMaxBytes} {
+			if limit > 0 {
+				o.TableBytes = max(minTableBytes, min(o.TableBytes, limit/4))
+			}
+		}
+	}
+}
+
+// Close stores and acknowledges what is waiting, and then gives the directory
+// free. The order: new payloads are refused; the committer writes what waits;
+// the applier adds it to the head and acknowledges it; the keeper stops deleting;
+// the log is synced and unlocked. Tables stays usable. Receivers are stopped
+// before. A second Close returns what the first did.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.log.Drain()
+		close(s.commits)
+		<-s.applied
+		close(s.stop)
+		<-s.kept
+		s.sealing.Wait()
+		if err := s.log.Close(); err != nil {
+			s.closeErr = fmt.Errorf("close store: %w", err)
+		}
+	})
+	return s.closeErr
+}

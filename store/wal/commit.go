@@ -1,0 +1,290 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"etude/internal/fs"
+)
+
+// commitBytes bounds what one write takes, and so the buffer that is kept.
+const commitBytes = 4 << 20
+
+// WriteError says that the disk has not taken a record. The log goes on: the
+// same record may be sent again.
+type WriteError struct {
+	File string
+	Err  error
+}
+
+func (e *WriteError) Error() string {
+	if e.Full() {
+		return fmt.Sprintf("write log %s: disk is full, spans are refused until there is room: %v", e.File, e.Err)
+	}
+	return fmt.Sprintf("write log %s: %v", e.File, e.Err)
+}
+
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Full reports whether the disk was full.
+func (e *WriteError) Full() bool { return fs.NoSpace(e.Err) }
+
+// RetryAfter is when to send the same again.
+func (e *WriteError) RetryAfter() time.Duration {
+	if e.Full() {
+		return 10 * time.Second
+	}
+	return time.Second
+}
+
+// writer is the segment being written; only the committer uses it. Bytes below
+// size are committed records.
+type writer struct {
+	file    fs.File // nil for none
+	name    string
+	number  uint64
+	created time.Time
+	size    int64
+	spans   int
+	raw     int64
+
+	buf      []byte
+	unsynced int64 // committed bytes that a power cut would lose; SyncInterval only
+	synced   time.Time
+}
+
+// Submit queues an encoded entry; Committed will have it, in any case. After
+// Close it is refused with [ErrClosed].
+func (l *Log) Submit(e *Entry) error { return l.queue.put(e) }
+
+// Rotate finishes the current segment. An entry with Rotated set goes through
+// Committed when it is done, behind all that were submitted before.
+func (l *Log) Rotate() error { return l.queue.put(&Entry{Rotated: true}) }
+
+// Drain takes no more entries and returns when Committed has had all there were.
+func (l *Log) Drain() {
+	l.queue.close()
+	<-l.done
+}
+
+// Close drains, syncs, and gives the directory free for others, in this order. A
+// second Close does nothing.
+func (l *Log) Close() error {
+	l.Drain()
+	if l.lock == nil {
+		return nil
+	}
+	err := l.finish()
+	lock := l.lock
+	l.lock = nil
+	if e := lock.Close(); e != nil {
+		err = errors.Join(err, fmt.Errorf("unlock data directory: %w", e))
+	}
+	return err
+}
+
+// run is the committer.
+func (l *Log) run() {
+	defer close(l.done)
+	timer := time.NewTimer(l.o.SyncInterval)
+	defer timer.Stop()
+	for {
+		batch, open := l.queue.take(max(1, l.o.SegmentSpans/4), commitBytes)
+		if !open {
+			return
+		}
+		if len(batch) > 0 {
+			l.commit(batch)
+			continue
+		}
+		if l.seg.unsynced == 0 {
+			<-l.queue.wake
+			continue
+		}
+		timer.Reset(time.Until(l.seg.synced.Add(l.o.SyncInterval)))
+		select {
+		case <-l.queue.wake:
+		case <-timer.C:
+			l.syncUnsynced()
+		}
+	}
+}
+
+// commit writes a batch, makes it durable, and only then hands it on.
+func (l *Log) commit(batch []*Entry) {
+	if batch[0].Rotated {
+		batch[0].Err = l.finish()
+	} else {
+		err := l.write(batch)
+		for _, e := range batch {
+			e.Segment, e.Err = l.seg.number, err
+		}
+	}
+	l.o.Committed(batch)
+}
+
+func (l *Log) write(batch []*Entry) error {
+	w := &l.seg
+	if w.file != nil && l.full(batch) {
+		if err := l.finish(); err != nil {
+			l.o.Logger.Error("finish log segment", "error", err)
+		}
+	}
+	if w.file == nil {
+		if err := l.begin(); err != nil {
+			return &WriteError{File: w.name, Err: err}
+		}
+	}
+	w.buf = w.buf[:0]
+	for _, e := range batch {
+		w.buf = append(w.buf, e.record...)
+	}
+	err := writeAll(w.file, w.buf)
+	if err == nil {
+		w.unsynced += int64(len(w.buf))
+		if l.o.Sync == SyncGroup || time.Since(w.synced) >= l.o.SyncInterval {
+			err = l.sync()
+		}
+	}
+	if err != nil {
+		l.giveUp(err)
+		return &WriteError{File: w.name, Err: err}
+	}
+	l.account(batch)
+	return nil
+}
+
+func (l *Log) account(batch []*Entry) {
+	w := &l.seg
+	w.size += int64(len(w.buf))
+	for _, e := range batch {
+		w.spans += e.spans
+		w.raw += int64(e.raw)
+	}
+	l.setSize(w.number, w.size)
+	if cap(w.buf) > 2*commitBytes {
+		w.buf = nil
+	}
+}
+
+// full reports whether a batch must go to another segment. One payload may have
+// more spans than a segment should; it gets one to itself.
+func (l *Log) full(batch []*Entry) bool {
+	w := &l.seg
+	spans := w.spans
+	for _, e := range batch {
+		spans += e.spans
+	}
+	return spans > l.o.SegmentSpans && w.spans > 0 || w.raw >= l.o.SegmentBytes || time.Since(w.created) >= l.o.SegmentAge
+}
+
+// begin makes a new segment, durable with its name, or leaves none. A number is
+// never used twice.
+func (l *Log) begin() error {
+	now := time.Now()
+	l.mu.Lock()
+	number := l.next
+	l.next++
+	l.mu.Unlock()
+	w := &l.seg
+	*w = writer{buf: w.buf, name: path(l.o.Dir, number, segmentSuffix), number: number, created: now, synced: now, size: headerSize}
+	f, err := l.o.FS.Create(w.name)
+	if err != nil {
+		return err
+	}
+	err = writeAll(f, appendHeader(nil, now.UnixNano()))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = l.o.FS.SyncDir(folder(l.o.Dir))
+	}
+	if err != nil {
+		_ = f.Close()
+		_ = l.o.FS.Remove(w.name) // Replay clears away what stays.
+		return err
+	}
+	w.file = f
+	l.setActive(number)
+	l.setSize(number, headerSize)
+	return nil
+}
+
+// sync makes the committed bytes durable.
+func (l *Log) sync() error {
+	w := &l.seg
+	if err := w.file.Sync(); err != nil {
+		return err
+	}
+	w.unsynced, w.synced = 0, time.Now()
+	l.mu.Lock()
+	l.syncs++
+	l.mu.Unlock()
+	return nil
+}
+
+// syncUnsynced is the interval's sync.
+func (l *Log) syncUnsynced() {
+	if err := l.sync(); err != nil {
+		l.giveUp(err)
+	}
+}
+
+// giveUp leaves a segment whose write or sync has failed. Cutting off what is
+// not committed is an attempt: where it fails, replay meets those bytes. The
+// number stays, for the entries that were refused.
+func (l *Log) giveUp(cause error) {
+	w := &l.seg
+	l.o.Logger.Error("give up log segment and begin another", "file", w.name, "error", cause)
+	if w.spans > 0 && l.o.Sync == SyncInterval {
+		l.o.Logger.Error("spans acknowledged since the last sync may not survive a power cut", "file", w.name)
+	}
+	if err := errors.Join(w.file.Truncate(w.size), w.file.Sync(), w.file.Close()); err != nil {
+		l.o.Logger.Warn("cut given up log segment", "file", w.name, "error", err)
+	}
+	w.file, w.unsynced = nil, 0
+	l.setActive(0)
+	if w.size == headerSize {
+		if err := l.Remove(w.number); err != nil {
+			l.o.Logger.Warn("remove empty log segment", "error", err)
+		}
+	}
+}
+
+// finish ends the current segment, if there is one, in good order.
+func (l *Log) finish() error {
+	w := &l.seg
+	if w.file == nil {
+		return nil
+	}
+	var err error
+	if w.unsynced > 0 {
+		if err = l.sync(); err != nil {
+			l.giveUp(err)
+			return &WriteError{File: w.name, Err: err}
+		}
+	}
+	err = w.file.Close()
+	w.file = nil
+	l.setActive(0)
+	if err != nil {
+		return fmt.Errorf("close log segment: %w", err)
+	}
+	return nil
+}
+
+func (l *Log) setActive(number uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active = number
+}
+
+func writeAll(w io.Writer, b []byte) error {
+	n, err := w.Write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
+}

@@ -1,0 +1,150 @@
+package wal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// Version is the format that this package writes; it reads all up to it.
+//
+//	1  segment header, records of OTLP payloads, codecs none and s2
+const Version = 1
+
+// MaxPayload is the largest payload of one record, in bytes before compression.
+const MaxPayload = 64 << 20
+
+const (
+	magic       = "etudewal"
+	headerSize  = 24
+	marker      = "\xe7rec"
+	recordSize  = 32 // of the part before the payload
+	kindSpans   = 1
+	codecNone   = 0
+	codecS2     = 1
+	checkedFrom = 8 // the checksum of a record covers what follows it
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// PayloadError says that a payload does not fit a record. It is the caller's to
+// solve.
+type PayloadError struct{ Size int }
+
+func (e *PayloadError) Error() string {
+	return fmt.Sprintf("payload of %d bytes is larger than the log takes (%d): send fewer spans at once", e.Size, MaxPayload)
+}
+
+// InvalidSpans marks the error as the caller's: sending the same again is of no
+// use.
+func (e *PayloadError) InvalidSpans() bool { return true }
+
+// VersionError says that a segment was written by a newer program.
+type VersionError struct {
+	File    string
+	Version uint32
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("open %s: its format is version %d, this program reads up to %d: start a newer one, or choose another data directory",
+		e.File, e.Version, Version)
+}
+
+func appendHeader(b []byte, created int64) []byte {
+	start := len(b)
+	b = append(b, magic...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(created))
+	b = binary.LittleEndian.AppendUint32(b, Version)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// parseHeader reads a segment's header; ok is false when it is damaged.
+func parseHeader(b []byte) (created int64, version uint32, ok bool) {
+	if len(b) < headerSize || string(b[:8]) != magic || crc32.Checksum(b[:20], castagnoli) != binary.LittleEndian.Uint32(b[20:]) {
+		return 0, 0, false
+	}
+	return int64(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint32(b[16:]), true
+}
+
+// appendRecord makes a record in b's memory, which it replaces. What does not
+// become smaller is stored as it is.
+func appendRecord(b, payload []byte, spans int, arrival int64) []byte {
+	room := recordSize + max(s2.MaxEncodedLen(len(payload)), len(payload))
+	if cap(b) < room {
+		b = make([]byte, room)
+	}
+	b = b[:room]
+	codec, stored := byte(codecS2), s2.Encode(b[recordSize:], payload)
+	if len(stored) >= len(payload) {
+		codec = codecNone
+		stored = b[recordSize : recordSize+copy(b[recordSize:], payload)]
+	}
+	b = b[:recordSize+len(stored)]
+	copy(b, marker)
+	binary.LittleEndian.PutUint32(b[8:], uint32(len(stored)))
+	binary.LittleEndian.PutUint32(b[12:], uint32(len(payload)))
+	binary.LittleEndian.PutUint64(b[16:], uint64(arrival))
+	binary.LittleEndian.PutUint32(b[24:], uint32(spans))
+	b[28], b[29], b[30], b[31] = kindSpans, codec, 0, 0
+	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[checkedFrom:], castagnoli))
+	return b
+}
+
+// Record is one payload as it lies in a segment. It shares the memory of the
+// reader that gave it.
+type Record struct {
+	Offset  int64 // of its first byte in the segment
+	Arrival int64 // when it was received, unix ns
+	Spans   int
+
+	codec  byte
+	raw    int
+	stored []byte
+}
+
+// Payload returns the OTLP bytes, in dst's memory when that is large enough.
+func (r *Record) Payload(dst []byte) ([]byte, error) {
+	if r.codec == codecNone {
+		return append(dst[:0], r.stored...), nil
+	}
+	if n, err := s2.DecodedLen(r.stored); err != nil || n != r.raw {
+		return nil, fmt.Errorf("decompress record: %d bytes announced, %d found", r.raw, n)
+	}
+	out, err := s2.Decode(dst[:cap(dst)], r.stored)
+	if err != nil {
+		return nil, fmt.Errorf("decompress record: %w", err)
+	}
+	return out, nil
+}
+
+// parseRecord reads the record that b begins with and its length in bytes. The
+// reason says what is wrong with a record that is not good.
+func parseRecord(b []byte) (r Record, size int, reason string) {
+	switch {
+	case len(b) < recordSize:
+		return r, 0, "cut short"
+	case string(b[:4]) != marker:
+		return r, 0, "no record begins here"
+	}
+	stored := int64(binary.LittleEndian.Uint32(b[8:]))
+	if stored > int64(len(b)-recordSize) {
+		return r, 0, "cut short"
+	}
+	size = recordSize + int(stored)
+	if crc32.Checksum(b[checkedFrom:size], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		return r, size, "wrong checksum"
+	}
+	r = Record{
+		Arrival: int64(binary.LittleEndian.Uint64(b[16:])),
+		Spans:   int(binary.LittleEndian.Uint32(b[24:])),
+		codec:   b[29],
+		raw:     int(binary.LittleEndian.Uint32(b[12:])),
+		stored:  b[recordSize:size:size],
+	}
+	if b[28] != kindSpans || r.codec > codecS2 || r.raw > MaxPayload {
+		return r, size, fmt.Sprintf("unknown record: kind %d, codec %d, %d bytes", b[28], r.codec, r.raw)
+	}
+	return r, size, ""
+}

@@ -1,0 +1,240 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"etude/internal/fs"
+)
+
+// ErrClosed is the error of a log that is closed.
+var ErrClosed = errors.New("log is closed")
+
+// Sync says when a record is made durable.
+type Sync int
+
+const (
+	// SyncGroup makes every record durable before it counts as committed; one
+	// sync serves all that wait.
+	SyncGroup Sync = iota
+	// SyncInterval commits once the operating system has the record, and syncs
+	// from time to time. It survives a crash of the program. A power cut or a
+	// crash of the operating system loses what was acknowledged since the last
+	// sync.
+	SyncInterval
+)
+
+func (s Sync) String() string {
+	if s == SyncInterval {
+		return "interval"
+	}
+	return "group"
+}
+
+// MarshalText returns group or interval.
+func (s Sync) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText takes group or interval.
+func (s *Sync) UnmarshalText(b []byte) error {
+	switch string(b) {
+	case "group":
+		*s = SyncGroup
+	case "interval":
+		*s = SyncInterval
+	default:
+		return fmt.Errorf("unknown sync policy %q: want group or interval", b)
+	}
+	return nil
+}
+
+// Options of a log. Zero values stand for the defaults named.
+type Options struct {
+	Dir          string // data directory; made if need be
+	FS           fs.FS  // the operating system's
+	Sync         Sync
+	SyncInterval time.Duration // for SyncInterval: time between two syncs; 1 s
+
+	// A segment is finished when it has as many spans (65,536), payload bytes
+	// before compression (32 MiB), or is as old (5 min).
+	SegmentSpans int
+	SegmentBytes int64
+	SegmentAge   time.Duration
+
+	// Committed is called on the committer's goroutine with the entries in the
+	// order in which they lie in the log, each with its Segment or its Err. It
+	// owns the slice. While it runs nothing is committed, so it hands on and
+	// returns.
+	Committed func([]*Entry)
+	Logger    *slog.Logger // discards
+}
+
+// Log is a write-ahead log. Its methods may be called from any goroutine; Close
+// comes last.
+type Log struct {
+	o     Options
+	lock  io.Closer // nil when closed
+	found []Segment
+	last  uint64 // highest number found at the start
+
+	queue queue
+	done  chan struct{} // closed when the committer has ended
+
+	seg writer // the committer's
+
+	mu     sync.Mutex // guards what follows
+	active uint64     // number of the segment being written, 0 for none
+	next   uint64     // number of the segment after it
+	sizes  map[uint64]int64
+	disk   int64 // sum of sizes
+	syncs  uint64
+}
+
+// Open takes the lock of a data directory and finds the segments in it. Records
+// are read by Replay. A *[fs.LockedError] says that the directory is in use, a
+// *[VersionError] that a newer program has written here.
+func Open(o Options) (*Log, error) {
+	o.setDefaults()
+	if err := o.FS.Mkdir(folder(o.Dir)); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	lock, err := o.FS.Lock(filepath.Join(o.Dir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("open data directory %s: %w", o.Dir, err)
+	}
+	l := &Log{o: o, lock: lock, done: make(chan struct{}), next: 1, sizes: map[uint64]int64{}}
+	l.queue.wake = make(chan struct{}, 1)
+	if err := l.find(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	go l.run()
+	return l, nil
+}
+
+func (o *Options) setDefaults() {
+	if o.FS == nil {
+		o.FS = fs.OS
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.SyncInterval <= 0 {
+		o.SyncInterval = time.Second
+	}
+	if o.SegmentSpans <= 0 {
+		o.SegmentSpans = 1 << 16
+	}
+	if o.SegmentBytes <= 0 {
+		o.SegmentBytes = 32 << 20
+	}
+	if o.SegmentAge <= 0 {
+		o.SegmentAge = 5 * time.Minute
+	}
+}
+
+// find lists the segments, counts what lies beside them, and clears away what an
+// interrupted rewrite has left.
+func (l *Log) find() (err error) {
+	if l.found, err = List(l.o.FS, l.o.Dir); err != nil {
+		return err
+	}
+	for _, s := range l.found {
+		l.last = s.Number
+		l.setSize(s.Number, s.Size)
+	}
+	files, err := l.o.FS.List(folder(l.o.Dir))
+	if err != nil {
+		return fmt.Errorf("list log segments: %w", err)
+	}
+	for _, f := range files {
+		number, suffix, ok := parseName(f.Name)
+		if !ok {
+			continue
+		}
+		l.next = max(l.next, number+1)
+		switch suffix {
+		case tempSuffix:
+			if err := l.o.FS.Remove(path(l.o.Dir, number, tempSuffix)); err != nil {
+				return fmt.Errorf("remove unfinished file: %w", err)
+			}
+		case damagedSuffix:
+			l.setSize(number, l.sizes[number]+f.Size)
+		}
+	}
+	// The folders may be new. Their parent may not be ours to open.
+	_ = l.o.FS.SyncDir(filepath.Dir(filepath.Clean(l.o.Dir)))
+	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
+		return fmt.Errorf("sync data directory: %w", err)
+	}
+	return nil
+}
+
+// Segments returns what Open has found, oldest first.
+func (l *Log) Segments() []Segment { return l.found }
+
+// Remove deletes segments and the damaged copies beside them. The one that is
+// being written cannot be removed. After a crash a removed segment may be there
+// again.
+func (l *Log) Remove(numbers ...uint64) error {
+	var errs []error
+	for _, number := range numbers {
+		if err := l.remove(number); err != nil {
+			errs = append(errs, fmt.Errorf("remove log segment: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l *Log) remove(number uint64) error {
+	l.mu.Lock()
+	active := l.active == number
+	l.mu.Unlock()
+	if active {
+		return fmt.Errorf("segment %d is being written", number)
+	}
+	for _, suffix := range []string{damagedSuffix, segmentSuffix} {
+		if err := l.o.FS.Remove(path(l.o.Dir, number, suffix)); err != nil && !fs.IsNotExist(err) {
+			return err
+		}
+	}
+	l.setSize(number, 0)
+	return nil
+}
+
+// Disk is how many bytes all segments take, those of damaged copies included.
+func (l *Log) Disk() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.disk
+}
+
+// Size is how many bytes of the disk some segments take.
+func (l *Log) Size(numbers ...uint64) (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, number := range numbers {
+		n += l.sizes[number]
+	}
+	return n
+}
+
+// Syncs counts the syncs of segments so far.
+func (l *Log) Syncs() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.syncs
+}
+
+func (l *Log) setSize(number uint64, size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.disk += size - l.sizes[number]
+	l.sizes[number] = size
+	if size == 0 {
+		delete(l.sizes, number)
+	}
+}

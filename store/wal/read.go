@@ -1,0 +1,101 @@
+package wal
+
+import (
+	"fmt"
+	"io"
+
+	"etude/internal/fs"
+)
+
+// Segment is a file of the log.
+type Segment struct {
+	Number  uint64
+	Size    int64 // bytes
+	Created int64 // unix ns
+}
+
+// Report is what reading a segment has found.
+type Report struct {
+	Records int
+	Spans   int
+	Damage  []Damage // stretches that hold no good record
+	Torn    *Damage  // bad bytes at the end, nil when there are none
+}
+
+// List returns the segments of a data directory, oldest first. It takes no lock
+// and changes nothing, so a running program's log can be inspected. A
+// *[VersionError] says that one was written by a newer program.
+func List(fsys fs.FS, dir string) ([]Segment, error) {
+	files, err := fsys.List(folder(dir))
+	if err != nil {
+		return nil, fmt.Errorf("list log segments: %w", err)
+	}
+	var segments []Segment
+	for _, f := range files {
+		number, suffix, ok := parseName(f.Name)
+		if !ok || suffix != segmentSuffix {
+			continue
+		}
+		s := Segment{Number: number, Size: f.Size, Created: f.Modified.UnixNano()}
+		if err := s.readHeader(fsys, path(dir, number, segmentSuffix)); err != nil {
+			return nil, err
+		}
+		segments = append(segments, s)
+	}
+	return segments, nil
+}
+
+// readHeader leaves the time as it is when the header is damaged.
+func (s *Segment) readHeader(fsys fs.FS, name string) error {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return fmt.Errorf("open log segment: %w", err)
+	}
+	defer func() { _ = f.Close() }() // Only read.
+	b := make([]byte, headerSize)
+	if n, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return fmt.Errorf("read header of %s: %w", name, err)
+	} else if created, version, ok := parseHeader(b[:n]); ok {
+		if version > Version {
+			return &VersionError{File: name, Version: version}
+		}
+		s.Created = created
+	}
+	return nil
+}
+
+// Read calls fn with each good record of a segment, in order, until fn returns
+// an error. Bad bytes are stepped over and described in the Report. It takes no
+// lock and changes nothing.
+func Read(fsys fs.FS, dir string, number uint64, fn func(*Record) error) (Report, error) {
+	name := path(dir, number, segmentSuffix)
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return Report{}, fmt.Errorf("read log segment: %w", err)
+	}
+	return scan(name, data, func(r *Record, _ []byte) error { return fn(r) })
+}
+
+func scan(name string, data []byte, fn func(r *Record, raw []byte) error) (Report, error) {
+	var rep Report
+	s := newScanner(data)
+	for {
+		r, raw, ok := s.next()
+		if !ok {
+			break
+		}
+		rep.Records++
+		rep.Spans += r.Spans
+		if err := fn(&r, raw); err != nil {
+			return rep, err
+		}
+	}
+	rep.Damage = s.damage
+	for i := range rep.Damage {
+		rep.Damage[i].File = name
+	}
+	if s.tail < len(data) {
+		rep.Torn = &Damage{File: name, Offset: int64(s.tail), Length: int64(len(data) - s.tail), Reason: s.reason}
+	}
+	return rep, nil
+}

@@ -1,0 +1,104 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"etude/internal/fs"
+)
+
+// Replay is [Read] for the process that owns the log: what it finds bad it also
+// repairs, so that the next start finds a clean log. A repair that the disk does
+// not allow is logged and left for the next start; it never stops this one.
+// Different segments may be replayed at the same time.
+func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
+	name := path(l.o.Dir, number, segmentSuffix)
+	data, err := fs.ReadFile(l.o.FS, name)
+	if err != nil {
+		return Report{}, fmt.Errorf("read log segment: %w", err)
+	}
+	good := [][]byte{appendHeader(nil, l.created(number))}
+	rep, err := scan(name, data, func(r *Record, raw []byte) error {
+		good = append(good, raw)
+		return fn(r)
+	})
+	if err != nil {
+		return rep, err
+	}
+	if rep.Torn != nil && number != l.last {
+		// A finished segment has no torn tail: whatever is bad there was written.
+		rep.Damage, rep.Torn = append(rep.Damage, *rep.Torn), nil
+	}
+	if err := l.repair(number, data, good, &rep); err != nil {
+		l.o.Logger.Error("repair of a log segment is left for the next start", "error", err)
+	}
+	return rep, nil
+}
+
+func (l *Log) repair(number uint64, data []byte, good [][]byte, rep *Report) error {
+	if rep.Records == 0 && l.Size(number) <= headerSize {
+		return l.Remove(number) // A crash came right behind its creation.
+	}
+	if rep.Torn != nil {
+		l.o.Logger.Warn("cut an unfinished record off the log", "file", rep.Torn.File, "offset", rep.Torn.Offset,
+			"bytes", rep.Torn.Length, "reason", rep.Torn.Reason)
+	}
+	for _, d := range rep.Damage {
+		l.o.Logger.Error("log is damaged", "file", d.File, "offset", d.Offset, "bytes", d.Length, "reason", d.Reason)
+	}
+	switch {
+	case len(rep.Damage) > 0:
+		return l.moveAside(number, data, good)
+	case rep.Torn != nil:
+		return l.cut(number, rep.Torn.Offset)
+	}
+	return nil
+}
+
+// cut removes a torn tail.
+func (l *Log) cut(number uint64, size int64) error {
+	name := path(l.o.Dir, number, segmentSuffix)
+	f, err := l.o.FS.Append(name)
+	if err != nil {
+		return fmt.Errorf("cut %s: %w", name, err)
+	}
+	err = f.Truncate(size)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("cut %s: %w", name, err)
+	}
+	l.setSize(number, size)
+	return nil
+}
+
+// moveAside keeps the segment as it was found beside the log, and then replaces
+// it by one that has the good records only. Both appear under their name whole
+// or not at all, the copy first, so a crash in between loses nothing.
+func (l *Log) moveAside(number uint64, data []byte, good [][]byte) error {
+	temporary, damaged := path(l.o.Dir, number, tempSuffix), path(l.o.Dir, number, damagedSuffix)
+	if err := fs.WriteFile(l.o.FS, folder(l.o.Dir), temporary, damaged, data); err != nil {
+		return fmt.Errorf("copy damaged segment to %s: %w", damaged, err)
+	}
+	name := path(l.o.Dir, number, segmentSuffix)
+	clean := slices.Concat(good...)
+	if err := fs.WriteFile(l.o.FS, folder(l.o.Dir), temporary, name, clean); err != nil {
+		return fmt.Errorf("rewrite damaged segment %s: %w", name, err)
+	}
+	l.setSize(number, int64(len(clean)+len(data)))
+	l.o.Logger.Error("moved damaged log segment aside", "copy", damaged, "lost_bytes", len(data)-len(clean))
+	return nil
+}
+
+// created is when a segment found at the start was made; now, when unknown.
+func (l *Log) created(number uint64) int64 {
+	for _, s := range l.found {
+		if s.Number == number {
+			return s.Created
+		}
+	}
+	return time.Now().UnixNano()
+}

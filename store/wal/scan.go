@@ -1,0 +1,81 @@
+package wal
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// Damage says that bytes of a segment are not what was written. It is an error
+// so that it can be told apart from I/O errors.
+type Damage struct {
+	File   string
+	Offset int64
+	Length int64
+	Reason string
+}
+
+func (d *Damage) Error() string {
+	return fmt.Sprintf("damage in %s at offset %d, %d bytes: %s", d.File, d.Offset, d.Length, d.Reason)
+}
+
+// scanner walks the records of a segment that lies in memory. Every byte behind
+// the header belongs to exactly one good record, one damaged stretch, or the
+// tail.
+type scanner struct {
+	data   []byte
+	off    int
+	damage []Damage
+	tail   int // where the bad bytes at the end begin; len(data) when there are none
+	reason string
+	budget int // bytes that may yet be checked in search of a good record
+}
+
+// newScanner begins behind the header. A damaged header is passed over: the
+// records behind it are as good as ever.
+func newScanner(data []byte) *scanner {
+	s := &scanner{data: data, off: min(headerSize, len(data)), tail: len(data), budget: 8 * len(data)}
+	if _, _, ok := parseHeader(data); !ok {
+		s.damage = append(s.damage, Damage{Offset: 0, Length: int64(s.off), Reason: "bad segment header"})
+	}
+	return s
+}
+
+// next returns the next good record and the bytes it takes.
+func (s *scanner) next() (r Record, raw []byte, ok bool) {
+	if s.off >= s.tail {
+		return r, nil, false
+	}
+	r, size, reason := parseRecord(s.data[s.off:])
+	if reason != "" { // Slow path: something is wrong.
+		good := s.search(s.off + 1)
+		if good < 0 {
+			s.tail, s.reason = s.off, reason
+			return r, nil, false
+		}
+		s.damage = append(s.damage, Damage{Offset: int64(s.off), Length: int64(good - s.off), Reason: reason})
+		s.off = good
+		r, size, _ = parseRecord(s.data[s.off:])
+	}
+	r.Offset = int64(s.off)
+	s.off += size
+	return r, s.data[s.off-size : s.off], true
+}
+
+// search returns where the next good record begins, or -1. The budget keeps
+// bytes made to look like long records from costing the square of their number.
+func (s *scanner) search(from int) int {
+	for from < len(s.data) && s.budget > 0 {
+		i := bytes.Index(s.data[from:], []byte(marker))
+		if i < 0 {
+			return -1
+		}
+		from += i
+		_, size, reason := parseRecord(s.data[from:])
+		if reason == "" {
+			return from
+		}
+		s.budget -= i + max(size, recordSize)
+		from++
+	}
+	return -1
+}
