@@ -73,7 +73,7 @@ func TestComposeEtude(t *testing.T) {
 	page := poll(ctx, t, "page", func() (string, error) {
 		return get(ctx, "http://"+s.address(ctx, "backend", "3000")+"/", "")
 	})
-	if !strings.Contains(strings.ToLower(page), "<html") {
+	if !strings.Contains(strings.ToLower(page), "<!doctype html") {
 		t.Errorf("page answers %q", page)
 	}
 	s.stopsCleanly(ctx)
