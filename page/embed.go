@@ -27,12 +27,12 @@ type Links struct {
 	OTLPGRPC   string         `json:"otlpGrpc,omitempty"` // host:port
 	OTLPHTTP   string         `json:"otlpHttp,omitempty"`
 	Jaeger     string         `json:"jaeger,omitempty"`
-	Services   []Service `json:"services,omitempty"`
+	Services   []ServiceLinks `json:"services,omitempty"`
 }
 
-// Service holds the ways to one service: past the edge, through it by host
+// ServiceLinks are the ways to one service: past the edge, through it by host
 // name, and through it by path, for systems that do not resolve *.localhost.
-type Service struct {
+type ServiceLinks struct {
 	Name     string `json:"name"`
 	Direct   string `json:"direct,omitempty"`
 	Edge     string `json:"edge,omitempty"`

@@ -135,7 +135,7 @@ func TestAPIAndInfo(t *testing.T) {
 	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Method+" "+r.URL.Path)
 	})
-	info := Info{Version: "1.2.3", Links: Links{Edge: "http://localhost:8000", Services: []Service{{Name: "uservice1", Direct: "http://localhost:8081/"}}}}
+	info := Info{Version: "1.2.3", Links: Links{Edge: "http://localhost:8000", Services: []ServiceLinks{{Name: "uservice1", Direct: "http://localhost:8081/"}}}}
 	h := Handler(Options{API: api, Info: info})
 	if got := body(t, get(t, h, "/api/v2/search/tag/resource.service.name/values")); got != "GET /api/v2/search/tag/resource.service.name/values" {
 		t.Errorf("the API saw %q", got)
