@@ -1,0 +1,273 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"etude/internal/fs"
+	"etude/store"
+)
+
+type retrier interface {
+	error
+	RetryAfter() time.Duration
+}
+
+type invalid interface {
+	error
+	InvalidSpans() bool
+}
+
+func TestAppendOnTheRealDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := mustOpen(t, store.Options{Dir: dir})
+	for i := range 20 {
+		if err := s.Append(t.Context(), payload(i, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Append(t.Context(), payload(3, 10)); err != nil {
+		t.Fatalf("the same again: %v", err)
+	}
+	if st := s.Stats(); st.Appended != 200 || st.Duplicates != 10 || st.Spans != 200 || st.Payloads != 21 {
+		t.Errorf("stats: %+v", st)
+	}
+	var locked *fs.LockedError
+	if _, err := store.Open(store.Options{Dir: dir}); !errors.As(err, &locked) {
+		t.Errorf("second open: %v, want a LockedError", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, store.Options{Dir: dir})
+	defer s.Close()
+	if n := total(s); n != 200 || s.Stats().Replayed != 210 {
+		t.Errorf("after a restart: %d spans, stats %+v", n, s.Stats())
+	}
+}
+
+func TestAppendErrors(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, store.Options{FS: fs.NewMem()})
+	var bad invalid
+	if err := s.Append(t.Context(), []byte("not protobuf")); !errors.As(err, &bad) || !bad.InvalidSpans() {
+		t.Errorf("bad payload: %v", err)
+	}
+	if err := s.Append(t.Context(), nil); err != nil {
+		t.Errorf("empty payload: %v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := s.Append(ended, payload(1, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended context: %v", err)
+	}
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var retry retrier
+	if err := s.Append(t.Context(), payload(1, 1)); !errors.Is(err, store.ErrClosed) || !errors.As(err, &retry) {
+		t.Errorf("closed: %v", err)
+	}
+	if st := s.Stats(); st.Invalid != 1 || st.Spans != 0 || st.Waiting != 0 {
+		t.Errorf("stats: %+v", st)
+	}
+}
+
+// While a sync hangs: more than the queue takes is refused, a caller may leave
+// and use its payload again, and what was queued is stored all the same.
+func TestOverloadAndLeaving(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := fs.NewMem()
+		one := payload(1, 5)
+		s := mustOpen(t, store.Options{FS: m, MaxQueue: int64(2*len(one) + 10)})
+		hang := make(chan struct{})
+		m.Inject(func(op fs.Op) fs.Fault {
+			if op.Kind == "sync" {
+				<-hang
+			}
+			return fs.Fault{}
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		left, stayed := make(chan error, 1), make(chan error, 1)
+		go func() {
+			err := s.Append(ctx, one)
+			clear(one) // It is ours again.
+			left <- err
+		}()
+		go func() { stayed <- s.Append(t.Context(), payload(2, 5)) }()
+		synctest.Wait()
+		var retry retrier
+		if err := s.Append(t.Context(), payload(3, 5)); !errors.As(err, &retry) || retry.RetryAfter() <= 0 {
+			t.Errorf("third payload: %v, want a refusal with RetryAfter", err)
+		}
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("left: %v", err)
+		}
+		close(hang)
+		if err := <-stayed; err != nil {
+			t.Errorf("stayed: %v", err)
+		}
+		synctest.Wait()
+		if a, b := spansOf(s, 1), spansOf(s, 2); a != 5 || b != 5 {
+			t.Errorf("%d and %d spans, want 5 and 5", a, b)
+		}
+		if st := s.Stats(); st.Waiting != 0 || st.Overloaded != 1 {
+			t.Errorf("stats: %+v", st)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestRetentionByAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := fs.NewMem()
+		o := store.Options{FS: m, Retention: time.Hour, TableAge: 5 * time.Minute}
+		s := mustOpen(t, o)
+		for i := range 24 { // Two hours.
+			if err := s.Append(t.Context(), payload(i, 2)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+		synctest.Wait()
+		for i := range 24 {
+			want := 2
+			if i < 12 {
+				want = 0
+			}
+			if n := spansOf(s, i); n != want {
+				t.Errorf("payload %d of 24 has %d spans, want %d", i, n, want)
+			}
+		}
+		// The last Table leaves as well, though nothing comes any more.
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		st := s.Stats()
+		if st.Spans != 0 || st.DiskBytes != 0 || st.LeftByAge.Spans != 48 || len(s.Tables()) != 0 {
+			t.Errorf("an hour later: %+v", st)
+		}
+		if names := m.Names(); len(names) != 0 {
+			t.Errorf("files left: %q", names)
+		}
+		if err := s.Append(t.Context(), payload(99, 2)); err != nil || spansOf(s, 99) != 2 {
+			t.Errorf("append after all has left: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		s = mustOpen(t, o)
+		if n := total(s); n != 0 {
+			t.Errorf("%d spans older than the retention after a restart", n)
+		}
+		_ = s.Close()
+	})
+}
+
+func TestLimitsOfDiskAndMemory(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]store.Options{
+		"disk":   {MaxDisk: 40_000, TableSpans: 100},
+		"memory": {HeadMaxBytes: 1 << 20, TableSpans: 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				o.FS = fs.NewMem()
+				s := mustOpen(t, o)
+				for i := range 1000 {
+					if err := s.Append(t.Context(), payload(i, 20)); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait() // The keeper has had its turn.
+					st := s.Stats()
+					if o.MaxDisk > 0 && st.DiskBytes > o.MaxDisk || o.HeadMaxBytes > 0 && st.HeadBytes > o.HeadMaxBytes {
+						t.Fatalf("payload %d: over the limit: %+v", i, st)
+					}
+					if n := spansOf(s, i); n != 20 {
+						t.Fatalf("payload %d: the newest has %d spans", i, n)
+					}
+				}
+				st := s.Stats()
+				gone := st.LeftByDisk.Spans + st.LeftByMemory.Spans
+				if st.Spans < 200 || gone == 0 || gone+st.Spans != 20_000 || total(s) != int(st.Spans) {
+					t.Errorf("stats: %+v", st)
+				}
+				if spansOf(s, 0) != 0 {
+					t.Error("the oldest is still there")
+				}
+				_ = s.Close()
+				before := st.Spans
+				s = mustOpen(t, o)
+				if n := int64(total(s)); n != before {
+					t.Errorf("%d spans after a restart, %d before", n, before)
+				}
+				_ = s.Close()
+			})
+		})
+	}
+}
+
+// With SyncInterval an acknowledgement does not wait for the disk, a clean stop
+// and the interval's sync make durable.
+func TestSyncInterval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := fs.NewMem()
+		s := mustOpen(t, store.Options{FS: m, Sync: store.SyncInterval, SyncInterval: 10 * time.Second})
+		for i := range 5 {
+			if err := s.Append(t.Context(), payload(i, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := s.Stats().Syncs; n != 0 {
+			t.Errorf("%d syncs before the interval was over", n)
+		}
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if n := s.Stats().Syncs; n != 1 {
+			t.Errorf("%d syncs after the interval, want 1", n)
+		}
+		if err := s.Append(t.Context(), payload(5, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = mustOpen(t, store.Options{FS: m.Crash(nil)})
+		if n := total(s); n != 6 {
+			t.Errorf("%d spans after a clean stop and a crash, want 6", n)
+		}
+		_ = s.Close()
+	})
+}
+
+// What many short runs leave is read into few Tables.
+func TestSmallSegmentsShareATable(t *testing.T) {
+	t.Parallel()
+	m := fs.NewMem()
+	for i := range 10 {
+		s := mustOpen(t, store.Options{FS: m})
+		if err := s.Append(t.Context(), payload(i, 2)); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+	}
+	s := mustOpen(t, store.Options{FS: m})
+	defer s.Close()
+	if views := s.Tables(); len(views) != 1 || views[0].Spans() != 20 {
+		t.Errorf("%d tables", len(views))
+	}
+	if a, b := s.Tables(), s.Tables(); &a[0] != &b[0] {
+		t.Error("Tables makes a new slice though nothing has changed")
+	}
+}
