@@ -52,10 +52,9 @@ func Run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	switch name := cmp.Or(getenv("OTEL_TRACES_EXPORTER"), "otlp"); name {
 	case "otlp":
 		url := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "http://127.0.0.1:4317")
-		ms := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"), getenv("OTEL_EXPORTER_OTLP_TIMEOUT"), "1000")
-		timeout, _ := time.ParseDuration(ms + "ms")
-		otlp, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(url), otlptracegrpc.WithTimeout(timeout),
-			otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}))
+		timeout, _ := time.ParseDuration(cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"), getenv("OTEL_EXPORTER_OTLP_TIMEOUT")) + "ms")
+		otlp, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(url),
+			otlptracegrpc.WithTimeout(cmp.Or(timeout, time.Second)), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}))
 		exporter, err1 = &backend{SpanExporter: otlp}, err
 	case "console": // prints the spans: for debugging
 		exporter, err1 = stdouttrace.New(stdouttrace.WithWriter(stdout), stdouttrace.WithPrettyPrint())
