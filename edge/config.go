@@ -127,7 +127,10 @@ func templateProblem(file string, err error) error {
 	return &problem{file, line, "run template: " + text}
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+var (
+	yamlLine        = regexp.MustCompile(`^yaml: line (\d+): `)
+	yamlParserError = regexp.MustCompile(`^did not find expected (key|',' or '[}\]]'|node content|'-' indicator|<document start>)`)
+)
 
 // parseConfig reads the configuration after its templates have run.
 func parseConfig(file string, text []byte) (*config, error) {
@@ -159,6 +162,9 @@ func yamlProblem(file string, err error) error {
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		text = strings.TrimPrefix(text, m[0])
+		if yamlParserError.MatchString(text) {
+			line++ // the library counts the lines of its parser's errors from 0
+		}
 	}
 	return &problem{file, line, "read YAML: " + strings.TrimPrefix(text, "yaml: ")}
 }

@@ -100,7 +100,11 @@ func syntaxError(err error) error {
 		return &ruleError{1, 1, err.Error()}
 	}
 	first := list[0]
-	return &ruleError{max(first.Pos.Line, 1), max(first.Pos.Column, 1), first.Msg}
+	text := first.Msg
+	if strings.HasSuffix(text, "before newline in argument list") { // Go's word for the end of the text
+		text = "expected ')' or ','"
+	}
+	return &ruleError{max(first.Pos.Line, 1), max(first.Pos.Column, 1), text}
 }
 
 // ruleChecker walks the tree of a rule and reports the first thing that is not

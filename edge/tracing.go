@@ -136,7 +136,7 @@ func newPropagator(list string, log *slog.Logger) (propagation.TextMapPropagator
 // one. Only the first span of a new trace says how it was sampled.
 func (t *tracing) startEntry(r *http.Request) (context.Context, trace.Span) {
 	ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	attrs := t.requestAttrs(r, 6)
+	attrs := append(t.requestAttrs(r, 6), t.component)
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		attrs = append(attrs, attribute.String("sampler.type", "const"), attribute.Bool("sampler.param", true))
 	}
@@ -146,14 +146,13 @@ func (t *tracing) startEntry(r *http.Request) (context.Context, trace.Span) {
 
 // startForward starts the CLIENT span, whose context goes to the service.
 func (t *tracing) startForward(r *http.Request, rt *route) (context.Context, trace.Span) {
-	attrs := append(t.requestAttrs(r, 6), rt.spanAttrs...)
+	attrs := append(t.requestAttrs(r, 5), rt.spanAttrs...)
 	return t.tracer.Start(r.Context(), rt.spanName,
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
 }
 
 func (t *tracing) requestAttrs(r *http.Request, capacity int) []attribute.KeyValue {
 	return append(make([]attribute.KeyValue, 0, capacity),
-		t.component,
 		attribute.String("http.method", r.Method),
 		attribute.String("http.url", r.URL.RequestURI()),
 		attribute.String("http.host", r.Host))
