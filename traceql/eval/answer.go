@@ -21,10 +21,17 @@ type touch struct {
 var unreported = []string{syntax.Name, syntax.Duration, syntax.TraceDuration, syntax.TraceID, syntax.SpanID,
 	syntax.RootName, syntax.RootService}
 
-// ReadsName tells whether the query reads the name of spans, which then stands
-// in the answer.
-func (p *Program) ReadsName() bool {
-	return slices.ContainsFunc(p.touched, func(t touch) bool { return t.x == expr(intrinsic{syntax.Name}) })
+// Name returns the name of a span of the trace last given to Trace, or "" when
+// the query does not read names or no condition on the name selected it.
+func (r *Run) Name(span int32) string {
+	at := slices.IndexFunc(r.p.touched, func(t touch) bool { return t.x == expr(intrinsic{syntax.Name}) })
+	if at < 0 {
+		return ""
+	}
+	for _, v := range r.p.touched[at].at(r.at(span)) {
+		return v.Str
+	}
+	return ""
 }
 
 // touch notes the names that an expression reads. test, if any, is the condition
@@ -140,6 +147,9 @@ func (t *touch) ofChildren(from, to uint32, point func(int64), c *ctx) []Value {
 		if out := t.at(c); len(out) > 0 {
 			return out
 		}
+	}
+	if from == to && t.all {
+		return t.at(c) // an intrinsic has a value even so
 	}
 	return nil
 }

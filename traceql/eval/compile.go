@@ -3,7 +3,9 @@ package eval
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"etude/trace"
 	"etude/traceql/check"
 	"etude/traceql/syntax"
 )
@@ -327,8 +329,20 @@ func newConstTest(op string, x expr, lit Value) expr {
 		}
 		e.re = re
 	}
-	if field, ok := x.(intrinsic); ok && field.name == syntax.TraceID && e.re == nil {
-		e.lit.Str = trimID(lit.Str)
+	if field, ok := x.(intrinsic); ok && e.re == nil {
+		e.lit.Str = idLiteral(field.name, op, lit.Str)
 	}
 	return e
+}
+
+// idLiteral returns the text with which an intrinsic is compared. Trace ids do
+// not mind leading zeros, and span:parentID != "" asks for spans with a parent.
+func idLiteral(field, op, text string) string {
+	switch {
+	case field == syntax.TraceID:
+		return strings.TrimLeft(text, "0")
+	case field == syntax.ParentID && op == "!=" && text == "":
+		return trace.SpanID{}.String()
+	}
+	return text
 }

@@ -2,8 +2,8 @@ package eval
 
 import (
 	"regexp"
-	"strings"
 
+	"etude/trace"
 	"etude/traceql/syntax"
 )
 
@@ -49,19 +49,19 @@ func (e *attribute) needs() reads {
 }
 
 // value returns the first value. Of events and links, when none is singled out,
-// the last one that has the attribute speaks.
+// the first one that has the attribute speaks.
 func (e *attribute) value(c *ctx) (v Value) {
 	found := func(x Value) bool { v = x; return false }
 	switch {
 	case e.Scope == syntax.ScopeEvent && c.event < 0:
 		from, to := c.b.V.Events(c.row)
-		for row := int64(to) - 1; row >= int64(from) && v.Type == Nil; row-- {
-			e.own(c).values(c.b, uint32(row), found)
+		for row := from; row < to && v.Type == Nil; row++ {
+			e.own(c).values(c.b, row, found)
 		}
 	case e.Scope == syntax.ScopeLink && c.link < 0:
 		from, to := c.b.V.Links(c.row)
-		for row := int64(to) - 1; row >= int64(from) && v.Type == Nil; row-- {
-			e.own(c).values(c.b, uint32(row), found)
+		for row := from; row < to && v.Type == Nil; row++ {
+			e.own(c).values(c.b, row, found)
 		}
 	default:
 		e.each(c, found)
@@ -271,14 +271,19 @@ func (e intrinsic) value(c *ctx) Value {
 	return e.traceValue(c)
 }
 
+// eventValue reads the first event when none is singled out. Without any, the
+// value is zero and not missing, as Tempo has it; a condition is not affected,
+// since it asks for an event first.
 func (e intrinsic) eventValue(c *ctx) Value {
 	row := c.event
 	if row < 0 {
 		from, to := c.b.V.Events(c.row)
-		if from == to {
-			return Value{}
+		if from == to && e.name == syntax.EventName {
+			return textValue("")
+		} else if from == to {
+			return Value{Type: Duration}
 		}
-		row = int64(to) - 1
+		row = int64(from)
 	}
 	if e.name == syntax.EventName {
 		return textValue(c.b.V.Text(c.b.V.EventName[row]))
@@ -286,14 +291,17 @@ func (e intrinsic) eventValue(c *ctx) Value {
 	return Value{Type: Duration, Int: int64(c.b.V.EventTime[row] - c.b.V.Start[c.b.V.EventSpan[row]])}
 }
 
+// linkValue is like eventValue.
 func (e intrinsic) linkValue(c *ctx) Value {
 	row := c.link
 	if row < 0 {
 		from, to := c.b.V.Links(c.row)
-		if from == to {
-			return Value{}
+		if from == to && e.name == syntax.LinkTraceID {
+			return textValue("")
+		} else if from == to {
+			return textValue(trace.SpanID{}.String())
 		}
-		row = int64(to) - 1
+		row = int64(from)
 	}
 	if e.name == syntax.LinkTraceID {
 		return textValue(c.b.V.LinkTraceID[row].Short())
@@ -330,6 +338,3 @@ func (e intrinsic) traceValue(c *ctx) Value {
 	}
 	return out
 }
-
-// trimID strips what trace:id = "..." does not mind: leading zeros.
-func trimID(s string) string { return strings.TrimLeft(s, "0") }

@@ -50,12 +50,34 @@ func (p *Program) tag(t Tag) cond {
 		}
 		return always(false)
 	}
-	either := anyOf{p.contains(syntax.ScopeResource, t), p.contains(syntax.ScopeSpan, t)}
+	var either anyOf
+	for _, s := range LegacyScopes(t.Key) {
+		either = append(either, p.contains(s, t))
+	}
 	if n, err := strconv.ParseInt(t.Value, 10, 64); err == nil && t.Key == "http.status_code" {
 		a := p.attribute(syntax.Attr{Scope: syntax.ScopeSpan, Name: t.Key})
 		either = append(either, leaf{&constTest{x: a, attr: a, op: "=", lit: Value{Type: Int, Int: n}}})
 	}
 	return either
+}
+
+// legacyKeys are the attributes that the legacy forms of the API look up in one
+// scope only, because Tempo keeps them in columns of their own.
+var legacyKeys = map[string]syntax.Scope{
+	"service.name": syntax.ScopeResource, "cluster": syntax.ScopeResource, "namespace": syntax.ScopeResource,
+	"pod": syntax.ScopeResource, "container": syntax.ScopeResource,
+	"k8s.cluster.name": syntax.ScopeResource, "k8s.namespace.name": syntax.ScopeResource,
+	"k8s.pod.name": syntax.ScopeResource, "k8s.container.name": syntax.ScopeResource,
+	"http.method": syntax.ScopeSpan, "http.url": syntax.ScopeSpan, "http.status_code": syntax.ScopeSpan,
+}
+
+// LegacyScopes returns where a legacy request finds an attribute of spans or of
+// their resources, which it names without a scope.
+func LegacyScopes(key string) []syntax.Scope {
+	if s, ok := legacyKeys[key]; ok {
+		return []syntax.Scope{s}
+	}
+	return []syntax.Scope{syntax.ScopeResource, syntax.ScopeSpan}
 }
 
 func (p *Program) contains(s syntax.Scope, t Tag) cond {

@@ -1,5 +1,10 @@
 package syntax
 
+import (
+	"slices"
+	"strings"
+)
+
 // levels gives each binary operator of a field expression its precedence; a
 // higher level binds tighter. && and || share a level, as the language has it:
 // { a || b && c } reads from left to right.
@@ -163,10 +168,8 @@ func (p *parser) scopedIntrinsic() Field {
 // badWord explains a word that is no intrinsic.
 func (p *parser) badWord(t token) {
 	hint := "attributes need a scope: ." + t.text + ", span." + t.text + " or resource." + t.text
-	for scoped := range scopedIntrinsics {
-		if _, rest, _ := cutScope(scoped); rest == t.text {
-			hint = "write " + scoped
-		}
+	if scoped := withScope(t.text); len(scoped) > 0 {
+		hint = "write " + strings.Join(scoped, " or ")
 	}
 	switch t.text {
 	case "parent":
@@ -180,11 +183,13 @@ func (p *parser) badWord(t token) {
 	fail(t.pos, hint, "unknown identifier: %s", t.text)
 }
 
-func cutScope(name string) (scope, rest string, ok bool) {
-	for i := range len(name) {
-		if name[i] == ':' {
-			return name[:i], name[i+1:], true
+// withScope returns the intrinsics that a bare word may mean.
+func withScope(word string) (scoped []string) {
+	for name := range scopedIntrinsics {
+		if strings.HasSuffix(name, ":"+word) {
+			scoped = append(scoped, name)
 		}
 	}
-	return "", name, false
+	slices.Sort(scoped)
+	return scoped
 }

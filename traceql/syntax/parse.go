@@ -189,8 +189,8 @@ func (p *parser) mistake(t token) string {
 	switch {
 	case t.kind == "=" && before == "=":
 		return "equality is a single ="
-	case t.kind == "=" && before == "!>":
-		return "not greater is <="
+	case t.kind == "!>" || t.kind == "!<":
+		return "write <= for not greater, >= for not less"
 	case t.kind == kWord && (t.text == "and" || t.text == "AND"):
 		return "write && for and"
 	case t.kind == kWord && (t.text == "or" || t.text == "OR"):

@@ -17,8 +17,9 @@ func Conditions(src string) []Field {
 	var joined Field
 	for _, part := range splitAnd(inside) {
 		f, err := ParseCondition(part)
+		_, complete := f.(*Binary)
 		switch {
-		case err != nil:
+		case err != nil || !complete:
 		case joined == nil:
 			joined = f
 		default:
