@@ -119,7 +119,7 @@ func (b *backend) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) (er
 		return nil
 	}
 	if err = b.SpanExporter.ExportSpans(ctx, spans); err != nil {
-		b.retry, err = time.Now().Add(3*time.Second), fmt.Errorf("spans are lost, next try in 3 s: %w", err)
+		b.retry, err = time.Now().Add(3*time.Second), fmt.Errorf("spans are lost (is the backend running?), next try in 3 s: %w", err)
 	}
 	return err // the SDK prints it
 }
