@@ -1,0 +1,109 @@
+package program
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// Default ports. All but the edge's are those of the real parts.
+const (
+	portEdge         = 80
+	portEdgeFallback = 8000
+	portDashboard    = 8080
+	portService1     = 8081 // the other services follow
+	portPage         = 3000
+	portAPI          = 3200
+	portOTLPGRPC     = 4317
+	portOTLPHTTP     = 4318
+	portJaeger       = 14268
+	portZipkin       = 9411
+	portPrometheus   = 9090
+)
+
+// offsetFlag moves every default port at once.
+type offsetFlag struct {
+	PortOffset int `name:"port-offset" env:"ETUDE_PORT_OFFSET" default:"0" help:"Add this to every default port, so that two can run side by side (20000: edge 20080, page 23000, API 23200, OTLP 24317 ...)."`
+}
+
+// backendAddrs are the listeners of the backend.
+type backendAddrs struct {
+	APIAddr        string `name:"api-addr" env:"ETUDE_API_ADDR" placeholder:"127.0.0.1:3200" help:"Where Tempo's query API listens."`
+	OTLPGRPCAddr   string `name:"otlp-grpc-addr" env:"ETUDE_OTLP_GRPC_ADDR" placeholder:"127.0.0.1:4317" help:"Where OTLP over gRPC listens (OTLP over HTTP works here too)."`
+	OTLPHTTPAddr   string `name:"otlp-http-addr" env:"ETUDE_OTLP_HTTP_ADDR" placeholder:"127.0.0.1:4318" help:"Where OTLP over HTTP listens (OTLP over gRPC works here too)."`
+	JaegerAddr     string `name:"jaeger-addr" env:"ETUDE_JAEGER_ADDR" placeholder:"127.0.0.1:14268" help:"Where Jaeger thrift over HTTP listens."`
+	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"127.0.0.1:9411" help:"Where Zipkin v2 JSON listens."`
+	PageAddr       string `name:"page-addr" env:"ETUDE_PAGE_ADDR" placeholder:"127.0.0.1:3000" help:"Where the page listens."`
+	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"127.0.0.1:9090" help:"Where the backend's own metrics are served, in Prometheus' format."`
+}
+
+// edgeAddrs are the listeners of the edge.
+type edgeAddrs struct {
+	EdgeAddr      string `name:"edge-addr" env:"ETUDE_EDGE_ADDR" placeholder:"127.0.0.1:80" help:"Where the edge's entry point \"web\" listens."`
+	DashboardAddr string `name:"dashboard-addr" env:"ETUDE_DASHBOARD_ADDR" placeholder:"127.0.0.1:8080" help:"Where the edge's dashboard listens."`
+}
+
+// each calls f with every listener: the flag that sets it, and its address.
+func (a *backendAddrs) each(f func(flag string, port int, addr *string)) {
+	f("api-addr", portAPI, &a.APIAddr)
+	f("otlp-grpc-addr", portOTLPGRPC, &a.OTLPGRPCAddr)
+	f("otlp-http-addr", portOTLPHTTP, &a.OTLPHTTPAddr)
+	f("jaeger-addr", portJaeger, &a.JaegerAddr)
+	f("zipkin-addr", portZipkin, &a.ZipkinAddr)
+	f("page-addr", portPage, &a.PageAddr)
+	f("prometheus-addr", portPrometheus, &a.PrometheusAddr)
+}
+
+// fill gives the listeners that were not set their default.
+func (a *backendAddrs) fill(offset int) {
+	a.each(func(_ string, port int, addr *string) { fillAddr(addr, port+offset) })
+}
+
+func (a *edgeAddrs) fill(offset int) {
+	fillAddr(&a.EdgeAddr, portEdge+offset)
+	fillAddr(&a.DashboardAddr, portDashboard+offset)
+}
+
+func fillAddr(addr *string, port int) {
+	if *addr == "" {
+		*addr = loopback(port)
+	}
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// checkOffset refuses an offset that moves a port out of range.
+func (o offsetFlag) check() error {
+	if o.PortOffset < 0 || o.PortOffset+portJaeger > 65535 {
+		return fmt.Errorf("--port-offset %d: want 0 to %d, so that every port stays below 65536", o.PortOffset, 65535-portJaeger)
+	}
+	return nil
+}
+
+// browserURL is the address as a person types it: listening on all addresses or
+// on the loopback one, it is localhost, and port 80 goes without saying.
+func browserURL(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	if port == "80" {
+		return "http://" + host
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// dialAddr is the address as a program of this machine dials it.
+func dialAddr(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

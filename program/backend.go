@@ -1,0 +1,196 @@
+package program
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"etude/api"
+	"etude/metrics"
+	"etude/page"
+	"etude/query"
+	"etude/receive"
+	"etude/store"
+)
+
+// infoEnv carries the links of the whole demo from `up` to the page.
+const infoEnv = "ETUDE_PAGE_INFO"
+
+type backendCmd struct {
+	offsetFlag
+	backendAddrs
+	backendLimits
+}
+
+// backendLimits say where the data are kept, and how much of them.
+type backendLimits struct {
+	DataDir      string        `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
+	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
+	HeadMaxBytes bytesFlag     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"1GiB" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit."`
+	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data take more than this on disk; 0 lifts the limit."`
+}
+
+func (l *backendLimits) dataDir(offset int) (string, error) {
+	if l.DataDir != "" {
+		return l.DataDir, nil
+	}
+	return defaultDataDir(offset)
+}
+
+// args are the flags that hand the limits on to a backend.
+func (l *backendLimits) args() []string {
+	return []string{"--retention", l.Retention.String(), "--max-disk", l.MaxDisk.String(),
+		"--head-max-bytes", l.HeadMaxBytes.String()}
+}
+
+// Run opens the storage first and the listeners last; at the end the listeners
+// close first and the storage last.
+func (c *backendCmd) Run(p *proc) error {
+	begin := time.Now()
+	if err := c.check(); err != nil {
+		return err
+	}
+	c.backendAddrs.fill(c.PortOffset)
+	dir, err := c.dataDir(c.PortOffset)
+	if err != nil {
+		return err
+	}
+	b := &backendRun{cmd: c, log: p.log}
+	if err := b.open(dir); err != nil {
+		return errors.Join(err, b.close())
+	}
+	b.ready.Store(true)
+	c.banner(p, b, dir, time.Since(begin))
+	var failure error
+	select {
+	case <-p.ctx.Done():
+	case failure = <-b.failed:
+	}
+	return errors.Join(failure, b.close())
+}
+
+func (c *backendCmd) banner(p *proc, b *backendRun, dir string, took time.Duration) {
+	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --head-max-bytes %s)\n",
+		took.Milliseconds(), b.store.Stats().Spans, dir, c.Retention, &c.MaxDisk, &c.HeadMaxBytes)
+	addrs := b.receive.Addrs()
+	fmt.Fprintf(p.stdout, "receives OTLP gRPC %s, OTLP HTTP %s, Jaeger thrift %s, Zipkin %s\n", addrs.OTLPGRPC, addrs.OTLPHTTP, addrs.Jaeger, addrs.Zipkin)
+	fmt.Fprintf(p.stdout, "answers  Tempo's API %s, page %s, metrics %s\n", b.urls[0], b.urls[1], b.urls[2])
+}
+
+// backendRun is a running backend.
+type backendRun struct {
+	cmd     *backendCmd
+	log     *slog.Logger
+	ready   atomic.Bool
+	store   *store.Store
+	receive *receive.Server
+	servers []*http.Server
+	urls    []string // API, page, metrics
+	failed  chan error
+}
+
+func (b *backendRun) open(dir string) error {
+	b.failed = make(chan error, 8)
+	var err error
+	if b.store, err = store.Open(b.cmd.storeOptions(dir, b.log)); err != nil {
+		return fmt.Errorf("open the data in %s: %w", dir, err)
+	}
+	stats := &receive.Stats{}
+	b.receive, err = receive.Listen(receive.Config{
+		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
+		JaegerAddr: b.cmd.JaegerAddr, ZipkinAddr: b.cmd.ZipkinAddr, Logger: b.log, Stats: stats,
+	}, b.store)
+	if err != nil {
+		return err
+	}
+	answers := api.New(api.Options{Engine: query.New(b.store, query.Options{}), Ready: b.isReady,
+		Version: Version, Revision: revision(), Logger: b.log})
+	for _, s := range []struct {
+		flag, addr string
+		handler    http.Handler
+	}{
+		{"api-addr", b.cmd.APIAddr, answers},
+		{"page-addr", b.cmd.PageAddr, page.Handler(page.Options{API: answers, Info: b.cmd.pageInfo()})},
+		{"prometheus-addr", b.cmd.PrometheusAddr, metrics.Handler(b.samples(stats))},
+	} {
+		if err := b.serve(s.flag, s.addr, s.handler); err != nil {
+			return err
+		}
+	}
+	go func() {
+		if err := b.receive.Serve(); err != nil {
+			b.failed <- err
+		}
+	}()
+	return nil
+}
+
+func (c *backendCmd) storeOptions(dir string, log *slog.Logger) store.Options {
+	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), Logger: log}
+}
+
+func (b *backendRun) serve(flag, addr string, handler http.Handler) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return listenError(addr, flag, err)
+	}
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
+	b.servers = append(b.servers, s)
+	b.urls = append(b.urls, browserURL(l.Addr().String()))
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			b.failed <- fmt.Errorf("serve %s: %w", addr, err)
+		}
+	}()
+	return nil
+}
+
+func (b *backendRun) isReady() error {
+	if !b.ready.Load() {
+		return errors.New("starting or stopping")
+	}
+	return nil
+}
+
+// pageInfo is what `up` passed on, or the backend's own links.
+func (c *backendCmd) pageInfo() page.Info {
+	info := c.backendAddrs.info()
+	if text := os.Getenv(infoEnv); text != "" {
+		var given page.Info
+		if json.Unmarshal([]byte(text), &given) == nil {
+			return given
+		}
+	}
+	return info
+}
+
+// drain bounds how long requests in flight may take at the end.
+const drain = time.Second
+
+// close stops what is open, listeners first and storage last.
+func (b *backendRun) close() error {
+	b.ready.Store(false)
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	var errs []error
+	if b.receive != nil {
+		errs = append(errs, b.receive.Shutdown(ctx))
+	}
+	for _, s := range b.servers {
+		if err := s.Shutdown(ctx); err != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	if b.store != nil {
+		errs = append(errs, b.store.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,41 @@
+package program
+
+import (
+	"fmt"
+
+	"etude/conf"
+	"etude/edge"
+)
+
+type edgeCmd struct {
+	offsetFlag
+	edgeAddrs
+	Config         string `name:"config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
+	TraceExporter  string `name:"trace-exporter" env:"ETUDE_TRACE_EXPORTER" enum:"jaeger,otlp,none" default:"jaeger" help:"How the edge sends its spans: ${enum}. With otlp, the OTEL_EXPORTER_OTLP_* variables apply."`
+	JaegerEndpoint string `name:"jaeger-endpoint" env:"ETUDE_JAEGER_ENDPOINT" placeholder:"URL" help:"Where spans go as Jaeger thrift (default: port 14268 of this machine)."`
+	TraceID128     bool   `name:"trace-id-128" env:"ETUDE_TRACE_ID_128" help:"Give new traces ids of 128 bits instead of 64."`
+	AccessLog      bool   `name:"access-log" env:"ETUDE_ACCESS_LOG" help:"Log every request."`
+}
+
+func (c *edgeCmd) Run(p *proc) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	c.edgeAddrs.fill(c.PortOffset)
+	if c.JaegerEndpoint == "" {
+		c.JaegerEndpoint = "http://" + loopback(portJaeger+c.PortOffset) + "/api/traces?format=jaeger.thrift"
+	}
+	err := edge.Run(p.ctx, edge.Options{
+		EdgeAddr: c.EdgeAddr, DashboardAddr: c.DashboardAddr,
+		ConfigFile: c.Config, ConfigText: conf.TraefikDynamic,
+		TraceExporter: c.TraceExporter, JaegerEndpoint: c.JaegerEndpoint, TraceID128: c.TraceID128,
+		AccessLog: c.AccessLog, Version: Version, Logger: p.log,
+		Ready: func(edge, dashboard string) {
+			fmt.Fprintf(p.stdout, "edge is ready: entry point web %s, dashboard %s/dashboard/\n", edge, browserURL(dashboard))
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("run edge: %w", err)
+	}
+	return nil
+}

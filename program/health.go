@@ -1,0 +1,41 @@
+package program
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+type healthCmd struct {
+	URL     string        `arg:"" help:"What to ask: http://HOST:PORT/PATH, or tcp://HOST:PORT to only connect."`
+	Timeout time.Duration `default:"2s" help:"How long the answer may take."`
+}
+
+// Run succeeds when the URL answers with a status below 500: a service that
+// says 404 lives. A tcp URL asks less of a service whose every request is work.
+func (c *healthCmd) Run(p *proc) error {
+	if addr, ok := strings.CutPrefix(c.URL, "tcp://"); ok {
+		return c.connect(addr)
+	}
+	client := http.Client{Timeout: c.Timeout}
+	resp, err := client.Get(c.URL)
+	if err != nil {
+		return fmt.Errorf("ask for health: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 500 {
+		return fmt.Errorf("ask %s for health: it answers %s", c.URL, resp.Status)
+	}
+	fmt.Fprintln(p.stdout, resp.Status)
+	return nil
+}
+
+func (c *healthCmd) connect(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, c.Timeout)
+	if err != nil {
+		return fmt.Errorf("ask for health: %w", err)
+	}
+	return conn.Close()
+}

@@ -1,0 +1,131 @@
+// Package program is the command line, and the only place where the parts are
+// wired together: which exist, in which order they start, and in which they
+// stop. Parts are started in the order of dependence and stopped the other way
+// round, listeners first and storage last, so that nothing accepted is lost.
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Version is what `etude version` and the build-info route say. A release build
+// sets it by the linker.
+var Version = "0.1.0-dev"
+
+type cli struct {
+	Up        upCmd      `cmd:"" help:"Run the whole demo: edge, four services, trace backend and page. Start here."`
+	Backend   backendCmd `cmd:"" help:"Run the trace backend alone: OTLP, Jaeger and Zipkin in; Tempo's API and the page out."`
+	Edge      edgeCmd    `cmd:"" help:"Run the edge proxy alone: routes requests by rules and starts their traces."`
+	Uservice1 serviceCmd `cmd:"" name:"uservice1" help:"Run toy service 1: calls 2, not instrumented."`
+	Uservice2 serviceCmd `cmd:"" name:"uservice2" help:"Run toy service 2: a mock database, not instrumented."`
+	Uservice3 serviceCmd `cmd:"" name:"uservice3" help:"Run toy service 3: uservice1 plus instrumentation, calls 4."`
+	Uservice4 serviceCmd `cmd:"" name:"uservice4" help:"Run toy service 4: uservice2 plus instrumentation."`
+	Load      loadCmd    `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
+	Health    healthCmd  `cmd:"" help:"Exit with 0 when a URL answers, 1 when not: the health check of containers."`
+	Version   versionCmd `cmd:"" help:"Print the version."`
+}
+
+const description = `A distributed-tracing system in one binary: an edge proxy that starts traces, four toy
+services to learn from, a durable trace backend that speaks Tempo's API, and a page to explore traces.
+
+Start with:   etude up      then open http://localhost:3000/
+
+Every flag that names an address or a directory can be set by an environment variable as well.`
+
+// proc is what a command runs with.
+type proc struct {
+	ctx            context.Context // done when the process shall stop
+	stdout, stderr io.Writer
+	log            *slog.Logger
+}
+
+// errQuiet ends the program with status 1 when everything has been said already.
+var errQuiet = errors.New("failed")
+
+// Main runs one command and returns the exit status: 0 for success, 1 for an
+// error, 2 for a wrong command line.
+func Main(args []string, stdout, stderr io.Writer) int {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("etude"), kong.Description(description),
+		kong.Writers(stdout, stderr), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+	if err != nil {
+		fmt.Fprintln(stderr, "etude:", err)
+		return 2
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "etude: %v\nSee: etude --help\n", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx = untilParentGoes(ctx)
+	p := &proc{ctx: ctx, stdout: stdout, stderr: stderr, log: newLogger(stderr)}
+	if err := command.Run(p); err != nil {
+		if !errors.Is(err, errQuiet) {
+			fmt.Fprintln(stderr, "etude:", err)
+		}
+		return 1
+	}
+	return 0
+}
+
+// supervisedEnv marks a child of `etude up`: its standard input is a pipe whose
+// end means "stop". Unlike a signal that works on every system, and also when
+// the parent was killed.
+const supervisedEnv = "ETUDE_SUPERVISED"
+
+func untilParentGoes(ctx context.Context) context.Context {
+	if os.Getenv(supervisedEnv) == "" {
+		return ctx
+	}
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	return ctx
+}
+
+func newLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			return slog.String(slog.TimeKey, a.Value.Time().Format("15:04:05.000"))
+		}
+		return a
+	}}))
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(p *proc) error {
+	fmt.Fprintln(p.stdout, "etude", Version, revision())
+	return nil
+}
+
+// revision is the commit that Go recorded in the binary, "" when it recorded none.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,77 @@
+package program
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// checkFree finds out whether an address can be listened on, and if not, why,
+// in words for a person: which flag it belongs to and who has it.
+func checkFree(addr, flag string) error {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		return l.Close()
+	}
+	return listenError(addr, flag, err)
+}
+
+func listenError(addr, flag string, err error) error {
+	advice := "set another one with --" + flag + ", or move all ports with --port-offset 20000"
+	switch {
+	case inUse(err):
+		return fmt.Errorf("address %s is taken by %s: stop it, %s", addr, holder(addr), advice)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("address %s is not allowed for this user: %s", addr, advice)
+	}
+	return fmt.Errorf("listen on %s: %w (%s)", addr, err, advice)
+}
+
+// wsaeAddrInUse is Windows' number for an address in use.
+const wsaeAddrInUse = syscall.Errno(10048)
+
+func inUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaeAddrInUse)
+}
+
+// holder names the process that listens on a port, as far as this system tells.
+func holder(addr string) string {
+	_, portText, _ := net.SplitHostPort(addr)
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return "another program"
+	}
+	inode := listeningInode(port)
+	if inode == "" {
+		return "another program"
+	}
+	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err == nil && target == "socket:["+inode+"]" {
+			pid := strings.Split(fd, "/")[2]
+			name, _ := os.ReadFile("/proc/" + pid + "/comm")
+			return fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(name)), pid)
+		}
+	}
+	return "a program of another user"
+}
+
+// listeningInode reads Linux's tables of TCP sockets; "" where there are none.
+func listeningInode(port int) string {
+	const listening = "0A"
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, _ := os.ReadFile(table)
+		for line := range strings.Lines(string(text)) {
+			f := strings.Fields(line)
+			if len(f) > 9 && f[3] == listening && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+				return f[9]
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,136 @@
+package program
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestPrefixerKeepsLinesWhole(t *testing.T) {
+	t.Parallel()
+	parts := []*part{{name: "edge"}, {name: "uservice1"}}
+	var out bytes.Buffer
+	x := newPrefixer(&out, parts, false)
+	edge, service := x.writer("edge"), x.writer("uservice1")
+	fmt.Fprint(edge, "one ")
+	fmt.Fprint(service, "a\nb\nc")
+	fmt.Fprint(edge, "line\n")
+	service.flush()
+	edge.flush()
+	want := "uservice1 | a\nuservice1 | b\nedge      | one line\nuservice1 | c\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestPrefixerColoursOnlyWhenTold(t *testing.T) {
+	t.Parallel()
+	for _, color := range []bool{false, true} {
+		var out bytes.Buffer
+		x := newPrefixer(&out, []*part{{name: "edge"}}, color)
+		fmt.Fprintln(x.writer("edge"), "text")
+		if got := strings.Contains(out.String(), "\x1b["); got != color {
+			t.Errorf("colour %v: %q", color, out.String())
+		}
+	}
+}
+
+func TestPrefixerCutsEndlessLines(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	x := newPrefixer(&out, []*part{{name: "edge"}}, false)
+	fmt.Fprint(x.writer("edge"), strings.Repeat("x", maxLine+5))
+	if n := strings.Count(out.String(), "\n"); n != 1 {
+		t.Errorf("%d lines, want the full one passed on and the rest kept", n)
+	}
+}
+
+func TestHelpNamesEveryListener(t *testing.T) {
+	t.Parallel()
+	for command, flags := range map[string][]string{
+		"up":      {"--api-addr", "--otlp-grpc-addr", "--otlp-http-addr", "--jaeger-addr", "--zipkin-addr", "--page-addr", "--prometheus-addr", "--edge-addr", "--dashboard-addr", "--port-offset", "--data-dir", "--keep-going"},
+		"backend": {"--api-addr", "--zipkin-addr", "--data-dir", "--port-offset"},
+		"edge":    {"--edge-addr", "--dashboard-addr", "--config", "--port-offset"},
+	} {
+		p := start(t, nil, command, "--help")
+		if status := p.ended(); status != 0 {
+			t.Errorf("%s --help: exit status %d", command, status)
+		}
+		out := p.out
+		for _, flag := range flags {
+			if !strings.Contains(out.String(), flag) {
+				t.Errorf("%s --help does not name %s", command, flag)
+			}
+			if env := "ETUDE_" + strings.ToUpper(strings.ReplaceAll(flag[2:], "-", "_")); strings.HasSuffix(flag, "-addr") && !strings.Contains(out.String(), "$"+env) {
+				t.Errorf("%s --help does not name $%s", command, env)
+			}
+		}
+	}
+}
+
+func TestWrongCommandLines(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"nonsense", 2, "nonsense"},
+		{"up --port-offset 60000", 1, "--port-offset 60000: want 0 to"},
+		{"load ftp://x/", 1, "want http://HOST:PORT/"},
+		{"load --rate 0", 1, "--rate 0"},
+		{"health http://127.0.0.1:1/", 1, "ask for health"},
+		{"health tcp://127.0.0.1:1", 1, "ask for health"},
+		{"edge --config /nonexistent/rules.yaml --edge-addr 127.0.0.1:0 --dashboard-addr 127.0.0.1:0", 1, "rules.yaml"},
+	}
+	for _, test := range tests {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			var out, errs bytes.Buffer
+			if status := Main(strings.Fields(test.args), &out, &errs); status != test.status || !strings.Contains(errs.String(), test.want) {
+				t.Errorf("exit status %d, want %d; it says %q, want %q", status, test.status, errs.String(), test.want)
+			}
+		})
+	}
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	for status, healthy := range map[int]bool{200: true, 404: true, 503: false} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		var out bytes.Buffer
+		if got := Main([]string{"health", s.URL}, &out, &out) == 0; got != healthy {
+			t.Errorf("a server that answers %d is healthy: %v, want %v", status, got, healthy)
+		}
+		s.Close()
+	}
+}
+
+func TestBrowserURL(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{
+		"127.0.0.1:80":     "http://localhost",
+		"0.0.0.0:3000":     "http://localhost:3000",
+		":3000":            "http://localhost:3000",
+		"[::]:3000":        "http://localhost:3000",
+		"10.1.2.3:3000":    "http://10.1.2.3:3000",
+		"example.org:8080": "http://example.org:8080",
+	} {
+		if got := browserURL(addr); got != want {
+			t.Errorf("browserURL(%q) = %q, want %q", addr, got, want)
+		}
+	}
+}
+
+func TestHolderNamesThisProcess(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	addr := strings.TrimPrefix(s.URL, "http://")
+	if err := checkFree(addr, "api-addr"); err == nil || !strings.Contains(err.Error(), "is taken by") {
+		t.Errorf("checkFree(%s) = %v, want that it is taken", addr, err)
+	}
+}

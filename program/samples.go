@@ -1,0 +1,66 @@
+package program
+
+import (
+	"etude/metrics"
+	"etude/receive"
+	"etude/store"
+)
+
+// samples tells the metrics endpoint where the counters are.
+func (b *backendRun) samples(stats *receive.Stats) metrics.Source {
+	return func(yield func(metrics.Sample)) {
+		receiveSamples(stats.Counts(), yield)
+		b.storeSamples(yield)
+	}
+}
+
+func receiveSamples(c receive.Counts, yield func(metrics.Sample)) {
+	for _, p := range c.Protocols {
+		protocol := metrics.Label{Name: "protocol", Value: string(p.Protocol)}
+		counter := func(name, help string, v uint64, labels ...metrics.Label) {
+			yield(metrics.Sample{Name: name, Help: help, Labels: append(labels, protocol), Value: float64(v)})
+		}
+		counter("etude_receive_requests_total", "Requests acknowledged.", p.Requests)
+		counter("etude_receive_spans_total", "Spans acknowledged.", p.Spans)
+		counter("etude_receive_bytes_total", "Bytes of OTLP payload acknowledged.", p.Bytes)
+		for _, reason := range sortedKeys(p.Refused) {
+			counter("etude_receive_refused_requests_total", "Requests refused, by reason.", p.Refused[reason], metrics.Label{Name: "reason", Value: reason})
+		}
+	}
+	yield(metrics.Sample{Name: "etude_receive_connections", Help: "Open connections.", Gauge: true, Value: float64(c.Connections)})
+	yield(metrics.Sample{Name: "etude_receive_cut_connections_total", Help: "Connections closed because they were silent, slow or too many.", Value: float64(c.Cut)})
+	yield(metrics.Sample{Name: "etude_receive_wrong_port_connections_total", Help: "OTLP connections that came to the other protocol's port, and were served.", Value: float64(c.WrongPort)})
+}
+
+func (b *backendRun) storeSamples(yield func(metrics.Sample)) {
+	s := b.store.Stats()
+	counter := func(name, help string, v int64, labels ...metrics.Label) {
+		yield(metrics.Sample{Name: name, Help: help, Labels: labels, Value: float64(v)})
+	}
+	gauge := func(name, help string, v int64) {
+		yield(metrics.Sample{Name: name, Help: help, Gauge: true, Value: float64(v)})
+	}
+	counter("etude_store_payloads_total", "Requests stored.", s.Payloads)
+	counter("etude_store_spans_total", "Spans stored that were new.", s.Appended)
+	counter("etude_store_duplicate_spans_total", "Spans stored before, sent again.", s.Duplicates)
+	counter("etude_store_syncs_total", "Syncs of the write-ahead log; one serves all that wait.", s.Syncs)
+	counter("etude_store_replayed_spans_total", "Spans read back from the log at the start.", s.Replayed)
+	counter("etude_store_damaged_records_total", "Damaged stretches found in the log at the start.", s.Damaged)
+	refused := func(reason string, n int64) {
+		counter("etude_store_refused_payloads_total", "Requests refused by the storage, by reason.", n, metrics.Label{Name: "reason", Value: reason})
+	}
+	refused("invalid", s.Invalid)
+	refused("overloaded", s.Overloaded)
+	refused("disk", s.Refused)
+	dropped := func(limit string, left store.Left) {
+		counter("etude_store_dropped_spans_total", "Spans dropped as the oldest, by the limit reached.", left.Spans, metrics.Label{Name: "limit", Value: limit})
+	}
+	dropped("age", s.LeftByAge)
+	dropped("memory", s.LeftByMemory)
+	dropped("disk", s.LeftByDisk)
+	gauge("etude_store_spans", "Spans held.", s.Spans)
+	gauge("etude_store_tables", "Tables held.", int64(s.Tables))
+	gauge("etude_store_head_bytes", "Memory that the spans take.", s.HeadBytes)
+	gauge("etude_store_disk_bytes", "Disk that the log takes.", s.DiskBytes)
+	gauge("etude_store_waiting_bytes", "Bytes received and not yet stored.", s.Waiting)
+}

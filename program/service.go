@@ -1,0 +1,56 @@
+package program
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"etude/services/uservice1"
+	"etude/services/uservice2"
+	"etude/services/uservice3"
+	"etude/services/uservice4"
+)
+
+type runService func(ctx context.Context, getenv func(string) string, stdout io.Writer) error
+
+var services = []struct {
+	name string
+	run  runService
+}{
+	{"uservice1", uservice1.Run},
+	{"uservice2", uservice2.Run},
+	{"uservice3", uservice3.Run},
+	{"uservice4", uservice4.Run},
+}
+
+type serviceCmd struct {
+	ListenAddr string `name:"listen-addr" env:"ETUDE_LISTEN_ADDR" placeholder:"127.0.0.1:808N" help:"Where the service listens."`
+	NextURL    string `name:"next-url" env:"ETUDE_NEXT_URL" placeholder:"URL" help:"The service that uservice1 and uservice3 call (default: uservice2 or 4 on this machine)."`
+}
+
+func (c *serviceCmd) Run(p *proc, command *kong.Context) error {
+	for _, s := range services {
+		if s.name != command.Selected().Name {
+			continue
+		}
+		if err := s.run(p.ctx, c.getenv, p.stdout); err != nil {
+			return fmt.Errorf("run %s: %w", s.name, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("no service is called %s", command.Selected().Name)
+}
+
+// getenv is the environment with the flags on top.
+func (c *serviceCmd) getenv(key string) string {
+	switch {
+	case key == "ETUDE_LISTEN_ADDR" && c.ListenAddr != "":
+		return c.ListenAddr
+	case key == "ETUDE_NEXT_URL" && c.NextURL != "":
+		return c.NextURL
+	}
+	return os.Getenv(key)
+}

@@ -1,0 +1,242 @@
+package program
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"etude/page"
+)
+
+type upCmd struct {
+	offsetFlag
+	backendAddrs
+	edgeAddrs
+	backendLimits
+	EdgeConfig string `name:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
+	KeepGoing  bool   `name:"keep-going" help:"Go on when a part dies, instead of stopping as a whole."`
+}
+
+const (
+	readyTimeout = 30 * time.Second // a large log may have to be replayed
+	stopGrace    = 1500 * time.Millisecond
+	storeGrace   = 20 * time.Second // never cut short what saves spans
+)
+
+// Run starts backend, services and edge, in the order in which they need each
+// other, and stops them the other way round.
+func (c *upCmd) Run(p *proc) error {
+	begin := time.Now()
+	plan, err := c.plan(p)
+	if err != nil {
+		return err
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find own program: %w", err)
+	}
+	out := newPrefixer(p.stdout, plan.parts, isTerminal(p.stdout))
+	fmt.Fprintf(p.stdout, "etude keeps its data in %s\n", plan.dataDir)
+	defer plan.stop(p)
+	for _, part := range plan.parts {
+		if err := part.start(executable, out); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(p.ctx, readyTimeout, fmt.Errorf("no answer in %s", readyTimeout))
+	defer cancel()
+	for _, part := range plan.parts {
+		if err := part.waitReady(ctx); err != nil {
+			if p.ctx.Err() != nil { // Ctrl-C while starting
+				return nil
+			}
+			return err
+		}
+	}
+	plan.welcome(p.stdout, time.Since(begin))
+	return c.watch(p, plan.parts)
+}
+
+// watch waits for Ctrl-C or for a part to die.
+func (c *upCmd) watch(p *proc, parts []*part) error {
+	exits := firstExit(parts)
+	for left := len(parts); left > 0; left-- {
+		select {
+		case <-p.ctx.Done():
+			return nil
+		case dead := <-exits:
+			fmt.Fprintf(p.stdout, "\n%s has died (%s).\n", dead.name, dead.fate())
+			if !c.KeepGoing {
+				fmt.Fprintln(p.stdout, "Stopping the rest; with --keep-going they would go on.")
+				return errQuiet
+			}
+		}
+	}
+	return errors.New("every part has died")
+}
+
+// plan is what `up` is going to run.
+type plan struct {
+	parts   []*part // in order of start: backend, services, edge
+	dataDir string
+	info    page.Info
+	notes   []string // what a person should know, told with the links
+	upCmd   *upCmd
+}
+
+func (c *upCmd) plan(p *proc) (*plan, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	pl := &plan{upCmd: c}
+	c.backendAddrs.fill(c.PortOffset)
+	if err := c.chooseEdge(pl); err != nil {
+		return nil, err
+	}
+	dataDir, err := c.dataDir(c.PortOffset)
+	if err != nil {
+		return nil, err
+	}
+	pl.dataDir = dataDir
+	if err := c.checkPorts(); err != nil {
+		return nil, err
+	}
+	pl.info = c.info(dialAddr(c.EdgeAddr))
+	pl.parts = append(pl.parts, c.backendPart(pl))
+	for i, s := range services {
+		pl.parts = append(pl.parts, c.servicePart(s.name, i))
+	}
+	pl.parts = append(pl.parts, c.edgePart())
+	return pl, nil
+}
+
+// chooseEdge falls back from port 80, which many systems keep for the
+// administrator and many machines have in use.
+func (c *upCmd) chooseEdge(pl *plan) error {
+	explicit := c.EdgeAddr != ""
+	c.edgeAddrs.fill(c.PortOffset)
+	err := checkFree(c.EdgeAddr, "edge-addr")
+	if err == nil || explicit {
+		return err
+	}
+	fallback := loopback(portEdgeFallback + c.PortOffset)
+	if checkFree(fallback, "edge-addr") != nil {
+		return err
+	}
+	reason, _, _ := strings.Cut(err.Error(), ": ")
+	pl.notes = append(pl.notes, fmt.Sprintf("The edge listens on port %d: %s.", portEdgeFallback+c.PortOffset, reason))
+	c.EdgeAddr = fallback
+	return nil
+}
+
+func (c *upCmd) checkPorts() error {
+	var errs []error
+	check := func(flag string, _ int, addr *string) {
+		if err := resolve(addr); err != nil {
+			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
+			return
+		}
+		errs = append(errs, checkFree(*addr, flag))
+	}
+	c.backendAddrs.each(check)
+	check("edge-addr", 0, &c.EdgeAddr)
+	check("dashboard-addr", 0, &c.DashboardAddr)
+	for i := range services {
+		addr := c.serviceAddr(i)
+		errs = append(errs, checkFree(addr, "port-offset"))
+	}
+	return errors.Join(errs...)
+}
+
+// resolve turns port 0 into a free port, since parts must know each other's.
+func resolve(addr *string) error {
+	host, port, err := net.SplitHostPort(*addr)
+	if err != nil || port != "0" {
+		return err
+	}
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	_, port, err = net.SplitHostPort(l.Addr().String())
+	*addr = net.JoinHostPort(host, port)
+	return err
+}
+
+func (c *upCmd) serviceAddr(i int) string { return loopback(portService1 + i + c.PortOffset) }
+
+func (c *upCmd) backendPart(pl *plan) *part {
+	info, _ := json.Marshal(pl.info) // strings only
+	args := []string{"backend", "--data-dir", pl.dataDir}
+	c.backendAddrs.each(func(flag string, _ int, addr *string) { args = append(args, "--"+flag, *addr) })
+	args = append(args, c.backendLimits.args()...)
+	return &part{name: "backend", args: args, env: []string{infoEnv + "=" + string(info)},
+		ready: answers("http://" + dialAddr(c.APIAddr) + "/ready")}
+}
+
+func (c *upCmd) servicePart(name string, i int) *part {
+	args := []string{name, "--listen-addr", c.serviceAddr(i)}
+	if i%2 == 0 {
+		args = append(args, "--next-url", "http://"+c.serviceAddr(i+1)+"/")
+	}
+	return &part{name: name, args: args, env: c.otlpEnv(), ready: accepts(c.serviceAddr(i))}
+}
+
+// otlpEnv sends the services' spans to this backend, unless the user has named
+// another.
+func (c *upCmd) otlpEnv() []string {
+	for _, key := range []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
+		if os.Getenv(key) != "" {
+			return nil
+		}
+	}
+	return []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://" + dialAddr(c.OTLPGRPCAddr)}
+}
+
+func (c *upCmd) edgePart() *part {
+	args := []string{"edge", "--edge-addr", c.EdgeAddr, "--dashboard-addr", c.DashboardAddr,
+		"--jaeger-endpoint", "http://" + dialAddr(c.JaegerAddr) + "/api/traces?format=jaeger.thrift"}
+	if c.EdgeConfig != "" {
+		args = append(args, "--config", c.EdgeConfig)
+	}
+	var env []string
+	for i, s := range services {
+		env = append(env, strings.ToUpper(s.name)+"_URL=http://"+c.serviceAddr(i))
+	}
+	return &part{name: "edge", args: args, env: env, ready: answers("http://" + dialAddr(c.DashboardAddr) + "/ping")}
+}
+
+// stop ends the edge and the services first, so that their last spans find the
+// backend alive, and then the backend.
+func (pl *plan) stop(p *proc) {
+	begin := time.Now()
+	fmt.Fprintln(p.stdout, "\nStopping.")
+	killed := stopParts(pl.parts[1:], stopGrace)
+	killed = append(killed, stopParts(pl.parts[:1], storeGrace)...)
+	if len(killed) > 0 {
+		fmt.Fprintf(p.stdout, "Had to kill %s, which did not stop in time.\n", strings.Join(killed, ", "))
+		return
+	}
+	fmt.Fprintf(p.stdout, "Stopped cleanly in %d ms.\n", time.Since(begin).Milliseconds())
+}
+
+// defaultDataDir is below the user's cache directory, one for each offset, so
+// that two backends side by side do not want the same.
+func defaultDataDir(offset int) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a place for the data: %w; name one with --data-dir", err)
+	}
+	name := "data"
+	if offset != 0 {
+		name = fmt.Sprintf("data-%d", offset)
+	}
+	return filepath.Join(cache, "etude", name), nil
+}

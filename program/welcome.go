@@ -1,0 +1,64 @@
+package program
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"etude/page"
+)
+
+// info is what the page shows as links; browsers resolve *.localhost to this
+// machine, other programs may not.
+func (c *upCmd) info(edge string) page.Info {
+	info := c.backendAddrs.info()
+	info.Links.Edge = browserURL(edge)
+	info.Links.Dashboard = browserURL(c.DashboardAddr) + "/dashboard/"
+	for i, s := range services {
+		info.Links.Services = append(info.Links.Services, page.ServiceLinks{
+			Name: s.name, Direct: browserURL(c.serviceAddr(i)) + "/",
+			Edge: hostURL(s.name+".localhost", edge), EdgePath: browserURL(edge) + "/" + s.name + "/",
+		})
+	}
+	return info
+}
+
+func (a *backendAddrs) info() page.Info {
+	return page.Info{Version: Version, Links: page.Links{
+		API: browserURL(a.APIAddr), Prometheus: browserURL(a.PrometheusAddr) + "/",
+		OTLPGRPC: browserURL(a.OTLPGRPCAddr), OTLPHTTP: browserURL(a.OTLPHTTPAddr), Jaeger: browserURL(a.JaegerAddr),
+	}}
+}
+
+// hostURL is the URL of a virtual host at an address.
+func hostURL(host, addr string) string {
+	if _, port, err := net.SplitHostPort(addr); err == nil && port != "80" {
+		host = net.JoinHostPort(host, port)
+	}
+	return "http://" + host + "/"
+}
+
+// welcome prints the links that a visitor wants.
+func (pl *plan) welcome(w io.Writer, took time.Duration) {
+	c, links := pl.upCmd, pl.info.Links
+	fmt.Fprintf(w, "\netude is ready, in %d ms.\n\n", took.Milliseconds())
+	row := func(what, url, note string) { fmt.Fprintf(w, "  %-22s %-38s %s\n", what, url, note) }
+	row("Start here", browserURL(c.PageAddr)+"/", "the walk, step by step")
+	row("Explore traces", browserURL(c.PageAddr)+"/explore", "search, open, read")
+	for i, s := range links.Services {
+		row(s.Name+" by the edge", s.Edge, "directly: "+links.Services[i].Direct)
+	}
+	row("Edge dashboard", links.Dashboard, "routers, services, latencies")
+	row("Backend metrics", links.Prometheus, "/metrics, for Prometheus")
+	row("Tempo's API", links.API, "/api/search, /api/traces/ID")
+	row("Send spans, OTLP gRPC", links.OTLPGRPC, "OTEL_EXPORTER_OTLP_ENDPOINT")
+	row("Send spans, OTLP HTTP", links.OTLPHTTP, "(both ports take both)")
+	row("Send spans, Jaeger", links.Jaeger, "thrift over HTTP; Zipkin: "+browserURL(c.ZipkinAddr))
+	fmt.Fprintf(w, "\nNo browser, or names under .localhost do not resolve? Either of these makes a trace:\n\n")
+	fmt.Fprintf(w, "  curl -H 'Host: uservice3.localhost' %s/\n  curl %s\n\n", browserURL(c.EdgeAddr), links.Services[2].EdgePath)
+	for _, note := range pl.notes {
+		fmt.Fprintln(w, note)
+	}
+	fmt.Fprintf(w, "Ctrl-C stops everything.\n\n")
+}
