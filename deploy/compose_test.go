@@ -38,7 +38,8 @@ func TestComposeEtude(t *testing.T) {
 	defer cancel()
 	s.up(ctx)
 
-	edge, api := s.address(ctx, "edge", "80"), s.address(ctx, "backend", "3200")
+	addresses := s.addresses(ctx)
+	edge, api := addresses["edge:80"], addresses["backend:3200"]
 	body := poll(ctx, t, "answer of uservice3 through the edge", func() (string, error) {
 		return get(ctx, "http://"+edge+"/", "uservice3.localhost")
 	})
@@ -71,7 +72,7 @@ func TestComposeEtude(t *testing.T) {
 	}
 
 	page := poll(ctx, t, "page", func() (string, error) {
-		return get(ctx, "http://"+s.address(ctx, "backend", "3000")+"/", "")
+		return get(ctx, "http://"+addresses["backend:3000"]+"/", "")
 	})
 	if !strings.Contains(strings.ToLower(page), "<!doctype html") {
 		t.Errorf("page answers %q", page)
@@ -104,7 +105,7 @@ func newStack(t *testing.T) *stack {
 	_, _ = rand.Read(suffix[:]) // never fails
 	project := "etude-test-" + hex.EncodeToString(suffix[:])
 	s := &stack{t: t, compose: compose, project: project, image: project + ":latest"}
-	s.env = append(os.Environ(), "ETUDE_IMAGE="+s.image, "ETUDE_MOCK_REDIS=0", "ETUDE_MOCK_DATABASE=0")
+	s.env = append(os.Environ(), "ETUDE_IMAGE="+s.image, "ETUDE_MOCK_REDIS=0", "ETUDE_MOCK_DATABASE=0", "ETUDE_HEALTH_INTERVAL=1s")
 	for _, name := range []string{
 		"EDGE", "DASHBOARD", "USERVICE1", "USERVICE2", "USERVICE3", "USERVICE4",
 		"PAGE", "API", "OTLP_GRPC", "OTLP_HTTP", "JAEGER", "ZIPKIN", "PROMETHEUS",
@@ -154,22 +155,35 @@ func (s *stack) up(ctx context.Context) {
 	s.run(ctx, s.composed("up", "-d", "--no-build")...)
 }
 
-// address is where the host reaches a port of a service.
-func (s *stack) address(ctx context.Context, service, port string) string {
+// addresses says where the host reaches each published port, by "service:port". It asks the engine
+// itself: docker-compose takes half a second to start before it does anything.
+func (s *stack) addresses(ctx context.Context) map[string]string {
 	s.t.Helper()
-	address := strings.TrimSpace(s.run(ctx, s.composed("port", service, port)...))
-	if !strings.HasPrefix(address, "127.0.0.1:") {
-		s.t.Errorf("%s:%s is published on %q", service, port, address)
+	addresses := map[string]string{}
+	lines := s.run(ctx, "docker", "ps", "--filter", s.label(),
+		"--format", `{{.Label "com.docker.compose.service"}} {{.Ports}}`)
+	for line := range strings.Lines(lines) {
+		service, ports, _ := strings.Cut(strings.TrimSpace(line), " ")
+		for port := range strings.SplitSeq(ports, ", ") {
+			outside, inside, ok := strings.Cut(port, "->")
+			if !ok {
+				continue
+			}
+			if !strings.HasPrefix(outside, "127.0.0.1:") {
+				s.t.Errorf("%s publishes %s beyond 127.0.0.1", service, port)
+			}
+			addresses[service+":"+strings.TrimSuffix(inside, "/tcp")] = outside
+		}
 	}
-	return address
+	return addresses
 }
 
 // stopsCleanly asks every part to stop and expects each to leave with status 0: an exit by signal
 // would mean spans that were never flushed.
 func (s *stack) stopsCleanly(ctx context.Context) {
 	s.t.Helper()
-	ids := strings.Fields(s.run(ctx, s.composed("ps", "-q")...))
-	s.run(ctx, s.composed("stop", "--timeout", "5")...)
+	ids := strings.Fields(s.run(ctx, "docker", "ps", "-q", "--filter", s.label()))
+	s.run(ctx, append([]string{"docker", "stop", "-t", "5"}, ids...)...)
 	format := `{{index .Config.Labels "com.docker.compose.service"}} {{.Config.User}} {{.State.ExitCode}}`
 	lines := strings.Split(strings.TrimSpace(s.run(ctx, append([]string{"docker", "inspect", "--format", format}, ids...)...)), "\n")
 	slices.Sort(lines)
@@ -182,6 +196,8 @@ func (s *stack) stopsCleanly(ctx context.Context) {
 	}
 }
 
+func (s *stack) label() string { return "label=com.docker.compose.project=" + s.project }
+
 func (s *stack) composed(arguments ...string) []string {
 	return slices.Concat(s.compose, []string{"-f", "compose.etude.yaml", "-p", s.project}, arguments)
 }
@@ -192,7 +208,9 @@ func (s *stack) run(ctx context.Context, arguments ...string) string {
 	command.Dir, command.Env = repository, s.env
 	var errors strings.Builder
 	command.Stderr = &errors
+	began := time.Now()
 	output, err := command.Output()
+	s.t.Logf("%v: %.100s", time.Since(began).Round(time.Millisecond), strings.Join(arguments, " "))
 	if err != nil {
 		s.t.Fatalf("%s: %v\n%s%s", strings.Join(arguments, " "), err, output, errors.String())
 	}
