@@ -1,7 +1,9 @@
 package receive
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -14,6 +16,13 @@ type countedListener struct {
 	net.Listener
 	max   int64
 	stats *Stats
+	once  sync.Once
+}
+
+// Close may be called again: by Shutdown, and by the server that accepts here.
+func (l *countedListener) Close() (err error) {
+	l.once.Do(func() { err = l.Listener.Close() })
+	return err
 }
 
 func (l *countedListener) Accept() (net.Conn, error) {
@@ -131,8 +140,12 @@ func (s *Server) sortConn(c net.Conn, usual Protocol) {
 		return
 	}
 	if spoken != usual {
-		s.in.stats.wrongPort.Add(1)
-		s.in.logger.Debug("serve OTLP on the other protocol's port", "spoken", string(spoken), "port", string(usual), "from", c.RemoteAddr().String())
+		level := slog.LevelDebug
+		if s.in.stats.wrongPort.Add(1) == 1 {
+			level = slog.LevelInfo // worth telling once
+		}
+		s.in.logger.Log(context.Background(), level, "serve OTLP on the other protocol's port",
+			"spoken", string(spoken), "port", string(usual), "from", c.RemoteAddr().String())
 	}
 	if spoken == OTLPGRPC {
 		s.grpcConns.give(conn)

@@ -2,7 +2,6 @@ package receive
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -194,7 +193,7 @@ func (s *Server) stopGRPC(ctx context.Context) error {
 
 func (s *Server) closeListeners() {
 	for _, l := range s.listeners {
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := l.Close(); err != nil {
 			s.in.logger.Warn("close listener", "listener", l.name, "err", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,15 +20,15 @@ import (
 // HTTP/1.x shows in the first bytes: anything but the HTTP/2 preface. Within
 // HTTP/2 (with prior knowledge, as there is no TLS here) only the content-type
 // of the first request tells, so sniff reads frames up to the first HEADERS,
-// and whoever gets the connection reads those bytes again. gRPC goes to grpc-go's own
-// transport: its way through net/http costs several times as much.
+// and whoever gets the connection reads those bytes again. gRPC goes to grpc-go's
+// own transport: its way through net/http costs several times as much.
 //
-// The catch: many gRPC clients, grpc-go among them, send no HEADERS before
-// they have seen the server's SETTINGS. So when a client falls silent after its own
-// SETTINGS, sniff sends an empty SETTINGS frame (all defaults; RFC 9113,
-// section 6.5, allows any number of them). The client acknowledges it, and that
+// The catch: many gRPC clients, grpc-go among them, send no HEADERS before they
+// have seen the server's SETTINGS. So when a client falls silent after its own
+// SETTINGS, sniff sends an empty SETTINGS frame (all defaults; RFC 9113, section
+// 6.5, allows any number of them). The client acknowledges it, and that
 // acknowledgement must not reach the server behind, which did not send the
-// frame: net/http treats it as an attack. sniffedConn takes it out.
+// frame: net/http takes it for a protocol error. sniffedConn takes it out.
 //
 // Rejected: always starting grpc-go's transport and passing on what it refuses
 // (it answers before we could), and sorting by a pause (slow or wrong).
@@ -177,9 +178,9 @@ func (s *sniffer) more() error {
 	if len(s.buf) >= maxSniff {
 		return fmt.Errorf("no complete HTTP/2 request header in %d bytes", maxSniff)
 	}
-	var chunk [4096]byte
-	n, err := s.conn.Read(chunk[:])
-	s.buf = append(s.buf, chunk[:n]...)
+	s.buf = slices.Grow(s.buf, 4096)
+	n, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
+	s.buf = s.buf[:len(s.buf)+n]
 	if n > 0 {
 		return nil
 	}
