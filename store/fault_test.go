@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -23,16 +25,25 @@ type acked struct {
 	tried  int
 }
 
-func (a *acked) append(s *store.Store) error {
+func (a *acked) append(ctx context.Context, s *store.Store) error {
 	a.mu.Lock()
 	number := a.tried
 	a.tried++
 	a.mu.Unlock()
-	err := s.Append(context.Background(), payload(number, spansEach))
+	err := appendAndReuse(ctx, s, payload(number, spansEach))
 	if err == nil {
 		a.mu.Lock()
 		a.traces = append(a.traces, number)
 		a.mu.Unlock()
+	}
+	return err
+}
+
+// appendAndReuse overwrites the payload as soon as Append has returned.
+func appendAndReuse(ctx context.Context, s *store.Store, payload []byte) error {
+	err := s.Append(ctx, payload)
+	for i := range payload {
+		payload[i] = 0xff
 	}
 	return err
 }
@@ -61,7 +72,7 @@ func (a *acked) run(fsys fs.FS, appends int) error {
 	}
 	err = a.check(s)
 	for range appends {
-		_ = a.append(s)
+		_ = a.append(context.Background(), s)
 	}
 	_ = s.Close()
 	return err
@@ -183,10 +194,21 @@ func busy(t *testing.T, s *store.Store, a *acked) {
 			}
 		})
 	}
-	for range 8 {
+	for w := range 8 {
 		writers.Go(func() {
-			for range 25 {
-				if a.append(s) == nil {
+			for i := range 25 {
+				ctx, leave := context.WithCancel(context.Background())
+				if w < 3 { // Some do not wait.
+					go func() {
+						for range i {
+							runtime.Gosched()
+						}
+						leave()
+					}()
+				}
+				err := a.append(ctx, s)
+				leave()
+				if err == nil {
 					a.mu.Lock()
 					last := a.traces[len(a.traces)-1]
 					a.mu.Unlock()
@@ -225,7 +247,7 @@ func TestFullDisk(t *testing.T) {
 	var a acked
 	var err error
 	for range 100 {
-		if err = a.append(s); err != nil {
+		if err = a.append(context.Background(), s); err != nil {
 			break
 		}
 	}
@@ -241,7 +263,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	m.SetCapacity(0)
 	for range 5 {
-		if err := a.append(s); err != nil {
+		if err := a.append(context.Background(), s); err != nil {
 			t.Fatalf("after there is room again: %v", err)
 		}
 	}
@@ -273,6 +295,13 @@ func TestBitFlips(t *testing.T) {
 			b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
 			return b
 		})
+		if seed%2 == 1 { // The power is cut while the damage is being repaired.
+			crashAfter(m, 1+int(seed/2)%12, rng)
+			if s, err := store.Open(store.Options{Dir: "data", FS: m}); err == nil {
+				_ = s.Close()
+			}
+			m = m.Crash(rng)
+		}
 		s := mustOpen(t, store.Options{FS: m})
 		missing := 0
 		for number := range a.tried {
@@ -284,5 +313,36 @@ func TestBitFlips(t *testing.T) {
 			t.Errorf("seed %d: one flipped bit lost %d payloads", seed, missing)
 		}
 		_ = s.Close()
+	}
+}
+
+// A segment that cannot be read does not stop the start, and is there for the
+// next one.
+func TestUnreadableSegment(t *testing.T) {
+	t.Parallel()
+	var a acked
+	m := fs.NewMem()
+	if err := a.run(m, 12); err != nil {
+		t.Fatal(err)
+	}
+	m.Inject(func(op fs.Op) fs.Fault {
+		if op.Kind == "read" && strings.HasSuffix(op.Path, "1.wal") && op.Size > 100 {
+			return fs.Fault{Err: errors.New("input/output error")}
+		}
+		return fs.Fault{}
+	})
+	s := mustOpen(t, store.Options{FS: m})
+	if n := total(s); n == 0 || n >= 12*spansEach {
+		t.Errorf("%d spans while one segment cannot be read", n)
+	}
+	if err := a.append(t.Context(), s); err != nil {
+		t.Error(err)
+	}
+	_ = s.Close()
+	m.Inject(nil)
+	s = mustOpen(t, store.Options{FS: m})
+	defer s.Close()
+	if err := a.check(s); err != nil {
+		t.Error(err)
 	}
 }

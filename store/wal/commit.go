@@ -55,6 +55,10 @@ type writer struct {
 	synced   time.Time
 }
 
+// complainEvery bounds how often a disk that goes on failing is logged: every
+// refused caller has the error anyway.
+const complainEvery = time.Second
+
 // Submit queues an encoded entry; Committed will have it, in any case. After
 // Close it is refused with [ErrClosed].
 func (l *Log) Submit(e *Entry) error { return l.queue.put(e) }
@@ -134,6 +138,7 @@ func (l *Log) write(batch []*Entry) error {
 	}
 	if w.file == nil {
 		if err := l.begin(); err != nil {
+			l.complain("begin log segment", err)
 			return &WriteError{File: w.name, Err: err}
 		}
 	}
@@ -237,7 +242,7 @@ func (l *Log) syncUnsynced() {
 // number stays, for the entries that were refused.
 func (l *Log) giveUp(cause error) {
 	w := &l.seg
-	l.o.Logger.Error("give up log segment and begin another", "file", w.name, "error", cause)
+	l.complain("give up log segment and begin another", cause)
 	if w.spans > 0 && l.o.Sync == SyncInterval {
 		l.o.Logger.Error("spans acknowledged since the last sync may not survive a power cut", "file", w.name)
 	}
@@ -250,6 +255,13 @@ func (l *Log) giveUp(cause error) {
 		if err := l.Remove(w.number); err != nil {
 			l.o.Logger.Warn("remove empty log segment", "error", err)
 		}
+	}
+}
+
+func (l *Log) complain(what string, err error) {
+	if now := time.Now(); now.Sub(l.complained) >= complainEvery {
+		l.complained = now
+		l.o.Logger.Error(what, "file", l.seg.name, "error", err)
 	}
 }
 

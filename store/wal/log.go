@@ -84,7 +84,8 @@ type Log struct {
 	queue queue
 	done  chan struct{} // closed when the committer has ended
 
-	seg writer // the committer's
+	seg        writer    // the committer's
+	complained time.Time // the committer's: when it last logged an error
 
 	mu     sync.Mutex // guards what follows
 	active uint64     // number of the segment being written, 0 for none

@@ -37,7 +37,11 @@ func List(fsys fs.FS, dir string) ([]Segment, error) {
 			continue
 		}
 		s := Segment{Number: number, Size: f.Size, Created: f.Modified.UnixNano()}
-		if err := s.readHeader(fsys, path(dir, number, segmentSuffix)); err != nil {
+		err := s.readHeader(fsys, path(dir, number, segmentSuffix))
+		if fs.IsNotExist(err) {
+			continue // Its owner has removed it meanwhile.
+		}
+		if err != nil {
 			return nil, err
 		}
 		segments = append(segments, s)

@@ -9,7 +9,8 @@ import (
 	"etude/internal/fs"
 )
 
-// Replay is [Read] for the process that owns the log: what it finds bad it also
+// Replay is [Read] of a segment that Open has found, for the process that owns
+// the log: what it finds bad it also
 // repairs, so that the next start finds a clean log. A repair that the disk does
 // not allow is logged and left for the next start; it never stops this one.
 // Different segments may be replayed at the same time.
