@@ -154,13 +154,13 @@ func TestNestingIsBounded(t *testing.T) {
 func TestConditions(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]string{
-		`{ span.a = 1 && name =~ }`:               "span.a = 1",
-		`{ resource.cluster = "x" && name = }`:     "resource.cluster = `x`",
-		`{ .a = "x`:                               "",
-		`{`:                                       "",
-		`{ span.a = 1 `:                           "span.a = 1",
-		`{ span.a = 1 } && { name = "b" }`:        "span.a = 1; name = `b`",
-		`nonsense`:                                "",
+		`{ span.a = 1 && name =~ }`:            "span.a = 1",
+		`{ resource.cluster = "x" && name = }`: "resource.cluster = `x`",
+		`{ .a = "x`:                            "",
+		`{`:                                    "",
+		`{ span.a = 1 `:                        "span.a = 1",
+		`{ span.a = 1 } && { name = "b" }`:     "span.a = 1; name = `b`",
+		`nonsense`:                             "",
 	} {
 		var got []string
 		for _, f := range syntax.Conditions(query) {
