@@ -89,7 +89,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	}
 	views, infos := e.views()
 	s := &search{
-		ctx: ctx, req: req.withDefaults(), p: p, run: p.Start(views), views: views,
+		ctx: ctx, req: req.withDefaults(), run: p.Start(views), views: views,
 		seen: map[trace.TraceID]bool{}, out: &Result{},
 	}
 	for i, in := range infos {
@@ -150,7 +150,6 @@ func Parse(text string) (*syntax.Query, error) {
 type search struct {
 	ctx     context.Context
 	req     Request
-	p       *eval.Program
 	run     *eval.Run
 	views   []*trace.View
 	cursors []*cursor
@@ -278,11 +277,10 @@ func (s *search) spanSet(set eval.Spanset) SpanSet {
 	for _, i := range set.Spans[:min(len(set.Spans), s.req.SpansPerSpanSet)] {
 		r := s.t.Spans[i]
 		v := s.t.View(r)
-		span := Span{ID: v.SpanID[r.Row], Start: v.Start[r.Row], Duration: uint64(max(0, v.Duration(r.Row))), Attrs: s.run.Attrs(i)}
-		if s.p.ReadsName() {
-			span.Name = v.Text(v.Name[r.Row])
-		}
-		out.Spans = append(out.Spans, span)
+		out.Spans = append(out.Spans, Span{
+			ID: v.SpanID[r.Row], Name: s.run.Name(i), Start: v.Start[r.Row],
+			Duration: uint64(max(0, v.Duration(r.Row))), Attrs: s.run.Attrs(i),
+		})
 	}
 	return out
 }

@@ -143,13 +143,47 @@ type narrowed struct {
 func narrow(views []*trace.View, req TagRequest, value syntax.Field) *narrowed {
 	var conds []syntax.Field
 	for _, c := range syntax.Conditions(req.Query) {
-		if c != nil && check.Condition(c) != nil {
-			continue
+		if c == nil || check.Condition(c) == nil {
+			conds = append(conds, selective(c))
 		}
-		conds = append(conds, c)
 	}
 	all := len(conds) == 0 || slices.Contains(conds, nil)
 	return &narrowed{views: views, run: eval.CompileValue(conds, value).Start(views), all: all, req: req}
+}
+
+// selective returns what of a condition selects spans for a TagRequest: the
+// comparisons of an attribute or intrinsic with a constant, joined as they are.
+// The rest is taken for true; nil means that nothing selective is left.
+func selective(f syntax.Field) syntax.Field {
+	b, ok := f.(*syntax.Binary)
+	if !ok {
+		return nil
+	}
+	if b.Op != "&&" && b.Op != "||" {
+		if constant(b.L) != constant(b.R) && !compound(b.L) && !compound(b.R) {
+			return b
+		}
+		return nil
+	}
+	l, r := selective(b.L), selective(b.R)
+	switch {
+	case l != nil && r != nil:
+		both := *b
+		both.L, both.R = l, r
+		return &both
+	case b.Op == "||":
+		return nil
+	case l != nil:
+		return l
+	}
+	return r
+}
+
+func constant(f syntax.Field) bool { return !check.MentionsSpan(f) }
+
+func compound(f syntax.Field) bool {
+	_, ok := f.(*syntax.Binary)
+	return ok
 }
 
 // rows returns the spans of a View, nil for all.

@@ -122,7 +122,7 @@ func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]s
 		return []string{"error", "ok", "unset"}, nil
 	}
 	found := map[TagValue]bool{}
-	for _, scope := range []syntax.Scope{syntax.ScopeSpan, syntax.ScopeResource, syntax.ScopeInstrumentation} {
+	for _, scope := range append(eval.LegacyScopes(name), syntax.ScopeInstrumentation) {
 		ref := &syntax.AttrRef{Attr: syntax.Attr{Scope: scope, Name: name}}
 		if err := e.collectValues(ctx, ref, req, found); err != nil {
 			return nil, err
