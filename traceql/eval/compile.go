@@ -217,9 +217,9 @@ func (p *Program) cond(f syntax.Field) cond {
 	case *syntax.Binary:
 		switch f.Op {
 		case "&&":
-			return append(append(allOf{}, p.chain(f.L)...), p.chain(f.R)...)
+			return allOf(p.chain(nil, f, "&&"))
 		case "||":
-			return anyOf{p.cond(f.L), p.cond(f.R)}
+			return anyOf(p.chain(nil, f, "||"))
 		}
 	case *syntax.AttrRef:
 		// A bare attribute holds when it is the bool true.
@@ -236,13 +236,12 @@ func (p *Program) negated(f *syntax.Unary) cond {
 	return not{p.cond(f.X)}
 }
 
-// chain returns the operands of nested &&.
-func (p *Program) chain(f syntax.Field) []cond {
-	c := p.cond(f)
-	if inner, ok := c.(allOf); ok {
-		return inner
+// chain appends the operands of nested && or ||.
+func (p *Program) chain(out []cond, f syntax.Field, op string) []cond {
+	if b, ok := f.(*syntax.Binary); ok && b.Op == op {
+		return p.chain(p.chain(out, b.L, op), b.R, op)
 	}
-	return []cond{c}
+	return append(out, p.cond(f))
 }
 
 func (p *Program) attribute(a syntax.Attr) *attribute {

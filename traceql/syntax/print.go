@@ -82,21 +82,40 @@ func (c *Coalesce) String() string { return "coalesce()" }
 
 // FieldText returns the canonical text of an expression: every compound operand
 // in parentheses, none around the whole.
-func FieldText(f Field) string { return fmt.Sprint(f) }
-
-func (b *Binary) String() string {
-	return operandText(b.L) + " " + b.Op + " " + operandText(b.R)
+func FieldText(f Field) string {
+	var b strings.Builder
+	writeField(&b, f)
+	return b.String()
 }
 
-func (u *Unary) String() string { return u.Op + operandText(u.X) }
+func writeField(b *strings.Builder, f Field) {
+	switch f := f.(type) {
+	case *Binary:
+		writeOperand(b, f.L)
+		b.WriteString(" " + f.Op + " ")
+		writeOperand(b, f.R)
+	case *Unary:
+		b.WriteString(f.Op)
+		writeOperand(b, f.X)
+	case fmt.Stringer:
+		b.WriteString(f.String())
+	}
+}
 
-func operandText(f Field) string {
+func writeOperand(b *strings.Builder, f Field) {
 	switch f.(type) {
 	case *Binary, *Unary:
-		return "(" + FieldText(f) + ")"
+		b.WriteByte('(')
+		writeField(b, f)
+		b.WriteByte(')')
+	default:
+		writeField(b, f)
 	}
-	return FieldText(f)
 }
+
+func (b *Binary) String() string { return FieldText(b) }
+
+func (u *Unary) String() string { return FieldText(u) }
 
 func (l *Literal) String() string {
 	switch l.Type {
