@@ -160,13 +160,14 @@ func readLines(t *testing.T, name string) func(func([]byte) bool) {
 	}
 }
 
-// loadSet reads a data set into tables, resource after resource in turn.
+// loadSet reads a data set into tables. With several, the first resources of
+// each trace go into the first and so on: most traces are split, and the order
+// in which their spans arrived is kept.
 func loadSet(t *testing.T, set string, base int64, tables int) views {
 	all := make([]*trace.Table, tables)
 	for i := range all {
 		all[i] = trace.NewTable()
 	}
-	next := 0
 	for line := range readLines(t, set+".data.otlp.json.gz") {
 		var request map[string]any
 		d := json.NewDecoder(bytes.NewReader(line))
@@ -175,9 +176,9 @@ func loadSet(t *testing.T, set string, base int64, tables int) views {
 			t.Fatal(err)
 		}
 		shiftTimes(request, base*1e9)
-		for _, part := range partsOf(request, tables) {
-			appendJSON(t, all[next%tables], part)
-			next++
+		parts := partsOf(request, tables)
+		for i, part := range parts {
+			appendJSON(t, all[i*tables/len(parts)], part)
 		}
 	}
 	out := make(views, tables)

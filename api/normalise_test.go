@@ -94,7 +94,7 @@ func normaliseSearch(answer map[string]any, base int64, full bool) any {
 			"durationMs":  number(t["durationMs"]),
 			"stats":       statsOf(object(t["serviceStats"])),
 		}
-		sets := []any{}
+		var sets []any // null without, as in the recorded form
 		for _, s := range objects(t["spanSets"]) {
 			sets = append(sets, spanSetOf(s, base, full))
 		}
