@@ -31,7 +31,8 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, span := e.tracing.startEntry(r)
 	r = r.WithContext(ctx)
 	rec := &recorder{ResponseWriter: w}
-	rt := e.table.Load().find(r)
+	routes := e.table.Load()
+	rt := routes.find(r)
 	defer func() {
 		broken := recover()
 		status := finalStatus(ctx, rec, broken)
@@ -42,11 +43,14 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			e.logRequest(r, rt, span, rec, status, now.Sub(start))
 		}
 		if broken != nil {
-			panic(broken) // the server cuts the connection, so the client sees a broken answer
+			if broken != http.ErrAbortHandler {
+				e.log.Error("panic while serving a request", "host", r.Host, "path", r.URL.Path, "panic", broken)
+			}
+			panic(http.ErrAbortHandler) // the server cuts the connection, so the client sees a broken answer
 		}
 	}()
 	if rt == nil {
-		e.table.Load().notFound(rec, r)
+		routes.notFound(rec, r)
 		return
 	}
 	e.forward(rec, r, rt, start)

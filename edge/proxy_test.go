@@ -121,6 +121,45 @@ func TestStreamsBothWays(t *testing.T) {
 	}
 }
 
+// TestEarlyAnswer: the service refuses an upload that is still under way, and
+// the client, which sends no more until it hears something, gets to know.
+func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	service := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+	})
+	e := start(t, Options{ConfigText: configFor(everything, service.URL)})
+	conn, err := net.Dial("tcp", e.web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nsome")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Fatalf("%v, %v", resp, err)
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	t.Parallel()
+	service := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
+	c := newCollector(t)
+	e := start(t, Options{AccessLog: true, JaegerEndpoint: c.URL, ConfigText: configFor("Host(`a`)", service.URL)})
+	get(t, e.web, "a", "/x?y=z")
+	get(t, e.web, "b", "/")
+	if err := e.stop(); err != nil {
+		t.Fatal(err)
+	}
+	trace := fmt.Sprintf("trace=%032x", uint64(c.spans()[0].TraceIdLow))
+	for _, want := range []string{"method=GET host=a path=\"/x?y=z\" status=200 bytes=5", "router=all@file service=s@file", trace, "host=b path=/ status=404"} {
+		if !strings.Contains(e.log.String(), want) {
+			t.Errorf("log lacks %s:\n%s", want, e.log)
+		}
+	}
+}
+
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	service := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 
@@ -50,14 +49,14 @@ func newTracing(ctx context.Context, o *Options) (*tracing, error) {
 		return t, nil
 	}
 	var err error
-	if t.propagator, err = newPropagator(o.Getenv("OTEL_PROPAGATORS"), o.Logger); err != nil {
+	if t.propagator, err = newPropagator(o.Getenv("OTEL_PROPAGATORS")); err != nil {
 		return nil, err
 	}
 	res, err := resource.New(ctx,
 		resource.WithTelemetrySDK(), resource.WithOSType(), resource.WithProcessPID(), resource.WithFromEnv(),
 		resource.WithAttributes(attribute.String("service.name", o.ServiceName), attribute.String("host.name", hostname())))
-	if err != nil {
-		return nil, fmt.Errorf("describe this process: %w", err)
+	if err != nil { // a malformed OTEL_RESOURCE_ATTRIBUTES; the rest is there
+		o.Logger.Warn("describe this process", "error", err)
 	}
 	exporter, err := t.newExporter(ctx, o, res)
 	if err != nil {
@@ -111,7 +110,7 @@ func newOTLPExporter(ctx context.Context, getenv func(string) string) (sdktrace.
 
 // newPropagator reads the list of OTEL_PROPAGATORS; empty means jaeger. All
 // names of the specification are known; jaeger is this package's own.
-func newPropagator(list string, log *slog.Logger) (propagation.TextMapPropagator, error) {
+func newPropagator(list string) (propagation.TextMapPropagator, error) {
 	var all []propagation.TextMapPropagator
 	for name := range strings.SplitSeq(cmp.Or(strings.TrimSpace(list), "jaeger"), ",") {
 		switch name = strings.ToLower(strings.TrimSpace(name)); name {
@@ -128,7 +127,6 @@ func newPropagator(list string, log *slog.Logger) (propagation.TextMapPropagator
 			all = append(all, p)
 		}
 	}
-	log.Debug("propagation", "propagators", list)
 	return propagation.NewCompositeTextMapPropagator(all...), nil
 }
 

@@ -74,7 +74,7 @@ func TestBrokenFileKeepsTheOldConfiguration(t *testing.T) {
 	replaceFile(t, file, configFor(everything, service.URL))
 	e := start(t, Options{ConfigFile: file})
 	replaceFile(t, file, []byte("http:\n  routers:\n    a:\n      rule: Hoost(`a`)\n"))
-	eventually(t, func() bool { return strings.Contains(e.log.String(), file+":4: router a: rule") })
+	eventually(t, func() bool { return strings.Contains(e.log.String(), "dynamic.yaml:4: router a: rule") })
 	if status, _ := get(t, e.web, "a", "/"); status != http.StatusOK {
 		t.Errorf("status %d with the old configuration", status)
 	}
