@@ -31,7 +31,9 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"services/uservice4", "", "a lesson must be readable alone"},
 	{"page", "", "the page speaks the public API"},
 	{"conf", "", "files"},
-	{"program", "conf edge api metrics page query receive store services/uservice1 services/uservice2 services/uservice3 services/uservice4", "the only wiring; it needs no insides"},
+	{"deploy", "", "files"},
+	{"bench", "", "it drives any backend over the wire, a peer's like ours"},
+	{"program", "bench conf edge api metrics page query receive store services/uservice1 services/uservice2 services/uservice3 services/uservice4", "the only wiring; it needs no insides"},
 	{"", "program", "main is a few lines"},
 }
 

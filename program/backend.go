@@ -33,6 +33,7 @@ type backendCmd struct {
 type backendLimits struct {
 	DataDir      string        `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
 	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
+	WALSync      store.Sync    `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
 	HeadMaxBytes bytesFlag     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"1GiB" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit."`
 	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data take more than this on disk; 0 lifts the limit."`
 }
@@ -47,7 +48,7 @@ func (l *backendLimits) dataDir(offset int) (string, error) {
 // args are the flags that hand the limits on to a backend.
 func (l *backendLimits) args() []string {
 	return []string{"--retention", l.Retention.String(), "--max-disk", l.MaxDisk.String(),
-		"--head-max-bytes", l.HeadMaxBytes.String()}
+		"--head-max-bytes", l.HeadMaxBytes.String(), "--wal-sync", l.WALSync.String()}
 }
 
 // Run opens the storage first and the listeners last; at the end the listeners
@@ -60,6 +61,9 @@ func (c *backendCmd) Run(p *proc) error {
 	c.backendAddrs.fill(c.PortOffset)
 	dir, err := c.dataDir(c.PortOffset)
 	if err != nil {
+		return err
+	}
+	if err := c.backendAddrs.checkPorts(); err != nil {
 		return err
 	}
 	b := &backendRun{cmd: c, log: p.log}
@@ -77,8 +81,8 @@ func (c *backendCmd) Run(p *proc) error {
 }
 
 func (c *backendCmd) banner(p *proc, b *backendRun, dir string, took time.Duration) {
-	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --head-max-bytes %s)\n",
-		took.Milliseconds(), b.store.Stats().Spans, dir, c.Retention, &c.MaxDisk, &c.HeadMaxBytes)
+	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --head-max-bytes %s --wal-sync %s)\n",
+		took.Milliseconds(), b.store.Stats().Spans, dir, c.Retention, &c.MaxDisk, &c.HeadMaxBytes, c.WALSync)
 	addrs := b.receive.Addrs()
 	fmt.Fprintf(p.stdout, "receives OTLP gRPC %s, OTLP HTTP %s, Jaeger thrift %s, Zipkin %s\n", addrs.OTLPGRPC, addrs.OTLPHTTP, addrs.Jaeger, addrs.Zipkin)
 	fmt.Fprintf(p.stdout, "answers  Tempo's API %s, page %s, metrics %s\n", b.urls[0], b.urls[1], b.urls[2])
@@ -133,7 +137,7 @@ func (b *backendRun) open(dir string) error {
 }
 
 func (c *backendCmd) storeOptions(dir string, log *slog.Logger) store.Options {
-	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), Logger: log}
+	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), Sync: c.WALSync, Logger: log}
 }
 
 func (b *backendRun) serve(flag, addr string, handler http.Handler) error {
@@ -166,6 +170,7 @@ func (c *backendCmd) pageInfo() page.Info {
 	if text := os.Getenv(infoEnv); text != "" {
 		var given page.Info
 		if json.Unmarshal([]byte(text), &given) == nil {
+			given.Version = Version
 			return given
 		}
 	}

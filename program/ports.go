@@ -21,6 +21,13 @@ func checkFree(addr, flag string) error {
 	return listenError(addr, flag, err)
 }
 
+// checkPorts finds out whether every listener of the backend can be had.
+func (a *backendAddrs) checkPorts() error {
+	var errs []error
+	a.each(func(flag string, _ int, addr *string) { errs = append(errs, checkFree(*addr, flag)) })
+	return errors.Join(errs...)
+}
+
 func listenError(addr, flag string, err error) error {
 	advice := "set another one with --" + flag + ", or move all ports with --port-offset 20000"
 	switch {

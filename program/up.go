@@ -137,19 +137,20 @@ func (c *upCmd) chooseEdge(pl *plan) error {
 
 func (c *upCmd) checkPorts() error {
 	var errs []error
-	check := func(flag string, _ int, addr *string) {
+	fix := func(flag string, _ int, addr *string) {
 		if err := resolve(addr); err != nil {
 			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
-			return
 		}
-		errs = append(errs, checkFree(*addr, flag))
 	}
-	c.backendAddrs.each(check)
-	check("edge-addr", 0, &c.EdgeAddr)
-	check("dashboard-addr", 0, &c.DashboardAddr)
+	c.backendAddrs.each(fix)
+	fix("edge-addr", 0, &c.EdgeAddr)
+	fix("dashboard-addr", 0, &c.DashboardAddr)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	errs = append(errs, c.backendAddrs.checkPorts(), checkFree(c.EdgeAddr, "edge-addr"), checkFree(c.DashboardAddr, "dashboard-addr"))
 	for i := range services {
-		addr := c.serviceAddr(i)
-		errs = append(errs, checkFree(addr, "port-offset"))
+		errs = append(errs, checkFree(c.serviceAddr(i), "port-offset"))
 	}
 	return errors.Join(errs...)
 }
