@@ -1,0 +1,261 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// driver sends payloads by a number of workers and keeps the books.
+type driver struct {
+	senders     []sender
+	concurrency int
+	batch       int
+	services    int
+	timeout     time.Duration
+	pool        *payloadPool
+	source      *source
+	counter     counter
+	whole       *payloads
+	accepted    atomic.Int64 // for progress
+}
+
+func newDriver(t target, o *IngestOptions) (*driver, error) {
+	d := &driver{concurrency: o.Concurrency, batch: o.Batch, services: o.Services, timeout: o.Timeout,
+		pool: new(payloadPool), source: newSource(uint64(o.Cardinality))}
+	d.whole = newPayloads(d.source, &d.counter, o.Batch, o.Services)
+	connections := o.connections(t)
+	if !t.grpc {
+		d.senders = []sender{newHTTPSender(t.url, o.Compression, connections, d.pool)}
+		return d, nil
+	}
+	for range connections {
+		s, err := dialGRPC(t.addr, o.Compression, d.pool)
+		if err != nil {
+			d.close()
+			return nil, err
+		}
+		d.senders = append(d.senders, s)
+	}
+	return d, nil
+}
+
+func (d *driver) close() {
+	for _, s := range d.senders {
+		switch s := s.(type) {
+		case *grpcSender:
+			_ = s.conn.Close()
+		case *httpSender:
+			s.client.CloseIdleConnections()
+		}
+	}
+}
+
+// plan says how much to send: a number of spans, or, when that is 0, until
+// `until` is closed. rate is spans a second; 0: as fast as it goes.
+type plan struct {
+	spans int64
+	until <-chan struct{}
+	rate  float64
+}
+
+// tally is what came of a plan. Workers have one each, merged at the end.
+type tally struct {
+	requests, accepted, rejected, refused, failed int64 // all but requests: spans
+	reasons                                       map[string]*Reason
+	latency, service                              latencies
+	elapsed                                       time.Duration
+}
+
+// Reason is one kind of trouble.
+type Reason struct {
+	Reason   string `json:"reason"`
+	Requests int64  `json:"requests"`
+	Spans    int64  `json:"spans"`
+	Example  string `json:"example,omitempty"`
+}
+
+// hopeless is after how many requests in a row without any answer a run stops.
+const hopeless = 200
+
+// errNoAnswers ends a run whose server is gone.
+var errNoAnswers = errors.New("the server does not answer any more")
+
+// run carries out a plan. When ctx ends, requests under way are given up.
+func (d *driver) run(ctx context.Context, p plan) (*tally, error) {
+	tail := d.whole
+	if n := int(p.spans % int64(d.batch)); n > 0 {
+		tail = newPayloads(d.source, &d.counter, n, d.services)
+	}
+	r := &run{driver: d, plan: p, tail: tail, begin: time.Now()}
+	tallies := make([]tally, d.concurrency)
+	var wait sync.WaitGroup
+	for i := range tallies {
+		wait.Go(func() { r.work(ctx, d.senders[i%len(d.senders)], &tallies[i]) })
+	}
+	wait.Wait()
+	total := &tally{elapsed: time.Since(r.begin)}
+	for i := range tallies {
+		total.merge(&tallies[i])
+	}
+	if r.silent.Load() >= hopeless {
+		return total, errNoAnswers
+	}
+	return total, ctx.Err()
+}
+
+type run struct {
+	*driver
+	plan
+	tail   *payloads
+	begin  time.Time
+	next   atomic.Int64 // number of the next request
+	silent atomic.Int64 // requests without an answer, in a row
+}
+
+// take returns what to send next and when it is due; nil: nothing more.
+func (r *run) take() (from *payloads, spans int64, due time.Time) {
+	i := r.next.Add(1) - 1
+	batch := int64(r.batch)
+	from, spans = r.whole, batch
+	if r.spans > 0 {
+		if left := r.spans - i*batch; left <= 0 {
+			return nil, 0, due
+		} else if left < batch {
+			from, spans = r.tail, left
+		}
+	}
+	if r.rate > 0 {
+		due = r.begin.Add(time.Duration(float64(i*batch) / r.rate * float64(time.Second)))
+	}
+	return from, spans, due
+}
+
+func (r *run) work(ctx context.Context, s sender, t *tally) {
+	for r.silent.Load() < hopeless {
+		from, spans, due := r.take()
+		if from == nil || !r.wait(ctx, due) {
+			return
+		}
+		buffer := r.pool.Get(0)
+		sent := time.Now()
+		*buffer, _, _ = from.fill(*buffer, sent)
+		out := r.send(ctx, s, buffer)
+		done := time.Now()
+		if ctx.Err() != nil {
+			return // given up, not failed
+		}
+		if due.IsZero() {
+			due = sent
+		}
+		t.add(out, spans, done.Sub(due), done.Sub(sent))
+		r.book(out, spans)
+	}
+}
+
+// wait returns false when the plan is over.
+func (r *run) wait(ctx context.Context, due time.Time) bool {
+	if delay := time.Until(due); !due.IsZero() && delay > 0 {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.until:
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case <-r.until:
+		return false
+	case <-ctx.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+func (d *driver) send(ctx context.Context, s sender, payload *[]byte) outcome {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	return s.send(ctx, payload)
+}
+
+func (r *run) book(out outcome, spans int64) {
+	if out.failed {
+		r.silent.Add(1)
+		return
+	}
+	if r.silent.Load() > 0 {
+		r.silent.Store(0)
+	}
+	if !out.refused {
+		r.accepted.Add(max(spans-out.rejected, 0))
+	}
+}
+
+// add books one request. Latency is that of acknowledged requests.
+func (t *tally) add(out outcome, spans int64, latency, service time.Duration) {
+	t.requests++
+	lost := spans
+	switch {
+	case out.failed:
+		t.failed += spans
+	case out.refused:
+		t.refused += spans
+	default:
+		lost = min(out.rejected, spans)
+		t.rejected += lost
+		t.accepted += spans - lost
+		t.latency.add(latency)
+		t.service.add(service)
+	}
+	if out.reason != "" {
+		t.count(&Reason{out.reason, 1, lost, out.text})
+	}
+}
+
+func (t *tally) count(r *Reason) {
+	if t.reasons == nil {
+		t.reasons = map[string]*Reason{}
+	}
+	if known := t.reasons[r.Reason]; known != nil {
+		known.Requests += r.Requests
+		known.Spans += r.Spans
+		return
+	}
+	t.reasons[r.Reason] = r
+}
+
+func (t *tally) merge(other *tally) {
+	t.requests += other.requests
+	t.accepted += other.accepted
+	t.rejected += other.rejected
+	t.refused += other.refused
+	t.failed += other.failed
+	t.latency.merge(&other.latency)
+	t.service.merge(&other.service)
+	for _, r := range other.reasons {
+		t.count(r)
+	}
+}
+
+// progress writes a line a second until done is closed.
+func (d *driver) progress(w io.Writer, done <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	begin, last, before := time.Now(), time.Now(), d.accepted.Load()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-tick.C:
+			n := d.accepted.Load()
+			fmt.Fprintf(w, "%4.0f s  %d spans accepted, %.0f a second\n", now.Sub(begin).Seconds(), n, float64(n-before)/now.Sub(last).Seconds())
+			last, before = now, n
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package bench
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+//go:embed queries.txt
+var builtinQueries string
+
+// QueryOptions say what to ask where.
+type QueryOptions struct {
+	API        string        `name:"api" default:"http://127.0.0.1:3200" help:"Where Tempo's API is served, on this machine."`
+	File       string        `type:"existingfile" placeholder:"FILE" help:"Queries, one a line: a name, a colon, and TraceQL or the path of an API route (default: a built-in list)."`
+	Count      int           `default:"200" help:"How often to ask each query."`
+	Warmup     int           `default:"5" help:"How often to ask each before measuring starts."`
+	Limit      int           `default:"20" help:"Traces that a search returns at most."`
+	Last       time.Duration `default:"1h" help:"Time range of a search, up to now; 0: none is sent."`
+	Timeout    time.Duration `default:"30s" help:"How long an answer may take."`
+	IngestRate float64       `help:"Spans a second to send beside it; 0: none."`
+	Target     string        `default:"grpc://127.0.0.1:4317" help:"Where to send the spans of --ingest-rate."`
+}
+
+// QueryReport is how long each query took.
+type QueryReport struct {
+	API        string        `json:"api"`
+	Count      int           `json:"count"`
+	Queries    []QueryResult `json:"queries"`
+	IngestRate float64       `json:"ingest_spans_per_second"` // accepted beside it
+}
+
+// QueryResult is about one query. Latency is that of good answers.
+type QueryResult struct {
+	Name  string `json:"name"`
+	Query string `json:"query"`
+	Latency
+	Bytes  int    `json:"bytes"` // of the last answer
+	Errors int    `json:"errors"`
+	Error  string `json:"error,omitempty"` // the last one
+
+	times latencies
+}
+
+func (o *QueryOptions) check() error {
+	switch {
+	case o.Count < 1 || o.Warmup < 0:
+		return errors.New("--count must be at least 1, and --warmup not negative")
+	case o.Limit < 1:
+		return errors.New("--limit must be at least 1")
+	case o.Timeout <= 0 || o.IngestRate < 0 || o.Last < 0:
+		return errors.New("--timeout must be more than 0, and --ingest-rate and --last not negative")
+	}
+	return nil
+}
+
+// Query asks every query in turn, many rounds, one at a time.
+func Query(ctx context.Context, o QueryOptions) (*QueryReport, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	text, name := builtinQueries, "the built-in queries"
+	if o.File != "" {
+		b, err := os.ReadFile(o.File)
+		if err != nil {
+			return nil, fmt.Errorf("read queries: %w", err)
+		}
+		text, name = string(b), o.File
+	}
+	queries, err := parseQueries(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	api, err := newAPIClient(ctx, o.API, o.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	if err := fillIn(ctx, api, queries); err != nil {
+		return nil, err
+	}
+	stop, err := beside(ctx, o.Target, o.IngestRate)
+	if err != nil {
+		return nil, err
+	}
+	err = askAll(ctx, api, queries, &o)
+	rate, stopErr := stop()
+	return &QueryReport{API: o.API, Count: o.Count, Queries: queries, IngestRate: rate}, errors.Join(err, stopErr)
+}
+
+// parseQueries reads lines of "name: query"; empty lines and # are left out.
+func parseQueries(text string) (queries []QueryResult, err error) {
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, query, ok := strings.Cut(line, ":")
+		name, query = strings.TrimSpace(name), strings.TrimSpace(query)
+		if !ok || name == "" || query == "" || strings.ContainsAny(name, "{}/\"") {
+			return nil, fmt.Errorf("line %d: %q: want a name, a colon, and TraceQL or a path", number, line)
+		}
+		queries = append(queries, QueryResult{Name: name, Query: query})
+	}
+	if len(queries) == 0 {
+		return nil, errors.New("no queries")
+	}
+	return queries, nil
+}
+
+func askAll(ctx context.Context, api *apiClient, queries []QueryResult, o *QueryOptions) error {
+	for round := range o.Warmup + o.Count {
+		for i := range queries {
+			q := &queries[i]
+			begin := time.Now()
+			status, body, err := api.get(ctx, q.path(o, begin))
+			took := time.Since(begin)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if round < o.Warmup {
+				continue
+			}
+			q.book(took, status, body, err)
+		}
+	}
+	for i := range queries {
+		queries[i].Latency = queries[i].times.summary()
+	}
+	return nil
+}
+
+func (q *QueryResult) path(o *QueryOptions, now time.Time) string {
+	if q.Query[0] == '/' {
+		return q.Query
+	}
+	v := url.Values{"q": {q.Query}, "limit": {fmt.Sprint(o.Limit)}}
+	if o.Last > 0 {
+		v.Set("start", fmt.Sprint(now.Add(-o.Last).Unix()))
+		v.Set("end", fmt.Sprint(now.Unix()+1))
+	}
+	return "/api/search?" + v.Encode()
+}
+
+func (q *QueryResult) book(took time.Duration, status int, body []byte, err error) {
+	switch {
+	case err != nil:
+		q.Errors++
+		q.Error = err.Error()
+	case status != http.StatusOK:
+		q.Errors++
+		q.Error = fmt.Sprintf("HTTP %d: %.200s", status, body)
+	default:
+		q.times.add(took)
+		q.Bytes = len(body)
+	}
+}
+
+// Write prints the report as a table.
+func (r *QueryReport) Write(w io.Writer) error {
+	fmt.Fprintf(w, "each query %d times at %s", r.Count, r.API)
+	if r.IngestRate > 0 {
+		fmt.Fprintf(w, ", beside %.0f spans/s", r.IngestRate)
+	}
+	fmt.Fprintln(w)
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tab, "query\tp50 ms\tp99 ms\tmax ms\tbytes\terrors\t")
+	for _, q := range r.Queries {
+		fmt.Fprintf(tab, "%s\t%.2f\t%.2f\t%.2f\t%d\t%d\t%s\n", q.Name, q.P50, q.P99, q.Max, q.Bytes, q.Errors, q.Error)
+	}
+	return tab.Flush()
+}

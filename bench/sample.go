@@ -1,0 +1,103 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// A query for a value that the server has is asked with a real one: the words of
+// the newest trace stand in for the placeholders.
+
+// fillIn replaces the placeholders, if there are any.
+func fillIn(ctx context.Context, api *apiClient, queries []QueryResult) error {
+	need := false
+	for _, q := range queries {
+		need = need || strings.Contains(q.Query, "$")
+	}
+	if !need {
+		return nil
+	}
+	words, err := newestTrace(ctx, api)
+	if err != nil {
+		return fmt.Errorf("look for a trace to ask for: %w", err)
+	}
+	for i, q := range queries {
+		queries[i].Query = words.Replace(q.Query)
+	}
+	return nil
+}
+
+func newestTrace(ctx context.Context, api *apiClient) (*strings.Replacer, error) {
+	var found struct{ Traces []struct{ TraceID string } }
+	if err := api.read(ctx, "/api/search?q=%7B%7D&limit=1", &found); err != nil {
+		return nil, err
+	}
+	if len(found.Traces) == 0 {
+		return nil, errors.New("the server has none; send some by: etude bench ingest")
+	}
+	id := found.Traces[0].TraceID
+	var answer struct{ Trace sampleTrace }
+	if err := api.read(ctx, "/api/v2/traces/"+id, &answer); err != nil {
+		return nil, err
+	}
+	service, name, value := answer.Trace.words()
+	return strings.NewReplacer("$TRACE_ID", id, "$SERVICE", service, "$NAME", name, "$VALUE", value), nil
+}
+
+func (c *apiClient) read(ctx context.Context, path string, into any) error {
+	status, body, err := c.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("%s: HTTP %d: %.200s", path, status, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// sampleTrace is what is needed of a trace in OTLP/JSON.
+type sampleTrace struct {
+	ResourceSpans []struct {
+		Resource   struct{ Attributes []sampleAttr }
+		ScopeSpans []struct {
+			Spans []struct {
+				Name       string
+				Attributes []sampleAttr
+			}
+		}
+	}
+}
+
+type sampleAttr struct {
+	Key   string
+	Value struct{ StringValue string }
+}
+
+// words are the service, the span's name and the rare value of one span.
+func (t *sampleTrace) words() (service, name, value string) {
+	for _, rs := range t.ResourceSpans {
+		for _, a := range rs.Resource.Attributes {
+			if a.Key == "service.name" {
+				service = a.Value.StringValue
+			}
+		}
+		for _, ss := range rs.ScopeSpans {
+			for _, s := range ss.Spans {
+				name = s.Name
+				for _, a := range s.Attributes {
+					if a.Key == valueKey {
+						return service, name, a.Value.StringValue
+					}
+				}
+			}
+		}
+	}
+	return service, name, value
+}

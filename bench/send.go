@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// sender sends payloads from one worker at a time and says what became of each.
+// The payload's memory goes back to the pool when the transport no longer reads
+// it, which may be after send has returned.
+type sender interface {
+	send(ctx context.Context, payload *[]byte) outcome
+}
+
+// outcome is what the server said to a payload. Neither refused nor failed:
+// acknowledged, but for the rejected spans.
+type outcome struct {
+	refused  bool   // the server answered, and did not take it
+	failed   bool   // there was no answer, or none that can be read
+	reason   string // short, the same for all of a kind
+	text     string // what was said, for one example of the kind
+	rejected int64  // spans of a partial success that were not taken
+}
+
+func refused(reason, text string) outcome {
+	return outcome{refused: true, reason: reason, text: text}
+}
+
+func failed(reason, text string) outcome {
+	return outcome{failed: true, reason: reason, text: text}
+}
+
+// payloadPool holds payload buffers. It is grpc's mem.BufferPool as well, by
+// which grpc says that it is done with one.
+type payloadPool struct{ sync.Pool }
+
+// minPayloadCap is above the size up to which grpc does not return buffers.
+const minPayloadCap = 4 << 10
+
+// Get returns a buffer with room for n bytes.
+func (p *payloadPool) Get(n int) *[]byte {
+	if b, ok := p.Pool.Get().(*[]byte); ok && cap(*b) >= n {
+		*b = (*b)[:n]
+		return b
+	}
+	b := make([]byte, n, max(n, minPayloadCap))
+	return &b
+}
+
+// Put takes a buffer back.
+func (p *payloadPool) Put(b *[]byte) { p.Pool.Put(b) }
+
+// readResponse reads an ExportTraceServiceResponse: field 1 is partial_success,
+// and in it 1 is rejected_spans, 2 is error_message.
+func readResponse(b []byte) (rejected int64, message string, err error) {
+	err = fields(b, func(n protowire.Number, varint uint64, bytes []byte) error {
+		if n != 1 || bytes == nil {
+			return nil
+		}
+		return fields(bytes, func(n protowire.Number, varint uint64, bytes []byte) error {
+			switch {
+			case n == 1 && bytes == nil:
+				rejected = int64(varint)
+			case n == 2 && bytes != nil:
+				message = string(bytes)
+			}
+			return nil
+		})
+	})
+	if err == nil && rejected < 0 {
+		err = fmt.Errorf("rejected_spans is %d", rejected)
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("read ExportTraceServiceResponse: %w", err)
+	}
+	return rejected, message, nil
+}
+
+// fields calls do for every varint (bytes is nil) and every length-delimited
+// field (bytes is not nil).
+func fields(b []byte, do func(n protowire.Number, varint uint64, bytes []byte) error) error {
+	for len(b) > 0 {
+		number, wire, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		b = b[n:]
+		var err error
+		switch wire {
+		case protowire.VarintType:
+			var v uint64
+			if v, n = protowire.ConsumeVarint(b); n >= 0 {
+				err = do(number, v, nil)
+			}
+		case protowire.BytesType:
+			var v []byte
+			if v, n = protowire.ConsumeBytes(b); n >= 0 {
+				err = do(number, 0, append([]byte{}, v...))
+			}
+		default:
+			n = protowire.ConsumeFieldValue(number, wire, b)
+		}
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// acknowledged is the outcome of a success with this response body.
+func acknowledged(body []byte) outcome {
+	if len(body) == 0 {
+		return outcome{}
+	}
+	rejected, message, err := readResponse(body)
+	if err != nil {
+		return failed("answer cannot be read", err.Error())
+	}
+	return partial(rejected, message)
+}
+
+func partial(rejected int64, message string) outcome {
+	o := outcome{rejected: rejected}
+	if rejected > 0 {
+		o.reason, o.text = "partial success", message
+	}
+	return o
+}
