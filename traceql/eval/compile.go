@@ -17,8 +17,7 @@ type Program struct {
 	stages  []stage
 	touched []touch
 
-	value   expr // of CompileValue
-	ofScope bool // value is the same for all spans of one scope
+	value expr // of CompileValue
 
 	// MostRecent is the hint most_recent=true.
 	MostRecent bool
@@ -57,12 +56,6 @@ func CompileValue(conds []syntax.Field, x syntax.Field) *Program {
 	}
 	if x != nil {
 		p.value = p.expr(x)
-	}
-	switch x := p.value.(type) {
-	case *attribute:
-		p.ofScope = x.Scope == syntax.ScopeResource || x.Scope == syntax.ScopeInstrumentation
-	case intrinsic:
-		p.ofScope = x.name == syntax.ScopeName || x.name == syntax.ScopeVersion
 	}
 	return p
 }

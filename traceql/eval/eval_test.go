@@ -396,3 +396,26 @@ func conditions() (out []string) {
 	}
 	return out
 }
+
+// FuzzEval runs whatever parses over a small forest.
+func FuzzEval(f *testing.F) {
+	text, err := os.ReadFile("testdata/kitchen.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	head, queries, _ := strings.Cut(string(text), "===\n")
+	for line := range strings.Lines(queries) {
+		query, _, _ := strings.Cut(line, "  =>  ")
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		q, err := syntax.Parse(query)
+		if err != nil || check.Query(q) != nil {
+			return
+		}
+		one := answer(t, forest(t, head, 1), query)
+		if three := answer(t, forest(t, head, 3), query); one != three {
+			t.Errorf("%s\n in one table: %s\nin three tables: %s", query, one, three)
+		}
+	})
+}

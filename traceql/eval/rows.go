@@ -1,5 +1,7 @@
 package eval
 
+import "etude/traceql/syntax"
+
 // Rows returns the spans of a View that some filter of the query keeps, exactly.
 // It serves the questions that are narrowed by conditions alone, such as which
 // attributes there are; the rest of the pipeline plays no part.
@@ -35,50 +37,12 @@ func (r *Run) decide(view, f int, out Mask) {
 	}
 }
 
-// Values calls yield with each value that x, an attribute or intrinsic by its
-// slot in a Program of [CompileValue], has in the rows of a View. A value may
-// come more than once.
+// Values calls yield with the values that the attribute or intrinsic of
+// [CompileValue] has in the rows of a View; a value may come more than once.
+// Arrays yield their elements.
 func (r *Run) Values(view int, rows Mask, yield func(Value)) {
 	b := r.bind(view)
-	if field, ok := r.p.value.(intrinsic); ok && field.needs().trace {
-		r.traceValues(view, rows, yield)
-		return
-	}
-	n := r.p.value.needs()
-	c := ctx{b: b, event: -1, link: -1}
-	seen := map[uint32]bool{}
-	for row := range rows.Rows {
-		if r.shared(b, row, seen) {
-			continue
-		}
-		c.row = row
-		switch {
-		case n.event:
-			from, to := b.V.Events(row)
-			someChild(from, to, func(i int64) bool { c.event = i; r.eachValue(&c, yield); return false })
-		case n.link:
-			from, to := b.V.Links(row)
-			someChild(from, to, func(i int64) bool { c.link = i; r.eachValue(&c, yield); return false })
-		default:
-			r.eachValue(&c, yield)
-		}
-	}
-}
-
-// shared tells whether the value belongs to a resource or scope that was asked
-// before.
-func (r *Run) shared(b *Bound, row uint32, seen map[uint32]bool) bool {
-	if !r.p.ofScope {
-		return false
-	}
-	scope := b.V.Scope[row]
-	known := seen[scope]
-	seen[scope] = true
-	return known
-}
-
-func (r *Run) eachValue(c *ctx, yield func(Value)) {
-	one := func(v Value) bool {
+	each := func(v Value) {
 		if v.Type == Array {
 			for _, e := range v.Elems {
 				yield(e)
@@ -86,13 +50,140 @@ func (r *Run) eachValue(c *ctx, yield func(Value)) {
 		} else if v.Type != Nil {
 			yield(v)
 		}
-		return true
 	}
-	if attr, ok := r.p.value.(*attribute); ok {
-		attr.each(c, one)
+	switch x := r.p.value.(type) {
+	case *attribute:
+		b.attrValues(x, rows, each)
+	case intrinsic:
+		if x.needs().trace {
+			r.traceValues(view, rows, each)
+		} else {
+			b.intrinsicValues(x, rows, each)
+		}
+	}
+}
+
+// attrValues goes over the columns of an attribute, each value once.
+func (b *Bound) attrValues(attr *attribute, rows Mask, yield func(Value)) {
+	a := b.attr(attr.slot)
+	switch attr.Scope {
+	case syntax.ScopeSpan:
+		b.columnValues(&a.own, rows, yield)
+	case syntax.ScopeResource:
+		b.columnValues(&a.own, b.resourcesOf(rows), yield)
+	case syntax.ScopeInstrumentation:
+		b.columnValues(&a.own, b.scopesOf(rows), yield)
+	case syntax.ScopeEvent:
+		b.columnValues(&a.own, childrenOf(b.V.EventSpan, rows), yield)
+	case syntax.ScopeLink:
+		b.columnValues(&a.own, childrenOf(b.V.LinkSpan, rows), yield)
+	default:
+		b.columnValues(&a.own, rows, yield)
+		rest := rows.clone()
+		rest.andNot(present(b, &a.own, b.V.Spans()))
+		b.columnValues(&a.resource, b.resourcesOf(rest), yield)
+	}
+}
+
+// columnValues yields the distinct values in the rows of a table.
+func (b *Bound) columnValues(k *keyColumns, rows Mask, yield func(Value)) {
+	for _, c := range k.cols {
+		if c == nil {
+			continue
+		}
+		seen := newMask(b.V.Strings.Len())
+		seenNums := map[uint64]bool{}
+		for i, row := range c.Rows {
+			if !rows.Has(row) {
+				continue
+			}
+			if len(c.Codes) > 0 {
+				if seen.Has(c.Codes[i]) {
+					continue
+				}
+				seen.set(c.Codes[i])
+			} else {
+				if seenNums[c.Nums[i]] {
+					continue
+				}
+				seenNums[c.Nums[i]] = true
+			}
+			if v, ok := b.value(k.attrs, c, i); ok {
+				yield(v)
+			}
+		}
+	}
+}
+
+func (b *Bound) scopesOf(rows Mask) Mask {
+	m := newMask(b.V.Scopes())
+	for row := range rows.Rows {
+		m.set(b.V.Scope[row])
+	}
+	return m
+}
+
+func (b *Bound) resourcesOf(rows Mask) Mask {
+	m := newMask(b.V.Resources())
+	for scope := range b.scopesOf(rows).Rows {
+		m.set(b.V.ScopeResource[scope])
+	}
+	return m
+}
+
+// childrenOf returns the events or links of the spans in rows.
+func childrenOf(parents []uint32, rows Mask) Mask {
+	return fill(len(parents), func(i int) bool { return rows.Has(parents[i]) })
+}
+
+func (b *Bound) intrinsicValues(x intrinsic, rows Mask, yield func(Value)) {
+	v := b.V
+	texts := newMask(v.Strings.Len())
+	switch x.name {
+	case syntax.Name:
+		for row := range rows.Rows {
+			texts.set(v.Name[row])
+		}
+	case syntax.StatusMessage:
+		for row := range rows.Rows {
+			texts.set(v.StatusMessage.Get(row))
+		}
+	case syntax.ScopeName:
+		for scope := range b.scopesOf(rows).Rows {
+			texts.set(v.ScopeName[scope])
+		}
+	case syntax.ScopeVersion:
+		for scope := range b.scopesOf(rows).Rows {
+			texts.set(v.ScopeVersion[scope])
+		}
+	case syntax.EventName:
+		for event := range childrenOf(v.EventSpan, rows).Rows {
+			texts.set(v.EventName[event])
+		}
+	default:
+		b.slowValues(x, rows, yield)
 		return
 	}
-	one(r.p.value.value(c))
+	for code := range texts.Rows {
+		yield(textValue(v.Text(code)))
+	}
+}
+
+// slowValues asks span by span, and link by link where the intrinsic is one's.
+func (b *Bound) slowValues(x intrinsic, rows Mask, yield func(Value)) {
+	c := ctx{b: b, event: -1, link: -1}
+	for row := range rows.Rows {
+		c.row = row
+		if !x.needs().link {
+			yield(x.value(&c))
+			continue
+		}
+		from, to := b.V.Links(row)
+		for c.link = int64(from); c.link < int64(to); c.link++ {
+			yield(x.value(&c))
+		}
+		c.link = -1
+	}
 }
 
 // traceValues yields what whole traces know.
