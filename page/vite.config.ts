@@ -1,6 +1,6 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
-import { mockBackend } from "./mock/plugin";
+import { mockBackend } from "./mock/plugin.ts";
 
 // ETUDE_API=http://127.0.0.1:3000 npm run dev  uses a running etude instead of the mock.
 const backend = process.env["ETUDE_API"];

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Plugin } from "vite";
-import { type MockSpan, type MockTrace, mockTraces, searchJson, traceJson } from "./traces";
+import { type MockSpan, type MockTrace, mockTraces, searchJson, traceJson } from "./traces.ts";
 
 export function mockBackend(): Plugin {
   const traces = mockTraces(Date.now());
