@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"slices"
 
 	"etude/trace"
@@ -73,6 +74,7 @@ func (k *keyColumns) values(b *Bound, row uint32, yield func(Value) bool) bool {
 // first. It belongs to one goroutine.
 type Bound struct {
 	V     *trace.View
+	ctx   context.Context
 	p     *Program
 	attrs []boundAttr
 	masks []Mask // one a filter; nil until asked for
@@ -92,9 +94,9 @@ type decoded struct {
 	ok bool
 }
 
-// Bind ties the Program to a View.
-func (p *Program) Bind(v *trace.View) *Bound {
-	return &Bound{V: v, p: p, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
+// bind ties the Program to a View.
+func (p *Program) bind(ctx context.Context, v *trace.View) *Bound {
+	return &Bound{V: v, p: p, ctx: ctx, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
 }
 
 func (b *Bound) attr(slot int) *boundAttr {

@@ -50,6 +50,9 @@ type anyOf []cond
 func (a anyOf) narrow(b *Bound, m Mask) {
 	union := newMask(b.V.Spans())
 	for _, x := range a {
+		if b.ctx.Err() != nil {
+			break
+		}
 		part := m.clone()
 		x.narrow(b, part)
 		union.or(part)
@@ -132,7 +135,12 @@ func (l leaf) narrow(b *Bound, m Mask) {
 		}
 		// Slow path: any expression, for the rows that are left.
 		c := ctx{b: b, event: -1, link: -1}
+		n := 0
 		for row := range m.Rows {
+			if n++; n%1024 == 0 && b.ctx.Err() != nil {
+				clear(m)
+				return
+			}
 			if c.row = row; !l.holds(&c) {
 				m.clear(row)
 			}

@@ -2,7 +2,8 @@
 // the columns of [trace.View].
 //
 // It is the last of three passes. [Compile] turns the syntax tree into a
-// [Program]; [Program.Bind] ties it to one View. Two evaluators share the work:
+// [Program]; [Program.Start] begins a [Run] over some Views. Two evaluators share
+// the work:
 //
 //   - by column: the condition of a filter narrows a bit mask of rows. A
 //     comparison with a constant is decided once per distinct value, that is per
@@ -15,6 +16,6 @@
 // too small, and exact when the condition reads nothing of that kind.
 //
 // Everything behind the filters works trace by trace: a [Trace] holds all rows
-// of one trace, whichever Views they came from, and [Program.Run] sends it
+// of one trace, whichever Views they came from, and [Run.Trace] sends it
 // through the pipeline.
 package eval

@@ -99,7 +99,7 @@ func compile(t testing.TB, query string) *Program {
 // Views leave none out.
 func answer(t *testing.T, views []*trace.View, query string) string {
 	p := compile(t, query)
-	run := p.Start(views)
+	run := p.Start(t.Context(), views)
 	var out []string
 	for _, id := range traceIDs(views) {
 		var tr Trace
@@ -345,7 +345,7 @@ func TestColumnsAgreeWithRows(t *testing.T) {
 	views := forest(t, head, 2)
 	decided := 0
 	for _, query := range conditions() {
-		run := compile(t, query).Start(views)
+		run := compile(t, query).Start(t.Context(), views)
 		for _, id := range traceIDs(views) {
 			decided += compareEvaluators(t, run, views, id, query)
 		}

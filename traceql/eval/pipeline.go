@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"slices"
 
 	"etude/trace"
@@ -36,6 +37,7 @@ type node interface {
 // Run evaluates a Program over a fixed list of Views, older ones first. It
 // belongs to one goroutine.
 type Run struct {
+	ctx   context.Context
 	p     *Program
 	views []*trace.View
 	bound []*Bound
@@ -44,14 +46,15 @@ type Run struct {
 	t     *Trace
 }
 
-// Start begins a Run.
-func (p *Program) Start(views []*trace.View) *Run {
-	return &Run{p: p, views: views, bound: make([]*Bound, len(views))}
+// Start begins a Run. When ctx is done, what takes long ends early with too few
+// spans; the caller asks ctx before it believes an answer.
+func (p *Program) Start(ctx context.Context, views []*trace.View) *Run {
+	return &Run{ctx: ctx, p: p, views: views, bound: make([]*Bound, len(views))}
 }
 
 func (r *Run) bind(view int) *Bound {
 	if r.bound[view] == nil {
-		r.bound[view] = r.p.Bind(r.views[view])
+		r.bound[view] = r.p.bind(r.ctx, r.views[view])
 	}
 	return r.bound[view]
 }
