@@ -352,3 +352,20 @@ func TestTags(t *testing.T) {
 		t.Errorf("names of a span without attributes: %v, %v", names, err)
 	}
 }
+
+// TestSlowConditionIsStopped asks what would take minutes.
+func TestSlowConditionIsStopped(t *testing.T) {
+	t.Parallel()
+	e := query.New(source{benchTable(0, 20_000).View()}, query.Options{MaxTime: 50 * time.Millisecond})
+	slow := "{ " + strings.Repeat("span.http.status_code * 2 + duration = 1 || ", 2500) + "false }"
+	begin := time.Now()
+	if _, err := e.Search(t.Context(), query.Request{Query: slow}); !errors.Is(err, query.ErrTimeLimit) {
+		t.Errorf("search: %v, want ErrTimeLimit", err)
+	}
+	if _, err := e.TagValues(t.Context(), "name", query.TagRequest{Query: `{ name = "x" || span:id =~ "` + strings.Repeat("(a*)*b|", 2000) + `c" }`}); err != nil && !errors.Is(err, query.ErrTimeLimit) {
+		t.Errorf("values: %v, want an answer or ErrTimeLimit", err)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}

@@ -89,7 +89,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	}
 	views, infos := e.views()
 	s := &search{
-		ctx: ctx, req: req.withDefaults(), run: p.Start(views), views: views,
+		ctx: ctx, req: req.withDefaults(), run: p.Start(ctx, views), views: views,
 		seen: map[trace.TraceID]bool{}, out: &Result{},
 	}
 	for i, in := range infos {
@@ -194,6 +194,9 @@ func (s *search) walk() error {
 		}
 		if !c.ready {
 			c.cand, c.ready = s.run.Candidates(c.view), true
+			if s.ctx.Err() != nil {
+				return context.Cause(s.ctx)
+			}
 		} else {
 			if err := s.look(c); err != nil {
 				return err

@@ -53,7 +53,7 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	if !slices.Contains(Scopes, req.Scope) {
 		return nil, inputErrorf("invalid scope: %s", req.Scope)
 	}
-	n := narrow(e.src.Tables(), req, nil)
+	n := narrow(ctx, e.src.Tables(), req, nil)
 	names := map[string]map[string]bool{}
 	for i, v := range n.views {
 		if ctx.Err() != nil {
@@ -62,6 +62,9 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 		if n.inWindow(v) {
 			collectNames(names, req, v, n.rows(i))
 		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	return sortedScopes(names, req), nil
 }
@@ -140,7 +143,7 @@ type narrowed struct {
 	req   TagRequest
 }
 
-func narrow(views []*trace.View, req TagRequest, value syntax.Field) *narrowed {
+func narrow(ctx context.Context, views []*trace.View, req TagRequest, value syntax.Field) *narrowed {
 	var conds []syntax.Field
 	for _, c := range syntax.Conditions(req.Query) {
 		if c == nil || check.Condition(c) == nil {
@@ -148,7 +151,7 @@ func narrow(views []*trace.View, req TagRequest, value syntax.Field) *narrowed {
 		}
 	}
 	all := len(conds) == 0 || slices.Contains(conds, nil)
-	return &narrowed{views: views, run: eval.CompileValue(conds, value).Start(views), all: all, req: req}
+	return &narrowed{views: views, run: eval.CompileValue(conds, value).Start(ctx, views), all: all, req: req}
 }
 
 // selective returns what of a condition selects spans for a TagRequest: the

@@ -68,7 +68,7 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 }
 
 func (e *Engine) collectValues(ctx context.Context, f syntax.Field, req TagRequest, found map[TagValue]bool) error {
-	n := narrow(e.src.Tables(), req, f)
+	n := narrow(ctx, e.src.Tables(), req, f)
 	for i, v := range n.views {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -81,6 +81,9 @@ func (e *Engine) collectValues(ctx context.Context, f syntax.Field, req TagReque
 				found[TagValue{name, v.Text()}] = true
 			}
 		})
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return nil
 }
