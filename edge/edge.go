@@ -50,8 +50,9 @@ type Options struct {
 
 const (
 	readHeaderTimeout = 10 * time.Second
-	keepAliveTimeout  = 180 * time.Second // idle connections of clients, as in Traefik
-	flushTimeout      = time.Second       // for spans at the end
+	keepAliveTimeout  = 180 * time.Second      // idle connections of clients, as in Traefik
+	cutTimeout        = 250 * time.Millisecond // for requests that were cut
+	flushTimeout      = time.Second            // for spans at the end
 )
 
 func (o Options) withDefaults() Options {
@@ -226,36 +227,46 @@ func (e *edge) announce() {
 func (e *edge) stop(web, dashboard *http.Server, cut context.CancelCauseFunc) {
 	grace, cancel := context.WithTimeout(context.Background(), e.options.StopTimeout)
 	defer cancel()
-	// Upgraded connections belong to nobody's shutdown: they end with the
-	// grace, or earlier by themselves.
-	go func() {
-		<-grace.Done()
-		cut(errStopping)
-	}()
 	_ = dashboard.Close() // pages poll again by themselves
-	if err := web.Shutdown(grace); err != nil {
-		cut(errStopping)
+	if err := web.Shutdown(grace); err == nil {
+		e.awaitUpgraded(grace)
 	}
-	e.awaitHandlers()
+	cut(errStopping)
+	// Those that were cut return at once and answer 503, unless they are stuck
+	// on their connection: closing it frees them.
+	if !e.awaitHandlers(cutTimeout) {
+		_ = web.Close()
+		if !e.awaitHandlers(cutTimeout) {
+			e.log.Warn("some requests did not end and are left behind", "requests", e.entry.running.Load())
+		}
+	}
 	_ = web.Close()
 	e.deps.plain.CloseIdleConnections()
 	e.deps.h2c.CloseIdleConnections()
 }
 
-// awaitHandlers waits until the last handler has returned. Those that were cut
-// do so at once; one that still does not is stuck in a write.
-func (e *edge) awaitHandlers() {
+// awaitUpgraded gives upgraded connections, which the server's Shutdown does not
+// wait for, the rest of the grace to end by themselves.
+func (e *edge) awaitUpgraded(grace context.Context) {
+	if deadline, ok := grace.Deadline(); ok {
+		e.awaitHandlers(time.Until(deadline))
+	}
+}
+
+// awaitHandlers waits until the last handler has returned, and reports whether
+// it has.
+func (e *edge) awaitHandlers(limit time.Duration) bool {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(e.options.StopTimeout + time.Second)
+	over := time.After(limit)
 	for e.entry.running.Load() > 0 {
 		select {
 		case <-tick.C:
-		case <-limit:
-			e.log.Warn("some requests did not end and are left behind", "requests", e.entry.running.Load())
-			return
+		case <-over:
+			return false
 		}
 	}
+	return true
 }
 
 // flush sends the spans that are left.

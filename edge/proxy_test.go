@@ -84,7 +84,7 @@ func TestStreamsBothWays(t *testing.T) {
 			service.Config.Protocols = protocols
 			service.Start()
 			t.Cleanup(service.Close)
-			url, proto, client := service.URL, "HTTP/1.1", &http.Client{Transport: &http.Transport{}}
+			url, proto, client := service.URL, "HTTP/1.1", &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 			if protocol == "h2c" {
 				url, proto = strings.Replace(url, "http", "h2c", 1), "HTTP/2.0"
 				only := new(http.Protocols)
@@ -94,6 +94,7 @@ func TestStreamsBothWays(t *testing.T) {
 			t.Cleanup(client.CloseIdleConnections)
 			e := start(t, Options{ConfigText: configFor(everything, url)})
 			body, feed := io.Pipe()
+			defer feed.Close()
 			resp, err := client.Post("http://"+e.web+"/", "text/plain", body)
 			if err != nil {
 				t.Fatal(err)
@@ -414,6 +415,48 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	<-statuses
 	if n := len(c.spans()); n != 4 {
 		t.Errorf("%d spans after the stop, want 4", n)
+	}
+}
+
+// TestStopCutsStuckConnections: an upload that stalls and an upgrade that stays
+// open hold the end up only for the grace.
+func TestStopCutsStuckConnections(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{}, 2)
+	service := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			arrived <- struct{}{}
+			_, _ = io.Copy(io.Discard, r.Body)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		arrived <- struct{}{}
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	c := newCollector(t)
+	e := start(t, Options{JaegerEndpoint: c.URL, StopTimeout: 50 * time.Millisecond, ConfigText: configFor(everything, service.URL)})
+	for _, head := range []string{"Content-Length: 1000000\r\n\r\nsome", "Connection: Upgrade\r\nUpgrade: x\r\n\r\n"} {
+		conn, err := net.Dial("tcp", e.web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\n"+head)
+		<-arrived
+	}
+	if err := e.stop(); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(e.log.String(), "left behind") {
+		t.Errorf("log:\n%s", e.log)
+	}
+	if n := len(c.spans()); n != 4 {
+		t.Errorf("%d spans, want 4", n)
 	}
 }
 
