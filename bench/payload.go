@@ -120,10 +120,8 @@ type counter struct{ requests, traces, spans atomic.Uint64 }
 func newPayloads(s *source, c *counter, batch, services int) *payloads {
 	p := &payloads{source: s, counter: c}
 	rng := rand.New(rand.NewPCG(1, 2)) // the same data on every run
-	for trace := 0; len(p.templates) < minTemplates || trace*servicesPerTrace < services; {
-		t := buildTemplate(rng, batch, services, trace)
-		trace += t.traces
-		p.templates = append(p.templates, t)
+	for triple := 0; len(p.templates) < minTemplates || triple*servicesPerTrace < services; triple += triplesIn(batch) {
+		p.templates = append(p.templates, buildTemplate(rng, batch, services, triple))
 	}
 	return p
 }

@@ -41,7 +41,7 @@ func TestPayloadSizes(t *testing.T) {
 		if spans != batch {
 			t.Errorf("%d spans in a batch of %d", spans, batch)
 		}
-		if size := p.size() / float64(batch); batch == 200 && (size < 380 || size > 400) {
+		if size := p.size() / float64(batch); batch >= 20 && (size < 370 || size > 440) || batch == 200 && (size < 385 || size > 399) {
 			t.Errorf("batch of %d: %.0f bytes a span, want about 390", batch, size)
 		}
 	}

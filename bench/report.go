@@ -104,8 +104,8 @@ func (r *IngestReport) Write(w io.Writer) error {
 	if r.Service != nil {
 		row("  once sent", "%s", *r.Service)
 	}
-	row("client CPU", "%s", measured(true, r.ClientCPU, "%.2f us a span"))
-	row("server CPU", "%s", measured(r.pid, r.ServerCPU, "%.2f us a span")+measured(r.pid && r.ServerCores != nil, r.ServerCores, fmt.Sprintf(", %%.2f of %d cores", runtime.NumCPU())))
+	row("client CPU", "%s", measured("", true, r.ClientCPU, "%.2f us a span"))
+	row("server CPU", "%s", r.cpu())
 	row("server memory", "%s", r.memory())
 	row("disk", "%s", r.disk())
 	return tab.Flush()
@@ -119,28 +119,33 @@ func (r *IngestReport) cardinality() string {
 }
 
 // measured is the number in the format, or why there is none.
-func measured(asked bool, v *float64, format string) string {
+func measured(flag string, asked bool, v *float64, format string) string {
 	switch {
 	case v != nil:
 		return fmt.Sprintf(format, *v)
-	case asked && format[0] != ',':
+	case asked:
 		return errNotHere.Error()
-	case format[0] == ',':
-		return ""
 	}
-	return "not measured (--pid)"
+	return "not measured (" + flag + ")"
+}
+
+func (r *IngestReport) cpu() string {
+	if r.ServerCPU == nil {
+		return measured("--pid", r.pid, nil, "")
+	}
+	return fmt.Sprintf("%.2f us a span, %.2f of %d cores", *r.ServerCPU, *r.ServerCores, runtime.NumCPU())
 }
 
 func (r *IngestReport) memory() string {
 	if r.RSS == nil {
-		return measured(r.pid, nil, " ")
+		return measured("--pid", r.pid, nil, "")
 	}
 	return fmt.Sprintf("%.0f MiB, was %.0f, peak %.0f; grew by %.0f B a span", mib(*r.RSS), mib(*r.RSSBefore), mib(*r.PeakRSS), *r.MemoryPerSpan)
 }
 
 func (r *IngestReport) disk() string {
 	if r.Disk == nil {
-		return "not measured (--dir)"
+		return measured("--dir", false, nil, "")
 	}
 	return fmt.Sprintf("%.0f MiB; grew by %.0f B a span", mib(*r.Disk), *r.DiskPerSpan)
 }

@@ -81,10 +81,11 @@ type traceDraw struct {
 	next     [servicesPerTrace]string
 }
 
-func drawTrace(rng *rand.Rand, number, services int) traceDraw {
+// drawTrace deals a trace in the given triple of services.
+func drawTrace(rng *rand.Rand, triple, services int) traceDraw {
 	var d traceDraw
 	for i := range d.services {
-		d.services[i] = (number*servicesPerTrace + i) % services
+		d.services[i] = (triple*servicesPerTrace + i) % services
 	}
 	for i := range d.next {
 		d.next[i] = serviceName(d.services[min(i+1, servicesPerTrace-1)])

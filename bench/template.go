@@ -48,15 +48,16 @@ type encodedSpan struct {
 
 // buildTemplate encodes a batch of whole traces; the last one may be cut short,
 // parents before children. Spans are grouped by service, as a collector has them.
-func buildTemplate(rng *rand.Rand, batch, services, firstTrace int) *template {
+func buildTemplate(rng *rand.Rand, batch, services, firstTriple int) *template {
 	t := &template{traces: (batch + spansPerTrace - 1) / spansPerTrace}
+	triples := triplesIn(batch)
 	byService := map[int][]encodedSpan{}
 	var order []int
 	for n := range batch {
 		if n%spansPerTrace != 0 {
 			continue
 		}
-		d := drawTrace(rng, firstTrace+n/spansPerTrace, services)
+		d := drawTrace(rng, firstTriple+n/spansPerTrace%triples, services)
 		for i := range min(spansPerTrace, batch-n) {
 			service := d.services[traceShape[i].service]
 			if byService[service] == nil {
@@ -70,6 +71,10 @@ func buildTemplate(rng *rand.Rand, batch, services, firstTrace int) *template {
 	}
 	return t
 }
+
+// triplesIn is how many triples of services share a batch. Small batches come
+// from few services; else resources would outweigh the spans.
+func triplesIn(batch int) int { return max(1, batch/20) }
 
 // appendResource appends one ResourceSpans and settles the offsets.
 func (t *template) appendResource(service int, spans []encodedSpan) {
