@@ -14,6 +14,8 @@ export default defineConfig({
     sourcemap: false,
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
+    // The notices that the licences of the bundled libraries ask for.
+    license: { fileName: "licenses.txt" },
     // Nothing may be inlined as data: URLs, so that the content security policy can stay at 'self'.
     assetsInlineLimit: 0,
   },
