@@ -63,7 +63,7 @@ func (c *backendCmd) Run(p *proc) error {
 	if err != nil {
 		return err
 	}
-	if err := c.backendAddrs.checkPorts(); err != nil {
+	if err := advise(c.backendAddrs.checkPorts()); err != nil {
 		return err
 	}
 	b := &backendRun{cmd: c, log: p.log}

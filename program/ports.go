@@ -21,22 +21,29 @@ func checkFree(addr, flag string) error {
 	return listenError(addr, flag, err)
 }
 
+func listenError(addr, flag string, err error) error {
+	switch {
+	case inUse(err):
+		return fmt.Errorf("address %s (--%s) is taken by %s", addr, flag, holder(addr))
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("address %s (--%s) is not allowed for this user", addr, flag)
+	}
+	return fmt.Errorf("listen on %s (--%s): %w", addr, flag, err)
+}
+
+// advise adds what to do to the errors of listeners.
+func advise(errs ...error) error {
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w\nStop what holds it, choose another address, or move all ports with another --port-offset (20000, say)", err)
+	}
+	return nil
+}
+
 // checkPorts finds out whether every listener of the backend can be had.
 func (a *backendAddrs) checkPorts() error {
 	var errs []error
 	a.each(func(flag string, _ int, addr *string) { errs = append(errs, checkFree(*addr, flag)) })
 	return errors.Join(errs...)
-}
-
-func listenError(addr, flag string, err error) error {
-	advice := "set another one with --" + flag + ", or move all ports with --port-offset 20000"
-	switch {
-	case inUse(err):
-		return fmt.Errorf("address %s is taken by %s: stop it, %s", addr, holder(addr), advice)
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("address %s is not allowed for this user: %s", addr, advice)
-	}
-	return fmt.Errorf("listen on %s: %w (%s)", addr, err, advice)
 }
 
 // wsaeAddrInUse is Windows' number for an address in use.

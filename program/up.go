@@ -123,14 +123,13 @@ func (c *upCmd) chooseEdge(pl *plan) error {
 	c.edgeAddrs.fill(c.PortOffset)
 	err := checkFree(c.EdgeAddr, "edge-addr")
 	if err == nil || explicit {
-		return err
+		return advise(err)
 	}
 	fallback := loopback(portEdgeFallback + c.PortOffset)
 	if checkFree(fallback, "edge-addr") != nil {
-		return err
+		return advise(err)
 	}
-	reason, _, _ := strings.Cut(err.Error(), ": ")
-	pl.notes = append(pl.notes, fmt.Sprintf("The edge listens on port %d: %s.", portEdgeFallback+c.PortOffset, reason))
+	pl.notes = append(pl.notes, fmt.Sprintf("The edge listens on port %d: %s.", portEdgeFallback+c.PortOffset, err))
 	c.EdgeAddr = fallback
 	return nil
 }
@@ -152,7 +151,7 @@ func (c *upCmd) checkPorts() error {
 	for i := range services {
 		errs = append(errs, checkFree(c.serviceAddr(i), "port-offset"))
 	}
-	return errors.Join(errs...)
+	return advise(errs...)
 }
 
 // resolve turns port 0 into a free port, since parts must know each other's.

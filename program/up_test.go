@@ -118,7 +118,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 	if status := p.ended(); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
-	want := fmt.Sprintf(`address 127.0.0.1:%d is taken by .*: stop it, set another one with --api-addr, or move all ports with --port-offset`, portAPI+offset)
+	want := fmt.Sprintf(`address 127.0.0.1:%d \(--api-addr\) is taken by .*\n.*another --port-offset`, portAPI+offset)
 	if out := p.out.String(); !regexp.MustCompile(want).MatchString(out) {
 		t.Errorf("it says %q, want %s", out, want)
 	}
@@ -133,7 +133,7 @@ func TestEdgeFallsBack(t *testing.T) {
 	}
 	defer l.Close()
 	p := start(t, nil, "up", "--port-offset", fmt.Sprint(offset), "--data-dir", t.TempDir())
-	p.says(fmt.Sprintf("The edge listens on port %d: address 127.0.0.1:%d is taken by", portEdgeFallback+offset, portEdge+offset))
+	p.says(fmt.Sprintf("The edge listens on port %d: address 127.0.0.1:%d (--edge-addr) is taken by", portEdgeFallback+offset, portEdge+offset))
 	p.says(fmt.Sprintf("http://uservice3.localhost:%d/", portEdgeFallback+offset))
 }
 
