@@ -21,7 +21,7 @@ func (s *server) traceV1(r *http.Request) (answer, error) {
 	if len(spans) == 0 {
 		return notFound, nil
 	}
-	body := otlp.AppendTraces(nil, spans)
+	body := encodeTrace(spans)
 	if wantsProtobuf(r) {
 		return answer{contentType: typeProtobuf, body: body}, nil
 	}
@@ -35,7 +35,7 @@ func (s *server) traceV2(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	traces := otlp.AppendTraces(nil, spans)
+	traces := encodeTrace(spans)
 	if wantsProtobuf(r) {
 		// Grafana needs both messages present, empty or not.
 		body := protowire.AppendTag(nil, 1, protowire.BytesType)
@@ -45,6 +45,10 @@ func (s *server) traceV2(r *http.Request) (answer, error) {
 	}
 	body := otlp.ToJSON([]byte(`{"trace":`), traces, otlp.TempoJSON)
 	return answer{contentType: typeJSON, body: append(body, `,"metrics":{}}`...)}, nil
+}
+
+func encodeTrace(spans []otlp.Ref) []byte {
+	return withFreshIDs(otlp.AppendTraces(nil, spans), freshIDs(spans))
 }
 
 func (s *server) traceSpans(r *http.Request) ([]otlp.Ref, error) {
