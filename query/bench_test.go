@@ -76,6 +76,7 @@ func BenchmarkSearch(b *testing.B) {
 		{"structural", `{ resource.service.name = "service-3" } >> { status = error }`},
 		{"structural-none", `{ name = "nobody" } >> { status = error }`},
 		{"aggregate", `{ status = error } | count() > 2`},
+		{"every-trace", `{ } >> { kind = client } | count() > 100`},
 		{"trace-duration", `{ traceDuration > 600ms }`},
 	} {
 		b.Run(c.name, func(b *testing.B) {
