@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/apache/thrift/lib/go/thrift"
 	"github.com/jaegertracing/jaeger-idl/thrift-gen/jaeger"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 const jaegerQuery = "/api/traces?format=jaeger.thrift"
@@ -122,11 +124,11 @@ func TestJaegerHostileLengths(t *testing.T) {
 			t.Fatal(err)
 		}
 		allocated := allocatedBy(func() {
-			if _, err := decodeJaeger(binaryThrift, body, 1000); err == nil {
+			if _, err := new(protoBuilder).jaegerThrift(body, false, testLimits(1000)); err == nil {
 				t.Error("accepted")
 			}
 		})
-		if limit := int64(3<<20 + len(body)); allocated > limit {
+		if limit := int64(1<<20 + len(body)); allocated > limit {
 			t.Errorf("%s: allocated %d bytes for %d", name, allocated, len(body))
 		}
 	}
@@ -137,17 +139,121 @@ func FuzzJaeger(f *testing.F) {
 	f.Add(encodeThrift(f, binaryThrift, parseBatch(f, "service a\nprocess hostname=\"h\"\nspan op trace=1:1 id=2 parent=0 start=1 duration=2\ntag error=true n=1 d=1.5 b=0x01\nref child_of 1:1 7\nlog 5 event=\"e\"")))
 	f.Add(encodeThrift(f, compactThrift, parseBatch(f, "service a\nspan op trace=1:1 id=2 parent=0 start=-1 duration=-2\ntag http.status_code=\"500\"")))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, p := range []newThrift{binaryThrift, compactThrift} {
-			batch, err := decodeJaeger(p, bytes.Clone(b), 100)
-			if err != nil {
-				continue
-			}
-			spans := len(batch.Spans)
+		for _, compact := range []bool{false, true} {
 			var out protoBuilder
-			out.jaegerBatch(batch)
-			checkPayload(t, out.b, spans)
+			n, err := out.jaegerThrift(b, compact, testLimits(100))
+			if err == nil {
+				checkPayload(t, out.b, n)
+			}
+			compareThrift(t, b, compact, out.b, err)
 		}
 	})
+}
+
+// compareThrift asks upstream's decoder. What ours takes, it takes, and finds the
+// same in it; what it takes, ours takes when it is written the usual way (ours
+// refuses lists of the wrong type and fields that stand twice).
+func compareThrift(t *testing.T, body []byte, compact bool, got []byte, err error) {
+	t.Helper()
+	batch, wantErr := upstreamThrift(body, compact)
+	if wantErr != nil {
+		if err == nil {
+			t.Fatalf("accepted what upstream refuses: %v", wantErr)
+		}
+		return
+	}
+	if len(batch.Spans) > 100 {
+		return
+	}
+	if err != nil {
+		encoder := binaryThrift
+		if compact {
+			encoder = compactThrift
+		}
+		var again protoBuilder
+		if _, err := again.jaegerThrift(encodeThrift(t, encoder, batch), compact, testLimits(100)); err != nil {
+			t.Fatalf("refused what upstream takes: %v", err)
+		}
+		got = again.b
+	}
+	var want protoBuilder
+	want.upstreamBatch(batch)
+	if !bytes.Equal(got, want.b) {
+		t.Fatalf("batch %v became\n%swant\n%s", batch, dump(unmarshal(t, got)), dump(unmarshal(t, want.b)))
+	}
+}
+
+func upstreamThrift(body []byte, compact bool) (*jaeger.Batch, error) {
+	config := &thrift.TConfiguration{MaxMessageSize: int32(max(len(body), 1))}
+	transport := &thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(bytes.Clone(body))}
+	protocol := binaryThrift(transport, config)
+	if compact {
+		protocol = compactThrift(transport, config)
+	}
+	batch := jaeger.NewBatch()
+	if err := batch.Read(context.Background(), protocol); err != nil {
+		return nil, err
+	}
+	if n := transport.Len(); n > 0 {
+		return nil, fmt.Errorf("%d bytes follow", n)
+	}
+	return batch, nil
+}
+
+// upstreamBatch writes what upstream's objects say, by the same rules.
+func (p *protoBuilder) upstreamBatch(batch *jaeger.Batch) {
+	rs := p.open(fieldResourceSpans)
+	p.jaegerProcess(batch.Process.ServiceName, upstreamTags(batch.Process.Tags))
+	ss := p.open(fieldScopeSpans)
+	for _, u := range batch.Spans {
+		s := jaegerSpan{
+			traceHigh: uint64(u.TraceIdHigh), traceLow: uint64(u.TraceIdLow), id: uint64(u.SpanId), parent: uint64(u.ParentSpanId),
+			name: u.OperationName, start: nanos(u.StartTime), end: nanos(endMicros(u.StartTime, u.Duration)),
+			tags: uniqueTags(upstreamTags(u.Tags)),
+		}
+		for _, ref := range u.References {
+			s.refs = append(s.refs, jaegerRef{int32(ref.RefType), uint64(ref.TraceIdHigh), uint64(ref.TraceIdLow), uint64(ref.SpanId)})
+		}
+		for _, l := range u.Logs {
+			s.events.jaegerLog(nanos(l.Timestamp), upstreamTags(l.Fields))
+		}
+		p.jaegerSpan(&s, "")
+	}
+	p.close(ss)
+	p.close(rs)
+}
+
+func upstreamTags(tags []*jaeger.Tag) []jaegerTag {
+	var out []jaegerTag
+	for _, u := range tags {
+		t := jaegerTag{key: u.Key}
+		switch u.VType {
+		case jaeger.TagType_STRING:
+			t.typ, t.text = tagString, u.GetVStr()
+		case jaeger.TagType_DOUBLE:
+			t.typ, t.bits = tagDouble, math.Float64bits(u.GetVDouble())
+		case jaeger.TagType_BOOL:
+			t.typ, t.bits = tagBool, protowire.EncodeBool(u.GetVBool())
+		case jaeger.TagType_LONG:
+			t.typ, t.bits = tagLong, uint64(u.GetVLong())
+		case jaeger.TagType_BINARY:
+			t.typ, t.text = tagBinary, string(u.GetVBinary())
+		default:
+			t.bits = uint64(u.VType)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+type newThrift func(thrift.TTransport, *thrift.TConfiguration) thrift.TProtocol
+
+func binaryThrift(t thrift.TTransport, c *thrift.TConfiguration) thrift.TProtocol {
+	return thrift.NewTBinaryProtocolConf(t, c)
+}
+
+func compactThrift(t thrift.TTransport, c *thrift.TConfiguration) thrift.TProtocol {
+	return thrift.NewTCompactProtocolConf(t, c)
 }
 
 func encodeThrift(t testing.TB, p newThrift, batch *jaeger.Batch) []byte {

@@ -3,78 +3,121 @@ package receive
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
-	"github.com/jaegertracing/jaeger-idl/thrift-gen/jaeger"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// From Jaeger thrift to OTLP. The rules follow OpenTelemetry's "OpenTelemetry
-// to Jaeger" mapping read backwards; testdata/jaeger.txt shows each.
+// From Jaeger to OTLP. Thrift and api_v2 protobuf are read into one jaegerSpan,
+// which is written and used again for the next, so both have the same rules:
+// OpenTelemetry's "OpenTelemetry to Jaeger" mapping read backwards.
+// testdata/jaeger.txt shows each.
 
-// jaegerBatch appends a TracesData with the whole batch.
-func (p *protoBuilder) jaegerBatch(batch *jaeger.Batch) {
-	rs := p.open(fieldResourceSpans)
-	if batch.Process != nil {
-		p.jaegerProcess(batch.Process)
-	}
-	ss := p.open(fieldScopeSpans)
-	for _, s := range batch.Spans {
-		p.jaegerSpan(s)
-	}
-	p.close(ss)
-	p.close(rs)
+// jaegerSpan is a span as either wire form tells it. Its texts are borrowed from
+// the request's bytes.
+type jaegerSpan struct {
+	traceHigh, traceLow uint64
+	id, parent          uint64
+	name                string
+	start, end          uint64 // nanoseconds
+	tags                []jaegerTag
+	refs                []jaegerRef
+	events              protoBuilder // the logs, as fields of Span
+	fields              []jaegerTag  // of the log being read
 }
 
-func (p *protoBuilder) jaegerProcess(process *jaeger.Process) {
+type jaegerRef struct {
+	kind                int32
+	traceHigh, traceLow uint64
+	span                uint64
+}
+
+// The kinds of reference have the same numbers in both wire forms.
+const (
+	refChildOf     = 0
+	refFollowsFrom = 1
+)
+
+// maxJaegerList bounds the tags, references and fields of one thing: in memory
+// they are larger than on the wire, and no honest span comes near.
+const maxJaegerList = 1 << 16
+
+var errJaegerList = fmt.Errorf("more than %d tags or references in one place", maxJaegerList)
+
+// jaegerTag is a key and a value. What counts of the value depends on its type.
+type jaegerTag struct {
+	key  string
+	typ  tagType
+	text string // tagString, tagBinary
+	bits uint64 // the others; of tagUnknown, the type's number
+}
+
+type tagType uint8
+
+const (
+	tagUnknown tagType = iota
+	tagString
+	tagDouble
+	tagBool
+	tagLong
+	tagBinary
+)
+
+// reset empties s and keeps its memory.
+func (s *jaegerSpan) reset() {
+	*s = jaegerSpan{tags: s.tags[:0], refs: s.refs[:0], fields: s.fields[:0], events: protoBuilder{s.events.b[:0]}}
+}
+
+// jaegerProcess writes a Resource.
+func (p *protoBuilder) jaegerProcess(service string, tags []jaegerTag) {
 	res := p.open(fieldResource)
-	if process.ServiceName != "" {
-		p.attrString(fieldResourceAttributes, "service.name", process.ServiceName)
+	if service != "" {
+		p.attrString(fieldResourceAttributes, "service.name", service)
 	}
-	tags := uniqueTags(process.Tags)
+	tags = uniqueTags(tags)
 	hasHost := findTag(tags, "host.name") != nil
-	for _, t := range tags {
+	for i := range tags {
+		t := &tags[i]
 		switch {
-		case t.Key == "service.name" && process.ServiceName != "":
+		case t.key == "service.name" && service != "":
 			// The field has said it; a key stands once.
-		case t.Key == "hostname" && !hasHost:
+		case t.key == "hostname" && !hasHost:
 			p.jaegerTag(fieldResourceAttributes, "host.name", t)
-		case t.Key == "jaeger.version":
-			p.attrString(fieldResourceAttributes, "opencensus.exporterversion", "Jaeger-"+tagText(t))
+		case t.key == "jaeger.version":
+			p.attrString(fieldResourceAttributes, "opencensus.exporterversion", "Jaeger-"+t.asText())
 		default:
-			p.jaegerTag(fieldResourceAttributes, t.Key, t)
+			p.jaegerTag(fieldResourceAttributes, t.key, t)
 		}
 	}
 	p.close(res)
 }
 
-func (p *protoBuilder) jaegerSpan(s *jaeger.Span) {
-	tags := uniqueTags(s.Tags)
-	kind := jaegerKind(tags)
-	st := jaegerStatusOf(tags, kind)
-	parent := jaegerParent(s)
+// jaegerSpan writes s, whose tags are unique, as a field of ScopeSpans, without
+// the tags that its kind and status have used up.
+func (p *protoBuilder) jaegerSpan(s *jaegerSpan, traceState string) {
+	kind := jaegerKind(s.tags)
+	st := jaegerStatusOf(s.tags, kind)
+	parent := s.parentID()
 
 	span := p.open(fieldSpans)
-	p.traceID(spanTraceID, s.TraceIdHigh, s.TraceIdLow)
-	p.spanID(spanSpanID, s.SpanId)
-	if parent != 0 {
-		p.spanID(spanParentID, parent)
-	}
-	p.string(spanName, s.OperationName)
+	p.traceID(spanTraceID, s.traceHigh, s.traceLow)
+	p.spanID(spanSpanID, s.id)
+	p.string(spanTraceState, traceState)
+	p.spanID(spanParentID, parent)
+	p.string(spanName, s.name)
 	p.varint(spanKind, kind)
-	p.fixed64(spanStart, nanos(s.StartTime))
-	p.fixed64(spanEnd, nanos(endMicros(s.StartTime, s.Duration)))
-	for _, t := range tags {
-		if t.Key != "span.kind" && !st.consumes(t) {
-			p.jaegerTag(spanAttributes, t.Key, t)
+	p.fixed64(spanStart, s.start)
+	p.fixed64(spanEnd, s.end)
+	for i := range s.tags {
+		if t := &s.tags[i]; t.key != "span.kind" && !st.consumes(t) {
+			p.jaegerTag(spanAttributes, t.key, t)
 		}
 	}
-	for _, l := range s.Logs {
-		p.jaegerLog(l)
-	}
-	for _, ref := range s.References {
-		if !isParentRef(s, ref, parent) {
+	p.b = append(p.b, s.events.b...)
+	for i := range s.refs {
+		if ref := &s.refs[i]; !s.repeatsParent(ref, parent) {
 			p.jaegerLink(ref)
 		}
 	}
@@ -84,104 +127,100 @@ func (p *protoBuilder) jaegerSpan(s *jaeger.Span) {
 
 // traceID writes 128 bits, high ones first. Both zero is left out: then the id
 // is missing, and the Sink says so.
-func (p *protoBuilder) traceID(field protowire.Number, high, low int64) {
+func (p *protoBuilder) traceID(field protowire.Number, high, low uint64) {
 	if high == 0 && low == 0 {
 		return
 	}
 	var id [16]byte
-	binary.BigEndian.PutUint64(id[:8], uint64(high))
-	binary.BigEndian.PutUint64(id[8:], uint64(low))
+	binary.BigEndian.PutUint64(id[:8], high)
+	binary.BigEndian.PutUint64(id[8:], low)
 	p.bytes(field, id[:])
 }
 
-func (p *protoBuilder) spanID(field protowire.Number, v int64) {
+func (p *protoBuilder) spanID(field protowire.Number, v uint64) {
 	if v == 0 {
 		return
 	}
 	var id [8]byte
-	binary.BigEndian.PutUint64(id[:], uint64(v))
+	binary.BigEndian.PutUint64(id[:], v)
 	p.bytes(field, id[:])
 }
 
-// jaegerParent is the parent field, else the first CHILD_OF, else the first
+// parentID is the parent field, else the first CHILD_OF, else the first
 // FOLLOWS_FROM reference within the same trace.
-func jaegerParent(s *jaeger.Span) int64 {
-	if s.ParentSpanId != 0 {
-		return s.ParentSpanId
+func (s *jaegerSpan) parentID() uint64 {
+	if s.parent != 0 {
+		return s.parent
 	}
-	for _, want := range []jaeger.SpanRefType{jaeger.SpanRefType_CHILD_OF, jaeger.SpanRefType_FOLLOWS_FROM} {
-		for _, ref := range s.References {
-			if ref.RefType == want && sameTrace(s, ref) {
-				return ref.SpanId
+	for _, want := range [...]int32{refChildOf, refFollowsFrom} {
+		for i := range s.refs {
+			if ref := &s.refs[i]; ref.kind == want && s.sameTrace(ref) {
+				return ref.span
 			}
 		}
 	}
 	return 0
 }
 
-func sameTrace(s *jaeger.Span, ref *jaeger.SpanRef) bool {
-	return ref.TraceIdHigh == s.TraceIdHigh && ref.TraceIdLow == s.TraceIdLow
+func (s *jaegerSpan) sameTrace(ref *jaegerRef) bool {
+	return ref.traceHigh == s.traceHigh && ref.traceLow == s.traceLow
 }
 
-// isParentRef says that the reference repeats what parent_span_id tells.
-func isParentRef(s *jaeger.Span, ref *jaeger.SpanRef, parent int64) bool {
-	return ref.RefType == jaeger.SpanRefType_CHILD_OF && ref.SpanId == parent && sameTrace(s, ref)
+// repeatsParent says that the reference tells what parent_span_id tells.
+func (s *jaegerSpan) repeatsParent(ref *jaegerRef, parent uint64) bool {
+	return ref.kind == refChildOf && ref.span == parent && s.sameTrace(ref)
 }
 
-func (p *protoBuilder) jaegerLink(ref *jaeger.SpanRef) {
+func (p *protoBuilder) jaegerLink(ref *jaegerRef) {
 	kind := "child_of"
-	if ref.RefType == jaeger.SpanRefType_FOLLOWS_FROM {
+	if ref.kind == refFollowsFrom {
 		kind = "follows_from"
 	}
 	link := p.open(spanLinks)
-	p.traceID(linkTraceID, ref.TraceIdHigh, ref.TraceIdLow)
-	p.spanID(linkSpanID, ref.SpanId)
+	p.traceID(linkTraceID, ref.traceHigh, ref.traceLow)
+	p.spanID(linkSpanID, ref.span)
 	p.attrString(linkAttributes, "opentracing.ref_type", kind)
 	p.close(link)
 }
 
 // jaegerLog writes a log as an event. The field "event" is its name.
-func (p *protoBuilder) jaegerLog(l *jaeger.Log) {
-	fields := uniqueTags(l.Fields)
+func (p *protoBuilder) jaegerLog(nanos uint64, fields []jaegerTag) {
+	fields = uniqueTags(fields)
 	ev := p.open(spanEvents)
-	p.fixed64(eventTime, nanos(l.Timestamp))
+	p.fixed64(eventTime, nanos)
 	name := findTag(fields, "event")
-	if name != nil && name.VType == jaeger.TagType_STRING {
-		p.string(eventName, name.GetVStr())
+	if name != nil && name.typ == tagString {
+		p.string(eventName, name.text)
 	} else {
 		name = nil
 	}
-	for _, t := range fields {
-		if t != name {
-			p.jaegerTag(eventAttributes, t.Key, t)
+	for i := range fields {
+		if t := &fields[i]; t != name {
+			p.jaegerTag(eventAttributes, t.key, t)
 		}
 	}
 	p.close(ev)
 }
 
-func (p *protoBuilder) jaegerTag(field protowire.Number, key string, t *jaeger.Tag) {
-	switch t.VType {
-	case jaeger.TagType_STRING:
-		p.attrString(field, key, t.GetVStr())
-	case jaeger.TagType_DOUBLE:
-		p.attrDouble(field, key, t.GetVDouble())
-	case jaeger.TagType_BOOL:
-		p.attrBool(field, key, t.GetVBool())
-	case jaeger.TagType_LONG:
-		p.attrInt(field, key, t.GetVLong())
-	case jaeger.TagType_BINARY:
-		p.attrBytes(field, key, t.GetVBinary())
+func (p *protoBuilder) jaegerTag(field protowire.Number, key string, t *jaegerTag) {
+	switch t.typ {
+	case tagString:
+		p.attrString(field, key, t.text)
+	case tagDouble:
+		p.attrDouble(field, key, math.Float64frombits(t.bits))
+	case tagBool:
+		p.attrBool(field, key, t.bits != 0)
+	case tagLong:
+		p.attrInt(field, key, int64(t.bits))
+	case tagBinary:
+		p.attrBytes(field, key, t.text)
 	default:
-		p.attrString(field, key, fmt.Sprintf("unknown Jaeger tag type %d", int64(t.VType)))
+		p.attrString(field, key, "unknown Jaeger tag type "+strconv.FormatInt(int64(t.bits), 10))
 	}
 }
 
-func jaegerKind(tags []*jaeger.Tag) uint64 {
-	t := findTag(tags, "span.kind")
-	if t == nil {
-		return 0
-	}
-	switch t.GetVStr() {
+func jaegerKind(tags []jaegerTag) uint64 {
+	switch stringOf(tags, "span.kind") {
 	case "internal":
 		return kindInternal
 	case "server":
@@ -200,18 +239,18 @@ func jaegerKind(tags []*jaeger.Tag) uint64 {
 type jaegerStatus struct {
 	code    uint64
 	message string
-	used    [3]*jaeger.Tag
+	used    [3]*jaegerTag
 }
 
-func (s *jaegerStatus) consumes(t *jaeger.Tag) bool {
+func (s *jaegerStatus) consumes(t *jaegerTag) bool {
 	return t == s.used[0] || t == s.used[1] || t == s.used[2]
 }
 
 // jaegerStatusOf asks, in this order: error=true, otel.status_code,
 // http.status_code. The first that is there decides.
-func jaegerStatusOf(tags []*jaeger.Tag, kind uint64) (s jaegerStatus) {
+func jaegerStatusOf(tags []jaegerTag, kind uint64) (s jaegerStatus) {
 	failed := findTag(tags, "error")
-	if failed != nil && (failed.VType != jaeger.TagType_BOOL || !failed.GetVBool()) {
+	if failed != nil && (failed.typ != tagBool || failed.bits == 0) {
 		failed = nil // only the boolean true says that the span failed
 	}
 	code := findTag(tags, "otel.status_code")
@@ -224,7 +263,7 @@ func jaegerStatusOf(tags []*jaeger.Tag, kind uint64) (s jaegerStatus) {
 			s.message = textOf(tags, "http.status_message")
 		}
 	case code != nil:
-		switch strings.ToUpper(code.GetVStr()) {
+		switch strings.ToUpper(code.text) {
 		case "OK":
 			s.code = statusOK
 		case "ERROR":
@@ -239,23 +278,26 @@ func jaegerStatusOf(tags []*jaeger.Tag, kind uint64) (s jaegerStatus) {
 	return s
 }
 
-func (s *jaegerStatus) describe(tags []*jaeger.Tag) {
+func (s *jaegerStatus) describe(tags []jaegerTag) {
 	if t := findTag(tags, "otel.status_description"); t != nil {
-		s.message, s.used[2] = tagText(t), t
+		s.message, s.used[2] = t.asText(), t
 	}
 }
 
 // httpStatusOf: an answer of 4xx is the client's failure, not the server's.
 // 399 counts as a failure for Tempo, and so it does here.
-func httpStatusOf(tags []*jaeger.Tag, kind uint64) uint64 {
+func httpStatusOf(tags []jaegerTag, kind uint64) uint64 {
 	t := findTag(tags, "http.status_code")
 	if t == nil {
 		return statusUnset
 	}
-	code := t.GetVLong()
-	if t.VType == jaeger.TagType_STRING {
+	var code int64
+	switch t.typ {
+	case tagLong:
+		code = int64(t.bits)
+	case tagString:
 		var err error
-		if code, err = strconv.ParseInt(t.GetVStr(), 10, 64); err != nil {
+		if code, err = strconv.ParseInt(t.text, 10, 64); err != nil {
 			return statusUnset
 		}
 	}
@@ -265,60 +307,70 @@ func httpStatusOf(tags []*jaeger.Tag, kind uint64) uint64 {
 	return statusError
 }
 
-func textOf(tags []*jaeger.Tag, key string) string {
+func textOf(tags []jaegerTag, key string) string {
 	if t := findTag(tags, key); t != nil {
-		return tagText(t)
+		return t.asText()
 	}
 	return ""
 }
 
-// tagText is a tag's value as text.
-func tagText(t *jaeger.Tag) string {
-	switch t.VType {
-	case jaeger.TagType_DOUBLE:
-		return strconv.FormatFloat(t.GetVDouble(), 'g', -1, 64)
-	case jaeger.TagType_BOOL:
-		return strconv.FormatBool(t.GetVBool())
-	case jaeger.TagType_LONG:
-		return strconv.FormatInt(t.GetVLong(), 10)
+// stringOf is the value of a tag that is there and a string.
+func stringOf(tags []jaegerTag, key string) string {
+	if t := findTag(tags, key); t != nil && t.typ == tagString {
+		return t.text
 	}
-	return t.GetVStr()
+	return ""
 }
 
-func findTag(tags []*jaeger.Tag, key string) *jaeger.Tag {
-	for _, t := range tags {
-		if t.Key == key {
-			return t
+// asText is a tag's value as text.
+func (t *jaegerTag) asText() string {
+	switch t.typ {
+	case tagString:
+		return t.text
+	case tagDouble:
+		return strconv.FormatFloat(math.Float64frombits(t.bits), 'g', -1, 64)
+	case tagBool:
+		return strconv.FormatBool(t.bits != 0)
+	case tagLong:
+		return strconv.FormatInt(int64(t.bits), 10)
+	}
+	return ""
+}
+
+func findTag(tags []jaegerTag, key string) *jaegerTag {
+	for i := range tags {
+		if tags[i].key == key {
+			return &tags[i]
 		}
 	}
 	return nil
 }
 
-// uniqueTags keeps the last tag of each key: Jaeger allows a key twice, OTLP
-// does not. Few tags are compared with each other; a map takes over before a
-// hostile number of them makes that slow.
-func uniqueTags(tags []*jaeger.Tag) []*jaeger.Tag {
+// uniqueTags keeps the last tag of each key, in place: Jaeger allows a key
+// twice, OTLP does not. Few tags are compared with each other; a map takes over
+// before a hostile number of them makes that slow.
+func uniqueTags(tags []jaegerTag) []jaegerTag {
 	if len(tags) > 32 {
 		return uniqueManyTags(tags)
 	}
 	kept := tags[:0]
-	for i, t := range tags {
-		if findTag(tags[i+1:], t.Key) == nil {
-			kept = append(kept, t)
+	for i := range tags {
+		if findTag(tags[i+1:], tags[i].key) == nil {
+			kept = append(kept, tags[i])
 		}
 	}
 	return kept
 }
 
-func uniqueManyTags(tags []*jaeger.Tag) []*jaeger.Tag {
-	last := make(map[string]*jaeger.Tag, len(tags))
-	for _, t := range tags {
-		last[t.Key] = t
+func uniqueManyTags(tags []jaegerTag) []jaegerTag {
+	last := make(map[string]int, len(tags))
+	for i := range tags {
+		last[tags[i].key] = i
 	}
 	kept := tags[:0]
-	for _, t := range tags {
-		if last[t.Key] == t {
-			kept = append(kept, t)
+	for i := range tags {
+		if last[tags[i].key] == i {
+			kept = append(kept, tags[i])
 		}
 	}
 	return kept

@@ -12,8 +12,8 @@ const mebibyte = 1 << 20
 type Limits struct {
 	// Body is the most bytes of one HTTP body as sent. Default 20 MiB.
 	Body int64
-	// Decompressed is the most bytes of one request after decompression, and
-	// of one gRPC message. Default 20 MiB.
+	// Decompressed is the most bytes of one request after decompression, of one
+	// gRPC message, and of the OTLP that another protocol becomes. Default 20 MiB.
 	Decompressed int64
 	// Spans is the most spans in one request. Default 100,000.
 	Spans int
@@ -47,6 +47,15 @@ func (l Limits) withDefaults() Limits {
 	l.IdleTimeout = orDefault(l.IdleTimeout, 2*time.Minute)
 	l.RetryDelay = orDefault(l.RetryDelay, time.Second)
 	return l
+}
+
+// checkTranslated bounds the OTLP made of another protocol, n bytes so far: a few
+// bytes of a hostile request can ask for many.
+func (l Limits) checkTranslated(n int) error {
+	if int64(n) > l.Decompressed {
+		return refuse(tooLarge, "request is larger than the limit of %d bytes as OTLP; send smaller batches", l.Decompressed)
+	}
+	return nil
 }
 
 func orDefault[T int | int64 | time.Duration](v, def T) T {

@@ -10,9 +10,13 @@ import (
 const (
 	fieldResource           protowire.Number = 1 // ResourceSpans
 	fieldResourceAttributes protowire.Number = 1 // Resource
+	fieldScope              protowire.Number = 1 // ScopeSpans
+	scopeName               protowire.Number = 1
+	scopeVersion            protowire.Number = 2
 
 	spanTraceID    protowire.Number = 1
 	spanSpanID     protowire.Number = 2
+	spanTraceState protowire.Number = 3
 	spanParentID   protowire.Number = 4
 	spanName       protowire.Number = 5
 	spanKind       protowire.Number = 6
@@ -87,10 +91,10 @@ func (p *protoBuilder) attrDouble(field protowire.Number, key string, v float64)
 	p.closeAttr(kv, value)
 }
 
-func (p *protoBuilder) attrBytes(field protowire.Number, key string, v []byte) {
+func (p *protoBuilder) attrBytes(field protowire.Number, key, v string) {
 	kv, value := p.openAttr(field, key)
 	p.b = protowire.AppendTag(p.b, valueBytes, protowire.BytesType)
-	p.b = protowire.AppendBytes(p.b, v)
+	p.b = protowire.AppendString(p.b, v)
 	p.closeAttr(kv, value)
 }
 
@@ -114,26 +118,4 @@ func (p *protoBuilder) status(code uint64, message string) {
 	p.string(statusMessage, message)
 	p.varint(statusCode, code)
 	p.close(st)
-}
-
-// nanos turns microseconds into nanoseconds, held within what both can say.
-func nanos(us int64) uint64 {
-	if us <= 0 {
-		return 0
-	}
-	if uint64(us) > math.MaxUint64/1000 {
-		return math.MaxUint64
-	}
-	return uint64(us) * 1000
-}
-
-// endMicros is start + duration without overflow.
-func endMicros(start, duration int64) int64 {
-	if duration > 0 && start > math.MaxInt64-duration {
-		return math.MaxInt64
-	}
-	if duration < 0 && start < math.MinInt64-duration {
-		return math.MinInt64
-	}
-	return start + duration
 }

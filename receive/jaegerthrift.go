@@ -1,0 +1,317 @@
+package receive
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Reading jaeger.thrift (jaeger-idl, thrift/jaeger.thrift). Fields may come in
+// any order. Required ones that are missing make the batch malformed, as they do
+// for upstream's code.
+
+// jaegerThrift appends a TracesData with the whole batch and returns how many
+// spans it has. Spans go from their bytes to OTLP one at a time, so that a
+// hostile batch of many empty ones costs no more than one.
+func (p *protoBuilder) jaegerThrift(b []byte, compact bool, l Limits) (int, error) {
+	t := thriftBatch{r: newThriftReader(b, compact), p: p, spans: -1}
+	rs := p.open(fieldResourceSpans)
+	err := t.read(l)
+	p.close(rs)
+	switch {
+	case err != nil:
+		return 0, err
+	case t.r.err != nil:
+		return 0, refuse(malformed, "body is not a Jaeger thrift batch: %v", t.r.err)
+	case len(t.r.rest) > 0:
+		return 0, refuse(malformed, "body is not a Jaeger thrift batch: %d bytes follow its end", len(t.r.rest))
+	}
+	return t.spans, nil
+}
+
+// thriftBatch is a batch on its way.
+type thriftBatch struct {
+	r       *thriftReader
+	p       *protoBuilder
+	s       jaegerSpan // used for every span, and its tags for the process
+	process bool       // has been there
+	spans   int        // -1: have not been there
+}
+
+var errThriftTwice = errors.New("a field stands twice")
+
+func (t *thriftBatch) read(l Limits) error {
+	var f thriftField
+	for t.r.next(&f) {
+		switch {
+		case f.is(1, thriftStruct) && !t.process:
+			t.process = true
+			t.readProcess()
+		case f.is(2, thriftList) && t.spans < 0:
+			t.spans = t.r.list(thriftStruct)
+			if t.spans > l.Spans {
+				return refuse(tooLarge, "batch has %d spans, the limit is %d; send smaller batches", t.spans, l.Spans)
+			}
+			if err := t.readSpans(l); err != nil {
+				return err
+			}
+		case f.is(1, thriftStruct), f.is(2, thriftList):
+			t.r.fail(errThriftTwice)
+		default:
+			t.r.skipField(&f)
+		}
+	}
+	if !t.process {
+		t.r.missing("batch", "process")
+	}
+	if t.spans < 0 {
+		t.r.missing("batch", "spans")
+	}
+	return nil
+}
+
+// missing says that a required field was not there.
+func (r *thriftReader) missing(of, field string) {
+	if r.err == nil {
+		r.fail(fmt.Errorf("%s without %s", of, field))
+	}
+}
+
+// require checks the required fields of a struct: bit n of seen is field n.
+func (r *thriftReader) require(of string, seen uint32, names ...string) {
+	for i, name := range names {
+		if seen&(2<<i) == 0 {
+			r.missing(of, name)
+		}
+	}
+}
+
+func (t *thriftBatch) readProcess() {
+	var f thriftField
+	var seen uint32
+	var service string
+	t.s.reset()
+	for t.r.next(&f) {
+		switch {
+		case f.is(1, thriftString):
+			service, seen = t.r.text(), seen|1<<1
+		case f.is(2, thriftList):
+			t.s.tags = t.r.tags(t.s.tags[:0])
+		default:
+			t.r.skipField(&f)
+		}
+	}
+	t.r.require("process", seen, "serviceName")
+	if t.r.err == nil {
+		t.p.jaegerProcess(service, t.s.tags)
+	}
+}
+
+func (t *thriftBatch) readSpans(l Limits) error {
+	ss := t.p.open(fieldScopeSpans)
+	for n := t.spans; n > 0 && t.r.err == nil; n-- {
+		t.r.span(&t.s)
+		if t.r.err != nil {
+			break
+		}
+		t.s.tags = uniqueTags(t.s.tags)
+		t.p.jaegerSpan(&t.s, "")
+		if err := l.checkTranslated(len(t.p.b)); err != nil {
+			return err
+		}
+	}
+	t.p.close(ss)
+	return nil
+}
+
+func (r *thriftReader) span(s *jaegerSpan) {
+	s.reset()
+	var f thriftField
+	var seen uint32
+	var start, duration int64
+	for r.next(&f) {
+		switch {
+		case f.is(1, thriftI64):
+			s.traceLow = uint64(r.i64())
+		case f.is(2, thriftI64):
+			s.traceHigh = uint64(r.i64())
+		case f.is(3, thriftI64):
+			s.id = uint64(r.i64())
+		case f.is(4, thriftI64):
+			s.parent = uint64(r.i64())
+		case f.is(5, thriftString):
+			s.name = r.text()
+		case f.is(6, thriftList):
+			r.refs(s)
+		case f.is(7, thriftI32):
+			r.i32() // flags mean nothing any more
+		case f.is(8, thriftI64):
+			start = r.i64()
+		case f.is(9, thriftI64):
+			duration = r.i64()
+		case f.is(10, thriftList):
+			s.tags = r.tags(s.tags[:0])
+		case f.is(11, thriftList):
+			r.logs(s)
+		default:
+			r.skipField(&f)
+			continue
+		}
+		seen |= 1 << f.id
+	}
+	s.start, s.end = nanos(start), nanos(endMicros(start, duration))
+	const required = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<7 | 1<<8 | 1<<9
+	if seen&required != required {
+		r.require("span", seen|1<<6, "traceIdLow", "traceIdHigh", "spanId", "parentSpanId", "operationName", "references", "flags", "startTime", "duration")
+	}
+}
+
+func (r *thriftReader) refs(s *jaegerSpan) {
+	s.refs = s.refs[:0]
+	for n := r.few(); n > 0 && r.err == nil; n-- {
+		s.refs = append(s.refs, r.ref())
+	}
+}
+
+func (r *thriftReader) ref() (ref jaegerRef) {
+	var f thriftField
+	var seen uint32
+	for r.next(&f) {
+		switch {
+		case f.is(1, thriftI32):
+			ref.kind = r.i32()
+		case f.is(2, thriftI64):
+			ref.traceLow = uint64(r.i64())
+		case f.is(3, thriftI64):
+			ref.traceHigh = uint64(r.i64())
+		case f.is(4, thriftI64):
+			ref.span = uint64(r.i64())
+		default:
+			r.skipField(&f)
+			continue
+		}
+		seen |= 1 << f.id
+	}
+	r.require("reference", seen, "refType", "traceIdLow", "traceIdHigh", "spanId")
+	return ref
+}
+
+func (r *thriftReader) logs(s *jaegerSpan) {
+	s.events.b = s.events.b[:0]
+	for n := r.list(thriftStruct); n > 0 && r.err == nil; n-- {
+		r.log(s)
+	}
+}
+
+func (r *thriftReader) log(s *jaegerSpan) {
+	var f thriftField
+	var seen uint32
+	var time int64
+	for r.next(&f) {
+		switch {
+		case f.is(1, thriftI64):
+			time = r.i64()
+		case f.is(2, thriftList):
+			s.fields = r.tags(s.fields[:0])
+		default:
+			r.skipField(&f)
+			continue
+		}
+		seen |= 1 << f.id
+	}
+	r.require("log", seen, "timestamp", "fields")
+	if r.err == nil {
+		s.events.jaegerLog(nanos(time), s.fields)
+	}
+}
+
+// few reads the head of a list that is kept in memory.
+func (r *thriftReader) few() int {
+	n := r.list(thriftStruct)
+	if n > maxJaegerList {
+		r.fail(errJaegerList)
+		return 0
+	}
+	return n
+}
+
+func (r *thriftReader) tags(tags []jaegerTag) []jaegerTag {
+	for n := r.few(); n > 0 && r.err == nil; n-- {
+		tags = append(tags, r.tag())
+	}
+	return tags
+}
+
+// tag keeps the value that the tag's type asks for.
+func (r *thriftReader) tag() (t jaegerTag) {
+	var f thriftField
+	var seen uint32
+	var typ int32
+	var text, binary string
+	var double, boolean, long uint64
+	for r.next(&f) {
+		switch {
+		case f.is(1, thriftString):
+			t.key = r.text()
+		case f.is(2, thriftI32):
+			typ = r.i32()
+		case f.is(3, thriftString):
+			text = r.text()
+		case f.is(4, thriftDouble):
+			double = r.double()
+		case f.is(5, thriftBool):
+			boolean = 0
+			if r.bool(&f) {
+				boolean = 1
+			}
+		case f.is(6, thriftI64):
+			long = uint64(r.i64())
+		case f.is(7, thriftString):
+			binary = r.text()
+		default:
+			r.skipField(&f)
+			continue
+		}
+		seen |= 1 << f.id
+	}
+	if seen&(1<<1|1<<2) != 1<<1|1<<2 {
+		r.require("tag", seen, "key", "vType")
+	}
+	switch typ {
+	case 0:
+		t.typ, t.text = tagString, text
+	case 1:
+		t.typ, t.bits = tagDouble, double
+	case 2:
+		t.typ, t.bits = tagBool, boolean
+	case 3:
+		t.typ, t.bits = tagLong, long
+	case 4:
+		t.typ, t.text = tagBinary, binary
+	default:
+		t.typ, t.bits = tagUnknown, uint64(typ)
+	}
+	return t
+}
+
+// nanos turns microseconds into nanoseconds, held within what both can say.
+func nanos(us int64) uint64 {
+	if us <= 0 {
+		return 0
+	}
+	if uint64(us) > math.MaxUint64/1000 {
+		return math.MaxUint64
+	}
+	return uint64(us) * 1000
+}
+
+// endMicros is start + duration without overflow.
+func endMicros(start, duration int64) int64 {
+	if duration > 0 && start > math.MaxInt64-duration {
+		return math.MaxInt64
+	}
+	if duration < 0 && start < math.MinInt64-duration {
+		return math.MinInt64
+	}
+	return start + duration
+}
