@@ -26,6 +26,7 @@ type QueryOptions struct {
 	Limit      int           `default:"20" help:"Traces that a search returns at most."`
 	Last       time.Duration `default:"1h" help:"Time range of a search, up to now; 0: none is sent."`
 	Timeout    time.Duration `default:"30s" help:"How long an answer may take."`
+	Budget     time.Duration `default:"10s" help:"Ask a query no more once its answers have taken this long together."`
 	IngestRate float64       `help:"Spans a second to send beside it; 0: none."`
 	Target     string        `default:"grpc://127.0.0.1:4317" help:"Where to send the spans of --ingest-rate."`
 }
@@ -43,11 +44,13 @@ type QueryResult struct {
 	Name  string `json:"name"`
 	Query string `json:"query"`
 	Latency
+	Asked  int    `json:"asked"`
 	Bytes  int    `json:"bytes"` // of the last answer
 	Errors int    `json:"errors"`
 	Error  string `json:"error,omitempty"` // the last one
 
 	times latencies
+	spent time.Duration // warm-up included
 }
 
 func (o *QueryOptions) check() error {
@@ -56,13 +59,14 @@ func (o *QueryOptions) check() error {
 		return errors.New("--count must be at least 1, and --warmup not negative")
 	case o.Limit < 1:
 		return errors.New("--limit must be at least 1")
-	case o.Timeout <= 0 || o.IngestRate < 0 || o.Last < 0:
-		return errors.New("--timeout must be more than 0, and --ingest-rate and --last not negative")
+	case o.Timeout <= 0 || o.Budget <= 0 || o.IngestRate < 0 || o.Last < 0:
+		return errors.New("--timeout and --budget must be more than 0, and --ingest-rate and --last not negative")
 	}
 	return nil
 }
 
-// Query asks every query in turn, many rounds, one at a time.
+// Query asks every query in turn, many rounds, one at a time. With an error
+// after the start there is a report of what was done.
 func Query(ctx context.Context, o QueryOptions) (*QueryReport, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -118,23 +122,29 @@ func parseQueries(text string) (queries []QueryResult, err error) {
 }
 
 func askAll(ctx context.Context, api *apiClient, queries []QueryResult, o *QueryOptions) error {
+	defer func() {
+		for i := range queries {
+			queries[i].Latency = queries[i].times.summary()
+		}
+	}()
 	for round := range o.Warmup + o.Count {
 		for i := range queries {
 			q := &queries[i]
+			if q.spent > o.Budget && q.Asked > 0 {
+				continue
+			}
 			begin := time.Now()
 			status, body, err := api.get(ctx, q.path(o, begin))
 			took := time.Since(begin)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			q.spent += took
 			if round < o.Warmup {
 				continue
 			}
 			q.book(took, status, body, err)
 		}
-	}
-	for i := range queries {
-		queries[i].Latency = queries[i].times.summary()
 	}
 	return nil
 }
@@ -152,6 +162,7 @@ func (q *QueryResult) path(o *QueryOptions, now time.Time) string {
 }
 
 func (q *QueryResult) book(took time.Duration, status int, body []byte, err error) {
+	q.Asked++
 	switch {
 	case err != nil:
 		q.Errors++
@@ -167,15 +178,15 @@ func (q *QueryResult) book(took time.Duration, status int, body []byte, err erro
 
 // Write prints the report as a table.
 func (r *QueryReport) Write(w io.Writer) error {
-	fmt.Fprintf(w, "each query %d times at %s", r.Count, r.API)
+	fmt.Fprintf(w, "each query at most %d times at %s", r.Count, r.API)
 	if r.IngestRate > 0 {
 		fmt.Fprintf(w, ", beside %.0f spans/s", r.IngestRate)
 	}
 	fmt.Fprintln(w)
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tab, "query\tp50 ms\tp99 ms\tmax ms\tbytes\terrors\t")
+	fmt.Fprintln(tab, "query\tp50 ms\tp99 ms\tmax ms\tasked\tbytes\terrors\t")
 	for _, q := range r.Queries {
-		fmt.Fprintf(tab, "%s\t%.2f\t%.2f\t%.2f\t%d\t%d\t%s\n", q.Name, q.P50, q.P99, q.Max, q.Bytes, q.Errors, q.Error)
+		fmt.Fprintf(tab, "%s\t%.2f\t%.2f\t%.2f\t%d\t%d\t%d\t%s\n", q.Name, q.P50, q.P99, q.Max, q.Asked, q.Bytes, q.Errors, q.Error)
 	}
 	return tab.Flush()
 }

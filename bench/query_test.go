@@ -128,7 +128,7 @@ func TestQuery(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# two\nbad: {broken}\n\nfound : {span.app.request.id=\"$VALUE\" && name=\"$NAME\"}\ntags: /api/v2/search/tags\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Query(t.Context(), QueryOptions{API: api, File: file, Count: 7, Warmup: 1, Limit: 3, Last: time.Hour, Timeout: time.Minute, IngestRate: 10_000, Target: target})
+	r, err := Query(t.Context(), QueryOptions{API: api, File: file, Count: 7, Warmup: 1, Limit: 3, Last: time.Hour, Timeout: time.Minute, Budget: time.Minute, IngestRate: 10_000, Target: target})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,11 +153,11 @@ func TestQuery(t *testing.T) {
 func TestQueryWithoutTraces(t *testing.T) {
 	t.Parallel()
 	_, api := newFakeAPI(t, 0)
-	_, err := Query(context.Background(), QueryOptions{API: api, Count: 1, Limit: 1, Timeout: time.Minute})
+	_, err := Query(context.Background(), QueryOptions{API: api, Count: 1, Limit: 1, Timeout: time.Minute, Budget: time.Minute})
 	if err == nil || !strings.Contains(err.Error(), "etude bench ingest") {
 		t.Errorf("error %v", err)
 	}
-	_, err = Query(context.Background(), QueryOptions{API: "http://203.0.113.9:3200", Count: 1, Limit: 1, Timeout: time.Minute})
+	_, err = Query(context.Background(), QueryOptions{API: "http://203.0.113.9:3200", Count: 1, Limit: 1, Timeout: time.Minute, Budget: time.Minute})
 	if err == nil || !strings.Contains(err.Error(), "not a loopback address") {
 		t.Errorf("error %v", err)
 	}

@@ -3,6 +3,7 @@ package program
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 
 	"etude/bench"
@@ -25,13 +26,11 @@ type benchIngestCmd struct {
 	jsonFlag
 }
 
-// Run prints a report of a run that was cut short as well, and its error.
 func (c *benchIngestCmd) Run(p *proc) error {
-	report, err := bench.Ingest(p.ctx, c.IngestOptions, p.stderr)
-	if report == nil {
-		return err
+	ingest := func(ctx context.Context, o bench.IngestOptions) (*bench.IngestReport, error) {
+		return bench.Ingest(ctx, o, p.stderr)
 	}
-	return c.print(p, report, err)
+	return runBench(p, ingest, c.IngestOptions, c.jsonFlag)
 }
 
 type benchFreshnessCmd struct {
@@ -52,28 +51,24 @@ func (c *benchQueryCmd) Run(p *proc) error {
 	return runBench(p, bench.Query, c.QueryOptions, c.jsonFlag)
 }
 
-type benchReport interface{ Write(io.Writer) error }
-
-func runBench[O any, R benchReport](p *proc, run func(context.Context, O) (R, error), options O, form jsonFlag) error {
-	report, err := run(p.ctx, options)
-	if err != nil {
-		return err
-	}
-	return form.print(p, report, nil)
+type benchReport interface {
+	comparable
+	Write(io.Writer) error
 }
 
-// print prints the report and returns the error of its run, or its own.
-func (f jsonFlag) print(p *proc, report benchReport, runErr error) error {
+// runBench prints the report of a run that was cut short as well, and its error.
+func runBench[O any, R benchReport](p *proc, run func(context.Context, O) (R, error), options O, form jsonFlag) error {
+	report, runErr := run(p.ctx, options)
+	if report == *new(R) {
+		return runErr
+	}
 	var err error
-	if f.JSON {
+	if form.JSON {
 		encoder := json.NewEncoder(p.stdout)
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(report)
 	} else {
 		err = report.Write(p.stdout)
 	}
-	if runErr != nil {
-		return runErr
-	}
-	return err
+	return errors.Join(runErr, err)
 }
