@@ -13,6 +13,7 @@ import (
 
 	"etude/api"
 	"etude/query"
+	"etude/trace"
 )
 
 func get(h http.Handler, target string, header ...string) *httptest.ResponseRecorder {
@@ -139,5 +140,45 @@ func TestCompression(t *testing.T) {
 	}
 	if small := get(h, "/api/echo", "Accept-Encoding", "gzip"); small.Header().Get("Content-Encoding") != "" {
 		t.Error("a small answer is compressed")
+	}
+}
+
+// TestLLMForm asks for the plain form of a trace and of values.
+func TestLLMForm(t *testing.T) {
+	t.Parallel()
+	table := trace.NewTable()
+	value := func(kind string, v any) map[string]any { return map[string]any{kind: v} }
+	attr := func(key string, v map[string]any) any { return map[string]any{"key": key, "value": v} }
+	appendJSON(t, table, map[string]any{"resourceSpans": []any{map[string]any{
+		"resource": map[string]any{"attributes": []any{attr("service.name", value("stringValue", "till")), attr("n", value("intValue", "7"))}},
+		"scopeSpans": []any{map[string]any{"scope": map[string]any{"name": "kettle"}, "spans": []any{map[string]any{
+			"traceId": "000000000000000000000000000000ab", "spanId": "00000000000000a1", "name": "pour", "kind": 2,
+			"startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000000001500000", "status": map[string]any{"code": 2, "message": "spill"},
+			"attributes": []any{
+				attr("a", value("arrayValue", map[string]any{"values": []any{value("stringValue", "x"), value("doubleValue", 1.5)}})),
+				attr("b", value("bytesValue", "AQI=")),
+				attr("m", value("kvlistValue", map[string]any{"values": []any{attr("k", value("boolValue", true))}})),
+			},
+			"events": []any{map[string]any{"name": "boil", "timeUnixNano": "1700000000000000001"}},
+		}}}},
+	}}})
+	h := newServer(views{table.View()})
+	const accept = "application/vnd.grafana.llm"
+	w := get(h, "/api/v2/traces/ab", "Accept", accept)
+	want := `{"trace":{"traceId":"000000000000000000000000000000ab","services":[{"serviceName":"till","resource":{"n":7},"scopes":[{"name":"kettle","version":"",` +
+		`"spans":[{"spanId":"00000000000000a1","name":"pour","kind":"SPAN_KIND_SERVER","startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000001500000",` +
+		`"durationMs":1.5,"attributes":{"a":["x",1.5],"b":"0102","m":{"k":true}},"events":[{"name":"boil","timeUnixNano":"1700000000000000001","attributes":{}}],` +
+		`"status":{"code":"STATUS_CODE_ERROR","message":"spill"}}]}]}]}}`
+	if w.Body.String() != want || w.Header().Get("Content-Type") != "application/vnd.grafana.llm+json" {
+		t.Errorf("got  %s\nwant %s", w.Body, want)
+	}
+	if w := get(h, "/api/v2/traces/1", "Accept", accept); w.Body.String() != "{}" {
+		t.Errorf("unknown trace: %s", w.Body)
+	}
+	if w := get(h, "/api/v2/search/tag/name/values", "Accept", accept); w.Body.String() != `{"metrics":{},"tagValues":{"string":["pour"]}}` {
+		t.Errorf("values: %s", w.Body)
+	}
+	if w := get(h, "/api/v2/traces/ab", "Accept", accept+", application/json"); !strings.HasPrefix(w.Body.String(), `{"trace":{"resourceSpans":`) {
+		t.Errorf("JSON comes first: %.80s", w.Body)
 	}
 }

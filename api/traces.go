@@ -43,6 +43,9 @@ func (s *server) traceV2(r *http.Request) (answer, error) {
 		body = protowire.AppendTag(body, 2, protowire.BytesType)
 		return answer{contentType: typeProtobuf, body: protowire.AppendBytes(body, nil)}, nil
 	}
+	if wantsLLM(r) {
+		return traceLLM(traces)
+	}
 	body := otlp.ToJSON([]byte(`{"trace":`), traces, otlp.TempoJSON)
 	return answer{contentType: typeJSON, body: append(body, `,"metrics":{}}`...)}, nil
 }

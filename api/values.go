@@ -61,6 +61,9 @@ func (s *server) valuesV2(r *http.Request) (answer, error) {
 	if wantsProtobuf(r) {
 		return answer{contentType: typeProtobuf, body: valuesV2Proto(values)}, nil
 	}
+	if wantsLLM(r) {
+		return valuesLLM(values)
+	}
 	out := valuesV2Response{TagValues: make([]tagValue, len(values))}
 	for i, v := range values {
 		out.TagValues[i] = tagValue(v)
