@@ -62,7 +62,7 @@ func BenchmarkSpans(b *testing.B) {
 	}
 	t.queue.exporter = &fakeExporter{export: func(context.Context, int) error { return nil }}
 	r := httptest.NewRequest(http.MethodGet, "http://a/", nil)
-	rt := &route{spanName: "forward s@file/r@file"}
+	rt := &route{spanName: "forward s/r@file"}
 	b.ReportAllocs()
 	for b.Loop() {
 		ctx, entry := t.startEntry(r)

@@ -36,6 +36,7 @@ type routerConfig struct {
 	rule        rule
 	entryPoints []string // as written
 	service     string   // with provider
+	written     string   // service as the file has it, and as spans name it
 	priority    int
 }
 

@@ -116,7 +116,8 @@ func (d *decoder) router(name, n *yaml.Node) {
 			hasRule = true
 			d.rule(what, value, r)
 		case "service":
-			r.service = qualified(d.text(what+": service", value))
+			r.written = d.text(what+": service", value)
+			r.service = qualified(r.written)
 		case "entryPoints":
 			r.entryPoints = d.texts(what+": entryPoints", value)
 			d.checkEntryPoints(what, key, r.entryPoints)

@@ -46,9 +46,9 @@ func newTable(c *config, shared *proxyDeps) *table {
 		rt := &route{
 			name: r.name, rule: r.rule, priority: r.priority, entryPoints: r.entryPoints,
 			service: s, stats: shared.stats.of("router", r.name),
-			spanName: "forward " + s.name + "/" + r.name,
+			spanName: "forward " + r.written + "/" + r.name,
 			spanAttrs: []attribute.KeyValue{
-				attribute.String("traefik.service.name", s.name),
+				attribute.String("traefik.service.name", r.written),
 				attribute.String("traefik.router.name", r.name),
 			},
 		}

@@ -35,7 +35,7 @@ func TestSpansOfOneRequest(t *testing.T) {
 	}
 	spans := c.await(t, 2)
 	forward, entry := spans[0], spans[1]
-	if entry.OperationName != "EntryPoint web all.localhost" || forward.OperationName != "forward s@file/all@file" {
+	if entry.OperationName != "EntryPoint web all.localhost" || forward.OperationName != "forward s/all@file" {
 		t.Errorf("names %q, %q", entry.OperationName, forward.OperationName)
 	}
 	if entry.TraceIdHigh != 0 || entry.TraceIdLow == 0 || entry.SpanId != entry.TraceIdLow || entry.ParentSpanId != 0 {
@@ -50,7 +50,7 @@ func TestSpansOfOneRequest(t *testing.T) {
 	common := map[string]string{"http.method": "GET", "http.url": "/a%20b?c=d", "http.host": "all.localhost", "http.status_code": "long 418"}
 	wantEntry, wantForward := maps.Clone(common), maps.Clone(common)
 	maps.Copy(wantEntry, map[string]string{"component": "edge", "span.kind": "server", "sampler.type": "const", "sampler.param": "bool true"})
-	maps.Copy(wantForward, map[string]string{"span.kind": "client", "traefik.service.name": "s@file", "traefik.router.name": "all@file"})
+	maps.Copy(wantForward, map[string]string{"span.kind": "client", "traefik.service.name": "s", "traefik.router.name": "all@file"})
 	checkTags(t, entry, wantEntry)
 	checkTags(t, forward, wantForward)
 	if now := time.Now().UnixMicro(); entry.StartTime > now || entry.StartTime < now-60e6 || entry.Duration < forward.Duration {

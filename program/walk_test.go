@@ -121,8 +121,8 @@ func (d *demo) seesHeader(id string) {
 var wantSeven = []string{
 	`edge: EntryPoint web uservice3.localhost SERVER, scope "", UNSET ""`,
 	`  component=edge http.host=uservice3.localhost http.method=GET http.status_code=200 http.url=/ sampler.param=true sampler.type=const`,
-	`edge: forward uservice3@file/uservice3@file CLIENT, scope "", UNSET ""`,
-	`  http.host=uservice3.localhost http.method=GET http.status_code=200 http.url=/ traefik.router.name=uservice3@file traefik.service.name=uservice3@file`,
+	`edge: forward uservice3/uservice3@file CLIENT, scope "", UNSET ""`,
+	`  http.host=uservice3.localhost http.method=GET http.status_code=200 http.url=/ traefik.router.name=uservice3@file traefik.service.name=uservice3`,
 	`uservice3: handle_incoming_call SERVER, scope "uservice3", ERROR "no error"`,
 	`  event Request decoded!: happened=true`,
 	`uservice3: redis_call INTERNAL, scope "uservice3", UNSET ""`,
@@ -136,8 +136,8 @@ var wantSeven = []string{
 var wantTwo = []string{
 	`edge: EntryPoint web uservice1.localhost SERVER, scope "", UNSET ""`,
 	`  component=edge http.host=uservice1.localhost http.method=GET http.status_code=200 http.url=/ sampler.param=true sampler.type=const`,
-	`edge: forward uservice1@file/uservice1@file CLIENT, scope "", UNSET ""`,
-	`  http.host=uservice1.localhost http.method=GET http.status_code=200 http.url=/ traefik.router.name=uservice1@file traefik.service.name=uservice1@file`,
+	`edge: forward uservice1/uservice1@file CLIENT, scope "", UNSET ""`,
+	`  http.host=uservice1.localhost http.method=GET http.status_code=200 http.url=/ traefik.router.name=uservice1@file traefik.service.name=uservice1`,
 }
 
 func compareSpans(t *testing.T, got, want []string) {
