@@ -41,6 +41,7 @@ type Run struct {
 	p     *Program
 	views []*trace.View
 	bound []*Bound
+	cands map[candKey]Mask
 	all   []int32
 	c     ctx
 	t     *Trace
@@ -49,7 +50,7 @@ type Run struct {
 // Start begins a Run. When ctx is done, what takes long ends early with too few
 // spans; the caller asks ctx before it believes an answer.
 func (p *Program) Start(ctx context.Context, views []*trace.View) *Run {
-	return &Run{ctx: ctx, p: p, views: views, bound: make([]*Bound, len(views))}
+	return &Run{ctx: ctx, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}}
 }
 
 func (r *Run) bind(view int) *Bound {
@@ -65,7 +66,7 @@ func (r *Run) bind(view int) *Bound {
 func (r *Run) Candidates(view int) Mask {
 	for _, s := range r.p.stages {
 		if s, ok := s.(spansetStage); ok {
-			return s.node.candidates(r, view)
+			return r.candidates(view, s.node)
 		}
 	}
 	return fullMask(len(r.views[view].TraceIDs))
@@ -163,37 +164,76 @@ func (o *logical) pick(r *Run, in []int32) ([]int32, bool, error) {
 }
 
 func (o *logical) candidates(r *Run, view int) Mask {
-	left, right := o.l.candidates(r, view), o.r.candidates(r, view)
 	if o.and {
-		return r.both(view, left, right)
+		return r.both(view, o.l, o.r)
 	}
-	left.or(right)
-	return left
+	m := r.candidates(view, o.l).clone()
+	m.or(r.candidates(view, o.r))
+	return m
+}
+
+// candKey names the candidates of a node in a View.
+type candKey struct {
+	node node
+	view int
+}
+
+// candidates returns node.candidates, kept for the rest of the Run. Nobody may
+// change it.
+func (r *Run) candidates(view int, n node) Mask {
+	key := candKey{n, view}
+	m, ok := r.cands[key]
+	if !ok {
+		m = n.candidates(r, view)
+		r.cands[key] = m
+	}
+	return m
 }
 
 // both returns the traces in which both sides may match: here, or, for a trace
-// that has spans in other Views too, here for one side.
-func (r *Run) both(view int, left, right Mask) Mask {
-	either := left.clone()
-	either.or(right)
-	left.and(right)
-	either.andNot(left)
-	for number := range either.Rows {
-		if r.split(view, number) {
-			left.set(number)
-		}
-	}
-	return left
+// that has spans in other Views too, one side here and the other there.
+func (r *Run) both(view int, left, right node) Mask {
+	l, rt := r.candidates(view, left), r.candidates(view, right)
+	out := l.clone()
+	out.and(rt)
+	r.addSplit(out, view, l, rt, right)
+	r.addSplit(out, view, rt, l, left)
+	return out
 }
 
-// split tells whether a trace of a View has spans in others too.
-func (r *Run) split(view int, number uint32) bool {
+// addSplit adds the traces of one side that have the other side in another View.
+func (r *Run) addSplit(out Mask, view int, have, lack Mask, other node) {
+	// Whole traces are the rule. When the other side is nowhere in this View it
+	// is most often nowhere at all, and then no trace needs to be looked up.
+	if lack.Empty() && r.nowhere(other) {
+		return
+	}
+	rest := have.clone()
+	rest.andNot(lack)
+	for number := range rest.Rows {
+		if r.elsewhere(view, number, other) {
+			out.set(number)
+		}
+	}
+}
+
+func (r *Run) nowhere(n node) bool {
+	for view := range r.views {
+		if !r.candidates(view, n).Empty() {
+			return false
+		}
+	}
+	return true
+}
+
+// elsewhere tells whether a node may match the trace in another View.
+func (r *Run) elsewhere(view int, number uint32, n node) bool {
 	id := r.views[view].TraceIDs[number]
 	for i, v := range r.views {
 		if i == view {
 			continue
 		}
-		if _, ok := v.FindTrace(id); ok {
+		if there, ok := v.FindTrace(id); ok && r.candidates(i, n).Has(there) {
 			return true
 		}
 	}

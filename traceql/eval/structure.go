@@ -51,11 +51,10 @@ func (o *structural) pick(r *Run, in []int32) ([]int32, bool, error) {
 }
 
 func (o *structural) candidates(r *Run, view int) Mask {
-	right := o.r.candidates(r, view)
 	if o.negated {
-		return right
+		return r.candidates(view, o.r)
 	}
-	return r.both(view, o.l.candidates(r, view), right)
+	return r.both(view, o.l, o.r)
 }
 
 // inverse returns the relation seen from the other side.
