@@ -56,10 +56,18 @@ export async function search(query: string, limit: number, range: Range, signal:
   return parseResults(await getJson(`/api/search?${withRange({ q: query, limit: String(limit) }, range)}`, signal));
 }
 
-/** The trace, or undefined where the backend has none of that id. */
-export async function fetchTrace(id: string, signal?: AbortSignal): Promise<Trace | undefined> {
+export interface TraceAnswer {
+  /** undefined where the backend has no trace of that id. */
+  trace: Trace | undefined;
+  /** What the backend says about a trace of which it returned only a part; "" for a whole one. */
+  note: string;
+}
+
+export async function fetchTrace(id: string, signal?: AbortSignal): Promise<TraceAnswer> {
   const response = await get(`/api/v2/traces/${encodeURIComponent(id)}`, signal);
-  return response.status === 404 ? undefined : parseTraces(await response.json())[0];
+  if (response.status === 404) return { trace: undefined, note: "" };
+  const json = (await response.json()) as { status?: string; message?: string };
+  return { trace: parseTraces(json)[0], note: json.status === "PARTIAL" ? json.message || "This is only a part of the trace" : "" };
 }
 
 /** Names of attributes, each behind its scope: "resource.os.type". */

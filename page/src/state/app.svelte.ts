@@ -19,6 +19,8 @@ class App {
   results = $state.raw<Loading<Result[]>>({ state: "none" });
   /** done with undefined: the backend has no such trace. */
   trace = $state.raw<Loading<Trace | undefined>>({ state: "none" });
+  /** What the backend says about the trace, such as that a part of it is missing. */
+  traceNote = $state("");
   /** Traces read from a file: they live in this page only. */
   fileTraces = $state.raw<Trace[]>([]);
   helpOpen = $state(false);
@@ -115,6 +117,7 @@ class App {
   async #loadTrace(id: string): Promise<void> {
     if (id === this.#traceKey) return;
     this.#traceKey = id;
+    this.traceNote = "";
     this.#fetch.abort();
     const local = this.fileTraces.find((t) => sameTraceId(t.id, id));
     if (id === "" || local) {
@@ -125,8 +128,10 @@ class App {
     const { signal } = this.#fetch;
     this.trace = { state: "loading", before: undefined };
     try {
-      const trace = await api.fetchTrace(id, signal);
-      if (!signal.aborted) this.trace = { state: "done", value: trace };
+      const { trace, note } = await api.fetchTrace(id, signal);
+      if (signal.aborted) return;
+      this.traceNote = note;
+      this.trace = { state: "done", value: trace };
     } catch (err) {
       if (!signal.aborted) this.trace = { state: "error", message: (err as Error).message };
     }
