@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -31,7 +32,7 @@ type Source func(yield func(Sample))
 
 // Handler serves /metrics with the samples of the source and those of the Go
 // runtime and the process, /-/ready and /-/healthy as Prometheus does, and a
-// short page at / that says so.
+// short page at / that says so. /debug/pprof has Go's profiles.
 func Handler(source Source) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{source}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -40,6 +41,9 @@ func Handler(source Source) http.Handler {
 	mux.HandleFunc("GET /-/ready", text("etude is ready.\n"))
 	mux.HandleFunc("GET /-/healthy", text("etude is healthy.\n"))
 	mux.HandleFunc("GET /{$}", startPage(source))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 

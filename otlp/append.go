@@ -308,7 +308,11 @@ func (a *appender) attributes(w *trace.AttrWriter, b []byte, number uint64) {
 }
 
 func (a *appender) attribute(w *trace.AttrWriter, b []byte) {
-	var key, value []byte
+	key, value, plain := plainAttribute(b)
+	if plain && addPlain(w, key, value) { // Fast path
+		return
+	}
+	key, value = nil, nil // Slow path
 	c := cursor{rest: b}
 	for c.next() {
 		switch {
@@ -320,6 +324,27 @@ func (a *appender) attribute(w *trace.AttrWriter, b []byte) {
 	}
 	a.done(&c)
 	a.value(w, key, value)
+}
+
+// addPlain adds an attribute whose value has the common form.
+func addPlain(w *trace.AttrWriter, key, value []byte) bool {
+	if text, ok := plainText(value); ok {
+		w.AddText(key, trace.String, text)
+		return true
+	}
+	tag, number, ok := plainNumber(value)
+	if !ok {
+		return false
+	}
+	switch tag {
+	case tagBool:
+		w.AddNum(key, trace.Bool, min(number, 1))
+	case tagInt:
+		w.AddNum(key, trace.Int, number)
+	case tagDouble:
+		w.AddNum(key, trace.Double, number)
+	}
+	return true
 }
 
 // value adds one attribute; of several fields of the oneof the last counts.

@@ -69,7 +69,7 @@ func BenchmarkAppend(b *testing.B) {
 	var t *trace.Table
 	for i := 0; i < b.N; i++ {
 		if i%len(payloads) == 0 {
-			t = trace.NewTable()
+			t = next(t)
 		}
 		if added, err := Append(t, payloads[i%len(payloads)], 1); err != nil || added != perBatch {
 			b.Fatal(added, err)
@@ -80,6 +80,14 @@ func BenchmarkAppend(b *testing.B) {
 		t.Seal()
 		b.ReportMetric(float64(t.Bytes())/float64(t.Spans()), "B-held/span")
 	}
+}
+
+// next is the Table that a store would begin.
+func next(t *trace.Table) *trace.Table {
+	if t == nil {
+		return trace.NewTable()
+	}
+	return trace.NewTableLike(t.View())
 }
 
 // BenchmarkObjects is what Append spares: the same bytes into protobuf objects.

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -97,6 +98,9 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 			return &Error{Reason: fmt.Sprintf("must be empty or %d bits, received %d bits", 8*f.size, 8*len(data))}
 		}
 	case formMessage:
+		if f.message == keyValue && plainValid(data) { // Fast path
+			return nil
+		}
 		if f.message == anyValue {
 			depth++
 		}
@@ -105,8 +109,27 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 	return nil
 }
 
+// plainValid reports whether an attribute has the common form, and is valid.
+func plainValid(b []byte) bool {
+	key, value, ok := plainAttribute(b)
+	if !ok || !validUTF8(key) {
+		return false
+	}
+	if text, ok := plainText(value); ok {
+		return validUTF8(text)
+	}
+	_, _, ok = plainNumber(value)
+	return ok
+}
+
 // validUTF8 is utf8.Valid with a fast path for the ASCII of most keys.
 func validUTF8(b []byte) bool {
+	for len(b) >= 8 {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return utf8.Valid(b)
+		}
+		b = b[8:]
+	}
 	for _, c := range b {
 		if c >= utf8.RuneSelf {
 			return utf8.Valid(b)

@@ -64,7 +64,7 @@ func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, ol
 	defer h.mu.Unlock()
 	if h.active == nil || h.active.segments[0] != segment {
 		old = h.close()
-		h.active = &part{table: trace.NewTable(), segments: []uint64{segment}}
+		h.active = &part{table: tableAfter(old), segments: []uint64{segment}}
 		h.parts = append(h.parts, h.active)
 	}
 	p := h.active
@@ -72,6 +72,14 @@ func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, ol
 	p.spans = p.table.Spans()
 	p.newest = max(p.newest, arrival)
 	return added, old, err
+}
+
+// tableAfter returns the Table for what comes after a part.
+func tableAfter(old *part) *trace.Table {
+	if old == nil {
+		return trace.NewTable()
+	}
+	return trace.NewTableLike(old.view)
 }
 
 // seal ends the growing part and returns it, or nil when none grows.

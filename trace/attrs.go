@@ -151,10 +151,31 @@ type AttrWriter struct {
 	scratch []byte
 	row     uint32
 	guess   []uint32 // the shape before: most often this row has the same
+	// The columns of an earlier Table, for their sizes. They hold its memory
+	// until this Table is sealed.
+	expected []Column
 }
 
 func newAttrWriter(a *Attrs, dict *Dict) AttrWriter {
 	return AttrWriter{a: a, dict: dict, shapes: map[string]uint32{}}
+}
+
+// expect makes room for as much as old holds. Columns get their room when their
+// first value comes, since some of old's may not come again.
+func (w *AttrWriter) expect(old *Attrs) {
+	w.a.shape, w.a.shapeEnds, w.a.shapeCols = room(old.shape), room(old.shapeEnds), room(old.shapeCols)
+	w.expected = old.Columns
+}
+
+// newColumn returns an empty column with the room expected for it.
+func (w *AttrWriter) newColumn(key string, t Type) Column {
+	c := Column{Key: key, Type: t}
+	for i := range w.expected {
+		if old := &w.expected[i]; old.Type == t && old.Key == key {
+			c.Rows, c.Codes, c.Nums = room(old.Rows), room(old.Codes), room(old.Nums)
+		}
+	}
+	return c
 }
 
 // begin starts the next row.
@@ -211,7 +232,7 @@ func (w *AttrWriter) column(key []byte, t Type) *Column {
 	}
 	col := w.byKey[code][t]
 	if col == 0 {
-		w.a.Columns = append(w.a.Columns, Column{Key: string(key), Type: t})
+		w.a.Columns = append(w.a.Columns, w.newColumn(string(key), t))
 		col = uint32(len(w.a.Columns))
 		w.byKey[code][t] = col
 	}

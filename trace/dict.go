@@ -11,6 +11,11 @@ type Dict struct {
 	idx  index
 }
 
+// roomyDict returns an empty Dict with room for as much as d holds.
+func roomyDict(d *Dict) Dict {
+	return Dict{data: room(d.data), ends: room(d.ends), idx: roomyIndex(&d.idx)}
+}
+
 // Len is the number of distinct strings; every code is below it.
 func (d *Dict) Len() int { return len(d.ends) }
 

@@ -26,6 +26,9 @@ type index struct {
 
 const minSlots = 64
 
+// roomyIndex returns an empty index with as many slots as x has.
+func roomyIndex(x *index) index { return index{slots: make([]uint64, len(x.slots))} }
+
 // candidates calls yield with each number stored under the hash.
 func (x *index) candidates(hash uint32) func(yield func(uint32) bool) {
 	return func(yield func(uint32) bool) {

@@ -87,6 +87,36 @@ func NewTable() *Table {
 	return t
 }
 
+// NewTableLike returns an empty Table with room for as much as the View holds:
+// what comes is most often like what came, and growing array by array would
+// write everything twice. Memory that stays unused is given back by Seal.
+func NewTableLike(v *View) *Table {
+	t := NewTable()
+	c := &t.columns
+	c.Strings = roomyDict(&v.Strings)
+	c.Strings.add(nil)
+	c.TraceIDs, c.traceFirst, t.last = room(v.TraceIDs), room(v.traceFirst), room(v.traceFirst)
+	c.traceIdx, c.spanIdx = roomyIndex(&v.traceIdx), roomyIndex(&v.spanIdx)
+	c.SpanID, c.Parent = room(v.SpanID), room(v.Parent)
+	c.Start, c.End, c.EventTime = room(v.Start), room(v.End), room(v.EventTime)
+	c.Kind, c.Status = room(v.Kind), room(v.Status)
+	c.LinkTraceID, c.LinkSpanID = room(v.LinkTraceID), room(v.LinkSpanID)
+	old := v.columns // the methods want an address of its own
+	for i, s := range old.numbers() {
+		*c.numbers()[i] = room(*s)
+	}
+	for i, s := range old.sparse() {
+		c.sparse()[i].rows, c.sparse()[i].vals = room(s.rows), room(s.vals)
+	}
+	for i, w := range []*AttrWriter{&t.span, &t.resource, &t.scope, &t.event, &t.link} {
+		w.expect(old.attrs()[i])
+	}
+	return t
+}
+
+// room returns an empty slice with space for as much as s holds and a little more.
+func room[T any](s []T) []T { return make([]T, 0, len(s)+len(s)/32) }
+
 // Spans is the number of rows.
 func (t *Table) Spans() int { return len(t.Trace) }
 
@@ -299,7 +329,7 @@ func (t *Table) Seal() {
 	c.Start, c.End, c.EventTime = clip(c.Start), clip(c.End), clip(c.EventTime)
 	c.Kind, c.Status = clip(c.Kind), clip(c.Status)
 	c.LinkTraceID, c.LinkSpanID = clip(c.LinkTraceID), clip(c.LinkSpanID)
-	for _, s := range []*[]uint32{&c.Trace, &c.Name, &c.Scope, &c.next, &c.EventSpan, &c.EventName, &c.LinkSpan} {
+	for _, s := range c.numbers() {
 		*s = clip(*s)
 	}
 	for _, s := range c.sparse() {
@@ -315,6 +345,11 @@ func (t *Table) Seal() {
 // Bytes is the memory that the columns hold, slack included.
 func (t *Table) Bytes() int { return t.columns.bytes() }
 
+// numbers are the columns of codes, rows and numbers.
+func (c *columns) numbers() []*[]uint32 {
+	return []*[]uint32{&c.Trace, &c.Name, &c.Scope, &c.next, &c.EventSpan, &c.EventName, &c.LinkSpan}
+}
+
 func (c *columns) sparse() []*Sparse {
 	return []*Sparse{&c.StatusMessage, &c.TraceState, &c.Flags, &c.DroppedAttrs, &c.DroppedEvents, &c.DroppedLinks,
 		&c.EventDropped, &c.LinkState, &c.LinkFlags, &c.LinkDropped}
@@ -329,10 +364,10 @@ func (c *columns) bytes() int {
 	n += 16*(cap(c.TraceIDs)+cap(c.LinkTraceID)) + 8*(len(c.traceIdx.slots)+len(c.spanIdx.slots))
 	n += 8 * (cap(c.SpanID) + cap(c.Parent) + cap(c.Start) + cap(c.End) + cap(c.EventTime) + cap(c.LinkSpanID))
 	n += cap(c.Kind) + cap(c.Status)
-	for _, s := range [][]uint32{c.traceFirst, c.Trace, c.Name, c.Scope, c.next, c.EventSpan, c.EventName, c.LinkSpan} {
-		n += 4 * cap(s)
+	for _, s := range c.numbers() {
+		n += 4 * cap(*s)
 	}
-	n += 4 * 8 * (cap(c.ScopeName) + cap(c.ResourceDropped))
+	n += 4*cap(c.traceFirst) + 4*8*(cap(c.ScopeName)+cap(c.ResourceDropped))
 	for _, s := range c.sparse() {
 		n += s.bytes()
 	}
@@ -342,5 +377,10 @@ func (c *columns) bytes() int {
 	return n
 }
 
-// clip is slices.Clip that moves to an array of just the right size.
-func clip[T any](s []T) []T { return slices.Clip(append([]T(nil), s...)) }
+// clip moves a slice to an array of its size, unless little would be gained.
+func clip[T any](s []T) []T {
+	if cap(s)-len(s) <= len(s)/16 {
+		return s
+	}
+	return slices.Clip(append([]T(nil), s...))
+}
