@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/jaegertracing/jaeger-idl/thrift-gen/jaeger"
 	"google.golang.org/grpc"
 )
 
@@ -79,14 +80,7 @@ func BenchmarkCountSpans(b *testing.B) {
 }
 
 func BenchmarkJaegerToOTLP(b *testing.B) {
-	batch := parseBatch(b, "service web\nprocess hostname=\"h\" ip=\"10.0.0.1\"")
-	for i := range benchSpans {
-		one := parseBatch(b, fmt.Sprintf("span op trace=1:%x id=%x parent=%x start=1700000000000001 duration=250\n"+
-			"tag span.kind=\"server\" http.method=\"GET\" http.status_code=200 http.url=\"http://orders/api/12345\" component=\"net/http\" thread=17\n"+
-			"log 1700000000000002 event=\"start\" level=\"info\"", i+1, i+1, i))
-		batch.Spans = append(batch.Spans, one.Spans...)
-	}
-	body := encodeThrift(b, binaryThrift, batch)
+	body := encodeThrift(b, binaryThrift, benchBatch(b))
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	var p protoBuilder
@@ -97,6 +91,31 @@ func BenchmarkJaegerToOTLP(b *testing.B) {
 		}
 	}
 	perSpan(b)
+}
+
+func BenchmarkJaegerGRPCToOTLP(b *testing.B) {
+	body := encodeModel(b, modelRequest(benchBatch(b)))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	var p protoBuilder
+	for b.Loop() {
+		p.b = p.b[:0]
+		if _, err := p.jaegerProto(body, testLimits(benchSpans)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perSpan(b)
+}
+
+func benchBatch(b *testing.B) *jaeger.Batch {
+	batch := parseBatch(b, "service web\nprocess hostname=\"h\" ip=\"10.0.0.1\"")
+	for i := range benchSpans {
+		one := parseBatch(b, fmt.Sprintf("span op trace=1:%x id=%x parent=%x start=1700000000000001 duration=250\n"+
+			"tag span.kind=\"server\" http.method=\"GET\" http.status_code=200 http.url=\"http://orders/api/12345\" component=\"net/http\" thread=17\n"+
+			"log 1700000000000002 event=\"start\" level=\"info\"", i+1, i+1, i))
+		batch.Spans = append(batch.Spans, one.Spans...)
+	}
+	return batch
 }
 
 func BenchmarkZipkinToOTLP(b *testing.B) {

@@ -53,7 +53,7 @@ func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// Marshal writes an answer. Ours are all the empty ExportTraceServiceResponse.
+// Marshal writes an answer. Ours are all empty messages.
 func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	if _, ok := v.(*message); ok {
 		return nil, nil

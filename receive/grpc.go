@@ -16,7 +16,13 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-const traceService = "opentelemetry.proto.collector.trace.v1.TraceService"
+const (
+	traceService     = "opentelemetry.proto.collector.trace.v1.TraceService"
+	jaegerCollection = "jaeger.api_v2.CollectorService"
+)
+
+// newGRPCServer serves OTLP and Jaeger alike: a client of either is welcome at
+// every gRPC listener.
 
 func (in *intake) newGRPCServer() *grpc.Server {
 	pool := new(tieredPool)
@@ -41,14 +47,10 @@ func (in *intake) newGRPCServer() *grpc.Server {
 			Timeout:           20 * time.Second,
 		}),
 	)
-	g.RegisterService(&grpc.ServiceDesc{
-		ServiceName: traceService,
-		HandlerType: (*any)(nil),
-		// On the wire a unary call and a stream with one message each way are the
-		// same. As a stream we are asked before the message is read, and hear of
-		// those that cannot be read.
-		Streams: []grpc.StreamDesc{{StreamName: "Export", Handler: in.export}},
-	}, in)
+	in.register(g, traceService, "Export", OTLPGRPC, func(ctx context.Context, b []byte) error {
+		return in.submit(ctx, OTLPGRPC, b)
+	})
+	in.register(g, jaegerCollection, "PostSpans", JaegerGRPC, in.submitPostSpans)
 	healthpb.RegisterHealthServer(g, health.NewServer())
 	return g
 }
@@ -65,16 +67,24 @@ func (in *intake) boundCall(ctx context.Context, _ *tap.Info) (context.Context, 
 	return bound, nil
 }
 
-// export is TraceService/Export.
-func (in *intake) export(_ any, stream grpc.ServerStream) error {
-	m := new(message)
-	if err := in.receive(stream, m); err != nil {
-		return grpcError(in.refused(OTLPGRPC, err))
-	}
-	return stream.SendMsg(m)
+// register serves a unary method whose answer is an empty message. On the wire
+// that is the same as a stream with one message each way; as a stream we are
+// asked before the message is read, and hear of those that cannot be read.
+func (in *intake) register(g *grpc.Server, service, method string, p Protocol, submit func(context.Context, []byte) error) {
+	g.RegisterService(&grpc.ServiceDesc{
+		ServiceName: service,
+		HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{StreamName: method, Handler: func(_ any, stream grpc.ServerStream) error {
+			m := new(message)
+			if err := in.receive(stream, m, submit); err != nil {
+				return grpcError(in.refused(p, err))
+			}
+			return stream.SendMsg(m)
+		}}},
+	}, in)
 }
 
-func (in *intake) receive(stream grpc.ServerStream, m *message) error {
+func (in *intake) receive(stream grpc.ServerStream, m *message, submit func(context.Context, []byte) error) error {
 	if err := in.begin(); err != nil {
 		return err
 	}
@@ -88,7 +98,7 @@ func (in *intake) receive(stream grpc.ServerStream, m *message) error {
 		return in.overload("requests in flight hold more than %d bytes", in.limits.InFlight)
 	}
 	defer in.gate.release(n)
-	return in.submit(stream.Context(), OTLPGRPC, m.payload)
+	return submit(stream.Context(), m.payload)
 }
 
 // recvRefusal sorts what gRPC says of a message that it could not read. The

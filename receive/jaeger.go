@@ -43,6 +43,16 @@ func (in *intake) submitJaeger(ctx context.Context, compact bool, b []byte) erro
 	return in.submit(ctx, JaegerThrift, p.b)
 }
 
+// submitPostSpans is the collector's CollectorService/PostSpans over gRPC.
+func (in *intake) submitPostSpans(ctx context.Context, b []byte) error {
+	p := protoBuilder{b: getBuffer()}
+	defer func() { putBuffer(p.b) }()
+	if _, err := p.jaegerProto(b, in.limits); err != nil {
+		return err
+	}
+	return in.submit(ctx, JaegerGRPC, p.b)
+}
+
 // refuseJaeger answers 500 for spans that the Sink refuses, unlike 400 for a
 // body that is not thrift: clients of the real receiver know it so.
 func (in *intake) refuseJaeger(w http.ResponseWriter, r *refusal) {

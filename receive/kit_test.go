@@ -63,11 +63,11 @@ func (r *recorder) one(t *testing.T) *collector.ExportTraceServiceRequest {
 	return got[0]
 }
 
-// start runs a server with all four listeners on free ports.
+// start runs a server with all listeners on free ports.
 func start(t testing.TB, c Config, sink Sink) *Server {
 	t.Helper()
 	const free = "127.0.0.1:0"
-	c.OTLPGRPCAddr, c.OTLPHTTPAddr, c.JaegerAddr, c.ZipkinAddr = free, free, free, free
+	c.OTLPGRPCAddr, c.OTLPHTTPAddr, c.JaegerAddr, c.JaegerGRPCAddr, c.ZipkinAddr = free, free, free, free, free
 	s, err := Listen(c, sink)
 	if err != nil {
 		t.Fatal(err)
@@ -196,6 +196,9 @@ func dump(req *collector.ExportTraceServiceRequest) string {
 	for _, rs := range req.ResourceSpans {
 		fmt.Fprintf(&b, "resource%s\n", attrs(rs.Resource.GetAttributes()))
 		for _, ss := range rs.ScopeSpans {
+			if ss.Scope != nil {
+				fmt.Fprintf(&b, "scope %q %q\n", ss.Scope.Name, ss.Scope.Version)
+			}
 			for _, s := range ss.Spans {
 				dumpSpan(&b, s)
 			}
@@ -206,6 +209,9 @@ func dump(req *collector.ExportTraceServiceRequest) string {
 
 func dumpSpan(b *strings.Builder, s *trace.Span) {
 	fmt.Fprintf(b, "span %q trace=%x id=%x", s.Name, s.TraceId, s.SpanId)
+	if s.TraceState != "" {
+		fmt.Fprintf(b, " state=%q", s.TraceState)
+	}
 	if len(s.ParentSpanId) > 0 {
 		fmt.Fprintf(b, " parent=%x", s.ParentSpanId)
 	}
@@ -246,29 +252,41 @@ func attrs(kvs []*common.KeyValue) string {
 	return b.String()
 }
 
-// scenarios runs the cases of a file. A case is "=== name", the input, "---",
-// and what f must make of it.
-func scenarios(t *testing.T, file string, f func(t *testing.T, input string) string) {
+// scenario is a case of a file: "=== name", the input, "---", and the output.
+type scenario struct{ name, input, want string }
+
+// readScenarios returns the cases of a file, and what stands before them.
+func readScenarios(t *testing.T, file string) (head string, all []scenario) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, rest, _ := strings.Cut(string(raw), "=== ")
-	var out strings.Builder
-	out.WriteString(head)
 	for chunk := range strings.SplitSeq(rest, "\n=== ") {
 		name, chunk, _ := strings.Cut(chunk, "\n")
 		input, want, ok := strings.Cut(chunk, "\n---\n")
 		if !ok {
 			t.Fatalf("%s: case %q has no ---", file, name)
 		}
-		t.Run(name, func(t *testing.T) {
-			got := f(t, input)
-			if !*update && strings.TrimSpace(got) != strings.TrimSpace(want) {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+		all = append(all, scenario{name, input, strings.TrimSpace(want)})
+	}
+	return head, all
+}
+
+// scenarios compares what f makes of each input of a file with the output there.
+func scenarios(t *testing.T, file string, f func(t *testing.T, input string) string) {
+	t.Helper()
+	head, all := readScenarios(t, file)
+	var out strings.Builder
+	out.WriteString(head)
+	for _, c := range all {
+		t.Run(c.name, func(t *testing.T) {
+			got := f(t, c.input)
+			if !*update && strings.TrimSpace(got) != c.want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, c.want)
 			}
-			fmt.Fprintf(&out, "=== %s\n%s\n---\n%s\n", name, input, strings.TrimSpace(got)+"\n")
+			fmt.Fprintf(&out, "=== %s\n%s\n---\n%s\n", c.name, c.input, strings.TrimSpace(got)+"\n")
 		})
 	}
 	if *update {

@@ -220,7 +220,7 @@ func TestHTTPJSON(t *testing.T) {
 				t.Fatalf("got %d %q %v", got.status, got.body, got.header)
 			}
 		}
-		const want = "resource service.name=\"shop\"\n" +
+		const want = "resource service.name=\"shop\"\nscope \"s\" \"\"\n" +
 			"span \"op\" trace=0102030405060708090a0b0c0d0e0f10 id=0102030405060708 SERVER 1700000000000000000..1700000000000001000\n" +
 			"  attrs n=7\n"
 		if d := dump(sink.requests()[0]); d != want {

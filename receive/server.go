@@ -14,10 +14,11 @@ import (
 // Config says where to listen. An empty address turns its listener off; port 0
 // picks a free port.
 type Config struct {
-	OTLPGRPCAddr string // customary port 4317
-	OTLPHTTPAddr string // customary port 4318
-	JaegerAddr   string // customary port 14268
-	ZipkinAddr   string // customary port 9411
+	OTLPGRPCAddr   string // customary port 4317; takes Jaeger's gRPC as well
+	OTLPHTTPAddr   string // customary port 4318
+	JaegerAddr     string // thrift over HTTP; customary port 14268
+	JaegerGRPCAddr string // customary port 14250; takes OTLP's gRPC as well
+	ZipkinAddr     string // customary port 9411
 
 	Limits Limits
 	// AllowedOrigins are the web origins whose pages may send OTLP/HTTP:
@@ -30,7 +31,7 @@ type Config struct {
 
 // Addrs are the addresses really bound, empty for a listener that is off.
 type Addrs struct {
-	OTLPGRPC, OTLPHTTP, Jaeger, Zipkin string
+	OTLPGRPC, OTLPHTTP, Jaeger, JaegerGRPC, Zipkin string
 }
 
 // Server is the set of open listeners. Every request that it accepted is
@@ -80,6 +81,7 @@ func Listen(c Config, sink Sink) (*Server, error) {
 		{"OTLP gRPC", c.OTLPGRPCAddr, &s.addrs.OTLPGRPC, func(l net.Listener) error { return s.sortConns(l, OTLPGRPC) }},
 		{"OTLP HTTP", c.OTLPHTTPAddr, &s.addrs.OTLPHTTP, func(l net.Listener) error { return s.sortConns(l, OTLPHTTP) }},
 		{"Jaeger", c.JaegerAddr, &s.addrs.Jaeger, jaeger.Serve},
+		{"Jaeger gRPC", c.JaegerGRPCAddr, &s.addrs.JaegerGRPC, s.grpc.Serve},
 		{"Zipkin", c.ZipkinAddr, &s.addrs.Zipkin, zipkin.Serve},
 	} {
 		if l.addr == "" {

@@ -9,10 +9,11 @@ const (
 	OTLPGRPC     Protocol = "otlp_grpc"
 	OTLPHTTP     Protocol = "otlp_http"
 	JaegerThrift Protocol = "jaeger_thrift_http"
+	JaegerGRPC   Protocol = "jaeger_grpc"
 	Zipkin       Protocol = "zipkin_http"
 )
 
-var protocols = [...]Protocol{OTLPGRPC, OTLPHTTP, JaegerThrift, Zipkin}
+var protocols = [...]Protocol{OTLPGRPC, OTLPHTTP, JaegerThrift, JaegerGRPC, Zipkin}
 
 // Stats counts what the listeners took and refused. The zero value is ready;
 // counters only grow, gauges are the state of this moment.
