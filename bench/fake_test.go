@@ -31,6 +31,13 @@ type fake struct {
 	resource []string // service of each span
 }
 
+// seen is how many requests have come.
+func (f *fake) seen() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.requests
+}
+
 func (f *fake) Export(_ context.Context, req *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

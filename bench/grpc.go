@@ -32,7 +32,7 @@ func dialGRPC(addr, compression string, pool *payloadPool) (*grpcSender, error) 
 			return loopback.DialContext(ctx, "tcp", addr)
 		}),
 		grpc.WithNoProxy(), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
-		grpc.WithWriteBufferSize(128<<10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithWriteBufferSize(128<<10),
 		grpc.WithDefaultCallOptions(call...))
 	if err != nil {
 		return nil, fmt.Errorf("open gRPC client for %s: %w", addr, err)

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ type fakeAPI struct {
 	mu    sync.Mutex
 	looks map[string]int
 	asked map[string]bool
+	wait  int // requests to the fake before tags are answered
 }
 
 func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -42,6 +44,9 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !byID && r.URL.Path != "/api/search" {
+		for a.fake.seen() < a.wait { // the test of what runs beside must not be over before it
+			runtime.Gosched()
+		}
 		fmt.Fprint(w, `{"scopes":[]}`)
 		return
 	}
@@ -124,6 +129,7 @@ func TestQuery(t *testing.T) {
 	o := options(target)
 	o.Spans = 70
 	ingest(t, o)
+	a.wait = a.fake.seen() + 1
 	file := filepath.Join(t.TempDir(), "queries")
 	if err := os.WriteFile(file, []byte("# two\nbad: {broken}\n\nfound : {span.app.request.id=\"$VALUE\" && name=\"$NAME\"}\ntags: /api/v2/search/tags\n"), 0o600); err != nil {
 		t.Fatal(err)

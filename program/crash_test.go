@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,52 +17,83 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+const (
+	crashClients  = 8
+	spansPerTrace = 25
+	crashSpans    = 10_000 // at least so many are acknowledged before a kill
+)
+
+// crashRounds is how often the backend is killed: few by default, as many as
+// ETUDE_CRASH_ROUNDS says for a long run.
+func crashRounds(t *testing.T) int {
+	text := os.Getenv("ETUDE_CRASH_ROUNDS")
+	if text == "" {
+		return 3
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("ETUDE_CRASH_ROUNDS: %v", err)
+	}
+	return n
+}
+
 // TestKilledBackendLosesNothing sends spans from several clients, kills the
-// backend without warning behind an acknowledgement, starts it again on the same
+// backend without warning at a random moment, starts it again on the same
 // directory, and asks for every span that was acknowledged.
 func TestKilledBackendLosesNothing(t *testing.T) {
 	t.Parallel()
-	const clients, perTrace, atLeast = 8, 25, 10_000
-	dir := t.TempDir()
-	first := startBackend(t, dir)
+	const roundsPerDir = 10 // then a new directory, so that replay stays short
+	for round, rounds := 0, crashRounds(t); round < rounds; {
+		dir := t.TempDir()
+		b := startBackend(t, dir)
+		for range min(roundsPerDir, rounds-round) {
+			acked := loadAndKill(t, b, round)
+			b = startBackend(t, dir)
+			missing := 0
+			for _, id := range acked {
+				missing += spansPerTrace - spansOf(traceByID(t, b.api, id))
+			}
+			if missing != 0 {
+				t.Errorf("round %d: %d of %d acknowledged spans are missing after kill -9", round, missing, len(acked)*spansPerTrace)
+			}
+			round++
+		}
+		_ = b.cmd.Process.Kill()
+	}
+}
 
-	var acked sync.Map
+// loadAndKill returns the ids of the traces that were acknowledged.
+func loadAndKill(t *testing.T, b *backend, round int) (acked []string) {
+	var mu sync.Mutex
 	var count atomic.Int64
 	var wait sync.WaitGroup
-	for client := range clients {
+	for client := range crashClients {
 		wait.Go(func() {
 			for n := uint64(1); ; n++ {
-				id := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(client+1)), n)
-				if !post(first.otlpHTTP, traceOf(id, perTrace)) {
+				id := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(round<<8|client+1)), n)
+				if !post(b.otlpHTTP, traceOf(id, spansPerTrace)) {
 					return
 				}
-				acked.Store(fmt.Sprintf("%x", id), true)
-				count.Add(perTrace)
+				mu.Lock()
+				acked = append(acked, fmt.Sprintf("%x", id))
+				mu.Unlock()
+				count.Add(spansPerTrace)
 			}
 		})
 	}
+	enough := crashSpans + rand.Int64N(crashSpans)
 	eventually(t, "acknowledge enough spans", func() error {
-		if n := count.Load(); n < atLeast {
+		if n := count.Load(); n < enough {
 			return fmt.Errorf("%d spans", n)
 		}
 		return nil
 	})
-	if err := first.cmd.Process.Kill(); err != nil {
+	if err := b.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	wait.Wait()
-	<-first.done
-
-	second := startBackend(t, dir)
-	missing, asked := 0, 0
-	acked.Range(func(id, _ any) bool {
-		asked += perTrace
-		missing += perTrace - spansOf(traceByID(t, second.api, id.(string)))
-		return true
-	})
-	if missing != 0 || asked < atLeast {
-		t.Errorf("%d of %d acknowledged spans are missing after kill -9", missing, asked)
-	}
+	<-b.done
+	return acked
 }
 
 // backend is `etude backend` on free ports.

@@ -165,11 +165,20 @@ func freeOffset(t *testing.T) int {
 			for _, port := range ports {
 				reserved.ports[port+offset] = true
 			}
+			t.Cleanup(func() { release(offset, ports) })
 			return offset
 		}
 	}
 	t.Fatal("found no free ports in 100 tries")
 	return 0
+}
+
+func release(offset int, ports []int) {
+	reserved.Lock()
+	defer reserved.Unlock()
+	for _, port := range ports {
+		delete(reserved.ports, port+offset)
+	}
 }
 
 func startDemo(t *testing.T, args ...string) *demo {
