@@ -33,6 +33,9 @@ bench: ## all benchmarks, six times, for benchstat
 page: ## build and test the page (needs Node.js)
 	cd page && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
 
+measure: ## time to ready and idle memory, as README has them
+	.ci/measure
+
 golden: ## write golden files anew
 	go test ./... -update
 
@@ -43,4 +46,4 @@ cross: ## build for every supported system
 demo: ## start the real stack in containers
 	docker compose up --build --abort-on-container-exit
 
-.PHONY: help dev check test race fuzz bench page golden cross demo
+.PHONY: help dev check test race fuzz bench page measure golden cross demo
