@@ -118,7 +118,38 @@ func benchBatch(b *testing.B) *jaeger.Batch {
 	return batch
 }
 
+func BenchmarkZipkinProtoToOTLP(b *testing.B) {
+	body, ok := zipkinAsProto(string(benchZipkin(b)))
+	if !ok {
+		b.Fatal("not for protobuf")
+	}
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	var p protoBuilder
+	for b.Loop() {
+		p.b = p.b[:0]
+		if _, err := p.zipkinProto(body, testLimits(benchSpans)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perSpan(b)
+}
+
 func BenchmarkZipkinToOTLP(b *testing.B) {
+	body := benchZipkin(b)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	var p protoBuilder
+	for b.Loop() {
+		p.b = p.b[:0]
+		if _, err := p.zipkinJSON(body, testLimits(benchSpans)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perSpan(b)
+}
+
+func benchZipkin(b *testing.B) []byte {
 	var spans []map[string]any
 	for i := range benchSpans {
 		spans = append(spans, map[string]any{
@@ -133,12 +164,5 @@ func BenchmarkZipkinToOTLP(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := zipkinToOTLP(body, benchSpans); err != nil {
-			b.Fatal(err)
-		}
-	}
-	perSpan(b)
+	return body
 }

@@ -296,9 +296,10 @@ func FuzzSniff(f *testing.F) {
 // success, and new connections are refused.
 func TestShutdownDrains(t *testing.T) {
 	t.Parallel()
-	entered, release := make(chan struct{}, 4), make(chan struct{})
+	entered, release := make(chan struct{}, 5), make(chan struct{})
 	sink := &recorder{answer: func(context.Context) error { entered <- struct{}{}; <-release; return nil }}
-	c := Config{OTLPGRPCAddr: "127.0.0.1:0", OTLPHTTPAddr: "127.0.0.1:0", JaegerAddr: "127.0.0.1:0", ZipkinAddr: "127.0.0.1:0"}
+	const free = "127.0.0.1:0"
+	c := Config{OTLPGRPCAddr: free, OTLPHTTPAddr: free, JaegerAddr: free, JaegerGRPCAddr: free, ZipkinAddr: free}
 	s, err := Listen(c, sink)
 	if err != nil {
 		t.Fatal(err)
@@ -306,7 +307,7 @@ func TestShutdownDrains(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve() }()
 
-	answers := make(chan string, 4)
+	answers := make(chan string, 5)
 	thriftBody := encodeThrift(t, binaryThrift, parseBatch(t, "service a\nspan op trace=0:1 id=2 parent=0 start=1 duration=2"))
 	otlpBody := marshal(t, request(1))
 	post := func(h *http.Client, url, contentType string, body []byte) {
@@ -320,16 +321,25 @@ func TestShutdownDrains(t *testing.T) {
 		_, err := collector.NewTraceServiceClient(conn).Export(context.Background(), request(1))
 		answers <- status.Code(err).String()
 	}()
-	for range 4 {
+	jaegerBody := encodeModel(t, modelRequest(parseBatch(t, "service a\nspan op trace=0:1 id=2 parent=0 start=1 duration=2")))
+	jaegerConn := dial(t, s.Addrs().JaegerGRPC)
+	go func() {
+		err := jaegerConn.Invoke(context.Background(), "/"+jaegerCollection+"/PostSpans", jaegerBody, new([]byte), grpc.ForceCodecV2(rawClient{}))
+		answers <- status.Code(err).String()
+	}()
+	for range 5 {
 		<-entered
 	}
-	silent := connect(t, s.Addrs().OTLPGRPC)
-	eventually(t, "silent client connected", func() bool { return s.Stats().Counts().Connections == 5 })
+	silent, silentJaeger := connect(t, s.Addrs().OTLPGRPC), connect(t, s.Addrs().JaegerGRPC)
+	eventually(t, "silent clients connected", func() bool { return s.Stats().Counts().Connections == 7 })
 
 	down := make(chan error, 1)
 	go func() { down <- s.Shutdown(t.Context()) }()
 	if _, err := silent.Read(make([]byte, 1)); err == nil {
 		t.Error("silent client got an answer")
+	}
+	if _, err := silentJaeger.Read(make([]byte, 1)); err == nil {
+		t.Error("silent client of Jaeger's port got an answer")
 	}
 	eventually(t, "ports closed", func() bool {
 		c, err := net.Dial("tcp", s.Addrs().OTLPHTTP)
@@ -351,14 +361,14 @@ func TestShutdownDrains(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 	count := map[string]int{}
-	for range 4 {
+	for range 5 {
 		count[<-answers]++
 	}
-	if count["OK"] != 3 || count["Accepted"] != 1 {
+	if count["OK"] != 4 || count["Accepted"] != 1 {
 		t.Errorf("answers %v", count)
 	}
-	if n := len(sink.requests()); n != 4 {
-		t.Errorf("Sink has %d requests, want 4", n)
+	if n := len(sink.requests()); n != 5 {
+		t.Errorf("Sink has %d requests, want 5", n)
 	}
 }
 

@@ -78,6 +78,7 @@ func TestJaegerRefusals(t *testing.T) {
 		{name: "other path", path: "/v1/traces", contentType: thriftType, body: good, status: 404, text: "/api/traces"},
 		{name: "bad ids", contentType: thriftType, body: good, sink: invalidSpans{}, status: 500, text: "trace id is zero"},
 		{name: "overload", contentType: thriftType, body: good, sink: comeBack{}, status: 429, text: "busy"},
+		{name: "full disk", contentType: thriftType, body: good, sink: diskFull{}, status: 503, text: "disk is full"},
 		{name: "broken store", contentType: thriftType, body: good, sink: fmt.Errorf("secret path"), status: 500, text: "internal error"},
 		{name: "too many spans", contentType: thriftType, body: good, limits: Limits{Spans: 1}, status: 400, text: "limit is 1"},
 		{name: "too large", contentType: thriftType, body: good, limits: Limits{Body: 10}, status: 400, text: "limit of 10 bytes"},
@@ -99,6 +100,9 @@ func TestJaegerRefusals(t *testing.T) {
 			}
 			if strings.Contains(got.body, "secret") {
 				t.Errorf("internal error leaked: %s", got.body)
+			}
+			if retry := got.header.Get("Retry-After"); (retry != "") != (c.status == 429 || c.status == 503) {
+				t.Errorf("status %d with Retry-After %q", got.status, retry)
 			}
 			if len(sink.requests()) != 0 {
 				t.Error("Sink kept a refused batch")

@@ -256,7 +256,7 @@ func attrs(kvs []*common.KeyValue) string {
 type scenario struct{ name, input, want string }
 
 // readScenarios returns the cases of a file, and what stands before them.
-func readScenarios(t *testing.T, file string) (head string, all []scenario) {
+func readScenarios(t testing.TB, file string) (head string, all []scenario) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {

@@ -17,7 +17,7 @@ type Config struct {
 	OTLPGRPCAddr   string // customary port 4317; takes Jaeger's gRPC as well
 	OTLPHTTPAddr   string // customary port 4318
 	JaegerAddr     string // thrift over HTTP; customary port 14268
-	JaegerGRPCAddr string // customary port 14250; takes OTLP's gRPC as well
+	JaegerGRPCAddr string // customary port 14250; takes OTLP as well
 	ZipkinAddr     string // customary port 9411
 
 	Limits Limits
@@ -41,8 +41,8 @@ type Server struct {
 	listeners []*listener
 	addrs     Addrs
 
-	// The OTLP listeners sort their connections into these two; the servers
-	// behind take them like any listener's.
+	// The listeners of OTLP and of Jaeger's gRPC sort their connections into
+	// these two; the servers behind take them like any listener's.
 	grpcConns, httpConns *handoff
 	grpc                 *grpc.Server
 	http                 []*http.Server
@@ -81,7 +81,7 @@ func Listen(c Config, sink Sink) (*Server, error) {
 		{"OTLP gRPC", c.OTLPGRPCAddr, &s.addrs.OTLPGRPC, func(l net.Listener) error { return s.sortConns(l, OTLPGRPC) }},
 		{"OTLP HTTP", c.OTLPHTTPAddr, &s.addrs.OTLPHTTP, func(l net.Listener) error { return s.sortConns(l, OTLPHTTP) }},
 		{"Jaeger", c.JaegerAddr, &s.addrs.Jaeger, jaeger.Serve},
-		{"Jaeger gRPC", c.JaegerGRPCAddr, &s.addrs.JaegerGRPC, s.grpc.Serve},
+		{"Jaeger gRPC", c.JaegerGRPCAddr, &s.addrs.JaegerGRPC, func(l net.Listener) error { return s.sortConns(l, OTLPGRPC) }},
 		{"Zipkin", c.ZipkinAddr, &s.addrs.Zipkin, zipkin.Serve},
 	} {
 		if l.addr == "" {
@@ -122,7 +122,7 @@ func (s *Server) Serve() error {
 		}()
 	}
 	n := 2
-	run("OTLP gRPC connections", func() error { return s.grpc.Serve(s.grpcConns) })
+	run("gRPC connections", func() error { return s.grpc.Serve(s.grpcConns) })
 	run("OTLP HTTP connections", func() error { return s.http[0].Serve(s.httpConns) })
 	for _, l := range s.listeners {
 		n++

@@ -15,9 +15,13 @@ import (
 // Errors say by their methods what the client is told:
 //
 //	InvalidSpans() bool          true: the sender's mistake; 400, INVALID_ARGUMENT
-//	RetryAfter() time.Duration   come back later; 429, RESOURCE_EXHAUSTED, and
-//	Unavailable() bool           with this one true as well: 503, UNAVAILABLE
+//	RetryAfter() time.Duration   too much at once, come back after this time;
+//	                             429, RESOURCE_EXHAUSTED
+//	Unavailable() bool           true, besides RetryAfter: it is not the load,
+//	                             nothing can be stored now (the disk is full,
+//	                             the store is closed); 503, UNAVAILABLE
 //
+// Both tell the client the time to wait: Retry-After, RetryInfo.
 // Any other error is ours: 500, INTERNAL, with the text in the log only.
 type Sink interface {
 	Append(ctx context.Context, payload []byte) error

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// serveZipkin takes Zipkin v2 JSON by POST at any path, as Tempo does
-// (customary: /api/v2/spans).
+// serveZipkin takes Zipkin v2 by POST at any path, as Tempo does (customary:
+// /api/v2/spans). What does not call itself protobuf is read as JSON.
 func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -17,23 +17,34 @@ func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 %s is not possible here: send spans by POST to /api/v2/spans", r.Method))
 		return
 	}
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == typeProtobuf || strings.HasSuffix(media, "thrift") {
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if strings.HasSuffix(media, "thrift") {
 		in.stats.refuse(Zipkin, unsupported)
-		plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("415 Content-Type %q is not supported: send Zipkin v2 as %s", media, typeJSON))
+		plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("415 Content-Type %q belongs to Zipkin v1, which is not supported: send v2 as %s or %s", media, typeJSON, typeProtobuf))
 		return
 	}
 	err := in.take(w, r, func(ctx context.Context, b []byte) error {
-		payload, err := zipkinToOTLP(b, in.limits.Spans)
-		if err != nil {
+		p := protoBuilder{b: getBuffer()}
+		defer func() { putBuffer(p.b) }()
+		if err := p.zipkin(b, media, in.limits); err != nil {
 			return err
 		}
-		return in.submit(ctx, Zipkin, payload)
+		return in.submit(ctx, Zipkin, p.b)
 	})
 	if err != nil {
 		in.refuseZipkin(w, in.refused(Zipkin, err))
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
+}
+
+func (p *protoBuilder) zipkin(b []byte, media string, l Limits) (err error) {
+	if media == typeProtobuf {
+		_, err = p.zipkinProto(b, l)
+	} else {
+		_, err = p.zipkinJSON(b, l)
+	}
+	return err
 }
 
 func (in *intake) refuseZipkin(w http.ResponseWriter, r *refusal) {

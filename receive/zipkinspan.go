@@ -1,195 +1,172 @@
 package receive
 
 import (
-	"bytes"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
+	"cmp"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// From Zipkin v2 JSON to OTLP (zipkin-api, zipkin2-api.yaml);
-// testdata/zipkin.txt shows each rule.
+// From Zipkin v2 to OTLP (zipkin-api, zipkin2-api.yaml). JSON and protobuf are
+// read into one zipkinSpan, which is written and used again for the next;
+// testdata/zipkin.txt shows each rule, for both.
 
+// zipkinSpan is a span as either form tells it. Its texts are borrowed from the
+// request's bytes.
 type zipkinSpan struct {
-	TraceID        string             `json:"traceId"`
-	ID             string             `json:"id"`
-	ParentID       string             `json:"parentId"`
-	Name           string             `json:"name"`
-	Kind           string             `json:"kind"`
-	Timestamp      int64              `json:"timestamp"` // microseconds
-	Duration       int64              `json:"duration"`
-	LocalEndpoint  *zipkinEndpoint    `json:"localEndpoint"`
-	RemoteEndpoint *zipkinEndpoint    `json:"remoteEndpoint"`
-	Annotations    []zipkinAnnotation `json:"annotations"`
-	Tags           map[string]string  `json:"tags"`
-	// Only Zipkin v1 has these; seen, they make a better error.
-	BinaryAnnotations json.RawMessage `json:"binaryAnnotations"`
+	trace         [16]byte
+	id, parent    [8]byte
+	hasParent     bool
+	name          string
+	kind          uint64 // of OTLP
+	timestamp     int64  // microseconds
+	duration      int64
+	local, remote zipkinEndpoint
+	tags          []zipkinTag
+	events        protoBuilder // the annotations, as fields of Span
 }
 
 type zipkinEndpoint struct {
-	ServiceName string `json:"serviceName"`
-	IPv4        string `json:"ipv4"`
-	IPv6        string `json:"ipv6"`
-	Port        int64  `json:"port"`
+	service, ip string
+	port        int64
 }
 
-type zipkinAnnotation struct {
-	Timestamp int64  `json:"timestamp"`
-	Value     string `json:"value"`
+type zipkinTag struct{ key, value string }
+
+// reset empties s and keeps its memory.
+func (s *zipkinSpan) reset() {
+	*s = zipkinSpan{tags: s.tags[:0], events: protoBuilder{s.events.b[:0]}}
 }
 
-// zipkinToOTLP translates a JSON list of spans, one ResourceSpans a service,
-// services in the order in which they appear. Spans are decoded one at a time,
-// so that a list of many empty ones costs no more than one.
-func zipkinToOTLP(body []byte, maxSpans int) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(body))
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return nil, refuse(malformed, "body is not a JSON list of Zipkin v2 spans")
-	}
-	var groups zipkinGroups
-	for n := 0; d.More(); n++ {
-		if n == maxSpans {
-			return nil, refuse(tooLarge, "request has more than the limit of %d spans; send smaller batches", maxSpans)
-		}
-		var s zipkinSpan
-		if err := d.Decode(&s); err != nil {
-			return nil, refuse(malformed, "span %d is not a Zipkin v2 span: %v", n, err)
-		}
-		if err := groups.of(&s).zipkinSpan(&s); err != nil {
-			return nil, refuse(malformed, "span %d: %v", n, err)
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, refuse(malformed, "JSON list of spans does not end: %v", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, refuse(malformed, "something follows the JSON list of spans")
-	}
-	return groups.bytes(), nil
-}
+// maxZipkinTags bounds the tags of a span: in memory they are larger than on the
+// wire, and no honest span comes near.
+const maxZipkinTags = 1 << 16
 
-// zipkinGroups holds the encoded spans of each service.
-type zipkinGroups struct {
-	order  []string
-	byName map[string]*protoBuilder
-}
-
-func (g *zipkinGroups) of(s *zipkinSpan) *protoBuilder {
-	var name string
-	if s.LocalEndpoint != nil {
-		name = s.LocalEndpoint.ServiceName
+func (s *zipkinSpan) addTag(key, value string) error {
+	if len(s.tags) == maxZipkinTags {
+		return fmt.Errorf("more than %d tags", maxZipkinTags)
 	}
-	p := g.byName[name]
-	if p == nil {
-		if g.byName == nil {
-			g.byName = map[string]*protoBuilder{}
-		}
-		p = new(protoBuilder)
-		g.byName[name] = p
-		g.order = append(g.order, name)
-	}
-	return p
-}
-
-func (g *zipkinGroups) bytes() []byte {
-	var p protoBuilder
-	for _, name := range g.order {
-		rs := p.open(fieldResourceSpans)
-		if name != "" {
-			res := p.open(fieldResource)
-			p.attrString(fieldResourceAttributes, "service.name", name)
-			p.close(res)
-		}
-		p.b = protowire.AppendTag(p.b, fieldScopeSpans, protowire.BytesType)
-		p.b = protowire.AppendBytes(p.b, g.byName[name].b)
-		p.close(rs)
-	}
-	return p.b
-}
-
-// zipkinSpan appends one span as a field of ScopeSpans.
-func (p *protoBuilder) zipkinSpan(s *zipkinSpan) error {
-	if s.BinaryAnnotations != nil {
-		return errors.New("binaryAnnotations belong to Zipkin v1, which is not supported; send v2")
-	}
-	ids, err := s.decodeIDs()
-	if err != nil {
-		return err
-	}
-	kind, err := zipkinKind(s.Kind)
-	if err != nil {
-		return err
-	}
-	span := p.open(fieldSpans)
-	p.bytes(spanTraceID, ids.trace[:])
-	p.bytes(spanSpanID, ids.span[:])
-	if s.ParentID != "" {
-		p.bytes(spanParentID, ids.parent[:])
-	}
-	p.string(spanName, s.Name)
-	p.varint(spanKind, kind)
-	p.fixed64(spanStart, nanos(s.Timestamp))
-	p.fixed64(spanEnd, nanos(endMicros(s.Timestamp, s.Duration)))
-	code, message := p.zipkinTags(s)
-	for _, a := range s.Annotations {
-		ev := p.open(spanEvents)
-		p.fixed64(eventTime, nanos(a.Timestamp))
-		p.string(eventName, a.Value)
-		p.close(ev)
-	}
-	p.status(code, message)
-	p.close(span)
+	s.tags = append(s.tags, zipkinTag{key, value})
 	return nil
 }
 
-// zipkinTags writes the attributes, sorted by key as JSON objects have no
+func (s *zipkinSpan) addAnnotation(timestamp int64, value string) {
+	ev := s.events.open(spanEvents)
+	s.events.fixed64(eventTime, nanos(timestamp))
+	s.events.string(eventName, value)
+	s.events.close(ev)
+}
+
+// zipkinBatch is a list of spans on its way: one resource a service, services in
+// the order in which they appear.
+type zipkinBatch struct {
+	limits Limits
+	groups spanGroups
+	s      zipkinSpan // used for every span
+	spans  int
+}
+
+// room is asked before each span is read.
+func (z *zipkinBatch) room() error {
+	if z.spans == z.limits.Spans {
+		return refuse(tooLarge, "request has more than the limit of %d spans; send smaller batches", z.limits.Spans)
+	}
+	return nil
+}
+
+// add translates the span just read.
+func (z *zipkinBatch) add() error {
+	z.spans++
+	p := z.groups.of(z.s.local.service, scope{})
+	before := len(p.b)
+	p.zipkinSpan(&z.s)
+	z.groups.size += len(p.b) - before
+	return z.limits.checkTranslated(z.groups.size)
+}
+
+// write appends a TracesData to p.
+func (z *zipkinBatch) write(p *protoBuilder) {
+	_ = z.groups.write(p, func(service string) error {
+		if service != "" {
+			res := p.open(fieldResource)
+			p.attrString(fieldResourceAttributes, "service.name", service)
+			p.close(res)
+		}
+		return nil
+	})
+}
+
+// zipkinSpan appends one span as a field of ScopeSpans.
+func (p *protoBuilder) zipkinSpan(s *zipkinSpan) {
+	span := p.open(fieldSpans)
+	p.bytes(spanTraceID, s.trace[:])
+	p.bytes(spanSpanID, s.id[:])
+	if s.hasParent {
+		p.bytes(spanParentID, s.parent[:])
+	}
+	p.string(spanName, s.name)
+	p.varint(spanKind, s.kind)
+	p.fixed64(spanStart, nanos(s.timestamp))
+	p.fixed64(spanEnd, nanos(endMicros(s.timestamp, s.duration)))
+	code, message := p.zipkinTags(s)
+	p.b = append(p.b, s.events.b...)
+	p.status(code, message)
+	p.close(span)
+}
+
+// zipkinTags writes the attributes, sorted by key as they are a map without
 // order, and returns the status in them.
 func (p *protoBuilder) zipkinTags(s *zipkinSpan) (code uint64, message string) {
-	_, coded := s.Tags["otel.status_code"]
-	for _, k := range slices.Sorted(maps.Keys(s.Tags)) {
-		v := s.Tags[k]
+	s.sortTags()
+	_, coded := s.tag("otel.status_code")
+	for _, t := range s.tags {
 		switch {
-		case k == "otel.status_code":
-			code = max(code, statusNamed(v))
+		case t.key == "otel.status_code":
+			code = max(code, statusNamed(t.value))
 			continue
-		case k == "otel.status_description" && coded:
-			message = v
+		case t.key == "otel.status_description" && coded:
+			message = t.value
 			continue
-		case k == "error":
+		case t.key == "error":
 			code = statusError
 		}
-		p.attrString(spanAttributes, k, v)
+		p.attrString(spanAttributes, t.key, t.value)
 	}
-	p.zipkinEndpoint(s.LocalEndpoint, "net.host.ip", "net.host.port", s.Tags)
-	if r := s.RemoteEndpoint; r != nil {
-		if _, set := s.Tags["peer.service"]; r.ServiceName != "" && !set {
-			p.attrString(spanAttributes, "peer.service", r.ServiceName)
-		}
-		p.zipkinEndpoint(r, "net.peer.ip", "net.peer.port", s.Tags)
+	p.zipkinEndpoint(s, &s.local, "net.host.ip", "net.host.port")
+	if _, set := s.tag("peer.service"); s.remote.service != "" && !set {
+		p.attrString(spanAttributes, "peer.service", s.remote.service)
 	}
+	p.zipkinEndpoint(s, &s.remote, "net.peer.ip", "net.peer.port")
 	return code, message
 }
 
+// sortTags also keeps only the last of each key.
+func (s *zipkinSpan) sortTags() {
+	slices.SortStableFunc(s.tags, func(a, b zipkinTag) int { return cmp.Compare(a.key, b.key) })
+	kept := s.tags[:0]
+	for i, t := range s.tags {
+		if i+1 == len(s.tags) || s.tags[i+1].key != t.key {
+			kept = append(kept, t)
+		}
+	}
+	s.tags = kept
+}
+
+// tag finds a tag among sorted ones.
+func (s *zipkinSpan) tag(key string) (value string, found bool) {
+	i, found := slices.BinarySearchFunc(s.tags, key, func(t zipkinTag, key string) int { return cmp.Compare(t.key, key) })
+	if !found {
+		return "", false
+	}
+	return s.tags[i].value, true
+}
+
 // zipkinEndpoint writes address and port unless a tag has said them.
-func (p *protoBuilder) zipkinEndpoint(e *zipkinEndpoint, ipKey, portKey string, tags map[string]string) {
-	if e == nil {
-		return
+func (p *protoBuilder) zipkinEndpoint(s *zipkinSpan, e *zipkinEndpoint, ipKey, portKey string) {
+	if _, set := s.tag(ipKey); e.ip != "" && !set {
+		p.attrString(spanAttributes, ipKey, e.ip)
 	}
-	ip := e.IPv4
-	if ip == "" {
-		ip = e.IPv6
-	}
-	if _, set := tags[ipKey]; ip != "" && !set {
-		p.attrString(spanAttributes, ipKey, ip)
-	}
-	if _, set := tags[portKey]; e.Port > 0 && !set {
-		p.attrInt(spanAttributes, portKey, e.Port)
+	if _, set := s.tag(portKey); e.port > 0 && !set {
+		p.attrInt(spanAttributes, portKey, e.port)
 	}
 }
 
@@ -201,61 +178,4 @@ func statusNamed(name string) uint64 {
 		return statusError
 	}
 	return statusUnset
-}
-
-func zipkinKind(kind string) (uint64, error) {
-	switch kind {
-	case "":
-		return 0, nil
-	case "SERVER":
-		return kindServer, nil
-	case "CLIENT":
-		return kindClient, nil
-	case "PRODUCER":
-		return kindProducer, nil
-	case "CONSUMER":
-		return kindConsumer, nil
-	}
-	return 0, fmt.Errorf("kind %q is none of CLIENT, SERVER, PRODUCER, CONSUMER", kind)
-}
-
-type zipkinIDs struct {
-	trace        [16]byte
-	span, parent [8]byte
-}
-
-// decodeIDs accepts trace ids of 64 bits, which get zeros in front.
-func (s *zipkinSpan) decodeIDs() (ids zipkinIDs, err error) {
-	trace := ids.trace[:]
-	if len(s.TraceID) == 16 {
-		trace = ids.trace[8:]
-	}
-	if err := decodeHex(trace, s.TraceID, "traceId", "16 or 32"); err != nil {
-		return ids, err
-	}
-	if err := decodeHex(ids.span[:], s.ID, "id", "16"); err != nil {
-		return ids, err
-	}
-	if s.ParentID == "" {
-		return ids, nil
-	}
-	return ids, decodeHex(ids.parent[:], s.ParentID, "parentId", "16")
-}
-
-func decodeHex(dst []byte, text, field, digits string) error {
-	if len(text) != 2*len(dst) {
-		return fmt.Errorf("%s %q must have %s hex digits", field, cutText(text), digits)
-	}
-	if _, err := hex.Decode(dst, []byte(text)); err != nil {
-		return fmt.Errorf("%s %q must have %s hex digits: %w", field, cutText(text), digits, err)
-	}
-	return nil
-}
-
-// cutText keeps a hostile value from filling the error.
-func cutText(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "..."
-	}
-	return s
 }
