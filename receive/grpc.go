@@ -38,7 +38,6 @@ func (in *intake) newGRPCServer() *grpc.Server {
 		grpc.InitialWindowSize(mebibyte),
 		grpc.InitialConnWindowSize(4*mebibyte),
 		grpc.ReadBufferSize(64<<10),
-		grpc.SharedWriteBuffer(true),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
