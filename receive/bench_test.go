@@ -84,9 +84,10 @@ func BenchmarkJaegerToOTLP(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	var p protoBuilder
+	limit := testLimits(benchSpans)
 	for b.Loop() {
 		p.b = p.b[:0]
-		if _, err := p.jaegerThrift(body, false, testLimits(benchSpans)); err != nil {
+		if _, err := p.jaegerThrift(body, false, limit); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -98,9 +99,10 @@ func BenchmarkJaegerGRPCToOTLP(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	var p protoBuilder
+	limit := testLimits(benchSpans)
 	for b.Loop() {
 		p.b = p.b[:0]
-		if _, err := p.jaegerProto(body, testLimits(benchSpans)); err != nil {
+		if _, err := p.jaegerProto(body, limit); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -126,9 +128,10 @@ func BenchmarkZipkinProtoToOTLP(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	var p protoBuilder
+	limit := testLimits(benchSpans)
 	for b.Loop() {
 		p.b = p.b[:0]
-		if _, err := p.zipkinProto(body, testLimits(benchSpans)); err != nil {
+		if _, err := p.zipkinProto(body, limit); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -140,9 +143,10 @@ func BenchmarkZipkinToOTLP(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	var p protoBuilder
+	limit := testLimits(benchSpans)
 	for b.Loop() {
 		p.b = p.b[:0]
-		if _, err := p.zipkinJSON(body, testLimits(benchSpans)); err != nil {
+		if _, err := p.zipkinJSON(body, limit); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -24,7 +24,10 @@ func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 	compact, err := isCompact(r.Header.Get("Content-Type"))
 	if err == nil {
 		err = in.take(w, r, func(ctx context.Context, b []byte) error {
-			return in.submitJaeger(ctx, compact, b)
+			return in.translate(ctx, JaegerThrift, func(p *protoBuilder, limit *budget) error {
+				_, err := p.jaegerThrift(b, compact, limit)
+				return err
+			})
 		})
 	}
 	if err != nil {
@@ -34,23 +37,12 @@ func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (in *intake) submitJaeger(ctx context.Context, compact bool, b []byte) error {
-	p := protoBuilder{b: getBuffer()}
-	defer func() { putBuffer(p.b) }()
-	if _, err := p.jaegerThrift(b, compact, in.limits); err != nil {
-		return err
-	}
-	return in.submit(ctx, JaegerThrift, p.b)
-}
-
 // submitPostSpans is the collector's CollectorService/PostSpans over gRPC.
 func (in *intake) submitPostSpans(ctx context.Context, b []byte) error {
-	p := protoBuilder{b: getBuffer()}
-	defer func() { putBuffer(p.b) }()
-	if _, err := p.jaegerProto(b, in.limits); err != nil {
+	return in.translate(ctx, JaegerGRPC, func(p *protoBuilder, limit *budget) error {
+		_, err := p.jaegerProto(b, limit)
 		return err
-	}
-	return in.submit(ctx, JaegerGRPC, p.b)
+	})
 }
 
 // refuseJaeger answers 500 for spans that the Sink refuses, unlike 400 for a

@@ -229,7 +229,7 @@ func TestJaegerGRPCHostileSizes(t *testing.T) {
 			return spans
 		}()...),
 	} {
-		limits := Limits{Spans: 1000, Decompressed: 4 << 20}.withDefaults()
+		limits := newIntake(Config{Limits: Limits{Spans: 1000, Decompressed: 4 << 20}}, nil).newBudget()
 		allocated := allocatedBy(func() {
 			if _, err := new(protoBuilder).jaegerProto(body, limits); err == nil {
 				t.Errorf("%s: accepted", name)

@@ -12,8 +12,8 @@ import (
 
 // jaegerProto appends a TracesData with all spans of a PostSpansRequest and
 // returns how many there are.
-func (p *protoBuilder) jaegerProto(b []byte, l Limits) (int, error) {
-	g := protoBatch{limits: l}
+func (p *protoBuilder) jaegerProto(b []byte, limit *budget) (int, error) {
+	g := protoBatch{limit: limit}
 	defer g.groups.free()
 	err := g.read(b)
 	if err == nil {
@@ -29,7 +29,7 @@ func (p *protoBuilder) jaegerProto(b []byte, l Limits) (int, error) {
 // protoBatch is a batch on its way. Spans of one process are one resource; its
 // bytes are the key.
 type protoBatch struct {
-	limits Limits
+	limit  *budget
 	groups spanGroups
 	s      jaegerSpan // used for every span, and its tags for processes
 	spans  int
@@ -68,8 +68,8 @@ func (g *protoBatch) read(b []byte) error {
 
 // span translates one span into its group.
 func (g *protoBatch) span(b, process []byte) error {
-	if g.spans == g.limits.Spans {
-		return refuse(tooLarge, "batch has more than the limit of %d spans; send smaller batches", g.limits.Spans)
+	if most := g.limit.in.limits.Spans; g.spans == most {
+		return refuse(tooLarge, "batch has more than the limit of %d spans; send smaller batches", most)
 	}
 	own, err := g.s.readProto(b)
 	if err != nil {
@@ -86,7 +86,7 @@ func (g *protoBatch) span(b, process []byte) error {
 	before := len(p.b)
 	p.jaegerSpan(&g.s, state)
 	g.groups.size += len(p.b) - before
-	return g.limits.checkTranslated(g.groups.size)
+	return g.limit.check(g.groups.size)
 }
 
 // resource writes the Resource of a process. No process, no Resource.

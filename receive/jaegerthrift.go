@@ -13,10 +13,10 @@ import (
 // jaegerThrift appends a TracesData with the whole batch and returns how many
 // spans it has. Spans go from their bytes to OTLP one at a time, so that a
 // hostile batch of many empty ones costs no more than one.
-func (p *protoBuilder) jaegerThrift(b []byte, compact bool, l Limits) (int, error) {
+func (p *protoBuilder) jaegerThrift(b []byte, compact bool, limit *budget) (int, error) {
 	t := thriftBatch{r: newThriftReader(b, compact), p: p, spans: -1}
 	rs := p.open(fieldResourceSpans)
-	err := t.read(l)
+	err := t.read(limit)
 	p.close(rs)
 	switch {
 	case err != nil:
@@ -40,7 +40,7 @@ type thriftBatch struct {
 
 var errThriftTwice = errors.New("a field stands twice")
 
-func (t *thriftBatch) read(l Limits) error {
+func (t *thriftBatch) read(limit *budget) error {
 	var f thriftField
 	for t.r.next(&f) {
 		switch {
@@ -49,10 +49,10 @@ func (t *thriftBatch) read(l Limits) error {
 			t.readProcess()
 		case f.is(2, thriftList) && t.spans < 0:
 			t.spans = t.r.list(thriftStruct)
-			if t.spans > l.Spans {
-				return refuse(tooLarge, "batch has %d spans, the limit is %d; send smaller batches", t.spans, l.Spans)
+			if most := limit.in.limits.Spans; t.spans > most {
+				return refuse(tooLarge, "batch has %d spans, the limit is %d; send smaller batches", t.spans, most)
 			}
-			if err := t.readSpans(l); err != nil {
+			if err := t.readSpans(limit); err != nil {
 				return err
 			}
 		case f.is(1, thriftStruct), f.is(2, thriftList):
@@ -107,7 +107,7 @@ func (t *thriftBatch) readProcess() {
 	}
 }
 
-func (t *thriftBatch) readSpans(l Limits) error {
+func (t *thriftBatch) readSpans(limit *budget) error {
 	ss := t.p.open(fieldScopeSpans)
 	for n := t.spans; n > 0 && t.r.err == nil; n-- {
 		t.r.span(&t.s)
@@ -116,7 +116,7 @@ func (t *thriftBatch) readSpans(l Limits) error {
 		}
 		t.s.tags = uniqueTags(t.s.tags)
 		t.p.jaegerSpan(&t.s, "")
-		if err := l.checkTranslated(len(t.p.b)); err != nil {
+		if err := limit.check(len(t.p.b)); err != nil {
 			return err
 		}
 	}

@@ -131,7 +131,10 @@ func unmarshal(t testing.TB, payload []byte) *collector.ExportTraceServiceReques
 	return req
 }
 
-func testLimits(spans int) Limits { return Limits{Spans: spans}.withDefaults() }
+// testLimits allows a translation so many spans.
+func testLimits(spans int) *budget {
+	return newIntake(Config{Limits: Limits{Spans: spans}}, nil).newBudget()
+}
 
 // reply is an HTTP answer, read.
 type reply struct {

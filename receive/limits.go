@@ -49,15 +49,6 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// checkTranslated bounds the OTLP made of another protocol, n bytes so far: a few
-// bytes of a hostile request can ask for many.
-func (l Limits) checkTranslated(n int) error {
-	if int64(n) > l.Decompressed {
-		return refuse(tooLarge, "request is larger than the limit of %d bytes as OTLP; send smaller batches", l.Decompressed)
-	}
-	return nil
-}
-
 func orDefault[T int | int64 | time.Duration](v, def T) T {
 	if v <= 0 {
 		return def
@@ -94,3 +85,35 @@ func (g *gate) hold(n int64) bool {
 }
 
 func (g *gate) release(n int64) { g.bytes.Add(-n) }
+
+// budget bounds the OTLP that one request of another protocol becomes: a few
+// bytes of a hostile one can ask for many. They are held at the gate as they
+// come to be, like those of a body.
+type budget struct {
+	in   *intake
+	held int64
+}
+
+// budgetStep is how much is asked of the gate at once.
+const budgetStep = 64 << 10
+
+func (in *intake) newBudget() *budget { return &budget{in: in} }
+
+// check is told, span by span, how many bytes there are so far.
+func (b *budget) check(n int) error {
+	if int64(n) <= b.held {
+		return nil // Fast path.
+	}
+	if limit := b.in.limits.Decompressed; int64(n) > limit {
+		return refuse(tooLarge, "request is larger than the limit of %d bytes as OTLP; send smaller batches", limit)
+	}
+	more := int64(n) - b.held + budgetStep
+	if !b.in.gate.hold(more) {
+		return b.in.overload("requests in flight hold more than %d bytes", b.in.limits.InFlight)
+	}
+	b.held += more
+	return nil
+}
+
+// free gives back what is held.
+func (b *budget) free() { b.in.gate.release(b.held) }

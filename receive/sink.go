@@ -84,6 +84,18 @@ func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) error 
 	return nil
 }
 
+// translate submits what f makes of another protocol's request.
+func (in *intake) translate(ctx context.Context, from Protocol, f func(*protoBuilder, *budget) error) error {
+	p := protoBuilder{b: getBuffer()}
+	defer func() { putBuffer(p.b) }()
+	limit := in.newBudget()
+	defer limit.free()
+	if err := f(&p, limit); err != nil {
+		return err
+	}
+	return in.submit(ctx, from, p.b)
+}
+
 func (in *intake) append(ctx context.Context, payload []byte) error {
 	start := time.Now()
 	err := in.sink.Append(ctx, payload)

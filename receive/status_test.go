@@ -299,3 +299,30 @@ func TestStatusJSONForm(t *testing.T) {
 		t.Errorf("got %s", statusJSON(r))
 	}
 }
+
+// TestTranslationsAreBounded: what another protocol becomes is held as OTLP is,
+// refused past the limits, and given back.
+func TestTranslationsAreBounded(t *testing.T) {
+	t.Parallel()
+	// A reference of 4 bytes becomes a link of more than ten times that.
+	var links protoBuilder
+	batch := links.open(1)
+	links.bytes(1, bytes.Repeat([]byte("\x22\x02\x18\x01"), 2500))
+	links.close(batch)
+	for _, c := range []struct {
+		limits Limits
+		code   codes.Code
+		text   string
+	}{
+		{Limits{}, codes.OK, ""},
+		{Limits{Decompressed: 50_000}, codes.InvalidArgument, "limit of 50000 bytes as OTLP"},
+		{Limits{InFlight: 50_000}, codes.ResourceExhausted, "hold more than 50000 bytes"},
+	} {
+		s := start(t, Config{Limits: c.limits}, new(recorder))
+		err := postBytes(t, s.Addrs().JaegerGRPC, links.b)
+		if status.Code(err) != c.code || !strings.Contains(status.Convert(err).Message(), c.text) {
+			t.Errorf("%+v: got %v", c.limits, err)
+		}
+		eventually(t, "nothing held", func() bool { return s.Stats().Counts().InFlightBytes == 0 })
+	}
+}

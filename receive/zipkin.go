@@ -24,12 +24,9 @@ func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := in.take(w, r, func(ctx context.Context, b []byte) error {
-		p := protoBuilder{b: getBuffer()}
-		defer func() { putBuffer(p.b) }()
-		if err := p.zipkin(b, media, in.limits); err != nil {
-			return err
-		}
-		return in.submit(ctx, Zipkin, p.b)
+		return in.translate(ctx, Zipkin, func(p *protoBuilder, limit *budget) error {
+			return p.zipkin(b, media, limit)
+		})
 	})
 	if err != nil {
 		in.refuseZipkin(w, in.refused(Zipkin, err))
@@ -38,11 +35,11 @@ func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (p *protoBuilder) zipkin(b []byte, media string, l Limits) (err error) {
+func (p *protoBuilder) zipkin(b []byte, media string, limit *budget) (err error) {
 	if media == typeProtobuf {
-		_, err = p.zipkinProto(b, l)
+		_, err = p.zipkinProto(b, limit)
 	} else {
-		_, err = p.zipkinJSON(b, l)
+		_, err = p.zipkinJSON(b, limit)
 	}
 	return err
 }

@@ -11,7 +11,7 @@ var errZipkinV1 = errors.New("this is Zipkin v1, which is not supported; send v2
 
 // zipkinJSON appends a TracesData with a JSON list of spans and returns how many
 // there are.
-func (p *protoBuilder) zipkinJSON(body []byte, l Limits) (int, error) {
+func (p *protoBuilder) zipkinJSON(body []byte, limit *budget) (int, error) {
 	if !json.Valid(body) {
 		return 0, refuse(malformed, "body is not a JSON list of Zipkin v2 spans: %v", jsonFault(body))
 	}
@@ -20,7 +20,7 @@ func (p *protoBuilder) zipkinJSON(body []byte, l Limits) (int, error) {
 		return 0, refuse(malformed, "body is not a JSON list of Zipkin v2 spans")
 	}
 	r.pos++
-	z := zipkinBatch{limits: l}
+	z := zipkinBatch{limit: limit}
 	defer z.groups.free()
 	for r.more() {
 		if err := z.room(); err != nil {

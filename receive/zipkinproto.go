@@ -11,8 +11,8 @@ import (
 
 // zipkinProto appends a TracesData with the spans of a ListOfSpans and returns
 // how many there are.
-func (p *protoBuilder) zipkinProto(body []byte, l Limits) (int, error) {
-	z := zipkinBatch{limits: l}
+func (p *protoBuilder) zipkinProto(body []byte, limit *budget) (int, error) {
+	z := zipkinBatch{limit: limit}
 	defer z.groups.free()
 	var ips ipTexts
 	r := protoReader{rest: body}

@@ -59,7 +59,7 @@ func (s *zipkinSpan) addAnnotation(timestamp int64, value string) {
 // zipkinBatch is a list of spans on its way: one resource a service, services in
 // the order in which they appear.
 type zipkinBatch struct {
-	limits Limits
+	limit  *budget
 	groups spanGroups
 	s      zipkinSpan // used for every span
 	spans  int
@@ -67,8 +67,8 @@ type zipkinBatch struct {
 
 // room is asked before each span is read.
 func (z *zipkinBatch) room() error {
-	if z.spans == z.limits.Spans {
-		return refuse(tooLarge, "request has more than the limit of %d spans; send smaller batches", z.limits.Spans)
+	if most := z.limit.in.limits.Spans; z.spans == most {
+		return refuse(tooLarge, "request has more than the limit of %d spans; send smaller batches", most)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (z *zipkinBatch) add() error {
 	before := len(p.b)
 	p.zipkinSpan(&z.s)
 	z.groups.size += len(p.b) - before
-	return z.limits.checkTranslated(z.groups.size)
+	return z.limit.check(z.groups.size)
 }
 
 // write appends a TracesData to p.
