@@ -14,7 +14,8 @@ import (
 )
 
 type loadCmd struct {
-	URL         string        `arg:"" default:"http://127.0.0.1/" help:"Where to send requests (the edge, e.g. http://127.0.0.1:8000/)."`
+	offsetFlag
+	URL         string        `arg:"" optional:"" help:"Where to send requests (default: the edge on port 80 of this machine, or 8000 where it fell back to that)."`
 	Host        string        `default:"uservice3.localhost" help:"Host header, by which the edge chooses the service."`
 	Rate        float64       `default:"10" help:"Requests a second."`
 	Count       int           `short:"n" help:"Stop after this many requests."`
@@ -26,6 +27,9 @@ type loadCmd struct {
 // Run starts requests by the clock, not one behind the other's answer: a slow
 // server gets no less load, and its slowness shows in full.
 func (c *loadCmd) Run(p *proc) error {
+	if c.URL == "" {
+		c.URL = c.findEdge(p.ctx)
+	}
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -39,6 +43,15 @@ func (c *loadCmd) Run(p *proc) error {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	sent := r.drive(p, total)
 	return r.summary(p.stdout, sent)
+}
+
+// findEdge returns the URL of the edge that `up` has started.
+func (c *loadCmd) findEdge(ctx context.Context) string {
+	addr := loopback(portEdge + c.PortOffset)
+	if fallback := loopback(portEdgeFallback + c.PortOffset); !accepts(addr)(ctx) && accepts(fallback)(ctx) {
+		addr = fallback
+	}
+	return "http://" + addr + "/"
 }
 
 func (c *loadCmd) check() error {

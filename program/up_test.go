@@ -160,7 +160,7 @@ func TestDataDirectoryIsLocked(t *testing.T) {
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
-	p := start(t, nil, "load", d.url(portEdge, "/"), "--count", "30", "--rate", "300")
+	p := start(t, nil, "load", "--port-offset", fmt.Sprint(d.offset), "--count", "30", "--rate", "300")
 	if status := p.ended(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
