@@ -75,6 +75,10 @@ func tagRequest(v url.Values, now time.Time) (req query.TagRequest, err error) {
 		return req, err
 	}
 	limit, err := uintParam(v, "limit")
-	req.Limit = int(limit)
+	if err != nil {
+		return req, err
+	}
+	stale, err := uintParam(v, "maxStaleValues")
+	req.Limit, req.MaxStale = int(limit), int(stale)
 	return req, err
 }

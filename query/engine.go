@@ -111,7 +111,7 @@ func (e *Engine) views() ([]*trace.View, []*info) {
 	for i, v := range views {
 		in, ok := e.infos[v]
 		if !ok {
-			in = &info{v: v}
+			in = newInfo(v)
 		}
 		current[v], infos[i] = in, in
 	}

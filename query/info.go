@@ -8,9 +8,9 @@ import (
 	"etude/trace"
 )
 
-// info is what a search wants to know about a View and the View does not keep:
-// when each of its traces began and ended, and their order. It is made when
-// first asked for and kept as long as the View is in use; a growing table has a
+// info is what a query wants to know about a View and the View does not keep:
+// when each of its traces began and ended, and their order; the distinct values
+// of columns that somebody has asked for. It is made when first asked for and kept as long as the View is in use; a growing table has a
 // new View, and so a new info, after every change.
 type info struct {
 	v    *trace.View
@@ -18,6 +18,24 @@ type info struct {
 
 	start, end []uint64 // by trace number, of the rows in this View alone
 	order      []uint32 // trace numbers, newest start first, then by id
+
+	// Made when first called.
+	all      func() *selection // of all spans
+	roots    func() []uint32   // see apparentRoots
+	messages func() column     // status messages
+
+	mu    sync.Mutex
+	lists map[columnID]*distinct // of all spans; see keepList
+	kept  int                    // bytes that the lists take
+}
+
+func newInfo(v *trace.View) *info {
+	return &info{
+		v:        v,
+		all:      sync.OnceValue(func() *selection { return newSelection(v, nil) }),
+		roots:    sync.OnceValue(func() []uint32 { return apparentRoots(v) }),
+		messages: sync.OnceValue(func() column { return messageColumn(v) }),
+	}
 }
 
 func (in *info) load() *info {
@@ -51,4 +69,43 @@ func newerFirst(aStart uint64, a trace.TraceID, bStart uint64, b trace.TraceID) 
 		return c
 	}
 	return slices.Compare(a[:], b[:])
+}
+
+// maxKept bounds the bytes that lists of a View's values take, for each of its
+// rows; a row itself takes hundreds.
+const maxKept = 16
+
+// values calls yield with the distinct values of a column, the newest first,
+// until it returns false.
+func (in *info) values(c column, yield func(TagValue) bool) {
+	in.mu.Lock()
+	d := in.lists[c.id]
+	if d == nil {
+		d = in.keepList(c)
+	}
+	in.mu.Unlock()
+	d.each(func(n int) (found []uint32, done bool) {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		before := d.memory()
+		found, done = d.upTo(n)
+		in.kept += d.memory() - before
+		return found, done
+	}, yield)
+}
+
+// keepList begins the list of a column. Lists that together have grown too large
+// are all forgotten first; who reads one goes on with it. The lock is held.
+func (in *info) keepList(c column) *distinct {
+	if in.lists == nil || in.kept > maxKept*in.v.Spans() {
+		in.lists, in.kept = map[columnID]*distinct{}, 0
+	}
+	var keep func(row uint32) bool
+	if c.of == resourceTable || c.of == scopeTable {
+		keep = in.all().keep(c.of)
+	}
+	d := newDistinct(in.v, c, keep)
+	in.lists[c.id] = d
+	in.kept += d.memory()
+	return d
 }

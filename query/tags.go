@@ -21,8 +21,13 @@ type TagRequest struct {
 	// Start and End leave out tables that lie wholly outside, in unix
 	// nanoseconds. Both zero: no window.
 	Start, End uint64
-	// Limit bounds the names of a scope, or the values; 0 for no bound.
+	// Limit bounds the names of a scope, or the values; 0 for no bound but that
+	// of an answer's size, 1,000,000 bytes.
 	Limit int
+	// MaxStale ends the search for names of a scope, or for values, after so many
+	// in a row that were known already; 0 for never. Each View counts a name or
+	// value once.
+	MaxStale int
 }
 
 // ScopeTags are the names of one scope, sorted.
@@ -53,80 +58,93 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	if !slices.Contains(Scopes, req.Scope) {
 		return nil, inputErrorf("invalid scope: %s", req.Scope)
 	}
-	n := narrow(ctx, e.src.Tables(), req, nil)
-	names := map[string]map[string]bool{}
-	for i, v := range n.views {
+	views := e.src.Tables()
+	n := narrow(ctx, views, req)
+	names := newNames(req)
+	for i, v := range slices.Backward(views) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if n.inWindow(v) {
-			collectNames(names, req, v, n.rows(i))
+		if n.inWindow(v) && !names.full() {
+			names.collect(n, i)
 		}
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return sortedScopes(names, req), nil
+	return names.sorted(), nil
 }
 
-func wants(req TagRequest, scope string) bool {
-	return req.Scope == "" || req.Scope == "none" || req.Scope == scope
+func (r TagRequest) wants(scope string) bool {
+	return r.Scope == "" || r.Scope == "none" || r.Scope == scope
 }
 
-// collectNames adds the names of one View. Rows is nil for all.
-func collectNames(names map[string]map[string]bool, req TagRequest, v *trace.View, rows *eval.Mask) {
-	scopes, resources := usedBy(v, rows)
-	add := func(scope string, a *trace.Attrs, used func(row uint32) bool) {
-		if !wants(req, scope) {
-			return
+// tagNames gathers names by scope. All scopes share the bytes of one answer.
+type tagNames struct {
+	req    TagRequest
+	scopes map[string]*collector
+}
+
+func newNames(req TagRequest) *tagNames {
+	n := &tagNames{req: req, scopes: map[string]*collector{}}
+	room := maxTagBytes
+	for _, scope := range []string{"span", "resource", "event", "link", "instrumentation"} {
+		if req.wants(scope) {
+			n.scopes[scope] = newCollector(req, &room)
 		}
-		if names[scope] == nil {
-			names[scope] = map[string]bool{}
+	}
+	return n
+}
+
+func (t *tagNames) full() bool {
+	for _, c := range t.scopes {
+		if !c.full {
+			return false
 		}
-		for i := range a.Columns {
-			c := &a.Columns[i]
-			if len(c.Rows) > 0 && !names[scope][c.Key] && (rows == nil || slices.ContainsFunc(c.Rows, used)) {
-				names[scope][c.Key] = true
+	}
+	return true
+}
+
+// collect adds the names of one View.
+func (t *tagNames) collect(n *narrowed, view int) {
+	v := n.views[view]
+	for _, s := range []struct {
+		scope string
+		of    table
+		attrs *trace.Attrs
+	}{
+		{"resource", resourceTable, &v.ResourceAttrs},
+		{"span", spanTable, &v.SpanAttrs},
+		{"instrumentation", scopeTable, &v.ScopeAttrs},
+		{"event", eventTable, &v.EventAttrs},
+		{"link", linkTable, &v.LinkAttrs},
+	} {
+		names := t.scopes[s.scope]
+		if names == nil {
+			continue
+		}
+		for i := range s.attrs.Columns {
+			if c := &s.attrs.Columns[i]; len(c.Rows) > 0 && (n.all || n.selection(view).has(c, s.of)) && !names.add(TagValue{Value: c.Key}) {
+				break
 			}
 		}
 	}
-	add("span", &v.SpanAttrs, func(row uint32) bool { return rows.Has(row) })
-	add("resource", &v.ResourceAttrs, func(row uint32) bool { return resources[row] })
-	add("instrumentation", &v.ScopeAttrs, func(row uint32) bool { return scopes[row] })
-	add("event", &v.EventAttrs, func(row uint32) bool { return rows.Has(v.EventSpan[row]) })
-	add("link", &v.LinkAttrs, func(row uint32) bool { return rows.Has(v.LinkSpan[row]) })
 }
 
-// usedBy returns which scopes and resources the rows have.
-func usedBy(v *trace.View, rows *eval.Mask) (scopes, resources []bool) {
-	if rows == nil {
-		return nil, nil
-	}
-	scopes, resources = make([]bool, v.Scopes()), make([]bool, v.Resources())
-	for row := range rows.Rows {
-		scopes[v.Scope[row]] = true
-	}
-	for scope, used := range scopes {
-		if used {
-			resources[v.ScopeResource[scope]] = true
-		}
-	}
-	return scopes, resources
-}
-
-func sortedScopes(names map[string]map[string]bool, req TagRequest) []ScopeTags {
+func (t *tagNames) sorted() []ScopeTags {
 	var out []ScopeTags
 	for _, scope := range Scopes {
-		tags := make([]string, 0, len(names[scope]))
-		for name := range names[scope] {
-			tags = append(tags, name)
+		var tags []string
+		if c := t.scopes[scope]; c != nil {
+			for _, v := range c.sorted() {
+				tags = append(tags, v.Value)
+			}
 		}
-		if scope == "intrinsic" && wants(req, scope) {
+		if scope == "intrinsic" && t.req.wants(scope) {
 			tags = slices.Clone(intrinsicTags)
-		}
-		slices.Sort(tags)
-		if req.Limit > 0 && len(tags) > req.Limit {
-			tags = tags[:req.Limit]
+			if t.req.Limit > 0 && len(tags) > t.req.Limit {
+				tags = tags[:t.req.Limit]
+			}
 		}
 		if len(tags) > 0 {
 			out = append(out, ScopeTags{scope, tags})
@@ -137,21 +155,43 @@ func sortedScopes(names map[string]map[string]bool, req TagRequest) []ScopeTags 
 
 // narrowed are the spans that a TagRequest is about.
 type narrowed struct {
+	ctx   context.Context
 	views []*trace.View
-	run   *eval.Run
-	all   bool
+	conds []syntax.Field
+	all   bool // conds select every span
 	req   TagRequest
+
+	runs     map[syntax.Field]*eval.Run // by the field whose values they read
+	selected *selection                 // of one View, the last asked for
 }
 
-func narrow(ctx context.Context, views []*trace.View, req TagRequest, value syntax.Field) *narrowed {
-	var conds []syntax.Field
+func narrow(ctx context.Context, views []*trace.View, req TagRequest) *narrowed {
+	n := &narrowed{ctx: ctx, views: views, req: req, runs: map[syntax.Field]*eval.Run{}}
 	for _, c := range syntax.Conditions(req.Query) {
 		if c == nil || check.Condition(c) == nil {
-			conds = append(conds, selective(c))
+			n.conds = append(n.conds, selective(c))
 		}
 	}
-	all := len(conds) == 0 || slices.Contains(conds, nil)
-	return &narrowed{views: views, run: eval.CompileValue(conds, value).Start(ctx, views), all: all, req: req}
+	n.all = len(n.conds) == 0 || slices.Contains(n.conds, nil)
+	return n
+}
+
+// runOf returns what finds the selected spans and, unless nil, the field's values.
+func (n *narrowed) runOf(f syntax.Field) *eval.Run {
+	if n.runs[f] == nil {
+		n.runs[f] = eval.CompileValue(n.conds, f).Start(n.ctx, n.views)
+	}
+	return n.runs[f]
+}
+
+// selection returns the rows of a View that the conditions select.
+func (n *narrowed) selection(view int) *selection {
+	v := n.views[view]
+	if n.selected == nil || n.selected.v != v {
+		rows := n.runOf(nil).Rows(view)
+		n.selected = newSelection(v, &rows)
+	}
+	return n.selected
 }
 
 // selective returns what of a condition selects spans for a TagRequest: the
@@ -187,15 +227,6 @@ func constant(f syntax.Field) bool { return !check.MentionsSpan(f) }
 func compound(f syntax.Field) bool {
 	_, ok := f.(*syntax.Binary)
 	return ok
-}
-
-// rows returns the spans of a View, nil for all.
-func (n *narrowed) rows(view int) *eval.Mask {
-	if n.all {
-		return nil
-	}
-	m := n.run.Rows(view)
-	return &m
 }
 
 // inWindow tells whether some span of the View may overlap the window.

@@ -19,8 +19,9 @@ var valueTypes = map[eval.Type]string{
 	eval.Duration: "duration", eval.Status: "keyword", eval.Kind: "keyword",
 }
 
-// TagValues returns the distinct values of an attribute or intrinsic, given as a
-// query writes it, sorted. Values of a status or kind are all there can be; of
+// TagValues returns distinct values of an attribute or intrinsic, given as a
+// query writes it, sorted; the newest when there are more than an answer takes
+// or the request wants. Values of a status or kind are all there can be; of
 // durations and of ids of traces and spans, which hardly repeat, there are none.
 func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]TagValue, error) {
 	f, err := syntax.ParseField(tag)
@@ -32,14 +33,15 @@ func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]T
 		return nil, err
 	}
 	defer end()
-	found := map[TagValue]bool{}
 	if fixed, ok := fixedValues(f); ok {
 		return fixed, nil
 	}
-	if err := e.collectValues(ctx, f, req, found); err != nil {
+	room := maxTagBytes
+	c := newCollector(req, &room)
+	if err := e.collectValues(ctx, []syntax.Field{f}, req, c); err != nil {
 		return nil, err
 	}
-	return sortedValues(found, req.Limit), nil
+	return c.sorted(), nil
 }
 
 // fixedValues answers for intrinsics that need no look at spans.
@@ -67,20 +69,23 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 	return out
 }
 
-func (e *Engine) collectValues(ctx context.Context, f syntax.Field, req TagRequest, found map[TagValue]bool) error {
-	n := narrow(ctx, e.src.Tables(), req, f)
-	for i, v := range n.views {
+// collectValues goes through the Views, the newest first, and in each through
+// the fields in their order, until the collector has enough.
+func (e *Engine) collectValues(ctx context.Context, fields []syntax.Field, req TagRequest, c *collector) error {
+	views, infos := e.views()
+	n := narrow(ctx, views, req)
+	for i, v := range slices.Backward(views) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if !n.inWindow(v) {
 			continue
 		}
-		n.run.Values(i, n.run.Rows(i), func(v eval.Value) {
-			if name, ok := valueTypes[v.Type]; ok {
-				found[TagValue{name, v.Text()}] = true
+		for _, f := range fields {
+			if n.values(i, infos[i], f, c); c.full {
+				return nil
 			}
-		})
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -88,15 +93,57 @@ func (e *Engine) collectValues(ctx context.Context, f syntax.Field, req TagReque
 	return nil
 }
 
-func sortedValues(found map[TagValue]bool, limit int) []TagValue {
-	out := make([]TagValue, 0, len(found))
-	for v := range found {
+// values collects the values of a field in one View.
+func (n *narrowed) values(view int, in *info, f syntax.Field, c *collector) {
+	cols, ok := columnsOf(in.v, f)
+	if i, isIntrinsic := f.(*syntax.Intrinsic); isIntrinsic && n.all {
+		switch i.Name {
+		case syntax.StatusMessage:
+			cols, ok = []column{in.messages()}, true
+		case syntax.RootName, syntax.RootService:
+			if rootsTell(in.v) {
+				n.rootValues(in, i.Name, c)
+				return
+			}
+		}
+	}
+	if !ok {
+		n.slowValues(view, f, c)
+		return
+	}
+	// Fast path: columns tell, and without conditions the View's own lists.
+	for _, col := range cols {
+		if n.all {
+			in.values(col, c.add)
+		} else if s := n.selection(view); !s.rows.Empty() {
+			d := s.distinct(col)
+			d.each(d.upTo, c.add)
+		}
+		if c.full {
+			return
+		}
+	}
+}
+
+// slowValues lets package eval find the values.
+func (n *narrowed) slowValues(view int, f syntax.Field, c *collector) {
+	run := n.runOf(f)
+	run.Values(view, run.Rows(view), func(v eval.Value) {
+		if !c.full && valueTypes[v.Type] != "" {
+			c.add(tagValue(v))
+		}
+	})
+}
+
+func tagValue(v eval.Value) TagValue { return TagValue{valueTypes[v.Type], v.Text()} }
+
+// sorted returns what was collected.
+func (c *collector) sorted() []TagValue {
+	out := make([]TagValue, 0, len(c.seen))
+	for v := range c.seen {
 		out = append(out, v)
 	}
 	slices.SortFunc(out, compareValues)
-	if limit > 0 && len(out) > limit {
-		out = out[:limit]
-	}
 	return out
 }
 
@@ -112,7 +159,7 @@ var textIntrinsics = map[string]bool{
 	"name": true, "rootName": true, "rootServiceName": true, "statusMessage": true,
 }
 
-// TagTexts returns the distinct values, as text and sorted, that an attribute of
+// TagTexts returns distinct values, as text and sorted, that an attribute of
 // this name has on a span, resource or instrumentation scope, whatever its type.
 // It serves the first form of the API, which names attributes without a scope.
 func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]string, error) {
@@ -124,26 +171,23 @@ func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]s
 	if name == "status.code" {
 		return []string{"error", "ok", "unset"}, nil
 	}
-	found := map[TagValue]bool{}
+	var fields []syntax.Field
 	for _, scope := range append(eval.LegacyScopes(name), syntax.ScopeInstrumentation) {
-		ref := &syntax.AttrRef{Attr: syntax.Attr{Scope: scope, Name: name}}
-		if err := e.collectValues(ctx, ref, req, found); err != nil {
-			return nil, err
-		}
+		fields = append(fields, &syntax.AttrRef{Attr: syntax.Attr{Scope: scope, Name: name}})
 	}
 	if textIntrinsics[name] {
 		if f, err := syntax.ParseField(name); err == nil {
-			if err := e.collectValues(ctx, f, req, found); err != nil {
-				return nil, err
-			}
+			fields = append(fields, f)
 		}
 	}
-	texts := map[TagValue]bool{}
-	for v := range found {
-		texts[TagValue{Value: v.Value}] = true
+	room := maxTagBytes
+	c := newCollector(req, &room)
+	c.untyped = true
+	if err := e.collectValues(ctx, fields, req, c); err != nil {
+		return nil, err
 	}
 	var out []string
-	for _, v := range sortedValues(texts, req.Limit) {
+	for _, v := range c.sorted() {
 		out = append(out, v.Value)
 	}
 	return out, nil

@@ -1,0 +1,59 @@
+package query
+
+// maxTagBytes bounds the names or values of one answer, type names included, as
+// Tempo's max_bytes_per_tag_values_query does by default. An answer is cut there
+// without a word; since Views are gone through newest first, each in a fixed
+// order, the same Views give the same answer.
+const maxTagBytes = 1_000_000
+
+// collector gathers distinct values until a bound of the request is met.
+type collector struct {
+	limit, maxStale int  // 0 for no bound
+	untyped         bool // values of the same text are one
+	room            *int // bytes that the answer may still take
+
+	seen  map[TagValue]struct{}
+	stale int // values since the last new one
+	full  bool
+}
+
+func newCollector(req TagRequest, room *int) *collector {
+	return &collector{limit: req.Limit, maxStale: req.MaxStale, room: room, seen: map[TagValue]struct{}{}}
+}
+
+// add takes in a value and tells whether there is use for more.
+func (c *collector) add(v TagValue) (more bool) {
+	if c.full {
+		return false
+	}
+	if c.untyped {
+		v.Type = ""
+	}
+	size := len(v.Type) + len(v.Value)
+	if size > maxTagBytes {
+		return true // It fits in no answer and shall not end this one.
+	}
+	if _, ok := c.seen[v]; ok {
+		c.stale++
+		c.full = c.maxStale > 0 && c.stale >= c.maxStale
+		return !c.full
+	}
+	if size > *c.room {
+		c.full = true
+		return false
+	}
+	*c.room -= size
+	c.stale = 0
+	c.seen[v] = struct{}{}
+	c.full = c.limit > 0 && len(c.seen) >= c.limit
+	return !c.full
+}
+
+// has tells whether the value is known already.
+func (c *collector) has(v TagValue) bool {
+	if c.untyped {
+		v.Type = ""
+	}
+	_, ok := c.seen[v]
+	return ok
+}

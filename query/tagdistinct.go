@@ -1,0 +1,196 @@
+package query
+
+import (
+	"math"
+
+	"etude/trace"
+	"etude/traceql/eval"
+)
+
+// Distinct values of a column are found from its newest position backwards and
+// only as far as somebody asks, so the first thousand of a million cost a
+// thousand. What was found is kept with the View, which never changes: a column
+// of few values is gone through once, and the next to ask gets the list.
+//
+// A list ends when its texts fill a whole answer. Nobody misses the rest: who
+// has taken in all of such a list has met the bound of the answer.
+//
+// The rejected alternative, lists made when a Table is sealed, would pay for
+// every column at ingest and still leave the growing Table to be scanned.
+
+// column is one array of values in a View, of one type.
+type column struct {
+	id    columnID
+	typ   trace.Type
+	codes []uint32 // String: dictionary codes; Bool: 0 or 1
+	nums  []uint64 // Int, Double
+
+	rows []uint32 // row of each position; nil when the position is the row
+	of   table    // whose rows they are
+}
+
+// columnID names a column within its View.
+type columnID struct {
+	attr  *trace.Column // nil for a column that is no attribute
+	field string        // canonical name of the intrinsic
+}
+
+// table is one of the tables of a View.
+type table uint8
+
+const (
+	spanTable table = iota
+	resourceTable
+	scopeTable
+	eventTable
+	linkTable
+)
+
+// distinct are the distinct values of one column, the newest first, as far as
+// they have been found.
+type distinct struct {
+	column
+	v     *trace.View
+	keep  func(row uint32) bool // nil for every row
+	found []uint32              // positions; grows only
+	below int                   // positions from here on have been looked at
+	bytes int                   // of the texts found
+
+	seen     []uint64 // set of codes
+	seenNums numbers  // set of numbers
+}
+
+func newDistinct(v *trace.View, c column, keep func(row uint32) bool) *distinct {
+	d := &distinct{column: c, v: v, keep: keep, below: max(len(c.codes), len(c.nums))}
+	switch {
+	case c.typ == trace.Bool:
+		d.seen = make([]uint64, 1)
+	case len(c.codes) > 0:
+		d.seen = make([]uint64, (v.Strings.Len()+63)/64)
+	}
+	return d
+}
+
+// upTo looks for at least n values, when there are as many, and returns all
+// found. Done tells that there are no more.
+func (d *distinct) upTo(n int) (found []uint32, done bool) {
+	for d.below > 0 && len(d.found) < n && d.bytes <= maxTagBytes {
+		if d.codes != nil {
+			d.nextCode()
+		} else {
+			d.nextNumber()
+		}
+	}
+	if done = d.below == 0 || d.bytes > maxTagBytes; done {
+		d.seen, d.seenNums = nil, numbers{}
+	}
+	return d.found, done
+}
+
+// each calls yield with the values until it returns false. More is upTo, under
+// the lock of those who share the list; what it has returned stays as it is.
+func (d *distinct) each(more func(n int) (found []uint32, done bool), yield func(TagValue) bool) {
+	for from, want := 0, 64; ; want *= 4 {
+		found, done := more(want)
+		for _, i := range found[from:] {
+			if !yield(d.value(d.v, i)) {
+				return
+			}
+		}
+		if done {
+			return
+		}
+		from = len(found)
+	}
+}
+
+// nextCode goes back to the next new code. Hot: it reads every row of a column
+// of few values.
+func (d *distinct) nextCode() {
+	for i := d.below - 1; i >= 0; i-- {
+		code := d.codes[i]
+		if d.seen[code>>6]&(1<<(code&63)) == 0 && d.keeps(i) {
+			d.seen[code>>6] |= 1 << (code & 63)
+			d.take(i)
+			return
+		}
+	}
+	d.below = 0
+}
+
+func (d *distinct) nextNumber() {
+	for i := d.below - 1; i >= 0; i-- {
+		if !d.seenNums.has(d.nums[i]) && d.keeps(i) {
+			d.seenNums.add(d.nums[i])
+			d.take(i)
+			return
+		}
+	}
+	d.below = 0
+}
+
+func (d *distinct) take(i int) {
+	d.below = i
+	d.found = append(d.found, uint32(i))
+	if d.typ == trace.String {
+		if n := len(d.v.Text(d.codes[i])); n <= maxTagBytes { // a longer one is in no answer
+			d.bytes += n
+		}
+	}
+}
+
+// memory is about what the list takes, in bytes.
+func (d *distinct) memory() int {
+	const entry = 40 // of a map from numbers
+	return 512 + 4*cap(d.found) + 8*len(d.seen) + entry*len(d.seenNums.set)
+}
+
+func (d *distinct) keeps(i int) bool {
+	if d.keep == nil {
+		return true
+	}
+	row := uint32(i)
+	if d.rows != nil {
+		row = d.rows[i]
+	}
+	return d.keep(row)
+}
+
+// value returns what stands at a position, as answers print it.
+func (c *column) value(v *trace.View, i uint32) TagValue {
+	switch c.typ {
+	case trace.Int:
+		return tagValue(eval.Value{Type: eval.Int, Int: int64(c.nums[i])})
+	case trace.Double:
+		return tagValue(eval.Value{Type: eval.Float, Float: math.Float64frombits(c.nums[i])})
+	case trace.Bool:
+		return tagValue(eval.Value{Type: eval.Bool, Int: int64(c.codes[i])})
+	}
+	return TagValue{valueTypes[eval.String], v.Text(c.codes[i])}
+}
+
+// numbers is a set of numbers that answers fast for those asked for lately.
+type numbers struct {
+	set    map[uint64]struct{}
+	recent [64]uint64
+	filled uint64 // slots of recent in use
+}
+
+func (n *numbers) has(x uint64) bool {
+	slot := x * 0x9e3779b97f4a7c15 >> 58
+	if n.filled&(1<<slot) != 0 && n.recent[slot] == x {
+		return true
+	}
+	if _, ok := n.set[x]; !ok {
+		return false
+	}
+	n.recent[slot], n.filled = x, n.filled|1<<slot
+	return true
+}
+
+func (n *numbers) add(x uint64) {
+	if n.set == nil {
+		n.set = map[uint64]struct{}{}
+	}
+	n.set[x] = struct{}{}
+}

@@ -1,0 +1,76 @@
+package query
+
+import (
+	"etude/trace"
+	"etude/traceql/eval"
+	"etude/traceql/syntax"
+)
+
+// The name or service of root spans is known for sure only from whole traces,
+// and loading every trace costs a look into every View. But there are few such
+// values: a trace is loaded only when the span that seems its root would bring a
+// value not seen yet, or when nothing seems to be the root. If the span is not
+// the root after all, the real one seems so in its own View and is found there,
+// if the window of the request takes that View in.
+
+// severalRoots stands for a trace with several spans that may be its root.
+const severalRoots = ^uint32(0)
+
+// apparentRoots returns, by trace number, the row + 1 of the only span without a
+// parent that a trace has in the View, 0 for none.
+func apparentRoots(v *trace.View) []uint32 {
+	roots := make([]uint32, len(v.TraceIDs))
+	for row, parent := range v.Parent {
+		if !parent.IsZero() {
+			continue
+		}
+		if r := &roots[v.Trace[row]]; *r == 0 {
+			*r = uint32(row) + 1
+		} else {
+			*r = severalRoots
+		}
+	}
+	return roots
+}
+
+// rootValues collects rootName or rootServiceName of the traces of a View.
+func (n *narrowed) rootValues(in *info, field string, c *collector) {
+	v := in.v
+	codes, text := func(row uint32) uint32 { return v.Name[row] }, func(row uint32) string { return v.Text(v.Name[row]) }
+	size := v.Strings.Len()
+	if field == syntax.RootService {
+		codes, text, size = v.Resource, func(row uint32) string { return eval.Service(v, row) }, v.Resources()
+	}
+	seen := make([]bool, size)
+	roots := in.roots()
+	var t eval.Trace
+	for number := len(roots) - 1; number >= 0 && !c.full; number-- {
+		if r := roots[number]; r != 0 && r != severalRoots {
+			// Fast path: nothing new can come from here.
+			code := codes(r - 1)
+			if seen[code] {
+				continue
+			}
+			if value := (TagValue{valueTypes[eval.String], text(r - 1)}); c.has(value) {
+				seen[code] = true
+				c.add(value)
+				continue
+			}
+		}
+		if n.ctx.Err() != nil {
+			return
+		}
+		t.Load(n.views, v.TraceIDs[number])
+		name, service := t.Root()
+		if field == syntax.RootService {
+			name = service
+		}
+		c.add(TagValue{valueTypes[eval.String], name})
+	}
+}
+
+// rootsTell tells whether a span without a parent may be taken for a root: links
+// may name a parent too.
+func rootsTell(v *trace.View) bool {
+	return v.LinkAttrs.Find("opentracing.ref_type", trace.String) == nil
+}
