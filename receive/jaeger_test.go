@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -134,6 +135,64 @@ func TestJaegerHostileLengths(t *testing.T) {
 		})
 		if limit := int64(1<<20 + len(body)); allocated > limit {
 			t.Errorf("%s: allocated %d bytes for %d", name, allocated, len(body))
+		}
+	}
+}
+
+// TestJaegerAgreesWithUpstream changes one byte at a time, of all kinds: required
+// fields go missing, types change, lists grow and shrink.
+func TestJaegerAgreesWithUpstream(t *testing.T) {
+	t.Parallel()
+	batch := parseBatch(t, "service a\nprocess hostname=\"h\"\nspan op trace=1:1 id=2 parent=3 start=1 duration=2\n"+
+		"tag error=true n=1 d=1.5 b=0x01 s=\"x\"\nref child_of 1:1 7\nlog 5 event=\"e\"\nlog 6")
+	batch.Spans[0].Logs[1].Fields = []*jaeger.Tag{}
+	for _, compact := range []bool{false, true} {
+		encoder := binaryThrift
+		if compact {
+			encoder = compactThrift
+		}
+		whole := encodeThrift(t, encoder, batch)
+		for i := range whole {
+			for _, change := range []byte{0x01, 0x02, 0x04, 0x07, 0x10, 0x20, 0x40, 0x80, 0xff} {
+				body := bytes.Clone(whole)
+				body[i] ^= change
+				var p protoBuilder
+				_, err := p.jaegerThrift(body, compact, testLimits(100))
+				compareThrift(t, body, compact, p.b, err)
+			}
+		}
+	}
+}
+
+// TestJaegerBounds: what nests too deep or is too long is refused for that, though
+// it is well formed.
+func TestJaegerBounds(t *testing.T) {
+	t.Parallel()
+	tags := parseBatch(t, "service a")
+	tags.Process.Tags = slices.Repeat(parseTags(t, []string{"n=1"}), maxJaegerList+1)
+	const process, spans = "0c 0001 0b 0001 00000000 00", "0f 0002 0c 00000000"
+	for _, c := range []struct {
+		name, text string
+		body       []byte
+		want       string
+	}{
+		{name: "nothing unknown", text: process + spans + "00"},
+		{name: "a few lists", text: process + spans + "0f 0063" + strings.Repeat("0f 00000001", 50) + "03 00000001 00 00"},
+		{name: "deep lists", text: process + spans + "0f 0063" + strings.Repeat("0f 00000001", 100) + "03 00000001 00 00", want: "nests too deep"},
+		{name: "deep structs", text: process + spans + strings.Repeat("0c 0063", 100) + strings.Repeat("00", 101), want: "nests too deep"},
+		{name: "deep maps", text: process + spans + "0d 0063" + strings.Repeat("030d 00000001 01", 100) + "0303 00000000 00", want: "nests too deep"},
+		{name: "long list", body: encodeThrift(t, binaryThrift, tags), want: "more than 65536 tags"},
+	} {
+		body := c.body
+		if body == nil {
+			var err error
+			if body, err = hex.DecodeString(strings.ReplaceAll(c.text, " ", "")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := new(protoBuilder).jaegerThrift(body, false, testLimits(100))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
 }

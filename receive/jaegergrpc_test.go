@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -63,6 +64,7 @@ func TestJaegerFormsAgree(t *testing.T) {
 		if _, err := proto.jaegerProto(encodeModel(t, modelRequest(batch)), testLimits(1000)); err != nil {
 			t.Fatal(err)
 		}
+		compareThrift(t, encodeThrift(t, compactThrift, batch), true, thrift.b, nil)
 		a, b := dump(unmarshal(t, thrift.b)), dump(unmarshal(t, proto.b))
 		if len(batch.Spans) == 0 {
 			a = "" // protobuf has no resource without spans
@@ -89,7 +91,7 @@ func randomBatch(r *rand.Rand) *jaeger.Batch {
 		return tags
 	}
 	batch := &jaeger.Batch{Process: &jaeger.Process{ServiceName: *text("web", "db"), Tags: tags()}, Spans: []*jaeger.Span{}}
-	for range r.IntN(4) {
+	for range []int{0, 1, 3, 20}[r.IntN(4)] {
 		s := &jaeger.Span{
 			TraceIdHigh: int64(r.IntN(2)), TraceIdLow: 1 + int64(r.IntN(2)), SpanId: 1 + int64(r.IntN(9)), ParentSpanId: int64(r.IntN(2)),
 			OperationName: *text("", "op"), StartTime: int64(r.IntN(1 << 40)), Duration: int64(r.IntN(1<<40)) - 1<<20, Tags: tags(),
@@ -237,6 +239,28 @@ func TestJaegerGRPCHostileSizes(t *testing.T) {
 		})
 		if allocated > 40<<20 {
 			t.Errorf("%s: allocated %d bytes for %d", name, allocated, len(body))
+		}
+	}
+}
+
+func TestMoments(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		start, duration moment
+		want            uint64
+	}{
+		{moment{1, 5}, moment{0, 0}, 1_000_000_005},
+		{moment{1, 999_999_999}, moment{0, 2}, 2_000_000_001},
+		{moment{2, 1}, moment{0, -2}, 1_999_999_999},
+		{moment{2, 1}, moment{-1, -2}, 999_999_999},
+		{moment{0, 1}, moment{0, -2}, 0},
+		{moment{-1, 0}, moment{0, 0}, 0},
+		{moment{1 << 40, 0}, moment{0, 0}, math.MaxUint64},
+		{moment{18_446_744_073, 0}, moment{0, 0}, math.MaxUint64},
+		{moment{18_446_744_072, 999_999_999}, moment{0, 0}, 18_446_744_072_999_999_999},
+	} {
+		if got := c.start.plus(c.duration).nanos(); got != c.want {
+			t.Errorf("%v + %v = %d, want %d", c.start, c.duration, got, c.want)
 		}
 	}
 }

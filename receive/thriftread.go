@@ -122,7 +122,7 @@ func (r *thriftReader) listHead() (typ uint8, n int) {
 	if size == 15 {
 		size = r.varint()
 	}
-	return compactTypes[b&15], r.length(size, 1)
+	return r.compactType(b & 15), r.length(size, 1)
 }
 
 func (r *thriftReader) mapHead() (key, value uint8, n int) {
@@ -134,7 +134,15 @@ func (r *thriftReader) mapHead() (key, value uint8, n int) {
 		return 0, 0, 0
 	}
 	b := r.byte()
-	return compactTypes[b>>4], compactTypes[b&15], n
+	return r.compactType(b >> 4), r.compactType(b & 15), n
+}
+
+func (r *thriftReader) compactType(nibble byte) uint8 {
+	typ := compactTypes[nibble]
+	if typ == thriftBad {
+		r.fail(fmt.Errorf("unknown type %d", nibble))
+	}
+	return typ
 }
 
 // length takes a number of things, each of at least so many bytes. A negative
