@@ -35,8 +35,17 @@ func (e *Error) InvalidSpans() bool { return true }
 // Validate checks a whole ExportTraceServiceRequest: well-formed, strings UTF-8,
 // every span with a trace id of 16 bytes and a span id of 8 bytes, neither zero
 // (OTLP spec, Span). The error is an *[Error] and names the first bad field.
-func Validate(payload []byte) (Stats, error) {
-	v := validator{}
+func Validate(payload []byte) (Stats, error) { return Limits{}.Validate(payload) }
+
+// Limits are what a request must keep besides OTLP's own rules. Zero values
+// mean no limit.
+type Limits struct {
+	AttributeBytes int // one attribute, key and value encoded
+}
+
+// Validate is [Validate] within the limits.
+func (l Limits) Validate(payload []byte) (Stats, error) {
+	v := validator{limits: l}
 	if err := v.message(tracesData, payload, 0); err != nil {
 		return Stats{}, err
 	}
@@ -44,7 +53,8 @@ func Validate(payload []byte) (Stats, error) {
 }
 
 type validator struct {
-	stats Stats
+	limits Limits
+	stats  Stats
 }
 
 // message returns the first error with its path from this message down.
@@ -98,8 +108,13 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 			return &Error{Reason: fmt.Sprintf("must be empty or %d bits, received %d bits", 8*f.size, 8*len(data))}
 		}
 	case formMessage:
-		if f.message == keyValue && plainValid(data) { // Fast path
-			return nil
+		if f.message == keyValue {
+			if most := v.limits.AttributeBytes; most > 0 && len(data) > most {
+				return &Error{Reason: fmt.Sprintf("attribute has %d bytes, the limit is %d (max-attribute-bytes)", len(data), most)}
+			}
+			if plainValid(data) { // Fast path
+				return nil
+			}
 		}
 		if f.message == anyValue {
 			depth++

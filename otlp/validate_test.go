@@ -57,6 +57,20 @@ func TestValidateNamesTheBadField(t *testing.T) {
 	}
 }
 
+func TestAttributeLimit(t *testing.T) {
+	t.Parallel()
+	payload := oneSpan(t, func(s *tracepb.Span) {
+		s.Attributes = []*common.KeyValue{attribute("short", stringValue("x")), attribute("long", stringValue(strings.Repeat("x", 300)))}
+	})
+	if _, err := (Limits{AttributeBytes: 400}).Validate(payload); err != nil {
+		t.Errorf("within the limit: %v", err)
+	}
+	_, err := Limits{AttributeBytes: 200}.Validate(payload)
+	if want := "spans[1].attributes[1]: attribute has 312 bytes, the limit is 200 (max-attribute-bytes)"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestValidateUTF8(t *testing.T) {
 	t.Parallel()
 	good := oneSpan(t, func(s *tracepb.Span) { s.Name = "abcd" })

@@ -29,13 +29,20 @@ type backendCmd struct {
 	backendLimits
 }
 
-// backendLimits say where the data are kept, and how much of them.
+// backendLimits say where the data are kept, how much of them, and what clients
+// may ask for.
 type backendLimits struct {
 	DataDir      string        `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
 	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
-	WALSync      store.Sync    `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
-	HeadMaxBytes bytesFlag     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"1GiB" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit."`
 	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data take more than this on disk; 0 lifts the limit."`
+	HeadMaxBytes bytesFlag     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"1GiB" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit."`
+	WALSync      store.Sync    `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
+
+	MaxBody         bytesFlag `name:"max-body" env:"ETUDE_MAX_BODY" default:"20MiB" help:"Largest request body as sent."`
+	MaxDecompressed bytesFlag `name:"max-decompressed" env:"ETUDE_MAX_DECOMPRESSED" default:"20MiB" help:"Largest request after decompression."`
+	MaxSpans        int       `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Most spans in one request."`
+	MaxAttribute    bytesFlag `name:"max-attribute-bytes" env:"ETUDE_MAX_ATTRIBUTE_BYTES" default:"0" help:"Refuse requests with a longer attribute; 0 takes any."`
+	MaxQueue        bytesFlag `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"64MiB" help:"Spans waiting for the disk; when there are more, clients are told to come back."`
 }
 
 func (l *backendLimits) dataDir(offset int) (string, error) {
@@ -48,7 +55,9 @@ func (l *backendLimits) dataDir(offset int) (string, error) {
 // args are the flags that hand the limits on to a backend.
 func (l *backendLimits) args() []string {
 	return []string{"--retention", l.Retention.String(), "--max-disk", l.MaxDisk.String(),
-		"--head-max-bytes", l.HeadMaxBytes.String(), "--wal-sync", l.WALSync.String()}
+		"--head-max-bytes", l.HeadMaxBytes.String(), "--wal-sync", l.WALSync.String(),
+		"--max-body", l.MaxBody.String(), "--max-decompressed", l.MaxDecompressed.String(), "--max-spans", fmt.Sprint(l.MaxSpans),
+		"--max-attribute-bytes", l.MaxAttribute.String(), "--max-queue", l.MaxQueue.String()}
 }
 
 // Run opens the storage first and the listeners last; at the end the listeners
@@ -109,7 +118,9 @@ func (b *backendRun) open(dir string) error {
 	stats := &receive.Stats{}
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
-		JaegerAddr: b.cmd.JaegerAddr, ZipkinAddr: b.cmd.ZipkinAddr, Logger: b.log, Stats: stats,
+		JaegerAddr: b.cmd.JaegerAddr, ZipkinAddr: b.cmd.ZipkinAddr,
+		Limits: receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans},
+		Logger: b.log, Stats: stats,
 	}, b.store)
 	if err != nil {
 		return err
@@ -137,7 +148,8 @@ func (b *backendRun) open(dir string) error {
 }
 
 func (c *backendCmd) storeOptions(dir string, log *slog.Logger) store.Options {
-	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), Sync: c.WALSync, Logger: log}
+	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes),
+		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), MaxAttribute: int64(c.MaxAttribute), Logger: log}
 }
 
 func (b *backendRun) serve(flag, addr string, handler http.Handler) error {

@@ -2,6 +2,7 @@ package program
 
 import (
 	"fmt"
+	"time"
 
 	"etude/conf"
 	"etude/edge"
@@ -17,6 +18,10 @@ type edgeCmd struct {
 	AccessLog      bool   `name:"access-log" env:"ETUDE_ACCESS_LOG" help:"Log every request."`
 }
 
+// edgeGrace is for requests in flight at the end. It is a little longer than the
+// services take to cut theirs short, so that the edge passes on what they say.
+const edgeGrace = 900 * time.Millisecond
+
 func (c *edgeCmd) Run(p *proc) error {
 	if err := c.check(); err != nil {
 		return err
@@ -29,7 +34,7 @@ func (c *edgeCmd) Run(p *proc) error {
 		EdgeAddr: c.EdgeAddr, DashboardAddr: c.DashboardAddr,
 		ConfigFile: c.Config, ConfigText: conf.TraefikDynamic,
 		TraceExporter: c.TraceExporter, JaegerEndpoint: c.JaegerEndpoint, TraceID128: c.TraceID128,
-		AccessLog: c.AccessLog, Version: Version, Logger: p.log,
+		StopTimeout: edgeGrace, AccessLog: c.AccessLog, Version: Version, Logger: p.log,
 		Ready: func(edge, dashboard string) {
 			fmt.Fprintf(p.stdout, "edge is ready: entry point web %s, dashboard %s/dashboard/\n", edge, browserURL(dashboard))
 		},

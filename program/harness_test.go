@@ -183,8 +183,14 @@ func release(offset int, ports []int) {
 
 func startDemo(t *testing.T, args ...string) *demo {
 	t.Helper()
+	return startSlowDemo(t, "0", args...)
+}
+
+// startSlowDemo lets the mock database take its time.
+func startSlowDemo(t *testing.T, database string, args ...string) *demo {
+	t.Helper()
 	offset := freeOffset(t)
-	env := []string{"ETUDE_MOCK_REDIS=0", "ETUDE_MOCK_DATABASE=0"}
+	env := []string{"ETUDE_MOCK_REDIS=0", "ETUDE_MOCK_DATABASE=" + database}
 	args = append([]string{"up", "--port-offset", fmt.Sprint(offset), "--data-dir", t.TempDir()}, args...)
 	d := &demo{start(t, env, args...), offset}
 	d.says("etude is ready")

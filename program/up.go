@@ -24,9 +24,9 @@ type upCmd struct {
 }
 
 const (
-	readyTimeout = 30 * time.Second // a large log may have to be replayed
-	stopGrace    = 1500 * time.Millisecond
-	storeGrace   = 20 * time.Second // never cut short what saves spans
+	readyTimeout = 30 * time.Second        // a large log may have to be replayed
+	stopGrace    = 1900 * time.Millisecond // all of edge and services together
+	storeGrace   = 20 * time.Second        // never cut short what saves spans
 )
 
 // Run starts backend, services and edge, in the order in which they need each

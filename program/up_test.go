@@ -14,9 +14,6 @@ import (
 
 func TestStopLosesNoSpan(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("GOOS") == "windows" {
-		t.Skip("os.Interrupt cannot be sent on Windows")
-	}
 	dir := t.TempDir()
 	d := startDemo(t, "--data-dir", dir)
 	const requests = 20
@@ -38,6 +35,51 @@ func TestStopLosesNoSpan(t *testing.T) {
 	ids := search(t, b.api, "limit=100")
 	if len(ids) != requests {
 		t.Fatalf("%d traces after the stop, want %d", len(ids), requests)
+	}
+	for _, id := range ids {
+		if n := spansOf(traceByID(t, b.api, id)); n != 7 {
+			t.Errorf("trace %s has %d spans, want 7", id, n)
+		}
+	}
+}
+
+// TestStopWithRequestsInFlight stops while requests wait for the database: they
+// are cut short, and their spans tell so.
+func TestStopWithRequestsInFlight(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := startSlowDemo(t, "1h", "--data-dir", dir)
+	const requests = 5
+	for range requests {
+		go func() {
+			req, _ := http.NewRequest(http.MethodGet, d.url(portEdge, "/"), nil)
+			req.Host = "uservice3.localhost"
+			if resp, err := http.DefaultClient.Do(req); err == nil {
+				_ = resp.Body.Close()
+			}
+		}()
+	}
+	eventually(t, "all requests reach the database", func() error {
+		if n := strings.Count(d.out.String(), "uservice4 | Request:"); n != requests {
+			return fmt.Errorf("%d of %d", n, requests)
+		}
+		return nil
+	})
+	begin := time.Now()
+	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	d.ended()
+	if took := time.Since(begin); took > 2*time.Second && !raceEnabled {
+		t.Errorf("stopping took %s, want at most 2 s", took)
+	}
+	if !strings.Contains(d.out.String(), "Stopped cleanly") {
+		t.Error("it did not stop cleanly")
+	}
+	b := startBackend(t, dir)
+	ids := search(t, b.api, "limit=100")
+	if len(ids) != requests {
+		t.Errorf("%d traces after the stop, want %d", len(ids), requests)
 	}
 	for _, id := range ids {
 		if n := spansOf(traceByID(t, b.api, id)); n != 7 {

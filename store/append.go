@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"etude/otlp"
 	"etude/store/wal"
 )
 
@@ -27,7 +26,7 @@ func (s *Store) Append(ctx context.Context, payload []byte) error {
 	if err := s.admit(size); err != nil { // bounds memory: refused here or answered below
 		return err
 	}
-	stats, err := otlp.Validate(payload) // 1. nothing invalid gets any further
+	stats, err := s.limits.Validate(payload) // 1. nothing invalid gets any further
 	if err != nil || stats.Spans == 0 {
 		s.waiting.Add(-size)
 		return s.countInvalid(err)

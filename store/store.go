@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"etude/internal/fs"
+	"etude/otlp"
 	"etude/store/wal"
 )
 
@@ -29,6 +30,7 @@ type Options struct {
 	MaxDisk      int64         // bytes of the log on disk; the oldest spans leave first
 	HeadMaxBytes int64         // bytes of memory of the Tables; the oldest spans leave first
 	MaxQueue     int64         // bytes of payload waiting to be stored, more is refused; 64 MiB
+	MaxAttribute int64         // bytes of one attribute, a request with a longer one is refused; 0 for any
 
 	Sync         Sync
 	SyncInterval time.Duration // for SyncInterval; 1 s
@@ -44,9 +46,10 @@ type Options struct {
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
-	o    Options
-	log  *wal.Log
-	head head
+	o      Options
+	limits otlp.Limits
+	log    *wal.Log
+	head   head
 
 	waiting  atomic.Int64      // bytes admitted and not yet answered
 	pendings sync.Pool         // *pending
@@ -80,6 +83,7 @@ func Open(o Options) (*Store, error) {
 	o.setDefaults()
 	s := &Store{
 		o:       o,
+		limits:  otlp.Limits{AttributeBytes: int(o.MaxAttribute)},
 		commits: make(chan []*wal.Entry, 4),
 		applied: make(chan struct{}),
 		nudge:   make(chan struct{}, 1),
