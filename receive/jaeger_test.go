@@ -177,6 +177,11 @@ func TestJaegerBounds(t *testing.T) {
 		want       string
 	}{
 		{name: "nothing unknown", text: process + spans + "00"},
+		{name: "process twice", text: process + process + spans + "00", want: "stands twice"},
+		{name: "spans twice", text: process + spans + spans + "00", want: "stands twice"},
+		{name: "no process", text: spans + "00", want: "batch without process"},
+		{name: "no spans", text: process + "00", want: "batch without spans"},
+		{name: "spans before the process", text: spans + process + "00"},
 		{name: "a few lists", text: process + spans + "0f 0063" + strings.Repeat("0f 00000001", 50) + "03 00000001 00 00"},
 		{name: "deep lists", text: process + spans + "0f 0063" + strings.Repeat("0f 00000001", 100) + "03 00000001 00 00", want: "nests too deep"},
 		{name: "deep structs", text: process + spans + strings.Repeat("0c 0063", 100) + strings.Repeat("00", 101), want: "nests too deep"},
