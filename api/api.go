@@ -38,8 +38,8 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/api/v2/search/tags", s.query(s.tagsV2))
 	mux.HandleFunc(valuesV1Path+"{rest...}", s.query(s.valuesV1))
 	mux.HandleFunc(valuesV2Path+"{rest...}", s.query(s.valuesV2))
-	mux.HandleFunc("/api/metrics/query_range", s.query(s.metrics))
-	mux.HandleFunc("/api/metrics/query", s.query(s.metrics))
+	mux.HandleFunc("/api/metrics/query_range", s.query(s.metricsRange))
+	mux.HandleFunc("/api/metrics/query", s.query(s.metricsInstant))
 	mux.HandleFunc("/api/echo", s.echo)
 	mux.HandleFunc("GET /ready", s.ready)
 	mux.HandleFunc("GET /api/status/buildinfo", s.buildInfo)
@@ -77,12 +77,9 @@ const statusClientGone = 499
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
 	var input *query.InputError
-	var unsupported unsupportedError
 	switch {
 	case errors.As(err, &input):
 		status = http.StatusBadRequest
-	case errors.As(err, &unsupported):
-		status = http.StatusNotImplemented
 	case errors.Is(err, query.ErrTimeLimit):
 		status = http.StatusGatewayTimeout
 	case errors.Is(err, context.Canceled):
@@ -99,8 +96,3 @@ func text(w http.ResponseWriter, status int, body string) {
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body)) // the client may be gone
 }
-
-// unsupportedError names something that the language has and we do not answer.
-type unsupportedError string
-
-func (e unsupportedError) Error() string { return string(e) }

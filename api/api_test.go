@@ -73,7 +73,7 @@ func TestErrorsArePlainText(t *testing.T) {
 		"/api/search/tags?scope=foo":                                               {400, "invalid scope: foo"},
 		"/api/v2/search/tag/service.name/values":                                   {400, "please provide a valid tagName: failed to parse identifier service.name"},
 		"/api/metrics/query_range?q=" + url.QueryEscape("{ }"):                     {400, "not a metrics query"},
-		"/api/metrics/query?q=" + url.QueryEscape("{ } | rate()"):                  {501, "not supported yet: rate()"},
+		"/api/metrics/query?q=" + url.QueryEscape("{ } | rate()"):                  {200, `"__name__"`},
 		"/api/search?q=" + url.QueryEscape("({ } | by(name)) > ({ })") + "&spss=1": {200, ""},
 	} {
 		w := get(h, target)

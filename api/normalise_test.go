@@ -52,6 +52,8 @@ func normalise(kind string, body []byte, base int64) (any, error) {
 			set[text(v["type"])+":"+text(v["value"])] = true
 		}
 		return map[string]any{"set": set}, nil
+	case "range", "instant", "range-compare", "instant-compare", "range-top", "instant-top":
+		return normaliseMetrics(answer, base), nil
 	}
 	return nil, fmt.Errorf("no normal form of %s", kind)
 }

@@ -1,0 +1,147 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"etude/traceql/eval"
+)
+
+// MetricsRequest is a TraceQL metrics query. Start and End are unix nanoseconds.
+// Step is the distance of samples in nanoseconds, 0 for the default; an instant
+// query has no samples in time and no Step.
+type MetricsRequest struct {
+	Query      string
+	Start, End uint64
+	Step       uint64
+	Instant    bool
+
+	Exemplars int // at most; 0 for the default of 100
+	MaxSeries int // 0 for no limit
+}
+
+// Limits of metrics queries.
+const (
+	MaxExemplars    = 100
+	MaxSteps        = 10_000
+	MaxMetricsRange = 24 * time.Hour
+)
+
+// MetricsResult is the answer to a metrics query. Partial tells that series
+// were left out, or may have been.
+type MetricsResult struct {
+	Series  []eval.Series
+	Window  eval.Window
+	Partial bool
+	Stats   eval.Stats
+}
+
+// Metrics computes a metrics query. An error in the request is an [*InputError].
+func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResult, error) {
+	m, err := compileMetrics(req.Query)
+	if err != nil {
+		return nil, err
+	}
+	w, err := metricsWindow(req)
+	if err != nil {
+		return nil, err
+	}
+	ctx, end, err := e.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	out := &MetricsResult{Window: w}
+	out.Series, out.Stats, err = m.Run(ctx, e.src.Tables(), w, exemplarLimit(m, req))
+	var tooMany *eval.TooManySamplesError
+	switch {
+	case errors.As(err, &tooMany):
+		return nil, &InputError{err}
+	case err != nil:
+		return nil, err
+	case ctx.Err() != nil: // what took long has ended early
+		return nil, context.Cause(ctx)
+	}
+	if req.MaxSeries > 0 && len(out.Series) >= req.MaxSeries {
+		out.Series, out.Partial = out.Series[:req.MaxSeries], true
+	}
+	return out, nil
+}
+
+func compileMetrics(text string) (*eval.Metrics, error) {
+	q, err := Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if q.Metrics == nil {
+		return nil, inputErrorf("not a metrics query")
+	}
+	m, err := eval.CompileMetrics(q)
+	if err != nil {
+		return nil, &InputError{err}
+	}
+	return m, nil
+}
+
+// exemplarLimit is what the hint says, else the request, else the default.
+func exemplarLimit(m *eval.Metrics, req MetricsRequest) int {
+	switch {
+	case req.Instant || m.Exemplars == 0:
+		return 0
+	case m.Exemplars > 0:
+		return min(m.Exemplars, MaxExemplars)
+	case req.Exemplars > 0:
+		return min(req.Exemplars, MaxExemplars)
+	}
+	return MaxExemplars
+}
+
+// metricsWindow cuts time into slots. A range is widened to whole steps since
+// the unix epoch and begins one step earlier, so that its first sample stands at
+// or before Start; an instant query has one slot.
+func metricsWindow(req MetricsRequest) (w eval.Window, err error) {
+	start, end := req.Start, req.End
+	switch {
+	case end < start || req.Instant && end == start:
+		return w, inputErrorf("end must be greater than start")
+	case end-start > uint64(MaxMetricsRange):
+		return w, inputErrorf("metrics query time range exceeds the maximum allowed duration of %s", MaxMetricsRange)
+	case req.Instant:
+		return eval.Window{Start: start, Step: end - start, Slots: 1}, nil
+	}
+	step := req.Step
+	if step == 0 {
+		step = DefaultStep(end - start)
+	}
+	if step > uint64(MaxMetricsRange) {
+		return w, inputErrorf("step of %s exceeds the maximum of %s", time.Duration(min(step, 1<<62)), MaxMetricsRange)
+	}
+	if (end-start)/step > MaxSteps {
+		least := time.Duration((end - start) / MaxSteps)
+		return w, inputErrorf("step of %s is too small, minimum step for given range is %s", time.Duration(step), least)
+	}
+	w.Step = step
+	w.Start = start / step * step
+	last := (end + step - 1) / step * step
+	if w.Start >= step {
+		w.Start -= step
+	}
+	w.Slots = int((last - w.Start) / step)
+	return w, nil
+}
+
+// DefaultStep is the step for a range, both in nanoseconds: about 240 samples.
+func DefaultStep(length uint64) uint64 {
+	share := time.Duration(length / 240)
+	if time.Duration(length) < time.Minute {
+		const fine = 50 * time.Millisecond
+		return uint64(max(fine, share/fine*fine))
+	}
+	for _, unit := range []time.Duration{time.Hour, 5 * time.Minute, time.Minute, 15 * time.Second, 5 * time.Second, time.Second} {
+		if share > unit {
+			return uint64(share / unit * unit)
+		}
+	}
+	return uint64(time.Second)
+}

@@ -1,0 +1,284 @@
+package eval
+
+import (
+	"fmt"
+	"math/bits"
+
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// accumulator adds up spans by group and slot. A group is a combination of
+// labels; a function that sorts values into buckets takes the bucket for one
+// label more. So every function keeps one number a series and slot, in one flat
+// array, and a span costs a few additions and no map.
+type accumulator struct {
+	m       *Metrics
+	w       Window
+	labels  []*labels // one an entry of by()
+	chain   []*pairs  // chain[i] joins the group of the entries before i with entry i
+	buckets *pairs    // group and bucket
+
+	cells  []float64 // series*Slots+slot
+	counts []uint32  // values in the cell, for what is not a plain count
+	index  []int     // series number -> place in the answer, after series()
+	places []quantileGroup
+}
+
+// maxCells bounds the numbers that one query keeps: 256 MiB.
+const maxCells = 1 << 25
+
+// TooManySamplesError is the error of a query that would keep too many numbers.
+type TooManySamplesError struct{ Series, Slots int }
+
+func (e *TooManySamplesError) Error() string {
+	return fmt.Sprintf("query keeps %d series of %d samples, the limit is %d samples in all: group by fewer values, or take a larger step or a shorter range",
+		e.Series, e.Slots, maxCells)
+}
+
+func newAccumulator(m *Metrics, w Window) *accumulator {
+	a := &accumulator{m: m, w: w, buckets: newPairs()}
+	for range m.by {
+		a.labels = append(a.labels, newLabels())
+		a.chain = append(a.chain, newPairs())
+	}
+	return a
+}
+
+// add observes the spans of a View.
+func (a *accumulator) add(s *spans, view int, pick *exemplars) error {
+	slots := s.slots[view]
+	var args numbers
+	if a.m.arg != nil {
+		args = a.argument(s, view, slots)
+	}
+	series := a.group(s, view, slots)
+	if a.m.buckets() {
+		a.addBuckets(series, slots, args)
+	}
+	if err := a.grow(); err != nil {
+		return err
+	}
+	pick.offer(s, view, slots, series, args)
+	if a.m.arg == nil || a.m.buckets() {
+		n := a.w.Slots
+		for row, slot := range slots {
+			if slot != noSlot {
+				a.cells[int(series[row])*n+int(slot)]++
+			}
+		}
+		return nil
+	}
+	a.addNumbers(series, slots, args)
+	return nil
+}
+
+// group returns the number of each row's group.
+func (a *accumulator) group(s *spans, view int, slots []int32) []uint32 {
+	group := make([]uint32, len(slots))
+	for i, x := range a.m.by {
+		var column []uint32
+		if s.byTrace != nil && s.byTrace[i] != nil {
+			column = tracedColumn(a.labels[i], s.byTrace[i].values[view], slots)
+		} else {
+			column = s.bind(view).labelColumn(x, a.labels[i], slots)
+		}
+		if i == 0 {
+			group = column
+			continue
+		}
+		a.chain[i].prepare(a.groups(i), len(a.labels[i].values))
+		for row, slot := range slots {
+			if slot != noSlot {
+				group[row] = a.chain[i].number(group[row], column[row])
+			}
+		}
+	}
+	return group
+}
+
+// groups is how many groups the first n entries of by() have made.
+func (a *accumulator) groups(n int) int {
+	switch n {
+	case 0:
+		return 1
+	case 1:
+		return len(a.labels[0].values)
+	}
+	return len(a.chain[n-1].list)
+}
+
+func tracedColumn(l *labels, values []Value, slots []int32) []uint32 {
+	out := make([]uint32, len(slots))
+	for row, slot := range slots {
+		if slot != noSlot {
+			out[row] = l.number(values[row])
+		}
+	}
+	return out
+}
+
+// addBuckets turns groups into series of group and bucket.
+func (a *accumulator) addBuckets(series []uint32, slots []int32, args numbers) {
+	a.buckets.prepare(a.groups(len(a.m.by)), bucketNumbers)
+	for row, slot := range slots {
+		if slot != noSlot {
+			series[row] = a.buckets.number(series[row], bucketOf(args.kind[row], args.bits[row]))
+		}
+	}
+}
+
+func (a *accumulator) seriesCount() int {
+	if a.m.buckets() {
+		return len(a.buckets.list)
+	}
+	return a.groups(len(a.m.by))
+}
+
+func (a *accumulator) grow() error {
+	n := a.seriesCount() * a.w.Slots
+	if n > maxCells {
+		return &TooManySamplesError{a.seriesCount(), a.w.Slots}
+	}
+	a.cells = append(a.cells, make([]float64, n-len(a.cells))...)
+	if a.m.arg != nil && !a.m.buckets() {
+		a.counts = append(a.counts, make([]uint32, n-len(a.counts))...)
+	}
+	return nil
+}
+
+// addNumbers joins values into sums, minima or maxima.
+func (a *accumulator) addNumbers(series []uint32, slots []int32, args numbers) {
+	join := joins[a.m.fn]
+	for row, slot := range slots {
+		if slot == noSlot {
+			continue
+		}
+		at, x := int(series[row])*a.w.Slots+int(slot), args.at(row)
+		if a.counts[at]++; a.counts[at] > 1 {
+			x = join(a.cells[at], x)
+		}
+		a.cells[at] = x
+	}
+}
+
+// joins are how the functions put two partial results together.
+var joins = map[string]func(a, b float64) float64{
+	"min_over_time": func(a, b float64) float64 { return min(a, b) },
+	"max_over_time": func(a, b float64) float64 { return max(a, b) },
+	"sum_over_time": func(a, b float64) float64 { return a + b },
+	"avg_over_time": func(a, b float64) float64 { return a + b },
+}
+
+// numbers is the argument of a function, row by row: an int or duration, or a
+// float as its bits. A row without a number has no slot.
+type numbers struct {
+	kind []Type
+	bits []uint64
+	unit float64 // of durations
+}
+
+func (n *numbers) at(row int) float64 { return numberOf(n.kind[row], n.bits[row], n.unit) }
+
+// argument reads the argument of the rows that have a slot, and takes the slot
+// away from rows on which the function cannot work.
+func (a *accumulator) argument(s *spans, view int, slots []int32) numbers {
+	b := s.bind(view)
+	n := numbers{kind: make([]Type, len(slots)), bits: make([]uint64, len(slots)), unit: 1}
+	x := a.m.arg
+	if x == expr(intrinsic{syntax.Duration}) || a.m.buckets() {
+		n.unit = 1e9
+	}
+	switch attr, ok := x.(*attribute); {
+	case x == expr(intrinsic{syntax.Duration}):
+		for row, slot := range slots {
+			if slot != noSlot {
+				n.kind[row], n.bits[row] = Duration, uint64(b.V.Duration(uint32(row)))
+			}
+		}
+	case s.argTrace != nil:
+		for row, v := range s.argTrace[view] {
+			n.set(row, v)
+		}
+	case ok && attr.Scope == syntax.ScopeSpan:
+		b.attr(attr.slot).own.numbers(b, &n)
+	default:
+		c := ctx{b: b, event: -1, link: -1}
+		for row, slot := range slots {
+			if slot != noSlot {
+				c.row = uint32(row)
+				n.set(row, x.value(&c))
+			}
+		}
+	}
+	for row, slot := range slots {
+		if slot != noSlot && !a.takes(n.kind[row], n.bits[row]) {
+			slots[row] = noSlot
+		}
+	}
+	return n
+}
+
+// takes tells whether the function can work on a value. Buckets hold whole
+// numbers from 2 on.
+func (a *accumulator) takes(kind Type, bits uint64) bool {
+	if a.m.buckets() {
+		return (kind == Int || kind == Duration) && int64(bits) >= 2
+	}
+	return kind == Int || kind == Duration || kind == Float
+}
+
+func (n *numbers) set(row int, v Value) {
+	n.kind[row], n.bits[row] = v.Type, uint64(v.Int)
+	if v.Type == Float {
+		n.bits[row] = floatBits(v.Float)
+	}
+}
+
+// numbers sets the rows of a span attribute. The first value of a row stays.
+func (k *keyColumns) numbers(b *Bound, n *numbers) {
+	for i := len(k.cols) - 1; i >= 0; i-- {
+		c := k.cols[i]
+		if c == nil {
+			continue
+		}
+		for at := len(c.Rows) - 1; at >= 0; at-- {
+			row := c.Rows[at]
+			if int(row) >= len(n.kind) {
+				continue
+			}
+			switch c.Type {
+			case trace.Int:
+				n.kind[row], n.bits[row] = Int, c.Nums[at]
+			case trace.Double:
+				n.kind[row], n.bits[row] = Float, c.Nums[at]
+			default:
+				if v, ok := b.value(k.attrs, c, at); ok {
+					n.set(int(row), v)
+				}
+			}
+		}
+	}
+}
+
+// bucketNumbers is how many buckets there are: powers of two of a plain number,
+// and the same again of nanoseconds.
+const bucketNumbers = 128
+
+// bucketOf returns the bucket of a value from 2 on: the smallest power of two
+// that is not below it.
+func bucketOf(kind Type, x uint64) uint32 {
+	n := uint32(bits.Len64(x - 1))
+	if kind == Duration {
+		n += bucketNumbers / 2
+	}
+	return n
+}
+
+// bucketEdge is the upper edge of a bucket, in seconds for durations.
+func bucketEdge(n uint32) float64 {
+	if n >= bucketNumbers/2 {
+		return float64(uint64(1)<<(n-bucketNumbers/2)) / 1e9
+	}
+	return float64(uint64(1) << n)
+}

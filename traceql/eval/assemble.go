@@ -1,0 +1,156 @@
+package eval
+
+import (
+	"math"
+	"slices"
+)
+
+func floatBits(f float64) uint64 { return math.Float64bits(f) }
+
+// numberOf returns a number of an argument; unit divides durations.
+func numberOf(kind Type, bits uint64, unit float64) float64 {
+	switch kind {
+	case Float:
+		return math.Float64frombits(bits)
+	case Duration:
+		return float64(int64(bits)) / unit
+	}
+	return float64(int64(bits))
+}
+
+// line is a series while it is put together.
+type line struct {
+	labels []Attr
+	cells  []float64
+	counts []uint32
+}
+
+// series turns cells into the series of the answer. Groups whose labels look the
+// same, because one lacks a value and the other has the text "nil", are one.
+func (a *accumulator) series() []Series {
+	if a.m.fn == "quantile_over_time" {
+		return a.quantiles()
+	}
+	a.index = make([]int, a.seriesCount())
+	var lines []line
+	places := map[string]int{}
+	for n := range a.index {
+		a.index[n] = -1
+		l := line{cells: a.cellsOf(n)}
+		if a.counts != nil {
+			l.counts = a.counts[n*a.w.Slots : (n+1)*a.w.Slots]
+		}
+		if l.empty() {
+			continue
+		}
+		l.labels = a.labelsOf(n)
+		key := seriesKey(l.labels)
+		at, ok := places[key]
+		if !ok {
+			at = len(lines)
+			places[key] = at
+			lines = append(lines, l)
+		} else {
+			a.merge(&lines[at], l)
+		}
+		a.index[n] = at
+	}
+	out := make([]Series, len(lines))
+	for i, l := range lines {
+		out[i] = Series{Labels: l.labels, Samples: a.samples(l)}
+	}
+	if len(out) == 0 && len(a.m.by) == 0 && a.m.arg == nil {
+		// Counting nothing is an answer; without groups there is one series.
+		l := line{cells: make([]float64, a.w.Slots)}
+		out = append(out, Series{Labels: a.nameLabel(), Samples: a.samples(l)})
+	}
+	return out
+}
+
+func (a *accumulator) cellsOf(n int) []float64 {
+	if len(a.cells) == 0 {
+		return make([]float64, a.w.Slots)
+	}
+	return a.cells[n*a.w.Slots : (n+1)*a.w.Slots]
+}
+
+// empty tells whether the series has no span.
+func (l *line) empty() bool {
+	if l.counts != nil {
+		return !slices.ContainsFunc(l.counts, func(n uint32) bool { return n > 0 })
+	}
+	return !slices.ContainsFunc(l.cells, func(x float64) bool { return x > 0 })
+}
+
+func (a *accumulator) merge(to *line, from line) {
+	join := joins[a.m.fn]
+	for i, x := range from.cells {
+		switch {
+		case from.counts == nil:
+			to.cells[i] += x
+		case from.counts[i] == 0:
+		case to.counts[i] == 0:
+			to.cells[i], to.counts[i] = x, from.counts[i]
+		default:
+			to.cells[i] = join(to.cells[i], x)
+			to.counts[i] += from.counts[i]
+		}
+	}
+}
+
+func (a *accumulator) samples(l line) []Sample {
+	out := make([]Sample, 0, len(l.cells))
+	seconds := float64(a.w.Step) / 1e9
+	for i, x := range l.cells {
+		switch {
+		case l.counts != nil && l.counts[i] == 0:
+			continue
+		case a.m.fn == "rate":
+			x /= seconds
+		case a.m.fn == "avg_over_time":
+			x /= float64(l.counts[i])
+		}
+		out = append(out, Sample{i, x})
+	}
+	return out
+}
+
+func (a *accumulator) nameLabel() []Attr { return []Attr{{"__name__", textValue(a.m.fn)}} }
+
+// labelsOf returns the labels of a series as answers show them.
+func (a *accumulator) labelsOf(n int) []Attr {
+	if a.m.buckets() {
+		pair := a.buckets.list[n]
+		edge := Value{Type: Float, Float: bucketEdge(pair[1])}
+		return append(a.groupLabels(pair[0]), Attr{"__bucket", edge})
+	}
+	if len(a.m.by) == 0 {
+		return a.nameLabel()
+	}
+	out := a.groupLabels(uint32(n))
+	if len(out) == 0 {
+		out = []Attr{{a.m.keys[0], textValue("nil")}}
+	}
+	return out
+}
+
+// groupLabels returns the labels of a group, leaving out those without a value
+// but for the attributes that always show.
+func (a *accumulator) groupLabels(group uint32) (out []Attr) {
+	numbers := make([]uint32, len(a.m.by))
+	for i := len(a.m.by) - 1; i >= 0; i-- {
+		numbers[i] = group
+		if i > 0 {
+			pair := a.chain[i].list[group]
+			group, numbers[i] = pair[0], pair[1]
+		}
+	}
+	for i, n := range numbers {
+		if v := a.labels[i].values[n]; v.Type != Nil {
+			out = append(out, Attr{a.m.keys[i], v})
+		} else if a.m.always[i] {
+			out = append(out, Attr{a.m.keys[i], textValue("nil")})
+		}
+	}
+	return out
+}

@@ -1,0 +1,229 @@
+package eval
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// comparing is compare(): spans are parted into a selection and a baseline, and
+// in both the values of every attribute are counted.
+type comparing struct {
+	filter   int // number of the filter that selects
+	topN     int
+	from, to uint64 // window of the selection, 0, 0 for all
+}
+
+func (m *Metrics) compileCompare(from *syntax.Compare) *comparing {
+	c := &comparing{topN: int(min(from.TopN, 1<<30)), from: uint64(from.Start), to: uint64(from.End)}
+	c.filter = int(m.p.filter(from.Filter.Cond).(pick))
+	return c
+}
+
+// note keeps of a span what only its whole trace knows.
+func (c *comparing) note(s *spans, span int32, ref Ref) {
+	start := s.views[ref.View].Start[ref.Row]
+	f := &s.p.filters[c.filter]
+	if s.bind(ref.View).mask(c.filter).Has(ref.Row) && (c.to == 0 || start > c.from && start <= c.to) &&
+		(f.exact || f.cond.holds(s.at(span))) {
+		s.selected[ref.View].set(ref.Row)
+	}
+	name, service := s.t.Root()
+	s.roots[ref.View][ref.Row] = rootOf{name, service}
+}
+
+// attrCounts counts the values of one attribute, apart for baseline (0) and
+// selection (1).
+type attrCounts struct {
+	key    string
+	labels *labels
+	groups [2]map[uint32][]float64 // by label number, a count a slot
+	total  [2][]float64
+}
+
+// tally holds the counts of all attributes.
+type tally struct {
+	c     *comparing
+	slots int
+	attrs map[string]*attrCounts
+	cells int
+}
+
+// count returns the series of a query with compare().
+func (c *comparing) count(s *spans) ([]Series, error) {
+	all := &tally{c: c, slots: s.w.Slots, attrs: map[string]*attrCounts{}}
+	for view := range s.views {
+		if s.slots[view] == nil {
+			continue
+		}
+		all.add(s, view)
+		if all.cells > maxCells {
+			return nil, &TooManySamplesError{all.cells / s.w.Slots, s.w.Slots}
+		}
+	}
+	series := all.series()
+	sortSeries(series)
+	return series, nil
+}
+
+func (k *tally) attr(key string) *attrCounts {
+	a := k.attrs[key]
+	if a == nil {
+		a = &attrCounts{key: key, labels: newLabels()}
+		k.attrs[key] = a
+	}
+	return a
+}
+
+// observe counts one value of one span.
+func (k *tally) observe(a *attrCounts, group int, label uint32, slot int32) {
+	if a.groups[group] == nil {
+		a.groups[group] = map[uint32][]float64{}
+		a.total[group] = make([]float64, k.slots)
+	}
+	cells := a.groups[group][label]
+	if cells == nil {
+		cells = make([]float64, k.slots)
+		a.groups[group][label] = cells
+		k.cells += k.slots
+	}
+	cells[slot]++
+	a.total[group][slot]++
+}
+
+// add observes the spans of a View: the intrinsics by label column, attributes
+// column by column.
+func (k *tally) add(s *spans, view int) {
+	b, slots := s.bind(view), s.slots[view]
+	group := func(row int) int {
+		if s.selected[view].Has(uint32(row)) {
+			return 1
+		}
+		return 0
+	}
+	for _, name := range []string{syntax.Name, syntax.Kind, syntax.Status, syntax.StatusMessage, syntax.ScopeName, syntax.ScopeVersion} {
+		a := k.attr(name)
+		column := b.labelColumn(intrinsic{name}, a.labels, slots)
+		for row, slot := range slots {
+			if slot != noSlot {
+				k.observe(a, group(row), column[row], slot)
+			}
+		}
+	}
+	name, service := k.attr(syntax.RootName), k.attr(syntax.RootService)
+	for row, slot := range slots {
+		if slot != noSlot {
+			root := s.roots[view][row]
+			k.observe(name, group(row), name.labels.number(textValue(root.name)), slot)
+			k.observe(service, group(row), service.labels.number(textValue(root.service)), slot)
+		}
+	}
+	k.addSpanAttrs(b, slots, group)
+	k.addByScope(b, slots, group)
+}
+
+func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
+	attrs := &b.V.SpanAttrs
+	for i := range attrs.Columns {
+		c := &attrs.Columns[i]
+		if !slices.Contains(readable[:], c.Type) {
+			continue
+		}
+		a := k.attr(attrName(syntax.Attr{Scope: syntax.ScopeSpan, Name: c.Key}))
+		t := &texts{l: a.labels, v: b.V}
+		for at, row := range c.Rows {
+			if int(row) >= len(slots) || slots[row] == noSlot {
+				continue
+			}
+			if c.Type == trace.String {
+				k.observe(a, group(int(row)), t.number(c.Codes[at]), slots[row])
+			} else if v, ok := b.value(attrs, c, at); ok {
+				k.observe(a, group(int(row)), a.labels.number(v), slots[row])
+			}
+		}
+	}
+}
+
+// addByScope counts the attributes of resources and scopes. What each of them
+// has is read once, and then counted for its spans.
+func (k *tally) addByScope(b *Bound, slots []int32, group func(int) int) {
+	type has struct {
+		a     *attrCounts
+		label uint32
+	}
+	known := make([][]has, b.V.Scopes())
+	read := func(scope uint32) (out []has) {
+		add := func(attrs *trace.Attrs, s syntax.Scope, row uint32) {
+			for key, v := range attrs.Of(row) {
+				if v, ok := fromAttr(v); ok {
+					a := k.attr(attrName(syntax.Attr{Scope: s, Name: key}))
+					out = append(out, has{a, a.labels.number(v)})
+				}
+			}
+		}
+		add(&b.V.ResourceAttrs, syntax.ScopeResource, b.V.ScopeResource[scope])
+		add(&b.V.ScopeAttrs, syntax.ScopeInstrumentation, scope)
+		return out
+	}
+	for row, slot := range slots {
+		if slot == noSlot {
+			continue
+		}
+		scope := b.V.Scope[row]
+		if known[scope] == nil {
+			known[scope] = append(read(scope), has{})
+		}
+		for _, h := range known[scope] {
+			if h.a != nil {
+				k.observe(h.a, group(row), h.label, slot)
+			}
+		}
+	}
+}
+
+var metaTypes = [2]string{"baseline", "selection"}
+
+// series lists for each attribute and group the values that come most often, and
+// how many spans have the attribute at all.
+func (k *tally) series() (out []Series) {
+	for _, a := range k.attrs {
+		for group, name := range metaTypes {
+			if a.groups[group] == nil {
+				continue
+			}
+			for _, label := range a.top(group, k.c.topN) {
+				out = append(out, countSeries(name, a.key, a.labels.values[label], a.groups[group][label]))
+			}
+			out = append(out, countSeries(name+"_total", a.key, textValue("nil"), a.total[group]))
+		}
+	}
+	return out
+}
+
+// top returns the n labels that most spans have, ties by their text.
+func (a *attrCounts) top(group, n int) []uint32 {
+	sums := map[uint32]float64{}
+	list := make([]uint32, 0, len(a.groups[group]))
+	for label, cells := range a.groups[group] {
+		list = append(list, label)
+		for _, x := range cells {
+			sums[label] += x
+		}
+	}
+	slices.SortFunc(list, func(x, y uint32) int {
+		return cmp.Or(cmp.Compare(sums[y], sums[x]),
+			strings.Compare(a.labels.values[x].key(), a.labels.values[y].key()))
+	})
+	return list[:min(n, len(list))]
+}
+
+func countSeries(meta, key string, v Value, cells []float64) Series {
+	s := Series{Labels: []Attr{{"__meta_type", textValue(meta)}, {key, v}}}
+	for slot, x := range cells {
+		s.Samples = append(s.Samples, Sample{slot, x})
+	}
+	return s
+}

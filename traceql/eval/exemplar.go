@@ -1,0 +1,143 @@
+package eval
+
+import (
+	"math"
+	"slices"
+
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// exemplars picks spans that stand for the others: at most one a trace, spread
+// over the window in equal parts with at most two each. The first that come are
+// taken, so that the same query gives the same answer.
+type exemplars struct {
+	w      Window
+	taken  []uint8 // one a part
+	left   int     // parts that are not full
+	perNs  float64 // parts a nanosecond
+	traces map[trace.TraceID]bool
+	picked []picked
+}
+
+type picked struct {
+	ref    Ref
+	series uint32
+	slot   int32
+	value  float64
+}
+
+const exemplarsPerPart = 2
+
+func newExemplars(w Window, limit int) *exemplars {
+	e := &exemplars{w: w, traces: map[trace.TraceID]bool{}}
+	if limit > 0 {
+		e.left = max(1, limit/exemplarsPerPart)
+		e.taken = make([]uint8, e.left)
+		e.perNs = float64(e.left) / float64(w.End()-w.Start)
+	}
+	return e
+}
+
+// offer goes over the observed rows of a View.
+func (e *exemplars) offer(s *spans, view int, slots []int32, series []uint32, args numbers) {
+	if e.left == 0 {
+		return
+	}
+	v := s.views[view]
+	for row, slot := range slots {
+		if slot == noSlot {
+			continue
+		}
+		part := min(int(float64(v.Start[row]-e.w.Start)*e.perNs), len(e.taken)-1)
+		if e.taken[part] >= exemplarsPerPart {
+			continue
+		}
+		id := v.TraceIDs[v.Trace[row]]
+		if e.traces[id] {
+			continue
+		}
+		e.traces[id] = true
+		p := picked{ref: Ref{View: view, Row: uint32(row)}, series: series[row], slot: slot}
+		if args.kind != nil {
+			p.value = args.at(row)
+		}
+		e.picked = append(e.picked, p)
+		if e.taken[part]++; e.taken[part] == exemplarsPerPart {
+			if e.left--; e.left == 0 {
+				return
+			}
+		}
+	}
+}
+
+// attach hands the exemplars to their series.
+func (e *exemplars) attach(s *spans, a *accumulator, series []Series) {
+	for _, p := range e.picked {
+		v := s.views[p.ref.View]
+		x := Exemplar{
+			TraceID: v.TraceIDs[v.Trace[p.ref.Row]], Start: v.Start[p.ref.Row], Slot: int(p.slot),
+			Value: p.value, Attrs: s.exemplarAttrs(p.ref),
+		}
+		at := a.index[p.series]
+		if a.m.fn == "quantile_over_time" {
+			at = a.places[at].nearest(p.value)
+		} else if a.counts == nil {
+			x.Counted = true
+			x.Value = sampleAt(series[at].Samples, x.Slot)
+		}
+		series[at].Exemplars = append(series[at].Exemplars, x)
+	}
+}
+
+// nearest returns the place of the series whose quantile over the whole window
+// is nearest to a value.
+func (g *quantileGroup) nearest(x float64) int {
+	best := 0
+	for i, q := range g.overall {
+		if math.Abs(q-x) < math.Abs(g.overall[best]-x) {
+			best = i
+		}
+	}
+	return g.first + best
+}
+
+func sampleAt(samples []Sample, slot int) float64 {
+	for _, s := range samples {
+		if s.Slot == slot {
+			return s.Value
+		}
+	}
+	return 0
+}
+
+// exemplarAttrs returns what the query reads of a span, named as in a query.
+func (s *spans) exemplarAttrs(ref Ref) (out []Attr) {
+	v := s.views[ref.View]
+	var t Trace
+	if !t.Load(s.views, v.TraceIDs[v.Trace[ref.Row]]) {
+		return nil
+	}
+	s.t = &t
+	span := slices.Index(t.Spans, ref)
+	if span < 0 {
+		return nil
+	}
+	for i := range s.p.touched {
+		x := s.p.touched[i].x
+		if value := x.value(s.at(int32(span))); value.Type != Nil && x != expr(intrinsic{syntax.TraceID}) {
+			out = append(out, Attr{exprName(x), value})
+		}
+	}
+	return out
+}
+
+func exprName(x expr) string {
+	switch x := x.(type) {
+	case *attribute:
+		return attrName(x.Attr)
+	case intrinsic:
+		return x.name
+	}
+	return ""
+}

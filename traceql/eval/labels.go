@@ -1,0 +1,285 @@
+package eval
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// labelName is the name of an attribute or intrinsic among labels. It is as in a
+// query, but that a quote does not bring quotes.
+func labelName(f syntax.Field) string {
+	if a, ok := f.(*syntax.AttrRef); ok {
+		return attrName(a.Attr)
+	}
+	return syntax.FieldText(f)
+}
+
+func attrName(a syntax.Attr) string {
+	if a.Name == "" || strings.ContainsAny(a.Name, " \t\r\n{}()=~!<>&|^,") {
+		return a.String()
+	}
+	prefix := a.Scope.String() + "."
+	if a.Parent {
+		prefix = "parent" + strings.TrimSuffix("."+prefix, ".") + "."
+	}
+	return prefix + a.Name
+}
+
+// fixedColumns are the attributes that have a column of their own in every block
+// of Tempo's format. Tempo shows them in groups even where a span lacks them.
+var fixedColumns = map[syntax.Scope][]string{
+	syntax.ScopeResource: {"cluster", "namespace", "pod", "container",
+		"k8s.cluster.name", "k8s.namespace.name", "k8s.pod.name", "k8s.container.name"},
+	syntax.ScopeSpan: {"http.method", "http.url", "http.status_code"},
+}
+
+func alwaysShown(f syntax.Field) bool {
+	a, ok := f.(*syntax.AttrRef)
+	if !ok || a.Parent {
+		return false
+	}
+	if a.Scope == syntax.ScopeNone {
+		return slices.Contains(fixedColumns[syntax.ScopeSpan], a.Name) ||
+			slices.Contains(fixedColumns[syntax.ScopeResource], a.Name)
+	}
+	return slices.Contains(fixedColumns[a.Scope], a.Name)
+}
+
+// labels numbers the values of one entry of by(), over all Views of a query.
+// Number 0 is nil, the value of a span that has none.
+type labels struct {
+	numbers map[labelKey]uint32
+	values  []Value
+}
+
+// labelKey tells values apart; a float is its bits in n.
+type labelKey struct {
+	t Type
+	n int64
+	s string
+}
+
+func newLabels() *labels {
+	return &labels{numbers: map[labelKey]uint32{}, values: []Value{{}}}
+}
+
+// number returns the number of a value. An array cannot be a label: it becomes
+// the text "nil", as in Tempo.
+func (l *labels) number(v Value) uint32 {
+	switch v.Type {
+	case Nil:
+		return 0
+	case Array:
+		v = textValue("nil")
+	}
+	key := labelKey{v.Type, v.Int, v.Str}
+	if v.Type == Float {
+		key.n = int64(math.Float64bits(v.Float))
+	}
+	n, ok := l.numbers[key]
+	if !ok {
+		n = uint32(len(l.values))
+		l.values = append(l.values, v)
+		l.numbers[key] = n
+	}
+	return n
+}
+
+// texts numbers dictionary codes of one View, each looked up once.
+type texts struct {
+	l    *labels
+	v    *trace.View
+	seen []uint32 // number + 1 by code
+}
+
+func (t *texts) number(code uint32) uint32 {
+	if t.seen == nil {
+		t.seen = make([]uint32, t.v.Strings.Len())
+	}
+	if t.seen[code] == 0 {
+		t.seen[code] = t.l.number(textValue(t.v.Text(code))) + 1
+	}
+	return t.seen[code] - 1
+}
+
+// labelColumn returns the label number of each row that has a slot. Fast path:
+// by column, for attributes of spans, resources and scopes and what the span
+// itself has; slow path: row by row.
+func (b *Bound) labelColumn(x expr, l *labels, slots []int32) []uint32 {
+	out := make([]uint32, len(slots))
+	t := &texts{l: l, v: b.V}
+	switch x := x.(type) {
+	case constant:
+		return out
+	case *attribute:
+		if b.attrLabels(x, t, slots, out) {
+			return out
+		}
+	case intrinsic:
+		if b.intrinsicLabels(x, t, slots, out) {
+			return out
+		}
+	}
+	c := ctx{b: b, event: -1, link: -1}
+	for row, slot := range slots {
+		if slot != noSlot {
+			c.row = uint32(row)
+			out[row] = l.number(x.value(&c))
+		}
+	}
+	return out
+}
+
+func (b *Bound) attrLabels(x *attribute, t *texts, slots []int32, out []uint32) bool {
+	a := b.attr(x.slot)
+	switch x.Scope {
+	case syntax.ScopeSpan:
+	case syntax.ScopeNone:
+		b.labelsByScope(t, slots, out, func(c *ctx) Value { return a.resource.first(b, b.V.Resource(c.row)) })
+	case syntax.ScopeResource, syntax.ScopeInstrumentation:
+		b.labelsByScope(t, slots, out, x.value)
+		return true
+	default:
+		return false
+	}
+	a.own.labels(b, t, slots, out)
+	return true
+}
+
+// first returns the first value of a row, nil when it has none.
+func (k *keyColumns) first(b *Bound, row uint32) (v Value) {
+	k.values(b, row, func(x Value) bool { v = x; return false })
+	return v
+}
+
+// labels overwrites the labels of rows that have a value. Columns and positions
+// are taken from the last to the first, so that the first value of a row stays.
+func (k *keyColumns) labels(b *Bound, t *texts, slots []int32, out []uint32) {
+	for i := len(k.cols) - 1; i >= 0; i-- {
+		c := k.cols[i]
+		if c == nil {
+			continue
+		}
+		for at := len(c.Rows) - 1; at >= 0; at-- {
+			row := c.Rows[at]
+			if slots[row] == noSlot {
+				continue
+			}
+			if c.Type == trace.String {
+				out[row] = t.number(c.Codes[at])
+			} else if v, ok := b.value(k.attrs, c, at); ok {
+				out[row] = t.l.number(v)
+			}
+		}
+	}
+}
+
+// labelsByScope asks once a scope and not once a row.
+func (b *Bound) labelsByScope(t *texts, slots []int32, out []uint32, read func(*ctx) Value) {
+	known := make([]uint32, b.V.Scopes()) // number + 1
+	c := ctx{b: b, event: -1, link: -1}
+	for row, slot := range slots {
+		if slot == noSlot {
+			continue
+		}
+		n := &known[b.V.Scope[row]]
+		if *n == 0 {
+			c.row = uint32(row)
+			*n = t.l.number(read(&c)) + 1
+		}
+		out[row] = *n - 1
+	}
+}
+
+func (b *Bound) intrinsicLabels(x intrinsic, t *texts, slots []int32, out []uint32) bool {
+	switch x.name {
+	case syntax.Name:
+		for row, slot := range slots {
+			if slot != noSlot {
+				out[row] = t.number(b.V.Name[row])
+			}
+		}
+	case syntax.StatusMessage:
+		none := t.l.number(textValue(""))
+		for row := range out {
+			out[row] = none
+		}
+		for row, code := range b.V.StatusMessage.All() {
+			if int(row) < len(out) && slots[row] != noSlot {
+				out[row] = t.number(code)
+			}
+		}
+	case syntax.Status:
+		byteLabels(b.V.Status, Status, t.l, slots, out)
+	case syntax.Kind:
+		byteLabels(b.V.Kind, Kind, t.l, slots, out)
+	case syntax.ScopeName, syntax.ScopeVersion:
+		b.labelsByScope(t, slots, out, x.value)
+	default:
+		return false
+	}
+	return true
+}
+
+func byteLabels(column []uint8, typ Type, l *labels, slots []int32, out []uint32) {
+	var known [256]uint32 // number + 1
+	for row, slot := range slots {
+		if slot == noSlot {
+			continue
+		}
+		n := &known[column[row]]
+		if *n == 0 {
+			*n = l.number(Value{Type: typ, Int: int64(column[row])}) + 1
+		}
+		out[row] = *n - 1
+	}
+}
+
+// pairs numbers pairs of numbers.
+type pairs struct {
+	numbers map[[2]uint32]uint32
+	list    [][2]uint32
+
+	// dense holds number + 1 of small pairs, at a*width+b.
+	dense []uint32
+	width uint32
+}
+
+// maxDense bounds the table in which small pairs are looked up without hashing.
+const maxDense = 1 << 18
+
+func newPairs() *pairs { return &pairs{numbers: map[[2]uint32]uint32{}} }
+
+// prepare makes the table for pairs below a, b, if it is not too large.
+func (p *pairs) prepare(a, b int) {
+	p.dense, p.width = nil, uint32(b)
+	if a*b <= maxDense {
+		p.dense = make([]uint32, a*b)
+	}
+}
+
+func (p *pairs) number(a, b uint32) uint32 {
+	if p.dense == nil {
+		return p.find(a, b)
+	}
+	at := &p.dense[a*p.width+b]
+	if *at == 0 {
+		*at = p.find(a, b) + 1
+	}
+	return *at - 1
+}
+
+func (p *pairs) find(a, b uint32) uint32 {
+	key := [2]uint32{a, b}
+	n, ok := p.numbers[key]
+	if !ok {
+		n = uint32(len(p.list))
+		p.list = append(p.list, key)
+		p.numbers[key] = n
+	}
+	return n
+}

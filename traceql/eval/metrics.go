@@ -1,0 +1,173 @@
+package eval
+
+import (
+	"context"
+	"slices"
+
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// Window is the time that a metrics query covers: slots of Step nanoseconds.
+// Slot i holds the spans that start in (Start+i*Step, Start+(i+1)*Step], open on
+// the left and closed on the right.
+type Window struct {
+	Start, Step uint64 // unix nanoseconds, nanoseconds
+	Slots       int
+}
+
+// End is the last instant of the window.
+func (w Window) End() uint64 { return w.Start + uint64(w.Slots)*w.Step }
+
+func (w Window) holds(t uint64) bool { return t > w.Start && t <= w.End() }
+
+// Metrics is a compiled metrics query. It is immutable.
+type Metrics struct {
+	p         *Program
+	fn        string
+	by        []expr
+	keys      []string // of by
+	always    []bool   // of by: a missing value shows as the label "nil"
+	arg       expr     // nil when the function takes none
+	quantiles []float64
+	compare   *comparing
+	second    []secondStage
+	rowwise   bool // columns decide everything: no trace has to be put together
+
+	// Exemplars is the hint exemplars, -1 when it is not given.
+	Exemplars int
+}
+
+// CompileMetrics translates a metrics query that package check has passed.
+func CompileMetrics(q *syntax.Query) (*Metrics, error) {
+	p, err := Compile(q)
+	if err != nil {
+		return nil, err
+	}
+	from := q.Metrics
+	m := &Metrics{p: p, fn: from.Func, quantiles: from.Quantiles, Exemplars: exemplarHint(q.Hints)}
+	m.rowwise = rowwise(p, p.stages)
+	for _, f := range from.By {
+		m.by = append(m.by, m.operand(f))
+		m.keys = append(m.keys, labelName(f))
+		m.always = append(m.always, alwaysShown(f))
+	}
+	if from.Arg != nil {
+		m.arg = m.operand(from.Arg)
+	}
+	if from.Compare != nil {
+		m.compare = m.compileCompare(from.Compare)
+		m.rowwise = false // it counts what only whole traces know
+	}
+	for i := range from.Second {
+		m.second = append(m.second, compileSecond(&from.Second[i]))
+	}
+	return m, nil
+}
+
+// operand compiles an argument or an entry of by(). Attributes of a parent are
+// allowed here and read as missing.
+func (m *Metrics) operand(f syntax.Field) expr {
+	if a, ok := f.(*syntax.AttrRef); ok && a.Parent {
+		return constant{}
+	}
+	x := m.p.expr(f)
+	m.p.touch(x, nil)
+	if x.needs().trace {
+		m.rowwise = false
+	}
+	return x
+}
+
+// rowwise tells whether every stage keeps or drops a span by that span alone.
+// by() and coalesce() part and join spansets, which changes no count.
+func rowwise(p *Program, stages []stage) bool {
+	for _, s := range stages {
+		switch s := s.(type) {
+		case spansetStage:
+			if !rowNode(p, s.node) {
+				return false
+			}
+		case *grouping, coalesce:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func rowNode(p *Program, n node) bool {
+	switch n := n.(type) {
+	case pick:
+		return p.filters[n].exact
+	case *logical:
+		return !n.and && rowNode(p, n.l) && rowNode(p, n.r)
+	}
+	return false
+}
+
+// exemplarHint reads with(exemplars=...): a number, or false for none.
+func exemplarHint(hints []syntax.Hint) int {
+	for _, h := range hints { // the first of a name counts
+		if h.Name != "exemplars" {
+			continue
+		}
+		switch {
+		case h.Value.Type == syntax.LitInt && h.Value.Int >= 0:
+			return int(min(h.Value.Int, 1<<20))
+		case h.Value.Type == syntax.LitBool && h.Value.Int == 0:
+			return 0
+		}
+		break
+	}
+	return -1
+}
+
+// Stats is what a metrics query looked at.
+type Stats struct {
+	Traces, Spans int
+}
+
+// Run evaluates the query over Views, older ones first, and returns the series
+// in order. At most exemplars of them all together are given, of as many traces.
+func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, exemplars int) ([]Series, Stats, error) {
+	s := &spans{Run: m.p.Start(ctx, views), m: m, w: w}
+	if err := s.find(); err != nil {
+		return nil, s.stats, err
+	}
+	if m.compare != nil {
+		series, err := m.compare.count(s)
+		return series, s.stats, err
+	}
+	a := newAccumulator(m, w)
+	pick := newExemplars(w, exemplars)
+	for view := range views {
+		if s.slots[view] == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, s.stats, context.Cause(ctx)
+		}
+		if err := a.add(s, view, pick); err != nil {
+			return nil, s.stats, err
+		}
+	}
+	series := a.series()
+	pick.attach(s, a, series)
+	for _, stage := range m.second {
+		series = stage.apply(series)
+	}
+	sortSeries(series)
+	return series, s.stats, nil
+}
+
+// counts tells whether the function counts spans, so that a slot without any is
+// zero and not missing.
+func (m *Metrics) counts() bool {
+	return slices.Contains([]string{"rate", "count_over_time", "histogram_over_time", "quantile_over_time"}, m.fn)
+}
+
+// buckets tells whether the function sorts values into buckets.
+func (m *Metrics) buckets() bool {
+	return m.fn == "histogram_over_time" || m.fn == "quantile_over_time"
+}

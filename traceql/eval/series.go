@@ -1,0 +1,63 @@
+package eval
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"etude/trace"
+)
+
+// Series is one line of a metrics answer. Samples stand in order of their slots.
+type Series struct {
+	Labels    []Attr
+	Samples   []Sample
+	Exemplars []Exemplar
+}
+
+// Sample is the value of a Series in one slot of the Window.
+type Sample struct {
+	Slot  int
+	Value float64
+}
+
+// Exemplar is a span that stands for those of a Series. Counted tells that Value
+// is the sample of its slot and not something the span itself has.
+type Exemplar struct {
+	TraceID trace.TraceID
+	Start   uint64 // of the span, unix nanoseconds
+	Slot    int
+	Value   float64
+	Counted bool
+	Attrs   []Attr // what the query reads and the span has
+}
+
+// sortSeries orders series as answers have them: fewer labels first, then by
+// keys and values as text.
+func sortSeries(series []Series) {
+	slices.SortFunc(series, func(a, b Series) int {
+		if c := cmp.Compare(len(a.Labels), len(b.Labels)); c != 0 {
+			return c
+		}
+		for i := range a.Labels {
+			x, y := &a.Labels[i], &b.Labels[i]
+			if c := cmp.Or(strings.Compare(x.Key, y.Key), strings.Compare(x.Value.Text(), y.Value.Text()),
+				cmp.Compare(x.Value.Type, y.Value.Type)); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+}
+
+// seriesKey is a text that differs for series that are different.
+func seriesKey(list []Attr) string {
+	var b strings.Builder
+	for _, l := range list {
+		b.WriteString(l.Key)
+		b.WriteByte(0)
+		b.WriteString(l.Value.key())
+		b.WriteByte(0)
+	}
+	return b.String()
+}

@@ -1,0 +1,257 @@
+package eval
+
+import (
+	"context"
+
+	"etude/trace"
+)
+
+// spans finds the spans that a metrics query observes. Each span of each spanset
+// that the pipeline yields counts once, when it starts within the window; the
+// pipeline itself sees the whole trace.
+type spans struct {
+	*Run
+	m     *Metrics
+	w     Window
+	stats Stats
+
+	// slots is the slot of each row of a View, noSlot for a row that is not
+	// observed; nil for a View without any.
+	slots [][]int32
+
+	// What only whole traces know is computed while they are at hand, row by
+	// row: the entries of by() that need it, the argument, compare()'s filter
+	// and the root.
+	byTrace  []*tracedLabels // one an entry of by(); nil for what columns know
+	argTrace [][]Value
+	selected []Mask
+	roots    [][]rootOf
+}
+
+const noSlot = -1
+
+// tracedLabels are labels computed trace by trace; values per View and row.
+type tracedLabels struct{ values [][]Value }
+
+type rootOf struct{ name, service string }
+
+// find fills slots.
+func (s *spans) find() error {
+	s.slots = make([][]int32, len(s.views))
+	if s.m.rowwise {
+		return s.byColumn()
+	}
+	return s.byTrees()
+}
+
+// byColumn is the fast path: masks of rows, View by View. A span that a client
+// sent again into a newer View is observed once.
+func (s *spans) byColumn() error {
+	for i, v := range s.views {
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		if from, to := v.Times(); v.Spans() == 0 || from > s.w.End() || to < s.w.Start {
+			continue
+		}
+		s.stats.Spans += v.Spans()
+		rows := s.rows(i)
+		if rows.Empty() {
+			continue
+		}
+		if again := repeated(s.views[:i], v); again != nil {
+			rows = rows.clone()
+			rows.andNot(again)
+		}
+		s.slots[i] = slotsOf(v, rows, s.w)
+	}
+	return nil
+}
+
+// rows returns the rows of a View that every stage keeps.
+func (s *spans) rows(view int) Mask {
+	rows := fullMask(s.views[view].Spans())
+	for _, st := range s.p.stages {
+		if st, ok := st.(spansetStage); ok {
+			rows.and(s.rowsOf(st.node, view))
+		}
+	}
+	return rows
+}
+
+func (s *spans) rowsOf(n node, view int) Mask {
+	if o, ok := n.(*logical); ok {
+		rows := s.rowsOf(o.l, view).clone()
+		rows.or(s.rowsOf(o.r, view))
+		return rows
+	}
+	return s.bind(view).mask(int(n.(pick)))
+}
+
+// slotsOf gives every row its slot. Neighbours most often share one, so the
+// division is done only when the slot changes.
+func slotsOf(v *trace.View, rows Mask, w Window) []int32 {
+	slots := make([]int32, v.Spans())
+	end := w.End()
+	var lo, hi uint64 // of the slot last found
+	slot := int32(noSlot)
+	for row, t := range v.Start {
+		switch {
+		case t <= w.Start || t > end || !rows.Has(uint32(row)):
+			slots[row] = noSlot
+			continue
+		case t <= lo || t > hi:
+			n := (t - w.Start - 1) / w.Step
+			lo, hi, slot = w.Start+n*w.Step, w.Start+(n+1)*w.Step, int32(n)
+		}
+		slots[row] = slot
+	}
+	return slots
+}
+
+// repeated returns the rows of v that an older View has as well; nil for none.
+// A repeated span has the same start, so most rows are settled by the time that
+// the older View covers.
+func repeated(older []*trace.View, v *trace.View) (again Mask) {
+	first, last := v.Times()
+	for _, o := range older {
+		from, to := o.Times()
+		if o.Spans() == 0 || from > last || to < first {
+			continue
+		}
+		traces := newMask(len(v.TraceIDs))
+		for row, t := range v.Start {
+			if from <= t && t <= to {
+				traces.set(v.Trace[row])
+			}
+		}
+		for number := range traces.Rows {
+			there, ok := o.FindTrace(v.TraceIDs[number])
+			if !ok {
+				continue
+			}
+			for row := range v.Rows(number) {
+				if hasSpan(o, there, v, row) {
+					if again == nil {
+						again = newMask(v.Spans())
+					}
+					again.set(row)
+				}
+			}
+		}
+	}
+	return again
+}
+
+func hasSpan(o *trace.View, number uint32, v *trace.View, row uint32) bool {
+	for r := range o.FindSpans(number, v.SpanID[row]) {
+		if o.Kind[r] == v.Kind[row] && o.Start[r] == v.Start[row] {
+			return true
+		}
+	}
+	return false
+}
+
+// byTrees is the general path: candidates are put together trace by trace and
+// sent through the pipeline.
+func (s *spans) byTrees() error {
+	s.prepare()
+	seen := map[trace.TraceID]bool{}
+	var t Trace
+	for view, v := range s.views {
+		done := 0
+		for number := range s.Candidates(view).Rows {
+			if done++; done%256 == 1 && s.ctx.Err() != nil {
+				return context.Cause(s.ctx)
+			}
+			id := v.TraceIDs[number]
+			if seen[id] || !t.Load(s.views, id) {
+				continue
+			}
+			if t.Split {
+				seen[id] = true
+			}
+			if t.Start > s.w.End() || t.End < s.w.Start {
+				continue
+			}
+			s.stats.Traces++
+			s.stats.Spans += len(t.Spans)
+			sets, err := s.Trace(&t)
+			if err != nil {
+				return err
+			}
+			for _, set := range sets {
+				s.observe(set)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *spans) prepare() {
+	s.byTrace = make([]*tracedLabels, len(s.m.by))
+	for i, x := range s.m.by {
+		if x.needs().trace {
+			s.byTrace[i] = &tracedLabels{make([][]Value, len(s.views))}
+		}
+	}
+	if s.m.arg != nil && s.m.arg.needs().trace {
+		s.argTrace = make([][]Value, len(s.views))
+	}
+	if s.m.compare != nil {
+		s.selected = make([]Mask, len(s.views))
+		s.roots = make([][]rootOf, len(s.views))
+	}
+}
+
+// observe notes the spans of a spanset that start within the window.
+func (s *spans) observe(set Spanset) {
+	for _, span := range set.Spans {
+		ref := s.t.Spans[span]
+		v := s.views[ref.View]
+		start := v.Start[ref.Row]
+		if !s.w.holds(start) {
+			continue
+		}
+		if s.slots[ref.View] == nil {
+			s.makeRoom(ref.View)
+		}
+		s.slots[ref.View][ref.Row] = int32((start - s.w.Start - 1) / s.w.Step)
+		s.noteTrace(span, ref)
+	}
+}
+
+func (s *spans) makeRoom(view int) {
+	n := s.views[view].Spans()
+	s.slots[view] = make([]int32, n)
+	for i := range s.slots[view] {
+		s.slots[view][i] = noSlot
+	}
+	for _, l := range s.byTrace {
+		if l != nil {
+			l.values[view] = make([]Value, n)
+		}
+	}
+	if s.argTrace != nil {
+		s.argTrace[view] = make([]Value, n)
+	}
+	if s.m.compare != nil {
+		s.selected[view] = newMask(n)
+		s.roots[view] = make([]rootOf, n)
+	}
+}
+
+// noteTrace computes for one span what needs its whole trace.
+func (s *spans) noteTrace(span int32, ref Ref) {
+	for i, l := range s.byTrace {
+		if l != nil {
+			l.values[ref.View][ref.Row] = s.m.by[i].value(s.at(span))
+		}
+	}
+	if s.argTrace != nil {
+		s.argTrace[ref.View][ref.Row] = s.m.arg.value(s.at(span))
+	}
+	if s.m.compare != nil {
+		s.m.compare.note(s, span, ref)
+	}
+}
