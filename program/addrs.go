@@ -17,6 +17,7 @@ const (
 	portOTLPGRPC     = 4317
 	portOTLPHTTP     = 4318
 	portJaeger       = 14268
+	portJaegerGRPC   = 14250
 	portZipkin       = 9411
 	portPrometheus   = 9090
 )
@@ -32,7 +33,8 @@ type backendAddrs struct {
 	OTLPGRPCAddr   string `name:"otlp-grpc-addr" env:"ETUDE_OTLP_GRPC_ADDR" placeholder:"127.0.0.1:4317" help:"Where OTLP over gRPC listens (OTLP over HTTP works here too)."`
 	OTLPHTTPAddr   string `name:"otlp-http-addr" env:"ETUDE_OTLP_HTTP_ADDR" placeholder:"127.0.0.1:4318" help:"Where OTLP over HTTP listens (OTLP over gRPC works here too)."`
 	JaegerAddr     string `name:"jaeger-addr" env:"ETUDE_JAEGER_ADDR" placeholder:"127.0.0.1:14268" help:"Where Jaeger thrift over HTTP listens."`
-	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"127.0.0.1:9411" help:"Where Zipkin v2 JSON listens."`
+	JaegerGRPCAddr string `name:"jaeger-grpc-addr" env:"ETUDE_JAEGER_GRPC_ADDR" placeholder:"127.0.0.1:14250" help:"Where Jaeger over gRPC listens."`
+	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"127.0.0.1:9411" help:"Where Zipkin v2, JSON and protobuf, listens."`
 	PageAddr       string `name:"page-addr" env:"ETUDE_PAGE_ADDR" placeholder:"127.0.0.1:3000" help:"Where the page listens."`
 	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"127.0.0.1:9090" help:"Where the backend's own metrics are served, in Prometheus' format."`
 }
@@ -49,6 +51,7 @@ func (a *backendAddrs) each(f func(flag string, port int, addr *string)) {
 	f("otlp-grpc-addr", portOTLPGRPC, &a.OTLPGRPCAddr)
 	f("otlp-http-addr", portOTLPHTTP, &a.OTLPHTTPAddr)
 	f("jaeger-addr", portJaeger, &a.JaegerAddr)
+	f("jaeger-grpc-addr", portJaegerGRPC, &a.JaegerGRPCAddr)
 	f("zipkin-addr", portZipkin, &a.ZipkinAddr)
 	f("page-addr", portPage, &a.PageAddr)
 	f("prometheus-addr", portPrometheus, &a.PrometheusAddr)

@@ -93,7 +93,8 @@ func (c *backendCmd) banner(p *proc, b *backendRun, dir string, took time.Durati
 	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --head-max-bytes %s --wal-sync %s)\n",
 		took.Milliseconds(), b.store.Stats().Spans, dir, c.Retention, &c.MaxDisk, &c.HeadMaxBytes, c.WALSync)
 	addrs := b.receive.Addrs()
-	fmt.Fprintf(p.stdout, "receives OTLP gRPC %s, OTLP HTTP %s, Jaeger thrift %s, Zipkin %s\n", addrs.OTLPGRPC, addrs.OTLPHTTP, addrs.Jaeger, addrs.Zipkin)
+	fmt.Fprintf(p.stdout, "receives OTLP gRPC %s, OTLP HTTP %s, Jaeger thrift %s, Jaeger gRPC %s, Zipkin %s\n",
+		addrs.OTLPGRPC, addrs.OTLPHTTP, addrs.Jaeger, addrs.JaegerGRPC, addrs.Zipkin)
 	fmt.Fprintf(p.stdout, "answers  Tempo's API %s, page %s, metrics %s\n", b.urls[0], b.urls[1], b.urls[2])
 }
 
@@ -118,7 +119,7 @@ func (b *backendRun) open(dir string) error {
 	stats := &receive.Stats{}
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
-		JaegerAddr: b.cmd.JaegerAddr, ZipkinAddr: b.cmd.ZipkinAddr,
+		JaegerAddr: b.cmd.JaegerAddr, JaegerGRPCAddr: b.cmd.JaegerGRPCAddr, ZipkinAddr: b.cmd.ZipkinAddr,
 		Limits: receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans},
 		Logger: b.log, Stats: stats,
 	}, b.store)

@@ -137,13 +137,13 @@ func count(selector string, n int) string {
 
 func (b *browser) clean() {
 	b.t.Helper()
-	b.mu.Lock()
+	if eval[bool](b, "document.documentElement.scrollWidth > innerWidth") {
+		b.t.Error("the page is wider than the window")
+	}
+	b.mu.Lock() // not while the browser is asked: its answers wait for watch
 	defer b.mu.Unlock()
 	for _, w := range b.wrong {
 		b.t.Error(w)
-	}
-	if eval[bool](b, "document.documentElement.scrollWidth > innerWidth") {
-		b.t.Error("the page is wider than the window")
 	}
 }
 

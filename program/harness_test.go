@@ -155,7 +155,7 @@ func freeOffset(t *testing.T) int {
 	defer reserved.Unlock()
 	for range 100 {
 		offset := 1000 + rand.IntN(17000) // below the ports that systems hand out to clients
-		ports := []int{portEdge, portEdgeFallback, portDashboard, portPage, portAPI, portOTLPGRPC, portOTLPHTTP, portJaeger, portZipkin, portPrometheus}
+		ports := []int{portEdge, portEdgeFallback, portDashboard, portPage, portAPI, portOTLPGRPC, portOTLPHTTP, portJaeger, portJaegerGRPC, portZipkin, portPrometheus}
 		for i := range services {
 			ports = append(ports, portService1+i)
 		}

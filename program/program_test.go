@@ -51,7 +51,7 @@ func TestPrefixerCutsEndlessLines(t *testing.T) {
 func TestHelpNamesEveryListener(t *testing.T) {
 	t.Parallel()
 	for command, flags := range map[string][]string{
-		"up":      {"--api-addr", "--otlp-grpc-addr", "--otlp-http-addr", "--jaeger-addr", "--zipkin-addr", "--page-addr", "--prometheus-addr", "--edge-addr", "--dashboard-addr", "--port-offset", "--data-dir", "--keep-going"},
+		"up":      {"--api-addr", "--otlp-grpc-addr", "--otlp-http-addr", "--jaeger-addr", "--jaeger-grpc-addr", "--zipkin-addr", "--page-addr", "--prometheus-addr", "--edge-addr", "--dashboard-addr", "--port-offset", "--data-dir", "--keep-going"},
 		"backend": {"--api-addr", "--zipkin-addr", "--data-dir", "--port-offset"},
 		"edge":    {"--edge-addr", "--dashboard-addr", "--config", "--port-offset"},
 	} {

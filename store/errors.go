@@ -15,6 +15,9 @@ func (closedError) Error() string { return "store is closed" }
 // RetryAfter is given because the program that takes over may serve.
 func (closedError) RetryAfter() time.Duration { return time.Second }
 
+// Unavailable tells it from overload.
+func (closedError) Unavailable() bool { return true }
+
 // OverloadError says that more waits to be stored than is allowed to.
 type OverloadError struct {
 	Waiting, Limit int64 // bytes

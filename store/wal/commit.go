@@ -31,6 +31,9 @@ func (e *WriteError) Unwrap() error { return e.Err }
 // Full reports whether the disk was full.
 func (e *WriteError) Full() bool { return fs.NoSpace(e.Err) }
 
+// Unavailable tells it from overload: the disk, not the client, has to change.
+func (e *WriteError) Unavailable() bool { return true }
+
 // RetryAfter is when to send the same again.
 func (e *WriteError) RetryAfter() time.Duration {
 	if e.Full() {
