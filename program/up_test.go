@@ -20,27 +20,8 @@ func TestStopLosesNoSpan(t *testing.T) {
 	for range requests {
 		d.through("uservice3.localhost")
 	}
-	begin := time.Now()
-	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	status := d.ended()
-	if took := time.Since(begin); took > 2*time.Second && !raceEnabled {
-		t.Errorf("stopping took %s, want at most 2 s", took)
-	}
-	if out := d.out.String(); status != 0 || !strings.Contains(out, "Stopped cleanly") {
-		t.Errorf("exit status %d", status)
-	}
-	b := startBackend(t, dir)
-	ids := search(t, b.api, "limit=100")
-	if len(ids) != requests {
-		t.Fatalf("%d traces after the stop, want %d", len(ids), requests)
-	}
-	for _, id := range ids {
-		if n := spansOf(traceByID(t, b.api, id)); n != 7 {
-			t.Errorf("trace %s has %d spans, want 7", id, n)
-		}
-	}
+	d.interrupt(2 * time.Second)
+	checkTraces(t, dir, requests)
 }
 
 // TestStopWithRequestsInFlight stops while requests wait for the database: they
@@ -64,17 +45,30 @@ func TestStopWithRequestsInFlight(t *testing.T) {
 		}
 		return nil
 	})
+	d.interrupt(2 * time.Second)
+	checkTraces(t, dir, requests)
+}
+
+// interrupt presses Ctrl-C and waits for a clean end.
+func (d *demo) interrupt(most time.Duration) {
+	d.t.Helper()
 	begin := time.Now()
 	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	d.ended()
-	if took := time.Since(begin); took > 2*time.Second && !raceEnabled {
-		t.Errorf("stopping took %s, want at most 2 s", took)
+	status := d.ended()
+	if took := time.Since(begin); took > most && !raceEnabled {
+		d.t.Errorf("stopping took %s, want at most %s", took, most)
 	}
-	if !strings.Contains(d.out.String(), "Stopped cleanly") {
-		t.Error("it did not stop cleanly")
+	if status != 0 || !strings.Contains(d.out.String(), "Stopped cleanly") {
+		d.t.Errorf("exit status %d, and not a clean stop", status)
 	}
+}
+
+// checkTraces opens the data of a demo that has stopped: as many traces as there
+// were requests, each with all its spans.
+func checkTraces(t *testing.T, dir string, requests int) {
+	t.Helper()
 	b := startBackend(t, dir)
 	ids := search(t, b.api, "limit=100")
 	if len(ids) != requests {
