@@ -31,7 +31,10 @@ func makeBenchViews() func() source {
 	}
 }
 
-func benchTable(first, rows int) *trace.Table {
+func benchTable(first, rows int) *trace.Table { return spacedTable(first, rows, 1e6) }
+
+// spacedTable makes traces of ten spans that begin spacing nanoseconds apart.
+func spacedTable(first, rows int, spacing uint64) *trace.Table {
 	t := trace.NewTable()
 	r := rand.New(rand.NewPCG(1, uint64(first)))
 	var scopes [20]uint32
@@ -52,7 +55,7 @@ func benchTable(first, rows int) *trace.Table {
 			binary.BigEndian.PutUint64(s.Parent[:], uint64(n/10*10+(n%10-1)/2)+1)
 		}
 		s.Name = fmt.Appendf(nil, "GET /route/%d", r.IntN(100))
-		s.Start = origin + uint64(n/10)*1e6 + uint64(n%10)*1e4
+		s.Start = origin + uint64(n/10)*spacing + uint64(n%10)*1e4
 		s.End = s.Start + uint64(r.ExpFloat64()*50e6)
 		if r.IntN(50) == 0 {
 			s.Status = uint8(trace.StatusError)

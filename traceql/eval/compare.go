@@ -2,6 +2,7 @@ package eval
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
@@ -38,30 +39,38 @@ func (c *comparing) note(s *spans, span int32, ref Ref) {
 // attrCounts counts the values of one attribute, apart for baseline (0) and
 // selection (1).
 type attrCounts struct {
-	key    string
 	labels *labels
-	groups [2]map[uint32][]float64 // by label number, a count a slot
-	total  [2][]float64
+	sums   [2][]float64   // by label, over the whole window
+	cells  [2][][]float64 // by label, a count a slot; nil for a label that is not kept
+	total  [2][]float64   // a count a slot
 }
 
-// tally holds the counts of all attributes.
+// tally holds the counts of all attributes. Spans are gone over twice: first the
+// values are summed up, then those that come most often are counted slot by
+// slot. So a value that is everywhere different costs one number and not one a
+// slot.
 type tally struct {
 	c     *comparing
 	slots int
 	attrs map[string]*attrCounts
-	cells int
+	kept  bool // the second time
 }
 
 // count returns the series of a query with compare().
 func (c *comparing) count(s *spans) ([]Series, error) {
 	all := &tally{c: c, slots: s.w.Slots, attrs: map[string]*attrCounts{}}
-	for view := range s.views {
-		if s.slots[view] == nil {
-			continue
+	for range 2 {
+		for view := range s.views {
+			if s.slots[view] == nil {
+				continue
+			}
+			if s.ctx.Err() != nil {
+				return nil, context.Cause(s.ctx)
+			}
+			all.add(s, view)
 		}
-		all.add(s, view)
-		if all.cells > maxCells {
-			return nil, &TooManySamplesError{all.cells / s.w.Slots, s.w.Slots}
+		if err := all.keep(); err != nil {
+			return nil, err
 		}
 	}
 	series := all.series()
@@ -72,7 +81,7 @@ func (c *comparing) count(s *spans) ([]Series, error) {
 func (k *tally) attr(key string) *attrCounts {
 	a := k.attrs[key]
 	if a == nil {
-		a = &attrCounts{key: key, labels: newLabels()}
+		a = &attrCounts{labels: newLabels()}
 		k.attrs[key] = a
 	}
 	return a
@@ -80,18 +89,39 @@ func (k *tally) attr(key string) *attrCounts {
 
 // observe counts one value of one span.
 func (k *tally) observe(a *attrCounts, group int, label uint32, slot int32) {
-	if a.groups[group] == nil {
-		a.groups[group] = map[uint32][]float64{}
-		a.total[group] = make([]float64, k.slots)
+	if !k.kept {
+		if n := int(label) + 1 - len(a.sums[group]); n > 0 {
+			a.sums[group] = append(a.sums[group], make([]float64, n)...)
+		}
+		a.sums[group][label]++
+		return
 	}
-	cells := a.groups[group][label]
-	if cells == nil {
-		cells = make([]float64, k.slots)
-		a.groups[group][label] = cells
-		k.cells += k.slots
+	if cells := a.cells[group][label]; cells != nil {
+		cells[slot]++
 	}
-	cells[slot]++
 	a.total[group][slot]++
+}
+
+// keep chooses the values to count slot by slot.
+func (k *tally) keep() error {
+	if k.kept {
+		return nil
+	}
+	k.kept = true
+	lines := 0
+	for _, a := range k.attrs {
+		for group, sums := range a.sums {
+			a.cells[group] = make([][]float64, len(sums))
+			a.total[group] = make([]float64, k.slots)
+			for _, label := range a.top(group, k.c.topN) {
+				if lines++; lines*k.slots > maxCells {
+					return &TooManySamplesError{lines, k.slots}
+				}
+				a.cells[group][label] = make([]float64, k.slots)
+			}
+		}
+	}
+	return nil
 }
 
 // add observes the spans of a View: the intrinsics by label column, attributes
@@ -189,35 +219,56 @@ var metaTypes = [2]string{"baseline", "selection"}
 // series lists for each attribute and group the values that come most often, and
 // how many spans have the attribute at all.
 func (k *tally) series() (out []Series) {
-	for _, a := range k.attrs {
+	for key, a := range k.attrs {
 		for group, name := range metaTypes {
-			if a.groups[group] == nil {
+			if len(a.sums[group]) == 0 {
 				continue
 			}
-			for _, label := range a.top(group, k.c.topN) {
-				out = append(out, countSeries(name, a.key, a.labels.values[label], a.groups[group][label]))
+			for label, cells := range a.cells[group] {
+				if cells != nil {
+					out = append(out, countSeries(name, key, a.labels.values[label], cells))
+				}
 			}
-			out = append(out, countSeries(name+"_total", a.key, textValue("nil"), a.total[group]))
+			out = append(out, countSeries(name+"_total", key, textValue("nil"), a.total[group]))
 		}
 	}
 	return out
 }
 
-// top returns the n labels that most spans have, ties by their text.
-func (a *attrCounts) top(group, n int) []uint32 {
-	sums := map[uint32]float64{}
-	list := make([]uint32, 0, len(a.groups[group]))
-	for label, cells := range a.groups[group] {
-		list = append(list, label)
-		for _, x := range cells {
-			sums[label] += x
+// top returns the n labels that most spans have, ties by value. Most often there
+// are few to keep and many to refuse, so what is kept stays sorted and a label
+// is first compared with the last of them.
+func (a *attrCounts) top(group, n int) (list []uint32) {
+	sums := a.sums[group]
+	before := func(x, y uint32) int {
+		if c := cmp.Compare(sums[y], sums[x]); c != 0 {
+			return c
 		}
+		return compareValues(&a.labels.values[x], &a.labels.values[y])
 	}
-	slices.SortFunc(list, func(x, y uint32) int {
-		return cmp.Or(cmp.Compare(sums[y], sums[x]),
-			strings.Compare(a.labels.values[x].key(), a.labels.values[y].key()))
-	})
-	return list[:min(n, len(list))]
+	for i, sum := range sums {
+		label := uint32(i)
+		if sum == 0 || len(list) == n && before(label, list[n-1]) > 0 {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(list, label, before)
+		if len(list) == n {
+			list = list[:n-1]
+		}
+		list = slices.Insert(list, at, label)
+	}
+	return list
+}
+
+// compareValues is some fixed order of values.
+func compareValues(a, b *Value) int {
+	if a.Type != b.Type {
+		return cmp.Compare(a.Type, b.Type)
+	}
+	if a.Type == String {
+		return strings.Compare(a.Str, b.Str)
+	}
+	return compareSame(*a, *b)
 }
 
 func countSeries(meta, key string, v Value, cells []float64) Series {

@@ -54,7 +54,17 @@ func alwaysShown(f syntax.Field) bool {
 type labels struct {
 	numbers map[labelKey]uint32
 	values  []Value
+
+	// What is asked for most: the value that came last, and small ints (number
+	// + 1, 0 for not yet known).
+	last  labelKey
+	lastN uint32
+	small []uint32
 }
+
+// smallInts is how many ints are looked up without hashing, from 0 on: codes,
+// counts, levels.
+const smallInts = 1024
 
 // labelKey tells values apart; a float is its bits in n.
 type labelKey struct {
@@ -75,10 +85,32 @@ func (l *labels) number(v Value) uint32 {
 		return 0
 	case Array:
 		v = textValue("nil")
+	case Int:
+		if v.Int >= 0 && v.Int < smallInts {
+			return l.smallInt(v)
+		}
 	}
+	return l.find(v)
+}
+
+func (l *labels) smallInt(v Value) uint32 {
+	if l.small == nil {
+		l.small = make([]uint32, smallInts)
+	}
+	n := &l.small[v.Int]
+	if *n == 0 {
+		*n = l.find(v) + 1
+	}
+	return *n - 1
+}
+
+func (l *labels) find(v Value) uint32 {
 	key := labelKey{v.Type, v.Int, v.Str}
 	if v.Type == Float {
 		key.n = int64(math.Float64bits(v.Float))
+	}
+	if key == l.last {
+		return l.lastN
 	}
 	n, ok := l.numbers[key]
 	if !ok {
@@ -86,6 +118,7 @@ func (l *labels) number(v Value) uint32 {
 		l.values = append(l.values, v)
 		l.numbers[key] = n
 	}
+	l.last, l.lastN = key, n
 	return n
 }
 
