@@ -36,6 +36,7 @@ type backendLimits struct {
 	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
 	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data take more than this on disk; 0 lifts the limit."`
 	HeadMaxBytes bytesFlag     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"1GiB" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit."`
+	HeadMaxSpans int64         `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"Drop the oldest spans when there are more than this; 0 lifts the limit."`
 	WALSync      store.Sync    `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
 
 	MaxBody         bytesFlag `name:"max-body" env:"ETUDE_MAX_BODY" default:"20MiB" help:"Largest request body as sent."`
@@ -55,7 +56,7 @@ func (l *backendLimits) dataDir(offset int) (string, error) {
 // args are the flags that hand the limits on to a backend.
 func (l *backendLimits) args() []string {
 	return []string{"--retention", l.Retention.String(), "--max-disk", l.MaxDisk.String(),
-		"--head-max-bytes", l.HeadMaxBytes.String(), "--wal-sync", l.WALSync.String(),
+		"--head-max-bytes", l.HeadMaxBytes.String(), "--head-max-spans", fmt.Sprint(l.HeadMaxSpans), "--wal-sync", l.WALSync.String(),
 		"--max-body", l.MaxBody.String(), "--max-decompressed", l.MaxDecompressed.String(), "--max-spans", fmt.Sprint(l.MaxSpans),
 		"--max-attribute-bytes", l.MaxAttribute.String(), "--max-queue", l.MaxQueue.String()}
 }
@@ -149,7 +150,7 @@ func (b *backendRun) open(dir string) error {
 }
 
 func (c *backendCmd) storeOptions(dir string, log *slog.Logger) store.Options {
-	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes),
+	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
 		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), MaxAttribute: int64(c.MaxAttribute), Logger: log}
 }
 

@@ -57,6 +57,7 @@ func (b *backendRun) storeSamples(yield func(metrics.Sample)) {
 	}
 	dropped("age", s.LeftByAge)
 	dropped("memory", s.LeftByMemory)
+	dropped("spans", s.LeftBySpans)
 	dropped("disk", s.LeftByDisk)
 	gauge("etude_store_spans", "Spans held.", s.Spans)
 	gauge("etude_store_tables", "Tables held.", int64(s.Tables))

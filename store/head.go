@@ -122,3 +122,11 @@ func (h *head) bytes() (n int64) {
 	}
 	return n
 }
+
+// spans is the number of spans of all parts; the lock is held.
+func (h *head) spans() (n int64) {
+	for _, p := range h.parts {
+		n += int64(p.spans)
+	}
+	return n
+}

@@ -11,11 +11,12 @@ const (
 	stays reason = iota
 	byAge
 	byMemory
+	bySpans
 	byDisk
 )
 
 func (r reason) String() string {
-	return [...]string{"", "age", "memory", "disk"}[r]
+	return [...]string{"", "age", "memory", "spans", "disk"}[r]
 }
 
 // leaving is what remains to be done for a part that has left the head.
@@ -47,17 +48,18 @@ func (s *Store) wakeKeeper() {
 	}
 }
 
-// over reports whether a limit on memory or disk is exceeded.
+// over reports whether a limit on memory, spans or disk is exceeded.
 func (s *Store) over() bool {
 	if s.o.MaxDisk > 0 && s.log.Disk() > s.o.MaxDisk {
 		return true
 	}
-	if s.o.HeadMaxBytes <= 0 {
+	if s.o.HeadMaxBytes <= 0 && s.o.HeadMaxSpans <= 0 {
 		return false
 	}
 	s.head.mu.Lock()
 	defer s.head.mu.Unlock()
-	return s.head.bytes() > s.o.HeadMaxBytes
+	return s.o.HeadMaxBytes > 0 && s.head.bytes() > s.o.HeadMaxBytes ||
+		s.o.HeadMaxSpans > 0 && s.head.spans() > s.o.HeadMaxSpans
 }
 
 // enforce drops the oldest parts until every limit is kept. First readers lose
@@ -94,14 +96,14 @@ func (s *Store) leave() (gone []leaving, rotate bool) {
 	h := &s.head
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	memory, n := h.bytes(), 0
+	memory, spans, n := h.bytes(), h.spans(), 0
 	defer func() {
 		if n > 0 {
 			h.remove(n)
 		}
 	}()
 	for _, p := range h.parts {
-		why := s.judge(p, memory, disk)
+		why := s.judge(p, memory, spans, disk)
 		if why == stays {
 			break
 		}
@@ -110,6 +112,7 @@ func (s *Store) leave() (gone []leaving, rotate bool) {
 		}
 		n++
 		memory -= p.bytes
+		spans -= int64(p.spans)
 		disk -= s.log.Size(p.segments...)
 		gone = append(gone, leaving{segments: p.segments})
 		s.countLeft(why, p)
@@ -117,12 +120,14 @@ func (s *Store) leave() (gone []leaving, rotate bool) {
 	return gone, false
 }
 
-func (s *Store) judge(p *part, memory, disk int64) reason {
+func (s *Store) judge(p *part, memory, spans, disk int64) reason {
 	switch {
 	case s.o.Retention > 0 && p.newest < time.Now().Add(-s.o.Retention).UnixNano():
 		return byAge
 	case s.o.HeadMaxBytes > 0 && memory > s.o.HeadMaxBytes:
 		return byMemory
+	case s.o.HeadMaxSpans > 0 && spans > s.o.HeadMaxSpans:
+		return bySpans
 	case s.o.MaxDisk > 0 && disk > s.o.MaxDisk:
 		return byDisk
 	}

@@ -65,6 +65,7 @@ type replayer struct {
 
 	next   atomic.Int64 // the group read last; workers count down
 	memory atomic.Int64
+	kept   atomic.Int64 // spans
 	spans  atomic.Int64
 	read   atomic.Int64 // bytes of log
 	total  int64
@@ -84,6 +85,7 @@ func (r *replayer) work() {
 		}
 		r.parts[i], buf = r.part(r.groups[i], buf)
 		r.memory.Add(r.parts[i].bytes)
+		r.kept.Add(int64(r.parts[i].spans))
 	}
 }
 
@@ -96,6 +98,8 @@ func (r *replayer) judge(i int) reason {
 		return byAge
 	case o.HeadMaxBytes > 0 && r.memory.Load() > o.HeadMaxBytes:
 		return byMemory
+	case o.HeadMaxSpans > 0 && r.kept.Load() > o.HeadMaxSpans:
+		return bySpans
 	}
 	return stays
 }

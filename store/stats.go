@@ -28,7 +28,7 @@ type Stats struct {
 	Replayed int64 // spans read back at the start
 	Damaged  int64 // damaged stretches of the log found at the start
 
-	LeftByAge, LeftByMemory, LeftByDisk Left
+	LeftByAge, LeftByMemory, LeftBySpans, LeftByDisk Left
 }
 
 // Left counts what a limit has made leave.
@@ -42,7 +42,7 @@ func (s *Store) Stats() Stats {
 		Payloads: c.payloads.Load(), Appended: c.spans.Load(), Duplicates: c.duplicates.Load(),
 		Invalid: c.invalid.Load(), Overloaded: c.overloaded.Load(), Refused: c.refused.Load(),
 		Replayed: c.replayed.Load(), Damaged: c.damaged.Load(),
-		LeftByAge: c.left(byAge), LeftByMemory: c.left(byMemory), LeftByDisk: c.left(byDisk),
+		LeftByAge: c.left(byAge), LeftByMemory: c.left(byMemory), LeftBySpans: c.left(bySpans), LeftByDisk: c.left(byDisk),
 	}
 	s.head.mu.Lock()
 	defer s.head.mu.Unlock()

@@ -29,14 +29,15 @@ type Options struct {
 	Retention    time.Duration // how long spans are kept after they were received
 	MaxDisk      int64         // bytes of the log on disk; the oldest spans leave first
 	HeadMaxBytes int64         // bytes of memory of the Tables; the oldest spans leave first
+	HeadMaxSpans int64         // spans in the Tables; the oldest leave first
 	MaxQueue     int64         // bytes of payload waiting to be stored, more is refused; 64 MiB
 	MaxAttribute int64         // bytes of one attribute, a request with a longer one is refused; 0 for any
 
 	Sync         Sync
 	SyncInterval time.Duration // for SyncInterval; 1 s
 
-	// A Table is sealed when it has as many spans (65,536), payload bytes (32
-	// MiB, or a quarter of a limit above), or is as old (5 min).
+	// A Table is sealed when it has as many spans (65,536) or payload bytes (32
+	// MiB), either at most a quarter of a limit above, or is as old (5 min).
 	TableSpans int
 	TableBytes int64
 	TableAge   time.Duration
@@ -116,6 +117,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.TableSpans <= 0 {
 		o.TableSpans = 1 << 16
+		if o.HeadMaxSpans > 0 {
+			o.TableSpans = int(max(1, min(int64(o.TableSpans), o.HeadMaxSpans/4)))
+		}
 	}
 	if o.TableAge <= 0 {
 		o.TableAge = 5 * time.Minute

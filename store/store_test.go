@@ -178,6 +178,7 @@ func TestLimitsOfDiskAndMemory(t *testing.T) {
 	for name, o := range map[string]store.Options{
 		"disk":   {MaxDisk: 40_000, TableSpans: 100},
 		"memory": {HeadMaxBytes: 1 << 20, TableSpans: 500},
+		"spans":  {HeadMaxSpans: 3000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -190,7 +191,7 @@ func TestLimitsOfDiskAndMemory(t *testing.T) {
 					}
 					synctest.Wait() // The keeper has had its turn.
 					st := s.Stats()
-					if o.MaxDisk > 0 && st.DiskBytes > o.MaxDisk || o.HeadMaxBytes > 0 && st.HeadBytes > o.HeadMaxBytes {
+					if o.MaxDisk > 0 && st.DiskBytes > o.MaxDisk || o.HeadMaxBytes > 0 && st.HeadBytes > o.HeadMaxBytes || o.HeadMaxSpans > 0 && st.Spans > o.HeadMaxSpans {
 						t.Fatalf("payload %d: over the limit: %+v", i, st)
 					}
 					if n := spansOf(s, i); n != 20 {
@@ -198,7 +199,7 @@ func TestLimitsOfDiskAndMemory(t *testing.T) {
 					}
 				}
 				st := s.Stats()
-				gone := st.LeftByDisk.Spans + st.LeftByMemory.Spans
+				gone := st.LeftByDisk.Spans + st.LeftByMemory.Spans + st.LeftBySpans.Spans
 				if st.Spans < 200 || gone == 0 || gone+st.Spans != 20_000 || total(s) != int(st.Spans) {
 					t.Errorf("stats: %+v", st)
 				}
