@@ -23,8 +23,11 @@ func attrName(a syntax.Attr) string {
 		return a.String()
 	}
 	prefix := a.Scope.String() + "."
-	if a.Parent {
-		prefix = "parent" + strings.TrimSuffix("."+prefix, ".") + "."
+	switch {
+	case a.Parent && a.Scope == syntax.ScopeNone:
+		prefix = "parent."
+	case a.Parent:
+		prefix = "parent." + prefix
 	}
 	return prefix + a.Name
 }

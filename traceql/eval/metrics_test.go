@@ -1,0 +1,236 @@
+package eval
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"etude/trace"
+	"etude/traceql/check"
+	"etude/traceql/syntax"
+)
+
+// TestMetrics reads testdata/metrics/tram.txt: traces as in TestEval, a line of
+// "===", and queries, each followed by its series on indented lines, labels and
+// value@second. "window START STEP SLOTS" holds for the queries after it. Every
+// query is asked of one table and of three, by column and trace by trace.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	const file = "testdata/metrics/tram.txt"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, script, _ := strings.Cut(string(text), "===\n")
+	out := head + "===\n"
+	var w Window
+	for line := range strings.Lines(script) {
+		switch fields := strings.Fields(line); {
+		case strings.HasPrefix(line, " "): // written again below
+			continue
+		case line[0] == '#':
+		case fields[0] == "window":
+			n, err := strconv.Atoi(fields[3])
+			if err != nil {
+				t.Fatal(err)
+			}
+			w = Window{origin + uint64(duration(t, fields[1])), uint64(duration(t, fields[2])), n}
+		default:
+			line = strings.TrimSpace(line) + "\n" + everyWay(t, head, strings.TrimSpace(line), w)
+		}
+		out += line
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if out != string(text) {
+		t.Errorf("%s: got\n%s", file, firstDifference(out, string(text)))
+	}
+}
+
+// firstDifference returns the lines around the first one that differs.
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d\n got %s\nwant %s", i+1, g[i], w[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
+}
+
+func compileMetrics(t testing.TB, query string) *Metrics {
+	q, err := syntax.Parse(query)
+	if err == nil {
+		err = check.Query(q)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	m, err := CompileMetrics(q)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return m
+}
+
+// everyWay runs a query in all ways and checks that they agree.
+func everyWay(t *testing.T, head, query string, w Window) (want string) {
+	for _, tables := range []int{1, 3} {
+		for _, fast := range []bool{true, false} {
+			m := compileMetrics(t, query)
+			m.rowwise = m.rowwise && fast
+			got := seriesText(t, m, forest(t, head, tables), w)
+			if want == "" {
+				want = got
+			}
+			if got != want {
+				t.Errorf("%s\nin %d tables, by column %v:\n%sin one by column:\n%s", query, tables, fast, got, want)
+			}
+		}
+	}
+	return want
+}
+
+func seriesText(t *testing.T, m *Metrics, views []*trace.View, w Window) (out string) {
+	series, _, err := m.Run(t.Context(), views, w, 10)
+	if err != nil {
+		return "  error: " + err.Error() + "\n"
+	}
+	for _, s := range series {
+		out += "  {"
+		for i, l := range s.Labels {
+			if i > 0 {
+				out += ", "
+			}
+			out += l.Key + "=" + l.Value.Text()
+			if l.Value.Type == String {
+				out = strings.TrimSuffix(out, l.Value.Text()) + strconv.Quote(l.Value.Str)
+			}
+		}
+		out += "}"
+		for _, x := range s.Samples {
+			at := time.Duration(w.Start + uint64(x.Slot+1)*w.Step - origin)
+			out += fmt.Sprintf(" %.9g@%g", x.Value, at.Seconds())
+		}
+		out += "\n"
+	}
+	return out
+}
+
+// TestRepeatedSpans checks that a span which a client sent again into a newer
+// table is counted once.
+func TestRepeatedSpans(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/kitchen.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(text), "===\n")
+	views := append(forest(t, head, 1), forest(t, head, 3)...)
+	w := Window{origin - 1e9, 2e9, 1}
+	for _, fast := range []bool{true, false} {
+		m := compileMetrics(t, "{ } | count_over_time()")
+		m.rowwise = fast
+		if got := seriesText(t, m, views, w); got != "  {__name__=\"count_over_time\"} 13@1\n" {
+			t.Errorf("by column %v: %s", fast, got)
+		}
+	}
+}
+
+func TestExemplars(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/metrics/tram.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(text), "===\n")
+	views := forest(t, head, 1)
+	w := Window{origin - 10e9, 10e9, 4}
+	for query, want := range map[string]string{
+		`{ status = error } | rate()`:                       "0:0.1 status=error; 2:0.1 status=error; 3:0.1 status=error",
+		`{ span.grp = "y" } | max_over_time(duration)`:      "1:0.003 span.grp=y duration=3ms; 2:0.004 span.grp=y duration=4ms",
+		`{ } | max_over_time(duration) by(span.grp) > 50ms`: `3:0.1 span.grp= duration=100ms`,
+		`{ } | rate() > 0`:                                  "",
+	} {
+		m := compileMetrics(t, query)
+		series, _, err := m.Run(t.Context(), views, w, 40)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range series {
+			for _, x := range s.Exemplars {
+				line := fmt.Sprintf("%d:%g", x.Slot, x.Value)
+				for _, a := range x.Attrs {
+					line += " " + a.Key + "=" + a.Value.Text()
+				}
+				got = append(got, line)
+			}
+		}
+		if strings.Join(got, "; ") != want {
+			t.Errorf("%s: exemplars %q, want %q", query, strings.Join(got, "; "), want)
+		}
+	}
+}
+
+func TestTooManySamples(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/metrics/tram.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(text), "===\n")
+	w := Window{origin - 10e9, 10e9, maxCells / 2}
+	m := compileMetrics(t, `{ } | rate() by (span.grp)`)
+	if got := seriesText(t, m, forest(t, head, 1), w); !strings.Contains(got, "limit is 33554432 samples") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestEstimate holds the quantile to values worked out by hand: four spans in
+// one bucket and two in another.
+func TestEstimate(t *testing.T) {
+	t.Parallel()
+	buckets := []bucketCount{{2.048e-6, 4}, {1.073741824, 2}}
+	for q, want := range map[float64]string{
+		0: "1.21775e-06", .1: "1.21775e-06", .25: "1.44815e-06", .5: "1.72216e-06", .6: "2.048e-06",
+		.75: "0.00148291", .9: "1.07374", 1: "1.07374",
+	} {
+		if got := fmt.Sprintf("%.6g", estimate(buckets, q)); got != want {
+			t.Errorf("quantile %g is %s, want %s", q, got, want)
+		}
+	}
+	if got := estimate(nil, .5); got != 0 {
+		t.Errorf("quantile of nothing is %g", got)
+	}
+}
+
+// FuzzMetrics runs whatever parses over a small forest, in all ways.
+func FuzzMetrics(f *testing.F) {
+	for _, pipeline := range []string{`{ }`, `{ kind = server } >> { status != ok }`, `{ nestedSetParent < 0 }`,
+		`{ span.cups > 2 || .zone != nil }`, `{ } | by(name) | count() > 1`, `{ event.level = "info" } || { link.why = "dup" }`} {
+		for _, stage := range []string{"rate()", "rate() by(.zone, rootName)", "min_over_time(span.cups) by(event:name)",
+			"avg_over_time(traceDuration)", "quantile_over_time(duration, .5, .9) by(.zone) | topk(1)",
+			"histogram_over_time(event:timeSinceStart)", "compare({ status = error || nestedSetParent < 0 }, 3)",
+			"sum_over_time(span.temp) by(span.labels) != 0 | bottomk(2)", "count_over_time() by(span.mixed, instrumentation:name)"} {
+			f.Add(pipeline + " | " + stage)
+		}
+	}
+	text, err := os.ReadFile("testdata/kitchen.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(text), "===\n")
+	f.Fuzz(func(t *testing.T, query string) {
+		q, err := syntax.Parse(query)
+		if err != nil || q.Metrics == nil || check.Query(q) != nil {
+			return
+		}
+		everyWay(t, head, query, Window{origin - 20e6, 20e6, 6})
+	})
+}
