@@ -31,6 +31,12 @@ var messages = map[string]string{
 	"SearchTagValuesResponse":   "1 tagValues *string, 2 metrics MetadataMetrics",
 	"SearchTagValuesV2Response": "1 tagValues *TagValue, 2 metrics MetadataMetrics",
 	"TagValue":                  "1 type string, 2 value string",
+	"QueryInstantResponse":      "1 series *InstantSeries, 2 metrics SearchMetrics, 3 status PartialStatus, 4 message string",
+	"InstantSeries":             "1 labels *KeyValue, 2 value double",
+	"QueryRangeResponse":        "1 series *TimeSeries, 2 metrics SearchMetrics, 3 status PartialStatus, 4 message string",
+	"TimeSeries":                "1 labels *KeyValue, 2 samples *Sample, 4 exemplars *Exemplar",
+	"Sample":                    "1 value double, 2 timestampMs int64",
+	"Exemplar":                  "1 labels *KeyValue, 2 value double, 3 timestampMs int64",
 	"MetadataMetrics":           "1 inspectedBytes uint64, 2 totalJobs uint32, 3 completedJobs uint32, 4 totalBlocks uint32, 5 totalBlockBytes uint64",
 }
 
@@ -50,6 +56,9 @@ func schema(t *testing.T) protoreflect.FileDescriptor {
 		}
 		file.MessageType = append(file.MessageType, m)
 	}
+	file.EnumType = append(file.EnumType, &descriptorpb.EnumDescriptorProto{Name: proto.String("PartialStatus"), Value: []*descriptorpb.EnumValueDescriptorProto{
+		{Name: proto.String("COMPLETE"), Number: proto.Int32(0)}, {Name: proto.String("PARTIAL"), Number: proto.Int32(1)},
+	}})
 	fd, err := protodesc.NewFile(file, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +82,8 @@ func addField(m *descriptorpb.DescriptorProto, f []string, at int) {
 	}
 	if number, ok := descriptorpb.FieldDescriptorProto_Type_value["TYPE_"+strings.ToUpper(name)]; ok {
 		field.Type = descriptorpb.FieldDescriptorProto_Type(number).Enum()
+	} else if name == "PartialStatus" {
+		field.Type, field.TypeName = descriptorpb.FieldDescriptorProto_TYPE_ENUM.Enum(), proto.String(".tempopb."+name)
 	} else {
 		field.Type, field.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), proto.String(".tempopb."+name)
 	}

@@ -2,7 +2,6 @@ package eval
 
 import (
 	"context"
-	"slices"
 
 	"etude/trace"
 	"etude/traceql/syntax"
@@ -159,12 +158,6 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, exempl
 	}
 	sortSeries(series)
 	return series, s.stats, nil
-}
-
-// counts tells whether the function counts spans, so that a slot without any is
-// zero and not missing.
-func (m *Metrics) counts() bool {
-	return slices.Contains([]string{"rate", "count_over_time", "histogram_over_time", "quantile_over_time"}, m.fn)
 }
 
 // buckets tells whether the function sorts values into buckets.

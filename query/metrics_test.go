@@ -1,0 +1,109 @@
+package query_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"etude/query"
+)
+
+// sampleTimes prints the seconds after origin at which samples stand.
+func sampleTimes(r *query.MetricsResult) (out string) {
+	for _, s := range r.Series {
+		for _, x := range s.Samples {
+			at := int64(r.Window.Start+uint64(x.Slot+1)*r.Window.Step) - int64(origin)
+			out += fmt.Sprintf(" %g@%g", x.Value, float64(at)/1e9)
+		}
+	}
+	return strings.TrimSpace(out)
+}
+
+func TestMetricsWindow(t *testing.T) {
+	t.Parallel()
+	const s = uint64(time.Second)
+	e := query.New(views(tableOf(
+		span{trace: 1, id: 1, service: "a", start: 0},
+		span{trace: 2, id: 1, service: "a", start: 1},
+		span{trace: 3, id: 1, service: "a", start: 10 * s},
+		span{trace: 4, id: 1, service: "a", start: 10*s + 1},
+		span{trace: 5, id: 1, service: "a", start: 30 * s},
+		span{trace: 6, id: 1, service: "a", start: 30*s + 1},
+	)), query.Options{})
+	for _, c := range []struct {
+		start, end, step uint64
+		instant          bool
+		want             string
+	}{
+		{0, 30 * s, 10 * s, false, "1@0 2@10 1@20 1@30"},
+		{5 * s, 27 * s, 10 * s, false, "1@0 2@10 1@20 1@30"}, // widened to whole steps, and one step before
+		{0, 40 * s, 10 * s, false, "1@0 2@10 1@20 1@30 1@40"},
+		{10 * s, 10 * s, 10 * s, false, "2@10"},
+		{0, 30 * s, 0, true, "4@30"}, // open on the left, closed on the right
+		{1, 10 * s, 0, true, "1@10"},
+	} {
+		r, err := e.Metrics(t.Context(), query.MetricsRequest{
+			Query: "{ } | count_over_time()", Start: origin + c.start, End: origin + c.end, Step: c.step, Instant: c.instant,
+		})
+		if err != nil || sampleTimes(r) != c.want {
+			t.Errorf("%d to %d, step %d: %s (%v), want %s", c.start, c.end, c.step, sampleTimes(r), err, c.want)
+		}
+	}
+}
+
+func TestDefaultStep(t *testing.T) {
+	t.Parallel()
+	for length, want := range map[time.Duration]time.Duration{
+		0:                50 * time.Millisecond,
+		10 * time.Second: 50 * time.Millisecond,
+		30 * time.Second: 100 * time.Millisecond,
+		time.Minute:      time.Second,
+		5 * time.Minute:  time.Second,
+		15 * time.Minute: 3 * time.Second,
+		time.Hour:        15 * time.Second, // exactly 15 s is not above it: three times 5 s
+		3 * time.Hour:    45 * time.Second,
+		24 * time.Hour:   5 * time.Minute,
+	} {
+		if got := query.DefaultStep(uint64(length)); got != uint64(want) {
+			t.Errorf("%s: %s, want %s", length, time.Duration(got), want)
+		}
+	}
+}
+
+// TestMetricsIsStopped asks for a lot, with next to no time and with none.
+func TestMetricsIsStopped(t *testing.T) {
+	t.Parallel()
+	table := source{benchTable(0, 20_000).View()}
+	e := query.New(table, query.Options{MaxTime: time.Millisecond})
+	for _, q := range []string{
+		"{ " + strings.Repeat("span.http.status_code * 2 + duration = 1 || ", 2500) + "false } | rate()",
+		"{ " + strings.Repeat("nestedSetLeft * 2 + duration = 1 || ", 2500) + "false } | rate()",
+		"{ } | compare({ status = error })",
+	} {
+		req := query.MetricsRequest{Query: q, Start: origin - 1e9, End: origin + 3600e9}
+		if _, err := e.Metrics(t.Context(), req); !errors.Is(err, query.ErrTimeLimit) {
+			t.Errorf("%.60s: %v, want ErrTimeLimit", q, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	req := query.MetricsRequest{Query: "{ } | rate()", Start: origin, End: origin + 1e9}
+	if _, err := query.New(table, query.Options{}).Metrics(ctx, req); !errors.Is(err, context.Canceled) {
+		t.Errorf("client gone: %v", err)
+	}
+}
+
+func TestMetricsLimitsSamples(t *testing.T) {
+	t.Parallel()
+	e := query.New(source{benchTable(0, 20_000).View()}, query.Options{})
+	var input *query.InputError
+	_, err := e.Metrics(t.Context(), query.MetricsRequest{
+		Query: "{ } | rate() by(span.user.id)", Start: origin - 1e9, End: origin + 3600e9, Step: 1e9,
+	})
+	if !errors.As(err, &input) || !strings.Contains(err.Error(), "larger step") {
+		t.Errorf("20,000 users every second of an hour: %v", err)
+	}
+}
