@@ -1,5 +1,7 @@
 package eval
 
+import "etude/traceql/syntax"
+
 // cond is the compiled condition of a filter.
 type cond interface {
 	// narrow removes from m the rows of the View that cannot satisfy the
@@ -113,6 +115,24 @@ func (l leaf) holds(c *ctx) bool {
 	return l.e.value(c).isTrue()
 }
 
+// wantsRoot tells whether e holds for spans without a parent at most, as
+// nestedSetParent < 0 does, which many queries begin with: the number is -1 for
+// a root and never negative for a span that names a parent.
+func wantsRoot(e expr) bool {
+	test, ok := e.(*constTest)
+	if !ok || test.x != expr(intrinsic{syntax.NestedSetParent}) || !test.lit.numeric() {
+		return false
+	}
+	limit := test.lit.float()
+	switch test.op {
+	case "=", "<=":
+		return limit < 0
+	case "<":
+		return limit <= 0
+	}
+	return false
+}
+
 func someChild(from, to uint32, f func(int64) bool) bool {
 	for i := int64(from); i < int64(to); i++ {
 		if f(i) {
@@ -126,6 +146,9 @@ func (l leaf) narrow(b *Bound, m Mask) {
 	n := l.e.needs()
 	switch {
 	case n.trace:
+		if wantsRoot(l.e) {
+			m.and(fill(b.V.Spans(), func(row int) bool { return b.V.Parent[row].IsZero() }))
+		}
 	case n.event != n.link:
 		l.narrowByChild(b, m)
 	default:

@@ -377,11 +377,11 @@ func compareEvaluators(t *testing.T, run *Run, views []*trace.View, id trace.Tra
 func conditions() (out []string) {
 	fields := []string{
 		"name", "duration", "status", "kind", "statusMessage", "span:id", "span:parentID", "trace:id",
-		"event:name", "event:timeSinceStart", "link:spanID", "instrumentation:name", "nestedSetLeft", "rootName",
+		"event:name", "event:timeSinceStart", "link:spanID", "instrumentation:name", "nestedSetLeft", "nestedSetParent", "rootName",
 		"span.cups", "span.temp", "span.hot", "span.labels", "span.sizes", ".zone", "resource.zone",
 		"resource.service.name", "event.level", "event.n", "link.why", "instrumentation.lang", "span.nope",
 	}
-	literals := []string{`"north"`, `"a"`, `"grind"`, `""`, "3", "2.5", "40ms", "true", "error", "client", "nil"}
+	literals := []string{`"north"`, `"a"`, `"grind"`, `""`, "0", "-1", "3", "2.5", "40ms", "true", "error", "client", "nil"}
 	for _, f := range fields {
 		for _, lit := range literals {
 			for _, op := range []string{"=", "!=", "<", ">=", "=~", "!~"} {
