@@ -264,6 +264,11 @@ func TestFilesStaySmallAndPlain(t *testing.T) {
 		if lines := bytes.Count(source, []byte("\n")); lines > 150 {
 			t.Errorf("%s has %d lines, at most 150 are allowed", name, lines)
 		}
+		for i, line := range strings.Split(string(source), "\n") {
+			if len(line) > 120 {
+				t.Errorf("%s: line %d has %d characters, at most 120 are allowed", name, i+1, len(line))
+			}
+		}
 		traced := name == "uservice3" || name == "uservice4"
 		if got := bytes.Contains(source, []byte("go.opentelemetry.io")); got != traced {
 			t.Errorf("%s imports OpenTelemetry: %v, want %v", name, got, traced)

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -238,43 +237,45 @@ func TestConsoleExporter(t *testing.T) {
 	}
 }
 
-// A backend that accepts connections and never answers is the worst kind: nothing fails quickly.
+// A backend that accepts connections and never answers is the worst kind: nothing fails quickly. It costs the time-out
+// of one second once, for all requests together; from then on no request waits.
 func TestSilentBackendCostsOneTimeout(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close() // never accepts: the kernel does
-	var mu sync.Mutex
-	var printed []error
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { mu.Lock(); defer mu.Unlock(); printed = append(printed, err) }))
 	s4 := start(t, "uservice4", nil)
 	s3 := start(t, "uservice3", map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "ETUDE_NEXT_URL": s4.URL,
-		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + listener.Addr().String(), "OTEL_EXPORTER_OTLP_TIMEOUT": "400"})
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			began := time.Now()
-			if response, err := http.Get(s3.URL); err != nil || response.StatusCode != 200 {
-				t.Errorf("got %v, %v", response, err)
-			}
-			if took := time.Since(began); took > 900*time.Millisecond {
-				t.Errorf("a request took %v although the time-out is 400 ms", took)
-			}
-		})
-	}
-	all.Wait()
-	mu.Lock()
-	defer mu.Unlock()
-	if len(printed) != 1 || !strings.Contains(printed[0].Error(), "spans are lost") {
-		t.Errorf("60 spans were lost and the SDK was told %d times: %v", len(printed), printed)
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + listener.Addr().String()})
+	for _, most := range []time.Duration{1700 * time.Millisecond, 700 * time.Millisecond} {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				began := time.Now()
+				response, err := http.Get(s3.URL)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				response.Body.Close()
+				if response.StatusCode != 200 {
+					t.Errorf("status %d", response.StatusCode)
+				}
+				if took := time.Since(began); took > most {
+					t.Errorf("a request took %v, want at most %v", took, most)
+				}
+			})
+		}
+		all.Wait()
 	}
 }
 
 // A backend that comes back gets spans again.
 func TestBackendComesBack(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes the 3 s that a service waits")
+		t.Skip("takes the second after which gRPC dials again")
 	}
 	t.Parallel()
 	address := deadAddress(t)

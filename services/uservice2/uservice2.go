@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
-	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -20,37 +20,35 @@ import (
 var page []byte
 
 type service struct {
-	log       *log.Logger   // writes a message at a time: two requests never share a line
-	low, high time.Duration // the mock query takes between low and high, ends included
+	stdout   io.Writer             // each message is one Write, so that two requests never share a line
+	database func(context.Context) // the mock query: takes its time, or returns as ctx ends
 }
 
 // Run serves until ctx is cancelled, gives the requests in flight a second to finish, and returns nil.
-func Run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-	from, to, _ := strings.Cut(cmp.Or(getenv("ETUDE_MOCK_DATABASE"), "1000ms-1999ms"), "-")
-	low, err1 := time.ParseDuration(from)
-	high, err2 := time.ParseDuration(cmp.Or(to, from))
-	if cmp.Or(err1, err2) != nil || low > high || high > time.Hour {
-		return fmt.Errorf("want ETUDE_MOCK_DATABASE=1000ms-1999ms (or 0), got %q", from+"-"+to)
+func Run(ctx context.Context, env func(string) string, stdout io.Writer) error {
+	database, databaseErr := newMock(cmp.Or(env("ETUDE_MOCK_DATABASE"), "1000ms-1999ms"))
+	listener, listenErr := net.Listen("tcp", cmp.Or(env("ETUDE_LISTEN_ADDR"), "127.0.0.1:8082"))
+	if err := errors.Join(databaseErr, listenErr); err != nil { // all that is wrong at once
+		return fmt.Errorf("start uservice2 (settings: ETUDE_MOCK_DATABASE): %w", err)
 	}
-	s := &service{log: log.New(stdout, "", 0), low: low, high: high}
-	listener, err := net.Listen("tcp", cmp.Or(getenv("ETUDE_LISTEN_ADDR"), "127.0.0.1:8082"))
-	if err != nil {
-		return fmt.Errorf("start uservice2: %w", err)
-	}
-	s.log.Printf("Listening on %s", listener.Addr())
+	s := &service{stdout, database}
+	fmt.Fprintf(stdout, "Listening on %s\n", listener.Addr())
+	return serve(ctx, listener, s.handleIncomingCall)
+}
+
+func serve(ctx context.Context, listener net.Listener, handler http.HandlerFunc) error { // until ctx is cancelled
 	requests, cutShort := context.WithCancel(context.Background())
-	server := &http.Server{Handler: s, BaseContext: func(net.Listener) context.Context { return requests },
-		DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(listener)
+	server := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }}
+	go server.Serve(listener) // ends with Shutdown
 	<-ctx.Done()
 	time.AfterFunc(800*time.Millisecond, cutShort) // a request cut short can still say so
 	time.AfterFunc(time.Second, func() { server.Close() })
 	return server.Shutdown(context.Background())
 }
 
-func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) { // of every path and method
-	headers, _ := httputil.DumpRequest(r, false)
-	s.log.Printf("Request: \n%s", headers)
+func (s *service) handleIncomingCall(w http.ResponseWriter, r *http.Request) {
+	headers, _ := httputil.DumpRequest(r, false) // without the body, nothing can fail
+	fmt.Fprintf(s.stdout, "Request: \n%s", headers)
 	if err := s.databaseCall(r.Context()); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
@@ -59,8 +57,20 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) { // of ever
 }
 
 func (s *service) databaseCall(ctx context.Context) error {
-	query, done := context.WithTimeout(ctx, s.low+rand.N(s.high-s.low+1))
-	defer done()
-	<-query.Done()
-	return ctx.Err()
+	s.database(ctx)
+	return ctx.Err() // not nil when nobody waits for the answer any more
+}
+
+func newMock(text string) (func(context.Context), error) { // text: "1000ms-1999ms", ends included, or "0"
+	from, to, _ := strings.Cut(text, "-")
+	low, lowErr := time.ParseDuration(from)
+	high, highErr := time.ParseDuration(cmp.Or(to, from))
+	if lowErr != nil || highErr != nil || low > high || high > time.Hour {
+		return nil, fmt.Errorf("want a range such as 1000ms-1999ms, or 0, got %q", text)
+	}
+	return func(ctx context.Context) {
+		ctx, stop := context.WithTimeout(ctx, low+rand.N(high-low+1))
+		defer stop()
+		<-ctx.Done()
+	}, nil
 }
