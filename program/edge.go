@@ -20,7 +20,7 @@ type edgeCmd struct {
 
 // edgeGrace is for requests in flight at the end. It is a little longer than the
 // services take to cut theirs short, so that the edge passes on what they say.
-const edgeGrace = 900 * time.Millisecond
+const edgeGrace = 800 * time.Millisecond
 
 func (c *edgeCmd) Run(p *proc) error {
 	if err := c.check(); err != nil {

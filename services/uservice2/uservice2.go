@@ -41,7 +41,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.HandlerFunc)
 	server := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }}
 	go server.Serve(listener) // ends with Shutdown
 	<-ctx.Done()
-	time.AfterFunc(800*time.Millisecond, cutShort) // a request cut short can still say so
+	time.AfterFunc(600*time.Millisecond, cutShort) // a request cut short can still say so
 	time.AfterFunc(time.Second, func() { server.Close() })
 	return server.Shutdown(context.Background())
 }
