@@ -89,7 +89,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	}
 	views, infos := e.views()
 	s := &search{
-		ctx: ctx, req: req.withDefaults(), run: p.Start(ctx, views), views: views,
+		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
 		seen: map[trace.TraceID]bool{}, out: &Result{},
 	}
 	for i, in := range infos {
@@ -150,6 +150,7 @@ func Parse(text string) (*syntax.Query, error) {
 type search struct {
 	ctx     context.Context
 	req     Request
+	program *eval.Program
 	run     *eval.Run
 	views   []*trace.View
 	cursors []*cursor
@@ -266,6 +267,7 @@ func (s *search) keep(sets []eval.Spanset) {
 	}
 	t := Trace{ID: s.t.ID, Start: s.t.Start, Duration: time.Duration(s.t.Duration())}
 	t.RootName, t.RootService = s.t.Root()
+	s.omit(&t)
 	if s.req.Query != "" {
 		t.Services = serviceStats(&s.t)
 		for _, set := range sets {
@@ -273,6 +275,19 @@ func (s *search) keep(sets []eval.Spanset) {
 		}
 	}
 	s.out.Traces = slices.Insert(s.out.Traces, at, t)
+}
+
+// omit empties the fields that an answer to the query does not show.
+func (s *search) omit(t *Trace) {
+	if s.program.Omits(syntax.TraceDuration) {
+		t.Duration = 0
+	}
+	if s.program.Omits(syntax.RootName) {
+		t.RootName = ""
+	}
+	if s.program.Omits(syntax.RootService) {
+		t.RootService = ""
+	}
 }
 
 func (s *search) spanSet(set eval.Spanset) SpanSet {

@@ -15,11 +15,24 @@ type touch struct {
 	tests []*constTest
 	all   bool
 	isNil bool // asked for with = nil
+
+	staged, tested bool // read by by() or an aggregate; by a condition or select()
 }
 
 // unreported are the intrinsics that an answer shows elsewhere or not at all.
 var unreported = []string{syntax.Name, syntax.Duration, syntax.TraceDuration, syntax.TraceID, syntax.SpanID,
 	syntax.RootName, syntax.RootService}
+
+// Omits tells whether an answer leaves out a field of the trace: its duration,
+// or the name or service of its root. Recorded answers do when the query groups
+// with by() and some by() or aggregate reads the field, but no
+// condition or select() does.
+// It is odd, for the values are known; but people compare answers.
+func (p *Program) Omits(field string) bool {
+	return p.groups && slices.ContainsFunc(p.touched, func(t touch) bool {
+		return t.x == expr(intrinsic{field}) && t.staged && !t.tested
+	})
+}
 
 // Name returns the name of a span of the trace last given to Trace, or "" when
 // the query does not read names or no condition on the name selected it.
@@ -32,6 +45,13 @@ func (r *Run) Name(span int32) string {
 		return v.Str
 	}
 	return ""
+}
+
+// touchStage notes what by() or an aggregate reads.
+func (p *Program) touchStage(x expr) {
+	p.staged = true
+	p.touch(x, nil)
+	p.staged = false
 }
 
 // touch notes the names that an expression reads. test, if any, is the condition
@@ -87,6 +107,7 @@ func (p *Program) note(x expr, key string, test expr) {
 		p.touched = append(p.touched, touch{x: x, key: key})
 	}
 	t := &p.touched[at]
+	t.staged, t.tested = t.staged || p.staged, t.tested || !p.staged
 	switch test := test.(type) {
 	case *constTest:
 		t.tests = append(t.tests, test)

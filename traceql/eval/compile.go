@@ -16,6 +16,8 @@ type Program struct {
 	filters []filter
 	stages  []stage
 	touched []touch
+	groups  bool // some stage is by()
+	staged  bool // while touching what by() or an aggregate reads
 
 	value expr // of CompileValue
 
@@ -83,12 +85,13 @@ func (p *Program) stage(s syntax.Stage) ([]stage, error) {
 		a := &aggregate{fn: s.Func, key: s.Call(), op: s.Op, limit: literalValue(s.Value)}
 		if s.Arg != nil {
 			a.arg = p.expr(s.Arg)
-			p.touch(a.arg, nil)
+			p.touchStage(a.arg)
 		}
 		return []stage{a}, nil
 	case *syntax.By:
+		p.groups = true
 		g := &grouping{key: s.String(), x: p.expr(s.Expr)}
-		p.touch(g.x, nil)
+		p.touchStage(g.x)
 		return []stage{g}, nil
 	case *syntax.Select:
 		for _, f := range s.Attrs {
