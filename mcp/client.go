@@ -1,0 +1,86 @@
+package mcp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxAPIBytes bounds what is read of the API's answer before it is shortened.
+const maxAPIBytes = 64 << 20
+
+// tenantHeader names the tenant; it is handed on to the API.
+const tenantHeader = "X-Scope-OrgID"
+
+// acceptLLM asks for the plain form of traces and values.
+const acceptLLM = "application/vnd.grafana.llm"
+
+// client asks the API in this process.
+type client struct{ api http.Handler }
+
+// get returns the body of a successful answer. The path is escaped already. Any
+// other answer is an error with the API's words.
+func (c client) get(ctx context.Context, tenant, path string, params url.Values, accept string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://etude"+path+"?"+params.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask for %s: %w", path, err)
+	}
+	r.RequestURI = r.URL.RequestURI()
+	r.Header.Set("Accept", accept)
+	if tenant != "" {
+		r.Header.Set(tenantHeader, tenant)
+	}
+	w := &recorder{header: http.Header{}}
+	c.api.ServeHTTP(w, r)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case w.overflow:
+		return nil, errors.New("the answer is larger than 64 MiB: ask for less, with more conditions or a shorter time range")
+	case w.status == 0 || w.status == http.StatusOK:
+		return w.body.Bytes(), nil
+	}
+	return nil, &apiError{w.status, strings.TrimSpace(w.body.String())}
+}
+
+// apiError is an answer of the API other than 200.
+type apiError struct {
+	status int
+	text   string
+}
+
+func (e *apiError) Error() string {
+	if e.text == "" || e.status < http.StatusBadRequest {
+		return fmt.Sprintf("the API answered %d %s", e.status, http.StatusText(e.status))
+	}
+	return e.text
+}
+
+// recorder keeps an answer, up to maxAPIBytes.
+type recorder struct {
+	header   http.Header
+	status   int
+	body     bytes.Buffer
+	overflow bool
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	if w.body.Len()+len(p) > maxAPIBytes {
+		w.overflow = true
+		return 0, errors.New("the answer is too large")
+	}
+	return w.body.Write(p)
+}

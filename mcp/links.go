@@ -1,0 +1,32 @@
+package mcp
+
+import (
+	"net/url"
+	"strconv"
+)
+
+// links are addresses of the page below a base; with an empty base there are none.
+type links struct{ base string }
+
+// explore is the page's view of a query. The page's own default, the last hour,
+// is written by leaving the range out.
+func (l links) explore(query string, w window) string {
+	params := url.Values{"tab": {"traceql"}}
+	if query != "" {
+		params.Set("q", query)
+	}
+	if w.given {
+		params.Set("from", strconv.FormatInt(w.start.UnixMilli(), 10))
+		params.Set("to", strconv.FormatInt(w.end.UnixMilli(), 10))
+	}
+	return l.to("/explore?" + params.Encode())
+}
+
+func (l links) trace(id string) string { return l.to("/trace/" + url.PathEscape(id)) }
+
+func (l links) to(path string) string {
+	if l.base == "" {
+		return ""
+	}
+	return l.base + path
+}

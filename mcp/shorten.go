@@ -1,0 +1,138 @@
+package mcp
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// A model cannot read half a JSON document well, so an answer that is too long
+// loses entries of lists and stays JSON. Which lists, each tool says: first the
+// one whose entries are whole results (traces, series), then those inside. A list
+// of one name may occur often (the spans of every service); all are cut to the
+// same length, which keeps something of each.
+
+// shorten returns the text cut to at most limit bytes, and a note that says what
+// is missing, "" when nothing is. The lists are named by their JSON keys; "*"
+// names every list.
+func shorten(text []byte, limit int, lists ...string) (string, string) {
+	if len(text) <= limit {
+		return string(text), ""
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var root any
+	if err := d.Decode(&root); err != nil {
+		return cutText(text, limit)
+	}
+	var cuts []string
+	for _, name := range lists {
+		kept, all, out := cutLists(&root, name, limit)
+		if kept < all {
+			cuts = append(cuts, fmt.Sprintf("%d of %d %s", kept, all, entries(name)))
+		}
+		if out != nil {
+			return string(out), fmt.Sprintf("Shortened to fit %d bytes: it holds %s.", limit, strings.Join(cuts, " and "))
+		}
+	}
+	return cutText(text, limit)
+}
+
+func entries(name string) string {
+	if name == "*" {
+		return "list entries"
+	}
+	return name
+}
+
+// cutLists cuts the named lists to the greatest common length that fits, at least
+// one. When not even one entry fits, the lists are left with one and out is nil.
+func cutLists(root *any, name string, limit int) (kept, all int, out []byte) {
+	longest := 0
+	walkLists(*root, name, func(list []any) []any {
+		all += len(list)
+		longest = max(longest, len(list))
+		return list
+	})
+	if longest == 0 {
+		return 0, 0, nil
+	}
+	attempt := func(n int) []byte {
+		kept = 0
+		text, err := json.Marshal(cutCopy(*root, name, n, &kept))
+		if err != nil || len(text) > limit {
+			return nil
+		}
+		return text
+	}
+	// The greatest n that fits lies in [low, high).
+	low, high := 0, longest+1
+	for high-low > 1 {
+		if mid := (low + high) / 2; attempt(mid) != nil {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	if out = attempt(max(low, 1)); out == nil {
+		kept = 0
+		*root = cutCopy(*root, name, 1, &kept)
+	}
+	return kept, all, out
+}
+
+// walkLists calls f for the outermost lists of that name.
+func walkLists(v any, name string, f func([]any) []any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, child := range v {
+			if list, ok := child.([]any); ok && (key == name || name == "*") {
+				f(list)
+				continue
+			}
+			walkLists(child, name, f)
+		}
+	case []any:
+		for _, child := range v {
+			walkLists(child, name, f)
+		}
+	}
+}
+
+// cutCopy copies v with the lists of that name cut to n entries, and counts what
+// it kept of them. What has no such list in it is shared with v.
+func cutCopy(v any, name string, n int, kept *int) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, child := range v {
+			if list, ok := child.([]any); ok && (key == name || name == "*") {
+				list = list[:min(n, len(list))]
+				*kept += len(list)
+				out[key] = list
+				continue
+			}
+			out[key] = cutCopy(child, name, n, kept)
+		}
+		return out
+	case []any:
+		out := slices.Clone(v)
+		for i, child := range v {
+			out[i] = cutCopy(child, name, n, kept)
+		}
+		return out
+	}
+	return v
+}
+
+// cutText is the last resort: a single entry that is too long, or no JSON.
+func cutText(text []byte, limit int) (string, string) {
+	end := limit
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return string(text[:end]), fmt.Sprintf("Cut off after %d of %d bytes, so it is not complete JSON.", end, len(text))
+}
