@@ -24,7 +24,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// New returns the handler of all routes.
+// New returns the handler of all routes, and of gRPC if the http.Server that it
+// is given to accepts unencrypted HTTP/2.
 func New(o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -43,7 +44,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/api/echo", s.echo)
 	mux.HandleFunc("GET /ready", s.ready)
 	mux.HandleFunc("GET /api/status/buildinfo", s.buildInfo)
-	return mux
+	return s.withGRPC(mux)
 }
 
 type server struct{ Options }
@@ -75,19 +76,22 @@ func (s *server) query(f func(*http.Request) (answer, error)) http.HandlerFunc {
 const statusClientGone = 499
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status := http.StatusInternalServerError
+	text(w, s.statusOf(r.URL.Path, err), err.Error())
+}
+
+// statusOf is the status code of an error, which is logged if it is ours.
+func (s *server) statusOf(path string, err error) int {
 	var input *query.InputError
 	switch {
 	case errors.As(err, &input):
-		status = http.StatusBadRequest
+		return http.StatusBadRequest
 	case errors.Is(err, query.ErrTimeLimit):
-		status = http.StatusGatewayTimeout
+		return http.StatusGatewayTimeout
 	case errors.Is(err, context.Canceled):
-		status = statusClientGone
-	default:
-		s.Logger.Error("answer query", "path", r.URL.Path, "error", err)
+		return statusClientGone
 	}
-	text(w, status, err.Error())
+	s.Logger.Error("answer query", "path", path, "error", err)
+	return http.StatusInternalServerError
 }
 
 func text(w http.ResponseWriter, status int, body string) {

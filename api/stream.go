@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+const streamingService = "tempopb.StreamingQuerier"
+
+const (
+	// progressInterval is the least time between messages while a query runs.
+	progressInterval = 500 * time.Millisecond
+	// maxPacket is the size in bytes at which an answer is split into messages.
+	maxPacket = 2 << 20
+)
+
+// streamCall answers a request with an encoded message, as long as it may be.
+type streamCall func(context.Context, *streamRequest) ([]byte, error)
+
+// streamingQuerier describes the service. All of its methods take one request and
+// stream answers: while the query runs, messages which say that it does, at last
+// the whole answer in as many messages as its size needs.
+func (s *server) streamingQuerier() *grpc.ServiceDesc {
+	d := &grpc.ServiceDesc{ServiceName: streamingService, HandlerType: (*any)(nil)}
+	for _, m := range []struct {
+		name     string
+		call     streamCall
+		progress []byte
+	}{
+		{"Search", s.streamSearch, jobsProgress(5)},
+		{"SearchTags", s.streamTags(s.tagsV1), jobsProgress(2)},
+		{"SearchTagsV2", s.streamTags(s.tagsV2), jobsProgress(2)},
+		{"SearchTagValues", s.streamValues(valuesV1Path, s.valuesV1), jobsProgress(2)},
+		{"SearchTagValuesV2", s.streamValues(valuesV2Path, s.valuesV2), jobsProgress(2)},
+		{"MetricsQueryRange", s.streamRange, jobsProgress(5)},
+		{"MetricsQueryInstant", s.streamInstant, jobsProgress(5)},
+	} {
+		d.Streams = append(d.Streams, grpc.StreamDesc{
+			StreamName: m.name, ServerStreams: true,
+			Handler: func(_ any, stream grpc.ServerStream) error {
+				return s.serveStream(stream, m.name, m.call, m.progress)
+			},
+		})
+	}
+	return d
+}
+
+// jobsProgress is a message that holds nothing but metrics: one job in all, none
+// completed. Field is that of totalJobs.
+func jobsProgress(field protowire.Number) []byte {
+	var w writer
+	w.message(2, func(w *writer) { w.uint(field, 1) })
+	return w.b
+}
+
+func (s *server) serveStream(stream grpc.ServerStream, method string, call streamCall, progress []byte) error {
+	var m message
+	if err := stream.RecvMsg(&m); errors.Is(err, io.EOF) {
+		return status.Error(codes.InvalidArgument, "the request message is missing")
+	} else if err != nil {
+		return err
+	}
+	req, err := readStreamRequest(m.payload)
+	if err != nil {
+		return s.grpcError(method, err)
+	}
+	stop := tell(stream, progress)
+	body, err := s.guarded(stream.Context(), call, req)
+	stop()
+	if err != nil {
+		return s.grpcError(method, err)
+	}
+	for piece := range pieces(body, maxPacket) {
+		if err := stream.SendMsg(&message{piece}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guarded turns a panic into an error: gRPC does not recover, and one query must
+// not end the process.
+func (s *server) guarded(ctx context.Context, call streamCall, req *streamRequest) (body []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Logger.Error("panic in a query", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("answer query: internal error")
+		}
+	}()
+	return call(ctx, req)
+}
+
+// tell sends progress from time to time until stop returns. Only then may the
+// caller send: a stream takes one message at a time.
+func tell(stream grpc.ServerStream, progress []byte) (stop func()) {
+	done := make(chan struct{})
+	var w sync.WaitGroup
+	w.Go(func() {
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if stream.SendMsg(&message{progress}) != nil {
+					return // the answer will meet the same error
+				}
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { close(done); w.Wait() }
+}
+
+// pieces splits an encoded answer into messages of at most most bytes. Each has
+// some of the results, field 1, and the metrics, field 2; the last one has what
+// follows. A single result that is larger goes alone.
+func pieces(body []byte, most int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if len(body) <= most { // Fast path: nearly always.
+			yield(body)
+			return
+		}
+		results, metrics, rest := fieldsOf(body)
+		var piece []byte
+		for _, r := range results {
+			if len(piece) > 0 && len(piece)+len(r)+len(metrics)+len(rest) > most {
+				if !yield(append(piece, metrics...)) {
+					return
+				}
+				piece = nil
+			}
+			piece = append(piece, r...)
+		}
+		yield(append(append(piece, metrics...), rest...))
+	}
+}
+
+// fieldsOf cuts an answer that we have encoded.
+func fieldsOf(body []byte) (results [][]byte, metrics, rest []byte) {
+	for len(body) > 0 {
+		number, _, n := protowire.ConsumeField(body)
+		if n < 0 {
+			return results, metrics, append(rest, body...)
+		}
+		switch number {
+		case 1:
+			results = append(results, body[:n])
+		case 2:
+			metrics = append(metrics, body[:n]...)
+		default:
+			rest = append(rest, body[:n]...)
+		}
+		body = body[n:]
+	}
+	return results, metrics, rest
+}

@@ -1,0 +1,164 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"etude/api"
+	"etude/query"
+	"etude/trace"
+)
+
+// nanos is a time of metrics requests, in seconds after metricsBase.
+func nanos(after int) string { return fmt.Sprintf("%d000000000", metricsBase+after) }
+
+// streamCases are the same question over gRPC and HTTP.
+var streamCases = []struct{ method, request, target string }{
+	{"Search", `{}`, "/api/search"},
+	{"Search", `{"Query": "{ status = error } | select(span.ratio, resource.host.ips)", "Limit": 100, "SpansPerSpanSet": 50}`,
+		"/api/search?limit=100&spss=50&q=" + url.QueryEscape("{ status = error } | select(span.ratio, resource.host.ips)")},
+	{"Search", `{"Tags": {"service.name": "cart", "name": "a"}, "MinDurationMs": 1, "MaxDurationMs": 100000}`,
+		"/api/search?minDuration=1ms&maxDuration=100s&tags=" + url.QueryEscape("name=a service.name=cart")},
+	{"Search", fmt.Sprintf(`{"Query": "{ }", "start": %d, "end": %d}`, metricsBase, metricsBase+60),
+		fmt.Sprintf("/api/search?q=%s&start=%d&end=%d", url.QueryEscape("{ }"), metricsBase, metricsBase+60)},
+	{"SearchTags", `{}`, "/api/search/tags"},
+	{"SearchTags", `{"scope": "intrinsic"}`, "/api/search/tags?scope=intrinsic"},
+	{"SearchTagsV2", `{}`, "/api/v2/search/tags"},
+	{"SearchTagsV2", `{"scope": "span", "query": "{ status = error }", "maxTagsPerScope": 3}`, "/api/v2/search/tags?scope=span&limit=3&q=" + url.QueryEscape("{ status = error }")},
+	{"SearchTagValues", `{"tagName": "service.name"}`, "/api/search/tag/service.name/values"},
+	{"SearchTagValuesV2", `{"tagName": "span.ratio", "maxTagValues": 4}`, "/api/v2/search/tag/span.ratio/values?limit=4"},
+	{"SearchTagValuesV2", `{"tagName": "name", "query": "{ status = error }"}`, "/api/v2/search/tag/name/values?q=" + url.QueryEscape("{ status = error }")},
+	{"MetricsQueryRange", `{"query": "{ } | rate() by(span.ratio, kind)", "start": "` + nanos(-60) + `", "end": "` + nanos(420) + `", "step": "60000000000"}`,
+		metricsTarget("query_range", "{ } | rate() by(span.ratio, kind)", "&step=60")},
+	{"MetricsQueryRange", `{"query": "{ } | quantile_over_time(duration, .5, 1) by(name)", "start": "` + nanos(-60) + `", "end": "` + nanos(420) + `", "exemplars": 7, "maxSeries": 3}`,
+		metricsTarget("query_range", "{ } | quantile_over_time(duration, .5, 1) by(name)", "&exemplars=7&maxSeries=3")},
+	{"MetricsQueryInstant", `{"query": "{ } | avg_over_time(duration) by(name)", "start": "` + nanos(-60) + `", "end": "` + nanos(420) + `"}`,
+		metricsTarget("query", "{ } | avg_over_time(duration) by(name)", "")},
+}
+
+// TestStreamSaysWhatHTTPSays compares with the JSON answers, many at a time.
+func TestStreamSaysWhatHTTPSays(t *testing.T) {
+	t.Parallel()
+	h := newServer(loadSet(t, "small", metricsBase, 3))
+	c := dialStream(t, h)
+	var w sync.WaitGroup
+	for i := range 8 * len(streamCases) {
+		x := streamCases[i%len(streamCases)]
+		w.Go(func() {
+			want := newMessage(c.messages, streamMethods[x.method][1])
+			if err := protojson.Unmarshal(get(h, x.target).Body.Bytes(), want); err != nil {
+				t.Errorf("%s: %v", x.target, err)
+				return
+			}
+			all, err := c.ask(t.Context(), x.method, x.request)
+			if err != nil || len(all) == 0 {
+				t.Errorf("%s %s: %d messages, %v", x.method, x.request, len(all), err)
+				return
+			}
+			last := all[len(all)-1]
+			if proto.Size(want) < 20 || len(last.ProtoReflect().GetUnknown()) > 0 || !proto.Equal(last, want) {
+				t.Errorf("%s %s:\n%.1000v\nHTTP says\n%.1000v", x.method, x.request, last, want)
+			}
+		})
+	}
+	w.Wait()
+}
+
+// TestStreamTellsProgress has a query take longer than two intervals of progress.
+func TestStreamTellsProgress(t *testing.T) {
+	t.Parallel()
+	src := newGated(loadSet(t, "small", metricsBase, 1))
+	c := dialStream(t, newServer(src))
+	start := time.Now()
+	time.AfterFunc(1300*time.Millisecond, func() { close(src.open) })
+	all, err := c.ask(t.Context(), "Search", `{}`)
+	if err != nil || len(all) < 2 || len(all) > 1+int(time.Since(start)/(500*time.Millisecond)) {
+		t.Fatalf("%d messages in %s, %v; want one each 500 ms and the answer", len(all), time.Since(start), err)
+	}
+	if text := fmt.Sprint(all[0]); !strings.Contains(text, "totalJobs:1") || strings.Contains(text, "traces") {
+		t.Errorf("progress: %s", text)
+	}
+	if text := fmt.Sprint(all[len(all)-1]); !strings.Contains(text, "completedJobs:1") || !strings.Contains(text, "traces") {
+		t.Errorf("answer: %.300s", text)
+	}
+}
+
+// TestStreamIsCanceled has a client leave while its query holds the only slot,
+// and another while it waits for that slot.
+func TestStreamIsCanceled(t *testing.T) {
+	t.Parallel()
+	src := newGated(nil)
+	c := dialStream(t, api.New(api.Options{Engine: query.New(src, query.Options{MaxConcurrent: 1})}))
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error, 2)
+	for range 2 {
+		go func() {
+			_, err := c.ask(ctx, "Search", `{}`)
+			left <- err
+		}()
+	}
+	<-src.asked
+	cancel()
+	for range 2 {
+		if err := <-left; status.Code(err) != codes.Canceled {
+			t.Errorf("a client that left: %v, want Canceled", err)
+		}
+	}
+	short, done := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer done()
+	if _, err := c.ask(short, "Search", `{}`); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("a client in a hurry: %v, want DeadlineExceeded", err)
+	}
+	close(src.open)
+	if all, err := c.ask(t.Context(), "Search", `{}`); err != nil || len(all) == 0 {
+		t.Errorf("who asks afterwards: %d messages, %v", len(all), err)
+	}
+}
+
+// TestLargeAnswersAreSplit asks for more than fits in a message.
+func TestLargeAnswersAreSplit(t *testing.T) {
+	t.Parallel()
+	table := trace.NewTable()
+	const traces, size = 60, 100_000
+	for i := range traces {
+		appendJSON(t, table, map[string]any{"resourceSpans": []any{map[string]any{
+			"resource": map[string]any{}, "scopeSpans": []any{map[string]any{"scope": map[string]any{}, "spans": []any{map[string]any{
+				"traceId": fmt.Sprintf("%032x", i+1), "spanId": fmt.Sprintf("%016x", i+1), "name": strings.Repeat("x", size),
+				"startTimeUnixNano": fmt.Sprint(1_700_000_000_000_000_000 + i), "endTimeUnixNano": fmt.Sprint(1_700_000_000_000_000_500 + i),
+			}}}},
+		}}})
+	}
+	h := newServer(views{table.View()})
+	c := dialStream(t, h)
+	all, err := c.ask(t.Context(), "Search", `{"Query": "{ } | select(name)", "Limit": 100}`)
+	if err != nil || len(all) < 4 {
+		t.Fatalf("%d messages, %v", len(all), err)
+	}
+	joined := newMessage(c.messages, "SearchResponse")
+	for i, m := range all {
+		if n := proto.Size(m); n > 2<<20 {
+			t.Errorf("message %d has %d bytes", i, n)
+		}
+		if !strings.Contains(fmt.Sprint(m), "completedJobs:1") {
+			t.Errorf("message %d has no metrics", i)
+		}
+		proto.Merge(joined, m)
+	}
+	want := newMessage(c.messages, "SearchResponse")
+	if err := protojson.Unmarshal(get(h, "/api/search?limit=100&q="+url.QueryEscape("{ } | select(name)")).Body.Bytes(), want); err != nil {
+		t.Fatal(err)
+	}
+	if !proto.Equal(joined, want) {
+		t.Errorf("joined, %d messages of %d bytes are not the answer of %d bytes", len(all), proto.Size(joined), proto.Size(want))
+	}
+}

@@ -1,0 +1,130 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"time"
+
+	"etude/query"
+)
+
+// streamSearch answers a SearchRequest.
+func (s *server) streamSearch(ctx context.Context, r *streamRequest) ([]byte, error) {
+	v, err := r.values(streamParam{4, "limit", false}, streamParam{5, "start", false}, streamParam{6, "end", false},
+		streamParam{8, "q", true}, streamParam{9, "spss", false})
+	if err != nil {
+		return nil, err
+	}
+	if n := r.uint32(2); n != 0 {
+		v.Set("minDuration", fmt.Sprintf("%dms", n))
+	}
+	if n := r.uint32(3); n != 0 {
+		v.Set("maxDuration", fmt.Sprintf("%dms", n))
+	}
+	req, err := searchRequest(v, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if req.Tags, err = r.tags(1); err != nil {
+		return nil, err
+	}
+	if req.Query != "" && len(req.Tags) > 0 {
+		return nil, badRequest("invalid request: can't specify tags and q in the same query")
+	}
+	result, err := s.Engine.Search(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return searchProto(result), nil
+}
+
+// streamTags answers a SearchTagsRequest by an HTTP route.
+func (s *server) streamTags(route func(*http.Request) (answer, error)) streamCall {
+	return func(ctx context.Context, r *streamRequest) ([]byte, error) {
+		v, err := r.values(streamParam{1, "scope", true}, streamParam{2, "q", true}, streamParam{3, "start", false},
+			streamParam{4, "end", false}, streamParam{5, "limit", false}, streamParam{6, "maxStaleValues", false})
+		if err != nil {
+			return nil, err
+		}
+		return protoAnswer(ctx, route, "/", v)
+	}
+}
+
+// streamValues answers a SearchTagValuesRequest by an HTTP route.
+func (s *server) streamValues(path string, route func(*http.Request) (answer, error)) streamCall {
+	return func(ctx context.Context, r *streamRequest) ([]byte, error) {
+		v, err := r.values(streamParam{2, "q", true}, streamParam{3, "start", false}, streamParam{4, "end", false},
+			streamParam{6, "limit", false}, streamParam{7, "maxStaleValues", false})
+		if err != nil {
+			return nil, err
+		}
+		tag, err := r.text(1)
+		if err != nil {
+			return nil, err
+		}
+		if tag == "" {
+			return nil, badRequest("invalid request: tagName, field 1, is missing")
+		}
+		return protoAnswer(ctx, route, path+url.PathEscape(tag)+"/values", v)
+	}
+}
+
+// protoAnswer asks a route for protobuf.
+func protoAnswer(ctx context.Context, route func(*http.Request) (answer, error), path string, v url.Values) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, path+"?"+v.Encode(), nil)
+	if err != nil {
+		return nil, badRequest("invalid request: %w", err)
+	}
+	r.Header.Set("Accept", typeProtobuf)
+	a, err := route(r)
+	return a.body, err
+}
+
+// streamRange answers a QueryRangeRequest.
+func (s *server) streamRange(ctx context.Context, r *streamRequest) ([]byte, error) {
+	req, err := streamMetrics(r)
+	if err != nil {
+		return nil, err
+	}
+	req.Step = r.numbers[4]
+	req.Exemplars = int(min(r.uint32(16), query.MaxExemplars))
+	req.MaxSeries = int(min(r.uint32(17), math.MaxInt32))
+	result, err := s.Engine.Metrics(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return rangeProto(result, req.MaxSeries), nil
+}
+
+// streamInstant answers a QueryInstantRequest.
+func (s *server) streamInstant(ctx context.Context, r *streamRequest) ([]byte, error) {
+	req, err := streamMetrics(r)
+	if err != nil {
+		return nil, err
+	}
+	req.Instant = true
+	result, err := s.Engine.Metrics(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return instantProto(result, req.MaxSeries), nil
+}
+
+// streamMetrics reads what both metrics requests share. Their times are always
+// nanoseconds, so they are written longer than seconds could be.
+func streamMetrics(r *streamRequest) (query.MetricsRequest, error) {
+	v, err := r.values(streamParam{1, "q", true})
+	if err != nil {
+		return query.MetricsRequest{}, err
+	}
+	if n := r.numbers[2]; n != 0 {
+		v.Set("start", fmt.Sprintf("%020d", n))
+	}
+	if n := r.numbers[3]; n != 0 {
+		v.Set("end", fmt.Sprintf("%020d", n))
+	}
+	return metricsRequest(v, time.Now())
+}

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/query"
+	"etude/traceql/eval"
+)
+
+// double writes a number; zero is left out.
+func (w *writer) double(field protowire.Number, f float64) {
+	if f != 0 {
+		w.b = protowire.AppendFixed64(protowire.AppendTag(w.b, field, protowire.Fixed64Type), math.Float64bits(f))
+	}
+}
+
+// rangeProto encodes tempopb.QueryRangeResponse.
+func rangeProto(r *query.MetricsResult, maxSeries int) []byte {
+	var w writer
+	for i := range r.Series {
+		s := &r.Series[i]
+		w.message(1, func(w *writer) {
+			w.attrs(1, s.Labels)
+			for _, x := range s.Samples {
+				w.message(2, func(w *writer) {
+					w.double(1, x.Value)
+					w.uint(2, (r.Window.Start+uint64(x.Slot+1)*r.Window.Step)/1e6)
+				})
+			}
+			for j := range s.Exemplars {
+				w.message(4, func(w *writer) { w.exemplar(&s.Exemplars[j]) })
+			}
+		})
+	}
+	w.metricsEnd(r, maxSeries)
+	return w.b
+}
+
+func (w *writer) exemplar(x *eval.Exemplar) {
+	w.attrs(1, x.Attrs)
+	w.message(1, func(w *writer) {
+		w.text(1, "trace:id")
+		w.message(2, func(w *writer) { w.text(1, x.TraceID.Short()) })
+	})
+	w.double(2, x.Value)
+	w.uint(3, x.Start/1e6)
+}
+
+// instantProto encodes tempopb.QueryInstantResponse.
+func instantProto(r *query.MetricsResult, maxSeries int) []byte {
+	var w writer
+	for _, s := range r.Series {
+		w.message(1, func(w *writer) {
+			w.attrs(1, s.Labels)
+			if len(s.Samples) > 0 {
+				w.double(2, s.Samples[0].Value)
+			}
+		})
+	}
+	w.metricsEnd(r, maxSeries)
+	return w.b
+}
+
+// metricsEnd writes what follows the series in both answers.
+func (w *writer) metricsEnd(r *query.MetricsResult, maxSeries int) {
+	w.message(2, func(w *writer) {
+		w.uint(1, uint64(uint32(r.Stats.Traces)))
+		w.uint(4, 1)
+		w.uint(5, 1)
+		w.uint(7, uint64(r.Stats.Spans))
+	})
+	if _, text := partial(r, maxSeries); r.Partial {
+		w.uint(3, 1)
+		w.text(4, text)
+	}
+}
