@@ -28,7 +28,7 @@ type Options struct {
 	// Version is shown to clients.
 	Version string
 
-	// Logger receives what goes wrong between client and server; nil for none.
+	// Logger receives warnings and errors of the protocol; nil for none.
 	Logger *slog.Logger
 }
 
@@ -39,16 +39,17 @@ func Handler(api http.Handler, o Options) http.Handler {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
+	log := quiet(o.Logger)
 	t := &tools{api: client{api}, page: links{strings.TrimRight(o.PageURL, "/")}, maxBytes: o.MaxBytes}
 	server := mcp.NewServer(&mcp.Implementation{Name: "etude", Title: "etude: traces", Version: o.Version}, &mcp.ServerOptions{
 		Instructions: instructions,
 		Capabilities: &mcp.ServerCapabilities{}, // not the default, which promises log messages
-		Logger:       o.Logger,
+		Logger:       log,
 	})
 	t.add(server)
 	addDocs(server)
 	streamable := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
-		JSONResponse: true, SessionTimeout: sessionIdle, Logger: o.Logger,
+		JSONResponse: true, SessionTimeout: sessionIdle, Logger: log,
 		MaxRequestBodyBytes: 1 << 20, PropagateRequestCancellation: true,
 	})
 	return http.NewCrossOriginProtection().Handler(streamable)

@@ -1,8 +1,10 @@
 package mcp_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -233,6 +235,21 @@ func TestHelp(t *testing.T) {
 	slices.Sort(uris)
 	if got := strings.Join(uris, " "); got != "docs://traceql/aggregates docs://traceql/basic docs://traceql/metrics docs://traceql/structural" {
 		t.Error(got)
+	}
+}
+
+// TestSessionsAreNotNews opens a session and looks at the log.
+func TestSessionsAreNotNews(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	s := connect(t, &fakeAPI{}, mcp.Options{Logger: logger})
+	call(t, s, "docs-traceql", map[string]any{"name": "basic"})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged: %s", &log)
 	}
 }
 

@@ -1,0 +1,29 @@
+package mcp
+
+import (
+	"context"
+	"log/slog"
+)
+
+// quiet lets warnings and errors pass: the SDK reports every session that comes
+// and goes, which is no news to who runs the backend.
+func quiet(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return nil
+	}
+	return slog.New(warnings{l.Handler()})
+}
+
+type warnings struct{ next slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.next.Enabled(ctx, level)
+}
+
+func (w warnings) Handle(ctx context.Context, r slog.Record) error { return w.next.Handle(ctx, r) }
+
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{w.next.WithAttrs(attrs)}
+}
+
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.next.WithGroup(name)} }
