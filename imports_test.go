@@ -23,6 +23,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"traceql/eval", "trace traceql/syntax traceql/check", "the language does not know where Tables come from"},
 	{"query", "trace otlp traceql/syntax traceql/check traceql/eval", "it joins Tables and language; a store is an interface to it"},
 	{"api", "trace otlp query traceql/syntax traceql/check traceql/eval", "routes render what query finds"},
+	{"mcp", "", "it needs only the API's http.Handler"},
 	{"metrics", "", "counters are given to it"},
 	{"edge", "", "it reaches the backend over the wire, like any proxy"},
 	{"services/uservice1", "", "a lesson must be readable alone"},
@@ -33,7 +34,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"conf", "", "files"},
 	{"deploy", "", "files"},
 	{"bench", "", "it drives any backend over the wire, a peer's like ours"},
-	{"program", "bench conf edge api metrics page query receive store services/uservice1 services/uservice2 services/uservice3 services/uservice4", "the only wiring; it needs no insides"},
+	{"program", "bench conf edge api mcp metrics page query receive store services/uservice1 services/uservice2 services/uservice3 services/uservice4", "the only wiring; it needs no insides"},
 	{"", "program", "main is a few lines"},
 }
 

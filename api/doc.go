@@ -1,6 +1,7 @@
 // Package api serves Tempo's HTTP query API, version 3.0, over a query.Engine:
 // traces by id, search, names and values of attributes, and the small status
-// routes. One file a family of routes.
+// routes, and tempopb.StreamingQuerier by gRPC on the same port. One file a
+// family of routes.
 //
 // Answers are JSON in the dialect of protobuf's JSON mapping (camelCase, zero
 // values left out, 64-bit integers as strings, bytes as base64) or protobuf,

@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -66,7 +65,7 @@ func FuzzShorten(f *testing.F) {
 		}
 		got, note := shorten(text, limit, "traces", "spans", "*")
 		if len(got) > limit || note == "" && got != string(text) || utf8.Valid(text) && !utf8.ValidString(got) {
-			t.Error(fmt.Sprintf("%q limited to %d: %q, %q", text, limit, got, note))
+			t.Errorf("%q limited to %d: %q, %q", text, limit, got, note)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"etude/api"
+	"etude/mcp"
 	"etude/metrics"
 	"etude/page"
 	"etude/query"
@@ -127,8 +128,7 @@ func (b *backendRun) open(dir string) error {
 	if err != nil {
 		return err
 	}
-	answers := api.New(api.Options{Engine: query.New(b.store, query.Options{}), Ready: b.isReady,
-		Version: Version, Revision: revision(), Logger: b.log})
+	answers := b.answers()
 	for _, s := range []struct {
 		flag, addr string
 		handler    http.Handler
@@ -149,6 +149,16 @@ func (b *backendRun) open(dir string) error {
 	return nil
 }
 
+// answers is all that the API's port answers.
+func (b *backendRun) answers() http.Handler {
+	answers := api.New(api.Options{Engine: query.New(b.store, query.Options{}), Ready: b.isReady,
+		Version: Version, Revision: revision(), Logger: b.log})
+	mux := http.NewServeMux()
+	mux.Handle("/", answers)
+	mux.Handle("/api/mcp", mcp.Handler(answers, mcp.Options{PageURL: browserURL(b.cmd.PageAddr), Version: Version, Logger: b.log}))
+	return mux
+}
+
 func (c *backendCmd) storeOptions(dir string, log *slog.Logger) store.Options {
 	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
 		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), MaxAttribute: int64(c.MaxAttribute), Logger: log}
@@ -161,6 +171,10 @@ func (b *backendRun) serve(flag, addr string, handler http.Handler) error {
 	}
 	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
+	// gRPC clients of the API speak HTTP/2 without TLS.
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
 	b.servers = append(b.servers, s)
 	b.urls = append(b.urls, browserURL(l.Addr().String()))
 	go func() {
