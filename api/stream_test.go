@@ -149,7 +149,7 @@ func TestLargeAnswersAreSplit(t *testing.T) {
 		if n := proto.Size(m); n > 2<<20 {
 			t.Errorf("message %d has %d bytes", i, n)
 		}
-		if !strings.Contains(fmt.Sprint(m), "completedJobs:1") {
+		if !strings.Contains(fmt.Sprint(m), "totalJobs:1") {
 			t.Errorf("message %d has no metrics", i)
 		}
 		proto.Merge(joined, m)

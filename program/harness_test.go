@@ -64,7 +64,8 @@ func start(t *testing.T, env []string, args ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, cmd: exec.Command(executable, args...), out: &output{}, done: make(chan struct{})}
-	p.cmd.Env = append(append(os.Environ(), asProgram+"=1", "HOME="+t.TempDir(), "NO_PROXY=*"), env...)
+	// A binary with the race detector would sleep a second before it exits.
+	p.cmd.Env = append(append(os.Environ(), asProgram+"=1", "HOME="+t.TempDir(), "NO_PROXY=*", "GORACE=atexit_sleep_ms=0"), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	p.cmd.WaitDelay = 10 * time.Second
 	if err := p.cmd.Start(); err != nil {
