@@ -1,17 +1,15 @@
-// Package metrics serves what the backend counts about itself, in Prometheus'
-// text format. It owns the endpoint; the parts own their counters and are asked
-// for them at each scrape, so that nothing is counted twice.
+// Package metrics serves what the backend counts and measures about itself, in
+// Prometheus' text format. It owns the endpoint and the histograms; the parts own
+// their counters and are asked for them at each scrape, so that nothing is
+// counted twice.
 package metrics
 
 import (
 	"fmt"
 	"html"
 	"net/http"
-	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Sample is one value of one metric at this moment.
@@ -29,23 +27,6 @@ type Label struct{ Name, Value string }
 // Source yields the samples of this moment. It is called at every scrape, by
 // several goroutines at once.
 type Source func(yield func(Sample))
-
-// Handler serves /metrics with the samples of the source and those of the Go
-// runtime and the process, /-/ready and /-/healthy as Prometheus does, and a
-// short page at / that says so. /debug/pprof has Go's profiles.
-func Handler(source Source) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector{source}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	mux.HandleFunc("GET /-/ready", text("etude is ready.\n"))
-	mux.HandleFunc("GET /-/healthy", text("etude is healthy.\n"))
-	mux.HandleFunc("GET /{$}", startPage(source))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
-}
 
 // collector turns samples into constant metrics. It describes nothing, which
 // tells the registry to check consistency at each scrape instead.

@@ -11,10 +11,10 @@ import (
 func TestHandler(t *testing.T) {
 	t.Parallel()
 	n := 0.0
-	h := Handler(func(yield func(Sample)) {
+	h := New(func(yield func(Sample)) {
 		yield(Sample{Name: "etude_spans_total", Help: "Spans <taken>.", Labels: []Label{{"protocol", "otlp"}, {"kind", "a"}}, Value: n})
 		yield(Sample{Name: "etude_head_bytes", Help: "Memory.", Gauge: true, Value: 7})
-	})
+	}).Handler()
 	n = 3
 	s := httptest.NewServer(h)
 	defer s.Close()

@@ -28,6 +28,7 @@ type backendCmd struct {
 	offsetFlag
 	backendAddrs
 	backendLimits
+	selfTraceFlags
 }
 
 // backendLimits say where the data are kept, how much of them, and what clients
@@ -66,7 +67,7 @@ func (l *backendLimits) args() []string {
 // close first and the storage last.
 func (c *backendCmd) Run(p *proc) error {
 	begin := time.Now()
-	if err := c.check(); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check()); err != nil {
 		return err
 	}
 	c.backendAddrs.fill(c.PortOffset)
@@ -110,15 +111,21 @@ type backendRun struct {
 	servers []*http.Server
 	urls    []string // API, page, metrics
 	failed  chan error
+
+	telemetry *metrics.Telemetry
+	self      *selfTrace // nil when the backend does not trace itself
 }
 
 func (b *backendRun) open(dir string) error {
 	b.failed = make(chan error, 8)
+	stats := &receive.Stats{}
+	b.telemetry = metrics.New(b.samples(stats))
 	var err error
-	if b.store, err = store.Open(b.cmd.storeOptions(dir, b.log)); err != nil {
+	began := time.Now()
+	if b.store, err = store.Open(b.storeOptions(dir)); err != nil {
 		return fmt.Errorf("open the data in %s: %w", dir, err)
 	}
-	stats := &receive.Stats{}
+	opened := time.Now()
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
 		JaegerAddr: b.cmd.JaegerAddr, JaegerGRPCAddr: b.cmd.JaegerGRPCAddr, ZipkinAddr: b.cmd.ZipkinAddr,
@@ -128,6 +135,11 @@ func (b *backendRun) open(dir string) error {
 	if err != nil {
 		return err
 	}
+	b.self, err = newSelfTrace(context.Background(), &b.cmd.selfTraceFlags, b.receive.Addrs().OTLPGRPC, b.log)
+	if err != nil {
+		return err
+	}
+	b.self.opened(began, opened, b.store.Stats())
 	answers := b.answers()
 	for _, s := range []struct {
 		flag, addr string
@@ -135,7 +147,7 @@ func (b *backendRun) open(dir string) error {
 	}{
 		{"api-addr", b.cmd.APIAddr, answers},
 		{"page-addr", b.cmd.PageAddr, page.Handler(page.Options{API: answers, Info: b.cmd.pageInfo()})},
-		{"prometheus-addr", b.cmd.PrometheusAddr, metrics.Handler(b.samples(stats))},
+		{"prometheus-addr", b.cmd.PrometheusAddr, b.telemetry.Handler()},
 	} {
 		if err := b.serve(s.flag, s.addr, s.handler); err != nil {
 			return err
@@ -151,17 +163,21 @@ func (b *backendRun) open(dir string) error {
 
 // answers is all that the API's port answers.
 func (b *backendRun) answers() http.Handler {
-	answers := api.New(api.Options{Engine: query.New(b.store, query.Options{}), Ready: b.isReady,
-		Version: Version, Revision: revision(), Logger: b.log})
+	engine := query.New(b.store, query.Options{Observer: queryObserver{b.telemetry, b.self}})
+	answers := b.watched(api.New(api.Options{Engine: engine, Ready: b.isReady,
+		Version: Version, Revision: revision(), Logger: b.log}))
 	mux := http.NewServeMux()
 	mux.Handle("/", answers)
+	mux.Handle("GET /metrics", b.telemetry.Metrics())
 	mux.Handle("/api/mcp", mcp.Handler(answers, mcp.Options{PageURL: browserURL(b.cmd.PageAddr), Version: Version, Logger: b.log}))
 	return mux
 }
 
-func (c *backendCmd) storeOptions(dir string, log *slog.Logger) store.Options {
+func (b *backendRun) storeOptions(dir string) store.Options {
+	c := b.cmd
 	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
-		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), MaxAttribute: int64(c.MaxAttribute), Logger: log}
+		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), MaxAttribute: int64(c.MaxAttribute),
+		Observer: b.telemetry, Logger: b.log}
 }
 
 func (b *backendRun) serve(flag, addr string, handler http.Handler) error {
@@ -205,22 +221,27 @@ func (c *backendCmd) pageInfo() page.Info {
 	return info
 }
 
-// drain bounds how long requests in flight may take at the end.
+// drain bounds how long queries may go on at the end, and then how long requests
+// with spans may.
 const drain = time.Second
 
-// close stops what is open, listeners first and storage last.
+// close stops what is open, listeners first and storage last. Queries end before
+// receiving does: the spans of the backend's own may have to come in that way.
 func (b *backendRun) close() error {
 	b.ready.Store(false)
-	ctx, cancel := context.WithTimeout(context.Background(), drain)
-	defer cancel()
 	var errs []error
-	if b.receive != nil {
-		errs = append(errs, b.receive.Shutdown(ctx))
-	}
+	queries, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
 	for _, s := range b.servers {
-		if err := s.Shutdown(ctx); err != nil {
+		if err := s.Shutdown(queries); err != nil {
 			errs = append(errs, s.Close())
 		}
+	}
+	errs = append(errs, b.self.close(queries))
+	if b.receive != nil {
+		spans, cancel := context.WithTimeout(context.Background(), drain)
+		defer cancel()
+		errs = append(errs, b.receive.Shutdown(spans))
 	}
 	if b.store != nil {
 		errs = append(errs, b.store.Close())

@@ -25,9 +25,12 @@ func receiveSamples(c receive.Counts, yield func(metrics.Sample)) {
 		counter("etude_receive_bytes_total", "Bytes of OTLP payload acknowledged.", p.Bytes)
 		for _, reason := range sortedKeys(p.Refused) {
 			counter("etude_receive_refused_requests_total", "Requests refused, by reason.", p.Refused[reason], metrics.Label{Name: "reason", Value: reason})
+			counter("etude_receive_refused_spans_total", "Spans of refused requests, by reason, where the request could be read so far.", p.RefusedSpans[reason], metrics.Label{Name: "reason", Value: reason})
 		}
 	}
-	yield(metrics.Sample{Name: "etude_receive_connections", Help: "Open connections.", Gauge: true, Value: float64(c.Connections)})
+	yield(metrics.Sample{Name: "etude_receive_open_connections", Help: "Open connections.", Gauge: true, Value: float64(c.Connections)})
+	yield(metrics.Sample{Name: "etude_receive_requests_in_flight", Help: "Requests being received now.", Gauge: true, Value: float64(c.InFlight)})
+	yield(metrics.Sample{Name: "etude_receive_in_flight_bytes", Help: "Memory that the requests being received take.", Gauge: true, Value: float64(c.InFlightBytes)})
 	yield(metrics.Sample{Name: "etude_receive_cut_connections_total", Help: "Connections closed because they were silent, slow or too many.", Value: float64(c.Cut)})
 	yield(metrics.Sample{Name: "etude_receive_wrong_port_connections_total", Help: "OTLP connections that came to the other protocol's port, and were served.", Value: float64(c.WrongPort)})
 }
@@ -43,7 +46,6 @@ func (b *backendRun) storeSamples(yield func(metrics.Sample)) {
 	counter("etude_store_payloads_total", "Requests stored.", s.Payloads)
 	counter("etude_store_spans_total", "Spans stored that were new.", s.Appended)
 	counter("etude_store_duplicate_spans_total", "Spans stored before, sent again.", s.Duplicates)
-	counter("etude_store_syncs_total", "Syncs of the write-ahead log; one serves all that wait.", s.Syncs)
 	counter("etude_store_replayed_spans_total", "Spans read back from the log at the start.", s.Replayed)
 	counter("etude_store_damaged_records_total", "Damaged stretches found in the log at the start.", s.Damaged)
 	refused := func(reason string, n int64) {

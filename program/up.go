@@ -19,6 +19,7 @@ type upCmd struct {
 	backendAddrs
 	edgeAddrs
 	backendLimits
+	selfTraceFlags
 	EdgeConfig string `name:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
 	KeepGoing  bool   `name:"keep-going" help:"Go on when a part dies, instead of stopping as a whole."`
 }
@@ -91,7 +92,7 @@ type plan struct {
 }
 
 func (c *upCmd) plan(p *proc) (*plan, error) {
-	if err := c.check(); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check()); err != nil {
 		return nil, err
 	}
 	pl := &plan{upCmd: c}
@@ -177,6 +178,7 @@ func (c *upCmd) backendPart(pl *plan) *part {
 	args := []string{"backend", "--data-dir", pl.dataDir}
 	c.backendAddrs.each(func(flag string, _ int, addr *string) { args = append(args, "--"+flag, *addr) })
 	args = append(args, c.backendLimits.args()...)
+	args = append(args, c.selfTraceFlags.args()...)
 	return &part{name: "backend", args: args, env: []string{infoEnv + "=" + string(info)},
 		ready: answers("http://" + dialAddr(c.APIAddr) + "/ready")}
 }

@@ -23,13 +23,16 @@ type Options struct {
 	MaxTime time.Duration
 	// MaxConcurrent is how many queries run at a time, others wait; default 16.
 	MaxConcurrent int
+	// Observer is told how queries go; nil for nobody.
+	Observer Observer
 }
 
 // Engine answers queries. Any number of goroutines may use it.
 type Engine struct {
-	src     Source
-	maxTime time.Duration
-	slots   chan struct{}
+	src      Source
+	maxTime  time.Duration
+	slots    chan struct{}
+	observer Observer
 
 	mu    sync.Mutex
 	infos map[*trace.View]*info // of Views that the source still hands out
@@ -43,11 +46,15 @@ func New(src Source, o Options) *Engine {
 	if o.MaxConcurrent <= 0 {
 		o.MaxConcurrent = 16
 	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
+	}
 	return &Engine{
-		src:     src,
-		maxTime: o.MaxTime,
-		slots:   make(chan struct{}, o.MaxConcurrent),
-		infos:   map[*trace.View]*info{},
+		src:      src,
+		maxTime:  o.MaxTime,
+		slots:    make(chan struct{}, o.MaxConcurrent),
+		observer: o.Observer,
+		infos:    map[*trace.View]*info{},
 	}
 }
 
@@ -70,9 +77,16 @@ var ErrTimeLimit = errors.New("query time limit exceeded")
 // begin waits for a free slot and bounds the time. Call end when done.
 func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, e.maxTime, fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime); narrow it by time range or conditions", ErrTimeLimit, e.maxTime))
+	end = func() { <-e.slots; cancel() }
+	select {
+	case e.slots <- struct{}{}: // Fast path: nearly always.
+		return ctx, end, nil
+	default:
+	}
+	defer e.observer.Stage(ctx, Waiting)()
 	select {
 	case e.slots <- struct{}{}:
-		return ctx, func() { <-e.slots; cancel() }, nil
+		return ctx, end, nil
 	case <-ctx.Done():
 		cancel()
 		return nil, nil, context.Cause(ctx)
@@ -82,6 +96,8 @@ func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err 
 // Trace returns the spans of a trace, each once, oldest View first; none when
 // the trace is unknown.
 func (e *Engine) Trace(ctx context.Context, id trace.TraceID) ([]otlp.Ref, error) {
+	var done Work
+	defer e.report(ctx, &done)
 	ctx, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -91,9 +107,12 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID) ([]otlp.Ref, error
 		return nil, context.Cause(ctx)
 	}
 	var t eval.Trace
-	if !t.Load(e.src.Tables(), id) {
+	views := e.src.Tables()
+	done.Tables = len(views)
+	if !t.Load(views, id) {
 		return nil, nil
 	}
+	done.Results = len(t.Spans)
 	spans := make([]otlp.Ref, len(t.Spans))
 	for i, r := range t.Spans {
 		spans[i] = otlp.Ref{View: t.View(r), Row: r.Row}

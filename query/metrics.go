@@ -39,7 +39,9 @@ type MetricsResult struct {
 
 // Metrics computes a metrics query. An error in the request is an [*InputError].
 func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResult, error) {
-	m, err := compileMetrics(req.Query)
+	done := Work{Query: req.Query}
+	defer e.report(ctx, &done)
+	m, err := e.compileMetrics(ctx, req.Query)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,11 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	}
 	defer end()
 	out := &MetricsResult{Window: w}
-	out.Series, out.Stats, err = m.Run(ctx, e.src.Tables(), w, exemplarLimit(m, req))
+	views := e.src.Tables()
+	evaluated := e.observer.Stage(ctx, Evaluating)
+	out.Series, out.Stats, err = m.Run(ctx, views, w, exemplarLimit(m, req))
+	evaluated()
+	done.Tables, done.Spans, done.Results = len(views), out.Stats.Spans, len(out.Series)
 	var tooMany *eval.TooManySamplesError
 	switch {
 	case errors.As(err, &tooMany):
@@ -69,7 +75,8 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	return out, nil
 }
 
-func compileMetrics(text string) (*eval.Metrics, error) {
+func (e *Engine) compileMetrics(ctx context.Context, text string) (*eval.Metrics, error) {
+	defer e.observer.Stage(ctx, Parsing)()
 	q, err := Parse(text)
 	if err != nil {
 		return nil, err

@@ -78,15 +78,18 @@ type ServiceStats struct {
 
 // Search finds traces. An error in the request is an [*InputError].
 func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
+	done := Work{Query: req.Query}
+	defer e.report(ctx, &done)
 	ctx, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	p, err := compile(req)
+	p, err := e.compile(ctx, req)
 	if err != nil {
 		return nil, err
 	}
+	planned := e.observer.Stage(ctx, Planning)
 	views, infos := e.views()
 	s := &search{
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
@@ -97,7 +100,12 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 			s.cursors = append(s.cursors, &cursor{view: i, info: in.load()})
 		}
 	}
-	if err := s.walk(); err != nil {
+	planned()
+	evaluated := e.observer.Stage(ctx, Evaluating)
+	err = s.walk()
+	evaluated()
+	done.Tables, done.Spans, done.Results = len(views), s.out.InspectedSpans, len(s.out.Traces)
+	if err != nil {
 		return nil, err
 	}
 	return s.out, nil
@@ -119,7 +127,8 @@ func (r Request) withDefaults() Request {
 	return r
 }
 
-func compile(req Request) (*eval.Program, error) {
+func (e *Engine) compile(ctx context.Context, req Request) (*eval.Program, error) {
+	defer e.observer.Stage(ctx, Parsing)()
 	if req.Query == "" {
 		return eval.CompileTags(req.Tags), nil
 	}

@@ -50,6 +50,8 @@ var intrinsicTags = []string{
 // TagNames returns the names of attributes by scope, scopes in the order of
 // [Scopes]; a scope without names is left out.
 func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, error) {
+	done := Work{Query: req.Query}
+	defer e.report(ctx, &done)
 	ctx, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -72,7 +74,12 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return names.sorted(), nil
+	scopes := names.sorted()
+	done.Tables = len(views)
+	for _, s := range scopes {
+		done.Results += len(s.Tags)
+	}
+	return scopes, nil
 }
 
 func (r TagRequest) wants(scope string) bool {

@@ -28,6 +28,8 @@ func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]T
 	if err != nil {
 		return nil, inputErrorf("please provide a valid tagName: failed to parse identifier %s: %w", tag, err)
 	}
+	done := Work{Query: req.Query}
+	defer e.report(ctx, &done)
 	ctx, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -38,10 +40,12 @@ func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]T
 	}
 	room := maxTagBytes
 	c := newCollector(req, &room)
-	if err := e.collectValues(ctx, []syntax.Field{f}, req, c); err != nil {
+	if err := e.collectValues(ctx, []syntax.Field{f}, req, c, &done); err != nil {
 		return nil, err
 	}
-	return c.sorted(), nil
+	values := c.sorted()
+	done.Results = len(values)
+	return values, nil
 }
 
 // fixedValues answers for intrinsics that need no look at spans.
@@ -71,8 +75,10 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 
 // collectValues goes through the Views, the newest first, and in each through
 // the fields in their order, until the collector has enough.
-func (e *Engine) collectValues(ctx context.Context, fields []syntax.Field, req TagRequest, c *collector) error {
+func (e *Engine) collectValues(ctx context.Context, fields []syntax.Field, req TagRequest, c *collector, done *Work) error {
+	defer e.observer.Stage(ctx, Evaluating)()
 	views, infos := e.views()
+	done.Tables = len(views)
 	n := narrow(ctx, views, req)
 	for i, v := range slices.Backward(views) {
 		if ctx.Err() != nil {
@@ -163,6 +169,8 @@ var textIntrinsics = map[string]bool{
 // this name has on a span, resource or instrumentation scope, whatever its type.
 // It serves the first form of the API, which names attributes without a scope.
 func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]string, error) {
+	done := Work{Query: req.Query}
+	defer e.report(ctx, &done)
 	ctx, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -183,12 +191,13 @@ func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]s
 	room := maxTagBytes
 	c := newCollector(req, &room)
 	c.untyped = true
-	if err := e.collectValues(ctx, fields, req, c); err != nil {
+	if err := e.collectValues(ctx, fields, req, c, &done); err != nil {
 		return nil, err
 	}
 	var out []string
 	for _, v := range c.sorted() {
 		out = append(out, v.Value)
 	}
+	done.Results = len(out)
 	return out, nil
 }

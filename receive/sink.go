@@ -72,13 +72,15 @@ func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) error 
 	if err != nil {
 		return err
 	}
-	if spans > in.limits.Spans {
-		return refuse(tooLarge, "request has %d spans, the limit is %d; send smaller batches", spans, in.limits.Spans)
+	switch {
+	case spans > in.limits.Spans:
+		err = refuse(tooLarge, "request has %d spans, the limit is %d; send smaller batches", spans, in.limits.Spans)
+	case spans > 0:
+		err = in.append(ctx, payload)
 	}
-	if spans > 0 {
-		if err := in.append(ctx, payload); err != nil {
-			return err
-		}
+	if err != nil {
+		in.stats.refuseSpans(p, err, spans)
+		return err
 	}
 	in.stats.accept(p, spans, len(payload))
 	return nil

@@ -27,7 +27,7 @@ type Stats struct {
 
 type protocolStats struct {
 	requests, spans, bytes atomic.Uint64
-	refused                [len(reasons)]atomic.Uint64
+	refused, refusedSpans  [len(reasons)]atomic.Uint64
 }
 
 // Counts is a copy of all counters.
@@ -53,6 +53,8 @@ type ProtocolCounts struct {
 	Requests, Spans, Bytes uint64
 	// Refused counts requests by the reason of refusal. Every reason is there.
 	Refused map[string]uint64
+	// RefusedSpans counts their spans, where the request could be read so far.
+	RefusedSpans map[string]uint64
 }
 
 // Counts copies the counters, protocols in a fixed order.
@@ -70,10 +72,12 @@ func (s *Stats) Counts() Counts {
 		pc := ProtocolCounts{
 			Protocol: name,
 			Requests: p.requests.Load(), Spans: p.spans.Load(), Bytes: p.bytes.Load(),
-			Refused: make(map[string]uint64, len(reasons)),
+			Refused:      make(map[string]uint64, len(reasons)),
+			RefusedSpans: make(map[string]uint64, len(reasons)),
 		}
 		for r, text := range reasons {
 			pc.Refused[text] = p.refused[r].Load()
+			pc.RefusedSpans[text] = p.refusedSpans[r].Load()
 		}
 		c.Protocols = append(c.Protocols, pc)
 	}
@@ -97,3 +101,8 @@ func (s *Stats) accept(p Protocol, spans, bytes int) {
 }
 
 func (s *Stats) refuse(p Protocol, r reason) { s.of(p).refused[r].Add(1) }
+
+// refuseSpans counts the spans of a request about to be refused with err.
+func (s *Stats) refuseSpans(p Protocol, err error, spans int) {
+	s.of(p).refusedSpans[readRefusal(err).reason].Add(uint64(spans))
+}

@@ -22,7 +22,7 @@ func (s *Store) Append(ctx context.Context, payload []byte) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("append spans: %w", err)
 	}
-	size := int64(len(payload))
+	began, size := time.Now(), int64(len(payload))
 	if err := s.admit(size); err != nil { // bounds memory: refused here or answered below
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *Store) Append(ctx context.Context, payload []byte) error {
 		s.waiting.Add(-size)
 		return s.countInvalid(err)
 	}
-	p := s.newPending(payload, stats.Spans)
+	p := s.newPending(payload, stats.Spans, began)
 	err = p.entry.Encode(payload, p.spans, p.arrival)
 	if err == nil {
 		err = s.log.Submit(&p.entry) // 2. the log, durable; 3. the head, in log order: apply
@@ -41,7 +41,10 @@ func (s *Store) Append(ctx context.Context, payload []byte) error {
 		s.recycle(p)
 		return s.submitError(err)
 	}
-	return s.wait(ctx, p) // 4. acknowledged
+	if err = s.wait(ctx, p); err == nil { // 4. acknowledged
+		s.o.Observer.Acknowledged(time.Since(began))
+	}
+	return err
 }
 
 // admit takes a place in the queue. A payload larger than the whole queue gets
@@ -88,13 +91,13 @@ const (
 	abandoned
 )
 
-func (s *Store) newPending(payload []byte, spans int) *pending {
+func (s *Store) newPending(payload []byte, spans int, arrival time.Time) *pending {
 	p, _ := s.pendings.Get().(*pending)
 	if p == nil {
 		p = &pending{done: make(chan error, 1)}
 		p.entry.Owner = p
 	}
-	p.payload, p.spans, p.arrival = payload, spans, time.Now().UnixNano()
+	p.payload, p.spans, p.arrival = payload, spans, arrival.UnixNano()
 	p.state.Store(waiting)
 	return p
 }

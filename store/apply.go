@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"time"
 )
 
 // apply is the applier: the only goroutine that adds to the head. It takes
@@ -69,7 +70,9 @@ func (s *Store) seal(p *part) {
 		return
 	}
 	s.sealing.Go(func() {
+		began := time.Now()
 		p.table.Seal()
+		s.o.Observer.Sealed(time.Since(began))
 		s.head.sealed(p, p.table.View(), int64(p.table.Bytes()))
 	})
 }

@@ -42,8 +42,25 @@ type Options struct {
 	TableBytes int64
 	TableAge   time.Duration
 
-	Logger *slog.Logger // discards
+	Observer Observer     // nobody
+	Logger   *slog.Logger // discards
 }
+
+// Observer is told how long the work of a store takes. Its methods are called on
+// the way of a payload, by many goroutines: they return at once and keep nothing
+// waiting.
+type Observer interface {
+	Acknowledged(time.Duration) // an Append that succeeded, from its call on
+	Synced(time.Duration)       // a sync of the log
+	Sealed(time.Duration)       // giving a Table its final form, beside all other work
+}
+
+// unobserved is the Observer of a store that has none.
+type unobserved struct{}
+
+func (unobserved) Acknowledged(time.Duration) {}
+func (unobserved) Synced(time.Duration)       {}
+func (unobserved) Sealed(time.Duration)       {}
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
@@ -95,6 +112,7 @@ func Open(o Options) (*Store, error) {
 		Dir: o.Dir, FS: o.FS, Sync: o.Sync, SyncInterval: o.SyncInterval,
 		SegmentSpans: o.TableSpans, SegmentBytes: o.TableBytes, SegmentAge: o.TableAge,
 		Committed: func(batch []*wal.Entry) { s.commits <- batch },
+		Synced:    o.Observer.Synced,
 		Logger:    o.Logger,
 	})
 	if err != nil {
@@ -111,6 +129,9 @@ func Open(o Options) (*Store, error) {
 func (o *Options) setDefaults() {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
 	}
 	if o.MaxQueue <= 0 {
 		o.MaxQueue = defaultMaxQueue

@@ -223,7 +223,10 @@ func (l *Log) begin() error {
 // sync makes the committed bytes durable.
 func (l *Log) sync() error {
 	w := &l.seg
-	if err := w.file.Sync(); err != nil {
+	began := time.Now()
+	err := w.file.Sync()
+	l.o.Synced(time.Since(began))
+	if err != nil {
 		return err
 	}
 	w.unsynced, w.synced = 0, time.Now()

@@ -70,7 +70,10 @@ type Options struct {
 	// owns the slice. While it runs nothing is committed, so it hands on and
 	// returns.
 	Committed func([]*Entry)
-	Logger    *slog.Logger // discards
+	// Synced, when not nil, is told how long each sync of records took, also one
+	// that failed. It is called on the committer's goroutine.
+	Synced func(time.Duration)
+	Logger *slog.Logger // discards
 }
 
 // Log is a write-ahead log. Its methods may be called from any goroutine; Close
@@ -122,6 +125,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Synced == nil {
+		o.Synced = func(time.Duration) {}
 	}
 	if o.SyncInterval <= 0 {
 		o.SyncInterval = time.Second

@@ -1,0 +1,85 @@
+package metrics
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// queries are the measurements of the query API.
+type queries struct {
+	durations *prometheus.HistogramVec
+	answered  *prometheus.CounterVec
+	running   *prometheus.GaugeVec
+	spans     prometheus.Counter
+}
+
+func newQueries() queries {
+	return queries{
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "etude_query_duration_seconds", Help: "Time to answer a query, by what it asks for and how it came.", Buckets: queryBuckets,
+		}, []string{"kind", "protocol"}),
+		answered: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "etude_queries_total", Help: "Queries that have ended, by how they did.",
+		}, []string{"kind", "protocol", "outcome"}),
+		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "etude_queries_in_flight", Help: "Queries being answered now or waiting for their turn.",
+		}, []string{"kind", "protocol"}),
+		spans: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "etude_query_inspected_spans_total", Help: "Spans that searches and metrics queries had to look at.",
+		}),
+	}
+}
+
+// Expect makes the series of a kind of query appear before its first one, at 0:
+// a rate needs a value to rise from.
+func (t *Telemetry) Expect(kind string) {
+	for _, protocol := range []string{"http", "grpc"} {
+		t.queries.durations.WithLabelValues(kind, protocol)
+		t.queries.running.WithLabelValues(kind, protocol)
+		for _, outcome := range outcomes {
+			t.queries.answered.WithLabelValues(kind, protocol, outcome)
+		}
+	}
+}
+
+// Query counts a query that begins; the function it returns, its end. The status
+// is HTTP's, or the like of it.
+func (t *Telemetry) Query(kind string, grpc bool) (end func(status int)) {
+	protocol := "http"
+	if grpc {
+		protocol = "grpc"
+	}
+	began, running := time.Now(), t.queries.running.WithLabelValues(kind, protocol)
+	running.Inc()
+	return func(status int) {
+		running.Dec()
+		t.queries.durations.WithLabelValues(kind, protocol).Observe(time.Since(began).Seconds())
+		t.queries.answered.WithLabelValues(kind, protocol, outcomeOf(status)).Inc()
+	}
+}
+
+// Inspected counts spans that a query had to look at.
+func (t *Telemetry) Inspected(spans int) { t.queries.spans.Add(float64(spans)) }
+
+// outcomes are how a query may end.
+var outcomes = []string{"ok", "not_found", "refused", "canceled", "timed_out", "failed"}
+
+const statusClientGone = 499 // the client left before the answer
+
+func outcomeOf(status int) string {
+	switch {
+	case status < http.StatusBadRequest:
+		return "ok"
+	case status == http.StatusNotFound:
+		return "not_found"
+	case status == statusClientGone:
+		return "canceled"
+	case status == http.StatusGatewayTimeout:
+		return "timed_out"
+	case status < http.StatusInternalServerError:
+		return "refused"
+	}
+	return "failed"
+}

@@ -1,0 +1,79 @@
+package metrics
+
+import (
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Telemetry is what the backend tells about itself: the samples of a [Source],
+// what is measured here as it happens, the Go runtime and the process. Its
+// methods may be called from any goroutine.
+type Telemetry struct {
+	source                     Source
+	registry                   *prometheus.Registry
+	acknowledged, synced, seal prometheus.Histogram
+	queries                    queries
+}
+
+// New returns Telemetry over the counters of the parts.
+func New(source Source) *Telemetry {
+	t := &Telemetry{
+		source:   source,
+		registry: prometheus.NewRegistry(),
+		acknowledged: histogram("etude_store_append_duration_seconds",
+			"Time from a request's spans being handed to the storage until they were acknowledged: validated, on disk, visible to queries.", diskBuckets),
+		synced: histogram("etude_store_sync_duration_seconds",
+			"Time of one sync of the write-ahead log, which serves all requests that wait.", diskBuckets),
+		seal: histogram("etude_store_seal_duration_seconds",
+			"Time to give a full table its final form, beside all other work.", workBuckets),
+		queries: newQueries(),
+	}
+	t.registry.MustRegister(collector{source}, t.acknowledged, t.synced, t.seal, t.queries.durations, t.queries.answered, t.queries.running, t.queries.spans,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return t
+}
+
+// Buckets of histograms, in seconds, each twice the one before.
+var (
+	diskBuckets  = prometheus.ExponentialBuckets(50e-6, 2, 16)  // 50 us to 1.6 s
+	workBuckets  = prometheus.ExponentialBuckets(1e-3, 2, 12)   // 1 ms to 2 s
+	queryBuckets = prometheus.ExponentialBuckets(250e-6, 2, 18) // 250 us to 33 s, past the time limit of a query
+)
+
+func histogram(name, help string, buckets []float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+}
+
+// Acknowledged takes the time of an append that was acknowledged. It stands on
+// the way of every payload, as Synced does: some tens of nanoseconds, no memory.
+func (t *Telemetry) Acknowledged(d time.Duration) { t.acknowledged.Observe(d.Seconds()) }
+
+// Synced takes the time of a sync of the log.
+func (t *Telemetry) Synced(d time.Duration) { t.synced.Observe(d.Seconds()) }
+
+// Sealed takes the time of sealing a table.
+func (t *Telemetry) Sealed(d time.Duration) { t.seal.Observe(d.Seconds()) }
+
+// Metrics serves the metrics in Prometheus' formats: what belongs at /metrics.
+func (t *Telemetry) Metrics() http.Handler {
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Handler serves /metrics, /-/ready and /-/healthy as Prometheus does, a short
+// page at / that says so, and Go's profiles at /debug/pprof.
+func (t *Telemetry) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", t.Metrics())
+	mux.HandleFunc("GET /-/ready", text("etude is ready.\n"))
+	mux.HandleFunc("GET /-/healthy", text("etude is healthy.\n"))
+	mux.HandleFunc("GET /{$}", startPage(t.source))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}

@@ -1,0 +1,239 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"go.opentelemetry.io/contrib/propagators/autoprop"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"etude/api"
+	"etude/query"
+	"etude/store"
+)
+
+// The backend can trace itself. What gets a span is what somebody asked for: the
+// queries of the API, and reading back the log at the start. What does not, and
+// must not, is all that a span of its own sets off: receiving, storing, sealing
+// and dropping spans, exporting, scraping. So one query makes a handful of spans
+// and these make none, wherever they are sent, also to this very backend.
+
+// selfTraceFlags say whether and how.
+type selfTraceFlags struct {
+	SelfTrace      selfTraceTarget `name:"self-trace" env:"ETUDE_SELF_TRACE" help:"Trace the backend's own queries. Spans go to its own OTLP port, or with =URL to another OTLP endpoint: by HTTP when the URL has a path or port 4318, else by gRPC."`
+	SelfTraceRatio float64         `name:"self-trace-ratio" env:"ETUDE_SELF_TRACE_RATIO" default:"1" help:"Share of its own traces that --self-trace keeps, 0 to 1; traces that a caller began are kept as the caller says."`
+}
+
+func (f *selfTraceFlags) check() error {
+	if !(f.SelfTraceRatio >= 0 && f.SelfTraceRatio <= 1) {
+		return fmt.Errorf("--self-trace-ratio %v: want a share from 0 to 1", f.SelfTraceRatio)
+	}
+	return nil
+}
+
+// args are the flags that hand the choice on to a backend.
+func (f *selfTraceFlags) args() []string {
+	return []string{"--self-trace=" + f.SelfTrace.String(), "--self-trace-ratio", strconv.FormatFloat(f.SelfTraceRatio, 'g', -1, 64)}
+}
+
+// selfTraceTarget is a flag that may have a value: off, own, or the URL of an
+// OTLP endpoint. Without a value it means own.
+type selfTraceTarget struct {
+	on  bool
+	url *url.URL // nil for the backend's own port
+}
+
+// IsBool tells kong that the value may be missing.
+func (t *selfTraceTarget) IsBool() bool { return true }
+
+// Decode reads the value from the command line or the environment.
+func (t *selfTraceTarget) Decode(ctx *kong.DecodeContext) error {
+	text := "own"
+	if next := ctx.Scan.Peek(); next.Type == kong.FlagValueToken {
+		text = fmt.Sprint(ctx.Scan.Pop().Value)
+	}
+	return t.parse(text)
+}
+
+func (t *selfTraceTarget) parse(text string) error {
+	switch strings.ToLower(text) {
+	case "", "off", "false", "0", "no":
+		*t = selfTraceTarget{}
+		return nil
+	case "own", "true", "1", "yes", "on":
+		*t = selfTraceTarget{on: true}
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%q is no OTLP endpoint: want http://HOST:PORT, own or off", text)
+	}
+	*t = selfTraceTarget{on: true, url: u}
+	return nil
+}
+
+func (t *selfTraceTarget) String() string {
+	switch {
+	case !t.on:
+		return "off"
+	case t.url == nil:
+		return "own"
+	}
+	return t.url.String()
+}
+
+// selfTrace makes the backend's own spans. A nil *selfTrace makes none.
+type selfTrace struct {
+	provider   *sdktrace.TracerProvider
+	tracer     trace.Tracer
+	propagator propagation.TextMapPropagator
+}
+
+// selfName is the service name and the scope of the backend's own spans.
+const (
+	selfName  = "etude-backend"
+	selfScope = "etude/program"
+)
+
+const (
+	// selfDelay is how long a span waits for others to be sent with.
+	selfDelay = time.Second
+	// selfTextLimit bounds a query's text in an attribute, in bytes.
+	selfTextLimit = 4 << 10
+)
+
+// newSelfTrace returns nil when it is off. Own is the address of the backend's
+// OTLP port. Nothing is sent yet, and an endpoint that is away is no error.
+func newSelfTrace(ctx context.Context, f *selfTraceFlags, own string, log *slog.Logger) (*selfTrace, error) {
+	if !f.SelfTrace.on {
+		return nil, nil
+	}
+	target := f.SelfTrace.url
+	if target == nil {
+		target = &url.URL{Scheme: "http", Host: dialAddr(own)}
+	}
+	exporter, err := newSelfExporter(ctx, target)
+	if err != nil {
+		return nil, fmt.Errorf("trace this backend to %s: %w", target, err)
+	}
+	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithOSType(), resource.WithProcessPID(), resource.WithFromEnv(),
+		resource.WithAttributes(attribute.String("service.name", selfName), attribute.String("service.version", Version)))
+	if err != nil { // a malformed OTEL_RESOURCE_ATTRIBUTES; the rest is there
+		log.Warn("describe this process", "error", err)
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("send the backend's own spans", "error", err) }))
+	var batching []sdktrace.BatchSpanProcessorOption
+	if os.Getenv("OTEL_BSP_SCHEDULE_DELAY") == "" {
+		batching = append(batching, sdktrace.WithBatchTimeout(selfDelay))
+	}
+	limits := sdktrace.NewSpanLimits()
+	limits.AttributeValueLengthLimit = selfTextLimit
+	provider := sdktrace.NewTracerProvider(
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(f.SelfTraceRatio))),
+		sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
+		sdktrace.WithBatcher(exporter, batching...))
+	return &selfTrace{provider: provider, tracer: provider.Tracer(selfScope, trace.WithInstrumentationVersion(Version)),
+		propagator: autoprop.NewTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})}, nil
+}
+
+func newSelfExporter(ctx context.Context, target *url.URL) (sdktrace.SpanExporter, error) {
+	if path := strings.Trim(target.Path, "/"); path != "" || target.Port() == strconv.Itoa(portOTLPHTTP) {
+		if path == "" {
+			target = target.JoinPath("v1", "traces")
+		}
+		return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(target.String()))
+	}
+	return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(target.String()))
+}
+
+// close sends what is waiting.
+func (s *selfTrace) close(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	if err := s.provider.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("send the backend's own spans: %w", err)
+	}
+	return nil
+}
+
+// call is an [api.Observer]: the SERVER span of a query, a child of the caller's
+// span where there is one.
+func (s *selfTrace) call(r *http.Request, c api.Call) (context.Context, func(status int)) {
+	name, attrs := r.Method+" "+c.Route, []attribute.KeyValue{
+		attribute.String("etude.query.kind", string(c.Kind)),
+		attribute.String("user_agent.original", r.UserAgent()),
+	}
+	if c.GRPC {
+		service, method, _ := strings.Cut(c.Route, "/")
+		name = c.Route
+		attrs = append(attrs, attribute.String("rpc.system", "grpc"), attribute.String("rpc.service", service), attribute.String("rpc.method", method))
+	} else {
+		attrs = append(attrs, attribute.String("http.request.method", r.Method), attribute.String("http.route", c.Route),
+			attribute.String("url.path", r.URL.Path), attribute.String("url.query", r.URL.RawQuery))
+	}
+	ctx := s.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	ctx, span := s.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
+	return ctx, func(status int) {
+		if !c.GRPC {
+			span.SetAttributes(attribute.Int("http.response.status_code", status))
+		}
+		if status >= http.StatusInternalServerError {
+			span.SetStatus(codes.Error, http.StatusText(status))
+		}
+		span.End()
+	}
+}
+
+// stage is the span of a stage of a query, below that of its call.
+func (s *selfTrace) stage(ctx context.Context, stage query.Stage) (end func()) {
+	if s == nil || !trace.SpanFromContext(ctx).IsRecording() {
+		return func() {}
+	}
+	_, span := s.tracer.Start(ctx, string(stage))
+	return func() { span.End() }
+}
+
+// work adds to the span of a call what has been done for it.
+func (s *selfTrace) work(ctx context.Context, w query.Work) {
+	span := trace.SpanFromContext(ctx)
+	if s == nil || !span.IsRecording() {
+		return
+	}
+	if w.Query != "" {
+		span.SetAttributes(attribute.String("etude.query.text", w.Query))
+	}
+	if w.Spans > 0 {
+		span.SetAttributes(attribute.Int("etude.query.inspected_spans", w.Spans))
+	}
+	span.SetAttributes(attribute.Int("etude.query.tables", w.Tables), attribute.Int("etude.query.results", w.Results))
+}
+
+// opened is the span of reading back the log, which was over before there was
+// somewhere to send it.
+func (s *selfTrace) opened(began, ended time.Time, st store.Stats) {
+	if s == nil {
+		return
+	}
+	_, span := s.tracer.Start(context.Background(), "open store", trace.WithTimestamp(began), trace.WithAttributes(
+		attribute.Int64("etude.store.replayed_spans", st.Replayed), attribute.Int("etude.store.tables", st.Tables),
+		attribute.Int64("etude.store.disk_bytes", st.DiskBytes), attribute.Int64("etude.store.damaged_records", st.Damaged)))
+	span.End(trace.WithTimestamp(ended))
+}

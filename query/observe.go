@@ -1,0 +1,41 @@
+package query
+
+import "context"
+
+// Stage is a part of the work on a query.
+type Stage string
+
+// The stages, in their order. Not every query has all of them.
+const (
+	Waiting    Stage = "wait"     // for other queries to end
+	Parsing    Stage = "parse"    // from text to a program
+	Planning   Stage = "plan"     // which Tables to read, in which order
+	Evaluating Stage = "evaluate" // over the Tables
+)
+
+// Work is what has been done for a query. Numbers that are not known are 0.
+type Work struct {
+	Query   string // as it was asked; empty when it is not TraceQL
+	Tables  int    // that there were to look at
+	Spans   int    // looked at
+	Results int    // traces, series, names, values, or spans of one trace
+}
+
+// Observer is told how queries go, so that they can be measured and traced. Its
+// methods are called on the query's goroutine, with the context that the caller
+// of the Engine gave or one made from it.
+type Observer interface {
+	// Stage is called when a stage begins; what it returns, when the stage ends.
+	Stage(context.Context, Stage) (end func())
+	// Done is called once for each query, also for one that has failed.
+	Done(context.Context, Work)
+}
+
+// unobserved is the Observer of an Engine that has none.
+type unobserved struct{}
+
+func (unobserved) Stage(context.Context, Stage) func() { return func() {} }
+func (unobserved) Done(context.Context, Work)          {}
+
+// report is deferred, so that it is run whichever way a query ends.
+func (e *Engine) report(ctx context.Context, done *Work) { e.observer.Done(ctx, *done) }
