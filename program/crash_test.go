@@ -100,13 +100,20 @@ func loadAndKill(t *testing.T, b *backend, round int) (acked []string) {
 type backend struct {
 	*process
 	api, otlpHTTP string
+	offset        int
 }
 
 func startBackend(t *testing.T, dir string, args ...string) *backend {
 	t.Helper()
+	return startBackendIn(t, nil, dir, args...)
+}
+
+// startBackendIn adds variables to the environment.
+func startBackendIn(t *testing.T, env []string, dir string, args ...string) *backend {
+	t.Helper()
 	offset := freeOffset(t)
 	args = append([]string{"backend", "--data-dir", dir, "--port-offset", fmt.Sprint(offset)}, args...)
-	b := &backend{process: start(t, nil, args...)}
+	b := &backend{process: start(t, env, args...), offset: offset}
 	b.api = fmt.Sprintf("http://127.0.0.1:%d", portAPI+offset)
 	b.otlpHTTP = fmt.Sprintf("http://127.0.0.1:%d", portOTLPHTTP+offset)
 	b.says("backend is ready")
