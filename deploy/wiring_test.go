@@ -50,6 +50,13 @@ type traefikStatic struct {
 			} `yaml:"collector"`
 		} `yaml:"jaeger"`
 	} `yaml:"tracing"`
+	Metrics struct {
+		Prometheus struct {
+			Buckets              []float64 `yaml:"buckets"`
+			AddEntryPointsLabels bool      `yaml:"addEntryPointsLabels"`
+			AddServicesLabels    bool      `yaml:"addServicesLabels"`
+		} `yaml:"prometheus"`
+	} `yaml:"metrics"`
 	Log struct {
 		Level string `yaml:"level"`
 	} `yaml:"log"`
@@ -215,6 +222,9 @@ func TestTraefik(t *testing.T) {
 		}
 		if static.Tracing.ServiceName != "traefik" {
 			t.Errorf("%s: service name %q", name, static.Tracing.ServiceName)
+		}
+		if m := static.Metrics.Prometheus; !m.AddEntryPointsLabels || !m.AddServicesLabels {
+			t.Errorf("%s: no metrics by entry point and service: %+v", name, m)
 		}
 	}
 
@@ -416,7 +426,7 @@ func TestPrometheus(t *testing.T) {
 			got[job.JobName] = append(got[job.JobName], static.Targets...)
 		}
 	}
-	want := map[string][]string{"prometheus": {"localhost:9090"}, "tempo": {"tempo:3200"}}
+	want := map[string][]string{"prometheus": {"localhost:9090"}, "tempo": {"tempo:3200"}, "traefik": {"traefik:8080"}}
 	if !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("scrapes %v, want %v", got, want)
 	}

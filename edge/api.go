@@ -56,6 +56,7 @@ func (e *edge) dashboardHandler() http.Handler {
 		mux.Handle(path, http.RedirectHandler("/dashboard/", http.StatusFound))
 	}
 	mux.HandleFunc("GET /ping", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "OK") })
+	mux.Handle("GET /metrics", e.metrics.handler())
 	mux.HandleFunc("GET /api/version", e.serveVersion)
 	mux.HandleFunc("GET /api/overview", e.serveOverview)
 	mux.HandleFunc("GET /api/rawdata", e.serveRawData)
@@ -248,7 +249,7 @@ func (e *edge) serveOverview(w http.ResponseWriter, _ *http.Request) {
 		"http":      map[string]countView{"routers": routers, "services": {Total: len(t.services)}, "middlewares": {}},
 		"tcp":       none,
 		"udp":       none,
-		"features":  map[string]any{"tracing": tracer, "metrics": "", "accessLog": e.options.AccessLog},
+		"features":  map[string]any{"tracing": tracer, "metrics": "Prometheus", "accessLog": e.options.AccessLog},
 		"providers": []string{"File"},
 	})
 }

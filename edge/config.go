@@ -22,6 +22,9 @@ const maxConfigSize = 4 << 20
 // entryPointName is the only entry point there is.
 const entryPointName = "web"
 
+// dashboardName is what metrics call the dashboard's address, as Traefik does.
+const dashboardName = "traefik"
+
 // config is a loaded dynamic configuration, checked as a whole: every router
 // names a service that exists.
 type config struct {

@@ -96,6 +96,7 @@ type edge struct {
 	entry     *entryPoint
 	deps      *proxyDeps
 	stats     *registry
+	metrics   *instruments
 	config    *configState
 	watcher   *watcher // nil when the configuration is no file
 	started   time.Time
@@ -104,7 +105,7 @@ type edge struct {
 }
 
 func newEdge(ctx context.Context, o Options) (*edge, error) {
-	e := &edge{options: o, log: o.Logger, stats: &registry{}, started: time.Now(),
+	e := &edge{options: o, log: o.Logger, stats: &registry{}, metrics: newInstruments(), started: time.Now(),
 		config: &configState{file: o.ConfigFile}}
 	c, err := e.load()
 	if err != nil {
@@ -115,7 +116,7 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 		return nil, err
 	}
 	e.entry = &entryPoint{tracing: tracing, log: o.Logger, accessLog: o.AccessLog,
-		stats: e.stats.of("entryPoint", entryPointName)}
+		stats: e.stats.of("entryPoint", entryPointName), metrics: e.metrics}
 	e.deps = &proxyDeps{
 		plain: newTransport(o.DialTimeout, o.ResponseHeaderTimeout, func(p *http.Protocols) {
 			p.SetHTTP1(true)
@@ -132,6 +133,7 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 	}
 	e.use(c)
 	e.config.set(nil, false)
+	e.metrics.registry.MustRegister(state{e})
 	return e, nil
 }
 
@@ -152,6 +154,7 @@ func (e *edge) load() (*config, error) {
 // use puts a configuration into service. Requests in flight keep the old one.
 func (e *edge) use(c *config) {
 	e.entry.table.Store(newTable(c, e.deps))
+	e.metrics.reloaded()
 }
 
 func (e *edge) listen() error {
@@ -163,6 +166,7 @@ func (e *edge) listen() error {
 		_ = e.web.Close()
 		return fmt.Errorf("listen for the dashboard: %w", err)
 	}
+	e.web, e.dashboard = e.metrics.count(e.web, entryPointName), e.metrics.count(e.dashboard, dashboardName)
 	return nil
 }
 

@@ -16,6 +16,7 @@ type entryPoint struct {
 	table     atomic.Pointer[table]
 	tracing   *tracing
 	stats     *traffic
+	metrics   *instruments
 	log       *slog.Logger
 	accessLog bool
 	running   atomic.Int64 // requests, also those whose connection was taken over
@@ -39,6 +40,7 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		endSpan(span, status)
 		now := time.Now()
 		e.stats.end(now, status, now.Sub(start))
+		e.metrics.entryPoint.observe(r, entryPointName, status, rec.bytes, now.Sub(start))
 		if e.accessLog {
 			e.logRequest(r, rt, span, rec, status, now.Sub(start))
 		}
@@ -72,6 +74,7 @@ func (e *entryPoint) forward(rec *recorder, r *http.Request, rt *route, start ti
 		now := time.Now()
 		rt.stats.end(now, status, now.Sub(start))
 		rt.service.stats.end(now, status, now.Sub(start))
+		e.metrics.service.observe(r, rt.service.name, status, rec.bytes, now.Sub(start))
 		if broken != nil {
 			panic(broken)
 		}
