@@ -24,9 +24,13 @@ type composeService struct {
 	Environment map[string]string `yaml:"environment"`
 	Ports       []string          `yaml:"ports"`
 	Volumes     []string          `yaml:"volumes"`
-	Restart     string            `yaml:"restart"`
-	MemLimit    string            `yaml:"mem_limit"`
-	CPUs        string            `yaml:"cpus"`
+	Profiles    []string          `yaml:"profiles"`
+	Networks    map[string]struct {
+		Aliases []string `yaml:"aliases"`
+	} `yaml:"networks"`
+	Restart     string `yaml:"restart"`
+	MemLimit    string `yaml:"mem_limit"`
+	CPUs        string `yaml:"cpus"`
 	Healthcheck struct {
 		Test []string `yaml:"test"`
 	} `yaml:"healthcheck"`

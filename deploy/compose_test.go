@@ -108,7 +108,7 @@ func newStack(t *testing.T) *stack {
 	s.env = append(os.Environ(), "ETUDE_IMAGE="+s.image, "ETUDE_MOCK_REDIS=0", "ETUDE_MOCK_DATABASE=0", "ETUDE_HEALTH_INTERVAL=1s")
 	for _, name := range []string{
 		"EDGE", "DASHBOARD", "USERVICE1", "USERVICE2", "USERVICE3", "USERVICE4",
-		"PAGE", "API", "OTLP_GRPC", "OTLP_HTTP", "JAEGER", "ZIPKIN", "PROMETHEUS",
+		"PAGE", "API", "OTLP_GRPC", "OTLP_HTTP", "JAEGER", "ZIPKIN", "PROMETHEUS", "GRAFANA",
 	} {
 		s.env = append(s.env, "ETUDE_PORT_"+name+"=0")
 	}

@@ -30,7 +30,7 @@ func TestImagesArePinned(t *testing.T) {
 		},
 		"compose.jaeger.yaml": {"traefik": "traefik:v2.11.53"},
 		"compose.etude.yaml": {
-			"edge": ourImage, "backend": ourImage,
+			"edge": ourImage, "backend": ourImage, "grafana": "grafana/grafana:13.2.3",
 			"uservice1": ourImage, "uservice2": ourImage, "uservice3": ourImage, "uservice4": ourImage,
 		},
 	}
@@ -59,7 +59,7 @@ var published = map[string][]string{
 	"compose.etude.yaml": {
 		"backend 14268:14268", "backend 3000:3000", "backend 3200:3200", "backend 4317:4317",
 		"backend 4318:4318", "backend 9090:9090", "backend 9411:9411",
-		"edge 8080:8080", "edge 80:80",
+		"edge 8080:8080", "edge 80:80", "grafana 3001:3000",
 		"uservice1 8081:7878", "uservice2 8082:7878", "uservice3 8083:7878", "uservice4 8084:7878",
 	},
 }

@@ -189,9 +189,21 @@ type grafanaDataSources struct {
 			NodeGraph struct {
 				Enabled bool `yaml:"enabled"`
 			} `yaml:"nodeGraph"`
-			Streaming map[string]bool `yaml:"streamingEnabled"`
+			TracesToMetrics tracesToMetrics `yaml:"tracesToMetrics"`
+			Streaming       map[string]bool `yaml:"streamingEnabled"`
 		} `yaml:"jsonData"`
 	} `yaml:"datasources"`
+}
+
+type tracesToMetrics struct {
+	DatasourceUID  string              `yaml:"datasourceUid"`
+	SpanStartShift string              `yaml:"spanStartTimeShift"`
+	SpanEndShift   string              `yaml:"spanEndTimeShift"`
+	Tags           []map[string]string `yaml:"tags"`
+	Queries        []struct {
+		Name  string `yaml:"name"`
+		Query string `yaml:"query"`
+	} `yaml:"queries"`
 }
 
 // open is every host:port that something in the real stack listens on, inside its network.
@@ -454,6 +466,12 @@ func TestGrafana(t *testing.T) {
 		}
 		if source.UID == "tempo" && source.JSONData.ServiceMap.DatasourceUID != "prometheus" {
 			t.Errorf("service map from %q", source.JSONData.ServiceMap.DatasourceUID)
+		}
+		if to := source.JSONData.TracesToMetrics; source.UID == "tempo" && (to.DatasourceUID != "prometheus" || len(to.Queries) == 0 || !source.JSONData.NodeGraph.Enabled) {
+			t.Errorf("from a span to metrics: %+v, node graph %v", to, source.JSONData.NodeGraph)
+		}
+		if to := source.JSONData.Exemplars; source.UID == "prometheus" && (len(to) != 1 || to[0]["name"] != "traceID" || to[0]["datasourceUid"] != "tempo") {
+			t.Errorf("exemplars lead to %v", to)
 		}
 	}
 	if !uids["tempo"] || !uids["prometheus"] || len(uids) != 2 {
