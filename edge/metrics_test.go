@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,7 @@ func TestMetricsAreClean(t *testing.T) {
 		return slices.Contains(series(t, e, "etude_edge_spans_total"), `etude_edge_spans_total{outcome="sent"} 2`)
 	})
 	_, body := get(t, e.dashboard, "", "/metrics")
+	checkPromised(t, body)
 	problems, err := promlint.New(strings.NewReader(body)).Lint()
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +104,35 @@ func TestMetricsAreClean(t *testing.T) {
 		if strings.HasPrefix(p.Metric, "traefik_") || strings.HasPrefix(p.Metric, "etude_") { // the runtime's are their authors'
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
+	}
+}
+
+// checkPromised: what dashboards take for the edge's is there, with its labels.
+func checkPromised(t *testing.T, exposed string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "deploy", "testdata", "metrics.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) != 4 || f[3] != "edge" {
+			continue
+		}
+		n++
+		if want := "# TYPE " + f[0] + " " + f[1] + "\n"; !strings.Contains(exposed, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+		sample := regexp.MustCompile(`(?m)^` + f[0] + `(_count)?(\{.*\})? `).FindString(exposed)
+		for _, label := range strings.Split(f[2], ",") {
+			if f[2] != "-" && !strings.Contains(sample, label+`="`) {
+				t.Errorf("%s has no label %s", sample, label)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d metrics are promised", n)
 	}
 }
 

@@ -13,26 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
-
-// metric reads one series of a backend.
-func metric(t *testing.T, base, series string) float64 {
-	t.Helper()
-	_, body := get(t, base+"/metrics")
-	for line := range strings.Lines(body) {
-		if text, ok := strings.CutPrefix(line, series+" "); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			return v
-		}
-	}
-	t.Fatalf("%s/metrics has no %s", base, series)
-	return 0
-}
 
 // quickBatches has spans sent soon, so that a test need not wait.
 var quickBatches = []string{"OTEL_BSP_SCHEDULE_DELAY=10"}
@@ -192,34 +174,5 @@ func TestSelfTraceTarget(t *testing.T) {
 	var out, errs bytes.Buffer
 	if status := Main([]string{"backend", "--self-trace-ratio", "1.5"}, &out, &errs); status != 1 || !strings.Contains(errs.String(), "--self-trace-ratio 1.5: want a share") {
 		t.Errorf("exit status %d, %s", status, &errs)
-	}
-}
-
-// TestOwnMetricsAreClean lints what a running backend exposes of its own, on both
-// of its ports.
-func TestOwnMetricsAreClean(t *testing.T) {
-	t.Parallel()
-	b := startBackend(t, t.TempDir())
-	search(t, b.api, "q=%7B%7D")
-	for _, base := range []string{b.api, fmt.Sprintf("http://127.0.0.1:%d", portPrometheus+b.offset)} {
-		_, body := get(t, base+"/metrics")
-		problems, err := promlint.New(strings.NewReader(body)).Lint()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range problems {
-			if strings.HasPrefix(p.Metric, "etude_") { // the runtime's are their authors'
-				t.Errorf("%s: %s", p.Metric, p.Text)
-			}
-		}
-		for _, name := range []string{"etude_receive_spans_total", "etude_receive_refused_spans_total", "etude_store_append_duration_seconds_bucket",
-			"etude_store_sync_duration_seconds_bucket", "etude_store_head_bytes", "etude_query_duration_seconds_bucket"} {
-			if !strings.Contains(body, "\n"+name) {
-				t.Errorf("%s/metrics lacks %s", base, name)
-			}
-		}
-		if n := metric(t, base, `etude_queries_total{kind="search",outcome="ok",protocol="http"}`); n != 1 {
-			t.Errorf("%v searches, want 1", n)
-		}
 	}
 }

@@ -1,0 +1,83 @@
+package program
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+// metric reads one series of a backend.
+func metric(t *testing.T, base, series string) float64 {
+	t.Helper()
+	_, body := get(t, base+"/metrics")
+	for line := range strings.Lines(body) {
+		if text, ok := strings.CutPrefix(line, series+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("%s/metrics has no %s", base, series)
+	return 0
+}
+
+// TestOwnMetricsAreClean lints what a running backend exposes of its own, on both
+// of its ports.
+func TestOwnMetricsAreClean(t *testing.T) {
+	t.Parallel()
+	b := startBackend(t, t.TempDir())
+	search(t, b.api, "q=%7B%7D")
+	for _, base := range []string{b.api, fmt.Sprintf("http://127.0.0.1:%d", portPrometheus+b.offset)} {
+		_, body := get(t, base+"/metrics")
+		problems, err := promlint.New(strings.NewReader(body)).Lint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range problems {
+			if strings.HasPrefix(p.Metric, "etude_") { // the runtime's are their authors'
+				t.Errorf("%s: %s", p.Metric, p.Text)
+			}
+		}
+		checkPromised(t, body)
+		if n := metric(t, base, `etude_queries_total{kind="search",outcome="ok",protocol="http"}`); n != 1 {
+			t.Errorf("%v searches, want 1", n)
+		}
+	}
+}
+
+// checkPromised: what dashboards take for the backend's is there, with its labels.
+func checkPromised(t *testing.T, exposed string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "deploy", "testdata", "metrics.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) != 4 || f[3] != "backend" {
+			continue
+		}
+		n++
+		if want := "# TYPE " + f[0] + " " + f[1] + "\n"; !strings.Contains(exposed, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+		sample := regexp.MustCompile(`(?m)^` + f[0] + `(_count)?(\{.*\})? `).FindString(exposed)
+		for _, label := range strings.Split(f[2], ",") {
+			if f[2] != "-" && !strings.Contains(sample, label+`="`) {
+				t.Errorf("%s has no label %s", sample, label)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d metrics are promised", n)
+	}
+}
