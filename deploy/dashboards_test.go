@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -207,16 +208,17 @@ func checkTarget(t *testing.T, name string, p panel, target panelTarget) {
 	}
 }
 
-// TestDashboardsLeadToTraces: the durations of spans carry exemplars.
+// TestDashboardsLeadToTraces: the durations of spans carry exemplars, and those of queries do when
+// etude traces itself.
 func TestDashboardsLeadToTraces(t *testing.T) {
 	t.Parallel()
 	with := 0
 	for name, d := range readDashboards(t) {
 		for _, p := range d.Panels {
 			for _, target := range p.Targets {
-				quantile := strings.Contains(target.Expr, "traces_spanmetrics_latency_bucket") && (p.Type == "timeseries" || p.Type == "heatmap")
-				if quantile != target.Exemplar {
-					t.Errorf("%s: %s: exemplars %v, want %v", name, p.Title, target.Exemplar, quantile)
+				want := traced.MatchString(target.Expr) && (p.Type == "timeseries" || p.Type == "heatmap")
+				if want != target.Exemplar {
+					t.Errorf("%s: %s: exemplars %v, want %v", name, p.Title, target.Exemplar, want)
 				}
 				if target.Exemplar {
 					with++
@@ -228,6 +230,9 @@ func TestDashboardsLeadToTraces(t *testing.T) {
 		t.Errorf("only %d queries have exemplars", with)
 	}
 }
+
+// traced finds the metrics that have exemplars.
+var traced = regexp.MustCompile(`\b(traces_spanmetrics_latency|etude_query_duration_seconds)_bucket\b`)
 
 // TestDashboardsAreMounted: in the stack that has what they show.
 func TestDashboardsAreMounted(t *testing.T) {

@@ -24,23 +24,41 @@ var latencyBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.25
 // instruments are the metrics that are counted as requests pass.
 type instruments struct {
 	registry          *prometheus.Registry
-	entryPoint        requestMetrics // labels code, method, protocol, entrypoint
-	service           requestMetrics // labels code, method, protocol, service
+	entryPoint        *requestMetrics // labels code, method, protocol, entrypoint
+	service           *requestMetrics // labels code, method, protocol, service
 	open              *prometheus.GaugeVec
 	reloads           prometheus.Counter
 	lastReloadSuccess prometheus.Gauge
 }
 
-// requestMetrics count the requests of one kind of thing.
+// requestMetrics count the requests of one kind of thing. The series of each
+// combination of labels are looked up together, in a map of their own: one hash
+// instead of three, and no memory.
 type requestMetrics struct {
 	total     *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	responses *prometheus.CounterVec
+
+	mu     sync.RWMutex
+	series map[requestLabels]*requestSeries
 }
 
-func newRequestMetrics(prefix, what, label string) requestMetrics {
+// requestLabels are bounded: see codeLabel, methodLabel, protocolLabel; names are
+// those of the configuration.
+type requestLabels struct {
+	code                   int
+	method, protocol, name string
+}
+
+type requestSeries struct {
+	total, responses prometheus.Counter
+	duration         prometheus.Observer
+}
+
+func newRequestMetrics(prefix, what, label string) *requestMetrics {
 	labels := []string{"code", "method", "protocol", label}
-	return requestMetrics{
+	return &requestMetrics{
+		series: map[requestLabels]*requestSeries{},
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: prefix + "_requests_total", Help: "Requests " + what + ".",
 		}, labels),
@@ -70,7 +88,7 @@ func newInstruments() *instruments {
 	}
 	in.registry.MustRegister(in.open, in.reloads, in.lastReloadSuccess,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, m := range []requestMetrics{in.entryPoint, in.service} {
+	for _, m := range []*requestMetrics{in.entryPoint, in.service} {
 		in.registry.MustRegister(m.total, m.duration, m.responses)
 	}
 	return in
@@ -88,24 +106,37 @@ func (in *instruments) reloaded() {
 
 // observe counts a request that has ended.
 func (m *requestMetrics) observe(r *http.Request, name string, status int, bytes int64, took time.Duration) {
-	code, method, protocol := codeLabel(status), methodLabel(r.Method), protocolLabel(r)
-	m.total.WithLabelValues(code, method, protocol, name).Inc()
-	m.duration.WithLabelValues(code, method, protocol, name).Observe(took.Seconds())
-	m.responses.WithLabelValues(code, method, protocol, name).Add(float64(bytes))
+	s := m.of(requestLabels{codeLabel(status), methodLabel(r.Method), protocolLabel(r), name})
+	s.total.Inc()
+	s.duration.Observe(took.Seconds())
+	s.responses.Add(float64(bytes))
+}
+
+func (m *requestMetrics) of(l requestLabels) *requestSeries {
+	m.mu.RLock()
+	s := m.series[l]
+	m.mu.RUnlock()
+	if s != nil { // Fast path: nearly always.
+		return s
+	}
+	code := strconv.Itoa(l.code)
+	s = &requestSeries{
+		total:     m.total.WithLabelValues(code, l.method, l.protocol, l.name),
+		duration:  m.duration.WithLabelValues(code, l.method, l.protocol, l.name),
+		responses: m.responses.WithLabelValues(code, l.method, l.protocol, l.name),
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.series[l] = s // the same as another's who came first
+	return s
 }
 
 // codeLabel bounds the values: a service may answer any number.
-func codeLabel(status int) string {
-	switch status { // Fast path: no memory.
-	case http.StatusOK:
-		return "200"
-	case http.StatusNotFound:
-		return "404"
-	}
+func codeLabel(status int) int {
 	if status < 100 || status > 599 {
-		return "0"
+		return 0
 	}
-	return strconv.Itoa(status)
+	return status
 }
 
 // methodLabel bounds the values: a client may send any word.

@@ -45,17 +45,24 @@ func (t *Telemetry) Expect(kind string) {
 }
 
 // Query counts a query that begins; the function it returns, its end. The status
-// is HTTP's, or the like of it.
-func (t *Telemetry) Query(kind string, grpc bool) (end func(status int)) {
+// is HTTP's, or the like of it. Where the query has been traced, the id of its
+// trace goes with its duration as an exemplar, under the name that Tempo gives
+// those of its metrics; else it is empty.
+func (t *Telemetry) Query(kind string, grpc bool) (end func(status int, traceID string)) {
 	protocol := "http"
 	if grpc {
 		protocol = "grpc"
 	}
 	began, running := time.Now(), t.queries.running.WithLabelValues(kind, protocol)
 	running.Inc()
-	return func(status int) {
+	return func(status int, traceID string) {
 		running.Dec()
-		t.queries.durations.WithLabelValues(kind, protocol).Observe(time.Since(began).Seconds())
+		took, durations := time.Since(began).Seconds(), t.queries.durations.WithLabelValues(kind, protocol)
+		if traceID == "" {
+			durations.Observe(took)
+		} else {
+			durations.(prometheus.ExemplarObserver).ObserveWithExemplar(took, prometheus.Labels{"traceID": traceID})
+		}
 		t.queries.answered.WithLabelValues(kind, protocol, outcomeOf(status)).Inc()
 	}
 }

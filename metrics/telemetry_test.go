@@ -30,7 +30,7 @@ func TestMetricsAreClean(t *testing.T) {
 	t.Parallel()
 	tel := New(empty)
 	tel.Expect("search")
-	tel.Query("search", false)(200)
+	tel.Query("search", false)(200, "")
 	problems, err := testutil.GatherAndLint(tel.registry, ownNames(t, tel)...)
 	if err != nil {
 		t.Fatal(err)
@@ -62,10 +62,10 @@ func TestQueries(t *testing.T) {
 	tel := New(empty)
 	tel.Expect("search")
 	end := tel.Query("search", true)
-	tel.Query("search", false)(200)
+	tel.Query("search", false)(200, "")
 	for status, n := range map[int]int{404: 1, 400: 2, 499: 3, 504: 4, 500: 5} {
 		for range n {
-			tel.Query("search", false)(status)
+			tel.Query("search", false)(status, "")
 		}
 	}
 	tel.Inspected(7)
@@ -87,9 +87,15 @@ etude_queries_total{kind="search",outcome="timed_out",protocol="http"} 4
 	if got := scrape(t, tel, "etude_queries_"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	end(200)
+	end(200, "771a728620b4bd35")
 	if got := scrape(t, tel, "etude_query_duration_seconds_count"); !strings.Contains(got, `protocol="grpc"} 1`) || !strings.Contains(got, `protocol="http"} 16`) {
 		t.Errorf("durations:\n%s", got)
+	}
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	tel.Metrics().ServeHTTP(w, r)
+	if exemplar := ` # {traceID="771a728620b4bd35"} `; strings.Count(w.Body.String(), exemplar) != 1 {
+		t.Errorf("want one exemplar %s in\n%s", exemplar, w.Body)
 	}
 	if got := scrape(t, tel, "etude_query_inspected"); got != "etude_query_inspected_spans_total 7\n" {
 		t.Errorf("got %s", got)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"etude/api"
 	"etude/metrics"
 	"etude/query"
@@ -15,13 +17,23 @@ func (b *backendRun) watched(answers http.Handler) http.Handler {
 	for _, kind := range api.Kinds {
 		b.telemetry.Expect(string(kind))
 	}
-	observers := []api.Observer{func(r *http.Request, c api.Call) (context.Context, func(int)) {
-		return r.Context(), b.telemetry.Query(string(c.Kind), c.GRPC)
-	}}
-	if b.self != nil {
+	var observers []api.Observer
+	if b.self != nil { // first, so that the metrics know the trace
 		observers = append(observers, b.self.call)
 	}
-	return api.Observe(answers, observers...)
+	return api.Observe(answers, append(observers, b.measure)...)
+}
+
+// measure is the [api.Observer] of the metrics.
+func (b *backendRun) measure(r *http.Request, c api.Call) (context.Context, func(status int)) {
+	ctx, end := r.Context(), b.telemetry.Query(string(c.Kind), c.GRPC)
+	return ctx, func(status int) {
+		id := ""
+		if span := trace.SpanContextFromContext(ctx); b.self != nil && span.IsSampled() {
+			id = span.TraceID().String()
+		}
+		end(status, id)
+	}
 }
 
 // queryObserver tells metrics and traces how a query goes.

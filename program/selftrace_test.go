@@ -44,6 +44,10 @@ func TestSelfTrace(t *testing.T) {
 	})
 	staysAt(t, api, want)
 
+	if !strings.Contains(openMetrics(t, api), `etude_query_duration_seconds_bucket{kind="search",protocol="http",le=`) ||
+		!strings.Contains(openMetrics(t, api), ` # {traceID="`+id+`"} `) {
+		t.Error("the duration of the query has no exemplar that leads to its trace")
+	}
 	data := traceByID(t, api, id)
 	checkQuerySpans(t, data, question)
 	if ids := search(t, api, "tags=service.name%3Detude-backend%20etude.query.kind%3Dsearch"); !slices.Contains(ids, id) {
@@ -175,4 +179,16 @@ func TestSelfTraceTarget(t *testing.T) {
 	if status := Main([]string{"backend", "--self-trace-ratio", "1.5"}, &out, &errs); status != 1 || !strings.Contains(errs.String(), "--self-trace-ratio 1.5: want a share") {
 		t.Errorf("exit status %d, %s", status, &errs)
 	}
+}
+
+// openMetrics is /metrics in the format that has exemplars.
+func openMetrics(t *testing.T, api string) string {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, api+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	_, body := do(t, req)
+	return body
 }
