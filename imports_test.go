@@ -43,6 +43,11 @@ var bannedModules = []struct{ pkg, prefix, reason string }{
 	{"trace", "go.opentelemetry.io", "spans are columns here, not SDK objects"},
 	{"otlp", "go.opentelemetry.io", "no protobuf objects on the way of a span"},
 	{"receive", "go.opentelemetry.io/proto", "no protobuf objects on the way of a span"},
+	{"query", "go.opentelemetry.io", "telemetry hears of queries through query.Observer"},
+	{"query", "github.com/prometheus", "telemetry hears of queries through query.Observer"},
+	{"api", "go.opentelemetry.io/otel", "telemetry hears of queries through api.Observe"},
+	{"api", "github.com/prometheus", "telemetry hears of queries through api.Observe"},
+	{"store", "github.com/prometheus", "telemetry hears of its work through store.Observer"},
 	{"services/uservice1", "go.opentelemetry.io", "it is the service without instrumentation"},
 	{"services/uservice2", "go.opentelemetry.io", "it is the service without instrumentation"},
 }

@@ -129,8 +129,16 @@ func TestObserversNest(t *testing.T) {
 	if got, want := seen.take(), []string{"second is given", "second ends", "first ends"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := o.seen.take(), []string{"given parse", "given plan", "given evaluate", "given done {}"}; !slices.Equal(got, want) {
+	want := []string{"given parse", "given plan", "given evaluate", "given done {}"}
+	if got := o.seen.take(); !slices.Equal(got, want) {
 		t.Errorf("the engine tells %q, want %q", got, want)
+	}
+	c := dialStream(t, api.Observe(api.New(api.Options{Engine: engine}), first))
+	if _, err := c.ask(t.Context(), "Search", `{"Query":"{}"}`); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.seen.take(); !slices.Equal(got, want) {
+		t.Errorf("by gRPC the engine tells %q, want %q", got, want)
 	}
 }
 
