@@ -138,6 +138,7 @@ func newSelfTrace(ctx context.Context, f *selfTraceFlags, own string, log *slog.
 	if err != nil { // a malformed OTEL_RESOURCE_ATTRIBUTES; the rest is there
 		log.Warn("describe this process", "error", err)
 	}
+	// The exporters know no logger but this one, of the whole process.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("send the backend's own spans", "error", err) }))
 	var batching []sdktrace.BatchSpanProcessorOption
 	if os.Getenv("OTEL_BSP_SCHEDULE_DELAY") == "" {
