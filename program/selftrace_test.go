@@ -139,6 +139,20 @@ func TestSelfTraceElsewhere(t *testing.T) {
 	}
 }
 
+// TestSelfTraceAtTheEnd: spans that wait when the backend stops still come in,
+// through its own port, before that closes.
+func TestSelfTraceAtTheEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := startBackendIn(t, []string{"OTEL_BSP_SCHEDULE_DELAY=3600000"}, dir, "--self-trace")
+	search(t, b.api, "q=%7B%7D")
+	b.stops()
+	again := startBackend(t, dir)
+	if got := metric(t, again.api, "etude_store_spans"); got != 5 {
+		t.Errorf("%v spans, want that of the start and four of the search", got)
+	}
+}
+
 func TestSelfTraceRatio(t *testing.T) {
 	t.Parallel()
 	b := startBackendIn(t, quickBatches, t.TempDir(), "--self-trace", "--self-trace-ratio", "0")

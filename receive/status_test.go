@@ -182,6 +182,35 @@ func TestHTTPRefusals(t *testing.T) {
 	}
 }
 
+// TestRefusedSpansAreCounted: those of requests that could be read so far.
+func TestRefusedSpansAreCounted(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, body string
+		limits     Limits
+		answer     error
+		reason     string
+		spans      uint64
+	}{
+		{name: "too many", body: string(marshal(t, request(3))), limits: Limits{Spans: 2}, reason: "too_large", spans: 3},
+		{name: "the Sink fails", body: string(marshal(t, request(4))), answer: errors.New("broken"), reason: "internal", spans: 4},
+		{name: "malformed", body: "\x0a\x05abc", reason: "malformed"},
+		{name: "none", body: ""},
+	} {
+		s := start(t, Config{Limits: c.limits}, &recorder{answer: func(context.Context) error { return c.answer }})
+		send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+tracesPath, strings.NewReader(c.body), "Content-Type", typeProtobuf)
+		for reason, n := range s.Stats().Counts().Protocols[1].RefusedSpans {
+			want := uint64(0)
+			if reason == c.reason {
+				want = c.spans
+			}
+			if n != want {
+				t.Errorf("%s: %d spans refused as %s, want %d", c.name, n, reason, want)
+			}
+		}
+	}
+}
+
 // TestUnannouncedBodyIsBounded sends chunks without an end.
 func TestUnannouncedBodyIsBounded(t *testing.T) {
 	t.Parallel()
