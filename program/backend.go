@@ -221,27 +221,27 @@ func (c *backendCmd) pageInfo() page.Info {
 	return info
 }
 
-// drain bounds how long queries may go on at the end, and then how long requests
-// with spans may.
-const drain = time.Second
+// drain bounds how long queries in flight may take at the end, and how long
+// requests with spans may.
+const drain = 500 * time.Millisecond
 
 // close stops what is open, listeners first and storage last. Queries end before
 // receiving does: the spans of the backend's own may have to come in that way.
 func (b *backendRun) close() error {
 	b.ready.Store(false)
-	var errs []error
-	queries, cancel := context.WithTimeout(context.Background(), drain)
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
+	var errs []error
 	for _, s := range b.servers {
-		if err := s.Shutdown(queries); err != nil {
+		if err := s.Shutdown(ctx); err != nil {
 			errs = append(errs, s.Close())
 		}
 	}
-	errs = append(errs, b.self.close(queries))
+	errs = append(errs, b.self.close())
 	if b.receive != nil {
-		spans, cancel := context.WithTimeout(context.Background(), drain)
+		ctx, cancel := context.WithTimeout(context.Background(), drain)
 		defer cancel()
-		errs = append(errs, b.receive.Shutdown(spans))
+		errs = append(errs, b.receive.Shutdown(ctx))
 	}
 	if b.store != nil {
 		errs = append(errs, b.store.Close())

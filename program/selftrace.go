@@ -115,6 +115,8 @@ const (
 const (
 	// selfDelay is how long a span waits for others to be sent with.
 	selfDelay = time.Second
+	// selfFlush bounds how long sending may take at the end.
+	selfFlush = time.Second
 	// selfTextLimit bounds a query's text in an attribute, in bytes.
 	selfTextLimit = 4 << 10
 )
@@ -164,11 +166,13 @@ func newSelfExporter(ctx context.Context, target *url.URL) (sdktrace.SpanExporte
 	return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(target.String()))
 }
 
-// close sends what is waiting.
-func (s *selfTrace) close(ctx context.Context) error {
+// close sends what is waiting, as far as there is time.
+func (s *selfTrace) close() error {
 	if s == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), selfFlush)
+	defer cancel()
 	if err := s.provider.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("send the backend's own spans: %w", err)
 	}
