@@ -232,3 +232,26 @@ func checkVariable(t *testing.T, name string, v templateVariable, known map[stri
 func promQL(text string) (parser.Expr, error) {
 	return parser.NewParser(parser.Options{}).ParseExpr(text)
 }
+
+var ownMetric = regexp.MustCompile("`((?:etude|traefik|traces)_[a-z_]*[a-z])`")
+
+// TestDocsNameMetrics: the metrics that the documentation names are there.
+func TestDocsNameMetrics(t *testing.T) {
+	t.Parallel()
+	known, n := readMetrics(t), 0
+	for name, m := range known {
+		if base, ok := strings.CutSuffix(name, "_count"); ok && m.kind == "histogram" {
+			known[base] = m
+		}
+	}
+	for _, page := range []string{"docs/telemetry.md", "docs/real-stack.md"} {
+		for _, m := range ownMetric.FindAllStringSubmatch(readFile(t, page), -1) {
+			if n++; known[m[1]].kind == "" {
+				t.Errorf("%s names %s, which metrics.txt does not know", page, m[1])
+			}
+		}
+	}
+	if n < 12 {
+		t.Errorf("only %d metrics are named", n)
+	}
+}
