@@ -1,6 +1,7 @@
 // Package page serves the web page: the files that the build of src/ left in
-// dist/, the API that the page reads, on the same origin, and etude.json, which
-// tells the page where the other parts of the demo are.
+// dist/, the APIs that the page reads, on the same origin, and etude.json, which
+// tells the page where the other parts of the demo are. It serves the start page
+// of the embedded Prometheus as well, from the same build.
 //
 // Everything is embedded, so the binary needs no files and Go alone builds it.
 // The page asks nothing of any other host: its content security policy forbids it.
@@ -22,6 +23,7 @@ type Info struct {
 type Links struct {
 	Edge       string         `json:"edge,omitempty"`
 	Dashboard  string         `json:"dashboard,omitempty"`
+	Page       string         `json:"page,omitempty"`
 	Prometheus string         `json:"prometheus,omitempty"`
 	API        string         `json:"api,omitempty"`
 	OTLPGRPC   string         `json:"otlpGrpc,omitempty"` // host:port

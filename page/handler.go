@@ -10,8 +10,12 @@ import (
 
 // Options say what the page is served with.
 type Options struct {
-	API  http.Handler // answers below /api/; nil answers 404 there
-	Info Info
+	API http.Handler // answers below /api/; nil answers 404 there
+	// Prometheus answers Prometheus' HTTP API, with paths that begin with
+	// /api/v1/. The page reaches what queries need of it below /prometheus/. nil
+	// answers 404 there, and the page computes what it can from traces.
+	Prometheus http.Handler
+	Info       Info
 }
 
 // policy lets the page load its own files and nothing else: no inline script
@@ -24,38 +28,81 @@ const (
 	recheck = "no-cache"                            // ask every time; the ETag makes the answer short
 )
 
-// Handler serves the page. The views /, /explore and /trace/{id} are all
-// index.html, which reads the address itself; any other path that is not a
-// file is 404, so that a mistyped address is noticed.
+// indexName and prometheusName are the two pages of dist/; all else in it is
+// for both.
+const (
+	indexName      = "index.html"
+	prometheusName = "prometheus.html"
+)
+
+// Handler serves the page. The views /, /explore, /services/{name} and
+// /trace/{id} are all index.html, which reads the address itself; any other path
+// that is not a file is 404, so that a mistyped address is noticed.
 func Handler(o Options) http.Handler {
+	mux := serve(indexName, []string{"/{$}", "/explore", "/explore/{$}", "/services", "/services/{$}", "/services/{name}", "/trace/{id}"},
+		answer{Info: o.Info, Metrics: o.Prometheus != nil})
+	if o.API != nil {
+		mux.Handle("/api/", o.API)
+	}
+	if o.Prometheus != nil {
+		mountQueries(mux, o.Prometheus)
+	}
+	return mux
+}
+
+// PrometheusUI serves the start page of the embedded Prometheus: an expression
+// with its table and graph, targets, status. The caller serves Prometheus' HTTP
+// API on the same origin, below /api/v1/. Links.Page of info, where it is
+// known, is where exemplars lead.
+func PrometheusUI(info Info) http.Handler {
+	return serve(prometheusName, []string{"/{$}", "/graph", "/query", "/targets", "/status"}, answer{Info: info, Metrics: true})
+}
+
+// answer is what etude.json says.
+type answer struct {
+	Info
+	Metrics bool `json:"metrics"` // whether PromQL is answered
+}
+
+// serve answers views with one page of dist/, and every file with itself.
+func serve(page string, views []string, about answer) *http.ServeMux {
 	root, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the name is a constant of this package
 	}
 	files := loadAssets(root)
-	info, err := json.Marshal(o.Info)
+	info, err := json.Marshal(about)
 	if err != nil {
-		panic(err) // Info holds only strings
+		panic(err) // it holds only strings and a bool
 	}
-	index := secured(files["index.html"])
-
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", index)
-	mux.Handle("GET /explore", index)
-	mux.Handle("GET /explore/{$}", index)
-	mux.Handle("GET /trace/{id}", index)
+	for _, view := range views {
+		mux.Handle("GET "+view, secured(files[page]))
+	}
 	mux.HandleFunc("GET /etude.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		_, _ = w.Write(info)
 	})
 	for name, file := range files {
-		mux.Handle("GET /"+name, secured(file))
-	}
-	if o.API != nil {
-		mux.Handle("/api/", o.API)
+		if path.Ext(name) != ".html" || name == page {
+			mux.Handle("GET /"+name, secured(file))
+		}
 	}
 	return mux
+}
+
+// mountQueries lets the page read from Prometheus and nothing else: what
+// writes, deletes or shows configuration stays behind Prometheus' own port.
+func mountQueries(mux *http.ServeMux, prometheus http.Handler) {
+	queries := http.StripPrefix("/prometheus", prometheus)
+	for _, path := range []string{"query", "query_range", "query_exemplars", "series", "labels"} {
+		mux.Handle("GET /prometheus/api/v1/"+path, queries)
+		mux.Handle("POST /prometheus/api/v1/"+path, queries)
+	}
+	for _, path := range []string{"label/{name}/values", "metadata", "targets"} {
+		mux.Handle("GET /prometheus/api/v1/"+path, queries)
+	}
 }
 
 func secured(next http.Handler) http.Handler {

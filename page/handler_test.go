@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -40,7 +41,7 @@ func TestViewsAreTheIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/", "/explore", "/explore/", "/explore?orgId=1&left=%7B%7D", "/trace/771a728620b4bd35", "/index.html"} {
+	for _, path := range []string{"/", "/explore", "/explore/", "/explore?orgId=1&left=%7B%7D", "/services", "/services/", "/services/a%2Fb", "/trace/771a728620b4bd35", "/index.html"} {
 		r := get(t, h, path)
 		if r.StatusCode != http.StatusOK || body(t, r) != string(index) {
 			t.Errorf("%s: %s, not the index", path, r.Status)
@@ -57,7 +58,7 @@ func TestViewsAreTheIndex(t *testing.T) {
 func TestOtherPathsAreNotFound(t *testing.T) {
 	t.Parallel()
 	h := Handler(Options{})
-	for _, path := range []string{"/nowhere", "/explore/more", "/trace/", "/trace/1/2", "/assets/", "/assets/none.js", "/dist/index.html", "/api/search", "/favicon.ico"} {
+	for _, path := range []string{"/nowhere", "/explore/more", "/services/a/b", "/trace/", "/trace/1/2", "/prometheus.html", "/prometheus/api/v1/query", "/assets/", "/assets/none.js", "/dist/index.html", "/api/search", "/favicon.ico"} {
 		if r := get(t, h, path); r.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %s, want 404", path, r.Status)
 		}
@@ -71,10 +72,14 @@ func TestOtherPathsAreNotFound(t *testing.T) {
 
 func TestEveryFileIsServed(t *testing.T) {
 	t.Parallel()
-	h := Handler(Options{})
+	handlers := map[string]http.Handler{indexName: Handler(Options{}), prometheusName: PrometheusUI(Info{})}
 	err := fs.WalkDir(dist, "dist", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
+		}
+		h := handlers[d.Name()]
+		if h == nil {
+			h = handlers[prometheusName]
 		}
 		want, err := dist.ReadFile(name)
 		if err != nil {
@@ -145,11 +150,80 @@ func TestAPIAndInfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	links, _ := got["links"].(map[string]any)
+	if got["metrics"] != false {
+		t.Errorf("etude.json promises metrics without a Prometheus: %v", got["metrics"])
+	}
 	if got["version"] != "1.2.3" || links["edge"] != "http://localhost:8000" {
 		t.Errorf("etude.json: %v", got)
 	}
 	if _, there := links["dashboard"]; there {
 		t.Error("an absent link is not left out")
+	}
+}
+
+// TestPrometheusIsReadOnly asks the page's server for what the page needs of
+// Prometheus, and for what it must not give.
+func TestPrometheusIsReadOnly(t *testing.T) {
+	t.Parallel()
+	prometheus := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Method+" "+r.URL.Path)
+	})
+	h := Handler(Options{Prometheus: prometheus})
+	for target, want := range map[string]string{
+		"GET /prometheus/api/v1/query":                "GET /api/v1/query",
+		"POST /prometheus/api/v1/query_range":         "POST /api/v1/query_range",
+		"POST /prometheus/api/v1/query_exemplars":     "POST /api/v1/query_exemplars",
+		"GET /prometheus/api/v1/series":               "GET /api/v1/series",
+		"GET /prometheus/api/v1/labels":               "GET /api/v1/labels",
+		"GET /prometheus/api/v1/label/service/values": "GET /api/v1/label/service/values",
+		"GET /prometheus/api/v1/metadata":             "GET /api/v1/metadata",
+		"GET /prometheus/api/v1/targets":              "GET /api/v1/targets",
+
+		"DELETE /prometheus/api/v1/series":                   "405",
+		"POST /prometheus/api/v1/targets":                    "405",
+		"POST /prometheus/api/v1/write":                      "404",
+		"POST /prometheus/api/v1/admin/tsdb/delete_series":   "404",
+		"GET /prometheus/api/v1/status/config":               "404",
+		"GET /prometheus/api/v1/label/service/values/more":   "404",
+		"GET /prometheus/metrics":                            "404",
+		"GET /prometheus/":                                   "404",
+		"POST /prometheus/api/v1/query/../write":             "307",
+		"GET /prometheus/api/v1/%2e%2e/v1/status/flags":      "404",
+		"GET /prometheus/api/v1/label/%2e%2e%2fflags/values": "GET /api/v1/label/../flags/values",
+	} {
+		method, path, _ := strings.Cut(target, " ")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		got := w.Body.String()
+		if w.Code != http.StatusOK {
+			got = strconv.Itoa(w.Code)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
+	}
+}
+
+func TestPrometheusUI(t *testing.T) {
+	t.Parallel()
+	h := PrometheusUI(Info{Links: Links{Page: "http://localhost:3000"}})
+	want, err := dist.ReadFile("dist/" + prometheusName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/", "/graph?g0.expr=up", "/query", "/targets", "/status", "/prometheus.html"} {
+		r := get(t, h, path)
+		if r.StatusCode != http.StatusOK || body(t, r) != string(want) || r.Header.Get("Content-Security-Policy") != policy {
+			t.Errorf("%s: %s, not the start page under its policy", path, r.Status)
+		}
+	}
+	for _, path := range []string{"/index.html", "/explore", "/api/v1/query", "/metrics"} {
+		if r := get(t, h, path); r.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s, want 404", path, r.Status)
+		}
+	}
+	if got := body(t, get(t, h, "/etude.json")); !strings.Contains(got, `"page":"http://localhost:3000"`) {
+		t.Errorf("etude.json: %s", got)
 	}
 }
 

@@ -4,13 +4,16 @@ import { mockBackend } from "./mock/plugin.ts";
 
 // ETUDE_API=http://127.0.0.1:3000 npm run dev  uses a running etude instead of the mock.
 const backend = process.env["ETUDE_API"];
+/** ETUDE_PROMETHEUS=http://127.0.0.1:9090 asks a running Prometheus for metrics. */
+const prometheus = process.env["ETUDE_PROMETHEUS"] ?? backend;
 
 export default defineConfig({
   // The mock answers /api and /etude.json for `npm run dev` only: it is a server plugin, so no line of it can reach dist.
   plugins: [svelte(), ...(backend ? [] : [mockBackend()])],
-  server: backend ? { proxy: { "/api": backend, "/etude.json": backend } } : {},
+  server: { proxy: proxies() },
   build: {
     target: "es2022",
+    rolldownOptions: { input: ["index.html", "prometheus.html"] },
     sourcemap: false,
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
@@ -21,3 +24,14 @@ export default defineConfig({
   },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 });
+
+/** The start page of Prometheus has its API on its own origin, the page has it below /prometheus. */
+function proxies(): Record<string, string | { target: string; rewrite?: (path: string) => string }> {
+  const made: ReturnType<typeof proxies> = {};
+  if (prometheus) {
+    made["/prometheus/api"] = prometheus === backend ? prometheus : { target: prometheus, rewrite: (path) => path.slice("/prometheus".length) };
+    made["/api/v1"] = prometheus;
+  }
+  if (backend) Object.assign(made, { "/api": backend, "/etude.json": backend });
+  return made;
+}

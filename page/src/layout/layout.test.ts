@@ -120,8 +120,8 @@ test("the scatter plot", () => {
 });
 
 test("the service graph runs in the direction of the calls", () => {
-  const node = (name: string) => ({ name, calls: 1, errors: 0, totalDuration: 0, instrumented: true });
-  const call = (from: string, to: string) => ({ from, to, calls: 1, errors: 0, totalDuration: 0 });
+  const node = (name: string) => ({ name, kind: "service" as const, amount: 1, errorShare: 0, duration: 0 });
+  const call = (from: string, to: string) => ({ from, to, kind: "call" as const, amount: 1, errorShare: 0, duration: 0 });
   const graph = { nodes: [node("a"), node("b"), node("c")], edges: [call("a", "b"), call("b", "c"), call("c", "a"), call("a", "a")] };
   const wide = placeGraph(graph, false);
   expect(wide.nodes.map((n) => n.x)).toEqual([...wide.nodes.map((n) => n.x)].sort((x, y) => x - y));

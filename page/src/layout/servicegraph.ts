@@ -28,11 +28,11 @@ export interface PlacedGraph {
 const nodeHeight: CssPixels = 64;
 
 /** vertical lays the graph top to bottom, for narrow screens. */
-export function placeGraph(graph: ServiceGraph, vertical: boolean): PlacedGraph {
+export function placeGraph(graph: Pick<ServiceGraph, "nodes" | "edges">, vertical: boolean): PlacedGraph {
   const g = new Graph();
   g.setGraph({ rankdir: vertical ? "TB" : "LR", nodesep: 36, ranksep: vertical ? 64 : 110, marginx: 16, marginy: 16 });
-  for (const node of graph.nodes) g.setNode(node.name, { width: Math.min(240, Math.max(150, 36 + node.name.length * 8)), height: nodeHeight });
-  for (const edge of graph.edges) g.setEdge(edge.from, edge.to, { width: 60, height: 18, labelpos: "c" });
+  for (const node of graph.nodes) g.setNode(node.name, { width: Math.min(240, Math.max(184, 36 + node.name.length * 8)), height: nodeHeight });
+  for (const edge of graph.edges) g.setEdge(edge.from, edge.to, { width: 84, height: 34, labelpos: "c" });
   layout(g);
   return {
     width: g.graph().width ?? 0,

@@ -22,3 +22,20 @@ const seed = 1055;
 export function serviceColour(service: string, theme: Theme): string {
   return palettes[theme][colourIndex(service)]!;
 }
+
+/** Colours for lines that are not services, neighbours far apart. */
+export function lineColour(index: number, theme: Theme): string {
+  return palettes[theme][(index * 5) % palettes.light.length]!;
+}
+
+const dashes: number[][] = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
+
+/** What else tells a line from an earlier one of the same colour: the dashes for its place among them. */
+export function dashesFor(colours: string[]): number[][] {
+  const seen = new Map<string, number>();
+  return colours.map((colour) => {
+    const place = seen.get(colour) ?? 0;
+    seen.set(colour, place + 1);
+    return dashes[place % dashes.length]!;
+  });
+}

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatAge, formatDuration, formatShare, plural } from "./format";
+import { formatAge, formatAxis, formatDuration, formatIn, formatPercent, formatRate, formatShare, plural } from "./format";
 
 test.each([
   [0, "0 ns"],
@@ -35,4 +35,38 @@ test("ages and plurals", () => {
   expect(formatAge(1000, 0)).toBe("0s ago");
   expect(plural(1, "span")).toBe("1 span");
   expect(plural(2000, "trace")).toBe("2,000 traces");
+});
+
+test.each([
+  [0, "0"],
+  [12.345, "12.3/s"],
+  [1, "1/s"],
+  [0.5, "30/min"],
+  [5 / 3600, "5/h"],
+  [12_000, "12k/s"],
+])("a rate of %d", (rate, want) => {
+  expect(formatRate(rate)).toBe(want);
+});
+
+test.each([
+  [0, "0%"],
+  [1, "100%"],
+  [0.123, "12%"],
+  [0.0123, "1.2%"],
+  [0.00001, "<0.01%"],
+])("a share of %d", (share, want) => {
+  expect(formatPercent(share)).toBe(want);
+});
+
+test("numbers with their unit", () => {
+  expect(formatIn("seconds", 1.5)).toBe("1.5 s");
+  expect(formatIn("bytes", 3 * 1024 * 1024)).toBe("3 MiB");
+  expect([formatIn("number", 1_234_567), formatIn("number", 0.000_012), formatIn("number", NaN), formatIn("number", Infinity)]).toEqual(["1.23M", "1.2e-5", "–", "+Inf"]);
+});
+
+test("the labels of an axis share a unit", () => {
+  expect(formatAxis("rate", [0, 0.5, 1])).toEqual(["0", "0.5/s", "1/s"]);
+  expect(formatAxis("rate", [0, 0.05])).toEqual(["0", "3/min"]);
+  expect(formatAxis("seconds", [0, 0.5, 1.5])).toEqual(["0", "0.5 s", "1.5 s"]);
+  expect(formatAxis("seconds", [0, 0.002])).toEqual(["0", "2 ms"]);
 });

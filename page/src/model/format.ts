@@ -1,6 +1,6 @@
 // Numbers as text. Everything here is pure; only the two clock functions know the reader's time zone.
 
-import type { Nanoseconds, UnixMilliseconds, UnixNanoseconds } from "./units";
+import type { Nanoseconds, PerSecond, Share, UnixMilliseconds, UnixNanoseconds } from "./units";
 
 const units: [Nanoseconds, string][] = [
   [1e9, "s"],
@@ -61,4 +61,77 @@ export function formatAge(ms: UnixMilliseconds, now: UnixMilliseconds): string {
 
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+}
+
+/** What the numbers of a chart or table mean. Durations are in seconds there, as Prometheus and TraceQL metrics give them. */
+export type Unit = "seconds" | "rate" | "share" | "bytes" | "number";
+
+export function formatIn(unit: Unit, value: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "+Inf" : "−Inf";
+  if (unit === "seconds") return value === 0 ? "0" : formatDuration(value * 1e9);
+  if (unit === "rate") return formatRate(value);
+  if (unit === "share") return formatPercent(value);
+  return unit === "bytes" ? formatBytes(value) : formatNumber(value);
+}
+
+/** Labels of an axis, all in the unit of the greatest, so that they can be compared at a glance. */
+export function formatAxis(unit: Unit, values: number[]): string[] {
+  const top = Math.max(...values.map(Math.abs));
+  if (unit === "rate") {
+    const [size, name] = top >= 0.95 ? [1, "/s"] : top * 60 >= 0.95 ? [60, "/min"] : [3600, "/h"];
+    return values.map((v) => (v === 0 ? "0" : `${formatNumber(v * size)}${name}`));
+  }
+  if (unit === "seconds" && top < 60) {
+    const [size, name] = top >= 1 ? [1, "s"] : top >= 1e-3 ? [1e3, "ms"] : [1e6, "µs"];
+    return values.map((v) => (v === 0 ? "0" : `${formatNumber(v * size)} ${name}`));
+  }
+  return values.map((v) => formatIn(unit, v));
+}
+
+/** "12.3/s", "4.2/min", "5/h": the unit in which the number can be counted along with. */
+export function formatRate(rate: PerSecond): string {
+  if (rate === 0) return "0";
+  if (Math.abs(rate) >= 0.95) return `${formatNumber(rate)}/s`;
+  return Math.abs(rate) * 60 >= 0.95 ? `${formatNumber(rate * 60)}/min` : `${formatNumber(rate * 3600)}/h`;
+}
+
+/** "0%", "0.04%", "3.2%", "12%", "100%": two significant digits, since a share is an estimate. */
+export function formatPercent(share: Share): string {
+  const percent = 100 * share;
+  if (percent >= 99.5) return `${Math.round(percent)}%`;
+  return percent !== 0 && percent < 0.0095 ? "<0.01%" : `${Number(percent.toPrecision(2))}%`;
+}
+
+const large: [number, string][] = [
+  [1e12, "T"],
+  [1e9, "G"],
+  [1e6, "M"],
+  [1e3, "k"],
+];
+
+/** Three significant digits; thousands as k, M, G, T; very small numbers with an exponent. */
+export function formatNumber(value: number): string {
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  for (const [unit, name] of large) if (size >= unit * 0.9995) return `${trimmedTo(value / unit)}${name}`;
+  return size < 0.000_95 ? value.toExponential(1).replace(".0e", "e") : trimmedTo(value);
+}
+
+function trimmedTo(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+function formatBytes(value: number): string {
+  const names = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(names.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, Math.abs(value))) / 10)));
+  return `${trimmedTo(value / 1024 ** power)} ${names[power]}`;
+}
+
+/** The clock as precise as ticks that far apart need it, in the reader's time zone. */
+export function formatClock(ms: UnixMilliseconds, apart: number): string {
+  const d = new Date(ms);
+  const two = (n: number): string => String(n).padStart(2, "0");
+  if (apart >= 86_400_000) return `${two(d.getMonth() + 1)}-${two(d.getDate())}`;
+  const minutes = `${two(d.getHours())}:${two(d.getMinutes())}`;
+  return apart >= 60_000 ? minutes : `${minutes}:${two(d.getSeconds())}`;
 }

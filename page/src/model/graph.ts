@@ -4,45 +4,74 @@
 // something that sent no spans of its own: it becomes a dashed node, named by the best address that the span has.
 
 import type { Trace } from "./trace";
-import type { Nanoseconds, SpanIndex } from "./units";
+import type { Nanoseconds, Seconds, Share, SpanIndex } from "./units";
 import { formatValue } from "./value";
 
-export interface GraphNode {
-  name: string;
-  calls: number;
-  errors: number;
-  totalDuration: Nanoseconds;
-  /** False for services that are only seen from outside. */
-  instrumented: boolean;
+/** service sends spans of its own; the others are seen only from outside, by what their callers say. */
+export type NodeKind = "service" | "database" | "virtual";
+export type EdgeKind = "call" | "message" | "database" | "virtual";
+
+/** What passes through a node or an edge. What amount and duration are depends on the source of the graph. */
+export interface Traffic {
+  /** From traces: calls that were counted. From metrics: calls a second, undefined where there is no series. */
+  amount: number | undefined;
+  errorShare: Share;
+  /** From traces: the mean. From metrics: the 95th percentile. undefined where nothing was measured. */
+  duration: Seconds | undefined;
 }
 
-export interface GraphEdge {
+export interface GraphNode extends Traffic {
+  name: string;
+  kind: NodeKind;
+}
+
+export interface GraphEdge extends Traffic {
   from: string;
   to: string;
-  calls: number;
-  errors: number;
-  totalDuration: Nanoseconds;
+  kind: EdgeKind;
 }
 
 export interface ServiceGraph {
+  source: "traces" | "metrics";
   nodes: GraphNode[];
   edges: GraphEdge[];
 }
 
+interface Tally {
+  calls: number;
+  errors: number;
+  totalDuration: Nanoseconds;
+}
+
+type NodeTally = Tally & { name: string; instrumented: boolean };
+type EdgeTally = Tally & { from: string; to: string };
+
 export function buildGraph(traces: Trace[]): ServiceGraph {
-  const nodes = new Map<string, GraphNode>();
-  const edges = new Map<string, GraphEdge>();
+  const nodes = new Map<string, NodeTally>();
+  const edges = new Map<string, EdgeTally>();
   for (const trace of traces) {
     for (let i = 0; i < trace.length; i++) addSpan(trace, i, nodes, edges);
   }
-  const byName = <T>(key: (t: T) => string) => (a: T, b: T): number => key(a).localeCompare(key(b));
-  return {
-    nodes: [...nodes.values()].sort(byName((n) => n.name)),
-    edges: [...edges.values()].sort(byName((e) => `${e.from}\0${e.to}`)),
-  };
+  return sortGraph({
+    source: "traces",
+    nodes: [...nodes.values()].map((n) => ({ name: n.name, kind: n.instrumented ? "service" : "virtual", ...traffic(n) })),
+    edges: [...edges.values()].map((e) => ({ from: e.from, to: e.to, kind: nodes.get(e.to)!.instrumented ? "call" : "virtual", ...traffic(e) })),
+  });
 }
 
-function addSpan(t: Trace, i: SpanIndex, nodes: Map<string, GraphNode>, edges: Map<string, GraphEdge>): void {
+function traffic(tally: Tally): Traffic {
+  const { calls, errors, totalDuration } = tally;
+  return { amount: calls, errorShare: calls === 0 ? 0 : errors / calls, duration: calls === 0 ? undefined : totalDuration / calls / 1e9 };
+}
+
+/** By name, so that the same graph is drawn the same way every time. */
+export function sortGraph(graph: ServiceGraph): ServiceGraph {
+  graph.nodes.sort((a, b) => a.name.localeCompare(b.name));
+  graph.edges.sort((a, b) => a.from.localeCompare(b.from) || a.to.localeCompare(b.to));
+  return graph;
+}
+
+function addSpan(t: Trace, i: SpanIndex, nodes: Map<string, NodeTally>, edges: Map<string, EdgeTally>): void {
   const service = t.spans[i]!.resource.service;
   const parent = t.parents[i]!;
   const caller = parent < 0 ? undefined : t.spans[parent]!.resource.service;
@@ -56,11 +85,11 @@ function addSpan(t: Trace, i: SpanIndex, nodes: Map<string, GraphNode>, edges: M
   addCall(edge(edges, service, peer), t, i);
 }
 
-function newNode(name: string, instrumented: boolean): GraphNode {
+function newNode(name: string, instrumented: boolean): NodeTally {
   return { name, calls: 0, errors: 0, totalDuration: 0, instrumented };
 }
 
-function edge(edges: Map<string, GraphEdge>, from: string, to: string): GraphEdge {
+function edge(edges: Map<string, EdgeTally>, from: string, to: string): EdgeTally {
   return upsert(edges, `${from}\0${to}`, () => ({ from, to, calls: 0, errors: 0, totalDuration: 0 }));
 }
 
@@ -72,18 +101,19 @@ function upsert<T>(map: Map<string, T>, key: string, make: () => T): T {
   return made;
 }
 
-function addCall(to: GraphNode | GraphEdge, t: Trace, i: SpanIndex): void {
+function addCall(to: Tally, t: Trace, i: SpanIndex): void {
   to.calls++;
   to.errors += t.errors[i]!;
   to.totalDuration += t.durations[i]!;
 }
 
-const addressKeys = ["peer.service", "db.name", "db.system", "messaging.system", "server.address", "http.host", "net.peer.name"];
+/** Attributes by which a caller names what it calls, the most telling first. */
+export const peerAttributes = ["peer.service", "db.namespace", "db.name", "db.system", "messaging.system", "server.address", "http.host", "net.peer.name"];
 
 function silentPeer(t: Trace, i: SpanIndex): string | undefined {
   const span = t.spans[i]!;
   if (t.childCounts[i] !== 0 || (span.kind !== "client" && span.kind !== "producer")) return undefined;
-  for (const key of addressKeys) {
+  for (const key of peerAttributes) {
     const found = span.attributes.find((a) => a.key === key);
     if (found) return formatValue(found.value);
   }

@@ -36,3 +36,15 @@ export function resolveRange(range: Range, now: UnixMilliseconds): { start: Unix
   const start = Math.floor(Math.min(from, to) / 1000);
   return { start, end: Math.max(Math.ceil(Math.max(from, to) / 1000), start + 1) };
 }
+
+export const refreshes: [string, string, Milliseconds][] = [
+  ["", "Off", 0],
+  ["5s", "5 s", 5_000],
+  ["15s", "15 s", 15_000],
+  ["1m", "1 min", 60_000],
+];
+
+/** How often to ask again; 0 for never. */
+export function refreshInterval(refresh: string): Milliseconds {
+  return refreshes.find(([key]) => key === refresh)?.[2] ?? 0;
+}

@@ -96,13 +96,13 @@ test("the service graph counts calls between services and names silent peers", (
     span({ spanId: "b", parentId: "a", kind: "client", start: 2n, end: 8n, statusCode: "error", resource: { service: "edge", attributes: [] }, attributes: [{ key: "http.host", value: "uservice1.localhost" }] }),
   ]);
   const graph = buildGraph([t, silent]);
-  expect(graph.nodes.map((n) => `${n.name} ${n.calls} ${n.errors} ${n.instrumented}`)).toEqual([
-    "edge 2 0 true",
-    "uservice1.localhost 1 1 false",
-    "uservice3 1 1 true",
-    "uservice4 1 0 true",
+  expect(graph.nodes.map((n) => `${n.name} ${n.amount} ${n.errorShare} ${n.kind}`)).toEqual([
+    "edge 2 0 service",
+    "uservice1.localhost 1 1 virtual",
+    "uservice3 1 1 service",
+    "uservice4 1 0 service",
   ]);
-  expect(graph.edges.map((e) => `${e.from}>${e.to} ${e.calls}`)).toEqual(["edge>uservice1.localhost 1", "edge>uservice3 1", "uservice3>uservice4 1"]);
+  expect(graph.edges.map((e) => `${e.from}>${e.to} ${e.amount} ${e.kind}`)).toEqual(["edge>uservice1.localhost 1 virtual", "edge>uservice3 1 call", "uservice3>uservice4 1 call"]);
 });
 
 test.each([

@@ -7,6 +7,11 @@ export type UnixNanoseconds = bigint;
 export type Milliseconds = number;
 export type UnixMilliseconds = number;
 export type UnixSeconds = number;
+export type Seconds = number;
+/** How often something happens. */
+export type PerSecond = number;
+/** A part of a whole, from 0 to 1. */
+export type Share = number;
 export type CssPixels = number;
 /** A position in Trace.spans: rows in the order in which the tree is read, parents first. */
 export type SpanIndex = number;

@@ -4,6 +4,8 @@ import { parseTraces } from "../model/otlp";
 import { type Range, resolveRange } from "../model/range";
 import { parseResults, type Result } from "../model/search";
 import type { Trace } from "../model/trace";
+import { type MetricsAnswer, metricsFunction, parseInstant, parseRange, spanStep } from "../model/traceqlmetrics";
+import type { UnixSeconds } from "../model/units";
 
 export interface ServiceLinks {
   name: string;
@@ -15,9 +17,12 @@ export interface ServiceLinks {
 /** GET /etude.json. A link that is absent or empty belongs to a part that does not run. */
 export interface Info {
   version?: string;
+  /** Whether the page's server answers PromQL. */
+  metrics?: boolean;
   links?: {
     edge?: string;
     dashboard?: string;
+    page?: string;
     prometheus?: string;
     api?: string;
     otlpGrpc?: string;
@@ -54,6 +59,22 @@ function withRange(params: Record<string, string>, range: Range): URLSearchParam
 
 export async function search(query: string, limit: number, range: Range, signal: AbortSignal): Promise<Result[]> {
   return parseResults(await getJson(`/api/search?${withRange({ q: query, limit: String(limit) }, range)}`, signal));
+}
+
+export interface MetricsFound extends MetricsAnswer {
+  /** The range that was asked for. */
+  start: UnixSeconds;
+  end: UnixSeconds;
+}
+
+/** Runs a TraceQL metrics query, over time or as one number a series. Histograms take wider steps: cells, not points. */
+export async function metrics(query: string, how: "range" | "instant", range: Range, signal: AbortSignal): Promise<MetricsFound> {
+  const params = withRange({ q: query }, range);
+  const asked = { start: Number(params.get("start")), end: Number(params.get("end")) };
+  if (how === "instant") return { ...parseInstant(await getJson(`/api/metrics/query?${params}`, signal), query), ...asked };
+  const points = metricsFunction(query) === "histogram_over_time" ? 75 : 150;
+  params.set("step", String(spanStep(asked.end - asked.start, points)));
+  return { ...parseRange(await getJson(`/api/metrics/query_range?${params}`, signal), query), ...asked };
 }
 
 export interface TraceAnswer {

@@ -4,19 +4,27 @@
 import type { Theme } from "../model/colour";
 import { isTraceId, sameTraceId } from "../model/ids";
 import { checkForm, formQuery, parseLimit } from "../model/query";
+import { refreshInterval } from "../model/range";
 import type { Result } from "../model/search";
 import type { Trace } from "../model/trace";
+import { metricsFunction } from "../model/traceqlmetrics";
 import * as api from "./api";
+import { plainLink } from "./links";
 import { chooseTheme, currentTheme, onSystemTheme } from "./theme";
-import { emptyExplore, type Explore, exploreHref, parseRoute, type Route, traceHref } from "./url";
+import { emptyExplore, emptyTime, type Explore, exploreHref, parseRoute, type Route, servicesHref, type Time, traceHref } from "./url";
 
 export type Loading<T> = { state: "none" } | { state: "loading"; before: T | undefined } | { state: "done"; value: T } | { state: "error"; message: string };
 
 class App {
   route = $state.raw<Route>(parseRoute(location.pathname, location.search));
   theme = $state<Theme>(currentTheme());
-  info = $state.raw<api.Info>({});
+  /** undefined until it is known; {} where it cannot be known. */
+  info = $state.raw<api.Info | undefined>();
   results = $state.raw<Loading<Result[]>>({ state: "none" });
+  /** The answer of a TraceQL metrics query, which takes the place of results. */
+  metrics = $state.raw<Loading<api.MetricsFound>>({ state: "none" });
+  /** Counts up when what depends on the present time must be asked again. */
+  tick = $state(0);
   /** done with undefined: the backend has no such trace. */
   trace = $state.raw<Loading<Trace | undefined>>({ state: "none" });
   /** What the backend says about the trace, such as that a part of it is missing. */
@@ -29,6 +37,8 @@ class App {
 
   #searchKey = "";
   #traceKey = "";
+  #timer = 0;
+  #interval = 0;
   #search = new AbortController();
   #fetch = new AbortController();
 
@@ -36,12 +46,16 @@ class App {
     return this.route.page === "explore" || this.route.page === "trace" ? this.route.explore : emptyExplore;
   }
 
+  get time(): Time {
+    return this.route.page === "services" ? this.route.time : this.route.page === "home" || this.route.page === "missing" ? emptyTime : this.route.explore;
+  }
+
   start(): void {
     addEventListener("popstate", () => this.#read());
     onSystemTheme(() => (this.theme = currentTheme()));
     api.fetchInfo().then(
       (info) => (this.info = info),
-      () => undefined, // Without links the page still works: it hides what it does not know.
+      () => (this.info = {}), // Without links the page still works: it hides what it does not know.
     );
     this.#read();
   }
@@ -62,6 +76,18 @@ class App {
     }
     this.#searchKey = "";
     this.go(exploreHref(next));
+  }
+
+  /** Changes the time of the present view. */
+  setTime(change: Partial<Time>): void {
+    if (this.route.page === "services") this.go(servicesHref(this.route.service, { ...this.route.time, ...change }));
+    else this.go(exploreHref({ ...this.explore, ...change }));
+  }
+
+  /** Asks again what the present view shows. */
+  refresh(): void {
+    this.tick++;
+    if (this.route.page === "explore") this.run({});
   }
 
   /** The address of a trace beside the present results, or alone where it is alone now. */
@@ -89,28 +115,46 @@ class App {
     this.route = parseRoute(location.pathname, location.search);
     if (this.route.page === "explore") void this.#runSearch(this.route.explore);
     void this.#loadTrace(this.explore.trace);
+    this.#setTimer(refreshInterval(this.time.refresh));
+  }
+
+  /** A page that nobody looks at asks nothing. */
+  #setTimer(interval: number): void {
+    if (interval === this.#interval) return;
+    this.#interval = interval;
+    clearInterval(this.#timer);
+    if (interval > 0) this.#timer = window.setInterval(() => document.hidden || this.refresh(), interval);
   }
 
   async #runSearch(explore: Explore): Promise<void> {
     const query = queryOf(explore);
-    const key = query === undefined ? "" : JSON.stringify([query, explore.form.limit, explore.range]);
+    const key = query === undefined ? "" : JSON.stringify([query, explore.form.limit, explore.range, explore.metrics]);
     if (key === this.#searchKey || explore.tab === "json") return;
     this.#searchKey = key;
     this.#search.abort();
-    if (query === undefined) {
-      this.results = { state: "none" };
-      return;
-    }
     this.#search = new AbortController();
     const { signal } = this.#search;
-    this.results = { state: "loading", before: valueOf(this.results) };
+    const kind = query === undefined ? undefined : metricsFunction(query);
+    if (query === undefined || kind !== undefined) this.results = { state: "none" };
+    if (kind === undefined) this.metrics = { state: "none" };
+    if (query === undefined) return;
+    if (kind === undefined) await this.#load("results", () => api.search(query, safeLimit(explore.form.limit), explore.range, signal), signal, tracesFound);
+    // Comparing sums over the whole range whatever the view: its answer is a table.
+    else await this.#load("metrics", () => api.metrics(query, kind === "compare" ? "instant" : explore.metrics, explore.range, signal), signal, seriesFound);
+  }
+
+  async #load<K extends "results" | "metrics", T>(into: K, ask: () => Promise<T>, signal: AbortSignal, announce: (value: T) => string): Promise<void> {
+    const set = (to: Loading<T>): void => {
+      (this[into] as Loading<unknown>) = to;
+    };
+    set({ state: "loading", before: valueOf(this[into] as Loading<T>) });
     try {
-      const found = await api.search(query, safeLimit(explore.form.limit), explore.range, signal);
+      const value = await ask();
       if (signal.aborted) return;
-      this.results = { state: "done", value: found };
-      this.announcement = found.length === 1 ? "1 trace found" : `${found.length} traces found`;
+      set({ state: "done", value });
+      this.announcement = announce(value);
     } catch (err) {
-      if (!signal.aborted) this.results = { state: "error", message: (err as Error).message };
+      if (!signal.aborted) set({ state: "error", message: (err as Error).message });
     }
   }
 
@@ -147,6 +191,14 @@ export function queryOf(explore: Explore): string | undefined {
   return Object.keys(checkForm(explore.form)).length === 0 ? formQuery(explore.form) : undefined;
 }
 
+function tracesFound(found: Result[]): string {
+  return found.length === 1 ? "1 trace found" : `${found.length} traces found`;
+}
+
+function seriesFound({ series }: api.MetricsFound): string {
+  return `${series.length} series`;
+}
+
 function safeLimit(text: string): number {
   try {
     return parseLimit(text);
@@ -161,12 +213,10 @@ function valueOf<T>(loading: Loading<T>): T | undefined {
 
 export const app = new App();
 
-/** Lets plain links of this page be followed without loading it anew; modified clicks stay the browser's. */
+/** Lets plain links of this page be followed without loading it anew. */
 export function followLinks(event: MouseEvent): void {
-  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  const link = event.target instanceof Element ? event.target.closest("a") : null;
-  if (!link || link.target !== "" || link.origin !== location.origin || link.hasAttribute("download")) return;
-  if (parseRoute(link.pathname, link.search).page === "missing" || link.hash !== "") return;
+  const link = plainLink(event);
+  if (!link || parseRoute(link.pathname, link.search).page === "missing") return;
   event.preventDefault();
   app.go(link.pathname + link.search);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { emptyForm } from "../model/query";
-import { emptyExplore, exploreHref, type Explore, parseRoute, traceHref } from "./url";
+import { emptyExplore, emptyTime, exploreHref, type Explore, parseRoute, servicesHref, traceHref } from "./url";
 
 function explore(path: string): Explore {
   const url = new URL(path, "http://localhost:3000");
@@ -52,6 +52,7 @@ test.each(["/explore?left=%7Bnot", "/explore?left=3", '/explore?left={"queries":
 test.each<Partial<Explore>>([
   {},
   { tab: "graph" },
+  { tab: "traceql", query: "{} | rate()", metrics: "instant", refresh: "15s" },
   { tab: "traceql", query: '{ .a = "b&c=d" }', trace: "1f" },
   { form: { ...emptyForm, service: "a b", tags: 'x="y z"', limit: "7" }, range: { from: "now-5m", to: "now" }, trace: "ab", span: "cd" },
 ])("the address of %o reads as itself", (part) => {
@@ -62,4 +63,14 @@ test("other addresses", () => {
   expect(parseRoute("/", "")).toEqual({ page: "home" });
   expect(explore(traceHref("0af7", "12"))).toEqual({ ...emptyExplore, trace: "0af7", span: "12" });
   expect(parseRoute("/nowhere", "")).toEqual({ page: "missing" });
+});
+
+test.each(["", "edge", "a/b c?d#é"])("the address of service %j reads as itself", (service) => {
+  const time = { range: { from: "now-5m", to: "now" }, refresh: "5s" };
+  const url = new URL(servicesHref(service, time), "http://localhost:3000");
+  expect(parseRoute(url.pathname, url.search)).toEqual({ page: "services", service, time });
+});
+
+test("a refresh that is none is off", () => {
+  expect(parseRoute("/services/", "?refresh=1ms")).toEqual({ page: "services", service: "", time: emptyTime });
 });

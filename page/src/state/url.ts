@@ -1,28 +1,43 @@
 // The address is the state: every view of the page can be copied, sent and opened again.
 //
-// Ours:   /explore?tab=traceql&q=...&service=&name=&tags=&min=&max=&limit=&from=&to=&trace=&span=   and   /trace/ID?span=
+// Ours:   /explore?tab=traceql&q=...&service=&name=&tags=&min=&max=&limit=&from=&to=&refresh=&metrics=&trace=&span=
+//         /services?from=&to=&refresh=   /services/NAME   and   /trace/ID?span=
 // Older:  /explore?orgId=1&left={"queries":[{"queryType":"nativeSearch",...}],"range":{...}}  and its successor
 //         with panes={"x":{...}}: read, never written.
 // What equals its default is left out.
 
 import { isTraceId } from "../model/ids";
 import { emptyForm, type Form } from "../model/query";
-import { defaultRange, type Range } from "../model/range";
+import { defaultRange, type Range, refreshInterval } from "../model/range";
 
 export type Tab = "search" | "traceql" | "json" | "graph";
 
-export interface Explore {
+/** What time a view shows, and how often it asks again: "" for never. */
+export interface Time {
+  range: Range;
+  refresh: string;
+}
+
+export interface Explore extends Time {
   tab: Tab;
   form: Form;
   query: string;
-  range: Range;
+  /** How a metrics query is asked: over time, or as one number for the whole range. */
+  metrics: "range" | "instant";
   trace: string;
   span: string;
 }
 
-export type Route = { page: "home" } | { page: "explore"; explore: Explore } | { page: "trace"; explore: Explore } | { page: "missing" };
+export type Route =
+  | { page: "home" }
+  | { page: "explore"; explore: Explore }
+  | { page: "trace"; explore: Explore }
+  /** service is "" for the list of all. */
+  | { page: "services"; service: string; time: Time }
+  | { page: "missing" };
 
-export const emptyExplore: Explore = { tab: "search", form: emptyForm, query: "", range: defaultRange, trace: "", span: "" };
+export const emptyTime: Time = { range: defaultRange, refresh: "" };
+export const emptyExplore: Explore = { tab: "search", form: emptyForm, query: "", ...emptyTime, metrics: "range", trace: "", span: "" };
 
 export function parseRoute(path: string, search: string): Route {
   const params = new URLSearchParams(search);
@@ -30,7 +45,17 @@ export function parseRoute(path: string, search: string): Route {
   if (path === "/explore" || path === "/explore/") return { page: "explore", explore: parseExplore(params) };
   const id = /^\/trace\/([^/]+)\/?$/.exec(path)?.[1];
   if (id !== undefined) return { page: "trace", explore: { ...parseExplore(params), trace: decodeURIComponent(id) } };
+  const service = /^\/services(?:\/([^/]*))?\/?$/.exec(path);
+  if (service) return { page: "services", service: decodeURIComponent(service[1] ?? ""), time: parseTime(params) };
   return { page: "missing" };
+}
+
+function parseTime(params: URLSearchParams): Time {
+  const refresh = params.get("refresh") ?? "";
+  return {
+    range: { from: params.get("from") || defaultRange.from, to: params.get("to") || defaultRange.to },
+    refresh: refreshInterval(refresh) > 0 ? refresh : "",
+  };
 }
 
 function parseExplore(params: URLSearchParams): Explore {
@@ -42,7 +67,8 @@ function parseExplore(params: URLSearchParams): Explore {
     tab,
     form: { service: get("service"), name: get("name"), tags: get("tags"), min: get("min"), max: get("max"), limit: get("limit") },
     query: get("q"),
-    range: { from: get("from") || defaultRange.from, to: get("to") || defaultRange.to },
+    ...parseTime(params),
+    metrics: get("metrics") === "instant" ? "instant" : "range",
     trace: get("trace"),
     span: get("span"),
   };
@@ -86,7 +112,7 @@ function fromPane(pane: Pane): Explore {
   const typedQuery = typed ? get("query").trim() : "";
   if (isTraceId(typedQuery) && typedQuery !== "") return { ...emptyExplore, form, range, trace: typedQuery };
   const tab: Tab = get("queryType") === "serviceMap" ? "graph" : get("queryType") === "upload" ? "json" : typedQuery !== "" ? "traceql" : "search";
-  return { tab, form, query: typedQuery, range, trace: "", span: "" };
+  return { ...emptyExplore, tab, form, query: typedQuery, range };
 }
 
 function isObject(json: unknown): json is Record<string, unknown> {
@@ -108,12 +134,29 @@ export function exploreHref(explore: Partial<Explore>): string {
   for (const field of ["service", "name", "tags", "min", "max"] as const) put(field, e.form[field]);
   put("limit", e.form.limit);
   put("q", e.query);
-  put("from", e.range.from, defaultRange.from);
-  put("to", e.range.to, defaultRange.to);
+  putTime(put, e);
+  put("metrics", e.metrics, "range");
   put("trace", e.trace);
   put("span", e.span);
+  return withQuery("/explore", params);
+}
+
+function putTime(put: (name: string, value: string, unless?: string) => void, time: Time): void {
+  put("from", time.range.from, defaultRange.from);
+  put("to", time.range.to, defaultRange.to);
+  put("refresh", time.refresh);
+}
+
+function withQuery(path: string, params: URLSearchParams): string {
   const query = params.toString();
-  return query === "" ? "/explore" : `/explore?${query}`;
+  return query === "" ? path : `${path}?${query}`;
+}
+
+/** The address of one service, or of the list of all for "". */
+export function servicesHref(service: string, time: Time): string {
+  const params = new URLSearchParams();
+  putTime((name, value, unless = "") => value !== unless && params.set(name, value), time);
+  return withQuery(service === "" ? "/services" : `/services/${encodeURIComponent(service)}`, params);
 }
 
 /** The address of a trace alone on the page. */

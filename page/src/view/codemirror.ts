@@ -1,46 +1,43 @@
-// The TraceQL editor: grammar, colours, completion of attribute names and values from the backend.
+// The editor of one query, whatever its language: keys, colours, one marked error.
 
-import { autocompletion, type CompletionContext, type CompletionResult, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
+import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, type CompletionSource } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { bracketMatching, HighlightStyle, LanguageSupport, LRLanguage, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { Compartment, EditorState, type Extension, Prec, StateEffect, StateField } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView, keymap, placeholder } from "@codemirror/view";
-import { parser } from "@grafana/lezer-traceql";
-import { styleTags, tags as t } from "@lezer/highlight";
+import { tags as t } from "@lezer/highlight";
 import type { Theme } from "../model/colour";
-import type { Range } from "../model/range";
-import { quote } from "../model/value";
-import { tagNames, tagValues } from "../state/api";
 
 export interface Editor {
   setText(text: string): void;
   setTheme(theme: Theme): void;
-  setError(place: { line: number; column: number } | undefined): void;
+  setError(place: Place | undefined): void;
   destroy(): void;
 }
 
-interface Hooks {
-  changed: (text: string) => void;
-  submit: () => void;
-  range: () => Range;
+/** Both count from 1. */
+export interface Place {
+  line: number;
+  column: number;
 }
 
-const language = LRLanguage.define({
-  name: "traceql",
-  parser: parser.configure({
-    props: [
-      styleTags({
-        "String Identifier/String": t.string,
-        "Integer Float Duration": t.number,
-        "FieldOp ComparisonOp ScalarOp And Or Pipe Gt Lt Desc Anc UnionStructuralOp ExperimentalOp": t.operator,
-        "IntrinsicField Aggregate AggregateExpression": t.keyword,
-        "AttributeField Identifier Resource Span Parent Event Link Instrumentation": t.propertyName,
-        "LineComment BlockComment": t.comment,
-      }),
-    ],
-  }),
-  languageData: { commentTokens: { line: "//" }, closeBrackets: { brackets: ["{", "(", '"'] } },
-});
+export interface EditorHooks {
+  changed: (text: string) => void;
+  submit: () => void;
+}
+
+/** What makes an editor one of a language. */
+export interface Dialect {
+  extension: Extension;
+  /** Replaces the completion that the extension brings, if it brings any. */
+  complete?: CompletionSource;
+  placeholder: string;
+  label: string;
+  testid: string;
+}
+
+/** Makes an editor inside a shadow root. */
+export type CreateEditor = (root: ShadowRoot, text: string, theme: Theme, hooks: EditorHooks) => Editor;
 
 const colours = {
   light: { text: "#0b6b3a", number: "#9a4a00", operator: "#4338ca", keyword: "#8a1f7a", name: "#0b5fa5", comment: "#5f6878" },
@@ -55,6 +52,8 @@ function look(theme: Theme): Extension {
     { tag: t.operator, color: c.operator },
     { tag: t.keyword, color: c.keyword },
     { tag: t.propertyName, color: c.name },
+    { tag: [t.function(t.variableName), t.operatorKeyword, t.modifier], color: c.keyword },
+    { tag: t.labelName, color: c.name },
     { tag: t.comment, color: c.comment },
   ]);
   const chrome = EditorView.theme(
@@ -95,7 +94,7 @@ function decorate(state: EditorState, at: number | undefined): DecorationSet {
   return Decoration.set(Decoration.mark({ class: "cm-error" }).range(from, Math.max(from + 1, word?.to ?? 0)));
 }
 
-export function createEditor(root: ShadowRoot, text: string, theme: Theme, hooks: Hooks): Editor {
+export function createEditor(root: ShadowRoot, text: string, theme: Theme, hooks: EditorHooks, dialect: Dialect): Editor {
   const looks = new Compartment();
   const submit = (): boolean => {
     hooks.submit();
@@ -112,12 +111,12 @@ export function createEditor(root: ShadowRoot, text: string, theme: Theme, hooks
       history(),
       closeBrackets(),
       bracketMatching(),
-      new LanguageSupport(language),
-      autocompletion({ override: [(context) => complete(context, hooks.range())], icons: false }),
+      dialect.extension,
+      autocompletion({ ...(dialect.complete ? { override: [dialect.complete] } : {}), icons: false }),
       errorField,
-      placeholder('{ resource.service.name = "uservice3" && duration > 100ms }'),
+      placeholder(dialect.placeholder),
       EditorView.lineWrapping,
-      EditorView.contentAttributes.of({ "aria-label": "TraceQL query", "data-testid": "traceql-input" }),
+      EditorView.contentAttributes.of({ "aria-label": dialect.label, "data-testid": dialect.testid }),
       EditorView.updateListener.of((update) => update.docChanged && hooks.changed(update.state.doc.toString())),
       looks.of(look(theme)),
     ],
@@ -130,29 +129,7 @@ export function createEditor(root: ShadowRoot, text: string, theme: Theme, hooks
   };
 }
 
-function offsetOf(state: EditorState, place: { line: number; column: number }): number {
+function offsetOf(state: EditorState, place: Place): number {
   const line = state.doc.line(Math.min(Math.max(1, place.line), state.doc.lines));
   return Math.min(line.to, line.from + place.column - 1);
-}
-
-const intrinsics = ["name", "status", "statusMessage", "duration", "kind", "rootName", "rootServiceName", "trace:duration", "trace:id", "span:id", "event:name"];
-const keywordValues: Record<string, string[]> = { status: ["error", "ok", "unset"], kind: ["server", "client", "internal", "producer", "consumer", "unspecified"] };
-
-async function complete(context: CompletionContext, range: Range): Promise<CompletionResult | null> {
-  const before = context.state.sliceDoc(0, context.pos);
-  const value = /((?:span|resource|event|link|instrumentation)?[.:]?[\w.\-/]+)\s*(?:=|!=|=~|!~)\s*("?[^"\s{}&|]*)$/.exec(before);
-  if (value) return completeValue(context, value[1]!, value[2]!, range);
-  const name = /(?:^|[\s{(&|,])([\w.:\-/]*)$/.exec(before);
-  if (!name || (name[1] === "" && !context.explicit)) return null;
-  const known = await tagNames(range).catch(() => []);
-  const options = [...intrinsics.map((label) => ({ label, type: "keyword" })), ...known.map((label) => ({ label, type: "property" }))];
-  return { from: context.pos - name[1]!.length, options, validFor: /^[\w.:\-/]*$/ };
-}
-
-async function completeValue(context: CompletionContext, tag: string, typed: string, range: Range): Promise<CompletionResult | null> {
-  const words = keywordValues[tag];
-  const values = words ?? (await tagValues(tag, range).catch(() => [])).map(quote);
-  const closing = context.state.sliceDoc(context.pos, context.pos + 1) === '"' && typed.startsWith('"');
-  const options = values.map((label) => ({ label, apply: closing ? label.slice(0, -1) : label }));
-  return options.length === 0 ? null : { from: context.pos - typed.length, options, validFor: /^"?[^"]*$/ };
 }

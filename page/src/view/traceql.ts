@@ -1,0 +1,61 @@
+// TraceQL for the editor: grammar, and completion of attribute names and values from the backend.
+
+import type { CompletionContext, CompletionResult } from "@codemirror/autocomplete";
+import { LanguageSupport, LRLanguage } from "@codemirror/language";
+import { parser } from "@grafana/lezer-traceql";
+import { styleTags, tags as t } from "@lezer/highlight";
+import type { Range } from "../model/range";
+import { quote } from "../model/value";
+import { tagNames, tagValues } from "../state/api";
+import { createEditor, type CreateEditor } from "./codemirror";
+
+const language = LRLanguage.define({
+  name: "traceql",
+  parser: parser.configure({
+    props: [
+      styleTags({
+        "String Identifier/String": t.string,
+        "Integer Float Duration": t.number,
+        "FieldOp ComparisonOp ScalarOp And Or Pipe Gt Lt Desc Anc UnionStructuralOp ExperimentalOp": t.operator,
+        "IntrinsicField Aggregate AggregateExpression MetricsOperationBasicType MetricsOverTimeType MetricsAggregatorFunctionType": t.keyword,
+        "AttributeField Identifier Resource Span Parent Event Link Instrumentation": t.propertyName,
+        "LineComment BlockComment": t.comment,
+      }),
+    ],
+  }),
+  languageData: { commentTokens: { line: "//" }, closeBrackets: { brackets: ["{", "(", '"'] } },
+});
+
+/** range is asked at each completion: what is offered occurs in the time that the reader looks at. */
+export function traceqlEditor(range: () => Range): CreateEditor {
+  return (root, text, theme, hooks) =>
+    createEditor(root, text, theme, hooks, {
+      extension: new LanguageSupport(language),
+      complete: (context) => complete(context, range()),
+      placeholder: '{ resource.service.name = "uservice3" && duration > 100ms }',
+      label: "TraceQL query",
+      testid: "traceql-input",
+    });
+}
+
+const intrinsics = ["name", "status", "statusMessage", "duration", "kind", "rootName", "rootServiceName", "trace:duration", "trace:id", "span:id", "event:name"];
+const keywordValues: Record<string, string[]> = { status: ["error", "ok", "unset"], kind: ["server", "client", "internal", "producer", "consumer", "unspecified"] };
+
+async function complete(context: CompletionContext, range: Range): Promise<CompletionResult | null> {
+  const before = context.state.sliceDoc(0, context.pos);
+  const value = /((?:span|resource|event|link|instrumentation)?[.:]?[\w.\-/]+)\s*(?:=|!=|=~|!~)\s*("?[^"\s{}&|]*)$/.exec(before);
+  if (value) return completeValue(context, value[1]!, value[2]!, range);
+  const name = /(?:^|[\s{(&|,])([\w.:\-/]*)$/.exec(before);
+  if (!name || (name[1] === "" && !context.explicit)) return null;
+  const known = await tagNames(range).catch(() => []);
+  const options = [...intrinsics.map((label) => ({ label, type: "keyword" })), ...known.map((label) => ({ label, type: "property" }))];
+  return { from: context.pos - name[1]!.length, options, validFor: /^[\w.:\-/]*$/ };
+}
+
+async function completeValue(context: CompletionContext, tag: string, typed: string, range: Range): Promise<CompletionResult | null> {
+  const words = keywordValues[tag];
+  const values = words ?? (await tagValues(tag, range).catch(() => [])).map(quote);
+  const closing = context.state.sliceDoc(context.pos, context.pos + 1) === '"' && typed.startsWith('"');
+  const options = values.map((label) => ({ label, apply: closing ? label.slice(0, -1) : label }));
+  return options.length === 0 ? null : { from: context.pos - typed.length, options, validFor: /^"?[^"]*$/ };
+}
