@@ -1,6 +1,6 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
-import { mockBackend } from "./mock/plugin.ts";
+import { mockBackend, prometheusViews } from "./mock/plugin.ts";
 
 // ETUDE_API=http://127.0.0.1:3000 npm run dev  uses a running etude instead of the mock.
 const backend = process.env["ETUDE_API"];
@@ -9,7 +9,7 @@ const prometheus = process.env["ETUDE_PROMETHEUS"] ?? backend;
 
 export default defineConfig({
   // The mock answers /api and /etude.json for `npm run dev` only: it is a server plugin, so no line of it can reach dist.
-  plugins: [svelte(), ...(backend ? [] : [mockBackend()])],
+  plugins: [svelte(), prometheusViews(), ...(backend ? [] : [mockBackend()])],
   server: { proxy: proxies() },
   build: {
     target: "es2022",

@@ -2,7 +2,22 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Plugin } from "vite";
+import { prometheus, traceqlMetrics } from "./metrics.ts";
 import { type MockSpan, type MockTrace, mockTraces, searchJson, traceJson } from "./traces.ts";
+
+/** Serves the views of the start page of Prometheus, which Go serves on a port of its own. */
+export function prometheusViews(): Plugin {
+  return {
+    name: "prometheus-views",
+    apply: "serve",
+    configureServer(server) {
+      server.middlewares.use((request, _, next) => {
+        if (/^\/(query|graph|targets|status)(\?|$)/.test(request.url ?? "")) request.url = `/prometheus.html${request.url!.replace(/^[^?]*/, "")}`;
+        next();
+      });
+    },
+  };
+}
 
 export function mockBackend(): Plugin {
   const traces = mockTraces(Date.now());
@@ -12,17 +27,29 @@ export function mockBackend(): Plugin {
     configureServer(server) {
       server.middlewares.use((request, response, next) => {
         const url = new URL(request.url ?? "/", "http://localhost");
-        if (!answer(traces, url, request, response)) next();
+        const path = /^(?:\/prometheus)?\/api\/v1\/(.+)$/.exec(url.pathname)?.[1];
+        if (path !== undefined) void answerPrometheus(path, url, traces, request, response);
+        else if (!answer(traces, url, response)) next();
       });
     },
   };
 }
 
-function answer(traces: MockTrace[], url: URL, _: IncomingMessage, response: ServerResponse): boolean {
+/** Parameters come in the address or, by POST, in the body. */
+async function answerPrometheus(path: string, url: URL, traces: MockTrace[], request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let body = "";
+  for await (const chunk of request) body += String(chunk);
+  const json = prometheus(path, request.method === "POST" ? new URLSearchParams(body) : url.searchParams, traces.map((t) => t.id));
+  if (json) send(response, json);
+  else refuse(response, `the mock does not answer /api/v1/${path}`);
+}
+
+function answer(traces: MockTrace[], url: URL, response: ServerResponse): boolean {
   const path = decodeURIComponent(url.pathname);
   const id = /^\/api\/v2\/traces\/(.+)$/.exec(path)?.[1];
   const tag = /^\/api\/v2\/search\/tag\/(.+)\/values$/.exec(path)?.[1];
   if (path === "/etude.json") send(response, info);
+  else if (path === "/api/metrics/query_range" || path === "/api/metrics/query") send(response, traceqlMetrics(url.searchParams, path.endsWith("query"), traces.map((t) => t.id)));
   else if (path === "/api/search") search(traces, url, response);
   else if (path === "/api/v2/search/tags") send(response, tagNames);
   else if (tag !== undefined) send(response, { tagValues: tagValues(traces, tag).map((value) => ({ type: "string", value })), metrics: {} });
@@ -88,6 +115,7 @@ const tagNames = {
 
 const info = {
   version: "0.1.0",
+  metrics: true,
   links: {
     edge: "http://localhost:8000",
     dashboard: "http://localhost:8080/dashboard/",
