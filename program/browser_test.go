@@ -53,7 +53,7 @@ func openBrowser(t *testing.T, width, height int64) *browser {
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.UserDataDir(t.TempDir()))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeTab := chromedp.NewContext(allocator)
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	ctx, cancel := context.WithTimeout(ctx, 4*patience)
 	t.Cleanup(func() { cancel(); closeTab(); stop() })
 	b := &browser{t: t, ctx: ctx}
 	if err := chromedp.Listen(ctx, b.watch); err != nil {
