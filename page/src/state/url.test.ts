@@ -71,6 +71,11 @@ test.each(["", "edge", "a/b c?d#é"])("the address of service %j reads as itself
   expect(parseRoute(url.pathname, url.search)).toEqual({ page: "services", service, time });
 });
 
+test("bytes that are no UTF-8 break no address", () => {
+  expect(parseRoute("/services/%E0", "")).toMatchObject({ service: "%E0" });
+  expect(parseRoute("/trace/%E0", "")).toMatchObject({ explore: { trace: "%E0" } });
+});
+
 test("a refresh that is none is off", () => {
   expect(parseRoute("/services/", "?refresh=1ms")).toEqual({ page: "services", service: "", time: emptyTime });
 });

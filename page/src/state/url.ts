@@ -44,10 +44,19 @@ export function parseRoute(path: string, search: string): Route {
   if (path === "/" || path === "/index.html") return { page: "home" };
   if (path === "/explore" || path === "/explore/") return { page: "explore", explore: parseExplore(params) };
   const id = /^\/trace\/([^/]+)\/?$/.exec(path)?.[1];
-  if (id !== undefined) return { page: "trace", explore: { ...parseExplore(params), trace: decodeURIComponent(id) } };
+  if (id !== undefined) return { page: "trace", explore: { ...parseExplore(params), trace: decoded(id) } };
   const service = /^\/services(?:\/([^/]*))?\/?$/.exec(path);
-  if (service) return { page: "services", service: decodeURIComponent(service[1] ?? ""), time: parseTime(params) };
+  if (service) return { page: "services", service: decoded(service[1] ?? ""), time: parseTime(params) };
   return { page: "missing" };
+}
+
+/** A part of a path; bytes that are no UTF-8 stay escaped, so that a mistyped address opens a view that says so. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 function parseTime(params: URLSearchParams): Time {
