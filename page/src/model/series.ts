@@ -83,11 +83,15 @@ export function summarise(values: (number | null)[]): Summary {
   return summary;
 }
 
-/** The series with the greatest values, greatest first, and how many are left out. */
+/**
+ * The series with the greatest values, greatest first, and how many are left out. Where all fit they stay in the order
+ * of the answer, so that a line keeps its place and colour while its values change.
+ */
 export function largest(series: Series[], count: number): { shown: Series[]; rest: number } {
+  if (series.length <= count) return { shown: series, rest: 0 };
   const ranked = series.map((s) => ({ s, max: summarise(s.values).max ?? -Infinity }));
   ranked.sort((a, b) => b.max - a.max || seriesName(a.s.labels).localeCompare(seriesName(b.s.labels)));
-  return { shown: ranked.slice(0, count).map((r) => r.s), rest: Math.max(0, series.length - count) };
+  return { shown: ranked.slice(0, count).map((r) => r.s), rest: series.length - count };
 }
 
 /** How Prometheus writes a series: up{job="etude"}. */
