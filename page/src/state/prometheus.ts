@@ -58,8 +58,9 @@ export class Prometheus {
       if (signal.aborted) throw err;
       throw new NoPrometheus("Prometheus does not answer. Is it still running?");
     }
-    const json = await response.json().catch(() => undefined) as { status?: string; error?: string; data?: unknown } | undefined;
+    const json = await response.json().catch(() => undefined) as { status?: string; errorType?: string; error?: string; data?: unknown } | undefined;
     if (json?.status === "success") return json.data;
+    if (json?.errorType === "unavailable") throw new NoPrometheus(`Prometheus is not ready: ${json.error}`);
     if (json?.error) throw new Error(json.error);
     throw new NoPrometheus(`Prometheus is not there: ${response.status} ${response.statusText}`.trim());
   }
