@@ -26,7 +26,7 @@ func (c *upCmd) info(edge string) page.Info {
 
 func (a *backendAddrs) info() page.Info {
 	return page.Info{Version: Version, Links: page.Links{
-		API: browserURL(a.APIAddr), Prometheus: browserURL(a.PrometheusAddr) + "/",
+		API: browserURL(a.APIAddr), Page: browserURL(a.PageAddr), Prometheus: browserURL(a.PrometheusAddr) + "/",
 		OTLPGRPC: browserURL(a.OTLPGRPCAddr), OTLPHTTP: browserURL(a.OTLPHTTPAddr), Jaeger: browserURL(a.JaegerAddr),
 	}}
 }
