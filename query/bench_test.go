@@ -80,6 +80,7 @@ func BenchmarkSearch(b *testing.B) {
 		{"structural-none", `{ name = "nobody" } >> { status = error }`},
 		{"aggregate", `{ status = error } | count() > 2`},
 		{"every-trace", `{ } >> { kind = client } | count() > 100`},
+		{"union", `{ } &>> { kind = client } | count() > 100`},
 		{"trace-duration", `{ traceDuration > 600ms }`},
 	} {
 		b.Run(c.name, func(b *testing.B) {

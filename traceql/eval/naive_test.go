@@ -240,6 +240,12 @@ func plainOp(op string, l, r plainNode) plainNode {
 }
 
 func plainStructural(t plainTrace, op string, left, right plainTrace) (out plainTrace) {
+	switch op {
+	case "&>>":
+		return plainLineage(t, left, right)
+	case "&<<":
+		return plainLineage(t, right, left)
+	}
 	relation := strings.TrimLeft(op, "!&")
 	for _, r := range right {
 		paired := false
@@ -256,6 +262,77 @@ func plainStructural(t plainTrace, op string, left, right plainTrace) (out plain
 		}
 	}
 	return out
+}
+
+// plainLineage is &>> and &<< as lineage.go words them.
+func plainLineage(t plainTrace, upper, lower plainTrace) (out plainTrace) {
+	upper, lower = t.walk(upper), t.walk(lower)
+	outermost := func(s *plainSpan) *plainSpan {
+		for _, u := range upper { // in the order of the walk, the outermost comes first
+			if t.related(">>", u, s) {
+				return u
+			}
+		}
+		return nil
+	}
+	var above, below plainTrace
+	for _, u := range upper {
+		top := outermost(u)
+		if top == nil {
+			top = u
+		}
+		var last *plainSpan
+		for _, l := range lower {
+			if t.related(">>", top, l) {
+				last = l
+			}
+		}
+		if last != nil && t.related(">>", u, last) {
+			above = append(above, u)
+		}
+	}
+	for i, l := range lower {
+		top := outermost(l)
+		if top == nil {
+			continue
+		}
+		var before *plainSpan // the last one that ends before l begins
+		for _, b := range lower[:i] {
+			if !t.related(">>", b, l) {
+				before = b
+			}
+		}
+		if !slices.ContainsFunc(upper, func(u *plainSpan) bool {
+			return !slices.Contains(above, u) && t.precedes(u, top) && (before == nil || t.follows(u, before))
+		}) {
+			below = append(below, l)
+		}
+	}
+	return append(above, below...)
+}
+
+// walk returns the spans of a set as a walk through the trace meets them, first
+// those below no root.
+func (t plainTrace) walk(set plainTrace) plainTrace {
+	set = slices.Clone(set)
+	slices.SortStableFunc(set, func(a, b *plainSpan) int { return slices.Compare(t.place(a), t.place(b)) })
+	return set
+}
+
+// place is the way down to a span from the roots, as positions in the trace;
+// empty for a span below no root.
+func (t plainTrace) place(s *plainSpan) (place []int) {
+	for _, p := range t.path(s) {
+		place = append([]int{slices.Index(t, p)}, place...)
+	}
+	return place
+}
+
+// precedes tells whether the walk enters a before b, follows whether it enters a
+// after it has left b. Spans below no root are left and entered first of all.
+func (t plainTrace) precedes(a, b *plainSpan) bool { return slices.Compare(t.place(a), t.place(b)) < 0 }
+func (t plainTrace) follows(a, b *plainSpan) bool {
+	return t.precedes(b, a) && !t.related(">>", b, a)
 }
 
 // inOrder returns the spans that are in set, each once, in stored order.

@@ -42,12 +42,21 @@ func (o *structural) pick(r *Run, in []int32) ([]int32, bool, error) {
 	if len(left) == 0 && !o.negated {
 		return nil, true, nil
 	}
-	n := r.t.numbers()
+	return o.relate(r.t.numbers(), left, right), true, nil
+}
+
+func (o *structural) relate(n *tree, left, right []int32) []int32 {
+	switch {
+	case o.union && o.relation == ">>":
+		return lineage(n, left, right)
+	case o.union && o.relation == "<<":
+		return lineage(n, right, left)
+	}
 	out := related(n, o.relation, left, right, !o.negated)
 	if o.union {
 		out = union(out, related(n, inverse(o.relation), right, left, true))
 	}
-	return out, true, nil
+	return out
 }
 
 func (o *structural) candidates(r *Run, view int) Mask {
@@ -57,13 +66,14 @@ func (o *structural) candidates(r *Run, view int) Mask {
 	return r.both(view, o.l, o.r)
 }
 
-// inverse returns the relation seen from the other side.
+// inverse returns a relation of parents, children or siblings seen from the
+// other side.
 func inverse(relation string) string {
-	switch relation[0] {
-	case '<':
-		return strings.ReplaceAll(relation, "<", ">")
-	case '>':
-		return strings.ReplaceAll(relation, ">", "<")
+	switch relation {
+	case "<":
+		return ">"
+	case ">":
+		return "<"
 	}
 	return relation
 }
