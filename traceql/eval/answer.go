@@ -47,13 +47,6 @@ func (r *Run) Name(span int32) string {
 	return ""
 }
 
-// touchStage notes what by() or an aggregate reads.
-func (p *Program) touchStage(x expr) {
-	p.staged = true
-	p.touch(x, nil)
-	p.staged = false
-}
-
 // touch notes the names that an expression reads. test, if any, is the condition
 // in which x itself stands.
 func (p *Program) touch(x expr, test expr) {
@@ -72,6 +65,8 @@ func (p *Program) touch(x expr, test expr) {
 		p.touch(x.x, nil)
 	case *constTest:
 		p.touch(x.x, x)
+	case firstChild:
+		p.touch(x.x, x.constTest)
 	case *presence:
 		p.touch(x.x, x)
 	case condValue:
@@ -183,12 +178,17 @@ func (t *touch) at(c *ctx) (out []Value) {
 		}
 		return out
 	}
-	attr.each(c, func(v Value) bool {
+	add := func(v Value) bool {
 		if v, ok := t.selected(v); ok {
 			out = append(out, v)
 		}
 		return true
-	})
+	}
+	if t.all {
+		attr.each(c, add)
+	} else {
+		attr.eachTested(c, add)
+	}
 	return out
 }
 

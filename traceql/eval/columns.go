@@ -23,6 +23,8 @@ func spanMask(b *Bound, e expr) (m Mask, ok bool) {
 		if field, isIntrinsic := e.x.(intrinsic); isIntrinsic {
 			return intrinsicMask(b, field.name, e)
 		}
+	case firstChild:
+		return e.mask(b), true
 	}
 	return nil, false
 }
@@ -61,7 +63,7 @@ func attrMask(b *Bound, e *constTest) (Mask, bool) {
 	case syntax.ScopeNone:
 		// A span's own value hides that of its resource.
 		m := byResource(v, matches(b, e, &a.resource, v.Resources()))
-		m.andNot(present(b, &a.own, v.Spans()))
+		m.andNot(present(b, b.hiding(e.attr), v.Spans()))
 		m.or(matches(b, e, &a.own, v.Spans()))
 		return m, true
 	}
@@ -78,7 +80,7 @@ func presenceMask(b *Bound, attr *attribute, want bool) (Mask, bool) {
 	var m Mask
 	switch attr.Scope {
 	case syntax.ScopeSpan:
-		m = find(b, &a.own, v.Spans())
+		m = find(b, b.ofColumn(attr), v.Spans())
 	case syntax.ScopeInstrumentation:
 		m = byScope(v, find(b, &a.own, v.Scopes()))
 	case syntax.ScopeResource:
@@ -163,7 +165,8 @@ func matches(b *Bound, e *constTest, k *keyColumns, n int) Mask {
 					m.set(row)
 				}
 			}
-		case c.Type == trace.Double && e.lit.Type == Float, c.Type == trace.Bool && e.lit.Type == Bool:
+		case c.Type == trace.Double && e.lit.Type == Float, c.Type == trace.Bool && e.lit.Type == Bool,
+			len(e.beside) > 0 && e.lit.numeric() && (c.Type == trace.Int || c.Type == trace.Double):
 			for i, row := range c.Rows {
 				if v, _ := b.value(k.attrs, c, i); e.testAttr(v) {
 					m.set(row)

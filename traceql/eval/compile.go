@@ -18,6 +18,7 @@ type Program struct {
 	touched []touch
 	groups  bool // some stage is by()
 	staged  bool // while touching what by() or an aggregate reads
+	loads   loads
 
 	value expr // of CompileValue
 
@@ -29,12 +30,13 @@ type Program struct {
 type filter struct {
 	cond  cond
 	exact bool // a mask decides it
+	all   bool // it is { }
 }
 
 // Compile translates a query that package check has passed. The stages of a
 // metrics query behind the pipeline are left out.
 func Compile(q *syntax.Query) (*Program, error) {
-	p := &Program{}
+	p := &Program{loads: loads{alone: alone(q.Pipeline)}}
 	for _, h := range slices.Backward(q.Hints) { // the first of a name counts
 		if h.Name == "most_recent" && h.Value.Type == syntax.LitBool {
 			p.MostRecent = h.Value.Int != 0
@@ -42,6 +44,7 @@ func Compile(q *syntax.Query) (*Program, error) {
 	}
 	stages, err := p.pipeline(q.Pipeline)
 	p.stages = stages
+	p.loads.linkTests()
 	return p, err
 }
 
@@ -49,7 +52,7 @@ func Compile(q *syntax.Query) (*Program, error) {
 // conditions, each alone, and the attribute or intrinsic x to read, which may be
 // nil. No condition selects every span.
 func CompileValue(conds []syntax.Field, x syntax.Field) *Program {
-	p := &Program{}
+	p := &Program{loads: loads{alone: true}}
 	if len(conds) == 0 {
 		conds = []syntax.Field{nil}
 	}
@@ -63,6 +66,8 @@ func CompileValue(conds []syntax.Field, x syntax.Field) *Program {
 }
 
 func (p *Program) pipeline(from *syntax.Pipeline) ([]stage, error) {
+	outside := p.loads.selected
+	defer func() { p.loads.selected = outside }()
 	var stages []stage
 	for _, s := range from.Stages {
 		compiled, err := p.stage(s)
@@ -84,19 +89,18 @@ func (p *Program) stage(s syntax.Stage) ([]stage, error) {
 	case *syntax.Aggregate:
 		a := &aggregate{fn: s.Func, key: s.Call(), op: s.Op, limit: literalValue(s.Value)}
 		if s.Arg != nil {
-			a.arg = p.expr(s.Arg)
-			p.touchStage(a.arg)
+			a.arg = p.read(s.Arg)
 		}
 		return []stage{a}, nil
 	case *syntax.By:
 		p.groups = true
-		g := &grouping{key: s.String(), x: p.expr(s.Expr)}
-		p.touchStage(g.x)
+		g := &grouping{key: s.String(), x: p.read(s.Expr)}
 		return []stage{g}, nil
 	case *syntax.Select:
 		for _, f := range s.Attrs {
-			p.touch(p.expr(f), nil)
+			p.touch(p.name(f), nil)
 		}
+		p.loads.selected = true
 		return nil, nil
 	case *syntax.Coalesce:
 		return []stage{coalesce{}}, nil
@@ -121,6 +125,7 @@ func (p *Program) spanset(s syntax.Spanset) (node, error) {
 			return nil, err
 		}
 		if syntax.Structural(s.Op) {
+			p.loads.tree = true
 			return newStructural(s.Op, l, r), nil
 		}
 		return &logical{and: s.Op == "&&", l: l, r: r}, nil
@@ -137,7 +142,7 @@ func (p *Program) filter(f syntax.Field) node {
 		}
 		p.touchConds(c)
 	}
-	p.filters = append(p.filters, filter{cond: c, exact: !c.needs().trace})
+	p.filters = append(p.filters, filter{cond: c, exact: !c.needs().trace, all: c == cond(always(true))})
 	return pick(len(p.filters) - 1)
 }
 
@@ -148,6 +153,10 @@ func joinChildren(chain allOf) cond {
 	var events, links []leaf
 	var rest allOf
 	for _, x := range chain {
+		if k, ok := x.(always); ok {
+			rest = append(rest, k)
+			continue
+		}
 		l, ok := x.(leaf)
 		if !ok {
 			return chain
@@ -182,6 +191,8 @@ func cost(c cond) int {
 			return 2
 		case *constTest:
 			return costOfTest(e)
+		case firstChild:
+			return 4
 		}
 		return 9
 	case sameChild:
@@ -215,19 +226,27 @@ func (p *Program) cond(f syntax.Field) cond {
 		case "&&":
 			return allOf(p.chain(nil, f, "&&"))
 		case "||":
-			return anyOf(p.chain(nil, f, "||"))
+			return anyOf(withoutConstants(p.chain(nil, f, "||")))
 		}
 	case *syntax.AttrRef:
 		// A bare attribute holds when it is the bool true.
-		return leaf{&constTest{x: p.expr(f), attr: p.attribute(f.Attr), op: "=", lit: boolValue(true)}}
+		return p.condOf(p.comparison("=", p.expr(f), constant{boolValue(true)}))
 	}
-	return leaf{p.expr(f)}
+	return p.condOf(p.expr(f))
+}
+
+func (p *Program) condOf(e expr) cond {
+	if k, ok := e.(constant); ok {
+		return always(k.v.isTrue())
+	}
+	p.loads.conds = append(p.loads.conds, leaf{e})
+	return leaf{e}
 }
 
 // negated compiles !x. Of an attribute only the bool false makes it true.
 func (p *Program) negated(f *syntax.Unary) cond {
 	if a, ok := f.X.(*syntax.AttrRef); ok {
-		return leaf{&constTest{x: p.expr(a), attr: p.attribute(a.Attr), op: "=", lit: boolValue(false)}}
+		return p.condOf(p.comparison("=", p.expr(a), constant{boolValue(false)}))
 	}
 	return not{p.cond(f.X)}
 }
@@ -238,6 +257,28 @@ func (p *Program) chain(out []cond, f syntax.Field, op string) []cond {
 		return p.chain(p.chain(out, b.L, op), b.R, op)
 	}
 	return append(out, p.cond(f))
+}
+
+// read compiles what by() or an aggregate reads.
+func (p *Program) read(f syntax.Field) expr {
+	p.staged = true
+	defer func() { p.staged = false }()
+	x := p.expr(f)
+	p.touch(x, nil)
+	return x
+}
+
+// name compiles an attribute or intrinsic.
+func (p *Program) name(f syntax.Field) (x expr) {
+	if a, ok := f.(*syntax.AttrRef); ok {
+		x = p.attribute(a.Attr)
+	} else {
+		x = intrinsic{f.(*syntax.Intrinsic).Name}
+	}
+	if p.staged {
+		p.loads.reads = append(p.loads.reads, x)
+	}
+	return x
 }
 
 func (p *Program) attribute(a syntax.Attr) *attribute {
@@ -253,10 +294,10 @@ func (p *Program) expr(f syntax.Field) expr {
 	switch f := f.(type) {
 	case *syntax.Literal:
 		return constant{literalValue(f)}
-	case *syntax.AttrRef:
-		return p.attribute(f.Attr)
-	case *syntax.Intrinsic:
-		return intrinsic{f.Name}
+	case *syntax.AttrRef, *syntax.Intrinsic:
+		if p.loads.has(f) {
+			return p.name(f)
+		}
 	case *syntax.Unary:
 		if f.Op == "-" {
 			return fold(negation{p.expr(f.X)})
@@ -311,7 +352,11 @@ func (p *Program) comparison(op string, l, r expr) expr {
 		}
 		return &presence{x: l, want: op == "!="}
 	}
-	return newConstTest(op, l, lit.v)
+	e := newConstTest(op, l, lit.v)
+	if _, ok := l.(constant); ok {
+		return constant{e.value(nil)}
+	}
+	return p.loads.test(e)
 }
 
 func newConstTest(op string, x expr, lit Value) expr {

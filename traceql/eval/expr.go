@@ -153,6 +153,8 @@ type constTest struct {
 	op   string
 	lit  Value
 	re   *regexp.Regexp // for =~ and !~
+
+	beside []*constTest // tests of other attributes that load values of this one; see pushdown.go
 }
 
 func (e *constTest) needs() reads { return e.x.needs() }
@@ -162,7 +164,7 @@ func (e *constTest) value(c *ctx) (v Value) {
 		return boolValue(e.test(e.x.value(c)))
 	}
 	hit := false
-	e.attr.each(c, func(v Value) bool { hit = e.testAttr(v); return !hit })
+	e.attr.eachTested(c, func(v Value) bool { hit = e.testAttr(v); return !hit })
 	return boolValue(hit)
 }
 
@@ -183,12 +185,26 @@ func (e *constTest) test(v Value) bool {
 	return false
 }
 
-// testAttr applies the comparison to the value of an attribute.
+// testAttr applies the comparison to the value of an attribute, of an array to
+// the elements that are loaded.
 func (e *constTest) testAttr(v Value) bool {
-	if v.Type == Array {
-		return anyElem(v.Elems, e.testAttr)
+	if v.Type != Array {
+		return e.test(v) && (v.Type == e.lit.Type || e.besideLoads(v))
 	}
-	return v.Type == e.lit.Type && e.test(v)
+	some := false
+	for _, elem := range v.Elems {
+		pass := e.test(elem)
+		switch {
+		case pass && elem.Type == e.lit.Type:
+			some = true
+		case e.besideLoads(elem):
+			if !pass && negative(e.op) {
+				return false
+			}
+			some = some || pass
+		}
+	}
+	return some
 }
 
 // presence is x = nil or x != nil.
@@ -205,8 +221,15 @@ func (e *presence) value(c *ctx) Value {
 	if !e.exists(c) {
 		return boolValue(false)
 	}
+	attr, ok := e.x.(*attribute)
+	switch {
+	case ok && attr.Scope == syntax.ScopeSpan && e.want:
+		return boolValue(c.b.ofColumn(attr).first(c.b, c.row).Type != Nil)
+	case ok && attr.Scope == syntax.ScopeSpan:
+		return boolValue(!c.b.ofColumn(attr).given(c.row))
+	}
 	has := e.x.value(c).Type != Nil
-	if attr, ok := e.x.(*attribute); ok && !e.want {
+	if ok && !e.want {
 		return boolValue(!has && !attr.given(c))
 	}
 	return boolValue(has == e.want)

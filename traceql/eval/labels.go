@@ -40,16 +40,27 @@ var fixedColumns = map[syntax.Scope][]string{
 	syntax.ScopeSpan: {"http.method", "http.url", "http.status_code"},
 }
 
+// fixedTypes are the types of fixed columns of spans. In by() Tempo reads what
+// has another type, such as a status code sent as text, as missing.
+var fixedTypes = map[string]trace.Type{
+	"http.method": trace.String, "http.url": trace.String, "http.status_code": trace.Int,
+}
+
+// FixedColumn tells whether Tempo's format has a column for an attribute of
+// spans or resources alone, which it shows even where spans lack it.
+func FixedColumn(s syntax.Scope, name string) bool {
+	return slices.Contains(fixedColumns[s], name)
+}
+
 func alwaysShown(f syntax.Field) bool {
 	a, ok := f.(*syntax.AttrRef)
 	if !ok || a.Parent {
 		return false
 	}
 	if a.Scope == syntax.ScopeNone {
-		return slices.Contains(fixedColumns[syntax.ScopeSpan], a.Name) ||
-			slices.Contains(fixedColumns[syntax.ScopeResource], a.Name)
+		return FixedColumn(syntax.ScopeSpan, a.Name) || FixedColumn(syntax.ScopeResource, a.Name)
 	}
-	return slices.Contains(fixedColumns[a.Scope], a.Name)
+	return FixedColumn(a.Scope, a.Name)
 }
 
 // labels numbers the values of one entry of by(), over all Views of a query.
@@ -182,8 +193,22 @@ func (b *Bound) attrLabels(x *attribute, t *texts, slots []int32, out []uint32) 
 	default:
 		return false
 	}
-	a.own.labels(b, t, slots, out)
+	own := a.own
+	if typ, ok := fixedTypes[x.Name]; ok && x.Scope == syntax.ScopeSpan {
+		own = own.ofType(typ)
+	}
+	own.labels(b, t, slots, out)
 	return true
+}
+
+// ofType leaves only the column of a type.
+func (k keyColumns) ofType(t trace.Type) keyColumns {
+	for i := range k.cols {
+		if readable[i] != t {
+			k.cols[i] = nil
+		}
+	}
+	return k
 }
 
 // first returns the first value of a row, nil when it has none.

@@ -107,7 +107,9 @@ func (t plainTrace) related(op string, l, r *plainSpan) bool {
 type plainCond struct {
 	op    string // "", "&&", "||", "!"
 	parts []*plainCond
-	event bool // test is about an event
+	event bool                         // test is about an event
+	first func() (key string, ok bool) // it is about the first event that has the key
+	fixed bool                         // true or false for every span
 	test  func(t plainTrace, s *plainSpan, e *plainEvent) bool
 }
 
@@ -118,11 +120,25 @@ func (c *plainCond) inner(t plainTrace, s *plainSpan) bool {
 	case "&&":
 		return c.parts[0].inner(t, s) && c.parts[1].inner(t, s)
 	case "||":
-		return c.parts[0].inner(t, s) || c.parts[1].inner(t, s)
+		// Constants do not count beside anything else.
+		operands := c.operands()
+		reading := slices.DeleteFunc(slices.Clone(operands), func(o *plainCond) bool { return o.fixed })
+		if len(reading) > 0 {
+			operands = reading
+		}
+		return slices.ContainsFunc(operands, func(o *plainCond) bool { return o.inner(t, s) })
 	case "!":
 		return !c.parts[0].inner(t, s)
 	}
 	return holdsOnOneEvent([]*plainCond{c}, t, s)
+}
+
+// operands are those of a chain of ||.
+func (c *plainCond) operands() []*plainCond {
+	if c.op != "||" {
+		return []*plainCond{c}
+	}
+	return append(c.parts[0].operands(), c.parts[1].operands()...)
 }
 
 // filter decides the condition of a whole filter. In a pure chain of && all
@@ -150,7 +166,15 @@ func (c *plainCond) flat() (out []*plainCond) {
 
 func holdsOnOneEvent(leaves []*plainCond, t plainTrace, s *plainSpan) bool {
 	events := false
+	var joint []*plainCond
 	for _, c := range leaves {
+		if key, ok := c.firstKey(); ok {
+			if !c.onFirst(t, s, key) {
+				return false
+			}
+			continue
+		}
+		joint = append(joint, c)
 		events = events || c.event
 		if !c.event && !c.test(t, s, nil) {
 			return false
@@ -161,7 +185,7 @@ func holdsOnOneEvent(leaves []*plainCond, t plainTrace, s *plainSpan) bool {
 	}
 	for i := range s.events {
 		all := true
-		for _, c := range leaves {
+		for _, c := range joint {
 			all = all && (!c.event || c.test(t, s, &s.events[i]))
 		}
 		if all {
@@ -264,77 +288,6 @@ func plainStructural(t plainTrace, op string, left, right plainTrace) (out plain
 	return out
 }
 
-// plainLineage is &>> and &<< as lineage.go words them.
-func plainLineage(t plainTrace, upper, lower plainTrace) (out plainTrace) {
-	upper, lower = t.walk(upper), t.walk(lower)
-	outermost := func(s *plainSpan) *plainSpan {
-		for _, u := range upper { // in the order of the walk, the outermost comes first
-			if t.related(">>", u, s) {
-				return u
-			}
-		}
-		return nil
-	}
-	var above, below plainTrace
-	for _, u := range upper {
-		top := outermost(u)
-		if top == nil {
-			top = u
-		}
-		var last *plainSpan
-		for _, l := range lower {
-			if t.related(">>", top, l) {
-				last = l
-			}
-		}
-		if last != nil && t.related(">>", u, last) {
-			above = append(above, u)
-		}
-	}
-	for i, l := range lower {
-		top := outermost(l)
-		if top == nil {
-			continue
-		}
-		var before *plainSpan // the last one that ends before l begins
-		for _, b := range lower[:i] {
-			if !t.related(">>", b, l) {
-				before = b
-			}
-		}
-		if !slices.ContainsFunc(upper, func(u *plainSpan) bool {
-			return !slices.Contains(above, u) && t.precedes(u, top) && (before == nil || t.follows(u, before))
-		}) {
-			below = append(below, l)
-		}
-	}
-	return append(above, below...)
-}
-
-// walk returns the spans of a set as a walk through the trace meets them, first
-// those below no root.
-func (t plainTrace) walk(set plainTrace) plainTrace {
-	set = slices.Clone(set)
-	slices.SortStableFunc(set, func(a, b *plainSpan) int { return slices.Compare(t.place(a), t.place(b)) })
-	return set
-}
-
-// place is the way down to a span from the roots, as positions in the trace;
-// empty for a span below no root.
-func (t plainTrace) place(s *plainSpan) (place []int) {
-	for _, p := range t.path(s) {
-		place = append([]int{slices.Index(t, p)}, place...)
-	}
-	return place
-}
-
-// precedes tells whether the walk enters a before b, follows whether it enters a
-// after it has left b. Spans below no root are left and entered first of all.
-func (t plainTrace) precedes(a, b *plainSpan) bool { return slices.Compare(t.place(a), t.place(b)) < 0 }
-func (t plainTrace) follows(a, b *plainSpan) bool {
-	return t.precedes(b, a) && !t.related(">>", b, a)
-}
-
 // inOrder returns the spans that are in set, each once, in stored order.
 func inOrder(all, set plainTrace) (out plainTrace) {
 	for _, s := range all {
@@ -428,7 +381,7 @@ func (s *plainSpan) fields() []string {
 }
 
 func plainAttrs(prefix string, attrs map[string]plainValue) (out []string) {
-	for _, key := range []string{"n", "s"} {
+	for _, key := range []string{"n", "s", "http.url"} {
 		if v, ok := attrs[key]; ok {
 			out = append(out, prefix+key+"="+plainText(v))
 		}

@@ -122,7 +122,7 @@ type pick int
 func (f pick) candidates(r *Run, view int) Mask {
 	v := r.views[view]
 	m := newMask(len(v.TraceIDs))
-	if r.p.filters[f].cond == cond(always(true)) {
+	if r.p.filters[f].all {
 		return fullMask(len(v.TraceIDs))
 	}
 	for row := range r.bind(view).mask(int(f)).Rows {
@@ -136,6 +136,9 @@ func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 	for _, span := range in {
 		ref := r.t.Spans[span]
 		if !r.bind(ref.View).mask(int(f)).Has(ref.Row) {
+			continue
+		}
+		if fl.all && !r.p.loads.span(r, span) {
 			continue
 		}
 		if fl.exact || fl.cond.holds(r.at(span)) {

@@ -33,7 +33,7 @@ func TestAgainstNaive(t *testing.T) {
 			break
 		}
 		if i%20 == 0 {
-			g = &generator{rand.New(rand.NewPCG(uint64(i), 4))}
+			g = &generator{Rand: rand.New(rand.NewPCG(uint64(i), 4))}
 			traces = g.forest()
 			views = [][]*trace.View{plainViews(t, traces, 1), plainViews(t, traces, 3)}
 		}
@@ -109,7 +109,10 @@ func fastAnswer(t *testing.T, views []*trace.View, query string) string {
 }
 
 // generator makes forests, and queries as text and as plain stages at once.
-type generator struct{ *rand.Rand }
+type generator struct {
+	*rand.Rand
+	q *plainQuery // the one being made
+}
 
 func pickOf[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
 
@@ -158,7 +161,7 @@ func (g *generator) span(i int, have plainTrace) *plainSpan {
 
 func (g *generator) attrs() map[string]plainValue {
 	out := map[string]plainValue{}
-	for _, key := range []string{"n", "s"} {
+	for _, key := range []string{"n", "s", "http.url"} {
 		if g.IntN(3) > 0 {
 			out[key] = g.value()
 		}
@@ -194,10 +197,12 @@ func (g *generator) literal() plainValue {
 }
 
 func (g *generator) query() (string, []plainStage) {
+	g.q = &plainQuery{known: map[string]bool{}}
 	if g.IntN(8) == 0 {
 		l, left := g.pipeline(false)
 		r, right := g.pipeline(false)
 		op := pickOf(g, "&&", "||", ">", "<<", "!>>", "&~")
+		g.q.tree = g.q.tree || op != "&&" && op != "||"
 		return fmt.Sprintf("(%s) %s (%s)", l, op, r), []plainStage{plainSpanset(plainOp(op, grouped(left), grouped(right)))}
 	}
 	return g.pipeline(true)
@@ -215,6 +220,8 @@ func grouped(stages []plainStage) plainNode {
 }
 
 func (g *generator) pipeline(groups bool) (string, []plainStage) {
+	outside := g.q.selected
+	defer func() { g.q.selected = outside }()
 	text, n := g.spanset(2)
 	stages := []plainStage{plainSpanset(n)}
 	for range g.IntN(3) {
@@ -229,38 +236,66 @@ func (g *generator) pipeline(groups bool) (string, []plainStage) {
 
 func (g *generator) stage(groups bool) (string, plainStage) {
 	n, op := g.IntN(4), pickOf(g, ">", "<=", "=", "!=")
-	switch g.IntN(6) {
+	switch g.IntN(7) {
+	case 6:
+		name := pickOf(g, "span.n", "duration")
+		g.q.selected = true
+		return "select(" + name + ")", plainKeep(func(plainTrace) bool { return true })
 	case 0:
 		text, node := g.spanset(1)
 		return text, plainSpanset(node)
 	case 1:
 		return fmt.Sprintf("count() %s %d", op, n), plainKeep(func(set plainTrace) bool { return plainOrdered(op, int64(len(set)), int64(n)) })
 	case 2:
+		g.q.reads = true
+		known := g.q.reading("duration")
+		g.loads(known, func(*plainSpan) plainValue { return 0 })
 		return fmt.Sprintf("max(duration) %s %dms", op, n), plainKeep(func(set plainTrace) bool {
 			longest := slices.MaxFunc(set, func(a, b *plainSpan) int { return cmp.Compare(a.ms, b.ms) })
-			return plainOrdered(op, int64(longest.ms), int64(n))
+			return known && plainOrdered(op, int64(longest.ms), int64(n))
 		})
 	case 3:
+		g.q.reads = true
+		known := g.q.reading("duration")
+		g.loads(known, func(*plainSpan) plainValue { return 0 })
 		return fmt.Sprintf("sum(duration) %s %dms", op, 3*n), plainKeep(func(set plainTrace) bool {
 			sum := 0
 			for _, s := range set {
 				sum += s.ms
 			}
-			return plainOrdered(op, int64(sum), int64(3*n))
+			return known && plainOrdered(op, int64(sum), int64(3*n))
 		})
 	}
 	if !groups {
 		return "coalesce()", plainCoalesce
 	}
+	name, value := g.grouping()
+	if name == "" {
+		return "coalesce()", plainCoalesce
+	}
+	g.q.reads = true
+	if !g.q.reading(name) {
+		value = func(*plainSpan) plainValue { return nil }
+	}
+	g.loads(true, value)
+	return "by(" + name + ")", plainBy(value)
+}
+
+// loads notes a value that by() or an aggregate reads.
+func (g *generator) loads(known bool, value func(*plainSpan) plainValue) {
+	g.q.loaders = append(g.q.loaders, func(_ plainTrace, s *plainSpan) bool { return known && value(s) != nil })
+}
+
+func (g *generator) grouping() (name string, value func(*plainSpan) plainValue) {
 	switch g.IntN(4) {
 	case 0:
-		return "by(name)", plainBy(func(s *plainSpan) plainValue { return s.name })
+		return "name", func(s *plainSpan) plainValue { return s.name }
 	case 1:
-		return "by(span.n)", plainBy(func(s *plainSpan) plainValue { return s.attrs["n"] })
+		return "span.n", func(s *plainSpan) plainValue { return s.attrs["n"] }
 	case 2:
-		return "by(.s)", plainBy(func(s *plainSpan) plainValue { return s.unscoped("s") })
+		return ".s", func(s *plainSpan) plainValue { return s.unscoped("s") }
 	}
-	return "coalesce()", plainCoalesce
+	return "", nil
 }
 
 func (s *plainSpan) unscoped(key string) plainValue {
@@ -272,21 +307,43 @@ func (s *plainSpan) unscoped(key string) plainValue {
 
 func (g *generator) spanset(depth int) (string, plainNode) {
 	if depth == 0 || g.IntN(3) == 0 {
-		if g.IntN(6) == 0 {
-			return "{ }", plainFilter(&plainCond{test: func(plainTrace, *plainSpan, *plainEvent) bool { return true }})
-		}
-		text, c := g.cond(2)
-		return "{ " + text + " }", plainFilter(c)
+		return g.filter()
 	}
 	l, left := g.spanset(depth - 1)
 	r, right := g.spanset(depth - 1)
 	op := pickOf(g, "&&", "||", pickOf(g, "", "!", "&")+pickOf(g, ">", ">>", "<", "<<", "~"))
+	g.q.tree = g.q.tree || op != "&&" && op != "||"
 	return fmt.Sprintf("(%s) %s (%s)", l, op, r), plainOp(op, left, right)
 }
 
+func (g *generator) filter() (string, plainNode) {
+	g.q.filters++
+	q := g.q
+	if g.IntN(6) == 0 {
+		return "{ }", plainFilter(spanTest(q.all))
+	}
+	text, c := g.cond(2)
+	q.mixed = q.mixed || c.flat() == nil
+	if c.fixed { // { true } is { }
+		fixed := c
+		c = spanTest(func(t plainTrace, s *plainSpan) bool { return fixed.test(t, s, nil) && q.all(t, s) })
+	}
+	return "{ " + text + " }", plainFilter(c)
+}
+
 func (g *generator) cond(depth int) (string, *plainCond) {
+	if g.IntN(20) == 0 {
+		value := g.IntN(2) == 0
+		return fmt.Sprint(value), &plainCond{fixed: true, test: func(plainTrace, *plainSpan, *plainEvent) bool { return value }}
+	}
 	if depth == 0 || g.IntN(2) == 0 {
-		return g.leaf()
+		text, c := g.leaf()
+		name, _, _ := strings.Cut(text, " ")
+		if !g.q.reading(name) {
+			return text, &plainCond{fixed: true, test: func(plainTrace, *plainSpan, *plainEvent) bool { return false }}
+		}
+		g.q.loaders = append(g.q.loaders, c.inner)
+		return text, c
 	}
 	l, left := g.cond(depth - 1)
 	if g.IntN(5) == 0 {
@@ -333,32 +390,53 @@ func spanTest(f func(plainTrace, *plainSpan) bool) *plainCond {
 
 // attrLeaf compares an attribute of some scope with a literal or nil.
 func (g *generator) attrLeaf(op string) (string, *plainCond) {
-	key, scope, lit := pickOf(g, "n", "s"), pickOf(g, "span.", "resource.", ".", "event."), g.literal()
-	if _, ok := lit.(bool); ok && op != "=" {
-		op = "!="
+	x := &plainTest{scope: pickOf(g, "span.", "resource.", ".", "event."), key: pickOf(g, "n", "s", "http.url"), op: op, lit: g.literal()}
+	if _, ok := x.lit.(bool); ok && op != "=" {
+		x.op = "!="
 	}
-	isNil := g.IntN(5) == 0
-	text := scope + key + " " + op + " " + plainText(lit)
-	if isNil {
-		op = pickOf(g, "=", "!=")
-		text = scope + key + " " + op + " nil"
+	if g.IntN(5) == 0 {
+		return g.nilLeaf(x)
 	}
-	test := func(_ plainTrace, s *plainSpan, e *plainEvent) bool {
-		var v plainValue
-		switch scope {
-		case "span.":
-			v = s.attrs[key]
-		case "resource.":
-			v = s.ofRes[key]
-		case "event.":
-			v = e.attrs[key]
-		default:
-			v = s.unscoped(key)
+	q := g.q
+	name := x.scope + x.key
+	if !q.selected || q.known[name] {
+		q.tests = append(q.tests, x)
+	}
+	c := &plainCond{event: x.scope == "event.", test: func(_ plainTrace, s *plainSpan, e *plainEvent) bool {
+		return slices.ContainsFunc(x.values(s, e), func(v plainValue) bool { return q.holds(x, v) })
+	}}
+	if c.event {
+		c.first = func() (string, bool) { return x.key, !q.alone() }
+	}
+	return name + " " + x.op + " " + plainText(x.lit), c
+}
+
+// nilLeaf tests whether an attribute is there. One that has a column for itself
+// is not when its value is of another type.
+func (g *generator) nilLeaf(x *plainTest) (string, *plainCond) {
+	x.op = pickOf(g, "=", "!=")
+	return x.scope + x.key + " " + x.op + " nil", &plainCond{event: x.scope == "event.", test: func(_ plainTrace, s *plainSpan, e *plainEvent) bool {
+		v := x.values(s, e)[0]
+		if _, ok := v.(string); x.scope == "span." && x.key == "http.url" && !ok {
+			v = nil
 		}
-		if isNil {
-			return (v == nil) == (op == "=")
-		}
-		return plainCompare(v, op, lit)
+		return (v == nil) == (x.op == "=")
+	}}
+}
+
+// values are the values that a test speaks of. The value of a span hides that of
+// its resource, but not when it is in a column for itself and fails the test.
+func (x *plainTest) values(s *plainSpan, e *plainEvent) []plainValue {
+	switch x.scope {
+	case "span.":
+		return []plainValue{s.attrs[x.key]}
+	case "resource.":
+		return []plainValue{s.ofRes[x.key]}
+	case "event.":
+		return []plainValue{e.attrs[x.key]}
 	}
-	return text, &plainCond{event: scope == "event.", test: test}
+	if _, ok := s.attrs[x.key].(string); ok && x.key == "http.url" {
+		return []plainValue{s.attrs[x.key], s.ofRes[x.key]}
+	}
+	return []plainValue{s.unscoped(x.key)}
 }
