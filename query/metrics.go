@@ -115,7 +115,7 @@ func metricsWindow(req MetricsRequest) (w eval.Window, err error) {
 	case end-start > uint64(MaxMetricsRange):
 		return w, inputErrorf("metrics query time range exceeds the maximum allowed duration of %s", MaxMetricsRange)
 	case req.Instant:
-		return eval.Window{Start: start, Step: end - start, Slots: 1}, nil
+		return eval.Window{Start: start, Step: end - start, Slots: 1, Instant: true}, nil
 	}
 	step := req.Step
 	if step == 0 {

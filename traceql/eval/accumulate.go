@@ -14,7 +14,8 @@ import (
 // array, and a span costs a few additions and no map.
 type accumulator struct {
 	m       *Metrics
-	w       Window
+	w       Window    // as in spans
+	lead    int       // as in spans
 	labels  []*labels // one an entry of by()
 	chain   []*pairs  // chain[i] joins the group of the entries before i with entry i
 	buckets *pairs    // group and bucket
@@ -36,9 +37,9 @@ func (e *TooManySamplesError) Error() string {
 		e.Series, e.Slots, maxCells)
 }
 
-func newAccumulator(m *Metrics, w Window) *accumulator {
-	a := &accumulator{m: m, w: w, buckets: newPairs()}
-	for range m.by {
+func newAccumulator(s *spans) *accumulator {
+	a := &accumulator{m: s.m, w: s.w, lead: s.lead, buckets: newPairs()}
+	for range s.m.by {
 		a.labels = append(a.labels, newLabels())
 		a.chain = append(a.chain, newPairs())
 	}

@@ -103,14 +103,14 @@ func (a *accumulator) samples(l line) []Sample {
 	seconds := float64(a.w.Step) / 1e9
 	for i, x := range l.cells {
 		switch {
-		case l.counts != nil && l.counts[i] == 0:
+		case i < a.lead, l.counts != nil && l.counts[i] == 0:
 			continue
 		case a.m.fn == "rate":
 			x /= seconds
 		case a.m.fn == "avg_over_time":
 			x /= float64(l.counts[i])
 		}
-		out = append(out, Sample{i, x})
+		out = append(out, Sample{i - a.lead, x})
 	}
 	return out
 }

@@ -16,12 +16,51 @@ type comparing struct {
 	filter   int // number of the filter that selects
 	topN     int
 	from, to uint64 // window of the selection, 0, 0 for all
+
+	twice map[string]touch // intrinsics of which some values count twice
 }
 
 func (m *Metrics) compileCompare(from *syntax.Compare) *comparing {
 	c := &comparing{topN: int(min(from.TopN, 1<<30)), from: uint64(from.Start), to: uint64(from.End)}
-	c.filter = int(m.p.filter(from.Filter.Cond).(pick))
+	c.twice = countedTwice(m.p)
+	c.filter = int(m.p.filter(withoutNumbers(from.Filter.Cond)).(pick))
 	return c
+}
+
+// countedTwice returns which names, kinds and statuses count twice: Tempo counts
+// those that a condition of the query itself selects once as such and once as
+// all spans have them. It does so with no attribute and no other intrinsic.
+func countedTwice(p *Program) map[string]touch {
+	out := map[string]touch{}
+	for _, t := range p.touched {
+		switch t.x {
+		case intrinsic{syntax.Name}, intrinsic{syntax.Kind}, intrinsic{syntax.Status}:
+			t.all = false
+			out[t.key] = t
+		}
+	}
+	return out
+}
+
+// withoutNumbers returns a condition in which nested-set numbers are 0, as Tempo
+// reads them in the filter of compare().
+func withoutNumbers(f syntax.Field) syntax.Field {
+	switch f := f.(type) {
+	case *syntax.Intrinsic:
+		switch f.Name {
+		case syntax.NestedSetLeft, syntax.NestedSetRight, syntax.NestedSetParent:
+			return &syntax.Literal{Type: syntax.LitInt}
+		}
+	case *syntax.Unary:
+		out := *f
+		out.X = withoutNumbers(f.X)
+		return &out
+	case *syntax.Binary:
+		out := *f
+		out.L, out.R = withoutNumbers(f.L), withoutNumbers(f.R)
+		return &out
+	}
+	return f
 }
 
 // note keeps of a span what only its whole trace knows.
@@ -43,6 +82,18 @@ type attrCounts struct {
 	sums   [2][]float64   // by label, over the whole window
 	cells  [2][][]float64 // by label, a count a slot; nil for a label that is not kept
 	total  [2][]float64   // a count a slot
+	times  []int          // by label, how often a span counts; grows when asked
+}
+
+// timesOf returns how often a span counts that has a value.
+func (a *attrCounts) timesOf(label uint32, twice touch) int {
+	for n := len(a.times); n <= int(label); n++ {
+		a.times = append(a.times, 1)
+		if twice.selects(a.labels.values[n]) {
+			a.times[n] = 2
+		}
+	}
+	return a.times[label]
 }
 
 // tally holds the counts of all attributes. Spans are gone over twice: first the
@@ -52,13 +103,14 @@ type attrCounts struct {
 type tally struct {
 	c     *comparing
 	slots int
+	lead  int // of the slots, as in spans
 	attrs map[string]*attrCounts
 	kept  bool // the second time
 }
 
 // count returns the series of a query with compare().
 func (c *comparing) count(s *spans) ([]Series, error) {
-	all := &tally{c: c, slots: s.w.Slots, attrs: map[string]*attrCounts{}}
+	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, attrs: map[string]*attrCounts{}}
 	for range 2 {
 		for view := range s.views {
 			if s.slots[view] == nil {
@@ -138,7 +190,10 @@ func (k *tally) add(s *spans, view int) {
 		a := k.attr(name)
 		column := b.labelColumn(intrinsic{name}, a.labels, slots)
 		for row, slot := range slots {
-			if slot != noSlot {
+			if slot == noSlot {
+				continue
+			}
+			for range a.timesOf(column[row], k.c.twice[name]) {
 				k.observe(a, group(row), column[row], slot)
 			}
 		}
@@ -226,10 +281,10 @@ func (k *tally) series() (out []Series) {
 			}
 			for label, cells := range a.cells[group] {
 				if cells != nil {
-					out = append(out, countSeries(name, key, a.labels.values[label], cells))
+					out = append(out, countSeries(name, key, a.labels.values[label], cells[k.lead:]))
 				}
 			}
-			out = append(out, countSeries(name+"_total", key, textValue("nil"), a.total[group]))
+			out = append(out, countSeries(name+"_total", key, textValue("nil"), a.total[group][k.lead:]))
 		}
 	}
 	return out

@@ -46,7 +46,7 @@ func (e *exemplars) offer(s *spans, view int, slots []int32, series []uint32, ar
 	}
 	v := s.views[view]
 	for row, slot := range slots {
-		if slot == noSlot {
+		if slot < int32(s.lead) { // noSlot as well
 			continue
 		}
 		part := min(int(float64(v.Start[row]-e.w.Start)*e.perNs), len(e.taken)-1)
@@ -58,7 +58,7 @@ func (e *exemplars) offer(s *spans, view int, slots []int32, series []uint32, ar
 			continue
 		}
 		e.traces[id] = true
-		p := picked{ref: Ref{View: view, Row: uint32(row)}, series: series[row], slot: slot}
+		p := picked{ref: Ref{View: view, Row: uint32(row)}, series: series[row], slot: slot - int32(s.lead)}
 		if args.kind != nil {
 			p.value = args.at(row)
 		}

@@ -13,10 +13,18 @@ import (
 type Window struct {
 	Start, Step uint64 // unix nanoseconds, nanoseconds
 	Slots       int
+	Instant     bool // one value of the whole window is asked for, none in time
 }
 
 // End is the last instant of the window.
 func (w Window) End() uint64 { return w.Start + uint64(w.Slots)*w.Step }
+
+// led returns the window with lead slots more in front.
+func (w Window) led(lead int) Window {
+	w.Start -= uint64(lead) * w.Step
+	w.Slots += lead
+	return w
+}
 
 func (w Window) holds(t uint64) bool { return t > w.Start && t <= w.End() }
 
@@ -130,7 +138,8 @@ type Stats struct {
 // Run evaluates the query over Views, older ones first, and returns the series
 // in order. At most exemplars of them all together are given, of as many traces.
 func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, exemplars int) ([]Series, Stats, error) {
-	s := &spans{Run: m.p.Start(ctx, views), m: m, w: w}
+	lead := m.lead(w)
+	s := &spans{Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead}
 	if err := s.find(); err != nil {
 		return nil, s.stats, err
 	}
@@ -138,7 +147,7 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, exempl
 		series, err := m.compare.count(s)
 		return series, s.stats, err
 	}
-	a := newAccumulator(m, w)
+	a := newAccumulator(s)
 	pick := newExemplars(w, exemplars)
 	for view := range views {
 		if s.slots[view] == nil {
@@ -158,6 +167,17 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, exempl
 	}
 	sortSeries(series)
 	return series, s.stats, nil
+}
+
+// lead is how many slots in front of the window are looked at as well. Their
+// samples are in no answer. But recorded answers list a series, all zero, for a
+// bucket or a value in compare() that only the slot in front has, and choose the
+// values that come most often with that slot counted.
+func (m *Metrics) lead(w Window) int {
+	if w.Instant || w.Start < w.Step || m.compare == nil && m.fn != "histogram_over_time" {
+		return 0
+	}
+	return 1
 }
 
 // buckets tells whether the function sorts values into buckets.

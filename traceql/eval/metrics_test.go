@@ -3,6 +3,7 @@ package eval
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,13 +14,26 @@ import (
 	"etude/traceql/syntax"
 )
 
-// TestMetrics reads testdata/metrics/tram.txt: traces as in TestEval, a line of
-// "===", and queries, each followed by its series on indented lines, labels and
-// value@second. "window START STEP SLOTS" holds for the queries after it. Every
-// query is asked of one table and of three, by column and trace by trace.
+// TestMetrics reads testdata/metrics: traces as in TestEval, a line of "===",
+// and queries, each followed by its series on indented lines, labels and
+// value@second. "window START STEP SLOTS" or "instant START LENGTH" holds for
+// the queries after it. Every query is asked of one table and of three, by
+// column and trace by trace.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	const file = "testdata/metrics/tram.txt"
+	files, err := filepath.Glob("testdata/metrics/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			runMetricsScript(t, file)
+		})
+	}
+}
+
+func runMetricsScript(t *testing.T, file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +51,9 @@ func TestMetrics(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w = Window{origin + uint64(duration(t, fields[1])), uint64(duration(t, fields[2])), n}
+			w = Window{Start: origin + uint64(duration(t, fields[1])), Step: uint64(duration(t, fields[2])), Slots: n}
+		case fields[0] == "instant":
+			w = Window{Start: origin + uint64(duration(t, fields[1])), Step: uint64(duration(t, fields[2])), Slots: 1, Instant: true}
 		default:
 			line = strings.TrimSpace(line) + "\n" + everyWay(t, head, strings.TrimSpace(line), w)
 		}
@@ -132,7 +148,7 @@ func TestRepeatedSpans(t *testing.T) {
 	}
 	head, _, _ := strings.Cut(string(text), "===\n")
 	views := append(forest(t, head, 1), forest(t, head, 3)...)
-	w := Window{origin - 1e9, 2e9, 1}
+	w := Window{Start: origin - 1e9, Step: 2e9, Slots: 1}
 	for _, fast := range []bool{true, false} {
 		m := compileMetrics(t, "{ } | count_over_time()")
 		m.rowwise = fast
@@ -150,7 +166,7 @@ func TestExemplars(t *testing.T) {
 	}
 	head, _, _ := strings.Cut(string(text), "===\n")
 	views := forest(t, head, 1)
-	w := Window{origin - 10e9, 10e9, 4}
+	w := Window{Start: origin - 10e9, Step: 10e9, Slots: 4}
 	for query, want := range map[string]string{
 		`{ status = error } | rate()`:                       "0:0.1 status=error; 2:0.1 status=error; 3:0.1 status=error",
 		`{ span.grp = "y" } | max_over_time(duration)`:      "1:0.003 span.grp=y duration=3ms; 2:0.004 span.grp=y duration=4ms",
@@ -185,7 +201,7 @@ func TestTooManySamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	head, _, _ := strings.Cut(string(text), "===\n")
-	w := Window{origin - 10e9, 10e9, maxCells / 2}
+	w := Window{Start: origin - 10e9, Step: 10e9, Slots: maxCells / 2}
 	m := compileMetrics(t, `{ } | rate() by (span.grp)`)
 	if got := seriesText(t, m, forest(t, head, 1), w); !strings.Contains(got, "limit is 33554432 samples") {
 		t.Errorf("got %q", got)
@@ -231,6 +247,6 @@ func FuzzMetrics(f *testing.F) {
 		if err != nil || q.Metrics == nil || check.Query(q) != nil {
 			return
 		}
-		everyWay(t, head, query, Window{origin - 20e6, 20e6, 6})
+		everyWay(t, head, query, Window{Start: origin - 20e6, Step: 20e6, Slots: 6})
 	})
 }

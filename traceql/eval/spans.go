@@ -12,7 +12,8 @@ import (
 type spans struct {
 	*Run
 	m     *Metrics
-	w     Window
+	w     Window // that of the answer with lead slots in front
+	lead  int
 	stats Stats
 
 	// slots is the slot of each row of a View, noSlot for a row that is not
