@@ -98,6 +98,7 @@ func messageColumn(v *trace.View) column {
 type selection struct {
 	v                 *trace.View
 	rows              *eval.Mask // nil for all spans
+	events, links     eval.Mask  // nil for all of these spans
 	scopes, resources []bool     // that some selected span has
 }
 
@@ -133,8 +134,14 @@ func (s *selection) keep(t table) func(row uint32) bool {
 	}
 	switch t {
 	case eventTable:
+		if s.events != nil {
+			return s.events.Has
+		}
 		return func(row uint32) bool { return s.rows.Has(s.v.EventSpan[row]) }
 	case linkTable:
+		if s.links != nil {
+			return s.links.Has
+		}
 		return func(row uint32) bool { return s.rows.Has(s.v.LinkSpan[row]) }
 	}
 	return s.rows.Has
@@ -153,6 +160,12 @@ func (s *selection) distinct(c column) *distinct {
 	}
 	c.codes = codes
 	return newDistinct(s.v, c, nil)
+}
+
+// shows tells whether the name of a column is listed: it has a selected row, or
+// it is one of those that recorded answers list for whatever spans.
+func (s *selection) shows(c *trace.Column, t table, scope syntax.Scope) bool {
+	return s.has(c, t) || eval.FixedColumn(scope, c.Key) && !s.rows.Empty()
 }
 
 // has tells whether a column has a selected row.

@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"etude/trace"
-	"etude/traceql/check"
-	"etude/traceql/eval"
 	"etude/traceql/syntax"
 )
 
@@ -62,6 +60,7 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	}
 	views := e.src.Tables()
 	n := narrow(ctx, views, req)
+	n.forNames()
 	names := newNames(req)
 	for i, v := range slices.Backward(views) {
 		if ctx.Err() != nil {
@@ -116,22 +115,23 @@ func (t *tagNames) full() bool {
 func (t *tagNames) collect(n *narrowed, view int) {
 	v := n.views[view]
 	for _, s := range []struct {
-		scope string
+		scope syntax.Scope
 		of    table
 		attrs *trace.Attrs
 	}{
-		{"resource", resourceTable, &v.ResourceAttrs},
-		{"span", spanTable, &v.SpanAttrs},
-		{"instrumentation", scopeTable, &v.ScopeAttrs},
-		{"event", eventTable, &v.EventAttrs},
-		{"link", linkTable, &v.LinkAttrs},
+		{syntax.ScopeResource, resourceTable, &v.ResourceAttrs},
+		{syntax.ScopeSpan, spanTable, &v.SpanAttrs},
+		{syntax.ScopeInstrumentation, scopeTable, &v.ScopeAttrs},
+		{syntax.ScopeEvent, eventTable, &v.EventAttrs},
+		{syntax.ScopeLink, linkTable, &v.LinkAttrs},
 	} {
-		names := t.scopes[s.scope]
+		names := t.scopes[s.scope.String()]
 		if names == nil {
 			continue
 		}
 		for i := range s.attrs.Columns {
-			if c := &s.attrs.Columns[i]; len(c.Rows) > 0 && (n.all || n.selection(view).has(c, s.of)) && !names.add(TagValue{Value: c.Key}) {
+			c := &s.attrs.Columns[i]
+			if len(c.Rows) > 0 && (n.all || n.selection(view).shows(c, s.of, s.scope)) && !names.add(TagValue{Value: c.Key}) {
 				break
 			}
 		}
@@ -158,92 +158,4 @@ func (t *tagNames) sorted() []ScopeTags {
 		}
 	}
 	return out
-}
-
-// narrowed are the spans that a TagRequest is about.
-type narrowed struct {
-	ctx   context.Context
-	views []*trace.View
-	conds []syntax.Field
-	all   bool // conds select every span
-	req   TagRequest
-
-	runs     map[syntax.Field]*eval.Run // by the field whose values they read
-	selected *selection                 // of one View, the last asked for
-}
-
-func narrow(ctx context.Context, views []*trace.View, req TagRequest) *narrowed {
-	n := &narrowed{ctx: ctx, views: views, req: req, runs: map[syntax.Field]*eval.Run{}}
-	for _, c := range syntax.Conditions(req.Query) {
-		if c == nil || check.Condition(c) == nil {
-			n.conds = append(n.conds, selective(c))
-		}
-	}
-	n.all = len(n.conds) == 0 || slices.Contains(n.conds, nil)
-	return n
-}
-
-// runOf returns what finds the selected spans and, unless nil, the field's values.
-func (n *narrowed) runOf(f syntax.Field) *eval.Run {
-	if n.runs[f] == nil {
-		n.runs[f] = eval.CompileValue(n.conds, f).Start(n.ctx, n.views)
-	}
-	return n.runs[f]
-}
-
-// selection returns the rows of a View that the conditions select.
-func (n *narrowed) selection(view int) *selection {
-	v := n.views[view]
-	if n.selected == nil || n.selected.v != v {
-		rows := n.runOf(nil).Rows(view)
-		n.selected = newSelection(v, &rows)
-	}
-	return n.selected
-}
-
-// selective returns what of a condition selects spans for a TagRequest: the
-// comparisons of an attribute or intrinsic with a constant, joined as they are.
-// The rest is taken for true; nil means that nothing selective is left.
-func selective(f syntax.Field) syntax.Field {
-	b, ok := f.(*syntax.Binary)
-	if !ok {
-		return nil
-	}
-	if b.Op != "&&" && b.Op != "||" {
-		if constant(b.L) != constant(b.R) && !compound(b.L) && !compound(b.R) {
-			return b
-		}
-		return nil
-	}
-	l, r := selective(b.L), selective(b.R)
-	switch {
-	case l != nil && r != nil:
-		both := *b
-		both.L, both.R = l, r
-		return &both
-	case b.Op == "||":
-		return nil
-	case l != nil:
-		return l
-	}
-	return r
-}
-
-func constant(f syntax.Field) bool { return !check.MentionsSpan(f) }
-
-func compound(f syntax.Field) bool {
-	_, ok := f.(*syntax.Binary)
-	return ok
-}
-
-// inWindow tells whether some span of the View may overlap the window.
-func (n *narrowed) inWindow(v *trace.View) bool {
-	if v.Spans() == 0 {
-		return false
-	}
-	if n.req.Start == 0 && n.req.End == 0 {
-		return true
-	}
-	first, last := v.Times()
-	return first <= n.req.End && last >= n.req.Start
 }

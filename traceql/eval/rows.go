@@ -1,6 +1,10 @@
 package eval
 
-import "etude/traceql/syntax"
+import (
+	"math"
+
+	"etude/traceql/syntax"
+)
 
 // Rows returns the spans of a View that some filter of the query keeps, exactly.
 // It serves the questions that are narrowed by conditions alone, such as which
@@ -15,6 +19,46 @@ func (r *Run) Rows(view int) Mask {
 		}
 	}
 	return out
+}
+
+// SideBySide is Rows, less the spans that have events and no links or links and
+// no events, with the events and links of those left that stand side by side: as
+// many of either, from the first on, as the span has of both.
+func (r *Run) SideBySide(view int) (spans, events, links Mask) {
+	v := r.views[view]
+	spans, events, links = r.Rows(view), newMask(len(v.EventSpan)), newMask(len(v.LinkSpan))
+	alone := newMask(v.Spans())
+	both := int64(-1) // the span last found to have an event beside a link
+	for e, l := 0, 0; e < len(v.EventSpan) || l < len(v.LinkSpan); {
+		of, other := childSpan(v.EventSpan, e), childSpan(v.LinkSpan, l)
+		switch span := uint32(min(of, other)); {
+		case of == other:
+			both = of
+			if spans.Has(span) {
+				events.set(uint32(e))
+				links.set(uint32(l))
+			}
+			e, l = e+1, l+1
+		case of < other:
+			if e++; of != both {
+				alone.set(span)
+			}
+		default:
+			if l++; other != both {
+				alone.set(span)
+			}
+		}
+	}
+	spans.andNot(alone)
+	return spans, events, links
+}
+
+// childSpan returns the span of an event or link, beyond all spans at the end.
+func childSpan(spans []uint32, i int) int64 {
+	if i == len(spans) {
+		return math.MaxInt64
+	}
+	return int64(spans[i])
 }
 
 // decide adds the spans that satisfy a filter which has to see whole traces.

@@ -1,0 +1,127 @@
+package query
+
+import (
+	"context"
+	"slices"
+
+	"etude/trace"
+	"etude/traceql/check"
+	"etude/traceql/eval"
+	"etude/traceql/syntax"
+)
+
+// narrowed are the spans that a TagRequest is about.
+type narrowed struct {
+	ctx   context.Context
+	views []*trace.View
+	conds []syntax.Field
+	all   bool // conds select every span
+	pairs bool // of events and links only those side by side count
+	req   TagRequest
+
+	runs     map[syntax.Field]*eval.Run // by the field whose values they read
+	selected *selection                 // of one View, the last asked for
+}
+
+func narrow(ctx context.Context, views []*trace.View, req TagRequest) *narrowed {
+	n := &narrowed{ctx: ctx, views: views, req: req, runs: map[syntax.Field]*eval.Run{}}
+	for _, c := range syntax.Conditions(req.Query) {
+		if c == nil || check.Condition(c) == nil {
+			n.conds = append(n.conds, selective(c, func(syntax.Field) bool { return true }))
+		}
+	}
+	n.all = len(n.conds) == 0 || slices.Contains(n.conds, nil)
+	return n
+}
+
+// forNames adapts the conditions to a question about names, where recorded
+// answers take three liberties. They do not mind what span:id is compared with.
+// Next to a comparison of an attribute without scope they mind no condition at
+// all. And where conditions narrow the names of all scopes, they go over the
+// events and links of a span side by side; see [eval.Run.SideBySide].
+func (n *narrowed) forNames() {
+	for i, c := range n.conds {
+		unscoped := false
+		n.conds[i] = selective(c, func(x syntax.Field) bool {
+			a, ok := x.(*syntax.AttrRef)
+			unscoped = unscoped || ok && a.Scope == syntax.ScopeNone
+			id, ok := x.(*syntax.Intrinsic)
+			return !ok || id.Name != syntax.SpanID
+		})
+		n.all = n.all || unscoped || n.conds[i] == nil
+	}
+	n.pairs = n.req.Scope == "" || n.req.Scope == "none"
+}
+
+// runOf returns what finds the selected spans and, unless nil, the field's values.
+func (n *narrowed) runOf(f syntax.Field) *eval.Run {
+	if n.runs[f] == nil {
+		n.runs[f] = eval.CompileValue(n.conds, f).Start(n.ctx, n.views)
+	}
+	return n.runs[f]
+}
+
+// selection returns the rows of a View that the conditions select.
+func (n *narrowed) selection(view int) *selection {
+	v := n.views[view]
+	if n.selected == nil || n.selected.v != v {
+		rows, run := eval.Mask(nil), n.runOf(nil)
+		var events, links eval.Mask
+		if n.pairs {
+			rows, events, links = run.SideBySide(view)
+		} else {
+			rows = run.Rows(view)
+		}
+		n.selected = newSelection(v, &rows)
+		n.selected.events, n.selected.links = events, links
+	}
+	return n.selected
+}
+
+// selective returns what of a condition selects spans for a TagRequest: the
+// comparisons of an attribute or intrinsic that takes accepts with a constant,
+// joined as they are. The rest is taken for true; nil means that nothing
+// selective is left.
+func selective(f syntax.Field, takes func(x syntax.Field) bool) syntax.Field {
+	b, ok := f.(*syntax.Binary)
+	if !ok {
+		return nil
+	}
+	if b.Op != "&&" && b.Op != "||" {
+		if constant(b.L) != constant(b.R) && !compound(b.L) && !compound(b.R) && takes(b.L) && takes(b.R) {
+			return b
+		}
+		return nil
+	}
+	l, r := selective(b.L, takes), selective(b.R, takes)
+	switch {
+	case l != nil && r != nil:
+		both := *b
+		both.L, both.R = l, r
+		return &both
+	case b.Op == "||":
+		return nil
+	case l != nil:
+		return l
+	}
+	return r
+}
+
+func constant(f syntax.Field) bool { return !check.MentionsSpan(f) }
+
+func compound(f syntax.Field) bool {
+	_, ok := f.(*syntax.Binary)
+	return ok
+}
+
+// inWindow tells whether some span of the View may overlap the window.
+func (n *narrowed) inWindow(v *trace.View) bool {
+	if v.Spans() == 0 {
+		return false
+	}
+	if n.req.Start == 0 && n.req.End == 0 {
+		return true
+	}
+	first, last := v.Times()
+	return first <= n.req.End && last >= n.req.Start
+}
