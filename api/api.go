@@ -87,6 +87,10 @@ func (s *server) statusOf(path string, err error) int {
 		return http.StatusBadRequest
 	case errors.Is(err, query.ErrTimeLimit):
 		return http.StatusGatewayTimeout
+	case errors.Is(err, query.ErrMemoryLimit):
+		return http.StatusUnprocessableEntity
+	case errors.Is(err, query.ErrBusy):
+		return http.StatusTooManyRequests
 	case errors.Is(err, context.Canceled):
 		return statusClientGone
 	}

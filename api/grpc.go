@@ -70,6 +70,8 @@ func (s *server) grpcError(method string, err error) error {
 	switch {
 	case code == http.StatusBadRequest:
 		return status.Error(codes.InvalidArgument, err.Error())
+	case code == http.StatusUnprocessableEntity, code == http.StatusTooManyRequests:
+		return status.Error(codes.ResourceExhausted, err.Error())
 	case code == statusClientGone:
 		return status.Error(codes.Canceled, err.Error())
 	case code >= http.StatusInternalServerError:

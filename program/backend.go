@@ -46,6 +46,24 @@ type backendLimits struct {
 	MaxSpans        int       `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Most spans in one request."`
 	MaxAttribute    bytesFlag `name:"max-attribute-bytes" env:"ETUDE_MAX_ATTRIBUTE_BYTES" default:"0" help:"Refuse requests with a longer attribute; 0 takes any."`
 	MaxQueue        bytesFlag `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"64MiB" help:"Spans waiting for the disk; when there are more, clients are told to come back."`
+
+	MaxQueryTime      time.Duration `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
+	MaxQueryMemory    bytesFlag     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"512MiB" help:"Most memory for what one query groups, counts and finds; 0 lifts the limit."`
+	MaxQueries        int           `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"16" help:"Queries answered at a time; others wait."`
+	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"64" help:"Queries that wait; when there are more, clients are told to come back."`
+}
+
+// Validate is called with the flags read.
+func (l *backendLimits) Validate() error {
+	switch {
+	case l.MaxQueryTime <= 0:
+		return fmt.Errorf("--max-query-time %s: want more than 0", l.MaxQueryTime)
+	case l.MaxQueries < 1:
+		return fmt.Errorf("--max-queries %d: want at least 1", l.MaxQueries)
+	case l.MaxWaitingQueries < 1:
+		return fmt.Errorf("--max-waiting-queries %d: want at least 1", l.MaxWaitingQueries)
+	}
+	return nil
 }
 
 func (l *backendLimits) dataDir(offset int) (string, error) {
@@ -60,7 +78,9 @@ func (l *backendLimits) args() []string {
 	return []string{"--retention", l.Retention.String(), "--max-disk", l.MaxDisk.String(),
 		"--head-max-bytes", l.HeadMaxBytes.String(), "--head-max-spans", fmt.Sprint(l.HeadMaxSpans), "--wal-sync", l.WALSync.String(),
 		"--max-body", l.MaxBody.String(), "--max-decompressed", l.MaxDecompressed.String(), "--max-spans", fmt.Sprint(l.MaxSpans),
-		"--max-attribute-bytes", l.MaxAttribute.String(), "--max-queue", l.MaxQueue.String()}
+		"--max-attribute-bytes", l.MaxAttribute.String(), "--max-queue", l.MaxQueue.String(),
+		"--max-query-time", l.MaxQueryTime.String(), "--max-query-memory", l.MaxQueryMemory.String(),
+		"--max-queries", fmt.Sprint(l.MaxQueries), "--max-waiting-queries", fmt.Sprint(l.MaxWaitingQueries)}
 }
 
 // Run opens the storage first and the listeners last; at the end the listeners
@@ -163,7 +183,7 @@ func (b *backendRun) open(dir string) error {
 
 // answers is all that the API's port answers.
 func (b *backendRun) answers() http.Handler {
-	engine := query.New(b.store, query.Options{Observer: queryObserver{b.telemetry, b.self}})
+	engine := query.New(b.store, b.queryOptions())
 	answers := b.watched(api.New(api.Options{Engine: engine, Ready: b.isReady,
 		Version: Version, Revision: revision(), Logger: b.log}))
 	mux := http.NewServeMux()
@@ -178,6 +198,16 @@ func (b *backendRun) storeOptions(dir string) store.Options {
 	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
 		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), MaxAttribute: int64(c.MaxAttribute),
 		Observer: b.telemetry, Logger: b.log}
+}
+
+func (b *backendRun) queryOptions() query.Options {
+	c := b.cmd
+	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: int64(c.MaxQueryMemory), MaxConcurrent: c.MaxQueries, MaxWaiting: c.MaxWaitingQueries,
+		Observer: queryObserver{b.telemetry, b.self}}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = -1
+	}
+	return o
 }
 
 func (b *backendRun) serve(flag, addr string, handler http.Handler) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"etude/otlp"
@@ -19,10 +20,16 @@ type Source interface {
 
 // Options bound what a query may use. Zero values mean the defaults.
 type Options struct {
-	// MaxTime is how long one query may take; default 30 s.
+	// MaxTime is how long one query may take, waiting included; default 30 s.
 	MaxTime time.Duration
+	// MaxMemory is how many bytes one query may keep, of what grows with the
+	// data: groups, labels and samples of metrics, traces found; default 512 MiB,
+	// below 0 for no limit.
+	MaxMemory int64
 	// MaxConcurrent is how many queries run at a time, others wait; default 16.
 	MaxConcurrent int
+	// MaxWaiting is how many wait, more are refused; default 64.
+	MaxWaiting int
 	// Observer is told how queries go; nil for nobody.
 	Observer Observer
 }
@@ -30,8 +37,9 @@ type Options struct {
 // Engine answers queries. Any number of goroutines may use it.
 type Engine struct {
 	src      Source
-	maxTime  time.Duration
+	o        Options
 	slots    chan struct{}
+	waiting  atomic.Int64 // queries that want a slot and have none
 	observer Observer
 
 	mu    sync.Mutex
@@ -43,15 +51,21 @@ func New(src Source, o Options) *Engine {
 	if o.MaxTime <= 0 {
 		o.MaxTime = 30 * time.Second
 	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = 512 << 20
+	}
 	if o.MaxConcurrent <= 0 {
 		o.MaxConcurrent = 16
+	}
+	if o.MaxWaiting <= 0 {
+		o.MaxWaiting = 64
 	}
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
 	return &Engine{
 		src:      src,
-		maxTime:  o.MaxTime,
+		o:        o,
 		slots:    make(chan struct{}, o.MaxConcurrent),
 		observer: o.Observer,
 		infos:    map[*trace.View]*info{},
@@ -71,26 +85,50 @@ func inputErrorf(format string, args ...any) error {
 	return &InputError{fmt.Errorf(format, args...)}
 }
 
-// ErrTimeLimit is wrapped by the error of a query that took too long.
-var ErrTimeLimit = errors.New("query time limit exceeded")
+// Limits that a query meets. Errors wrap them and name the option, and the flag
+// of etude backend that sets it.
+var (
+	ErrTimeLimit   = errors.New("query time limit exceeded")
+	ErrMemoryLimit = errors.New("query memory limit exceeded")
+	ErrBusy        = errors.New("too many queries")
+)
 
 // begin waits for a free slot and bounds the time. Call end when done.
 func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, e.maxTime, fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime); narrow it by time range or conditions", ErrTimeLimit, e.maxTime))
-	end = func() { <-e.slots; cancel() }
+	ctx, cancel := context.WithTimeoutCause(ctx, e.o.MaxTime,
+		fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime, --max-query-time); narrow it by time range or conditions", ErrTimeLimit, e.o.MaxTime))
+	if err := e.enter(ctx); err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	return ctx, func() { <-e.slots; cancel() }, nil
+}
+
+func (e *Engine) enter(ctx context.Context) error {
 	select {
 	case e.slots <- struct{}{}: // Fast path: nearly always.
-		return ctx, end, nil
+		return nil
 	default:
 	}
+	if e.waiting.Add(1) > int64(e.o.MaxWaiting) {
+		e.waiting.Add(-1)
+		return fmt.Errorf("%w: %d run (query.Options.MaxConcurrent, --max-queries) and %d wait (MaxWaiting, --max-waiting-queries); ask again later",
+			ErrBusy, e.o.MaxConcurrent, e.o.MaxWaiting)
+	}
+	defer e.waiting.Add(-1)
 	defer e.observer.Stage(ctx, Waiting)()
 	select {
 	case e.slots <- struct{}{}:
-		return ctx, end, nil
+		return nil
 	case <-ctx.Done():
-		cancel()
-		return nil, nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
+}
+
+// memoryError is the error of a query that would keep more than it may.
+func (e *Engine) memoryError(at, advice string) error {
+	return fmt.Errorf("%w: the query keeps more than %d bytes (query.Options.MaxMemory, --max-query-memory) at %s; %s",
+		ErrMemoryLimit, e.o.MaxMemory, at, advice)
 }
 
 // Trace returns the spans of a trace, each once, oldest View first; none when

@@ -269,6 +269,56 @@ func TestLimitsNameThemselves(t *testing.T) {
 	})
 }
 
+func TestTooManyQueries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := tableOf(span{trace: 1, id: 1, service: "a", name: "x", end: 1})
+		e := query.New(stuck{views(table)}, query.Options{MaxTime: time.Hour, MaxConcurrent: 2, MaxWaiting: 3})
+		var all sync.WaitGroup
+		for range 5 { // two run, three wait
+			all.Go(func() {
+				if _, err := e.TagNames(t.Context(), query.TagRequest{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		_, err := e.Search(t.Context(), query.Request{})
+		if !errors.Is(err, query.ErrBusy) || !strings.Contains(err.Error(), "MaxWaiting") {
+			t.Errorf("one query more: %v, want ErrBusy that names MaxWaiting", err)
+		}
+		all.Wait()
+		if _, err := e.Search(t.Context(), query.Request{}); err != nil {
+			t.Errorf("a query afterwards: %v", err)
+		}
+	})
+}
+
+// TestMemoryLimit asks for answers too large, and for the same with more room.
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	source := source{benchTable(0, 60_000).View(), benchTable(60_000, 60_000).View()}
+	tight := query.New(source, query.Options{MaxMemory: 4 << 20})
+	roomy := query.New(source, query.Options{})
+	users := query.MetricsRequest{Query: "{ } | rate() by(span.user.id)", Start: origin - 1, End: origin + 3600e9, Instant: true}
+	list := query.Request{Query: "{ } | select(span.user.id)", Limit: 12_000, SpansPerSpanSet: 10}
+	for _, ask := range []struct {
+		advice string
+		of     func(*query.Engine) error
+	}{
+		{"fewer values", func(e *query.Engine) error { _, err := e.Metrics(t.Context(), users); return err }},
+		{"fewer traces", func(e *query.Engine) error { _, err := e.Search(t.Context(), list); return err }},
+	} {
+		err := ask.of(tight)
+		if !errors.Is(err, query.ErrMemoryLimit) || !strings.Contains(err.Error(), "MaxMemory") || !strings.Contains(err.Error(), ask.advice) {
+			t.Errorf("in 4 MiB: %v, want ErrMemoryLimit that names MaxMemory and %q", err, ask.advice)
+		}
+		if err := ask.of(roomy); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // growing hands out the current View of a table that another goroutine fills.
 type growing struct {
 	mu sync.Mutex

@@ -57,13 +57,13 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	out := &MetricsResult{Window: w}
 	views := e.src.Tables()
 	evaluated := e.observer.Stage(ctx, Evaluating)
-	out.Series, out.Stats, err = m.Run(ctx, views, w, exemplarLimit(m, req))
+	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: max(0, e.o.MaxMemory)})
 	evaluated()
 	done.Tables, done.Spans, done.Results = len(views), out.Stats.Spans, len(out.Series)
-	var tooMany *eval.TooManySamplesError
+	var tooMuch *eval.MemoryError
 	switch {
-	case errors.As(err, &tooMany):
-		return nil, &InputError{err}
+	case errors.As(err, &tooMuch):
+		return nil, e.memoryError(tooMuch.At, "group by fewer values, or take a larger step or a shorter range")
 	case err != nil:
 		return nil, err
 	case ctx.Err() != nil: // what took long has ended early

@@ -99,11 +99,10 @@ func TestMetricsIsStopped(t *testing.T) {
 func TestMetricsLimitsSamples(t *testing.T) {
 	t.Parallel()
 	e := query.New(source{benchTable(0, 20_000).View()}, query.Options{})
-	var input *query.InputError
 	_, err := e.Metrics(t.Context(), query.MetricsRequest{
 		Query: "{ } | rate() by(span.user.id)", Start: origin - 1e9, End: origin + 3600e9, Step: 1e9,
 	})
-	if !errors.As(err, &input) || !strings.Contains(err.Error(), "larger step") {
+	if !errors.Is(err, query.ErrMemoryLimit) || !strings.Contains(err.Error(), "larger step") {
 		t.Errorf("20,000 users every second of an hour: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -93,7 +94,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	views, infos := e.views()
 	s := &search{
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
-		seen: map[trace.TraceID]bool{}, out: &Result{},
+		seen: map[trace.TraceID]bool{}, out: &Result{}, maxBytes: e.o.MaxMemory, tooMuch: e.memoryError,
 	}
 	for i, in := range infos {
 		if in.v.Spans() > 0 {
@@ -166,6 +167,9 @@ type search struct {
 	t       eval.Trace
 	seen    map[trace.TraceID]bool // split traces already looked at
 	out     *Result
+
+	bytes, maxBytes int64 // what out takes and may take; 0 for no bound
+	tooMuch         func(at, advice string) error
 }
 
 // cursor walks over the candidate traces of one View, newest first. Its
@@ -263,6 +267,9 @@ func (s *search) look(c *cursor) error {
 	if len(sets) > 0 {
 		s.keep(sets)
 	}
+	if s.maxBytes > 0 && s.bytes > s.maxBytes {
+		return s.tooMuch(fmt.Sprintf("%d traces", len(s.out.Traces)), "ask for fewer traces, or fewer spans of each")
+	}
 	return nil
 }
 
@@ -284,6 +291,20 @@ func (s *search) keep(sets []eval.Spanset) {
 		}
 	}
 	s.out.Traces = slices.Insert(s.out.Traces, at, t)
+	s.bytes += t.bytes()
+}
+
+// bytes is about what a trace takes in a result.
+func (t *Trace) bytes() int64 {
+	const each, attr = 128, 80 // a Trace, SpanSet, Span or ServiceStats; an Attr
+	n := each * (1 + len(t.Services))
+	for _, set := range t.SpanSets {
+		n += each + attr*len(set.Attrs)
+		for _, span := range set.Spans {
+			n += each + attr*len(span.Attrs)
+		}
+	}
+	return int64(n)
 }
 
 // omit empties the fields that an answer to the query does not show.

@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"fmt"
 	"math/bits"
 
 	"etude/trace"
@@ -14,8 +13,10 @@ import (
 // array, and a span costs a few additions and no map.
 type accumulator struct {
 	m       *Metrics
-	w       Window    // as in spans
-	lead    int       // as in spans
+	w       Window // as in spans
+	lead    int    // as in spans
+	memory  *memory
+	taken   int       // bytes of it
 	labels  []*labels // one an entry of by()
 	chain   []*pairs  // chain[i] joins the group of the entries before i with entry i
 	buckets *pairs    // group and bucket
@@ -26,19 +27,8 @@ type accumulator struct {
 	places []quantileGroup
 }
 
-// maxCells bounds the numbers that one query keeps: 256 MiB.
-const maxCells = 1 << 25
-
-// TooManySamplesError is the error of a query that would keep too many numbers.
-type TooManySamplesError struct{ Series, Slots int }
-
-func (e *TooManySamplesError) Error() string {
-	return fmt.Sprintf("query keeps %d series of %d samples, the limit is %d samples in all: group by fewer values, or take a larger step or a shorter range",
-		e.Series, e.Slots, maxCells)
-}
-
 func newAccumulator(s *spans) *accumulator {
-	a := &accumulator{m: s.m, w: s.w, lead: s.lead, buckets: newPairs()}
+	a := &accumulator{m: s.m, w: s.w, lead: s.lead, memory: s.memory, buckets: newPairs()}
 	for range s.m.by {
 		a.labels = append(a.labels, newLabels())
 		a.chain = append(a.chain, newPairs())
@@ -136,11 +126,28 @@ func (a *accumulator) seriesCount() int {
 	return a.groups(len(a.m.by))
 }
 
-func (a *accumulator) grow() error {
-	n := a.seriesCount() * a.w.Slots
-	if n > maxCells {
-		return &TooManySamplesError{a.seriesCount(), a.w.Slots}
+// bytes is what the accumulator takes once all series have their cells, and what
+// the answer will.
+func (a *accumulator) bytes() int {
+	perCell := 8 + sampleBytes
+	if a.m.arg != nil && !a.m.buckets() {
+		perCell += 4
 	}
+	n := len(a.buckets.list) * pairBytes
+	for i := range a.labels {
+		n += len(a.labels[i].values)*labelBytes + len(a.chain[i].list)*pairBytes
+	}
+	return n + a.seriesCount()*(seriesBytes+(1+len(a.m.by))*attrBytes+a.w.Slots*perCell)
+}
+
+// grow makes the cells of new series.
+func (a *accumulator) grow() error {
+	bytes := a.bytes()
+	if err := a.memory.take(bytes-a.taken, atSeries, a.seriesCount(), a.w.Slots); err != nil {
+		return err
+	}
+	a.taken = bytes
+	n := a.seriesCount() * a.w.Slots
 	a.cells = append(a.cells, make([]float64, n-len(a.cells))...)
 	if a.m.arg != nil && !a.m.buckets() {
 		a.counts = append(a.counts, make([]uint32, n-len(a.counts))...)

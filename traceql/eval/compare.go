@@ -104,13 +104,17 @@ type tally struct {
 	c     *comparing
 	slots int
 	lead  int // of the slots, as in spans
+
+	memory *memory
+	taken  int // bytes of it, for labels
+
 	attrs map[string]*attrCounts
 	kept  bool // the second time
 }
 
 // count returns the series of a query with compare().
 func (c *comparing) count(s *spans) ([]Series, error) {
-	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, attrs: map[string]*attrCounts{}}
+	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, attrs: map[string]*attrCounts{}}
 	for range 2 {
 		for view := range s.views {
 			if s.slots[view] == nil {
@@ -120,6 +124,9 @@ func (c *comparing) count(s *spans) ([]Series, error) {
 				return nil, context.Cause(s.ctx)
 			}
 			all.add(s, view)
+			if err := all.holdLabels(); err != nil {
+				return nil, err
+			}
 		}
 		if err := all.keep(); err != nil {
 			return nil, err
@@ -128,6 +135,19 @@ func (c *comparing) count(s *spans) ([]Series, error) {
 	series := all.series()
 	sortSeries(series)
 	return series, nil
+}
+
+// holdLabels counts the memory of values that are new.
+func (k *tally) holdLabels() error {
+	const each = labelBytes + 2*8 + 8 + 2*24 // sums, times, cells
+	n := 0
+	for _, a := range k.attrs {
+		n += len(a.labels.values)
+	}
+	bytes := n * each
+	err := k.memory.take(bytes-k.taken, "%d different values of attributes", n)
+	k.taken = bytes
+	return err
 }
 
 func (k *tally) attr(key string) *attrCounts {
@@ -166,8 +186,9 @@ func (k *tally) keep() error {
 			a.cells[group] = make([][]float64, len(sums))
 			a.total[group] = make([]float64, k.slots)
 			for _, label := range a.top(group, k.c.topN) {
-				if lines++; lines*k.slots > maxCells {
-					return &TooManySamplesError{lines, k.slots}
+				lines++
+				if err := k.memory.take(seriesBytes+2*attrBytes+k.slots*(8+sampleBytes), atSeries, lines, k.slots); err != nil {
+					return err
 				}
 				a.cells[group][label] = make([]float64, k.slots)
 			}

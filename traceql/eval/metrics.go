@@ -135,11 +135,17 @@ type Stats struct {
 	Traces, Spans int
 }
 
+// Bounds limit what a metrics query may give and keep.
+type Bounds struct {
+	Exemplars int   // of all series together, of as many traces
+	Memory    int64 // bytes; 0 for no limit
+}
+
 // Run evaluates the query over Views, older ones first, and returns the series
-// in order. At most exemplars of them all together are given, of as many traces.
-func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, exemplars int) ([]Series, Stats, error) {
+// in order. The error is a [*MemoryError] when it would keep too much.
+func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds Bounds) ([]Series, Stats, error) {
 	lead := m.lead(w)
-	s := &spans{Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead}
+	s := &spans{Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead, memory: &memory{limit: bounds.Memory}}
 	if err := s.find(); err != nil {
 		return nil, s.stats, err
 	}
@@ -148,7 +154,7 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, exempl
 		return series, s.stats, err
 	}
 	a := newAccumulator(s)
-	pick := newExemplars(w, exemplars)
+	pick := newExemplars(w, bounds.Exemplars)
 	for view := range views {
 		if s.slots[view] == nil {
 			continue

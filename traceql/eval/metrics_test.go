@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -113,7 +114,7 @@ func everyWay(t *testing.T, head, query string, w Window) (want string) {
 }
 
 func seriesText(t *testing.T, m *Metrics, views []*trace.View, w Window) (out string) {
-	series, _, err := m.Run(t.Context(), views, w, 10)
+	series, _, err := m.Run(t.Context(), views, w, Bounds{Exemplars: 10})
 	if err != nil {
 		return "  error: " + err.Error() + "\n"
 	}
@@ -174,7 +175,7 @@ func TestExemplars(t *testing.T) {
 		`{ } | rate() > 0`:                                  "",
 	} {
 		m := compileMetrics(t, query)
-		series, _, err := m.Run(t.Context(), views, w, 40)
+		series, _, err := m.Run(t.Context(), views, w, Bounds{Exemplars: 40})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,17 +195,42 @@ func TestExemplars(t *testing.T) {
 	}
 }
 
-func TestTooManySamples(t *testing.T) {
+// TestMemory asks for more than a query may keep, and for just as much.
+func TestMemory(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/metrics/tram.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, _, _ := strings.Cut(string(text), "===\n")
-	w := Window{Start: origin - 10e9, Step: 10e9, Slots: maxCells / 2}
-	m := compileMetrics(t, `{ } | rate() by (span.grp)`)
-	if got := seriesText(t, m, forest(t, head, 1), w); !strings.Contains(got, "limit is 33554432 samples") {
-		t.Errorf("got %q", got)
+	w := Window{Start: origin - 10e9, Step: 10e9, Slots: 1000}
+	for query, at := range map[string]string{
+		`{ } | rate() by (span.grp)`:                       "at 8 series of 1000 samples",
+		`{ } | min_over_time(duration) by (name, .grp)`:    "at 8 series of 1000 samples",
+		`{ } | quantile_over_time(duration, .5)`:           "at 8 series of 1000 samples",
+		`{ } | count() > 0 | rate() by (trace:id)`:         "at 11 series of 1000 samples",
+		`{ } | compare({ status = error })`:                " series of 1001 samples",
+		`{ } | count() > 0 | rate() by (traceDuration)`:    "at 11 series of 1000 samples",
+		`{ } >> { } || { } | max_over_time(traceDuration)`: "at 1 series of 1000 samples",
+	} {
+		m := compileMetrics(t, query)
+		views := forest(t, head, 1)
+		fits := int64(0)
+		for limit := int64(100); fits == 0; limit += limit / 4 {
+			_, _, err := m.Run(t.Context(), views, w, Bounds{Memory: limit})
+			var tooMuch *MemoryError
+			switch {
+			case err == nil:
+				fits = limit
+			case !errors.As(err, &tooMuch) || tooMuch.Limit != limit:
+				t.Fatalf("%s, %d bytes: %v", query, limit, err)
+			case limit > 50_000 && !strings.Contains(err.Error(), at):
+				t.Errorf("%s, %d bytes: %v, want %q", query, limit, err, at)
+			}
+		}
+		if fits < 70_000 || fits > 20_000_000 {
+			t.Errorf("%s fits into %d bytes", query, fits)
+		}
 	}
 }
 

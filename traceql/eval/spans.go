@@ -16,6 +16,8 @@ type spans struct {
 	lead  int
 	stats Stats
 
+	memory *memory
+
 	// slots is the slot of each row of a View, noSlot for a row that is not
 	// observed; nil for a View without any.
 	slots [][]int32
@@ -63,6 +65,9 @@ func (s *spans) byColumn() error {
 		if again := repeated(s.views[:i], v); again != nil {
 			rows = rows.clone()
 			rows.andNot(again)
+		}
+		if err := s.holdRows(i); err != nil {
+			return err
 		}
 		s.slots[i] = slotsOf(v, rows, s.w)
 	}
@@ -182,7 +187,9 @@ func (s *spans) byTrees() error {
 				return err
 			}
 			for _, set := range sets {
-				s.observe(set)
+				if err := s.observe(set); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -206,7 +213,7 @@ func (s *spans) prepare() {
 }
 
 // observe notes the spans of a spanset that start within the window.
-func (s *spans) observe(set Spanset) {
+func (s *spans) observe(set Spanset) error {
 	for _, span := range set.Spans {
 		ref := s.t.Spans[span]
 		v := s.views[ref.View]
@@ -215,11 +222,33 @@ func (s *spans) observe(set Spanset) {
 			continue
 		}
 		if s.slots[ref.View] == nil {
+			if err := s.holdRows(ref.View); err != nil {
+				return err
+			}
 			s.makeRoom(ref.View)
 		}
 		s.slots[ref.View][ref.Row] = int32((start - s.w.Start - 1) / s.w.Step)
 		s.noteTrace(span, ref)
 	}
+	return nil
+}
+
+// holdRows counts the memory of the rows of one View more.
+func (s *spans) holdRows(view int) error {
+	each := 4
+	for _, l := range s.byTrace {
+		if l != nil {
+			each += valueBytes
+		}
+	}
+	if s.argTrace != nil {
+		each += valueBytes
+	}
+	if s.roots != nil {
+		each += 2 * 16
+	}
+	n := s.views[view].Spans()
+	return s.memory.take(n*each, "the rows of %d spans more", n)
 }
 
 func (s *spans) makeRoom(view int) {
