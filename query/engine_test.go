@@ -297,8 +297,8 @@ func TestTooManyQueries(t *testing.T) {
 // TestMemoryLimit asks for answers too large, and for the same with more room.
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	source := source{benchTable(0, 60_000).View(), benchTable(60_000, 60_000).View()}
-	tight := query.New(source, query.Options{MaxMemory: 4 << 20})
+	source := source{benchTable(0, 10_000).View(), benchTable(10_000, 10_000).View()}
+	tight := query.New(source, query.Options{MaxMemory: 1 << 20})
 	roomy := query.New(source, query.Options{})
 	users := query.MetricsRequest{Query: "{ } | rate() by(span.user.id)", Start: origin - 1, End: origin + 3600e9, Instant: true}
 	list := query.Request{Query: "{ } | select(span.user.id)", Limit: 12_000, SpansPerSpanSet: 10}
@@ -311,7 +311,7 @@ func TestMemoryLimit(t *testing.T) {
 	} {
 		err := ask.of(tight)
 		if !errors.Is(err, query.ErrMemoryLimit) || !strings.Contains(err.Error(), "MaxMemory") || !strings.Contains(err.Error(), ask.advice) {
-			t.Errorf("in 4 MiB: %v, want ErrMemoryLimit that names MaxMemory and %q", err, ask.advice)
+			t.Errorf("in 1 MiB: %v, want ErrMemoryLimit that names MaxMemory and %q", err, ask.advice)
 		}
 		if err := ask.of(roomy); err != nil {
 			t.Error(err)

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"math/bits"
 
 	"etude/trace"
@@ -36,21 +37,63 @@ func newAccumulator(s *spans) *accumulator {
 	return a
 }
 
-// add observes the spans of a View.
-func (a *accumulator) add(s *spans, view int, pick *exemplars) error {
-	slots := s.slots[view]
-	var args numbers
-	if a.m.arg != nil {
-		args = a.argument(s, view, slots)
+// part is what a query reads of the observed rows of one View: their slots, the
+// argument and a column of label numbers for each entry of by(). The numbers are
+// those of labels of this View alone, so that Views may be read in any order.
+type part struct {
+	view    int
+	slots   []int32
+	args    numbers
+	labels  []*labels
+	columns [][]uint32
+}
+
+// read returns the part of a View, nil when no row is observed.
+func (m *Metrics) read(s *spans, view int) (*part, error) {
+	if m.rowwise {
+		if err := s.byColumn(view); err != nil {
+			return nil, err
+		}
 	}
-	series := a.group(s, view, slots)
+	p := &part{view: view, slots: s.slots[view]}
+	if p.slots == nil {
+		return nil, nil
+	}
+	if s.ctx.Err() != nil {
+		return nil, context.Cause(s.ctx)
+	}
+	if m.arg != nil {
+		p.args = m.argument(s, view, p.slots)
+	}
+	for i, x := range m.by {
+		l := newLabels()
+		l.local = true
+		column := []uint32(nil)
+		if s.byTrace != nil && s.byTrace[i] != nil {
+			column = tracedColumn(l, s.byTrace[i].values[view], p.slots)
+		} else {
+			column = s.bind(view).labelColumn(x, l, p.slots)
+		}
+		p.labels, p.columns = append(p.labels, l), append(p.columns, column)
+	}
+	return p, nil
+}
+
+// add observes the spans of a View. Views come in order, so that sums and what
+// stands for what are the same every time.
+func (a *accumulator) add(s *spans, p *part, pick *exemplars) error {
+	if p == nil {
+		return nil
+	}
+	slots, args := p.slots, p.args
+	series := a.group(p)
 	if a.m.buckets() {
 		a.addBuckets(series, slots, args)
 	}
 	if err := a.grow(); err != nil {
 		return err
 	}
-	pick.offer(s, view, slots, series, args)
+	pick.offer(s, p.view, slots, series, args)
 	if a.m.arg == nil || a.m.buckets() {
 		n := a.w.Slots
 		for row, slot := range slots {
@@ -65,23 +108,24 @@ func (a *accumulator) add(s *spans, view int, pick *exemplars) error {
 }
 
 // group returns the number of each row's group.
-func (a *accumulator) group(s *spans, view int, slots []int32) []uint32 {
-	group := make([]uint32, len(slots))
-	for i, x := range a.m.by {
-		var column []uint32
-		if s.byTrace != nil && s.byTrace[i] != nil {
-			column = tracedColumn(a.labels[i], s.byTrace[i].values[view], slots)
-		} else {
-			column = s.bind(view).labelColumn(x, a.labels[i], slots)
-		}
+func (a *accumulator) group(p *part) []uint32 {
+	if len(p.columns) == 0 {
+		return make([]uint32, len(p.slots))
+	}
+	var group []uint32
+	for i, column := range p.columns {
+		to := a.labels[i].join(p.labels[i])
 		if i == 0 {
+			for row, n := range column {
+				column[row] = to[n]
+			}
 			group = column
 			continue
 		}
 		a.chain[i].prepare(a.groups(i), len(a.labels[i].values))
-		for row, slot := range slots {
+		for row, slot := range p.slots {
 			if slot != noSlot {
-				group[row] = a.chain[i].number(group[row], column[row])
+				group[row] = a.chain[i].number(group[row], to[column[row]])
 			}
 		}
 	}
@@ -190,11 +234,11 @@ func (n *numbers) at(row int) float64 { return numberOf(n.kind[row], n.bits[row]
 
 // argument reads the argument of the rows that have a slot, and takes the slot
 // away from rows on which the function cannot work.
-func (a *accumulator) argument(s *spans, view int, slots []int32) numbers {
+func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
 	b := s.bind(view)
 	n := numbers{kind: make([]Type, len(slots)), bits: make([]uint64, len(slots)), unit: 1}
-	x := a.m.arg
-	if x == expr(intrinsic{syntax.Duration}) || a.m.buckets() {
+	x := m.arg
+	if x == expr(intrinsic{syntax.Duration}) || m.buckets() {
 		n.unit = 1e9
 	}
 	switch attr, ok := x.(*attribute); {
@@ -220,7 +264,7 @@ func (a *accumulator) argument(s *spans, view int, slots []int32) numbers {
 		}
 	}
 	for row, slot := range slots {
-		if slot != noSlot && !a.takes(n.kind[row], n.bits[row]) {
+		if slot != noSlot && !m.takes(n.kind[row], n.bits[row]) {
 			slots[row] = noSlot
 		}
 	}
@@ -229,8 +273,8 @@ func (a *accumulator) argument(s *spans, view int, slots []int32) numbers {
 
 // takes tells whether the function can work on a value. Buckets hold whole
 // numbers from 2 on.
-func (a *accumulator) takes(kind Type, bits uint64) bool {
-	if a.m.buckets() {
+func (m *Metrics) takes(kind Type, bits uint64) bool {
+	if m.buckets() {
 		return (kind == Int || kind == Duration) && int64(bits) >= 2
 	}
 	return kind == Int || kind == Duration || kind == Float

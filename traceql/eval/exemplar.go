@@ -16,6 +16,7 @@ type exemplars struct {
 	taken  []uint8 // one a part
 	left   int     // parts that are not full
 	perNs  float64 // parts a nanosecond
+	lo, hi uint64  // times that lie in one full part
 	traces map[trace.TraceID]bool
 	picked []picked
 }
@@ -49,8 +50,14 @@ func (e *exemplars) offer(s *spans, view int, slots []int32, series []uint32, ar
 		if slot < int32(s.lead) { // noSlot as well
 			continue
 		}
+		if start := v.Start[row]; e.lo <= start && start < e.hi {
+			continue // Fast path: neighbours lie in one part.
+		}
 		part := min(int(float64(v.Start[row]-e.w.Start)*e.perNs), len(e.taken)-1)
 		if e.taken[part] >= exemplarsPerPart {
+			// Two nanoseconds less are sure to lie in the part, however floats
+			// are rounded.
+			e.lo, e.hi = v.Start[row], e.w.Start+uint64(max(2, float64(part+1)/e.perNs))-2
 			continue
 		}
 		id := v.TraceIDs[v.Trace[row]]

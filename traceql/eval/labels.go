@@ -68,6 +68,7 @@ func alwaysShown(f syntax.Field) bool {
 type labels struct {
 	numbers map[labelKey]uint32
 	values  []Value
+	local   bool // of one View: texts are known by their codes and not looked up
 
 	// What is asked for most: the value that came last, and small ints (number
 	// + 1, 0 for not yet known).
@@ -136,6 +137,16 @@ func (l *labels) find(v Value) uint32 {
 	return n
 }
 
+// join takes over the values of labels of one View and returns the number of
+// each. There a value may stand twice, as a text and found otherwise.
+func (l *labels) join(o *labels) []uint32 {
+	to := make([]uint32, len(o.values))
+	for n, v := range o.values {
+		to[n] = l.number(v)
+	}
+	return to
+}
+
 // texts numbers dictionary codes of one View, each looked up once.
 type texts struct {
 	l    *labels
@@ -148,7 +159,13 @@ func (t *texts) number(code uint32) uint32 {
 		t.seen = make([]uint32, t.v.Strings.Len())
 	}
 	if t.seen[code] == 0 {
-		t.seen[code] = t.l.number(textValue(t.v.Text(code))) + 1
+		n := uint32(len(t.l.values))
+		if v := textValue(t.v.Text(code)); t.l.local {
+			t.l.values = append(t.l.values, v)
+		} else {
+			n = t.l.number(v)
+		}
+		t.seen[code] = n + 1
 	}
 	return t.seen[code] - 1
 }

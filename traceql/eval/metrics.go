@@ -145,9 +145,14 @@ type Bounds struct {
 // in order. The error is a [*MemoryError] when it would keep too much.
 func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds Bounds) ([]Series, Stats, error) {
 	lead := m.lead(w)
-	s := &spans{Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead, memory: &memory{limit: bounds.Memory}}
-	if err := s.find(); err != nil {
-		return nil, s.stats, err
+	s := &spans{
+		Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead,
+		memory: &memory{limit: bounds.Memory}, slots: make([][]int32, len(views)),
+	}
+	if !m.rowwise {
+		if err := s.byTrees(); err != nil {
+			return nil, s.stats, err
+		}
 	}
 	if m.compare != nil {
 		series, err := m.compare.count(s)
@@ -155,16 +160,16 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 	}
 	a := newAccumulator(s)
 	pick := newExemplars(w, bounds.Exemplars)
-	for view := range views {
-		if s.slots[view] == nil {
-			continue
+	for _, v := range views {
+		if m.rowwise && s.overlaps(v) {
+			s.stats.Spans += v.Spans()
 		}
-		if ctx.Err() != nil {
-			return nil, s.stats, context.Cause(ctx)
-		}
-		if err := a.add(s, view, pick); err != nil {
-			return nil, s.stats, err
-		}
+	}
+	err := readAhead(len(views),
+		func(view int) (*part, error) { return m.read(s, view) },
+		func(p *part) error { return a.add(s, p, pick) })
+	if err != nil {
+		return nil, s.stats, err
 	}
 	series := a.series()
 	pick.attach(s, a, series)

@@ -38,40 +38,36 @@ type tracedLabels struct{ values [][]Value }
 
 type rootOf struct{ name, service string }
 
-// find fills slots.
-func (s *spans) find() error {
-	s.slots = make([][]int32, len(s.views))
-	if s.m.rowwise {
-		return s.byColumn()
+// byColumn is the fast path, which fills slots of one View from masks of rows. A
+// span that a client sent again into a newer View is observed once. Each View is
+// on its own, so several may be looked at at a time.
+func (s *spans) byColumn(view int) error {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
 	}
-	return s.byTrees()
+	v := s.views[view]
+	if !s.overlaps(v) {
+		return nil
+	}
+	rows := s.rows(view)
+	if rows.Empty() {
+		return nil
+	}
+	if again := repeated(s.views[:view], v); again != nil {
+		rows = rows.clone()
+		rows.andNot(again)
+	}
+	if err := s.holdRows(view); err != nil {
+		return err
+	}
+	s.slots[view] = slotsOf(v, rows, s.w)
+	return nil
 }
 
-// byColumn is the fast path: masks of rows, View by View. A span that a client
-// sent again into a newer View is observed once.
-func (s *spans) byColumn() error {
-	for i, v := range s.views {
-		if s.ctx.Err() != nil {
-			return context.Cause(s.ctx)
-		}
-		if from, to := v.Times(); v.Spans() == 0 || from > s.w.End() || to < s.w.Start {
-			continue
-		}
-		s.stats.Spans += v.Spans()
-		rows := s.rows(i)
-		if rows.Empty() {
-			continue
-		}
-		if again := repeated(s.views[:i], v); again != nil {
-			rows = rows.clone()
-			rows.andNot(again)
-		}
-		if err := s.holdRows(i); err != nil {
-			return err
-		}
-		s.slots[i] = slotsOf(v, rows, s.w)
-	}
-	return nil
+// overlaps tells whether some span of a View may start in the window.
+func (s *spans) overlaps(v *trace.View) bool {
+	from, to := v.Times()
+	return v.Spans() > 0 && from <= s.w.End() && to >= s.w.Start
 }
 
 // rows returns the rows of a View that every stage keeps.
@@ -158,7 +154,7 @@ func hasSpan(o *trace.View, number uint32, v *trace.View, row uint32) bool {
 	return false
 }
 
-// byTrees is the general path: candidates are put together trace by trace and
+// byTrees is the general path, which fills slots of all Views: candidates are put together trace by trace and
 // sent through the pipeline.
 func (s *spans) byTrees() error {
 	s.prepare()
