@@ -109,12 +109,13 @@ type tally struct {
 	taken  int // bytes of it, for labels
 
 	attrs map[string]*attrCounts
-	kept  bool // the second time
+	texts map[*trace.Column]*texts // so that the second time finds all numbers
+	kept  bool                     // the second time
 }
 
 // count returns the series of a query with compare().
 func (c *comparing) count(s *spans) ([]Series, error) {
-	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, attrs: map[string]*attrCounts{}}
+	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, attrs: map[string]*attrCounts{}, texts: map[*trace.Column]*texts{}}
 	for range 2 {
 		for view := range s.views {
 			if s.slots[view] == nil {
@@ -145,6 +146,9 @@ func (k *tally) holdLabels() error {
 		n += len(a.labels.values)
 	}
 	bytes := n * each
+	for _, t := range k.texts {
+		bytes += 4 * len(t.seen)
+	}
 	err := k.memory.take(bytes-k.taken, "%d different values of attributes", n)
 	k.taken = bytes
 	return err
@@ -239,7 +243,7 @@ func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
 			continue
 		}
 		a := k.attr(attrName(syntax.Attr{Scope: syntax.ScopeSpan, Name: c.Key}))
-		t := &texts{l: a.labels, v: b.V}
+		t := k.textsOf(b.V, c, a)
 		for at, row := range c.Rows {
 			if int(row) >= len(slots) || slots[row] == noSlot {
 				continue
@@ -251,6 +255,15 @@ func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
 			}
 		}
 	}
+}
+
+func (k *tally) textsOf(v *trace.View, c *trace.Column, a *attrCounts) *texts {
+	t := k.texts[c]
+	if t == nil {
+		t = &texts{l: a.labels, v: v}
+		k.texts[c] = t
+	}
+	return t
 }
 
 // addByScope counts the attributes of resources and scopes. What each of them
