@@ -50,7 +50,7 @@ type backendLimits struct {
 	MaxQueryTime      time.Duration `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
 	MaxQueryMemory    bytesFlag     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"512MiB" help:"Most memory for what one query groups, counts and finds; 0 lifts the limit."`
 	MaxQueries        int           `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"16" help:"Queries answered at a time; others wait."`
-	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"64" help:"Queries that wait; when there are more, clients are told to come back."`
+	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Queries that wait; when there are more, clients are told to come back."`
 }
 
 // Validate is called with the flags read.

@@ -28,7 +28,7 @@ type Options struct {
 	MaxMemory int64
 	// MaxConcurrent is how many queries run at a time, others wait; default 16.
 	MaxConcurrent int
-	// MaxWaiting is how many wait, more are refused; default 64.
+	// MaxWaiting is how many wait, more are refused; default 1000.
 	MaxWaiting int
 	// Observer is told how queries go; nil for nobody.
 	Observer Observer
@@ -58,7 +58,7 @@ func New(src Source, o Options) *Engine {
 		o.MaxConcurrent = 16
 	}
 	if o.MaxWaiting <= 0 {
-		o.MaxWaiting = 64
+		o.MaxWaiting = 1000
 	}
 	if o.Observer == nil {
 		o.Observer = unobserved{}
