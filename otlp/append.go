@@ -150,7 +150,7 @@ func (a *appender) scope(resource uint32, b, schema []byte) uint32 {
 // then, and attributes of a span that is not must not be written.
 func (a *appender) addSpan(b []byte) {
 	scope := a.span.Scope
-	a.span = trace.Span{Scope: scope}
+	a.span = trace.Span{Scope: scope, Size: uint32(len(b))}
 	children := a.fixed(b)
 	w := a.t.AddSpan(&a.span)
 	if w == nil {

@@ -215,6 +215,21 @@ func TestRoundTripKeepsEveryField(t *testing.T) {
 			t.Fatal(err)
 		}
 		compare(t, seed, bySpan(want), bySpan(got))
+		checkSizes(t, want, table.View())
+	}
+}
+
+// checkSizes compares the size of every span with that of its message.
+func checkSizes(t *testing.T, sent *tracepb.TracesData, v *trace.View) {
+	want, got := map[string]uint32{}, map[string]uint32{}
+	for key, r := range bySpan(sent) {
+		want[key] = uint32(proto.Size(r.ScopeSpans[0].Spans[0]))
+	}
+	for row, size := range v.Size {
+		got[fmt.Sprintf("%x %d", v.SpanID[row][:], v.Start[row])] = size
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sizes of spans, want (-) and got (+):\n%s", diff)
 	}
 }
 

@@ -1,6 +1,9 @@
 package trace
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // MaxRows is how many spans one Table takes; the caller begins a new one then.
 // It bounds what is lost to slack and what one retention step frees.
@@ -25,6 +28,7 @@ type columns struct {
 	Kind    []uint8  // as sent; see Kind
 	Status  []uint8  // as sent; see Status
 	Scope   []uint32 // scope number
+	Size    []uint32 // bytes of the span as an OTLP message
 	next    []uint32 // next row of the same trace + 1; atomic
 	spanIdx index
 
@@ -58,6 +62,8 @@ type columns struct {
 
 	minStart, maxEnd          uint64
 	firstArrival, lastArrival int64
+
+	id uint64 // see View.ID
 }
 
 // Table is a columnar set of spans that one goroutine fills. Everything but
@@ -75,9 +81,13 @@ type Table struct {
 	span, resource, scope, event, link AttrWriter
 }
 
+// tables counts the Tables made by this process.
+var tables atomic.Uint64
+
 // NewTable returns an empty Table.
 func NewTable() *Table {
 	t := &Table{resources: map[string]uint32{}, scopes: map[string]uint32{}}
+	t.id = tables.Add(1)
 	t.Strings.add(nil) // code 0 is ""
 	t.span = newAttrWriter(&t.SpanAttrs, &t.Strings)
 	t.resource = newAttrWriter(&t.ResourceAttrs, &t.Strings)
@@ -182,14 +192,15 @@ func (t *Table) AddScope(key []byte, resource, name, version, schemaURL, dropped
 func (t *Table) EndScope() { t.scope.end() }
 
 // Span is the fixed part of a span to add. Name, StatusMessage and TraceState
-// are text, Scope is a number that AddScope returned.
+// are text, Scope is a number that AddScope returned, Size the bytes of the span
+// as an OTLP message.
 type Span struct {
 	TraceID                                   TraceID
 	SpanID, Parent                            SpanID
 	Start, End                                uint64
 	Kind                                      uint8
 	Status                                    uint8
-	Scope                                     uint32
+	Scope, Size                               uint32
 	Flags                                     uint32
 	DroppedAttrs, DroppedEvents, DroppedLinks uint32
 	Name, StatusMessage, TraceState           []byte
@@ -219,6 +230,7 @@ func (t *Table) AddSpan(s *Span) *AttrWriter {
 	t.Kind = append(t.Kind, s.Kind)
 	t.Status = append(t.Status, s.Status)
 	t.Scope = append(t.Scope, s.Scope)
+	t.Size = append(t.Size, s.Size)
 	t.StatusMessage.set(row, t.Code(s.StatusMessage))
 	t.TraceState.set(row, t.Code(s.TraceState))
 	t.Flags.set(row, s.Flags)
@@ -347,7 +359,7 @@ func (t *Table) Bytes() int { return t.columns.bytes() }
 
 // numbers are the columns of codes, rows and numbers.
 func (c *columns) numbers() []*[]uint32 {
-	return []*[]uint32{&c.Trace, &c.Name, &c.Scope, &c.next, &c.EventSpan, &c.EventName, &c.LinkSpan}
+	return []*[]uint32{&c.Trace, &c.Name, &c.Scope, &c.Size, &c.next, &c.EventSpan, &c.EventName, &c.LinkSpan}
 }
 
 func (c *columns) sparse() []*Sparse {

@@ -219,3 +219,26 @@ func TestSealGivesBackSlack(t *testing.T) {
 		t.Error("a sealed Table lost a trace")
 	}
 }
+
+// TestViewsOfOneTable: its id and the numbers of its rows stay when it grows and
+// when it is sealed; another Table has another id.
+func TestViewsOfOneTable(t *testing.T) {
+	t.Parallel()
+	table := NewTable()
+	add(table, 1, 1, 1)
+	first := table.View()
+	table.AddSpan(&Span{TraceID: TraceID{15: 1}, SpanID: SpanID{7: 2}, Size: 390})
+	table.EndSpan()
+	grown := table.View()
+	table.Seal()
+	sealed := table.View()
+	if first.ID() == 0 || grown.ID() != first.ID() || sealed.ID() != first.ID() {
+		t.Errorf("ids %d, %d, %d of one Table", first.ID(), grown.ID(), sealed.ID())
+	}
+	if next := NewTableLike(sealed); next.View().ID() == first.ID() || NewTable().View().ID() == first.ID() {
+		t.Error("another Table has the same id")
+	}
+	if !slices.Equal(sealed.Size, []uint32{0, 390}) || sealed.SpanID[1] != grown.SpanID[1] {
+		t.Errorf("sizes %v, want 0 and 390", sealed.Size)
+	}
+}

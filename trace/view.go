@@ -11,6 +11,11 @@ import (
 // Table's memory for as long as it is used.
 type View struct{ columns }
 
+// ID tells the Table of this View from every other one of this process. All
+// Views of a Table have the same, taken while it grew or after it was sealed,
+// and a row has the same number in all of them.
+func (v *View) ID() uint64 { return v.id }
+
 // Spans is the number of rows; rows count from 0 in order of arrival.
 func (v *View) Spans() int { return len(v.Trace) }
 
