@@ -1,0 +1,104 @@
+package generator
+
+import (
+	"time"
+
+	"etude/trace"
+)
+
+// edge is a call of which one side has been seen.
+type edge struct {
+	key                   edgeKey
+	caller, callee        *endpoint // one of them is nil
+	callerTime            int64     // durations in ns
+	calleeTime            int64
+	sent, received        uint64 // end of the producer's span, start of the consumer's, unix ns
+	failed                bool
+	born                  int64 // unix ns
+	following, proceeding int32 // neighbours by birth, place+1
+}
+
+// edgeKey is the span that makes the call: the caller's own id, the callee's
+// parent.
+type edgeKey struct {
+	trace trace.TraceID
+	span  trace.SpanID
+}
+
+// edgeStore has the edges that wait for their other side, the oldest first. All
+// wait equally long, so that they expire in the order of their birth. Places are
+// used again, and nothing is allocated once it has been as full as it gets.
+type edgeStore struct {
+	max    int
+	places []edge
+	free   []int32
+	byKey  map[edgeKey]int32
+	oldest int32 // place+1
+	newest int32 // place+1
+}
+
+func newEdgeStore(limit int) *edgeStore {
+	return &edgeStore{max: limit, byKey: map[edgeKey]int32{}}
+}
+
+// open is how many wait.
+func (s *edgeStore) open() int { return len(s.places) - len(s.free) }
+
+// find returns the place of an edge.
+func (s *edgeStore) find(key edgeKey) (place int32, ok bool) {
+	place, ok = s.byKey[key]
+	return place, ok
+}
+
+// add begins an edge and returns nil when the store is full.
+func (s *edgeStore) add(key edgeKey, now int64) *edge {
+	if s.open() >= s.max {
+		return nil
+	}
+	var place int32
+	if n := len(s.free); n > 0 {
+		place, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		place = int32(len(s.places))
+		s.places = append(s.places, edge{})
+	}
+	e := &s.places[place]
+	*e = edge{key: key, born: now, proceeding: s.newest}
+	if s.newest > 0 {
+		s.places[s.newest-1].following = place + 1
+	} else {
+		s.oldest = place + 1
+	}
+	s.newest = place + 1
+	s.byKey[key] = place
+	return e
+}
+
+// take removes an edge and returns it; it is valid until the next add.
+func (s *edgeStore) take(place int32) *edge {
+	e := &s.places[place]
+	if e.proceeding > 0 {
+		s.places[e.proceeding-1].following = e.following
+	} else {
+		s.oldest = e.following
+	}
+	if e.following > 0 {
+		s.places[e.following-1].proceeding = e.proceeding
+	} else {
+		s.newest = e.proceeding
+	}
+	delete(s.byKey, e.key)
+	s.free = append(s.free, place)
+	return e
+}
+
+// expired takes the oldest edge when it was born before a time, else nil.
+func (s *edgeStore) expired(before int64) *edge {
+	if s.oldest == 0 || s.places[s.oldest-1].born > before {
+		return nil
+	}
+	return s.take(s.oldest - 1)
+}
+
+// seconds of a duration in ns, 0 when it is negative.
+func seconds(ns int64) float64 { return time.Duration(max(ns, 0)).Seconds() }

@@ -1,0 +1,192 @@
+package generator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/storage"
+)
+
+// Generator computes metrics from spans. Its methods may be called from any
+// goroutine.
+type Generator struct {
+	o     Options
+	count counters
+
+	// mu guards the rest: reading and collecting go one after the other.
+	mu       sync.Mutex
+	registry *registry
+	spans    *spanMetrics  // nil when off
+	graph    *serviceGraph // nil when off
+	info     *info
+	keys     [classes][]string // span attributes that rows of a class depend on
+
+	cursors  map[uint64]*cursor // by Table
+	round    uint64             // of reading
+	lastRead int64              // unix ns
+	appended int64              // by the source, when the generator was made
+	taken    int64              // rows read
+
+	collected int64 // time of the last collection that the storage has taken, unix ms
+}
+
+// readEvery is how often new spans are read between collections. It bounds how
+// many can be missed when the store is so small that it drops them at once.
+const readEvery = time.Second
+
+// New returns a generator for the spans that come to the source from now on. The
+// error names the option that cannot be.
+func New(o Options) (*Generator, error) {
+	o.setDefaults()
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("metrics generator: %w", err)
+	}
+	now := time.Now()
+	g := &Generator{o: o, registry: newRegistry(&o), info: newInfo(&o), cursors: map[uint64]*cursor{},
+		lastRead: now.UnixNano(), collected: now.UnixMilli()}
+	var err error
+	if o.has(SpanMetrics, SpanMetricsCount, SpanMetricsLatency, SpanMetricsSize) {
+		if g.spans, err = newSpanMetrics(&g.o); err != nil {
+			return nil, fmt.Errorf("metrics generator: %w", err)
+		}
+	}
+	if o.has(ServiceGraphs) {
+		if g.graph, err = newServiceGraph(&g.o, g.registry, &g.count); err != nil {
+			return nil, fmt.Errorf("metrics generator: %w", err)
+		}
+	}
+	g.findKeys()
+	for _, v := range o.Source.Tables() {
+		g.cursorOf(v).rows = v.Spans()
+	}
+	g.appended = g.spansAppended()
+	return g, nil
+}
+
+// findKeys lists the span attributes to pick for each class.
+func (g *Generator) findKeys() {
+	var own, calling, called []string
+	if g.spans != nil {
+		own = g.spans.spanKeys()
+	}
+	if g.graph != nil {
+		calling, called = g.graph.callerKeys(), g.graph.calleeKeys()
+		own = slices.Concat(own, spanKeys(g.graph.filters))
+	}
+	g.keys = [classes][]string{inner: own, caller: slices.Concat(own, calling), callee: slices.Concat(own, called)}
+}
+
+func (g *Generator) spansAppended() int64 {
+	if g.o.Appended == nil {
+		return 0
+	}
+	return g.o.Appended()
+}
+
+// Run reads spans once a second and collects once an interval until the context
+// ends; then it collects a last time, within the time that a storage needs. What
+// comes to the source while Run returns is not counted: stop what fills the
+// source first, and close the storage afterwards.
+func (g *Generator) Run(ctx context.Context) {
+	reads, collections := time.NewTicker(min(readEvery, g.o.Interval)), time.NewTicker(g.o.Interval)
+	defer reads.Stop()
+	defer collections.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			g.collect(context.WithoutCancel(ctx), time.Now())
+			return
+		case now := <-collections.C:
+			g.collect(ctx, now)
+		case now := <-reads.C:
+			g.Read(now)
+		}
+	}
+}
+
+func (g *Generator) collect(ctx context.Context, now time.Time) {
+	if err := g.Collect(ctx, now); err != nil && !errors.Is(err, context.Canceled) {
+		g.o.Logger.Error("store generated metrics; trying again", "error", err, "next", g.o.Interval)
+	}
+}
+
+// Read counts the spans that have come since it was called last.
+func (g *Generator) Read(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.read(now.UnixNano())
+}
+
+func (g *Generator) read(now int64) {
+	appended := g.spansAppended() // before Tables: all these are in them, unless dropped
+	views := g.o.Source.Tables()
+	g.round++
+	for i, v := range views {
+		c := g.cursorOf(v)
+		c.round = g.round
+		if v.Spans() > c.rows {
+			g.advance(c, v, now)
+		}
+		if i < len(views)-1 {
+			c.rest()
+		}
+	}
+	for id, c := range g.cursors {
+		if c.round != g.round {
+			delete(g.cursors, id)
+		}
+	}
+	if missed := appended - g.appended - g.taken; missed > g.count.missed.Load() {
+		g.count.missed.Store(missed)
+	}
+	if g.graph != nil {
+		g.graph.expire(now)
+		g.count.openEdges.Store(int64(g.graph.edges.open()))
+	}
+	g.lastRead = max(g.lastRead, now)
+	g.publish()
+}
+
+func (g *Generator) publish() {
+	r := g.registry
+	g.count.active.Store(int64(r.active))
+	g.count.overflowUpdates.Store(r.overflowUpdates)
+	g.count.labelUpdates.Store(r.labelUpdates)
+}
+
+// Collect reads what has come and sends every active series to the storage, all
+// with one timestamp: now in milliseconds, or a little later when that would not
+// be after the collection before. What the storage finds out of order or out of
+// bounds is counted and left out. After any other error nothing of the collection
+// is stored, and the next one makes up for it.
+func (g *Generator) Collect(ctx context.Context, now time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.read(now.UnixNano())
+	removed := g.registry.remove(now.Add(-g.o.StaleAfter).UnixNano())
+	t := &collection{g: g, app: g.o.Out.AppenderV2(ctx), at: max(now.UnixMilli(), g.collected+2), zeroAt: g.collected + 1}
+	if err := t.send(removed); err != nil {
+		g.count.failed.Add(1)
+		return fmt.Errorf("collect metrics: %w", err)
+	}
+	g.collected = t.at
+	g.count.collections.Add(1)
+	g.count.samples.Add(t.samples)
+	g.count.removed.Add(t.ended)
+	g.publish()
+	return nil
+}
+
+// refusable reports whether a storage's error is about one sample alone.
+func refusable(err error) bool {
+	for _, kind := range []error{storage.ErrOutOfOrderSample, storage.ErrOutOfBounds, storage.ErrTooOldSample, storage.ErrDuplicateSampleForTimestamp} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}

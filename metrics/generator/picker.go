@@ -1,0 +1,158 @@
+package generator
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"etude/trace"
+)
+
+// picker gives each row a number for the values that it has for some attribute
+// keys: two rows of a Table with the same number have the same values. Rows are
+// asked for in ascending order, so that a column is walked along once.
+type picker struct {
+	keys    []string
+	message bool // take in the status message
+	columns []pickColumn
+	seen    int // columns of the Table looked at
+	numbers map[string]uint32
+	buf     []byte
+}
+
+// pickColumn is a column and the place reached in it.
+type pickColumn struct{ column, at int }
+
+func newPicker(keys []string, message bool) picker {
+	return picker{keys: keys, message: message, numbers: map[string]uint32{}}
+}
+
+// look finds the columns that have come since the last View.
+func (p *picker) look(v *trace.View) {
+	all := v.SpanAttrs.Columns
+	for ; p.seen < len(all); p.seen++ {
+		if slices.Contains(p.keys, all[p.seen].Key) {
+			p.columns = append(p.columns, pickColumn{column: p.seen})
+		}
+	}
+}
+
+// pick returns the number of a row, 0 when it has no value.
+func (p *picker) pick(v *trace.View, row uint32) uint32 {
+	if len(p.columns) == 0 && !p.message {
+		return 0
+	}
+	p.buf = p.buf[:0]
+	for i := range p.columns {
+		c := &v.SpanAttrs.Columns[p.columns[i].column]
+		at := p.columns[i].at
+		for at < len(c.Rows) && c.Rows[at] < row {
+			at++
+		}
+		p.columns[i].at = at
+		if at == len(c.Rows) || c.Rows[at] != row {
+			continue
+		}
+		p.buf = append(p.buf, byte(i), byte(i>>8))
+		switch c.Type {
+		case trace.Empty:
+		case trace.Int, trace.Double:
+			p.buf = binary.LittleEndian.AppendUint64(p.buf, c.Nums[at])
+		default:
+			p.buf = binary.LittleEndian.AppendUint32(p.buf, c.Codes[at])
+		}
+	}
+	if p.message {
+		if code := v.StatusMessage.Get(row); code != 0 {
+			p.buf = binary.LittleEndian.AppendUint32(append(p.buf, 0xff, 0xff), code)
+		}
+	}
+	if len(p.buf) == 0 {
+		return 0
+	}
+	number, ok := p.numbers[string(p.buf)]
+	if !ok {
+		number = uint32(len(p.numbers) + 1)
+		p.numbers[string(p.buf)] = number
+	}
+	return number
+}
+
+// ratio finds for how many spans a row stands.
+type ratio struct {
+	key        string
+	tracestate bool
+	column, at int // column+1, or 0 before it has been found
+	seen       int
+}
+
+func (r *ratio) on() bool { return r.key != "" || r.tracestate }
+
+func (r *ratio) look(v *trace.View) {
+	for ; r.key != "" && r.seen < len(v.SpanAttrs.Columns); r.seen++ {
+		if c := &v.SpanAttrs.Columns[r.seen]; c.Key == r.key && c.Type == trace.Double {
+			r.column = r.seen + 1
+		}
+	}
+}
+
+// weight is the number of spans that a row stands for: 1 by the ratio at which
+// they were sampled, 1 when that is not known.
+func (r *ratio) weight(v *trace.View, row, resource uint32) float64 {
+	if r.tracestate {
+		if w, ok := tracestateWeight(v.Text(v.TraceState.Get(row))); ok {
+			return w
+		}
+	}
+	if r.key == "" {
+		return 1
+	}
+	if r.column > 0 {
+		c := &v.SpanAttrs.Columns[r.column-1]
+		for r.at < len(c.Rows) && c.Rows[r.at] < row {
+			r.at++
+		}
+		if r.at < len(c.Rows) && c.Rows[r.at] == row {
+			return inverse(math.Float64frombits(c.Nums[r.at]))
+		}
+	}
+	if value, ok := v.ResourceAttrs.Value(resource, r.key); ok && value.Type == trace.Double {
+		return inverse(value.Double())
+	}
+	return 1
+}
+
+// inverse of a ratio; 1 for what is none.
+func inverse(ratio float64) float64 {
+	if !(ratio > 0) || math.IsInf(ratio, 0) || math.IsInf(1/ratio, 0) {
+		return 1
+	}
+	return 1 / ratio
+}
+
+// tracestateWeight reads the rejection threshold of OpenTelemetry's entry in a
+// W3C trace state, ot=th:HEX: up to 14 hex digits of a fraction of 2^56, trailing
+// zeros left out.
+func tracestateWeight(state string) (weight float64, ok bool) {
+	for member := range strings.SplitSeq(state, ",") {
+		values, found := strings.CutPrefix(strings.TrimSpace(member), "ot=")
+		if !found {
+			continue
+		}
+		for value := range strings.SplitSeq(values, ";") {
+			digits, found := strings.CutPrefix(value, "th:")
+			if !found {
+				continue
+			}
+			threshold, err := strconv.ParseUint(digits, 16, 56)
+			if err != nil || len(digits) > 14 {
+				return 0, false
+			}
+			threshold <<= 4 * (14 - len(digits))
+			return (1 << 56) / float64((1<<56)-threshold), true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,181 @@
+package generator
+
+import (
+	"slices"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/metadata"
+	"github.com/prometheus/prometheus/storage"
+
+	"etude/trace"
+)
+
+// family is one metric: its name and what is the same for all its series.
+type family struct {
+	name string
+	meta metadata.Metadata
+	lazy bool // has no series before it has a value
+
+	// Of a histogram:
+	classic, native bool
+	bounds          []float64 // seconds, without +Inf
+	les             []string  // the bounds as text, with +Inf
+}
+
+func newFamily(name string, kind model.MetricType, unit, help string) *family {
+	return &family{name: name, meta: metadata.Metadata{Type: kind, Unit: unit, Help: help}}
+}
+
+func newHistogramFamily(name, help string, bounds []float64, native Native) *family {
+	f := newFamily(name, model.MetricTypeHistogram, "seconds", help)
+	f.classic, f.native, f.bounds = native != NativeOnly, native != Classic, bounds
+	for _, b := range bounds {
+		f.les = append(f.les, boundText(b))
+	}
+	f.les = append(f.les, "+Inf")
+	return f
+}
+
+// size is how many series a label set has of the family.
+func (f *family) size() int {
+	switch {
+	case f == nil:
+		return 0
+	case f.les == nil:
+		return 1
+	}
+	n := 0
+	if f.classic {
+		n += len(f.les) + 2
+	}
+	if f.native {
+		n++
+	}
+	return n
+}
+
+// schema is the metrics that every label set of one kind has. Nil families are
+// not produced, though their values are kept: an addition costs less than to ask.
+type schema struct {
+	id         byte
+	counters   [2]*family
+	histograms [3]*family
+	overflow   *group // shared by the label sets that found no place, or nil
+}
+
+func (k *schema) size() (n int) {
+	for _, f := range k.counters {
+		n += f.size()
+	}
+	for _, f := range k.histograms {
+		n += f.size()
+	}
+	return n
+}
+
+// group is one label set with its metrics.
+type group struct {
+	schema     *schema
+	key        string
+	labels     []labels.Label // its own, in the schema's order
+	updated    int64          // unix ns
+	limited    *int64         // counts the updates, when a limit has sent them here
+	counters   [2]counter
+	histograms [3]*histogramSeries
+}
+
+// touch notes that a span has come.
+func (s *group) touch(now int64) {
+	s.updated = now
+	if s.limited != nil {
+		*s.limited++
+	}
+}
+
+// counter is one series, a gauge's as well.
+type counter struct {
+	value float64
+	out   series
+}
+
+// series is a place in the storage.
+type series struct {
+	labels labels.Labels // made when first sent
+	ref    storage.SeriesRef
+	begun  bool // has its zero, or needs none
+}
+
+// histogramSeries is the buckets of one label set.
+type histogramSeries struct {
+	family     *family
+	sum, count float64
+	counts     []float64     // not cumulative; the last is +Inf's
+	newest     []observation // per bucket since the last collection
+	sparse     *sparse       // of a native histogram, or nil
+	last       observation   // since the last collection, of a native one
+
+	buckets                     []series
+	countOut, sumOut, nativeOut series
+}
+
+// observation is what becomes an exemplar. A zero trace id is none.
+type observation struct {
+	trace trace.TraceID
+	value float64
+}
+
+func newHistogram(f *family) *histogramSeries {
+	h := &histogramSeries{family: f}
+	if f.classic {
+		n := len(f.les)
+		h.counts, h.newest, h.buckets = make([]float64, n), make([]observation, n), make([]series, n)
+	}
+	if f.native {
+		h.sparse = newSparse()
+	}
+	return h
+}
+
+// observe adds a value in seconds that stands for weight spans.
+func (h *histogramSeries) observe(value, weight float64, id trace.TraceID) {
+	h.sum += value * weight
+	h.count += weight
+	if h.counts != nil {
+		i, _ := slices.BinarySearch(h.family.bounds, value)
+		h.counts[i] += weight
+		h.newest[i] = observation{id, value}
+	}
+	if h.sparse != nil {
+		h.sparse.observe(value, weight)
+		h.last = observation{id, value}
+	}
+}
+
+// each calls f with every series of the group that has been begun.
+func (s *group) each(f func(out *series, native bool)) {
+	begun := func(out *series) {
+		if out.begun {
+			f(out, false)
+		}
+	}
+	for i := range s.counters {
+		begun(&s.counters[i].out)
+	}
+	for _, h := range s.histograms {
+		if h == nil {
+			continue
+		}
+		for i := range h.buckets {
+			begun(&h.buckets[i])
+		}
+		begun(&h.countOut)
+		begun(&h.sumOut)
+		if h.nativeOut.begun {
+			f(&h.nativeOut, true)
+		}
+	}
+}
+
+// counts reports whether values only grow, and begin with a zero.
+func (f *family) counts() bool { return f.meta.Type != model.MetricTypeGauge }

@@ -1,0 +1,306 @@
+package generator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"etude/trace"
+)
+
+// The places of the metrics in a group of edgeSchema.
+const (
+	requests      = 0 // counters
+	failures      = 1
+	serverLatency = 0 // histograms
+	clientLatency = 1
+	transit       = 2
+)
+
+// The values of connection_type; a call of which both sides were seen has none.
+const (
+	throughMessages = "messaging_system"
+	toDatabase      = "database"
+	virtualNode     = "virtual_node"
+)
+
+// unknownCaller is the client of a request that no span has made.
+const unknownCaller = "user"
+
+// serviceGraph pairs the spans of a call's two sides.
+type serviceGraph struct {
+	o       *ServiceGraphOptions
+	schema  schema
+	edges   *edgeStore
+	filters []policy
+	// names of the dimensions' labels on the two sides
+	clientNames, serverNames []string
+	registry                 *registry
+	count                    *counters
+	labels                   []labels.Label // memory to use again
+}
+
+// endpoint is one side of calls, as its service, kind and attributes tell. Its
+// texts are copies: an edge may wait longer than the Table of its span lives.
+type endpoint struct {
+	service   string
+	peer      string // the other side, as this one names it
+	database  string // the called database, when there is one
+	calls     bool   // client or producer; else server or consumer
+	messaging bool
+	values    []string // of the dimensions
+}
+
+func newServiceGraph(o *Options, r *registry, c *counters) (*serviceGraph, error) {
+	g := &serviceGraph{o: &o.ServiceGraph, registry: r, count: c, edges: newEdgeStore(o.ServiceGraph.MaxEdges)}
+	k := &g.schema
+	k.id = edgeSchema
+	k.counters[requests] = newFamily("traces_service_graph_request_total", model.MetricTypeCounter, "", "Requests from one service to another.")
+	k.counters[failures] = newFamily("traces_service_graph_request_failed_total", model.MetricTypeCounter, "", "Requests from one service to another that failed on either side.")
+	k.counters[failures].lazy = true
+	histogram := func(name, help string) *family {
+		return newHistogramFamily("traces_service_graph_request_"+name, help, g.o.Buckets, o.NativeHistograms)
+	}
+	k.histograms[serverLatency] = histogram("server_seconds", "Duration of a request as the server has it.")
+	k.histograms[clientLatency] = histogram("client_seconds", "Duration of a request as the client has it.")
+	if g.o.MessagingLatency {
+		k.histograms[transit] = histogram("messaging_system_seconds", "Time that a message takes from the producer to the consumer.")
+	}
+	var err error
+	if g.filters, err = compilePolicies(g.o.Filters); err != nil {
+		return nil, fmt.Errorf("filters of the service graph: %w", err)
+	}
+	return g, g.nameDimensions()
+}
+
+func (g *serviceGraph) nameDimensions() error {
+	own := []string{"client", "server", "connection_type", "virtual_node"}
+	for _, key := range g.o.Dimensions {
+		name, err := dimensionName(key)
+		if err != nil {
+			return err
+		}
+		client, server := labelName(name, own...), labelName(name, own...)
+		if g.o.Prefix {
+			client, server = cut("client_"+name, maxName), cut("server_"+name, maxName)
+		}
+		if slices.Contains(g.clientNames, client) {
+			return fmt.Errorf("dimension %q of the service graph: the label %s is taken", key, client)
+		}
+		g.clientNames, g.serverNames = append(g.clientNames, client), append(g.serverNames, server)
+	}
+	return nil
+}
+
+// callerKeys and calleeKeys are the span attributes that endpoints depend on.
+func (g *serviceGraph) callerKeys() []string {
+	return slices.Concat(g.calleeKeys(), g.o.DatabaseAttributes, databaseServers, []string{peerPort})
+}
+
+func (g *serviceGraph) calleeKeys() []string {
+	return slices.Concat(spanKeys(g.filters), g.o.Dimensions, g.o.PeerAttributes)
+}
+
+// databaseServers are the attributes that name the server of a database, the
+// last one with its port.
+var databaseServers = []string{"peer.service", "server.address", peerAddress}
+
+const (
+	peerAddress = "network.peer.address"
+	peerPort    = "network.peer.port"
+)
+
+// endpoint returns the side of a call that spans like this one are, or nil when
+// they are none.
+func (g *serviceGraph) endpoint(s *span) *endpoint {
+	kind := trace.Kind(s.v.Kind[s.row])
+	e := &endpoint{service: s.resource.service,
+		calls:     kind == trace.KindClient || kind == trace.KindProducer,
+		messaging: kind == trace.KindProducer || kind == trace.KindConsumer}
+	called := kind == trace.KindServer || kind == trace.KindConsumer
+	if e.service == "" || !e.calls && !called {
+		return nil
+	}
+	e.peer = strings.Clone(s.first(g.o.PeerAttributes))
+	if name, ok := s.has(g.o.DatabaseAttributes); ok && e.calls {
+		e.database = strings.Clone(databaseServer(s, name))
+	}
+	for _, key := range g.o.Dimensions {
+		e.values = append(e.values, strings.Clone(s.attr(key)))
+	}
+	return e
+}
+
+// databaseServer is the name of a database's node in the graph.
+func databaseServer(s *span, database string) string {
+	server := s.first(databaseServers)
+	if server == "" {
+		return database
+	}
+	if s.first(databaseServers[:2]) == "" {
+		if port := s.first([]string{peerPort}); port != "" {
+			return server + ":" + port
+		}
+	}
+	return server
+}
+
+// add counts a span that is one side of a call; it reports whether it has found
+// a place.
+func (g *serviceGraph) add(side *endpoint, v *trace.View, row uint32, now int64) bool {
+	key := edgeKey{v.TraceIDs[v.Trace[row]], v.SpanID[row]}
+	if !side.calls {
+		key.span = v.Parent[row]
+	}
+	if key.span.IsZero() || side.database != "" {
+		g.addAlone(side, key, v, row, now)
+		return true
+	}
+	place, waits := g.edges.find(key)
+	if !waits {
+		e := g.edges.add(key, now)
+		if e != nil {
+			e.take(side, v, row)
+		}
+		return e != nil
+	}
+	e := &g.edges.places[place]
+	e.take(side, v, row)
+	if e.caller != nil && e.callee != nil {
+		g.complete(g.edges.take(place), now)
+	}
+	return true
+}
+
+// addAlone counts a span that needs no other side. One that nobody called has
+// none. The call of a database is complete with the caller; a span of the
+// database itself that came before is part of it.
+func (g *serviceGraph) addAlone(side *endpoint, key edgeKey, v *trace.View, row uint32, now int64) {
+	e := edge{key: key}
+	if place, waits := g.edges.find(key); waits {
+		e = *g.edges.take(place)
+	}
+	e.take(side, v, row)
+	if side.database == "" {
+		g.expireOne(&e, now)
+		return
+	}
+	g.count.completed.Add(1)
+	g.emit(&e, call{client: side.service, server: side.database, connection: toDatabase, clientTime: e.callerTime, serverTime: e.callerTime}, now)
+}
+
+// take fills one side of the edge from a span.
+func (e *edge) take(side *endpoint, v *trace.View, row uint32) {
+	e.failed = e.failed || trace.Status(v.Status[row]) == trace.StatusError
+	if side.calls {
+		e.caller, e.callerTime, e.sent = side, v.Duration(row), v.End[row]
+		return
+	}
+	e.callee, e.calleeTime, e.received = side, v.Duration(row), v.Start[row]
+}
+
+// complete counts a call of which both sides have been seen.
+func (g *serviceGraph) complete(e *edge, now int64) {
+	c := call{client: e.caller.service, server: e.callee.service, clientTime: e.callerTime, serverTime: e.calleeTime}
+	if e.caller.messaging || e.callee.messaging {
+		c.connection, c.transits = throughMessages, true
+	}
+	g.count.completed.Add(1)
+	g.emit(e, c, now)
+}
+
+// expire ends the edges that have waited long enough.
+func (g *serviceGraph) expire(now int64) {
+	before := now - int64(g.o.Wait)
+	for e := g.edges.expired(before); e != nil; e = g.edges.expired(before) {
+		g.expireOne(e, now)
+	}
+}
+
+// expireOne counts an edge with one side, if the other can be named.
+func (g *serviceGraph) expireOne(e *edge, now int64) {
+	c, ok := e.virtual()
+	if !ok {
+		g.count.expired.Add(1)
+		return
+	}
+	g.count.virtual.Add(1)
+	g.emit(e, c, now)
+}
+
+// virtual is the call of an edge of which one side alone was seen, if its other
+// side can be named.
+func (e *edge) virtual() (c call, ok bool) {
+	c.connection = virtualNode
+	switch {
+	case e.caller != nil:
+		c.client, c.server, c.virtual, c.clientTime = e.caller.service, e.caller.peer, "server", e.callerTime
+		return c, c.server != ""
+	case e.key.span.IsZero():
+		c.client, c.server, c.virtual, c.serverTime = e.callee.peer, e.callee.service, "client", e.calleeTime
+		if c.client == "" {
+			c.client = unknownCaller
+		}
+		return c, true
+	}
+	return c, false
+}
+
+// call is what becomes of an edge.
+type call struct {
+	client, server         string
+	connection             string
+	virtual                string // which side sends no spans
+	clientTime, serverTime int64  // ns
+	transits               bool
+}
+
+// emit adds a call to its series.
+func (g *serviceGraph) emit(e *edge, c call, now int64) {
+	s := g.registry.get(&g.schema, g.labelsOf(e, &c))
+	if s == nil {
+		g.count.dropped[InvalidUTF8].Add(1)
+		return
+	}
+	s.touch(now)
+	s.counters[requests].value++
+	if e.failed {
+		s.counters[failures].value++
+	}
+	s.histograms[serverLatency].observe(seconds(c.serverTime), 1, e.key.trace)
+	s.histograms[clientLatency].observe(seconds(c.clientTime), 1, e.key.trace)
+	if h := s.histograms[transit]; h != nil && c.transits {
+		h.observe(seconds(int64(e.received-e.sent)), 1, e.key.trace)
+	}
+}
+
+// labelsOf returns the labels of a call, valid until the next call of it.
+func (g *serviceGraph) labelsOf(e *edge, c *call) []labels.Label {
+	ls := append(g.labels[:0], labels.Label{Name: "client", Value: c.client}, labels.Label{Name: "server", Value: c.server},
+		labels.Label{Name: "connection_type", Value: c.connection})
+	if g.o.VirtualNode {
+		ls = append(ls, labels.Label{Name: "virtual_node", Value: c.virtual})
+	}
+	value := func(side *endpoint, i int) string {
+		if side == nil {
+			return ""
+		}
+		return side.values[i]
+	}
+	for i, name := range g.clientNames {
+		client, server := value(e.caller, i), value(e.callee, i)
+		switch {
+		case g.o.Prefix:
+			ls = append(ls, labels.Label{Name: name, Value: client}, labels.Label{Name: g.serverNames[i], Value: server})
+		case client != "":
+			ls = append(ls, labels.Label{Name: name, Value: client})
+		default:
+			ls = append(ls, labels.Label{Name: name, Value: server})
+		}
+	}
+	g.labels = ls
+	return ls
+}

@@ -1,0 +1,78 @@
+package generator
+
+import "sync/atomic"
+
+// Drop is why a span was left out by a processor.
+type Drop uint8
+
+// The reasons, and their names as Tempo has them where it has them.
+const (
+	counted Drop = iota
+	OutsideSlack
+	InvalidUTF8
+	FilteredSpanMetrics
+	FilteredServiceGraph
+	EdgesFull
+	numDrops
+)
+
+// Drops yields the reasons for which spans are left out.
+func Drops() []Drop {
+	return []Drop{OutsideSlack, InvalidUTF8, FilteredSpanMetrics, FilteredServiceGraph, EdgesFull}
+}
+
+// String returns the reason as a label value.
+func (d Drop) String() string {
+	return [...]string{"", "outside_metrics_ingestion_slack", "invalid_utf8", "span_metrics_filter", "service_graph_filter", "service_graph_store_full"}[d]
+}
+
+// Stats is what a generator holds and what it has done.
+type Stats struct {
+	Spans   int64           // read
+	Dropped [numDrops]int64 // by Drop
+	Missed  int64           // dropped by the source before they were read
+
+	ActiveSeries    int64
+	RemovedSeries   int64 // had no span for StaleAfter
+	OverflowUpdates int64 // went to the overflow series, since there were too many series
+	OverflowLabels  int64 // updates of series with a label value replaced, since the label had too many
+
+	OpenEdges      int64 // wait for their other side
+	CompletedEdges int64 // both sides seen, or a database
+	VirtualEdges   int64 // one side only, the other named by an attribute, or user
+	ExpiredEdges   int64 // one side only, dropped
+
+	Collections       int64
+	FailedCollections int64
+	Samples           int64 // taken by the storage
+	RefusedSamples    int64 // out of order or out of bounds for the storage
+	RefusedExemplars  int64
+}
+
+// counters are those of Stats; only the goroutine that reads writes them.
+type counters struct {
+	spans, missed                           atomic.Int64
+	dropped                                 [numDrops]atomic.Int64
+	active, removed                         atomic.Int64
+	overflowUpdates, labelUpdates           atomic.Int64
+	openEdges, completed, virtual, expired  atomic.Int64
+	collections, failed                     atomic.Int64
+	samples, refusedSamples, refusedExempls atomic.Int64
+}
+
+// Stats returns the present numbers. It waits for nothing.
+func (g *Generator) Stats() Stats {
+	c := &g.count
+	s := Stats{
+		Spans: c.spans.Load(), Missed: c.missed.Load(),
+		ActiveSeries: c.active.Load(), RemovedSeries: c.removed.Load(),
+		OverflowUpdates: c.overflowUpdates.Load(), OverflowLabels: c.labelUpdates.Load(),
+		OpenEdges: c.openEdges.Load(), CompletedEdges: c.completed.Load(), VirtualEdges: c.virtual.Load(), ExpiredEdges: c.expired.Load(),
+		Collections: c.collections.Load(), FailedCollections: c.failed.Load(),
+		Samples: c.samples.Load(), RefusedSamples: c.refusedSamples.Load(), RefusedExemplars: c.refusedExempls.Load(),
+	}
+	for i := range c.dropped {
+		s.Dropped[i] = c.dropped[i].Load()
+	}
+	return s
+}

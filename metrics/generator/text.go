@@ -1,0 +1,205 @@
+package generator
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/trace"
+)
+
+// Longest label name and value in bytes; the rest is cut off.
+const (
+	maxName  = 1024
+	maxValue = 2048
+)
+
+// intrinsics are the labels that come from no attribute.
+var intrinsics = []string{"service", "span_name", "span_kind", "status_code", "status_message"}
+
+// labelName makes a label name of an attribute key: what no label name may have
+// becomes _, and a name that is taken gets __ before it.
+func labelName(key string, taken ...string) string {
+	name := strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && isNameByte(byte(r)) {
+			return r
+		}
+		return '_'
+	}, key)
+	for _, t := range taken {
+		if name == t {
+			name = "__" + name
+			break
+		}
+	}
+	return cut(name, maxName)
+}
+
+func isNameByte(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// isLabelName reports whether a name needs no change.
+func isLabelName(name string) bool {
+	return name != "" && len(name) <= maxName && !isDigit(name[0]) && labelName(name) == name
+}
+
+// cut shortens a text to at most n bytes, and no character is cut through.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for i := 0; i < utf8.UTFMax && n > i; i++ {
+		if utf8.RuneStart(s[n-i]) {
+			return s[:n-i]
+		}
+	}
+	return s[:n]
+}
+
+// valueText is an attribute value as the value of a label: "" for bytes, as for
+// no value.
+func valueText(v trace.Value) string {
+	switch v.Type {
+	case trace.String:
+		return v.Str()
+	case trace.Int:
+		return strconv.FormatInt(v.Int(), 10)
+	case trace.Double:
+		return doubleText(v.Double())
+	case trace.Bool:
+		return strconv.FormatBool(v.Bool())
+	case trace.Array, trace.KVList:
+		return string(appendAny(nil, v.Str(), 0))
+	}
+	return ""
+}
+
+func doubleText(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// boundText is a bucket's bound as the label le has it.
+func boundText(bound float64) string {
+	if math.IsInf(bound, 1) {
+		return "+Inf"
+	}
+	return doubleText(bound)
+}
+
+// maxDepth bounds how deep arrays and lists may lie in each other; what lies
+// deeper is left out.
+const maxDepth = 16
+
+// appendAny appends the text of an encoded AnyValue: [ab] for an array, {k:v}
+// for a list of keys and values. Of several fields the last counts, as in any
+// oneof; what cannot be read is left out.
+func appendAny(b []byte, message string, depth int) []byte {
+	var last []byte
+	eachField(message, func(number protowire.Number, num uint64, text string) {
+		switch number {
+		case 1:
+			last = append(last[:0], text...)
+		case 2:
+			last = strconv.AppendBool(last[:0], num != 0)
+		case 3:
+			last = strconv.AppendInt(last[:0], int64(num), 10)
+		case 4:
+			last = append(last[:0], doubleText(math.Float64frombits(num))...)
+		case 5:
+			last = appendArray(last[:0], text, depth)
+		case 6:
+			last = appendList(last[:0], text, depth)
+		case 7:
+			last = last[:0]
+		}
+	})
+	return append(b, last...)
+}
+
+func appendArray(b []byte, message string, depth int) []byte {
+	b = append(b, '[')
+	if depth < maxDepth {
+		eachField(message, func(number protowire.Number, _ uint64, text string) {
+			if number == 1 {
+				b = appendAny(b, text, depth+1)
+			}
+		})
+	}
+	return append(b, ']')
+}
+
+func appendList(b []byte, message string, depth int) []byte {
+	b = append(b, '{')
+	if depth < maxDepth {
+		eachField(message, func(number protowire.Number, _ uint64, pair string) {
+			if number == 1 {
+				b = appendPair(b, pair, depth)
+			}
+		})
+	}
+	return append(b, '}')
+}
+
+func appendPair(b []byte, message string, depth int) []byte {
+	var key, value string
+	eachField(message, func(number protowire.Number, _ uint64, text string) {
+		switch number {
+		case 1:
+			key = text
+		case 2:
+			value = text
+		}
+	})
+	return appendAny(append(append(b, key...), ':'), value, depth+1)
+}
+
+// eachField calls f with the fields of a message up to the first that cannot be
+// read: a number or a text.
+func eachField(message string, f func(number protowire.Number, num uint64, text string)) {
+	for b := []byte(message); len(b) > 0; {
+		number, wire, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return
+		}
+		b = b[n:]
+		var num uint64
+		var text []byte
+		switch wire {
+		case protowire.VarintType:
+			num, n = protowire.ConsumeVarint(b)
+		case protowire.Fixed64Type:
+			num, n = protowire.ConsumeFixed64(b)
+		case protowire.BytesType:
+			text, n = protowire.ConsumeBytes(b)
+		default:
+			n = protowire.ConsumeFieldValue(number, wire, b)
+		}
+		if n < 0 {
+			return
+		}
+		f(number, num, string(text))
+		b = b[n:]
+	}
+}
+
+// kindText and statusText are the numbers of OTLP as labels have them. Numbers
+// that OTLP does not define stand as they are.
+func kindText(kind uint8) string {
+	names := [...]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
+	if int(kind) < len(names) {
+		return names[kind]
+	}
+	return strconv.Itoa(int(kind))
+}
+
+func statusText(status uint8) string {
+	names := [...]string{"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"}
+	if int(status) < len(names) {
+		return names[status]
+	}
+	return strconv.Itoa(int(status))
+}
