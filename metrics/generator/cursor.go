@@ -29,7 +29,7 @@ type entry struct {
 	spans    *group    // or nil
 	edge     *endpoint // or nil
 	resource *resource
-	drops    [2]Drop // why spans and edge are nil; counted if they are not dropped
+	drops    [2]drop // why spans and edge are nil; counted if they are not dropped
 }
 
 // class is what the picked attributes depend on: other sides are named by other
@@ -93,7 +93,7 @@ func (g *Generator) advance(c *cursor, v *trace.View, now int64) {
 	var drops [numDrops]int64
 	for row := uint32(c.rows); int(row) < v.Spans(); row++ {
 		if end := v.End[row]; end < first || end > last {
-			drops[OutsideSlack]++
+			drops[outsideSlack]++
 			continue
 		}
 		kind := v.Kind[row]
@@ -120,7 +120,7 @@ func (g *Generator) advance(c *cursor, v *trace.View, now int64) {
 		}
 		if e.edge != nil {
 			if !g.graph.add(e.edge, v, row, now) {
-				drops[EdgesFull]++
+				drops[edgesFull]++
 			}
 		} else {
 			drops[e.drops[1]]++
@@ -136,7 +136,7 @@ func (g *Generator) readRows(c *cursor, v *trace.View, drops [numDrops]int64) {
 	g.taken += read
 	g.count.spans.Add(read)
 	for i, n := range drops {
-		if n > 0 && Drop(i) != counted {
+		if n > 0 && drop(i) != counted {
 			g.count.dropped[i].Add(n)
 		}
 	}
@@ -158,14 +158,14 @@ func (g *Generator) enter(c *cursor, v *trace.View, row uint32) *entry {
 	e := &entry{resource: s.resource}
 	if g.spans != nil {
 		if !passes(g.spans.filters, &s) {
-			e.drops[0] = FilteredSpanMetrics
+			e.drops[0] = filteredSpanMetrics
 		} else if e.spans = g.registry.get(&g.spans.schema, g.spans.labelsOf(&s)); e.spans == nil {
-			e.drops[0] = InvalidUTF8
+			e.drops[0] = invalidUTF8
 		}
 	}
 	if g.graph != nil {
 		if !passes(g.graph.filters, &s) {
-			e.drops[1] = FilteredServiceGraph
+			e.drops[1] = filteredServiceGraph
 		} else {
 			e.edge = g.graph.endpoint(&s)
 		}

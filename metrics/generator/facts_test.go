@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,9 +126,7 @@ func statsText(st Stats, names []string) string {
 	all := map[string]int64{"spans": st.Spans, "missed": st.Missed, "active": st.ActiveSeries, "removed": st.RemovedSeries,
 		"overflow": st.OverflowUpdates, "overflow_labels": st.OverflowLabels, "open": st.OpenEdges, "completed": st.CompletedEdges,
 		"virtual": st.VirtualEdges, "expired": st.ExpiredEdges}
-	for _, d := range Drops() {
-		all[d.String()] = st.Dropped[d]
-	}
+	maps.Copy(all, st.Dropped)
 	var b strings.Builder
 	for _, name := range names {
 		n, ok := all[name]

@@ -267,3 +267,10 @@ func (discarding) Append(storage.SeriesRef, labels.Labels, int64, int64, float64
 }
 func (discarding) Commit() error   { return nil }
 func (discarding) Rollback() error { return nil }
+
+func pairsOf(pairs ...string) (ls []labels.Label) {
+	for i := 0; i < len(pairs); i += 2 {
+		ls = append(ls, labels.Label{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return ls
+}

@@ -115,9 +115,6 @@ type ServiceGraphOptions struct {
 	Filters            []Policy
 }
 
-// DefaultMaxEdges bounds the edges that wait for their other side.
-const DefaultMaxEdges = 10000
-
 // setDefaults fills what is not given.
 func (o *Options) setDefaults() {
 	if o.Logger == nil {
@@ -130,7 +127,7 @@ func (o *Options) setDefaults() {
 	orDefault(&o.NativeHistograms, Classic)
 	orDefault(&o.HostMetric, "traces_host_info")
 	orDefault(&o.ServiceGraph.Wait, 10*time.Second)
-	orDefault(&o.ServiceGraph.MaxEdges, DefaultMaxEdges)
+	orDefault(&o.ServiceGraph.MaxEdges, 10000)
 	if o.Instance == "" {
 		o.Instance, _ = os.Hostname()
 	}

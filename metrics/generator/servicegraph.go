@@ -262,7 +262,7 @@ type call struct {
 func (g *serviceGraph) emit(e *edge, c call, now int64) {
 	s := g.registry.get(&g.schema, g.labelsOf(e, &c))
 	if s == nil {
-		g.count.dropped[InvalidUTF8].Add(1)
+		g.count.dropped[invalidUTF8].Add(1)
 		return
 	}
 	s.touch(now)

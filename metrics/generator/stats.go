@@ -2,35 +2,27 @@ package generator
 
 import "sync/atomic"
 
-// Drop is why a span was left out by a processor.
-type Drop uint8
+// drop is why a span was left out by a processor.
+type drop uint8
 
-// The reasons, and their names as Tempo has them where it has them.
 const (
-	counted Drop = iota
-	OutsideSlack
-	InvalidUTF8
-	FilteredSpanMetrics
-	FilteredServiceGraph
-	EdgesFull
+	counted drop = iota
+	outsideSlack
+	invalidUTF8
+	filteredSpanMetrics
+	filteredServiceGraph
+	edgesFull
 	numDrops
 )
 
-// Drops yields the reasons for which spans are left out.
-func Drops() []Drop {
-	return []Drop{OutsideSlack, InvalidUTF8, FilteredSpanMetrics, FilteredServiceGraph, EdgesFull}
-}
-
-// String returns the reason as a label value.
-func (d Drop) String() string {
-	return [...]string{"", "outside_metrics_ingestion_slack", "invalid_utf8", "span_metrics_filter", "service_graph_filter", "service_graph_store_full"}[d]
-}
+// dropNames are the reasons as label values, Tempo's where it has one.
+var dropNames = [numDrops]string{"", "outside_metrics_ingestion_slack", "invalid_utf8", "span_metrics_filter", "service_graph_filter", "service_graph_store_full"}
 
 // Stats is what a generator holds and what it has done.
 type Stats struct {
-	Spans   int64           // read
-	Dropped [numDrops]int64 // by Drop
-	Missed  int64           // dropped by the source before they were read
+	Spans   int64            // read
+	Dropped map[string]int64 // left out by a processor, by reason
+	Missed  int64            // dropped by the source before they were read
 
 	ActiveSeries    int64
 	RemovedSeries   int64 // had no span for StaleAfter
@@ -71,8 +63,11 @@ func (g *Generator) Stats() Stats {
 		Collections: c.collections.Load(), FailedCollections: c.failed.Load(),
 		Samples: c.samples.Load(), RefusedSamples: c.refusedSamples.Load(), RefusedExemplars: c.refusedExempls.Load(),
 	}
-	for i := range c.dropped {
-		s.Dropped[i] = c.dropped[i].Load()
+	s.Dropped = map[string]int64{}
+	for i, name := range dropNames {
+		if drop(i) != counted {
+			s.Dropped[name] = c.dropped[i].Load()
+		}
 	}
 	return s
 }
