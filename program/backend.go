@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/prometheus/storage"
+
 	"etude/api"
 	"etude/mcp"
 	"etude/metrics"
@@ -29,6 +31,7 @@ type backendCmd struct {
 	backendAddrs
 	backendLimits
 	selfTraceFlags
+	Generator generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_"`
 }
 
 // backendLimits say where the data are kept, how much of them, and what clients
@@ -87,7 +90,7 @@ func (l *backendLimits) args() []string {
 // close first and the storage last.
 func (c *backendCmd) Run(p *proc) error {
 	begin := time.Now()
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check()); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Generator.check()); err != nil {
 		return err
 	}
 	c.backendAddrs.fill(c.PortOffset)
@@ -134,6 +137,12 @@ type backendRun struct {
 
 	telemetry *metrics.Telemetry
 	self      *selfTrace // nil when the backend does not trace itself
+
+	// database keeps the metrics computed from spans once databaseReady is closed;
+	// without one none are computed.
+	database      storage.AppendableV2
+	databaseReady <-chan struct{}
+	generator     *generatorRun // or nil
 }
 
 func (b *backendRun) open(dir string) error {
@@ -154,6 +163,11 @@ func (b *backendRun) open(dir string) error {
 	}, b.store)
 	if err != nil {
 		return err
+	}
+	if b.database != nil {
+		if b.generator, err = startGenerator(&b.cmd.Generator, b.store, b.database, b.databaseReady, b.log); err != nil {
+			return err
+		}
 	}
 	b.self, err = newSelfTrace(context.Background(), &b.cmd.selfTraceFlags, b.receive.Addrs().OTLPGRPC, b.log)
 	if err != nil {
@@ -273,6 +287,7 @@ func (b *backendRun) close() error {
 		defer cancel()
 		errs = append(errs, b.receive.Shutdown(ctx))
 	}
+	b.generator.close()
 	if b.store != nil {
 		errs = append(errs, b.store.Close())
 	}

@@ -11,6 +11,9 @@ func (b *backendRun) samples(stats *receive.Stats) metrics.Source {
 	return func(yield func(metrics.Sample)) {
 		receiveSamples(stats.Counts(), yield)
 		b.storeSamples(yield)
+		if b.generator != nil {
+			generatorSamples(b.generator.Stats(), yield)
+		}
 	}
 }
 

@@ -20,8 +20,9 @@ type upCmd struct {
 	edgeAddrs
 	backendLimits
 	selfTraceFlags
-	EdgeConfig string `name:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
-	KeepGoing  bool   `name:"keep-going" help:"Go on when a part dies, instead of stopping as a whole."`
+	Generator  generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_"`
+	EdgeConfig string         `name:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
+	KeepGoing  bool           `name:"keep-going" help:"Go on when a part dies, instead of stopping as a whole."`
 }
 
 const (
@@ -92,7 +93,7 @@ type plan struct {
 }
 
 func (c *upCmd) plan(p *proc) (*plan, error) {
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check()); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Generator.check()); err != nil {
 		return nil, err
 	}
 	pl := &plan{upCmd: c}
@@ -179,6 +180,7 @@ func (c *upCmd) backendPart(pl *plan) *part {
 	c.backendAddrs.each(func(flag string, _ int, addr *string) { args = append(args, "--"+flag, *addr) })
 	args = append(args, c.backendLimits.args()...)
 	args = append(args, c.selfTraceFlags.args()...)
+	args = append(args, c.Generator.args()...)
 	return &part{name: "backend", args: args, env: []string{infoEnv + "=" + string(info)},
 		ready: answers("http://" + dialAddr(c.APIAddr) + "/ready")}
 }

@@ -75,11 +75,6 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// fixedSource always has one Table.
-type fixedSource []*trace.View
-
-func (f fixedSource) Tables() []*trace.View { return f }
-
 // benchRead reads a Table again and again; cold says to forget what has been found
 // out about it, as at the begin of the next Table.
 func benchRead(b *testing.B, o Options, cold bool) {

@@ -41,13 +41,36 @@ const readEvery = time.Second
 // New returns a generator for the spans that come to the source from now on. The
 // error names the option that cannot be.
 func New(o Options) (*Generator, error) {
+	g, err := build(o)
+	if err == nil && (o.Source == nil || o.Out == nil) {
+		err = errors.New("metrics generator: it needs a source of spans and a storage for its metrics")
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	g.lastRead, g.collected = now.UnixNano(), now.UnixMilli()
+	for _, v := range o.Source.Tables() {
+		g.cursorOf(v).rows = v.Spans()
+	}
+	g.appended = g.spansAppended()
+	return g, nil
+}
+
+// Check returns the error that New would find in the options, but for a source
+// and a storage that are not there yet.
+func (o Options) Check() error {
+	_, err := build(o)
+	return err
+}
+
+// build makes the parts that the options ask for.
+func build(o Options) (*Generator, error) {
 	o.setDefaults()
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("metrics generator: %w", err)
 	}
-	now := time.Now()
-	g := &Generator{o: o, registry: newRegistry(&o), info: newInfo(&o), cursors: map[uint64]*cursor{},
-		lastRead: now.UnixNano(), collected: now.UnixMilli()}
+	g := &Generator{o: o, registry: newRegistry(&o), info: newInfo(&o), cursors: map[uint64]*cursor{}}
 	var err error
 	if o.has(SpanMetrics, SpanMetricsCount, SpanMetricsLatency, SpanMetricsSize) {
 		if g.spans, err = newSpanMetrics(&g.o); err != nil {
@@ -60,10 +83,6 @@ func New(o Options) (*Generator, error) {
 		}
 	}
 	g.findKeys()
-	for _, v := range o.Source.Tables() {
-		g.cursorOf(v).rows = v.Spans()
-	}
-	g.appended = g.spansAppended()
 	return g, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logfmt/logfmt"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -84,6 +85,11 @@ func (m *memoryStore) drop() {
 	m.old, m.table = nil, nil
 }
 
+// fixedSource always has the same Tables.
+type fixedSource []*trace.View
+
+func (f fixedSource) Tables() []*trace.View { return f }
+
 // recorder is a storage that writes down what it is sent.
 type recorder struct {
 	mu      sync.Mutex
@@ -143,8 +149,8 @@ func (s *sample) String() string {
 	case s.native != nil:
 		text = s.native.String()
 	}
-	name := s.labels.Get(labels.MetricName)
-	rest := strings.ReplaceAll(s.labels.DropReserved(func(n string) bool { return n == labels.MetricName }).String(), `", `, `",`)
+	name := s.labels.Get(model.MetricNameLabel)
+	rest := strings.ReplaceAll(s.labels.DropReserved(func(n string) bool { return n == model.MetricNameLabel }).String(), `", `, `",`)
 	if rest == "{}" {
 		rest = ""
 	}

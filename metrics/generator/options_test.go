@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"etude/trace"
 )
 
 // oneCollectionLater is when the next collection may be.
@@ -17,7 +19,7 @@ func (g *Generator) oneCollectionLater() time.Time { return time.UnixMilli(g.col
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*Options){
-		"a generator needs a source of spans":                 func(o *Options) { o.Source = nil },
+		"metrics generator: it needs a source of spans":       func(o *Options) { o.Source = nil },
 		`unknown processor "spans": want one of span-metrics`: func(o *Options) { o.Processors = []Processor{"spans"} },
 		`unknown kind of histogram "x"`:                       func(o *Options) { o.NativeHistograms = "x" },
 		"a duration of the generator is -1s":                  func(o *Options) { o.Slack = -time.Second },
@@ -129,5 +131,35 @@ func TestLabelValuesComeFree(t *testing.T) {
 	}
 	if name("\xff") != nil {
 		t.Error("a value that is not UTF-8 has a series")
+	}
+}
+
+// TestInvalidText: a span whose labels are not UTF-8 is left out of that
+// processor, with a reason; values are cut before they are judged.
+func TestInvalidText(t *testing.T) {
+	t.Parallel()
+	table := trace.NewTable()
+	_, w := table.AddResource([]byte("r"), 0, 0, 0)
+	w.AddText([]byte("service.name"), trace.String, []byte("s"))
+	table.EndResource()
+	scope, _ := table.AddScope([]byte("s"), 0, 0, 0, 0, 0)
+	table.EndScope()
+	now := time.Now()
+	table.Arrived(now.UnixNano())
+	for i, name := range []string{"\xff", strings.Repeat("é", 1024) + "\xff", "good"} {
+		table.AddSpan(&trace.Span{TraceID: trace.TraceID{15: 1}, SpanID: trace.SpanID{7: byte(i + 1)}, Scope: scope, Name: []byte(name),
+			Start: uint64(now.UnixNano()), End: uint64(now.UnixNano())})
+		table.EndSpan()
+	}
+	o := both()
+	o.Source, o.Out = &memoryStore{}, &recorder{}
+	g, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.o.Source = fixedSource{table.View()}
+	g.Read(now)
+	if st := g.Stats(); st.Dropped["invalid_utf8"] != 1 || len(g.registry.list) != 2 || len(g.registry.list[0].labels[1].Value) != maxValue {
+		t.Errorf("stats %+v, %d label sets", st, len(g.registry.list))
 	}
 }

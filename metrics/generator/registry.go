@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -197,7 +198,7 @@ func (r *registry) labelsOf(g *group, name, le string) labels.Labels {
 	for _, l := range r.external {
 		b.Set(l.Name, l.Value)
 	}
-	b.Set(labels.MetricName, name)
+	b.Set(model.MetricNameLabel, name)
 	if le != "" {
 		b.Set(labels.BucketLabel, le)
 	}

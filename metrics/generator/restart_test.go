@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
@@ -199,7 +200,7 @@ func checkExemplars(t *testing.T, db *database, from, to time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := q.Select(from.UnixMilli(), to.UnixMilli(), []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "traces_spanmetrics_latency_bucket"),
+	found, err := q.Select(from.UnixMilli(), to.UnixMilli(), []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, "traces_spanmetrics_latency_bucket"),
 		labels.MustNewMatcher(labels.MatchEqual, "service", "traefik"), labels.MustNewMatcher(labels.MatchEqual, "span_name", "EntryPoint")})
 	if err != nil || len(found) != 1 || found[0].SeriesLabels.Get("le") != "2.048" {
 		t.Fatalf("exemplars %v, error %v", found, err)

@@ -113,7 +113,7 @@ func dimensionName(key string, taken ...string) (string, error) {
 	switch name {
 	case "":
 		return "", fmt.Errorf("a dimension has no name")
-	case labels.MetricName, labels.BucketLabel, overflowLabel:
+	case model.MetricNameLabel, labels.BucketLabel, overflowLabel:
 		return "", fmt.Errorf("dimension %q: the label %s has a meaning of its own", key, name)
 	}
 	return name, nil

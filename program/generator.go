@@ -1,0 +1,292 @@
+package program
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/storage"
+
+	"etude/metrics"
+	"etude/metrics/generator"
+	"etude/store"
+)
+
+// generatorFlags say which metrics are computed from spans. Names and defaults
+// are those of Tempo's metrics-generator where it has them.
+type generatorFlags struct {
+	Processors []string          `env:"PROCESSORS" default:"service-graphs,span-metrics" help:"What to compute from spans: span-metrics (or its parts span-metrics-count, span-metrics-latency, span-metrics-size), service-graphs, host-info; none for nothing."`
+	Interval   time.Duration     `env:"INTERVAL" default:"5s" help:"How often the metrics computed from spans are stored."`
+	Labels     map[string]string `name:"external-labels" env:"EXTERNAL_LABELS" default:"source=etude" mapsep:"," placeholder:"NAME=VALUE" help:"Labels of every metric computed from spans, as source=etude,cluster=demo."`
+	MaxSeries  int               `name:"max-active-series" env:"MAX_ACTIVE_SERIES" default:"50000" help:"Most series computed from spans; further label sets share one labelled metric_overflow. 0 lifts the limit."`
+	MaxValues  int               `name:"max-label-values" default:"0" help:"Most values of one label; further ones become __cardinality_overflow__. 0 takes any."`
+	StaleAfter time.Duration     `default:"15m" help:"Series without a span for so long end."`
+	Slack      time.Duration     `default:"30s" help:"Spans that ended longer than this before they came in, or after, are not counted."`
+	Histograms string            `default:"classic" enum:"classic,native,both" help:"Kind of histograms: classic, native, both."`
+	Exemplar   string            `name:"exemplar-label" default:"traceID" help:"Label of an exemplar that names its trace."`
+
+	Dimensions    []string  `env:"DIMENSIONS" placeholder:"ATTRIBUTE" help:"Attributes, of the resource or else of the span, that become labels of span metrics."`
+	Mappings      []string  `name:"dimension-mapping" sep:"none" placeholder:"LABEL=ATTRIBUTE,...[;JOIN]" help:"One label of several attributes, joined by JOIN (default /); may be repeated."`
+	Buckets       []float64 `placeholder:"SECONDS" help:"Buckets of span durations (default: 0.002 doubling up to 16.384)."`
+	Omit          []string  `name:"omit-labels" placeholder:"LABEL" help:"Labels that span metrics do without: service, span_name, span_kind, status_code."`
+	StatusMessage bool      `help:"Label span metrics with the status message."`
+	Filters       []string  `name:"filter" sep:"none" placeholder:"POLICY" help:"Which spans count in span metrics, as 'include kind=SPAN_KIND_SERVER' or 'exclude name~^/health'; may be repeated, all must pass."`
+	MultiplierKey string    `name:"span-multiplier-key" placeholder:"ATTRIBUTE" help:"Attribute with the ratio at which spans were sampled: each counts as 1/ratio."`
+	Tracestate    bool      `name:"tracestate-multiplier" help:"Take the ratio from the W3C trace state first (ot=th:...)."`
+	TargetInfo    bool      `help:"Compute traces_target_info, and label span metrics with job and instance."`
+	NoInstance    bool      `name:"omit-instance" help:"Leave out the label instance."`
+	TargetExclude []string  `name:"target-info-exclude" placeholder:"ATTRIBUTE" help:"Resource attributes that traces_target_info does without."`
+	Hosts         []string  `name:"host-identifiers" default:"k8s.node.name,host.id" help:"Resource attributes that name a host in traces_host_info; the first one present counts."`
+
+	Graph graphFlags `embed:"" prefix:"graph-"`
+}
+
+// graphFlags are those of the service graph.
+type graphFlags struct {
+	Dimensions []string      `placeholder:"ATTRIBUTE" help:"Attributes that become labels of the service graph."`
+	Prefix     bool          `help:"Give both sides a label of their own, client_NAME and server_NAME, as Grafana's node graph by namespace wants."`
+	Buckets    []float64     `placeholder:"SECONDS" help:"Buckets of request durations (default: 0.1 doubling up to 12.8)."`
+	Wait       time.Duration `default:"10s" help:"How long one side of a call waits for the other."`
+	MaxEdges   int           `default:"10000" help:"Most calls that wait."`
+	Peers      []string      `name:"peer-attributes" default:"peer.service,db.name,db.system" help:"Span attributes that name the other side when it sends no spans."`
+	Databases  []string      `name:"database-attributes" default:"db.namespace,db.name,db.system" help:"Attributes that mark a call of a database."`
+	Messaging  bool          `name:"messaging-latency" help:"Compute how long messages take from producer to consumer."`
+	Virtual    bool          `name:"virtual-node-label" help:"Label virtual_node with the side that sends no spans."`
+	Filters    []string      `name:"filter" sep:"none" placeholder:"POLICY" help:"Which spans count in the service graph; may be repeated, all must pass."`
+}
+
+// noProcessors is how the command line says that nothing is computed.
+const noProcessors = "none"
+
+// options returns what the flags say; the error names the flag.
+func (f *generatorFlags) options() (o generator.Options, err error) {
+	o = generator.Options{
+		Interval: f.Interval, ExternalLabels: f.Labels, MaxSeries: f.MaxSeries, MaxLabelValues: f.MaxValues,
+		StaleAfter: f.StaleAfter, Slack: f.Slack, NativeHistograms: generator.Native(f.Histograms), ExemplarTraceID: f.Exemplar, HostIdentifiers: f.Hosts,
+		SpanMetrics: generator.SpanMetricsOptions{
+			Buckets: f.Buckets, Dimensions: f.Dimensions, StatusMessage: f.StatusMessage, MultiplierKey: f.MultiplierKey, TracestateMultiplier: f.Tracestate,
+			TargetInfo: f.TargetInfo, NoInstance: f.NoInstance, TargetInfoExcluded: f.TargetExclude,
+		},
+		ServiceGraph: generator.ServiceGraphOptions{
+			Buckets: f.Graph.Buckets, Dimensions: f.Graph.Dimensions, Prefix: f.Graph.Prefix, Wait: f.Graph.Wait, MaxEdges: f.Graph.MaxEdges,
+			PeerAttributes: f.Graph.Peers, DatabaseAttributes: f.Graph.Databases, MessagingLatency: f.Graph.Messaging, VirtualNode: f.Graph.Virtual,
+		},
+	}
+	for _, p := range f.Processors {
+		if p != noProcessors {
+			o.Processors = append(o.Processors, generator.Processor(p))
+		}
+	}
+	if err = f.omit(&o.SpanMetrics); err != nil {
+		return o, err
+	}
+	for _, text := range f.Mappings {
+		m, err := parseMapping(text)
+		if err != nil {
+			return o, err
+		}
+		o.SpanMetrics.Mappings = append(o.SpanMetrics.Mappings, m)
+	}
+	if o.SpanMetrics.Filters, err = parsePolicies("metrics.filter", f.Filters); err != nil {
+		return o, err
+	}
+	o.ServiceGraph.Filters, err = parsePolicies("metrics.graph-filter", f.Graph.Filters)
+	return o, err
+}
+
+// check finds what is wrong with the flags before anything is started.
+func (f *generatorFlags) check() error {
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	if err := o.Check(); err != nil {
+		return fmt.Errorf("--metrics flags: %w", err)
+	}
+	return nil
+}
+
+func (f *generatorFlags) omit(o *generator.SpanMetricsOptions) error {
+	labels := map[string]*bool{"service": &o.NoService, "span_name": &o.NoSpanName, "span_kind": &o.NoSpanKind, "status_code": &o.NoStatusCode}
+	for _, name := range f.Omit {
+		left, ok := labels[name]
+		if !ok {
+			return fmt.Errorf("--metrics.omit-labels %s: want some of %s", name, strings.Join(sortedKeys(labels), ", "))
+		}
+		*left = true
+	}
+	return nil
+}
+
+// parseMapping reads LABEL=ATTRIBUTE,...[;JOIN].
+func parseMapping(text string) (m generator.Mapping, err error) {
+	label, rest, ok := strings.Cut(text, "=")
+	attributes, join, joined := strings.Cut(rest, ";")
+	if !joined {
+		join = "/"
+	}
+	m = generator.Mapping{Name: strings.TrimSpace(label), Join: join}
+	for attribute := range strings.SplitSeq(attributes, ",") {
+		if attribute = strings.TrimSpace(attribute); attribute != "" {
+			m.Source = append(m.Source, attribute)
+		}
+	}
+	if !ok || m.Name == "" || m.Source == nil {
+		return m, fmt.Errorf("--metrics.dimension-mapping %q: want LABEL=ATTRIBUTE,ATTRIBUTE, and ;JOIN behind them if the values are not to be joined by /", text)
+	}
+	return m, nil
+}
+
+func parsePolicies(flag string, lines []string) (ps []generator.Policy, err error) {
+	for _, line := range lines {
+		p, err := generator.ParsePolicy(line)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", flag, err)
+		}
+		ps = append(ps, p)
+	}
+	return ps, nil
+}
+
+// args are the flags that hand the settings on to a backend, in the form in
+// which they are read.
+func (f *generatorFlags) args() []string {
+	return appendArgs(nil, "--metrics.", reflect.ValueOf(f).Elem())
+}
+
+// appendArgs goes by the struct's tags, so that no flag can be forgotten.
+func appendArgs(args []string, prefix string, flags reflect.Value) []string {
+	for i := range flags.NumField() {
+		field, tag := flags.Field(i), flags.Type().Field(i).Tag
+		name := prefix + tag.Get("name")
+		if tag.Get("name") == "" {
+			name = prefix + dashed(flags.Type().Field(i).Name)
+		}
+		switch v := field.Interface().(type) {
+		case []string:
+			if tag.Get("sep") == "none" {
+				for _, one := range v {
+					args = append(args, name+"="+one)
+				}
+			} else if len(v) > 0 {
+				args = append(args, name+"="+strings.Join(v, ","))
+			}
+		case []float64:
+			if len(v) > 0 {
+				args = append(args, name+"="+floats(v))
+			}
+		case map[string]string:
+			for _, key := range sortedKeys(v) {
+				args = append(args, name+"="+key+"="+v[key])
+			}
+		case bool:
+			if v {
+				args = append(args, name)
+			}
+		case graphFlags:
+			args = appendArgs(args, prefix+tag.Get("prefix"), field)
+		default:
+			args = append(args, fmt.Sprintf("%s=%v", name, v))
+		}
+	}
+	return args
+}
+
+// dashed is the name that the command line gives a field: MaxEdges, max-edges.
+func dashed(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if i > 0 && 'A' <= r && r <= 'Z' {
+			b.WriteByte('-')
+		}
+		b.WriteString(strings.ToLower(string(r)))
+	}
+	return b.String()
+}
+
+func floats(v []float64) string {
+	texts := make([]string, len(v))
+	for i, f := range v {
+		texts[i] = strconv.FormatFloat(f, 'g', -1, 64)
+	}
+	return strings.Join(texts, ",")
+}
+
+// generatorRun is a running generator.
+type generatorRun struct {
+	*generator.Generator
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
+// startGenerator computes metrics from what comes to the store from now on, and
+// stores them in out as soon as out is ready.
+func startGenerator(f *generatorFlags, st *store.Store, out storage.AppendableV2, ready <-chan struct{}, log *slog.Logger) (*generatorRun, error) {
+	o, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	o.Source, o.Out, o.Logger = st, out, log
+	o.Appended = func() int64 { return st.Stats().Appended }
+	g, err := generator.New(o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r := &generatorRun{g, stop, make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		select {
+		case <-ready:
+			g.Run(ctx)
+		case <-ctx.Done():
+		}
+	}()
+	return r, nil
+}
+
+// close stores what has been counted a last time. What fills the store has been
+// stopped before; the storage is closed afterwards.
+func (r *generatorRun) close() {
+	if r != nil {
+		r.stop()
+		<-r.ended
+	}
+}
+
+func generatorSamples(s generator.Stats, yield func(metrics.Sample)) {
+	counter := func(name, help string, v int64, labels ...metrics.Label) {
+		yield(metrics.Sample{Name: "etude_generator_" + name, Help: help, Labels: labels, Value: float64(v)})
+	}
+	gauge := func(name, help string, v int64) {
+		yield(metrics.Sample{Name: "etude_generator_" + name, Help: help, Gauge: true, Value: float64(v)})
+	}
+	counter("spans_total", "Spans read to compute metrics.", s.Spans)
+	counter("missed_spans_total", "Spans dropped by the storage before metrics were computed from them.", s.Missed)
+	for _, reason := range sortedKeys(s.Dropped) {
+		counter("dropped_spans_total", "Spans left out of the computed metrics, by reason.", s.Dropped[reason], metrics.Label{Name: "reason", Value: reason})
+	}
+	gauge("active_series", "Series computed from spans.", s.ActiveSeries)
+	counter("removed_series_total", "Series that ended, since they had no span for long.", s.RemovedSeries)
+	overflow := func(limit string, n int64) {
+		counter("overflow_updates_total", "Updates of series that stand for many label sets, by the limit reached.", n, metrics.Label{Name: "limit", Value: limit})
+	}
+	overflow("active_series", s.OverflowUpdates)
+	overflow("label_values", s.OverflowLabels)
+	gauge("open_edges", "Calls of which one side has been seen.", s.OpenEdges)
+	edges := func(end string, n int64) {
+		counter("edges_total", "Calls seen, by how they ended: complete, with a virtual node, or expired.", n, metrics.Label{Name: "end", Value: end})
+	}
+	edges("complete", s.CompletedEdges)
+	edges("virtual_node", s.VirtualEdges)
+	edges("expired", s.ExpiredEdges)
+	counter("collections_total", "Collections stored.", s.Collections)
+	counter("failed_collections_total", "Collections that could not be stored; the next one makes up for them.", s.FailedCollections)
+	counter("samples_total", "Samples stored.", s.Samples)
+	counter("refused_samples_total", "Samples that the storage found out of order or out of bounds.", s.RefusedSamples)
+	counter("refused_exemplars_total", "Exemplars that the storage did not take.", s.RefusedExemplars)
+}
