@@ -321,9 +321,9 @@ func TestReadWhileStoreGrows(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for i := range 300 {
+		for i := range 100 {
 			source.add(t, spansOf(t, demoTrace(i+1))...)
-			if i%70 == 69 {
+			if i%30 == 29 {
 				source.seal()
 			}
 		}
@@ -349,7 +349,7 @@ func TestReadWhileStoreGrows(t *testing.T) {
 			sum += v
 		}
 	}
-	if st := g.Stats(); sum != 2100 || st.Spans != 2100 || st.CompletedEdges != 600 || st.Missed != 0 {
-		t.Errorf("counted %v spans, stats %+v; want 2100 spans and 600 edges", sum, st)
+	if st := g.Stats(); sum != 700 || st.Spans != 700 || st.CompletedEdges != 200 || st.Missed != 0 {
+		t.Errorf("counted %v spans, stats %+v; want 700 spans and 200 edges", sum, st)
 	}
 }

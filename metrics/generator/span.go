@@ -25,7 +25,7 @@ func newResource(v *trace.View, number uint32) *resource {
 	r := &resource{number: number}
 	attr := func(key string) string {
 		value, _ := v.ResourceAttrs.Value(number, key)
-		return cut(strings.Clone(valueText(value)), maxValue)
+		return strings.Clone(cut(valueText(value), maxValue))
 	}
 	r.service, r.namespace, r.instance = attr("service.name"), attr("service.namespace"), attr("service.instance.id")
 	r.job = r.service
