@@ -11,8 +11,11 @@
 // Table: the number of rows read. Views need no lock, so ingest is not slowed
 // down, however long a collection takes. What the Tables held when the generator
 // was made is not counted; what the store has dropped before it was read is
-// counted as missed. The rejected alternative, a call for each stored request,
-// would put the work of every span in front of its acknowledgement.
+// counted as missed. A span that a client sends again counts once, as long as it
+// comes to the same Table. When the process is killed, what it has counted since
+// the last collection is lost; when it ends, it collects once more. The rejected
+// alternative, a call for each stored request, would put the work of every span in
+// front of its acknowledgement.
 //
 // # Fast path
 //
