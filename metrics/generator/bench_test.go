@@ -111,8 +111,6 @@ func benchRead(b *testing.B, o Options, cold bool) {
 	}
 }
 
-func both() Options { return Options{Processors: []Processor{SpanMetrics, ServiceGraphs}} }
-
 // BenchmarkRead is the cost of a span in the steady state: span metrics and
 // service graph together.
 func BenchmarkRead(b *testing.B) { benchRead(b, both(), false) }

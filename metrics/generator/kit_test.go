@@ -85,6 +85,9 @@ func (m *memoryStore) drop() {
 	m.old, m.table = nil, nil
 }
 
+// both are the options of span metrics and service graph.
+func both() Options { return Options{Processors: []Processor{SpanMetrics, ServiceGraphs}} }
+
 // fixedSource always has the same Tables.
 type fixedSource []*trace.View
 
