@@ -1,7 +1,7 @@
 package generator
 
 import (
-	"slices"
+	"sort"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -142,7 +142,7 @@ func (h *histogramSeries) observe(value, weight float64, id trace.TraceID) {
 	h.sum += value * weight
 	h.count += weight
 	if h.counts != nil {
-		i, _ := slices.BinarySearch(h.family.bounds, value)
+		i := sort.SearchFloat64s(h.family.bounds, value)
 		h.counts[i] += weight
 		h.newest[i] = observation{id, value}
 	}
