@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"etude/store/wal"
@@ -31,17 +30,14 @@ func (s *Store) Append(ctx context.Context, payload []byte) error {
 		s.waiting.Add(-size)
 		return s.countInvalid(err)
 	}
-	p := s.newPending(payload, stats.Spans, began)
-	err = p.entry.Encode(payload, p.spans, p.arrival)
-	if err == nil {
-		err = s.log.Submit(&p.entry) // 2. the log, durable; 3. the head, in log order: apply
-	}
+	w := s.newWaiter(size)
+	err = s.log.Submit(payload, stats.Spans, began.UnixNano(), w) // 2. the log, durable; 3. the head, in log order: apply
 	if err != nil {
 		s.waiting.Add(-size)
-		s.recycle(p)
+		s.waiters.Put(w)
 		return s.submitError(err)
 	}
-	if err = s.wait(ctx, p); err == nil { // 4. acknowledged
+	if err = s.wait(ctx, w); err == nil { // 4. acknowledged
 		s.o.Observer.Acknowledged(time.Since(began))
 	}
 	return err
@@ -73,58 +69,29 @@ func (s *Store) submitError(err error) error {
 	return s.countInvalid(err)
 }
 
-// pending is a payload between Append and its acknowledgement. The caller's
-// payload may be read only while the caller waits; state settles who may go: the
-// caller by setting abandoned, or the applier by setting applying.
-type pending struct {
-	entry   wal.Entry
-	payload []byte
-	spans   int
-	arrival int64
-	state   atomic.Int32
-	done    chan error // has room for one
+// waiter is who waits for the acknowledgement of a payload.
+type waiter struct {
+	size int64      // of the payload
+	done chan error // has room for one, so that nobody waits for who has left
 }
 
-const (
-	waiting int32 = iota
-	applying
-	abandoned
-)
-
-func (s *Store) newPending(payload []byte, spans int, arrival time.Time) *pending {
-	p, _ := s.pendings.Get().(*pending)
-	if p == nil {
-		p = &pending{done: make(chan error, 1)}
-		p.entry.Owner = p
+func (s *Store) newWaiter(size int64) *waiter {
+	w, _ := s.waiters.Get().(*waiter)
+	if w == nil {
+		w = &waiter{done: make(chan error, 1)}
 	}
-	p.payload, p.spans, p.arrival = payload, spans, arrival.UnixNano()
-	p.state.Store(waiting)
-	return p
+	w.size = size
+	return w
 }
 
-// wait returns the applier's answer. When ctx ends first the pending is left to
-// the applier, which then reads the payload from the record; if the applier is
-// at it already, the answer comes at once.
-func (s *Store) wait(ctx context.Context, p *pending) error {
+// wait returns the applier's answer. When ctx ends first the applier keeps the
+// waiter, and its answer goes nowhere.
+func (s *Store) wait(ctx context.Context, w *waiter) error {
 	select {
-	case err := <-p.done:
-		s.recycle(p)
+	case err := <-w.done:
+		s.waiters.Put(w)
 		return err
 	case <-ctx.Done():
-	}
-	if p.state.CompareAndSwap(waiting, abandoned) {
 		return fmt.Errorf("append spans: %w (they may be stored)", ctx.Err())
-	}
-	err := <-p.done
-	s.recycle(p)
-	return err
-}
-
-// recycle keeps p for another payload, unless it holds a lot of memory.
-func (s *Store) recycle(p *pending) {
-	small := len(p.payload) <= 1<<20
-	p.payload = nil
-	if small {
-		s.pendings.Put(p)
 	}
 }

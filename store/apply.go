@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"time"
+
+	"etude/store/wal"
 )
 
 // apply is the applier: the only goroutine that adds to the head. It takes
@@ -10,48 +12,38 @@ import (
 // log would, and acknowledges each after it has been added.
 func (s *Store) apply() {
 	defer close(s.applied)
-	var buf []byte
-	for batch := range s.commits {
-		for _, e := range batch {
-			if e.Rotated {
-				s.seal(s.head.seal())
-				s.rotating.Store(false)
-				s.wakeKeeper()
-				continue
-			}
-			buf = s.applyOne(e.Owner.(*pending), buf)
+	for b := range s.commits {
+		if b.Rotated {
+			s.seal(s.head.seal())
+			s.rotating.Store(false)
+			s.wakeKeeper()
+			continue
 		}
+		for i := range b.Entries {
+			s.applyOne(b, i)
+		}
+		s.log.Recycle(b)
 		if s.over() {
 			s.wakeKeeper()
 		}
 	}
 }
 
-// applyOne adds one payload and answers its sender; buf is memory to use again.
-func (s *Store) applyOne(p *pending, buf []byte) []byte {
-	size := int64(len(p.payload))
-	payload, err := p.payload, p.entry.Err
-	left := !p.state.CompareAndSwap(waiting, applying)
-	if left && err == nil { // Slow path: the sender has gone, and the payload with it.
-		payload, err = p.entry.Payload(buf)
-		buf = payload
-	}
+// applyOne adds one payload and answers its sender.
+func (s *Store) applyOne(b *wal.Batch, i int) {
+	err := b.Err
 	if err != nil {
 		s.count.refused.Add(1)
 	} else {
-		err = s.add(p, payload)
+		err = s.add(b.Segment, &b.Entries[i], b.Payload(i))
 	}
-	s.waiting.Add(-size)
-	if left {
-		s.recycle(p)
-	} else {
-		p.done <- err
-	}
-	return buf
+	w := b.Entries[i].Owner.(*waiter)
+	s.waiting.Add(-w.size)
+	w.done <- err
 }
 
-func (s *Store) add(p *pending, payload []byte) error {
-	added, sealed, err := s.head.add(p.entry.Segment, payload, p.arrival)
+func (s *Store) add(segment uint64, e *wal.Entry, payload []byte) error {
+	added, sealed, err := s.head.add(segment, payload, e.Arrival)
 	s.seal(sealed)
 	if err != nil { // It has passed Validate: a fault of ours.
 		s.o.Logger.Error("add stored spans to the head", "error", err)
@@ -59,7 +51,7 @@ func (s *Store) add(p *pending, payload []byte) error {
 	}
 	s.count.payloads.Add(1)
 	s.count.spans.Add(int64(added))
-	s.count.duplicates.Add(int64(p.spans - added))
+	s.count.duplicates.Add(int64(e.Spans - added))
 	return nil
 }
 

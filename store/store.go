@@ -69,11 +69,11 @@ type Store struct {
 	log    *wal.Log
 	head   head
 
-	waiting  atomic.Int64      // bytes admitted and not yet answered
-	pendings sync.Pool         // *pending
-	commits  chan []*wal.Entry // committer -> applier, in log order
-	applied  chan struct{}     // closed when the applier has ended
-	rotating atomic.Bool       // a rotation is on its way
+	waiting  atomic.Int64    // bytes admitted and not yet answered
+	waiters  sync.Pool       // *waiter
+	commits  chan *wal.Batch // committer -> applier, in log order
+	applied  chan struct{}   // closed when the applier has ended
+	rotating atomic.Bool     // a rotation is on its way
 
 	nudge   chan struct{} // wakes the keeper
 	stop    chan struct{}
@@ -102,7 +102,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		o:       o,
 		limits:  otlp.Limits{AttributeBytes: int(o.MaxAttribute)},
-		commits: make(chan []*wal.Entry, 4),
+		commits: make(chan *wal.Batch, 4),
 		applied: make(chan struct{}),
 		nudge:   make(chan struct{}, 1),
 		stop:    make(chan struct{}),
@@ -111,7 +111,7 @@ func Open(o Options) (*Store, error) {
 	log, err := wal.Open(wal.Options{
 		Dir: o.Dir, FS: o.FS, Sync: o.Sync, SyncInterval: o.SyncInterval,
 		SegmentSpans: o.TableSpans, SegmentBytes: o.TableBytes, SegmentAge: o.TableAge,
-		Committed: func(batch []*wal.Entry) { s.commits <- batch },
+		Committed: func(b *wal.Batch) { s.commits <- b },
 		Synced:    o.Observer.Synced,
 		Logger:    o.Logger,
 	})

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// BenchmarkAppend is one record of 64 KiB to a real disk and its sync, by one
+// BenchmarkAppend is one payload of 64 KiB to a real disk and its sync, by one
 // writer and by 64 at once.
 func BenchmarkAppend(b *testing.B) {
 	var text bytes.Buffer
@@ -17,10 +17,12 @@ func BenchmarkAppend(b *testing.B) {
 	payload := text.Bytes()
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			l, err := Open(Options{Dir: b.TempDir(), Committed: func(batch []*Entry) {
-				for _, e := range batch {
-					e.Owner.(chan error) <- e.Err
+			var l *Log
+			l, err := Open(Options{Dir: b.TempDir(), Committed: func(batch *Batch) {
+				for _, e := range batch.Entries {
+					e.Owner.(chan error) <- batch.Err
 				}
+				l.Recycle(batch)
 			}})
 			if err != nil {
 				b.Fatal(err)
@@ -31,14 +33,13 @@ func BenchmarkAppend(b *testing.B) {
 			var wg sync.WaitGroup
 			for w := range writers {
 				wg.Go(func() {
-					e := &Entry{Owner: make(chan error, 1)}
+					answer := make(chan error, 1)
 					for i := w; i < b.N; i += writers {
-						_ = e.Encode(payload, 200, 1)
-						if err := l.Submit(e); err != nil {
+						if err := l.Submit(payload, 200, 1, answer); err != nil {
 							b.Error(err)
 							return
 						}
-						if err := <-e.Owner.(chan error); err != nil {
+						if err := <-answer; err != nil {
 							b.Error(err)
 							return
 						}
@@ -47,7 +48,7 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			wg.Wait()
 			b.StopTimer()
-			b.ReportMetric(float64(b.N)/float64(l.Syncs()), "records/sync")
+			b.ReportMetric(float64(b.N)/float64(l.Syncs()), "payloads/sync")
 			if err := l.Close(); err != nil {
 				b.Fatal(err)
 			}

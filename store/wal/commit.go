@@ -9,8 +9,13 @@ import (
 	"etude/internal/fs"
 )
 
-// commitBytes bounds what one write takes, and so the buffer that is kept.
+// commitBytes bounds what one write takes, before compression, and so the buffers
+// that are kept.
 const commitBytes = 4 << 20
+
+// recordBytes is up to which size payloads share a record. Together they become
+// smaller than each alone, but damage to a record costs all of them.
+const recordBytes = 256 << 10
 
 // WriteError says that the disk has not taken a record. The log goes on: the
 // same record may be sent again.
@@ -62,13 +67,23 @@ type writer struct {
 // refused caller has the error anyway.
 const complainEvery = time.Second
 
-// Submit queues an encoded entry; Committed will have it, in any case. After
-// Close it is refused with [ErrClosed].
-func (l *Log) Submit(e *Entry) error { return l.queue.put(e) }
+// Submit queues a copy of an OTLP payload; Committed will have it in a batch, in
+// any case. Owner is the caller's, to know it again; arrival is in unix ns. A
+// *[PayloadError] says that it is too large. After Close it is refused with
+// [ErrClosed].
+func (l *Log) Submit(payload []byte, spans int, arrival int64, owner any) error {
+	if len(payload) > MaxPayload {
+		return &PayloadError{Size: len(payload)}
+	}
+	return l.queue.put(payload, Entry{Owner: owner, Spans: spans, Arrival: arrival})
+}
 
-// Rotate finishes the current segment. An entry with Rotated set goes through
-// Committed when it is done, behind all that were submitted before.
-func (l *Log) Rotate() error { return l.queue.put(&Entry{Rotated: true}) }
+// Rotate finishes the current segment. A batch with Rotated set goes through
+// Committed when it is done, behind all that was submitted before.
+func (l *Log) Rotate() error { return l.queue.rotate() }
+
+// Recycle takes back a batch that Committed has handed out, for its memory.
+func (l *Log) Recycle(b *Batch) { l.queue.recycle(b) }
 
 // Drain takes no more entries and returns when Committed has had all there were.
 func (l *Log) Drain() {
@@ -98,11 +113,11 @@ func (l *Log) run() {
 	timer := time.NewTimer(l.o.SyncInterval)
 	defer timer.Stop()
 	for {
-		batch, open := l.queue.take(max(1, l.o.SegmentSpans/4), commitBytes)
+		batch, open := l.queue.take()
 		if !open {
 			return
 		}
-		if len(batch) > 0 {
+		if batch != nil {
 			l.commit(batch)
 			continue
 		}
@@ -120,21 +135,19 @@ func (l *Log) run() {
 }
 
 // commit writes a batch, makes it durable, and only then hands it on.
-func (l *Log) commit(batch []*Entry) {
-	if batch[0].Rotated {
-		batch[0].Err = l.finish()
+func (l *Log) commit(b *Batch) {
+	if b.Rotated {
+		b.Err = l.finish()
 	} else {
-		err := l.write(batch)
-		for _, e := range batch {
-			e.Segment, e.Err = l.seg.number, err
-		}
+		b.Err = l.write(b)
+		b.Segment = l.seg.number
 	}
-	l.o.Committed(batch)
+	l.o.Committed(b)
 }
 
-func (l *Log) write(batch []*Entry) error {
+func (l *Log) write(b *Batch) error {
 	w := &l.seg
-	if w.file != nil && l.full(batch) {
+	if w.file != nil && l.full(b) {
 		if err := l.finish(); err != nil {
 			l.o.Logger.Error("finish log segment", "error", err)
 		}
@@ -145,10 +158,7 @@ func (l *Log) write(batch []*Entry) error {
 			return &WriteError{File: w.name, Err: err}
 		}
 	}
-	w.buf = w.buf[:0]
-	for _, e := range batch {
-		w.buf = append(w.buf, e.record...)
-	}
+	w.buf = appendRecords(w.buf[:0], b)
 	err := writeAll(w.file, w.buf)
 	if err == nil {
 		w.unsynced += int64(len(w.buf))
@@ -160,17 +170,32 @@ func (l *Log) write(batch []*Entry) error {
 		l.giveUp(err)
 		return &WriteError{File: w.name, Err: err}
 	}
-	l.account(batch)
+	l.account(b)
 	return nil
 }
 
-func (l *Log) account(batch []*Entry) {
+// appendRecords appends the records of a batch. Payloads that share one become
+// one request: OTLP requests one behind the other are, by protobuf's rules, the
+// request with the spans of all.
+func appendRecords(dst []byte, b *Batch) []byte {
+	begin, spans := 0, 0
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		spans += e.Spans
+		if i+1 < len(b.Entries) && b.Entries[i+1].end-begin <= recordBytes {
+			continue
+		}
+		dst = appendRecord(dst, b.payloads[begin:e.end], spans, e.Arrival)
+		begin, spans = e.end, 0
+	}
+	return dst
+}
+
+func (l *Log) account(b *Batch) {
 	w := &l.seg
 	w.size += int64(len(w.buf))
-	for _, e := range batch {
-		w.spans += e.spans
-		w.raw += int64(e.raw)
-	}
+	w.spans += b.spans
+	w.raw += int64(len(b.payloads))
 	l.setSize(w.number, w.size)
 	if cap(w.buf) > 2*commitBytes {
 		w.buf = nil
@@ -179,13 +204,9 @@ func (l *Log) account(batch []*Entry) {
 
 // full reports whether a batch must go to another segment. One payload may have
 // more spans than a segment should; it gets one to itself.
-func (l *Log) full(batch []*Entry) bool {
+func (l *Log) full(b *Batch) bool {
 	w := &l.seg
-	spans := w.spans
-	for _, e := range batch {
-		spans += e.spans
-	}
-	return spans > l.o.SegmentSpans && w.spans > 0 || w.raw >= l.o.SegmentBytes || time.Since(w.created) >= l.o.SegmentAge
+	return w.spans+b.spans > l.o.SegmentSpans && w.spans > 0 || w.raw >= l.o.SegmentBytes || time.Since(w.created) >= l.o.SegmentAge
 }
 
 // begin makes a new segment, durable with its name, or leaves none. A number is

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -68,14 +69,13 @@ func parseHeader(b []byte) (created int64, version uint32, ok bool) {
 	return int64(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint32(b[16:]), true
 }
 
-// appendRecord makes a record in b's memory, which it replaces. What does not
-// become smaller is stored as it is.
-func appendRecord(b, payload []byte, spans int, arrival int64) []byte {
+// appendRecord appends a record to dst. What does not become smaller is stored as
+// it is.
+func appendRecord(dst, payload []byte, spans int, arrival int64) []byte {
+	start := len(dst)
 	room := recordSize + max(s2.MaxEncodedLen(len(payload)), len(payload))
-	if cap(b) < room {
-		b = make([]byte, room)
-	}
-	b = b[:room]
+	dst = slices.Grow(dst, room)
+	b := dst[start : start+room]
 	codec, stored := byte(codecS2), s2.Encode(b[recordSize:], payload)
 	if len(stored) >= len(payload) {
 		codec = codecNone
@@ -89,14 +89,15 @@ func appendRecord(b, payload []byte, spans int, arrival int64) []byte {
 	binary.LittleEndian.PutUint32(b[24:], uint32(spans))
 	b[28], b[29], b[30], b[31] = kindSpans, codec, 0, 0
 	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[checkedFrom:], castagnoli))
-	return b
+	return dst[:start+len(b)]
 }
 
-// Record is one payload as it lies in a segment. It shares the memory of the
+// Record is an OTLP request as it lies in a segment: one payload, or several that
+// came together. It shares the memory of the
 // reader that gave it.
 type Record struct {
 	Offset  int64 // of its first byte in the segment
-	Arrival int64 // when it was received, unix ns
+	Arrival int64 // when it was received, the last of several, unix ns
 	Spans   int
 
 	codec  byte

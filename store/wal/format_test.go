@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,4 +111,33 @@ func FuzzScan(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Payloads that come together share records up to a size, in their order, and a
+// large one has its own.
+func TestSmallPayloadsShareRecords(t *testing.T) {
+	t.Parallel()
+	var b Batch
+	var all []byte
+	sizes := []int{10, 0, recordBytes - 10, 1, recordBytes + 1, 5, recordBytes - 5, 7}
+	for i, size := range sizes {
+		p := bytes.Repeat([]byte{byte(i)}, size)
+		all = append(all, p...)
+		b.add(p, Entry{Spans: i, Arrival: int64(i)})
+	}
+	var got []byte
+	var records []string
+	rep, err := scan("f", append(appendHeader(nil, 1), appendRecords(nil, &b)...), func(r *Record, _ []byte) error {
+		p, err := r.Payload(nil)
+		got = append(got, p...)
+		records = append(records, fmt.Sprintf("%d bytes, %d spans, at %d", len(p)-recordBytes, r.Spans, r.Arrival))
+		return err
+	})
+	if err != nil || rep.Torn != nil || len(rep.Damage) > 0 || !bytes.Equal(got, all) {
+		t.Fatalf("read %d bytes of %d: %v, %+v", len(got), len(all), err, rep)
+	}
+	want := []string{"0 bytes, 3 spans, at 2", "-262143 bytes, 3 spans, at 3", "1 bytes, 4 spans, at 4", "0 bytes, 11 spans, at 6", "-262137 bytes, 7 spans, at 7"}
+	if !slices.Equal(records, want) {
+		t.Errorf("records %q, want %q", records, want)
+	}
 }

@@ -65,11 +65,11 @@ type Options struct {
 	SegmentBytes int64
 	SegmentAge   time.Duration
 
-	// Committed is called on the committer's goroutine with the entries in the
-	// order in which they lie in the log, each with its Segment or its Err. It
-	// owns the slice. While it runs nothing is committed, so it hands on and
-	// returns.
-	Committed func([]*Entry)
+	// Committed is called on the committer's goroutine with batch after batch, in
+	// the order in which they lie in the log, each with its Segment or its Err.
+	// While it runs nothing is committed, so it hands on and returns. Whoever has
+	// the batch then gives it to Recycle when done with it.
+	Committed func(*Batch)
 	// Synced, when not nil, is told how long each sync of records took, also one
 	// that failed. It is called on the committer's goroutine.
 	Synced func(time.Duration)
@@ -111,7 +111,7 @@ func Open(o Options) (*Log, error) {
 		return nil, fmt.Errorf("open data directory %s: %w", o.Dir, err)
 	}
 	l := &Log{o: o, lock: lock, done: make(chan struct{}), next: 1, sizes: map[uint64]int64{}}
-	l.queue.wake = make(chan struct{}, 1)
+	l.queue.wake, l.queue.maxSpans = make(chan struct{}, 1), max(1, o.SegmentSpans/4)
 	if err := l.find(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

@@ -2,54 +2,91 @@ package wal
 
 import "sync"
 
-// Entry is one payload on its way into the log. The caller may use it again when
-// Committed has returned it.
+// Batch is what one write takes: payloads in the order in which they lie in the
+// log, or the answer to Rotate. It is written whole or refused whole.
+type Batch struct {
+	Entries []Entry
+	Segment uint64 // where it was written
+	Err     error  // why it was not
+	Rotated bool   // no payloads, but the answer to Rotate
+
+	payloads []byte // one behind the other
+	spans    int
+}
+
+// Entry is one payload of a Batch.
 type Entry struct {
-	Owner any // the caller's
+	Owner   any // the caller's
+	Spans   int
+	Arrival int64 // unix ns
 
-	Segment uint64 // where it was written; set before Committed
-	Err     error  // why it was not; set before Committed
-	Rotated bool   // not a payload, but the answer to Rotate
-
-	record []byte
-	spans  int
-	raw    int
+	end int // where it ends in the batch's payloads
 }
 
-// Encode compresses a payload into the entry's own memory, so that afterwards
-// the payload is the caller's again. A *[PayloadError] says that it is too large.
-func (e *Entry) Encode(payload []byte, spans int, arrival int64) error {
-	if len(payload) > MaxPayload {
-		return &PayloadError{Size: len(payload)}
+// Payload returns the bytes of an entry. They are the batch's.
+func (b *Batch) Payload(i int) []byte {
+	begin := 0
+	if i > 0 {
+		begin = b.Entries[i-1].end
 	}
-	*e = Entry{Owner: e.Owner, spans: spans, raw: len(payload), record: e.record}
-	e.record = appendRecord(e.record, payload, spans, arrival)
-	return nil
+	return b.payloads[begin:b.Entries[i].end:b.Entries[i].end]
 }
 
-// Payload returns what Encode was given, in dst's memory when that is large
-// enough.
-func (e *Entry) Payload(dst []byte) ([]byte, error) {
-	r, _, _ := parseRecord(e.record)
-	return r.Payload(dst)
+func (b *Batch) add(payload []byte, e Entry) {
+	b.payloads = append(b.payloads, payload...)
+	e.end = len(b.payloads)
+	b.Entries = append(b.Entries, e)
+	b.spans += e.Spans
 }
 
-// queue holds the entries that wait for the committer.
+// queue gathers payloads in the batches that wait for the committer. Payloads are
+// copied, so that a caller who does not want to wait any longer may just leave.
 type queue struct {
-	wake chan struct{} // has a token when there may be something to take
+	wake     chan struct{} // has a token when there may be something to take
+	maxSpans int           // of a batch, unless one payload alone has more
 
 	mu      sync.Mutex
-	waiting []*Entry
+	waiting []*Batch // only the last one may grow
 	closed  bool
+
+	free sync.Pool // of *Batch
 }
 
-func (q *queue) put(e *Entry) error {
+func (q *queue) put(payload []byte, e Entry) error {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
 		return ErrClosed
 	}
-	q.waiting = append(q.waiting, e)
+	q.growing(len(payload), e.Spans).add(payload, e)
+	q.mu.Unlock()
+	q.signal()
+	return nil
+}
+
+// growing returns the batch that the next payload goes into.
+func (q *queue) growing(bytes, spans int) *Batch {
+	if n := len(q.waiting); n > 0 {
+		b := q.waiting[n-1]
+		if !b.Rotated && b.spans+spans <= q.maxSpans && len(b.payloads)+bytes <= commitBytes {
+			return b
+		}
+	}
+	b, _ := q.free.Get().(*Batch)
+	if b == nil {
+		b = new(Batch)
+	}
+	q.waiting = append(q.waiting, b)
+	return b
+}
+
+func (q *queue) rotate() error {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return ErrClosed
+	}
+	q.waiting = append(q.waiting, &Batch{Rotated: true})
 	q.mu.Unlock()
 	q.signal()
 	return nil
@@ -62,23 +99,30 @@ func (q *queue) signal() {
 	}
 }
 
-// take removes what is to be written together: all that waits, up to a number of
-// spans and bytes, or a rotation alone. Open is false when nothing will follow.
-func (q *queue) take(maxSpans, maxBytes int) (batch []*Entry, open bool) {
+// take removes the oldest batch, nil when none waits. Open is false when nothing
+// will follow.
+func (q *queue) take() (b *Batch, open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	spans, bytes := 0, 0
-	for i, e := range q.waiting {
-		spans += e.spans
-		bytes += len(e.record)
-		if i > 0 && (spans > maxSpans || bytes > maxBytes || e.Rotated || q.waiting[0].Rotated) {
-			batch = q.waiting[:i:i]
-			q.waiting = q.waiting[i:]
-			return batch, true
-		}
+	if len(q.waiting) == 0 {
+		return nil, !q.closed
 	}
-	batch, q.waiting = q.waiting, nil
-	return batch, !q.closed || len(batch) > 0
+	b = q.waiting[0]
+	q.waiting[0] = nil
+	if q.waiting = q.waiting[1:]; len(q.waiting) == 0 {
+		q.waiting = nil
+	}
+	return b, true
+}
+
+// recycle keeps a batch's memory for another, unless it is a lot.
+func (q *queue) recycle(b *Batch) {
+	if cap(b.payloads) > commitBytes {
+		return
+	}
+	clear(b.Entries) // forget the owners
+	*b = Batch{Entries: b.Entries[:0], payloads: b.payloads[:0]}
+	q.free.Put(b)
 }
 
 // close lets nothing more in.

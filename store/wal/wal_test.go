@@ -21,16 +21,15 @@ type journal struct {
 	answer chan struct{}
 }
 
-func (j *journal) committed(batch []*Entry) {
+func (j *journal) committed(b *Batch) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, e := range batch {
-		if e.Err != nil {
-			j.errs = append(j.errs, e.Err)
-		} else if !e.Rotated {
-			p, _ := e.Payload(nil)
-			j.good = append(j.good, string(p))
-			j.segs = append(j.segs, e.Segment)
+	for i := range b.Entries {
+		if b.Err != nil {
+			j.errs = append(j.errs, b.Err)
+		} else {
+			j.good = append(j.good, string(b.Payload(i)))
+			j.segs = append(j.segs, b.Segment)
 		}
 		j.answer <- struct{}{}
 	}
@@ -54,11 +53,7 @@ func open(t *testing.T, fsys fs.FS, change func(*Options)) (*Log, *journal) {
 func put(t *testing.T, l *Log, j *journal, payloads ...string) {
 	t.Helper()
 	for _, p := range payloads {
-		e := &Entry{}
-		if err := e.Encode([]byte(p), 1, 42); err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Submit(e); err != nil {
+		if err := l.Submit([]byte(p), 1, 42, nil); err != nil {
 			t.Fatal(err)
 		}
 		<-j.answer
@@ -108,7 +103,7 @@ func TestLogKeepsOrderOverSegmentsAndRestarts(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Submit(&Entry{}); !errors.Is(err, ErrClosed) {
+		if err := l.Submit(nil, 1, 1, nil); !errors.Is(err, ErrClosed) {
 			t.Errorf("submit after close: %v", err)
 		}
 	}
@@ -128,11 +123,7 @@ func TestGroupCommitSyncsOnceForAll(t *testing.T) {
 		}
 		return fs.Fault{}
 	})
-	submit := func(p string) {
-		e := &Entry{}
-		_ = e.Encode([]byte(p), 1, 1)
-		_ = l.Submit(e)
-	}
+	submit := func(p string) { _ = l.Submit([]byte(p), 1, 1, nil) }
 	submit("alone")
 	<-begun
 	for i := range 50 {
