@@ -151,5 +151,7 @@ func (s *Server) sortConn(c net.Conn, usual Protocol) {
 		s.grpcConns.give(conn)
 		return
 	}
-	s.httpConns.give(conn)
+	if conn = s.exports.serve(conn); conn != nil {
+		s.httpConns.give(conn)
+	}
 }

@@ -46,6 +46,7 @@ type Server struct {
 	grpcConns, httpConns *handoff
 	grpc                 *grpc.Server
 	http                 []*http.Server
+	exports              *exports // before httpConns
 
 	closing  chan struct{} // closed by Shutdown
 	shutdown sync.Once
@@ -67,6 +68,7 @@ func Listen(c Config, sink Sink) (*Server, error) {
 	s := &Server{in: newIntake(c, sink), closing: make(chan struct{}), sniffing: map[net.Conn]struct{}{}}
 	s.grpcConns, s.httpConns = newHandoff(), newHandoff()
 	s.grpc = s.in.newGRPCServer()
+	s.exports = newExports(s.in, s.closing)
 	otlp := s.in.newHTTPServer(s.otlpHandler(c.AllowedOrigins))
 	otlp.Protocols.SetUnencryptedHTTP2(true)
 	jaeger := s.in.newHTTPServer(http.HandlerFunc(s.in.serveJaeger))
@@ -149,7 +151,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closeListeners()
 	s.cutSniffing()
 	var wg sync.WaitGroup
-	errs := make([]error, len(s.http)+1)
+	errs := make([]error, len(s.http)+2)
 	for i, h := range s.http {
 		wg.Go(func() {
 			if errs[i] = h.Shutdown(ctx); errs[i] != nil {
@@ -158,6 +160,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		})
 	}
 	wg.Go(func() { errs[len(s.http)] = s.stopGRPC(ctx) })
+	wg.Go(func() { errs[len(s.http)+1] = s.exports.drain(ctx) })
 	wg.Wait()
 	s.grpcConns.Close()
 	s.httpConns.Close()
