@@ -157,18 +157,28 @@ func (a *appender) addSpan(b []byte) {
 		return
 	}
 	a.added++
-	if children {
-		a.children(w, b)
-	}
+	a.children(w, children)
 	a.t.EndSpan()
 }
 
-// fixed fills a.span and reports whether attributes, events or links follow.
-func (a *appender) fixed(b []byte) (children bool) {
+// fixed fills a.span and returns the stretch that has all attributes, events and
+// links; most senders have them one behind the other.
+func (a *appender) fixed(b []byte) (children []byte) {
 	s := &a.span
 	var state []byte
+	from, to := len(b), 0 // the stretch
 	c := cursor{rest: b}
-	for c.next() {
+	for {
+		begin := len(b) - len(c.rest)
+		for ok := true; ok; { // Fast path
+			_, c.rest, ok = plainField(c.rest, tagSpanAttribute)
+		}
+		if at := len(b) - len(c.rest); at > begin {
+			from, to, begin = min(from, begin), at, at
+		}
+		if !c.next() {
+			break
+		}
 		switch c.wire {
 		case wireBytes:
 			switch c.number {
@@ -186,7 +196,7 @@ func (a *appender) fixed(b []byte) (children bool) {
 			case 5:
 				s.Name = c.data
 			case 9, 11, 13:
-				children = true
+				from, to = min(from, begin), len(b)-len(c.rest)
 			case 15:
 				state = merge(state, c.data)
 			}
@@ -216,7 +226,7 @@ func (a *appender) fixed(b []byte) (children bool) {
 	}
 	a.done(&c)
 	a.status(state)
-	return children
+	return b[min(from, to):to]
 }
 
 func (a *appender) status(b []byte) {
@@ -240,7 +250,18 @@ func enumByte(v uint64) uint8 { return uint8(min(v, 255)) }
 // writer is open for one kind of row at a time only within its kind.
 func (a *appender) children(w *trace.AttrWriter, b []byte) {
 	c := cursor{rest: b}
-	for c.next() {
+	for {
+		for { // Fast path
+			attr, rest, ok := plainField(c.rest, tagSpanAttribute)
+			if !ok {
+				break
+			}
+			a.attribute(w, attr)
+			c.rest = rest
+		}
+		if !c.next() {
+			return
+		}
 		if c.wire != wireBytes {
 			continue
 		}
@@ -308,6 +329,10 @@ func (a *appender) attributes(w *trace.AttrWriter, b []byte, number uint64) {
 }
 
 func (a *appender) attribute(w *trace.AttrWriter, b []byte) {
+	if key, text, ok := shortText(b); ok { // Fast path
+		w.AddText(key, trace.String, text)
+		return
+	}
 	key, value, plain := plainAttribute(b)
 	if plain && addPlain(w, key, value) { // Fast path
 		return

@@ -15,7 +15,41 @@ const (
 	tagInt     = 3<<3 | wireVarint
 	tagDouble  = 4<<3 | wireFixed64
 	maxOneByte = 0x7f
+
+	tagSpanAttribute = 9<<3 | wireBytes
 )
+
+// plainField splits off the content of a field that begins b, when it has the tag
+// and a length of one or two bytes.
+func plainField(b []byte, tag byte) (content, rest []byte, ok bool) {
+	if len(b) < 2 || b[0] != tag {
+		return nil, b, false
+	}
+	n, at := int(b[1]), 2
+	if n > maxOneByte {
+		if len(b) < 3 || b[2] > maxOneByte {
+			return nil, b, false
+		}
+		n, at = n&maxOneByte|int(b[2])<<7, 3
+	}
+	if at+n > len(b) {
+		return nil, b, false
+	}
+	return b[at : at+n], b[at+n:], true
+}
+
+// shortText splits a KeyValue message whose value is one string, all of it short.
+// It is the commonest by far, hence apart from the functions below.
+func shortText(b []byte) (key, text []byte, ok bool) {
+	if len(b) < 6 || len(b) > maxOneByte || b[0] != tagKey {
+		return nil, nil, false
+	}
+	at := 2 + int(b[1])
+	if at+4 > len(b) || b[at] != tagValue || int(b[at+1]) != len(b)-at-2 || b[at+2] != tagString || int(b[at+3]) != len(b)-at-4 {
+		return nil, nil, false
+	}
+	return b[2:at], b[at+4:], true
+}
 
 // plainAttribute splits a KeyValue message.
 func plainAttribute(b []byte) (key, value []byte, ok bool) {

@@ -67,7 +67,17 @@ func (v *validator) message(m *message, b []byte, depth int) *Error {
 	}
 	var seen uint32
 	c := cursor{rest: b}
-	for c.next() {
+	for {
+		for m == span { // Fast path: most of a request is this.
+			attr, rest, ok := plainField(c.rest, tagSpanAttribute)
+			if !ok || v.tooLong(attr) || !plainValid(attr) {
+				break
+			}
+			c.rest = rest
+		}
+		if !c.next() {
+			break
+		}
 		f := m.field(c.number, c.wire)
 		if f == nil {
 			continue
@@ -109,8 +119,8 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 		}
 	case formMessage:
 		if f.message == keyValue {
-			if most := v.limits.AttributeBytes; most > 0 && len(data) > most {
-				return &Error{Reason: fmt.Sprintf("attribute has %d bytes, the limit is %d (max-attribute-bytes)", len(data), most)}
+			if v.tooLong(data) {
+				return &Error{Reason: fmt.Sprintf("attribute has %d bytes, the limit is %d (max-attribute-bytes)", len(data), v.limits.AttributeBytes)}
 			}
 			if plainValid(data) { // Fast path
 				return nil
@@ -124,8 +134,15 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 	return nil
 }
 
+func (v *validator) tooLong(attr []byte) bool {
+	return v.limits.AttributeBytes > 0 && len(attr) > v.limits.AttributeBytes
+}
+
 // plainValid reports whether an attribute has the common form, and is valid.
 func plainValid(b []byte) bool {
+	if _, _, ok := shortText(b); ok && isASCII(b) {
+		return true
+	}
 	key, value, ok := plainAttribute(b)
 	if !ok || !validUTF8(key) {
 		return false
@@ -137,20 +154,25 @@ func plainValid(b []byte) bool {
 	return ok
 }
 
-// validUTF8 is utf8.Valid with a fast path for the ASCII of most keys.
-func validUTF8(b []byte) bool {
-	for len(b) >= 8 {
-		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
-			return utf8.Valid(b)
+// validUTF8 is utf8.Valid with a fast path for the ASCII of most strings.
+func validUTF8(b []byte) bool { return isASCII(b) || utf8.Valid(b) }
+
+// isASCII looks at eight bytes at once; the last eight may be looked at twice.
+func isASCII(b []byte) bool {
+	const high = 0x8080808080808080
+	if len(b) < 8 {
+		for _, c := range b {
+			if c >= utf8.RuneSelf {
+				return false
+			}
 		}
-		b = b[8:]
+		return true
 	}
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return utf8.Valid(b)
-		}
+	var bits uint64
+	for i := 0; i+8 <= len(b); i += 8 {
+		bits |= binary.LittleEndian.Uint64(b[i:])
 	}
-	return true
+	return (bits|binary.LittleEndian.Uint64(b[len(b)-8:]))&high == 0
 }
 
 func isZero(b []byte) bool {
