@@ -21,9 +21,12 @@ const (
 	jaegerCollection = "jaeger.api_v2.CollectorService"
 )
 
+// streamWorkers is how many goroutines wait for calls; more calls than that at
+// once have their own.
+const streamWorkers = 128
+
 // newGRPCServer serves OTLP and Jaeger alike: a client of either is welcome at
 // every gRPC listener.
-
 func (in *intake) newGRPCServer() *grpc.Server {
 	pool := new(tieredPool)
 	g := grpc.NewServer(
@@ -38,6 +41,8 @@ func (in *intake) newGRPCServer() *grpc.Server {
 		grpc.InitialWindowSize(mebibyte),
 		grpc.InitialConnWindowSize(4*mebibyte),
 		grpc.ReadBufferSize(64<<10),
+		// A new goroutine would grow its stack for every call anew.
+		grpc.NumStreamWorkers(uint32(min(in.limits.Requests, streamWorkers))),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
