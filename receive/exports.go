@@ -223,15 +223,33 @@ func (x *exportConn) take(src *exactly) error {
 		return err
 	}
 	defer x.in.end()
-	if int64(x.r.Buffered()) < src.n { // Slow path: the body is still coming.
-		x.readWithin(x.in.limits.RequestTimeout, 0)
+	if src.n <= min(int64(x.r.Buffered()), x.in.limits.Decompressed) { // Fast path: it is here, and stays where it is.
+		return x.takeBuffered(src)
 	}
+	x.readWithin(x.in.limits.RequestTimeout, 0)
 	b := &body{in: x.in, bytes: getBuffer()}
 	defer b.Close()
 	if err := b.fill(src); err != nil {
 		return err
 	}
 	return x.in.submit(x.ctx, OTLPHTTP, b.bytes)
+}
+
+// takeBuffered takes a body that the buffer holds.
+func (x *exportConn) takeBuffered(src *exactly) error {
+	n := src.n
+	if !x.in.gate.hold(n) {
+		return x.in.overload("requests in flight hold more than %d bytes", x.in.limits.InFlight)
+	}
+	defer x.in.gate.release(n)
+	b, err := x.r.Peek(int(n))
+	if err != nil {
+		return err
+	}
+	err = x.in.submit(x.ctx, OTLPHTTP, b)
+	_, _ = x.r.Discard(int(n)) // all of it is there
+	src.n = 0
+	return err
 }
 
 // exactly reads n bytes of r. An end before them is an error.

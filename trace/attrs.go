@@ -150,11 +150,24 @@ type AttrWriter struct {
 	current []uint32          // columns of the row being written
 	scratch []byte
 	row     uint32
-	guess   []uint32 // the shape before: most often this row has the same
+	habits  [habits]habit
+	habit   *habit // of the row being written
 	// The columns of an earlier Table, for their sizes. They hold its memory
 	// until this Table is sealed.
 	expected []Column
 }
+
+// habit is what the row before of the same kind had: most often this one has the
+// same columns, and many of the same values.
+type habit struct {
+	cols  []uint32
+	codes []uint32 // of the texts by place in the row; other places have any code
+	shape uint32   // of cols
+}
+
+// habits is how many kinds are told apart, a power of two. Kinds that share a
+// habit are slower to write, no more.
+const habits = 64
 
 func newAttrWriter(a *Attrs, dict *Dict) AttrWriter {
 	return AttrWriter{a: a, dict: dict, shapes: map[string]uint32{}}
@@ -178,22 +191,26 @@ func (w *AttrWriter) newColumn(key string, t Type) Column {
 	return c
 }
 
-// begin starts the next row.
-func (w *AttrWriter) begin() {
+// begin starts the next row. The kind is any number that rows with the same
+// attributes are likely to share.
+func (w *AttrWriter) begin(kind uint32) {
 	w.row = uint32(len(w.a.shape))
 	w.current = w.current[:0]
+	w.habit = &w.habits[kind%habits]
 }
 
 // AddText adds a String, Bytes, Array or KVList; AddNum an Int, Double (as IEEE
 // bits) or Bool (0 or 1); AddEmpty a key without a value.
 func (w *AttrWriter) AddText(key []byte, t Type, value []byte) {
+	at, h := len(w.current), w.habit
 	c := w.column(key, t)
-	var code uint32
-	// Fast path: the value that this column had last.
-	if n := len(c.Codes); n > 0 && w.dict.Get(c.Codes[n-1]) == string(value) {
-		code = c.Codes[n-1]
-	} else {
+	for len(h.codes) <= at {
+		h.codes = append(h.codes, 0)
+	}
+	code := h.codes[at]
+	if len(value) == 0 || code == 0 || w.dict.Get(code) != string(value) { // else Fast path
 		code = w.dict.add(value)
+		h.codes[at] = code
 	}
 	c.Rows = append(c.Rows, w.row)
 	c.Codes = append(c.Codes, code)
@@ -218,11 +235,10 @@ func (w *AttrWriter) AddEmpty(key []byte) {
 
 func (w *AttrWriter) column(key []byte, t Type) *Column {
 	i := len(w.current)
-	// Fast path: the column at this place of the row before.
-	if i < len(w.guess) {
-		c := &w.a.Columns[w.guess[i]]
+	if cols := w.habit.cols; i < len(cols) { // Fast path
+		c := &w.a.Columns[cols[i]]
 		if c.Type == t && c.Key == string(key) {
-			w.current = append(w.current, w.guess[i])
+			w.current = append(w.current, cols[i])
 			return c
 		}
 	}
@@ -242,9 +258,9 @@ func (w *AttrWriter) column(key []byte, t Type) *Column {
 
 // end finishes the row.
 func (w *AttrWriter) end() {
-	// Fast path: the same columns as the row before.
-	if n := len(w.a.shape); n > 0 && slices.Equal(w.guess, w.current) {
-		w.a.shape = append(w.a.shape, w.a.shape[n-1])
+	h := w.habit
+	if len(w.current) > 0 && slices.Equal(h.cols, w.current) { // Fast path
+		w.a.shape = append(w.a.shape, h.shape)
 		return
 	}
 	w.scratch = w.scratch[:0]
@@ -259,7 +275,7 @@ func (w *AttrWriter) end() {
 		w.shapes[string(w.scratch)] = s
 	}
 	w.a.shape = append(w.a.shape, s)
-	w.guess = append(w.guess[:0], w.current...)
+	h.cols, h.shape = append(h.cols[:0], w.current...), s
 }
 
 // Sparse is a column of numbers in which most rows are zero.

@@ -161,7 +161,7 @@ func (t *Table) AddResource(key []byte, schemaURL, dropped, extra uint32) (uint3
 	t.ResourceSchemaURL = append(t.ResourceSchemaURL, schemaURL)
 	t.ResourceDropped = append(t.ResourceDropped, dropped)
 	t.ResourceExtra = append(t.ResourceExtra, extra)
-	t.resource.begin()
+	t.resource.begin(0)
 	return uint32(len(t.ResourceDropped) - 1), &t.resource
 }
 
@@ -184,7 +184,7 @@ func (t *Table) AddScope(key []byte, resource, name, version, schemaURL, dropped
 	t.ScopeVersion = append(t.ScopeVersion, version)
 	t.ScopeSchemaURL = append(t.ScopeSchemaURL, schemaURL)
 	t.ScopeDropped = append(t.ScopeDropped, dropped)
-	t.scope.begin()
+	t.scope.begin(0)
 	return uint32(len(t.ScopeDropped) - 1), &t.scope
 }
 
@@ -241,7 +241,7 @@ func (t *Table) AddSpan(s *Span) *AttrWriter {
 		t.minStart = s.Start
 	}
 	t.maxEnd = max(t.maxEnd, s.End, s.Start)
-	t.span.begin()
+	t.span.begin(t.Name[row])
 	return &t.span
 }
 
@@ -255,7 +255,7 @@ func (t *Table) AddEvent(time uint64, name []byte, dropped uint32) *AttrWriter {
 	t.EventTime = append(t.EventTime, time)
 	t.EventName = append(t.EventName, t.Code(name))
 	t.EventDropped.set(event, dropped)
-	t.event.begin()
+	t.event.begin(t.EventName[event])
 	return &t.event
 }
 
@@ -279,7 +279,7 @@ func (t *Table) AddLink(l *Link) *AttrWriter {
 	t.LinkState.set(link, t.Code(l.TraceState))
 	t.LinkFlags.set(link, l.Flags)
 	t.LinkDropped.set(link, l.Dropped)
-	t.link.begin()
+	t.link.begin(0)
 	return &t.link
 }
 
