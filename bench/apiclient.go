@@ -47,3 +47,12 @@ func (c *apiClient) get(ctx context.Context, path string) (status int, body []by
 	body, err = io.ReadAll(resp.Body)
 	return resp.StatusCode, body, err
 }
+
+// localClient keeps its connections, follows nobody, and knows no proxy.
+func localClient(connections int) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{DialContext: loopback.DialContext, MaxIdleConns: connections, MaxIdleConnsPerHost: connections,
+			MaxConnsPerHost: connections, DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}

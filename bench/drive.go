@@ -16,7 +16,6 @@ type driver struct {
 	concurrency int
 	batch       int
 	services    int
-	timeout     time.Duration
 	pool        *payloadPool
 	source      *source
 	counter     counter
@@ -25,16 +24,20 @@ type driver struct {
 }
 
 func newDriver(t target, o *IngestOptions) (*driver, error) {
-	d := &driver{concurrency: o.Concurrency, batch: o.Batch, services: o.Services, timeout: o.Timeout,
+	d := &driver{concurrency: o.Concurrency, batch: o.Batch, services: o.Services,
 		pool: new(payloadPool), source: newSource(uint64(o.Cardinality))}
 	d.whole = newPayloads(d.source, &d.counter, o.Batch, o.Services)
 	connections := o.connections(t)
 	if !t.grpc {
-		d.senders = []sender{newHTTPSender(t.url, o.Compression, connections, d.pool)}
+		s, err := newHTTPSender(o, t, connections, d.pool)
+		if err != nil {
+			return nil, err
+		}
+		d.senders = []sender{s}
 		return d, nil
 	}
 	for range connections {
-		s, err := dialGRPC(t.addr, o.Compression, d.pool)
+		s, err := dialGRPC(o, t.addr, d.pool)
 		if err != nil {
 			d.close()
 			return nil, err
@@ -46,12 +49,7 @@ func newDriver(t target, o *IngestOptions) (*driver, error) {
 
 func (d *driver) close() {
 	for _, s := range d.senders {
-		switch s := s.(type) {
-		case *grpcSender:
-			_ = s.conn.Close()
-		case *httpSender:
-			s.client.CloseIdleConnections()
-		}
+		s.close()
 	}
 }
 
@@ -144,7 +142,7 @@ func (r *run) work(ctx context.Context, s sender, t *tally) {
 		buffer := r.pool.Get(0)
 		sent := time.Now()
 		*buffer, _, _ = from.fill(*buffer, sent)
-		out := r.send(ctx, s, buffer)
+		out := s.send(ctx, buffer)
 		done := time.Now()
 		if ctx.Err() != nil {
 			return // given up, not failed
@@ -176,12 +174,6 @@ func (r *run) wait(ctx context.Context, due time.Time) bool {
 	default:
 		return true
 	}
-}
-
-func (d *driver) send(ctx context.Context, s sender, payload *[]byte) outcome {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	return s.send(ctx, payload)
 }
 
 func (r *run) book(out outcome, spans int64) {

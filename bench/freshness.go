@@ -141,7 +141,7 @@ func (f *freshness) sendTrace(ctx context.Context) (trace, span uint64, took tim
 	buffer := f.pool.Get(0)
 	begin := time.Now()
 	*buffer, trace, span = f.whole.fill(*buffer, begin)
-	out := f.send(ctx, f.senders[0], buffer)
+	out := f.senders[0].send(ctx, buffer)
 	if out.refused || out.failed || out.rejected > 0 {
 		return 0, 0, 0, fmt.Errorf("send trace: %s: %s", out.reason, out.text)
 	}

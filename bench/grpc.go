@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -17,13 +18,16 @@ import (
 const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 // grpcSender sends over one connection, shared by several workers.
-type grpcSender struct{ conn *grpc.ClientConn }
+type grpcSender struct {
+	conn    *grpc.ClientConn
+	timeout time.Duration
+}
 
 // dialGRPC opens a connection. Buffers hold a batch of 200 spans, so that it
 // goes out in one write.
-func dialGRPC(addr, compression string, pool *payloadPool) (*grpcSender, error) {
+func dialGRPC(o *IngestOptions, addr string, pool *payloadPool) (*grpcSender, error) {
 	call := []grpc.CallOption{grpc.ForceCodecV2(rawCodec{pool})}
-	if compression == "gzip" {
+	if o.Compression == "gzip" {
 		call = append(call, grpc.UseCompressor("gzip"))
 	}
 	conn, err := grpc.NewClient("passthrough:///"+addr,
@@ -37,16 +41,20 @@ func dialGRPC(addr, compression string, pool *payloadPool) (*grpcSender, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open gRPC client for %s: %w", addr, err)
 	}
-	return &grpcSender{conn}, nil
+	return &grpcSender{conn, o.Timeout}, nil
 }
 
 func (s *grpcSender) send(ctx context.Context, payload *[]byte) outcome {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	var answer []byte
 	if err := s.conn.Invoke(ctx, exportMethod, payload, &answer); err != nil {
 		return grpcOutcome(err)
 	}
 	return acknowledged(answer)
 }
+
+func (s *grpcSender) close() { _ = s.conn.Close() }
 
 // grpcOutcome tells a server's refusal from the lack of an answer. Both can be
 // UNAVAILABLE; a server that means it says when to come back.

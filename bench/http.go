@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,8 +12,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -20,16 +24,38 @@ import (
 // maxAnswer bounds what is read of an answer to a payload.
 const maxAnswer = 1 << 20
 
+// httpSender sends over a fixed number of connections. It writes requests and
+// reads answers on the worker's own goroutine: http.Transport, with two more for
+// each connection, costs a client of small batches as much as their server.
 type httpSender struct {
-	client *http.Client
-	url    string
-	pool   *payloadPool
-	gzip   *sync.Pool // of *gzip.Writer; nil: no compression
+	addr    string
+	head    []byte // of a request, up to the value of Content-Length
+	request *http.Request
+	timeout time.Duration
+	pool    *payloadPool
+	gzip    *sync.Pool     // of *gzip.Writer; nil: no compression
+	conns   chan *httpConn // idle ones; nil for one that is not open
 }
 
-func newHTTPSender(target, compression string, connections int, pool *payloadPool) *httpSender {
-	s := &httpSender{url: target, pool: pool, client: localClient(connections)}
-	if compression == "gzip" {
+// httpConn is an open connection.
+type httpConn struct {
+	net.Conn
+	r    *bufio.Reader
+	used bool        // for a request before
+	stop func() bool // stops watching the context
+	head []byte
+}
+
+func newHTTPSender(o *IngestOptions, t target, connections int, pool *payloadPool) (*httpSender, error) {
+	u, err := url.Parse(t.url)
+	if err != nil {
+		return nil, fmt.Errorf("read target: %w", err)
+	}
+	s := &httpSender{addr: t.addr, timeout: o.Timeout, pool: pool, conns: make(chan *httpConn, connections),
+		request: &http.Request{Method: http.MethodPost}}
+	s.head = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: etude-bench\r\nContent-Type: application/x-protobuf\r\n", u.RequestURI(), u.Host)
+	if o.Compression == "gzip" {
+		s.head = append(s.head, "Content-Encoding: gzip\r\n"...)
 		s.gzip = &sync.Pool{New: func() any {
 			w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
 			if err != nil {
@@ -38,15 +64,18 @@ func newHTTPSender(target, compression string, connections int, pool *payloadPoo
 			return w
 		}}
 	}
-	return s
+	s.head = append(s.head, "Content-Length: "...)
+	for range connections {
+		s.conns <- nil
+	}
+	return s, nil
 }
 
-// localClient keeps its connections, follows nobody, and knows no proxy.
-func localClient(connections int) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{DialContext: loopback.DialContext, MaxIdleConns: connections, MaxIdleConnsPerHost: connections,
-			MaxConnsPerHost: connections, WriteBufferSize: 128 << 10, DisableCompression: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+func (s *httpSender) close() {
+	for range cap(s.conns) {
+		if c := <-s.conns; c != nil {
+			c.end()
+		}
 	}
 }
 
@@ -54,25 +83,73 @@ func (s *httpSender) send(ctx context.Context, payload *[]byte) outcome {
 	if s.gzip != nil {
 		payload = s.compress(payload)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, &payloadBody{payload: payload, rest: *payload, pool: s.pool})
+	defer s.pool.Put(payload)
+	c := <-s.conns
+	defer func() { s.conns <- c }()
+	for {
+		again := c != nil && c.used
+		out, err := s.exchange(ctx, &c, *payload)
+		switch {
+		case err == nil:
+			return out
+		case c != nil:
+			c.end()
+			c = nil
+		}
+		if !again || !isHangUp(err) {
+			return transportFailure(err)
+		}
+		// The server may close a connection that was idle: once more on a new one.
+	}
+}
+
+// isHangUp reports whether the peer has closed the connection before it answered.
+func isHangUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// exchange sends one request and reads its answer, on a new connection when there
+// is none. After an error the connection is of no use.
+func (s *httpSender) exchange(ctx context.Context, conn **httpConn, payload []byte) (outcome, error) {
+	c := *conn
+	if c == nil {
+		dialled, err := loopback.DialContext(ctx, "tcp", s.addr)
+		if err != nil {
+			return outcome{}, err
+		}
+		c = &httpConn{Conn: dialled, r: bufio.NewReader(dialled)}
+		c.stop = context.AfterFunc(ctx, func() { _ = dialled.Close() })
+		*conn = c
+	}
+	if err := c.SetDeadline(time.Now().Add(s.timeout)); err != nil {
+		return outcome{}, err
+	}
+	c.used = true
+	c.head = strconv.AppendInt(append(c.head[:0], s.head...), int64(len(payload)), 10)
+	c.head = append(c.head, "\r\n\r\n"...)
+	parts := net.Buffers{c.head, payload}
+	if _, err := parts.WriteTo(c.Conn); err != nil {
+		return outcome{}, err
+	}
+	resp, err := http.ReadResponse(c.r, s.request)
 	if err != nil {
-		return failed("request cannot be made", err.Error())
+		return outcome{}, err
 	}
-	req.ContentLength = int64(len(*payload))
-	req.Header.Set("Content-Type", "application/x-protobuf")
-	if s.gzip != nil {
-		req.Header.Set("Content-Encoding", "gzip")
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return transportFailure(err)
-	}
-	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return transportFailure(err)
+		return outcome{}, err
 	}
-	return httpOutcome(resp, body)
+	_ = resp.Body.Close()
+	if resp.Close || len(body) == maxAnswer {
+		c.end()
+		*conn = nil
+	}
+	return httpOutcome(resp, body), nil
+}
+
+func (c *httpConn) end() {
+	c.stop()
+	_ = c.Close()
 }
 
 func (s *httpSender) compress(payload *[]byte) *[]byte {
@@ -137,38 +214,4 @@ func transportFailure(err error) outcome {
 		return failed(op.Op+": "+op.Err.Error(), err.Error())
 	}
 	return failed(err.Error(), err.Error())
-}
-
-// payloadBody is a request's body that returns its memory when the transport
-// closes it. net/http may still be reading when an answer has come already, and
-// may close while it reads, hence the lock.
-type payloadBody struct {
-	mu      sync.Mutex
-	payload *[]byte // nil when closed
-	rest    []byte
-	pool    *payloadPool
-}
-
-func (b *payloadBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.payload == nil {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	if len(b.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
-	return n, nil
-}
-
-func (b *payloadBody) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.payload != nil {
-		b.pool.Put(b.payload)
-		b.payload, b.rest = nil, nil
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 // it, which may be after send has returned.
 type sender interface {
 	send(ctx context.Context, payload *[]byte) outcome
+	close()
 }
 
 // outcome is what the server said to a payload. Neither refused nor failed:
