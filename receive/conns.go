@@ -51,6 +51,17 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// CloseWrite is what net/http uses to say that it will not read on, so that the
+// client sees the answer and not a reset.
+func (c *countedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
 // handoff is a listener fed by hand with connections already accepted.
 type handoff struct {
 	conns  chan net.Conn
@@ -151,7 +162,12 @@ func (s *Server) sortConn(c net.Conn, usual Protocol) {
 		s.grpcConns.give(conn)
 		return
 	}
-	if conn = s.exports.serve(conn); conn != nil {
-		s.httpConns.give(conn)
+	s.serveHTTP(conn)
+}
+
+// serveHTTP serves what the fast path takes, and leaves the rest to net/http.
+func (s *Server) serveHTTP(c net.Conn) {
+	if c = s.exports.serve(c); c != nil {
+		s.httpConns.give(c)
 	}
 }

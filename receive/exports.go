@@ -307,6 +307,8 @@ func (x *exportConn) refuse(r *refusal, src *exactly) (again bool) {
 	wait := lingerTime
 	if again {
 		wait = x.in.limits.RequestTimeout
+	} else {
+		_ = closeWrite(x.conn)
 	}
 	x.readWithin(wait, 0)
 	_, err := io.CopyN(io.Discard, src, skipBytes)

@@ -14,6 +14,9 @@ type sniffedConn struct {
 	filter *ackFilter
 }
 
+// CloseWrite is that of the connection underneath.
+func (c *sniffedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
 // Read is called by one goroutine at a time, as servers do.
 func (c *sniffedConn) Read(p []byte) (int, error) {
 	for len(p) > 0 {
