@@ -78,7 +78,11 @@ func Freshness(ctx context.Context, o FreshnessOptions) (*FreshnessReport, error
 		return nil, err
 	}
 	defer d.close()
-	stop, err := beside(ctx, o.Target, o.IngestRate)
+	var background *IngestOptions
+	if o.IngestRate > 0 {
+		background = backgroundIngest(o.Target, o.IngestRate)
+	}
+	stop, err := beside(ctx, background)
 	if err != nil {
 		return nil, err
 	}

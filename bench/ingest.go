@@ -131,20 +131,27 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// beside runs an ingest at a rate in the background, for measurements that want
-// one, until stop is called. stop returns the spans a second it got accepted.
-func beside(ctx context.Context, targetText string, rate float64) (stop func() (float64, error), err error) {
-	if rate == 0 {
+// backgroundIngest is an ingest at a rate beside other measurements.
+func backgroundIngest(target string, rate float64) *IngestOptions {
+	return &IngestOptions{Target: target, Rate: rate, Spans: 1, Batch: 200, Concurrency: 16, Services: 10, Cardinality: 1e6,
+		Compression: "none", Timeout: 30 * time.Second}
+}
+
+// beside runs an ingest in the background, for measurements that want one, until
+// stop is called. stop returns the spans a second it got accepted. With nil
+// nothing runs.
+func beside(ctx context.Context, o *IngestOptions) (stop func() (float64, error), err error) {
+	if o == nil {
 		return func() (float64, error) { return 0, nil }, nil
 	}
-	t, err := parseTarget(targetText)
+	t, err := parseTarget(o.Target)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.reach(ctx); err != nil {
 		return nil, err
 	}
-	d, err := newDriver(t, &IngestOptions{Batch: 200, Concurrency: 16, Services: 10, Cardinality: 1e6, Compression: "none", Timeout: 30 * time.Second})
+	d, err := newDriver(t, o)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +159,7 @@ func beside(ctx context.Context, targetText string, rate float64) (stop func() (
 	var total *tally
 	go func() {
 		var err error
-		total, err = d.run(ctx, plan{until: until, rate: rate})
+		total, err = d.run(ctx, plan{until: until, rate: o.Rate})
 		result <- err
 	}()
 	return func() (float64, error) {

@@ -19,16 +19,19 @@ var builtinQueries string
 
 // QueryOptions say what to ask where.
 type QueryOptions struct {
-	API        string        `name:"api" default:"http://127.0.0.1:3200" help:"Where Tempo's API is served, on this machine."`
-	File       string        `type:"existingfile" placeholder:"FILE" help:"Queries, one a line: a name, a colon, and TraceQL or the path of an API route (default: a built-in list)."`
-	Count      int           `default:"200" help:"How often to ask each query."`
-	Warmup     int           `default:"5" help:"How often to ask each before measuring starts."`
-	Limit      int           `default:"20" help:"Traces that a search returns at most."`
-	Last       time.Duration `default:"1h" help:"Time range of a search, up to now; 0: none is sent."`
-	Timeout    time.Duration `default:"30s" help:"How long an answer may take."`
-	Budget     time.Duration `default:"10s" help:"Ask a query no more once its answers have taken this long together."`
-	IngestRate float64       `help:"Spans a second to send beside it; 0: none."`
-	Target     string        `default:"grpc://127.0.0.1:4317" help:"Where to send the spans of --ingest-rate."`
+	API         string        `name:"api" default:"http://127.0.0.1:3200" help:"Where Tempo's API is served, on this machine."`
+	File        string        `type:"existingfile" placeholder:"FILE" help:"Queries, one a line: a name, a colon, and TraceQL or the path of an API route (default: a built-in list)."`
+	Count       int           `default:"200" help:"How often to ask each query."`
+	Warmup      int           `default:"5" help:"How often to ask each before measuring starts."`
+	Limit       int           `default:"20" help:"Traces that a search returns at most."`
+	Last        time.Duration `default:"1h" help:"Time range of a search, up to now; 0: none is sent."`
+	Timeout     time.Duration `default:"30s" help:"How long an answer may take."`
+	Budget      time.Duration `default:"10s" help:"Ask a query no more once its answers have taken this long together."`
+	IngestRate  float64       `help:"Spans a second to send beside it; 0: none."`
+	IngestFull  bool          `help:"Send spans beside it as fast as it goes."`
+	Batch       int           `default:"200" help:"Spans in a request of --ingest-rate or --ingest-full."`
+	Concurrency int           `default:"16" help:"Requests under way at once of --ingest-rate or --ingest-full."`
+	Target      string        `default:"grpc://127.0.0.1:4317" help:"Where to send the spans of --ingest-rate or --ingest-full."`
 }
 
 // QueryReport is how long each query took.
@@ -62,7 +65,23 @@ func (o *QueryOptions) check() error {
 	case o.Timeout <= 0 || o.Budget <= 0 || o.IngestRate < 0 || o.Last < 0:
 		return errors.New("--timeout and --budget must be more than 0, and --ingest-rate and --last not negative")
 	}
+	if o.IngestFull && o.IngestRate > 0 {
+		return errors.New("--ingest-rate and --ingest-full: want one of them")
+	}
+	if b := o.background(); b != nil {
+		return b.check()
+	}
 	return nil
+}
+
+// background is what to send beside the queries, nil for nothing.
+func (o *QueryOptions) background() *IngestOptions {
+	if o.IngestRate == 0 && !o.IngestFull {
+		return nil
+	}
+	b := backgroundIngest(o.Target, o.IngestRate)
+	b.Batch, b.Concurrency = o.Batch, o.Concurrency
+	return b
 }
 
 // Query asks every query in turn, many rounds, one at a time. With an error
@@ -90,7 +109,7 @@ func Query(ctx context.Context, o QueryOptions) (*QueryReport, error) {
 	if err := fillIn(ctx, api, queries); err != nil {
 		return nil, err
 	}
-	stop, err := beside(ctx, o.Target, o.IngestRate)
+	stop, err := beside(ctx, o.background())
 	if err != nil {
 		return nil, err
 	}

@@ -134,7 +134,7 @@ func TestQuery(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# two\nbad: {broken}\n\nfound : {span.app.request.id=\"$VALUE\" && name=\"$NAME\"}\ntags: /api/v2/search/tags\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Query(t.Context(), QueryOptions{API: api, File: file, Count: 7, Warmup: 1, Limit: 3, Last: time.Hour, Timeout: time.Minute, Budget: time.Minute, IngestRate: 10_000, Target: target})
+	r, err := Query(t.Context(), QueryOptions{API: api, File: file, Count: 7, Warmup: 1, Limit: 3, Last: time.Hour, Timeout: time.Minute, Budget: time.Minute, IngestFull: true, Batch: 20, Concurrency: 3, Target: target})
 	if err != nil {
 		t.Fatal(err)
 	}
