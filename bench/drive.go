@@ -37,12 +37,7 @@ func newDriver(t target, o *IngestOptions) (*driver, error) {
 		return d, nil
 	}
 	for range connections {
-		s, err := dialGRPC(o, t.addr, d.pool)
-		if err != nil {
-			d.close()
-			return nil, err
-		}
-		d.senders = append(d.senders, s)
+		d.senders = append(d.senders, newGRPCSender(o, t.addr, d.pool))
 	}
 	return d, nil
 }

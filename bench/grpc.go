@@ -2,94 +2,74 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
-	"time"
+	"sync"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/encoding/gzip" // for --compression gzip
-	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/status"
 )
 
 const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
-// grpcSender sends over one connection, shared by several workers.
+// grpcSender sends over one connection, shared by several workers. One that ends
+// is followed by another.
 type grpcSender struct {
-	conn    *grpc.ClientConn
-	timeout time.Duration
+	addr    string
+	options *IngestOptions
+	pool    *payloadPool
+	packer  *packer // nil: no compression
+
+	mu   sync.Mutex
+	conn *grpcConn // nil: none yet
 }
 
-// dialGRPC opens a connection. Buffers hold a batch of 200 spans, so that it
-// goes out in one write.
-func dialGRPC(o *IngestOptions, addr string, pool *payloadPool) (*grpcSender, error) {
-	call := []grpc.CallOption{grpc.ForceCodecV2(rawCodec{pool})}
-	if o.Compression == "gzip" {
-		call = append(call, grpc.UseCompressor("gzip"))
-	}
-	conn, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			return loopback.DialContext(ctx, "tcp", addr)
-		}),
-		grpc.WithNoProxy(), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
-		grpc.WithWriteBufferSize(128<<10),
-		grpc.WithDefaultCallOptions(call...))
-	if err != nil {
-		return nil, fmt.Errorf("open gRPC client for %s: %w", addr, err)
-	}
-	return &grpcSender{conn, o.Timeout}, nil
+func newGRPCSender(o *IngestOptions, addr string, pool *payloadPool) *grpcSender {
+	return &grpcSender{addr: addr, options: o, pool: pool, packer: newPacker(o.Compression, pool)}
 }
 
 func (s *grpcSender) send(ctx context.Context, payload *[]byte) outcome {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	var answer []byte
-	if err := s.conn.Invoke(ctx, exportMethod, payload, &answer); err != nil {
-		return grpcOutcome(err)
+	if s.packer != nil {
+		payload = s.packer.pack(payload)
 	}
-	return acknowledged(answer)
+	defer s.pool.Put(payload)
+	c, err := s.open(ctx)
+	if err != nil {
+		return transportFailure(err)
+	}
+	return c.call(*payload, s.packer != nil)
 }
 
-func (s *grpcSender) close() { _ = s.conn.Close() }
+func (s *grpcSender) open(ctx context.Context) (*grpcConn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != nil && s.conn.usable() {
+		return s.conn, nil
+	}
+	c, err := openGRPC(ctx, s.addr, s.options.Compression, s.options.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	s.conn = c
+	return c, nil
+}
+
+func (s *grpcSender) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+}
 
 // grpcOutcome tells a server's refusal from the lack of an answer. Both can be
 // UNAVAILABLE; a server that means it says when to come back.
-func grpcOutcome(err error) outcome {
-	st := status.Convert(err)
-	reason := "gRPC " + st.Code().String()
-	switch st.Code() {
+func grpcOutcome(code codes.Code, message string, details bool) outcome {
+	reason := "gRPC " + code.String()
+	switch code {
 	case codes.DeadlineExceeded, codes.Canceled, codes.Unknown:
-		return failed(reason, st.Message())
+		return failed(reason, message)
 	case codes.Unavailable:
-		if len(st.Proto().GetDetails()) == 0 {
-			return failed(reason, st.Message())
+		if !details {
+			return failed(reason, message)
 		}
 	}
-	return refused(reason, st.Message())
-}
-
-// rawCodec passes bytes through: a payload by reference, an answer by copy.
-type rawCodec struct{ pool *payloadPool }
-
-func (rawCodec) Name() string { return "proto" }
-
-func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
-	payload, ok := v.(*[]byte)
-	if !ok {
-		return nil, errors.New("bench sends nothing but bytes")
-	}
-	return mem.BufferSlice{mem.NewBuffer(payload, c.pool)}, nil
-}
-
-func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	answer, ok := v.(*[]byte)
-	if !ok {
-		return errors.New("bench reads nothing but bytes")
-	}
-	*answer = data.Materialize()
-	return nil
+	return refused(reason, message)
 }

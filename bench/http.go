@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,11 +13,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // maxAnswer bounds what is read of an answer to a payload.
@@ -33,7 +29,7 @@ type httpSender struct {
 	request *http.Request
 	timeout time.Duration
 	pool    *payloadPool
-	gzip    *sync.Pool     // of *gzip.Writer; nil: no compression
+	packer  *packer        // nil: no compression
 	conns   chan *httpConn // idle ones; nil for one that is not open
 }
 
@@ -54,15 +50,8 @@ func newHTTPSender(o *IngestOptions, t target, connections int, pool *payloadPoo
 	s := &httpSender{addr: t.addr, timeout: o.Timeout, pool: pool, conns: make(chan *httpConn, connections),
 		request: &http.Request{Method: http.MethodPost}}
 	s.head = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: etude-bench\r\nContent-Type: application/x-protobuf\r\n", u.RequestURI(), u.Host)
-	if o.Compression == "gzip" {
+	if s.packer = newPacker(o.Compression, pool); s.packer != nil {
 		s.head = append(s.head, "Content-Encoding: gzip\r\n"...)
-		s.gzip = &sync.Pool{New: func() any {
-			w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-			if err != nil {
-				panic("bench: gzip level: " + err.Error())
-			}
-			return w
-		}}
 	}
 	s.head = append(s.head, "Content-Length: "...)
 	for range connections {
@@ -80,8 +69,8 @@ func (s *httpSender) close() {
 }
 
 func (s *httpSender) send(ctx context.Context, payload *[]byte) outcome {
-	if s.gzip != nil {
-		payload = s.compress(payload)
+	if s.packer != nil {
+		payload = s.packer.pack(payload)
 	}
 	defer s.pool.Put(payload)
 	c := <-s.conns
@@ -150,18 +139,6 @@ func (s *httpSender) exchange(ctx context.Context, conn **httpConn, payload []by
 func (c *httpConn) end() {
 	c.stop()
 	_ = c.Close()
-}
-
-func (s *httpSender) compress(payload *[]byte) *[]byte {
-	packed := bytes.NewBuffer((*s.pool.Get(0))[:0])
-	w := s.gzip.Get().(*gzip.Writer)
-	w.Reset(packed)
-	_, _ = w.Write(*payload) // into memory: cannot fail
-	_ = w.Close()
-	s.gzip.Put(w)
-	s.pool.Put(payload)
-	b := packed.Bytes()
-	return &b
 }
 
 func httpOutcome(resp *http.Response, body []byte) outcome {

@@ -1,16 +1,17 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
 
+	"github.com/klauspost/compress/gzip"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // sender sends payloads from one worker at a time and says what became of each.
-// The payload's memory goes back to the pool when the transport no longer reads
-// it, which may be after send has returned.
+// It gives the payload's memory back to the pool.
 type sender interface {
 	send(ctx context.Context, payload *[]byte) outcome
 	close()
@@ -34,11 +35,10 @@ func failed(reason, text string) outcome {
 	return outcome{failed: true, reason: reason, text: text}
 }
 
-// payloadPool holds payload buffers. It is grpc's mem.BufferPool as well, by
-// which grpc says that it is done with one.
+// payloadPool holds payload buffers.
 type payloadPool struct{ sync.Pool }
 
-// minPayloadCap is above the size up to which grpc does not return buffers.
+// minPayloadCap spares small payloads most of the growing.
 const minPayloadCap = 4 << 10
 
 // Get returns a buffer with room for n bytes.
@@ -53,6 +53,39 @@ func (p *payloadPool) Get(n int) *[]byte {
 
 // Put takes a buffer back.
 func (p *payloadPool) Put(b *[]byte) { p.Pool.Put(b) }
+
+// packer compresses payloads with gzip.
+type packer struct {
+	pool    *payloadPool
+	writers sync.Pool // of *gzip.Writer
+}
+
+// newPacker returns nil for no compression.
+func newPacker(compression string, pool *payloadPool) *packer {
+	if compression == "none" {
+		return nil
+	}
+	return &packer{pool: pool, writers: sync.Pool{New: func() any {
+		w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+		if err != nil {
+			panic("bench: gzip level: " + err.Error())
+		}
+		return w
+	}}}
+}
+
+// pack returns the payload compressed. Its own memory goes back to the pool.
+func (p *packer) pack(payload *[]byte) *[]byte {
+	packed := bytes.NewBuffer((*p.pool.Get(0))[:0])
+	w := p.writers.Get().(*gzip.Writer)
+	w.Reset(packed)
+	_, _ = w.Write(*payload) // into memory: cannot fail
+	_ = w.Close()
+	p.writers.Put(w)
+	p.pool.Put(payload)
+	b := packed.Bytes()
+	return &b
+}
 
 // readResponse reads an ExportTraceServiceResponse: field 1 is partial_success,
 // and in it 1 is rejected_spans, 2 is error_message.
