@@ -146,15 +146,14 @@ func (x *exportConn) next() (length int64, err error) {
 	}
 	limits := &x.in.limits
 	x.readWithin(limits.IdleTimeout, limits.IdleTimeout/8)
-	b, err := x.r.Peek(1)
-	if err != nil {
+	if _, err := x.r.Peek(1); err != nil {
 		return 0, err
 	}
 	if !x.state.CompareAndSwap(idle, busy) {
 		return 0, net.ErrClosed
 	}
-	for seen := 0; ; seen = len(b) {
-		b, _ = x.r.Peek(x.r.Buffered())
+	for seen := 0; ; {
+		b, _ := x.r.Peek(x.r.Buffered())
 		if n := min(len(b), len(exportStart)); string(b[:n]) != exportStart[:n] {
 			return 0, errUnusual
 		}
@@ -169,7 +168,8 @@ func (x *exportConn) next() (length int64, err error) {
 		if seen == 0 { // Slow path: the head comes in pieces.
 			x.readWithin(limits.HeaderTimeout, 0)
 		}
-		if _, err := x.r.Peek(len(b) + 1); err != nil {
+		seen = len(b)
+		if _, err := x.r.Peek(seen + 1); err != nil {
 			return 0, err
 		}
 	}

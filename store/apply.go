@@ -21,7 +21,6 @@ func (s *Store) apply() {
 		}
 		for i := range b.Entries {
 			s.applyOne(b, i)
-			s.head.yield()
 		}
 		s.log.Recycle(b)
 		if s.over() {

@@ -1,10 +1,8 @@
 package store
 
 import (
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"etude/otlp"
 	"etude/trace"
@@ -13,7 +11,6 @@ import (
 // head holds the spans in memory: parts, the oldest first. Only the last one may
 // be growing. Its lock is held for as long as one payload takes to add, at most.
 type head struct {
-	asking atomic.Int32 // readers that want the lock
 	mu     sync.Mutex
 	parts  []*part
 	active *part         // the last of parts, or nil
@@ -37,9 +34,7 @@ type part struct {
 func (s *Store) Tables() []*trace.View { return s.head.tables() }
 
 func (h *head) tables() []*trace.View {
-	h.asking.Add(1)
 	h.mu.Lock()
-	h.asking.Add(-1)
 	defer h.mu.Unlock()
 	var growing *trace.View
 	if h.active != nil {
@@ -85,15 +80,6 @@ func tableAfter(old *part) *trace.Table {
 		return trace.NewTable()
 	}
 	return trace.NewTableLike(old.view)
-}
-
-// yield lets a reader have the lock between two payloads. A busy applier would
-// else take it again before a reader that it has woken gets to run, and keep
-// readers out for the millisecond after which a Mutex turns fair.
-func (h *head) yield() {
-	if h.asking.Load() > 0 {
-		runtime.Gosched()
-	}
 }
 
 // seal ends the growing part and returns it, or nil when none grows.
