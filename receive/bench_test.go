@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/jaegertracing/jaeger-idl/thrift-gen/jaeger"
 	"google.golang.org/grpc"
@@ -66,6 +67,29 @@ func BenchmarkHTTP(b *testing.B) {
 		}
 	})
 	perSpan(b)
+}
+
+// BenchmarkExports is 20 spans over a bare connection, whose client costs next to
+// nothing: on the fast path, and, for one more header, through net/http.
+func BenchmarkExports(b *testing.B) {
+	for name, extra := range map[string][]string{"fast path": nil, "net-http": {"Content-Encoding: identity"}} {
+		b.Run(name, func(b *testing.B) {
+			s := start(b, Config{}, discard{})
+			message := []byte(exportRequest(marshal(b, request(20)), extra...))
+			c, answer := connect(b, s.Addrs().OTLPHTTP), make([]byte, 4<<10)
+			_ = c.SetDeadline(time.Time{})
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Write(message); err != nil {
+					b.Fatal(err)
+				}
+				if n, err := c.Read(answer); err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 200 OK")) {
+					b.Fatal(string(answer[:n]), err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/20, "ns/span")
+		})
+	}
 }
 
 func BenchmarkCountSpans(b *testing.B) {
