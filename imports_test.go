@@ -14,15 +14,16 @@ import (
 var importRules = []struct{ pkg, may, reason string }{
 	{"trace", "", "the domain knows nobody"},
 	{"otlp", "trace", "a codec needs only what it fills"},
-	{"receive", "otlp", "it hands bytes to a Sink; who stores them is not its business"},
+	{"tenant", "", "names of tenants; who has which data is not its business"},
+	{"receive", "otlp tenant", "it hands bytes to a Sink; who stores them is not its business"},
 	{"internal/fs", "", "plumbing below everything"},
 	{"store/wal", "internal/fs", "the log keeps bytes, whatever they mean"},
 	{"store", "trace otlp internal/fs store/wal", "storage does not know the query language"},
 	{"traceql/syntax", "", "text to tree needs no data"},
 	{"traceql/check", "traceql/syntax trace", "types are those of the domain"},
 	{"traceql/eval", "trace traceql/syntax traceql/check", "the language does not know where Tables come from"},
-	{"query", "trace otlp traceql/syntax traceql/check traceql/eval", "it joins Tables and language; a store is an interface to it"},
-	{"api", "trace otlp query traceql/syntax traceql/check traceql/eval", "routes render what query finds"},
+	{"query", "tenant trace otlp traceql/syntax traceql/check traceql/eval", "it joins Tables and language; a store is an interface to it"},
+	{"api", "tenant trace otlp query traceql/syntax traceql/check traceql/eval", "routes render what query finds"},
 	{"mcp", "", "it needs only the API's http.Handler"},
 	{"metrics", "", "counters are given to it"},
 	{"metrics/generator", "trace", "it reads Tables and writes samples; a store and a database are interfaces to it"},
@@ -35,7 +36,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"conf", "", "files"},
 	{"deploy", "", "files"},
 	{"bench", "", "it drives any backend over the wire, a peer's like ours"},
-	{"program", "bench conf edge api mcp metrics metrics/generator page query receive store services/uservice1 services/uservice2 services/uservice3 services/uservice4", "the only wiring; it needs no insides"},
+	{"program", "bench conf edge api mcp metrics metrics/generator page query receive store tenant services/uservice1 services/uservice2 services/uservice3 services/uservice4", "the only wiring; it needs no insides"},
 	{"", "program", "main is a few lines"},
 }
 
@@ -60,6 +61,7 @@ var onlyStdAnd = map[string]string{
 	"services/uservice2": "",
 	"services/uservice3": "go.opentelemetry.io/",
 	"services/uservice4": "go.opentelemetry.io/",
+	"tenant":             "",
 	"traceql/syntax":     "",
 }
 

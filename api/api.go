@@ -7,11 +7,16 @@ import (
 	"net/http"
 
 	"etude/query"
+	"etude/tenant"
 )
 
 // Options configure the API.
 type Options struct {
 	Engine *query.Engine
+
+	// Multitenancy demands that each query names its tenants by X-Scope-OrgID.
+	// Without it the header means nothing.
+	Multitenancy bool
 
 	// Ready returns nil when the backend can answer, else the reason; nil means
 	// always ready.
@@ -63,6 +68,11 @@ var notFound = answer{status: http.StatusNotFound}
 func (s *server) query(f func(*http.Request) (answer, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Accept-Encoding")
+		r, err := s.ofTenants(r)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
 		a, err := f(r)
 		if err != nil {
 			s.fail(w, r, err)
@@ -82,9 +92,12 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 // statusOf is the status code of an error, which is logged if it is ours.
 func (s *server) statusOf(path string, err error) int {
 	var input *query.InputError
+	var badTenant *tenant.InvalidError
 	switch {
-	case errors.As(err, &input):
+	case errors.As(err, &input), errors.As(err, &badTenant):
 		return http.StatusBadRequest
+	case errors.Is(err, tenant.ErrMissing):
+		return http.StatusUnauthorized
 	case errors.Is(err, query.ErrTimeLimit):
 		return http.StatusGatewayTimeout
 	case errors.Is(err, query.ErrMemoryLimit):

@@ -68,7 +68,7 @@ func (s *server) grpcError(method string, err error) error {
 	}
 	code := s.statusOf(method, err)
 	switch {
-	case code == http.StatusBadRequest:
+	case code == http.StatusBadRequest, code == http.StatusUnauthorized:
 		return status.Error(codes.InvalidArgument, err.Error())
 	case code == http.StatusUnprocessableEntity, code == http.StatusTooManyRequests:
 		return status.Error(codes.ResourceExhausted, err.Error())

@@ -12,8 +12,11 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/tenant"
 )
 
 const streamingService = "tempopb.StreamingQuerier"
@@ -71,12 +74,16 @@ func (s *server) serveStream(stream grpc.ServerStream, method string, call strea
 	} else if err != nil {
 		return err
 	}
+	ctx, err := s.forTenants(stream.Context(), metadata.ValueFromIncomingContext(stream.Context(), tenant.Header))
+	if err != nil {
+		return s.grpcError(method, err)
+	}
 	req, err := readStreamRequest(m.payload)
 	if err != nil {
 		return s.grpcError(method, err)
 	}
 	stop := tell(stream, progress)
-	body, err := s.guarded(stream.Context(), call, req)
+	body, err := s.guarded(ctx, call, req)
 	stop()
 	if err != nil {
 		return s.grpcError(method, err)

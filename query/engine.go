@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,14 +35,11 @@ type Options struct {
 
 // Engine answers queries. Any number of goroutines may use it.
 type Engine struct {
-	src      Source
+	shelves  func(context.Context) []*shelf // what a context may read
 	o        Options
 	slots    chan struct{}
 	waiting  atomic.Int64 // queries that want a slot and have none
 	observer Observer
-
-	mu    sync.Mutex
-	infos map[*trace.View]*info // of Views that the source still hands out
 }
 
 // New returns an Engine over a source.
@@ -63,12 +59,12 @@ func New(src Source, o Options) *Engine {
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
+	only := []*shelf{newShelf(src)}
 	return &Engine{
-		src:      src,
+		shelves:  func(context.Context) []*shelf { return only },
 		o:        o,
 		slots:    make(chan struct{}, o.MaxConcurrent),
 		observer: o.Observer,
-		infos:    map[*trace.View]*info{},
 	}
 }
 
@@ -145,7 +141,7 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID) ([]otlp.Ref, error
 		return nil, context.Cause(ctx)
 	}
 	var t eval.Trace
-	views := e.src.Tables()
+	views := e.tables(ctx)
 	done.Tables = len(views)
 	if !t.Load(views, id) {
 		return nil, nil
@@ -156,22 +152,4 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID) ([]otlp.Ref, error
 		spans[i] = otlp.Ref{View: t.View(r), Row: r.Row}
 	}
 	return spans, nil
-}
-
-// views returns the Views with what is known about each.
-func (e *Engine) views() ([]*trace.View, []*info) {
-	views := e.src.Tables()
-	infos := make([]*info, len(views))
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	current := make(map[*trace.View]*info, len(views))
-	for i, v := range views {
-		in, ok := e.infos[v]
-		if !ok {
-			in = newInfo(v)
-		}
-		current[v], infos[i] = in, in
-	}
-	e.infos = current
-	return views, infos
 }

@@ -55,7 +55,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	}
 	defer end()
 	out := &MetricsResult{Window: w}
-	views := e.src.Tables()
+	views := e.tables(ctx)
 	evaluated := e.observer.Stage(ctx, Evaluating)
 	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: max(0, e.o.MaxMemory)})
 	evaluated()

@@ -91,7 +91,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 		return nil, err
 	}
 	planned := e.observer.Stage(ctx, Planning)
-	views, infos := e.views()
+	views, infos := e.views(ctx)
 	s := &search{
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
 		seen: map[trace.TraceID]bool{}, out: &Result{}, maxBytes: e.o.MaxMemory, tooMuch: e.memoryError,

@@ -58,7 +58,7 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	if !slices.Contains(Scopes, req.Scope) {
 		return nil, inputErrorf("invalid scope: %s", req.Scope)
 	}
-	views := e.src.Tables()
+	views := e.tables(ctx)
 	n := narrow(ctx, views, req)
 	n.forNames()
 	names := newNames(req)

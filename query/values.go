@@ -77,7 +77,7 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 // the fields in their order, until the collector has enough.
 func (e *Engine) collectValues(ctx context.Context, fields []syntax.Field, req TagRequest, c *collector, done *Work) error {
 	defer e.observer.Stage(ctx, Evaluating)()
-	views, infos := e.views()
+	views, infos := e.views(ctx)
 	done.Tables = len(views)
 	n := narrow(ctx, views, req)
 	for i, v := range slices.Backward(views) {

@@ -11,9 +11,12 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"etude/tenant"
 )
 
 const (
@@ -94,15 +97,22 @@ func (in *intake) receive(stream grpc.ServerStream, m *message, submit func(cont
 	}
 	defer in.end()
 	defer m.free()
+	ctx := stream.Context()
+	if in.multi {
+		var err error
+		if ctx, err = forTenant(ctx, metadata.ValueFromIncomingContext(ctx, tenant.Header)); err != nil {
+			return err
+		}
+	}
 	if err := stream.RecvMsg(m); err != nil {
-		return recvRefusal(stream.Context(), err)
+		return recvRefusal(ctx, err)
 	}
 	n := int64(len(m.payload))
 	if !in.gate.hold(n) {
 		return in.overload("requests in flight hold more than %d bytes", in.limits.InFlight)
 	}
 	defer in.gate.release(n)
-	return submit(stream.Context(), m.payload)
+	return submit(ctx, m.payload)
 }
 
 // recvRefusal sorts what gRPC says of a message that it could not read. The

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"etude/otlp"
+	"etude/tenant"
 )
 
 const tracesPath = "/v1/traces"
@@ -127,10 +128,17 @@ func (in *intake) take(w http.ResponseWriter, r *http.Request, f func(context.Co
 		return err
 	}
 	defer in.end()
+	ctx := r.Context()
+	if in.multi {
+		var err error
+		if ctx, err = forTenant(ctx, r.Header.Values(tenant.Header)); err != nil {
+			return err
+		}
+	}
 	b, err := in.readBody(w, r)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	return f(r.Context(), b.bytes)
+	return f(ctx, b.bytes)
 }

@@ -45,11 +45,12 @@ func (in *intake) submitPostSpans(ctx context.Context, b []byte) error {
 	})
 }
 
-// refuseJaeger answers 500 for spans that the Sink refuses, unlike 400 for a
-// body that is not thrift: clients of the real receiver know it so.
+// refuseJaeger answers 500 for spans that the Sink refuses and for tenants, unlike
+// 400 for a body that is not thrift: clients of the real receiver know it so.
 func (in *intake) refuseJaeger(w http.ResponseWriter, r *refusal) {
 	status, text := r.status(), r.text
-	if r.reason == invalid {
+	switch r.reason {
+	case invalid, noTenant, badTenant:
 		status, text = http.StatusInternalServerError, "spans were refused: "+text
 	}
 	if r.retry > 0 {

@@ -24,13 +24,16 @@ const (
 	unavailable               // try again later: cannot store now
 	timedOut                  // the client did not finish in time
 	canceled                  // the client went away
+	noTenant                  // names no tenant, and there are tenants
+	badTenant                 // names a tenant wrongly, or several
 	internal                  // anything else
 )
 
 var reasons = [...]string{
 	malformed: "malformed", invalid: "invalid_spans", tooLarge: "too_large",
 	unsupported: "unsupported", overloaded: "overloaded", unavailable: "unavailable",
-	timedOut: "timed_out", canceled: "canceled", internal: "internal",
+	timedOut: "timed_out", canceled: "canceled", noTenant: "no_tenant", badTenant: "bad_tenant",
+	internal: "internal",
 }
 
 // The statuses of each reason: OTLP specification, "Failures"; the HTTP ones
@@ -38,13 +41,15 @@ var reasons = [...]string{
 var grpcCodes = [...]codes.Code{
 	malformed: codes.InvalidArgument, invalid: codes.InvalidArgument, tooLarge: codes.InvalidArgument,
 	unsupported: codes.InvalidArgument, overloaded: codes.ResourceExhausted, unavailable: codes.Unavailable,
-	timedOut: codes.DeadlineExceeded, canceled: codes.Canceled, internal: codes.Internal,
+	timedOut: codes.DeadlineExceeded, canceled: codes.Canceled, noTenant: codes.Unavailable,
+	badTenant: codes.InvalidArgument, internal: codes.Internal,
 }
 
 var httpStatuses = [...]int{
 	malformed: http.StatusBadRequest, invalid: http.StatusBadRequest, tooLarge: http.StatusBadRequest,
 	unsupported: http.StatusBadRequest, overloaded: http.StatusTooManyRequests, unavailable: http.StatusServiceUnavailable,
-	timedOut: http.StatusRequestTimeout, canceled: http.StatusServiceUnavailable, internal: http.StatusInternalServerError,
+	timedOut: http.StatusRequestTimeout, canceled: http.StatusServiceUnavailable, noTenant: http.StatusServiceUnavailable,
+	badTenant: http.StatusBadRequest, internal: http.StatusInternalServerError,
 }
 
 // refusal is the error by which a request is not taken.

@@ -21,6 +21,9 @@ type Config struct {
 	ZipkinAddr     string // customary port 9411
 
 	Limits Limits
+	// Multitenancy demands that each request names its tenant by the header, or
+	// gRPC metadata, X-Scope-OrgID. Without it the header means nothing.
+	Multitenancy bool
 	// AllowedOrigins are the web origins whose pages may send OTLP/HTTP:
 	// "https://shop.example", "http://localhost:*" for any port, "*" for all.
 	// nil allows pages of this machine; an empty list allows none.

@@ -11,6 +11,8 @@ import (
 //
 // The payload belongs to the caller again once Append returns: a Sink copies
 // what it keeps, and never writes to it. Append is called from many goroutines.
+// With [Config.Multitenancy] the context carries the tenant, as package tenant
+// has it.
 //
 // Errors say by their methods what the client is told:
 //
@@ -31,13 +33,14 @@ type Sink interface {
 type intake struct {
 	sink   Sink
 	limits Limits
+	multi  bool // see Config.Multitenancy
 	gate   *gate
 	stats  *Stats
 	logger *slog.Logger
 }
 
 func newIntake(c Config, sink Sink) *intake {
-	in := &intake{sink: sink, limits: c.Limits.withDefaults(), stats: c.Stats, logger: c.Logger}
+	in := &intake{sink: sink, limits: c.Limits.withDefaults(), multi: c.Multitenancy, stats: c.Stats, logger: c.Logger}
 	if in.stats == nil {
 		in.stats = new(Stats)
 	}

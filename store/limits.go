@@ -25,6 +25,17 @@ type leaving struct {
 	logged   bool
 }
 
+// Bounds are MaxDisk, HeadMaxBytes and HeadMaxSpans of [Options] in an open store.
+// Zero means no limit.
+type Bounds struct{ Disk, Memory, Spans int64 }
+
+// SetBounds changes the bounds; what lies above them leaves soon.
+func (s *Store) SetBounds(b Bounds) {
+	if old := s.bounds.Swap(&b); old != nil && *old != b {
+		s.wakeKeeper()
+	}
+}
+
 // keep is the keeper: it drops old parts as the limits demand.
 func (s *Store) keep() {
 	defer close(s.kept)
@@ -50,16 +61,17 @@ func (s *Store) wakeKeeper() {
 
 // over reports whether a limit on memory, spans or disk is exceeded.
 func (s *Store) over() bool {
-	if s.o.MaxDisk > 0 && s.log.Disk() > s.o.MaxDisk {
+	most := s.bounds.Load()
+	if most.Disk > 0 && s.log.Disk() > most.Disk {
 		return true
 	}
-	if s.o.HeadMaxBytes <= 0 && s.o.HeadMaxSpans <= 0 {
+	if most.Memory <= 0 && most.Spans <= 0 {
 		return false
 	}
 	s.head.mu.Lock()
 	defer s.head.mu.Unlock()
-	return s.o.HeadMaxBytes > 0 && s.head.bytes() > s.o.HeadMaxBytes ||
-		s.o.HeadMaxSpans > 0 && s.head.spans() > s.o.HeadMaxSpans
+	return most.Memory > 0 && s.head.bytes() > most.Memory ||
+		most.Spans > 0 && s.head.spans() > most.Spans
 }
 
 // enforce drops the oldest parts until every limit is kept. First readers lose
@@ -121,14 +133,15 @@ func (s *Store) leave() (gone []leaving, rotate bool) {
 }
 
 func (s *Store) judge(p *part, memory, spans, disk int64) reason {
+	most := s.bounds.Load()
 	switch {
 	case s.o.Retention > 0 && p.newest < time.Now().Add(-s.o.Retention).UnixNano():
 		return byAge
-	case s.o.HeadMaxBytes > 0 && memory > s.o.HeadMaxBytes:
+	case most.Memory > 0 && memory > most.Memory:
 		return byMemory
-	case s.o.HeadMaxSpans > 0 && spans > s.o.HeadMaxSpans:
+	case most.Spans > 0 && spans > most.Spans:
 		return bySpans
-	case s.o.MaxDisk > 0 && disk > s.o.MaxDisk:
+	case most.Disk > 0 && disk > most.Disk:
 		return byDisk
 	}
 	return stays

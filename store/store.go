@@ -66,6 +66,7 @@ func (unobserved) Sealed(time.Duration)       {}
 type Store struct {
 	o      Options
 	limits otlp.Limits
+	bounds atomic.Pointer[Bounds]
 	log    *wal.Log
 	head   head
 
@@ -119,6 +120,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.log = log
+	s.SetBounds(Bounds{Disk: o.MaxDisk, Memory: o.HeadMaxBytes, Spans: o.HeadMaxSpans})
 	s.replay()
 	s.enforce()
 	go s.apply()

@@ -1,0 +1,29 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"etude/tenant"
+)
+
+// forTenants puts the tenants that a header names into the context, when there
+// are tenants. The header may name several; their spans are answered together.
+func (s *server) forTenants(ctx context.Context, header []string) (context.Context, error) {
+	if !s.Multitenancy {
+		return ctx, nil
+	}
+	ids, err := tenant.ForRead(header)
+	if err != nil {
+		return nil, err
+	}
+	return tenant.With(ctx, ids...), nil
+}
+
+func (s *server) ofTenants(r *http.Request) (*http.Request, error) {
+	ctx, err := s.forTenants(r.Context(), r.Header.Values(tenant.Header))
+	if err != nil || ctx == r.Context() {
+		return r, err
+	}
+	return r.WithContext(ctx), nil
+}

@@ -1,0 +1,21 @@
+package receive
+
+import (
+	"context"
+	"errors"
+
+	"etude/tenant"
+)
+
+// forTenant returns a context that carries the one tenant that a request names.
+// It is called only when there are tenants.
+func forTenant(ctx context.Context, header []string) (context.Context, error) {
+	id, err := tenant.ForWrite(header)
+	switch {
+	case errors.Is(err, tenant.ErrMissing):
+		return nil, refuse(noTenant, "%v", err)
+	case err != nil:
+		return nil, refuse(badTenant, "%v", err)
+	}
+	return tenant.With(ctx, id), nil
+}
