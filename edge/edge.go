@@ -27,9 +27,10 @@ type Options struct {
 	// variables OTEL_EXPORTER_OTLP_* say where to and how. With none there are
 	// no spans, and trace headers pass unchanged.
 	TraceExporter  string
-	JaegerEndpoint string // default http://127.0.0.1:14268/api/traces?format=jaeger.thrift
-	TraceID128     bool   // new traces get ids of 128 instead of 64 bits
-	ServiceName    string // default OTEL_SERVICE_NAME, else edge
+	JaegerEndpoint string            // default http://127.0.0.1:14268/api/traces?format=jaeger.thrift
+	JaegerHeaders  map[string]string // sent with each batch, such as a tenant's name
+	TraceID128     bool              // new traces get ids of 128 instead of 64 bits
+	ServiceName    string            // default OTEL_SERVICE_NAME, else edge
 
 	// TrustedIPs are the clients whose X-Forwarded-* headers are believed.
 	// By default nobody's are.

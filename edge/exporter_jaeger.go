@@ -25,11 +25,12 @@ import (
 // Thrift's binary protocol, Content-Type application/x-thrift.
 type jaegerExporter struct {
 	endpoint string
+	headers  map[string]string
 	process  *jaeger.Process
 	client   *http.Client
 }
 
-func newJaegerExporter(endpoint, serviceName, version string, res *resource.Resource) (*jaegerExporter, error) {
+func newJaegerExporter(endpoint string, headers map[string]string, serviceName, version string, res *resource.Resource) (*jaegerExporter, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("read the Jaeger endpoint: %w", err)
@@ -39,6 +40,7 @@ func newJaegerExporter(endpoint, serviceName, version string, res *resource.Reso
 	}
 	return &jaegerExporter{
 		endpoint: endpoint,
+		headers:  headers,
 		process:  &jaeger.Process{ServiceName: serviceName, Tags: processTags(version, res)},
 		client:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}},
 	}, nil
@@ -90,6 +92,9 @@ func (e *jaegerExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadO
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.endpoint, bytes.NewReader(payload.Bytes()))
 	if err != nil {
 		return permanentError{fmt.Errorf("send spans: %w", err)}
+	}
+	for name, value := range e.headers {
+		req.Header.Set(name, value)
 	}
 	req.Header.Set("Content-Type", "application/x-thrift")
 	resp, err := e.client.Do(req)

@@ -37,18 +37,19 @@ type backendCmd struct {
 // backendLimits say where the data are kept, how much of them, and what clients
 // may ask for.
 type backendLimits struct {
+	tenantFlags
 	DataDir      string        `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
 	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
-	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data take more than this on disk; 0 lifts the limit."`
-	HeadMaxBytes bytesFlag     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"1GiB" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit."`
-	HeadMaxSpans int64         `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"Drop the oldest spans when there are more than this; 0 lifts the limit."`
+	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data, of all tenants together, take more than this on disk; 0 lifts the limit. When tenants exceed it together, those with the most give way."`
+	HeadMaxBytes bytesFlag     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"1GiB" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit. Tenants share it as they share --max-disk."`
+	HeadMaxSpans int64         `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"Drop the oldest spans when there are more than this; 0 lifts the limit. Tenants share it as they share --max-disk."`
 	WALSync      store.Sync    `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
 
 	MaxBody         bytesFlag `name:"max-body" env:"ETUDE_MAX_BODY" default:"20MiB" help:"Largest request body as sent."`
 	MaxDecompressed bytesFlag `name:"max-decompressed" env:"ETUDE_MAX_DECOMPRESSED" default:"20MiB" help:"Largest request after decompression."`
 	MaxSpans        int       `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Most spans in one request."`
 	MaxAttribute    bytesFlag `name:"max-attribute-bytes" env:"ETUDE_MAX_ATTRIBUTE_BYTES" default:"0" help:"Refuse requests with a longer attribute; 0 takes any."`
-	MaxQueue        bytesFlag `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"64MiB" help:"Spans waiting for the disk; when there are more, clients are told to come back."`
+	MaxQueue        bytesFlag `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"64MiB" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to come back."`
 
 	MaxQueryTime      time.Duration `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
 	MaxQueryMemory    bytesFlag     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"512MiB" help:"Most memory for what one query groups, counts and finds; 0 lifts the limit."`
@@ -78,19 +79,19 @@ func (l *backendLimits) dataDir(offset int) (string, error) {
 
 // args are the flags that hand the limits on to a backend.
 func (l *backendLimits) args() []string {
-	return []string{"--retention", l.Retention.String(), "--max-disk", l.MaxDisk.String(),
+	return append(l.tenantFlags.args(), "--retention", l.Retention.String(), "--max-disk", l.MaxDisk.String(),
 		"--head-max-bytes", l.HeadMaxBytes.String(), "--head-max-spans", fmt.Sprint(l.HeadMaxSpans), "--wal-sync", l.WALSync.String(),
 		"--max-body", l.MaxBody.String(), "--max-decompressed", l.MaxDecompressed.String(), "--max-spans", fmt.Sprint(l.MaxSpans),
 		"--max-attribute-bytes", l.MaxAttribute.String(), "--max-queue", l.MaxQueue.String(),
 		"--max-query-time", l.MaxQueryTime.String(), "--max-query-memory", l.MaxQueryMemory.String(),
-		"--max-queries", fmt.Sprint(l.MaxQueries), "--max-waiting-queries", fmt.Sprint(l.MaxWaitingQueries)}
+		"--max-queries", fmt.Sprint(l.MaxQueries), "--max-waiting-queries", fmt.Sprint(l.MaxWaitingQueries))
 }
 
 // Run opens the storage first and the listeners last; at the end the listeners
 // close first and the storage last.
 func (c *backendCmd) Run(p *proc) error {
 	begin := time.Now()
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Generator.check()); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
 		return err
 	}
 	c.backendAddrs.fill(c.PortOffset)
@@ -117,7 +118,7 @@ func (c *backendCmd) Run(p *proc) error {
 
 func (c *backendCmd) banner(p *proc, b *backendRun, dir string, took time.Duration) {
 	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --head-max-bytes %s --wal-sync %s)\n",
-		took.Milliseconds(), b.store.Stats().Spans, dir, c.Retention, &c.MaxDisk, &c.HeadMaxBytes, c.WALSync)
+		took.Milliseconds(), b.held().Spans, dir, c.Retention, &c.MaxDisk, &c.HeadMaxBytes, c.WALSync)
 	addrs := b.receive.Addrs()
 	fmt.Fprintf(p.stdout, "receives OTLP gRPC %s, OTLP HTTP %s, Jaeger thrift %s, Jaeger gRPC %s, Zipkin %s\n",
 		addrs.OTLPGRPC, addrs.OTLPHTTP, addrs.Jaeger, addrs.JaegerGRPC, addrs.Zipkin)
@@ -129,7 +130,9 @@ type backendRun struct {
 	cmd     *backendCmd
 	log     *slog.Logger
 	ready   atomic.Bool
-	store   *store.Store
+	store   *store.Store // nil with tenants
+	tenants *tenants     // nil without
+	rate    *rateLimit   // of the only store; nil for none
 	receive *receive.Server
 	servers []*http.Server
 	urls    []string // API, page, metrics
@@ -149,38 +152,38 @@ func (b *backendRun) open(dir string) error {
 	b.failed = make(chan error, 8)
 	stats := &receive.Stats{}
 	b.telemetry = metrics.New(b.samples(stats))
-	var err error
 	began := time.Now()
-	if b.store, err = store.Open(b.storeOptions(dir)); err != nil {
+	sink, err := b.openStore(dir)
+	if err != nil {
 		return fmt.Errorf("open the data in %s: %w", dir, err)
 	}
 	opened := time.Now()
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
 		JaegerAddr: b.cmd.JaegerAddr, JaegerGRPCAddr: b.cmd.JaegerGRPCAddr, ZipkinAddr: b.cmd.ZipkinAddr,
-		Limits: receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans},
-		Logger: b.log, Stats: stats,
-	}, b.store)
+		Limits:       receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans},
+		Multitenancy: b.cmd.Multitenancy, Logger: b.log, Stats: stats,
+	}, sink)
 	if err != nil {
 		return err
 	}
 	if b.database != nil {
-		if b.generator, err = startGenerator(&b.cmd.Generator, b.store, b.database, b.databaseReady, b.log); err != nil {
+		if b.generator, err = startGenerator(&b.cmd.Generator, b.firstStore(), b.database, b.databaseReady, b.log); err != nil {
 			return err
 		}
 	}
-	b.self, err = newSelfTrace(context.Background(), &b.cmd.selfTraceFlags, b.receive.Addrs().OTLPGRPC, b.log)
+	b.self, err = newSelfTrace(context.Background(), &b.cmd.selfTraceFlags, b.receive.Addrs().OTLPGRPC, b.cmd.ownHeaders(), b.log)
 	if err != nil {
 		return err
 	}
-	b.self.opened(began, opened, b.store.Stats())
+	b.self.opened(began, opened, b.held())
 	answers := b.answers()
 	for _, s := range []struct {
 		flag, addr string
 		handler    http.Handler
 	}{
 		{"api-addr", b.cmd.APIAddr, answers},
-		{"page-addr", b.cmd.PageAddr, page.Handler(page.Options{API: answers, Info: b.cmd.pageInfo()})},
+		{"page-addr", b.cmd.PageAddr, page.Handler(page.Options{API: b.cmd.ofPageTenant(answers), Info: b.cmd.pageInfo()})},
 		{"prometheus-addr", b.cmd.PrometheusAddr, b.telemetry.Handler()},
 	} {
 		if err := b.serve(s.flag, s.addr, s.handler); err != nil {
@@ -197,8 +200,7 @@ func (b *backendRun) open(dir string) error {
 
 // answers is all that the API's port answers.
 func (b *backendRun) answers() http.Handler {
-	engine := query.New(b.store, b.queryOptions())
-	answers := b.watched(api.New(api.Options{Engine: engine, Ready: b.isReady,
+	answers := b.watched(api.New(api.Options{Engine: b.engine(), Multitenancy: b.cmd.Multitenancy, Ready: b.isReady,
 		Version: Version, Revision: revision(), Logger: b.log}))
 	mux := http.NewServeMux()
 	mux.Handle("/", answers)
@@ -290,6 +292,9 @@ func (b *backendRun) close() error {
 	b.generator.close()
 	if b.store != nil {
 		errs = append(errs, b.store.Close())
+	}
+	if b.tenants != nil {
+		errs = append(errs, b.tenants.Close())
 	}
 	return errors.Join(errs...)
 }

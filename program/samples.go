@@ -10,7 +10,7 @@ import (
 func (b *backendRun) samples(stats *receive.Stats) metrics.Source {
 	return func(yield func(metrics.Sample)) {
 		receiveSamples(stats.Counts(), yield)
-		b.storeSamples(yield)
+		b.eachStore(func(tenant string, s *tenantStore) { storeSamples(tenant, s, yield) })
 		if b.generator != nil {
 			generatorSamples(b.generator.Stats(), yield)
 		}
@@ -38,13 +38,18 @@ func receiveSamples(c receive.Counts, yield func(metrics.Sample)) {
 	yield(metrics.Sample{Name: "etude_receive_wrong_port_connections_total", Help: "OTLP connections that came to the other protocol's port, and were served.", Value: float64(c.WrongPort)})
 }
 
-func (b *backendRun) storeSamples(yield func(metrics.Sample)) {
-	s := b.store.Stats()
+// storeSamples are those of one store, with its tenant for a label if it has one.
+func storeSamples(tenant string, ts *tenantStore, yield func(metrics.Sample)) {
+	s := ts.Stats()
+	var of []metrics.Label
+	if tenant != "" {
+		of = []metrics.Label{{Name: "tenant", Value: tenant}}
+	}
 	counter := func(name, help string, v int64, labels ...metrics.Label) {
-		yield(metrics.Sample{Name: name, Help: help, Labels: labels, Value: float64(v)})
+		yield(metrics.Sample{Name: name, Help: help, Labels: append(labels, of...), Value: float64(v)})
 	}
 	gauge := func(name, help string, v int64) {
-		yield(metrics.Sample{Name: name, Help: help, Gauge: true, Value: float64(v)})
+		yield(metrics.Sample{Name: name, Help: help, Gauge: true, Labels: of, Value: float64(v)})
 	}
 	counter("etude_store_payloads_total", "Requests stored.", s.Payloads)
 	counter("etude_store_spans_total", "Spans stored that were new.", s.Appended)
@@ -57,6 +62,9 @@ func (b *backendRun) storeSamples(yield func(metrics.Sample)) {
 	refused("invalid", s.Invalid)
 	refused("overloaded", s.Overloaded)
 	refused("disk", s.Refused)
+	if ts.rate != nil {
+		refused("rate", ts.rate.refused.Load())
+	}
 	dropped := func(limit string, left store.Left) {
 		counter("etude_store_dropped_spans_total", "Spans dropped as the oldest, by the limit reached.", left.Spans, metrics.Label{Name: "limit", Value: limit})
 	}

@@ -122,16 +122,19 @@ const (
 )
 
 // newSelfTrace returns nil when it is off. Own is the address of the backend's
-// OTLP port. Nothing is sent yet, and an endpoint that is away is no error.
-func newSelfTrace(ctx context.Context, f *selfTraceFlags, own string, log *slog.Logger) (*selfTrace, error) {
+// OTLP port, headers are sent there. Nothing is sent yet, and an endpoint that is
+// away is no error.
+func newSelfTrace(ctx context.Context, f *selfTraceFlags, own string, headers map[string]string, log *slog.Logger) (*selfTrace, error) {
 	if !f.SelfTrace.on {
 		return nil, nil
 	}
 	target := f.SelfTrace.url
-	if target == nil {
+	if target != nil {
+		headers = nil
+	} else {
 		target = &url.URL{Scheme: "http", Host: dialAddr(own)}
 	}
-	exporter, err := newSelfExporter(ctx, target)
+	exporter, err := newSelfExporter(ctx, target, headers)
 	if err != nil {
 		return nil, fmt.Errorf("trace this backend to %s: %w", target, err)
 	}
@@ -156,14 +159,18 @@ func newSelfTrace(ctx context.Context, f *selfTraceFlags, own string, log *slog.
 		propagator: autoprop.NewTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})}, nil
 }
 
-func newSelfExporter(ctx context.Context, target *url.URL) (sdktrace.SpanExporter, error) {
+func newSelfExporter(ctx context.Context, target *url.URL, headers map[string]string) (sdktrace.SpanExporter, error) {
 	if path := strings.Trim(target.Path, "/"); path != "" || target.Port() == strconv.Itoa(portOTLPHTTP) {
 		if path == "" {
 			target = target.JoinPath("v1", "traces")
 		}
 		return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(target.String()))
 	}
-	return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(target.String()))
+	o := []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL(target.String())}
+	if headers != nil { // the option would hide OTEL_EXPORTER_OTLP_HEADERS
+		o = append(o, otlptracegrpc.WithHeaders(headers))
+	}
+	return otlptracegrpc.New(ctx, o...)
 }
 
 // close sends what is waiting, as far as there is time.

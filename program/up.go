@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"etude/page"
+	"etude/tenant"
 )
 
 type upCmd struct {
@@ -93,7 +94,7 @@ type plan struct {
 }
 
 func (c *upCmd) plan(p *proc) (*plan, error) {
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Generator.check()); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
 		return nil, err
 	}
 	pl := &plan{upCmd: c}
@@ -193,20 +194,29 @@ func (c *upCmd) servicePart(name string, i int) *part {
 	return &part{name: name, args: args, env: c.otlpEnv(), ready: accepts(c.serviceAddr(i))}
 }
 
+const otlpHeadersEnv = "OTEL_EXPORTER_OTLP_HEADERS"
+
 // otlpEnv sends the services' spans to this backend, unless the user has named
-// another.
+// another. With tenants they are of the one that has what is stored without.
 func (c *upCmd) otlpEnv() []string {
 	for _, key := range []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
 		if os.Getenv(key) != "" {
 			return nil
 		}
 	}
-	return []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://" + dialAddr(c.OTLPGRPCAddr)}
+	env := []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://" + dialAddr(c.OTLPGRPCAddr)}
+	if c.Multitenancy && os.Getenv(otlpHeadersEnv) == "" {
+		env = append(env, otlpHeadersEnv+"="+strings.ToLower(tenant.Header)+"="+tenant.Single)
+	}
+	return env
 }
 
 func (c *upCmd) edgePart() *part {
 	args := []string{"edge", "--edge-addr", c.EdgeAddr, "--dashboard-addr", c.DashboardAddr,
 		"--jaeger-endpoint", "http://" + dialAddr(c.JaegerAddr) + "/api/traces?format=jaeger.thrift"}
+	if c.Multitenancy {
+		args = append(args, "--jaeger-header", tenant.Header+"="+tenant.Single)
+	}
 	if c.EdgeConfig != "" {
 		args = append(args, "--config", c.EdgeConfig)
 	}

@@ -1,0 +1,58 @@
+package program
+
+import (
+	"encoding/base32"
+	"slices"
+	"strings"
+
+	"etude/tenant"
+)
+
+// tenantsFolder holds a folder for each tenant below the data directory.
+const tenantsFolder = "tenants"
+
+// encodedMark begins the name of a folder that is not the tenant's own name.
+const encodedMark = "="
+
+// folderCode has no letters that differ by case alone. A name of
+// tenant.MaxLength becomes 240 bytes; file systems take 255.
+var folderCode = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+
+// tenantFolder is the name of a tenant's folder: the tenant's own, if every
+// system takes it for just this name. Others are encoded: some file systems do
+// not tell A from a, and Windows refuses some characters and drops dots at the
+// end.
+func tenantFolder(id string) string {
+	plain := strings.IndexFunc(id, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	}) < 0
+	if plain && !isDevice(id) {
+		return id
+	}
+	return encodedMark + folderCode.EncodeToString([]byte(id))
+}
+
+// folderTenant is the tenant whose folder has this name; ok is false when there
+// is none.
+func folderTenant(name string) (id string, ok bool) {
+	id = name
+	if code, encoded := strings.CutPrefix(name, encodedMark); encoded {
+		b, err := folderCode.DecodeString(code)
+		if err != nil {
+			return "", false
+		}
+		id = string(b)
+	}
+	if got, err := tenant.ForWrite([]string{id}); err != nil || got != id || id == tenant.Single {
+		return "", false
+	}
+	return id, tenantFolder(id) == name
+}
+
+// isDevice tells whether Windows takes a name for a device.
+func isDevice(name string) bool {
+	if len(name) == 4 && (name[:3] == "com" || name[:3] == "lpt") {
+		return name[3] >= '0' && name[3] <= '9'
+	}
+	return slices.Contains([]string{"con", "prn", "aux", "nul"}, name)
+}

@@ -1,0 +1,377 @@
+package program
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"etude/store"
+	"etude/tenant"
+)
+
+// tenantSet opens a set of stores in a folder, with limits of its own.
+func tenantSet(t *testing.T, dir string, limits tenantLimits) *tenants {
+	t.Helper()
+	limits.every = time.Millisecond
+	if limits.rate == nil {
+		limits.rate = func() *rateLimit { return nil }
+	}
+	set, err := openTenants(dir, limits, func(dir string) store.Options {
+		return pieces(store.Options{Dir: dir, MaxDisk: limits.bounds.Disk, HeadMaxSpans: limits.bounds.Spans, Sync: store.SyncInterval}, limits.most)
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func traceID(n uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, 7), n)
+}
+
+// add stores one trace of so many spans.
+func (t *tenants) add(test *testing.T, id string, number uint64, spans int) error {
+	return t.Append(tenant.With(test.Context(), id), traceOf(traceID(number), spans))
+}
+
+// holds says how many spans each tenant has, "t1:5 t2:7".
+func (t *tenants) holds() string {
+	var all []string
+	t.each(func(id string, s *tenantStore) { all = append(all, fmt.Sprintf("%s:%d", id, s.Stats().Spans)) })
+	return strings.Join(all, " ")
+}
+
+func TestTenantsAreBounded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	set := tenantSet(t, dir, tenantLimits{most: 3, idle: time.Hour})
+	for _, id := range []string{"t1", "T1"} {
+		if err := set.add(t, id, 1, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := set.add(t, "t2", 1, 1)
+	var bad interface{ InvalidSpans() bool }
+	if !errors.As(err, &bad) || !bad.InvalidSpans() || !strings.Contains(err.Error(), "3 tenants have spans already, the limit of --max-tenants") {
+		t.Errorf("one tenant too many: %v", err)
+	}
+	if src := set.Source("t2"); src != nil {
+		t.Errorf("a tenant that was refused has a source: %v", src)
+	}
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := set.add(t, "t1", 1, 1); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+	// What is on disk is opened whatever the limit has become; folders of others are left alone.
+	if err := os.Mkdir(filepath.Join(dir, tenantsFolder, "Not-Ours"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	set = tenantSet(t, dir, tenantLimits{most: 1, idle: time.Hour})
+	defer set.Close()
+	if got := set.holds(); got != "T1:2 single-tenant:0 t1:2" {
+		t.Errorf("after a restart: %s", got)
+	}
+}
+
+// TestEmptyTenantsLeave writes to tenants all the time while they are removed as
+// soon as they are empty, and looks for spans that were lost with a folder.
+func TestEmptyTenantsLeave(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	set := tenantSet(t, dir, tenantLimits{most: 4, idle: 0})
+	if err := set.add(t, "typo", 1, 0); err != nil { // without a span
+		t.Fatal(err)
+	}
+	eventually(t, "an empty tenant leaves", func() error {
+		if _, err := os.Stat(filepath.Join(dir, tenantsFolder, "typo")); !os.IsNotExist(err) || set.Source("typo") != nil {
+			return fmt.Errorf("%s; its folder: %v", set.holds(), err)
+		}
+		return nil
+	})
+	var writers sync.WaitGroup
+	for w := range 4 {
+		writers.Go(func() {
+			id := fmt.Sprint("t", w%2)
+			for n := range 10 { // tenants come and go until their first span
+				if err := set.add(t, id, uint64(w*100+n), 0); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := set.add(t, id, uint64(w+1), 5); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	const want = "single-tenant:0 t0:10 t1:10"
+	eventually(t, "all spans are there", func() error {
+		if got := set.holds(); got != want {
+			return errors.New(got)
+		}
+		return nil
+	})
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	set = tenantSet(t, dir, tenantLimits{most: 4, idle: time.Hour})
+	defer set.Close()
+	if got := set.holds(); got != want {
+		t.Errorf("after a restart: %s", got)
+	}
+}
+
+// TestRemovedTenantWasNotEmpty has a span come in just before its store closes.
+func TestRemovedTenantWasNotEmpty(t *testing.T) {
+	t.Parallel()
+	set := tenantSet(t, t.TempDir(), tenantLimits{most: 4, idle: time.Hour})
+	defer set.Close()
+	for n := range uint64(3) {
+		if err := set.add(t, "t1", n, 1); err != nil {
+			t.Fatal(err)
+		}
+		before := set.get("t1")
+		set.remove("t1", before)
+		if got := set.holds(); got != fmt.Sprintf("single-tenant:0 t1:%d", n+1) || set.get("t1") == before {
+			t.Fatalf("after a removal too soon: %s", got)
+		}
+	}
+}
+
+// TestTenantsShareBounds has a greedy tenant beside a modest one.
+func TestTenantsShareBounds(t *testing.T) {
+	t.Parallel()
+	set := tenantSet(t, t.TempDir(), tenantLimits{most: 4, idle: time.Hour, bounds: store.Bounds{Spans: 1600}})
+	defer set.Close()
+	if err := set.add(t, "modest", 1, 300); err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint64(100) {
+		if err := set.add(t, "greedy", n, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the greedy tenant gives way", func() error {
+		var modest, greedy int64
+		if _, err := fmt.Sscanf(set.holds(), "greedy:%d modest:%d", &greedy, &modest); err != nil || modest != 300 || greedy > 1300 || greedy < 1000 {
+			return errors.New(set.holds())
+		}
+		return nil
+	})
+}
+
+func TestLevelOf(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		total int64
+		used  []int64
+		want  int64
+	}{
+		{0, []int64{5, 5}, 0},
+		{10, nil, 10},
+		{10, []int64{3, 7}, 10},
+		{10, []int64{3, 8}, 7},
+		{10, []int64{8, 3}, 7},
+		{10, []int64{8, 8}, 5},
+		{10, []int64{1, 8, 8}, 4},
+		{10, []int64{100, 0, 2, 100}, 4},
+		{2, []int64{9, 9, 9, 9}, 1},
+	} {
+		if got := levelOf(x.total, x.used); got != x.want {
+			t.Errorf("levelOf(%d, %v) = %d, want %d", x.total, x.used, got, x.want)
+		}
+	}
+}
+
+func TestTenantFolders(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, id := range []string{"t1", "T1", "team-a_2", "con", "COM1", "com1", "com12", "a.b", "x.", "a*", "(!')", "...", strings.Repeat("X", tenant.MaxLength), strings.Repeat("x", tenant.MaxLength)} {
+		name := tenantFolder(id)
+		if other, taken := seen[strings.ToLower(name)]; taken || len(name) > 255 || isDevice(name) || strings.ContainsAny(name, `*.<>:"/\|?`) {
+			t.Errorf("the folder of %q is %q, that of %q too", id, name, other)
+		}
+		seen[strings.ToLower(name)] = id
+		if got, ok := folderTenant(name); !ok || got != id {
+			t.Errorf("the tenant of folder %q is %q, %v; want %q", name, got, ok, id)
+		}
+	}
+	for _, name := range []string{"", "=", "T1", "con", "a.b", "=!", tenantFolder("A") + "0", "single-tenant", "=" + folderCode.EncodeToString([]byte("t1")), "=" + folderCode.EncodeToString([]byte("t/1"))} {
+		if id, ok := folderTenant(name); ok {
+			t.Errorf("folder %q is said to be that of %q", name, id)
+		}
+	}
+}
+
+func FuzzTenantFolder(f *testing.F) {
+	f.Add("t1")
+	f.Add("=c4")
+	f.Fuzz(func(t *testing.T, text string) {
+		if id, err := tenant.ForWrite([]string{text}); err == nil && id != tenant.Single {
+			if got, ok := folderTenant(tenantFolder(id)); !ok || got != id {
+				t.Fatalf("%q becomes %q, %v", id, got, ok)
+			}
+		}
+		if id, ok := folderTenant(text); ok && tenantFolder(id) != text {
+			t.Fatalf("folder %q is of %q, whose folder is %q", text, id, tenantFolder(id))
+		}
+	})
+}
+
+// as asks with a tenant's name; with a body it posts.
+func as(t *testing.T, id, url string, body []byte, header ...string) (status int, answer string) {
+	t.Helper()
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequest(method, url, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id != "" {
+		req.Header.Set(tenant.Header, id)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	return do(t, req)
+}
+
+// TestTenantsEndToEnd runs the real program: spans without tenants first, then
+// two tenants, a restart, and then none again.
+func TestTenantsEndToEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const media = "application/x-protobuf"
+	b := startBackend(t, dir)
+	if !post(b.otlpHTTP, traceOf(traceID(9), 1)) {
+		t.Fatal("spans without tenants were not taken")
+	}
+	stopCleanly(t, b)
+
+	b = startBackend(t, dir, "--multitenancy", "--max-tenants", "3", "--page-tenant", "t1|t2")
+	for n, id := range []string{"t1", "t2"} {
+		if status, body := as(t, id, b.otlpHTTP+"/v1/traces", traceOf(traceID(uint64(n+1)), n+1), "Content-Type", media); status != 200 {
+			t.Fatalf("spans of %s: %d %s", id, status, body)
+		}
+	}
+	for _, x := range []struct {
+		id     string
+		status int
+		text   string
+	}{
+		{"", 503, "no org id"},
+		{"t1|t2", 400, "multiple org IDs present"},
+		{"t3", 400, "tenant t3 cannot be added: 3 tenants have spans already, the limit of --max-tenants"},
+	} {
+		status, body := as(t, x.id, b.otlpHTTP+"/v1/traces", traceOf(traceID(5), 1), "Content-Type", media)
+		if status != x.status || !strings.Contains(body, x.text) {
+			t.Errorf("spans of %q: %d %q, want %d %q", x.id, status, body, x.status, x.text)
+		}
+	}
+	check := func() {
+		t.Helper()
+		for id, want := range map[string][]string{"t1": {"1"}, "t2": {"2"}, "t1|t2": {"1", "2"}, tenant.Single: {"9"}, "t2|single-tenant|t1": {"1", "2", "9"}, "t3": nil} {
+			var found []string
+			_, searched := as(t, id, b.api+"/api/search", nil)
+			for _, n := range []string{"1", "2", "9"} {
+				short := "7000000000000000" + n
+				status, _ := as(t, id, b.api+"/api/traces/"+short, nil)
+				if status == 200 {
+					found = append(found, n)
+				}
+				if (status == 200) != strings.Contains(searched, `"traceID":"`+short+`"`) {
+					t.Errorf("%s, trace %s: by id %d, search %s", id, short, status, searched)
+				}
+			}
+			if !slices.Equal(found, want) {
+				t.Errorf("%s finds %v, want %v", id, found, want)
+			}
+		}
+	}
+	check()
+	if status, body := as(t, "", b.api+"/api/search", nil); status != 401 || body != "no org id" {
+		t.Errorf("a search of nobody: %d %s", status, body)
+	}
+	page := strings.Replace(b.api, fmt.Sprint(b.offset+portAPI), fmt.Sprint(b.offset+portPage), 1)
+	if status, body := as(t, "", page+"/api/search", nil); status != 200 || strings.Count(body, "traceID") != 2 {
+		t.Errorf("the page's search: %d %s", status, body)
+	}
+	metrics := strings.Replace(b.api, fmt.Sprint(b.offset+portAPI), fmt.Sprint(b.offset+portPrometheus), 1)
+	if _, body := as(t, "", metrics+"/metrics", nil); !strings.Contains(body, `etude_store_spans{tenant="t2"} 2`) {
+		t.Errorf("metrics do not tell tenants apart:\n%s", body)
+	}
+	stopCleanly(t, b)
+
+	b = startBackend(t, dir, "--multitenancy", "--max-tenants", "3")
+	check()
+	stopCleanly(t, b)
+
+	b = startBackend(t, dir, "--max-ingest-rate", "1")
+	if status, body := as(t, "t1", b.api+"/api/search", nil); status != 200 || strings.Count(body, "traceID") != 1 {
+		t.Errorf("without tenants: %d %s", status, body)
+	}
+	json := []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0000000000000007000000000000000a","spanId":"0000000000000001"}]}]}]}`)
+	for _, want := range []int{200, 429} {
+		status, body := as(t, "", b.otlpHTTP+"/v1/traces", json, "Content-Type", "application/json")
+		if limited := strings.HasPrefix(body, `{"code":8,"message":"RATE_LIMITED: `) && strings.Contains(body, "google.rpc.RetryInfo"); status != want || limited != (want == 429) {
+			t.Errorf("rate limit: %d %s, want %d", status, body, want)
+		}
+	}
+}
+
+// stopCleanly ends a backend as a person does.
+func stopCleanly(t *testing.T, b *backend) {
+	t.Helper()
+	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if status := b.ended(); status != 0 {
+		t.Fatalf("exit status %d:\n%s", status, b.out)
+	}
+}
+
+// TestDemoWithTenants has all parts of the demo name the tenant that the page shows.
+func TestDemoWithTenants(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t, "--multitenancy", "--self-trace")
+	d.through("uservice3.localhost")
+	for what, query := range map[string]string{
+		"edge and services":                  `{ resource.service.name = "edge" } && { resource.service.name = "uservice4" }`,
+		"the backend, of which this is part": `{ resource.service.name = "etude-backend" }`,
+	} {
+		eventually(t, "the page finds the trace of "+what, func() error {
+			if found := search(t, d.url(portPage, ""), "q="+url.QueryEscape(query)); len(found) == 0 {
+				return errors.New("it finds none")
+			}
+			return nil
+		})
+	}
+}
+
+func TestTenantFlags(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"backend --max-tenants 0":   "--max-tenants 0: want 1 or more",
+		"up --max-tenants 0":        "--max-tenants 0: want 1 or more",
+		"backend --page-tenant a/b": "--page-tenant: tenant ID 'a/b' contains unsupported character '/'",
+	} {
+		var out, errs bytes.Buffer
+		if status := Main(strings.Fields(args), &out, &errs); status != 1 || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: exit status %d, %q", args, status, errs.String())
+		}
+	}
+}
