@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"etude/query"
 	"etude/tenant"
@@ -22,6 +23,10 @@ type Options struct {
 	// always ready.
 	Ready func() error
 
+	// ProgressInterval is the least time between messages of a stream while its
+	// query runs; default 500 ms.
+	ProgressInterval time.Duration
+
 	// Version and the others are shown by /api/status/buildinfo.
 	Version, Revision, Branch, BuildUser, BuildDate string
 
@@ -34,6 +39,9 @@ type Options struct {
 func New(o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.ProgressInterval <= 0 {
+		o.ProgressInterval = progressInterval
 	}
 	s := &server{Options: o}
 	mux := http.NewServeMux()

@@ -34,15 +34,20 @@ func (w *writer) message(field protowire.Number, fill func(*writer)) {
 // searchProto encodes tempopb.SearchResponse.
 func searchProto(r *query.Result) []byte {
 	var w writer
-	for i := range r.Traces {
-		w.message(1, func(w *writer) { w.trace(&r.Traces[i]) })
+	w.search(r.Traces, r.InspectedTraces, 1)
+	return w.b
+}
+
+// search writes traces and metrics; completed is 1 when nothing follows.
+func (w *writer) search(traces []query.Trace, inspected int, completed uint64) {
+	for i := range traces {
+		w.message(1, func(w *writer) { w.trace(&traces[i]) })
 	}
 	w.message(2, func(w *writer) {
-		w.uint(1, uint64(r.InspectedTraces))
-		w.uint(4, 1)
+		w.uint(1, uint64(inspected))
+		w.uint(4, completed)
 		w.uint(5, 1)
 	})
-	return w.b
 }
 
 // trace writes tempopb.TraceSearchMetadata.

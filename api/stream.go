@@ -7,8 +7,6 @@ import (
 	"io"
 	"iter"
 	"runtime/debug"
-	"sync"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,19 +19,16 @@ import (
 
 const streamingService = "tempopb.StreamingQuerier"
 
-const (
-	// progressInterval is the least time between messages while a query runs.
-	progressInterval = 500 * time.Millisecond
-	// maxPacket is the size in bytes at which an answer is split into messages.
-	maxPacket = 2 << 20
-)
+// maxPacket is the size in bytes at which an answer is split into messages.
+const maxPacket = 2 << 20
 
-// streamCall answers a request with an encoded message, as long as it may be.
-type streamCall func(context.Context, *streamRequest) ([]byte, error)
+// streamCall answers a request with an encoded message, as long as it may be. It
+// may tell what is new on the way.
+type streamCall func(context.Context, *streamRequest, *teller) ([]byte, error)
 
 // streamingQuerier describes the service. All of its methods take one request and
-// stream answers: while the query runs, messages which say that it does, at last
-// the whole answer in as many messages as its size needs.
+// stream answers: while the query runs, messages with what is new, or which say
+// that it runs; at last the whole answer in as many messages as its size needs.
 func (s *server) streamingQuerier() *grpc.ServiceDesc {
 	d := &grpc.ServiceDesc{ServiceName: streamingService, HandlerType: (*any)(nil)}
 	for _, m := range []struct {
@@ -82,52 +77,34 @@ func (s *server) serveStream(stream grpc.ServerStream, method string, call strea
 	if err != nil {
 		return s.grpcError(method, err)
 	}
-	stop := tell(stream, progress)
-	body, err := s.guarded(ctx, call, req)
-	stop()
+	t := newTeller(stream, s.ProgressInterval, progress)
+	body, err := s.guarded(ctx, call, req, t)
+	t.stop()
 	if err != nil {
 		return s.grpcError(method, err)
 	}
-	for piece := range pieces(body, maxPacket) {
-		if err := stream.SendMsg(&message{piece}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return sendPieces(stream, body)
 }
 
 // guarded turns a panic into an error: gRPC does not recover, and one query must
 // not end the process.
-func (s *server) guarded(ctx context.Context, call streamCall, req *streamRequest) (body []byte, err error) {
+func (s *server) guarded(ctx context.Context, call streamCall, req *streamRequest, t *teller) (body []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.Logger.Error("panic in a query", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("answer query: internal error")
 		}
 	}()
-	return call(ctx, req)
+	return call(ctx, req, t)
 }
 
-// tell sends progress from time to time until stop returns. Only then may the
-// caller send: a stream takes one message at a time.
-func tell(stream grpc.ServerStream, progress []byte) (stop func()) {
-	done := make(chan struct{})
-	var w sync.WaitGroup
-	w.Go(func() {
-		tick := time.NewTicker(progressInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				if stream.SendMsg(&message{progress}) != nil {
-					return // the answer will meet the same error
-				}
-			case <-done:
-				return
-			}
+func sendPieces(stream grpc.ServerStream, body []byte) error {
+	for piece := range pieces(body, maxPacket) {
+		if err := stream.SendMsg(&message{piece}); err != nil {
+			return err
 		}
-	})
-	return func() { close(done); w.Wait() }
+	}
+	return nil
 }
 
 // pieces splits an encoded answer into messages of at most most bytes. Each has

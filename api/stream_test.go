@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"etude/api"
 	"etude/query"
@@ -161,4 +163,81 @@ func TestLargeAnswersAreSplit(t *testing.T) {
 	if !proto.Equal(joined, want) {
 		t.Errorf("joined, %d messages of %d bytes are not the answer of %d bytes", len(all), proto.Size(joined), proto.Size(want))
 	}
+}
+
+// TestStreamTellsWhatIsNew asks until a search and a metrics query have told some
+// of their results before the end, and compares all that was told with the answer.
+func TestStreamTellsWhatIsNew(t *testing.T) {
+	t.Parallel()
+	h := api.New(api.Options{Engine: query.New(loadSet(t, "small", metricsBase, 3), query.Options{}), ProgressInterval: time.Millisecond})
+	c := dialStream(t, h)
+	for method, request := range map[string]string{
+		"Search":            `{"Query": "{ } >> { } | select(name, duration, resource.service.name)", "Limit": 5000, "SpansPerSpanSet": 100}`,
+		"MetricsQueryRange": `{"query": "{ } >> { } | rate() by(name, resource.service.name)", "start": "` + nanos(-600) + `", "end": "` + nanos(900) + `", "step": "1000000000"}`,
+	} {
+		for deadline := time.Now().Add(20 * time.Second); ; {
+			all, err := c.ask(t.Context(), method, request)
+			if err != nil || len(all) == 0 {
+				t.Fatalf("%s: %d messages, %v", method, len(all), err)
+			}
+			told := checkNews(t, all)
+			if told > 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("%s told nothing before its answer of %d bytes, in %d messages", method, proto.Size(all[len(all)-1]), len(all))
+				break
+			}
+		}
+	}
+}
+
+// checkNews returns how many traces or samples were told before the answer, the
+// last message.
+func checkNews(t *testing.T, all []*dynamicpb.Message) (told int) {
+	t.Helper()
+	answer := map[string]bool{}
+	for _, r := range resultsOf(all[len(all)-1]) {
+		answer[r] = true
+	}
+	for _, m := range all[:len(all)-1] {
+		for _, r := range resultsOf(m) {
+			if !answer[r] {
+				t.Fatalf("told, and told before or not in the answer: %.500s", r)
+			}
+			delete(answer, r)
+			told++
+		}
+		if text := fmt.Sprint(m); !strings.Contains(text, "totalJobs:1") || strings.Contains(text, "completedJobs") {
+			t.Errorf("metrics of a message on the way: %.300s", text)
+		}
+	}
+	return told
+}
+
+// resultsOf returns the traces of a message, or the samples with their labels.
+func resultsOf(m *dynamicpb.Message) (out []string) {
+	list := m.Get(m.Descriptor().Fields().ByNumber(1)).List()
+	for i := range list.Len() {
+		r := list.Get(i).Message()
+		samples := r.Descriptor().Fields().ByName("samples")
+		if samples == nil {
+			out = append(out, encoded(list.Get(i)))
+			continue
+		}
+		labels := r.Get(r.Descriptor().Fields().ByName("labels")).List()
+		var prefix string
+		for j := range labels.Len() {
+			prefix += encoded(labels.Get(j))
+		}
+		for j := range r.Get(samples).List().Len() {
+			out = append(out, prefix+encoded(r.Get(samples).List().Get(j)))
+		}
+	}
+	return out
+}
+
+func encoded(m protoreflect.Value) string {
+	b, _ := proto.MarshalOptions{Deterministic: true}.Marshal(m.Message().Interface())
+	return string(b)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // streamSearch answers a SearchRequest.
-func (s *server) streamSearch(ctx context.Context, r *streamRequest) ([]byte, error) {
+func (s *server) streamSearch(ctx context.Context, r *streamRequest, t *teller) ([]byte, error) {
 	v, err := r.values(streamParam{4, "limit", false}, streamParam{5, "start", false}, streamParam{6, "end", false},
 		streamParam{8, "q", true}, streamParam{9, "spss", false})
 	if err != nil {
@@ -34,6 +34,9 @@ func (s *server) streamSearch(ctx context.Context, r *streamRequest) ([]byte, er
 	if req.Query != "" && len(req.Tags) > 0 {
 		return nil, badRequest("invalid request: can't specify tags and q in the same query")
 	}
+	var news searchNews
+	req.Progress = news.note
+	t.tell(news.message)
 	result, err := s.Engine.Search(ctx, req)
 	if err != nil {
 		return nil, err
@@ -43,7 +46,7 @@ func (s *server) streamSearch(ctx context.Context, r *streamRequest) ([]byte, er
 
 // streamTags answers a SearchTagsRequest by an HTTP route.
 func (s *server) streamTags(route func(*http.Request) (answer, error)) streamCall {
-	return func(ctx context.Context, r *streamRequest) ([]byte, error) {
+	return func(ctx context.Context, r *streamRequest, _ *teller) ([]byte, error) {
 		v, err := r.values(streamParam{1, "scope", true}, streamParam{2, "q", true}, streamParam{3, "start", false},
 			streamParam{4, "end", false}, streamParam{5, "limit", false}, streamParam{6, "maxStaleValues", false})
 		if err != nil {
@@ -55,7 +58,7 @@ func (s *server) streamTags(route func(*http.Request) (answer, error)) streamCal
 
 // streamValues answers a SearchTagValuesRequest by an HTTP route.
 func (s *server) streamValues(path string, route func(*http.Request) (answer, error)) streamCall {
-	return func(ctx context.Context, r *streamRequest) ([]byte, error) {
+	return func(ctx context.Context, r *streamRequest, _ *teller) ([]byte, error) {
 		v, err := r.values(streamParam{2, "q", true}, streamParam{3, "start", false}, streamParam{4, "end", false},
 			streamParam{6, "limit", false}, streamParam{7, "maxStaleValues", false})
 		if err != nil {
@@ -84,7 +87,7 @@ func protoAnswer(ctx context.Context, route func(*http.Request) (answer, error),
 }
 
 // streamRange answers a QueryRangeRequest.
-func (s *server) streamRange(ctx context.Context, r *streamRequest) ([]byte, error) {
+func (s *server) streamRange(ctx context.Context, r *streamRequest, t *teller) ([]byte, error) {
 	req, err := streamMetrics(r)
 	if err != nil {
 		return nil, err
@@ -92,6 +95,9 @@ func (s *server) streamRange(ctx context.Context, r *streamRequest) ([]byte, err
 	req.Step = r.numbers[4]
 	req.Exemplars = int(min(r.uint32(16), query.MaxExemplars))
 	req.MaxSeries = int(min(r.uint32(17), math.MaxInt32))
+	news := windowNews{every: s.ProgressInterval, maxSeries: req.MaxSeries, last: time.Now()}
+	req.Progress = news.note
+	t.tell(news.message)
 	result, err := s.Engine.Metrics(ctx, req)
 	if err != nil {
 		return nil, err
@@ -100,7 +106,7 @@ func (s *server) streamRange(ctx context.Context, r *streamRequest) ([]byte, err
 }
 
 // streamInstant answers a QueryInstantRequest.
-func (s *server) streamInstant(ctx context.Context, r *streamRequest) ([]byte, error) {
+func (s *server) streamInstant(ctx context.Context, r *streamRequest, _ *teller) ([]byte, error) {
 	req, err := streamMetrics(r)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,12 @@ func (w *writer) double(field protowire.Number, f float64) {
 // rangeProto encodes tempopb.QueryRangeResponse.
 func rangeProto(r *query.MetricsResult, maxSeries int) []byte {
 	var w writer
+	w.rangeSeries(r)
+	w.metricsEnd(r, maxSeries)
+	return w.b
+}
+
+func (w *writer) rangeSeries(r *query.MetricsResult) {
 	for i := range r.Series {
 		s := &r.Series[i]
 		w.message(1, func(w *writer) {
@@ -34,8 +40,6 @@ func rangeProto(r *query.MetricsResult, maxSeries int) []byte {
 			}
 		})
 	}
-	w.metricsEnd(r, maxSeries)
-	return w.b
 }
 
 func (w *writer) exemplar(x *eval.Exemplar) {

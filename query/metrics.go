@@ -19,6 +19,10 @@ type MetricsRequest struct {
 
 	Exemplars int // at most; 0 for the default of 100
 	MaxSeries int // 0 for no limit
+
+	// Progress, if set, is told which slots of the window are complete while the
+	// query runs; see [eval.Progress].
+	Progress func(w eval.Window, from, to int, series func() []eval.Series) (taken bool)
 }
 
 // Limits of metrics queries.
@@ -54,6 +58,9 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 		return nil, err
 	}
 	defer end()
+	if req.Progress != nil {
+		m.Progress = func(from, to int, series func() []eval.Series) bool { return req.Progress(w, from, to, series) }
+	}
 	out := &MetricsResult{Window: w}
 	views := e.tables(ctx)
 	evaluated := e.observer.Stage(ctx, Evaluating)

@@ -28,6 +28,11 @@ type Request struct {
 
 	Limit           int // traces; 0 for the default of 20
 	SpansPerSpanSet int // spans listed per spanset; 0 for the default of 3
+
+	// Progress, if set, is called while the search runs, whenever more traces are
+	// sure to be in the answer: with all of these, the newest first, as the answer
+	// will begin, and how many traces were looked at. It may keep the slice.
+	Progress func(sure []Trace, inspected int)
 }
 
 // Defaults of a Request.
@@ -167,6 +172,7 @@ type search struct {
 	t       eval.Trace
 	seen    map[trace.TraceID]bool // split traces already looked at
 	out     *Result
+	told    int // traces that Progress has been told of
 
 	bytes, maxBytes int64 // what out takes and may take; 0 for no bound
 	tooMuch         func(at, advice string) error
@@ -206,6 +212,7 @@ func (s *search) walk() error {
 		if s.full(c.start()) {
 			break
 		}
+		s.tell(c.start())
 		if !c.ready {
 			c.cand, c.ready = s.run.Candidates(c.view), true
 			if s.ctx.Err() != nil {

@@ -43,6 +43,10 @@ type Metrics struct {
 
 	// Exemplars is the hint exemplars, -1 when it is not given.
 	Exemplars int
+
+	// Progress, if set before Run, is told what is complete. compare() has nothing
+	// to tell.
+	Progress Progress
 }
 
 // CompileMetrics translates a metrics query that package check has passed.
@@ -160,6 +164,7 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 	}
 	a := newAccumulator(s)
 	pick := newExemplars(w, bounds.Exemplars)
+	tell := newTeller(m, views, w)
 	for _, v := range views {
 		if m.rowwise && s.overlaps(v) {
 			s.stats.Spans += v.Spans()
@@ -167,7 +172,13 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 	}
 	err := readAhead(len(views),
 		func(view int) (*part, error) { return m.read(s, view) },
-		func(p *part) error { return a.add(s, p, pick) })
+		func(p *part) error {
+			if err := a.add(s, p, pick); err != nil {
+				return err
+			}
+			tell.added(a, p)
+			return nil
+		})
 	if err != nil {
 		return nil, s.stats, err
 	}

@@ -1,0 +1,148 @@
+package api
+
+import (
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"etude/query"
+	"etude/traceql/eval"
+)
+
+// progressInterval is the least time between messages while a query runs.
+const progressInterval = 500 * time.Millisecond
+
+// teller sends messages while a query runs: what is new, or, when nothing is,
+// that the query runs. It sends from a goroutine of its own, so that a slow
+// client does not hold up the query.
+type teller struct {
+	stream grpc.ServerStream
+	every  time.Duration
+	idle   []byte // the message when nothing is new
+
+	mu   sync.Mutex
+	news func() []byte // encodes what is new, nil for nothing; nil when the query has none to tell
+
+	done   chan struct{}
+	ending sync.WaitGroup
+}
+
+func newTeller(stream grpc.ServerStream, every time.Duration, idle []byte) *teller {
+	t := &teller{stream: stream, every: every, idle: idle, done: make(chan struct{})}
+	t.ending.Go(t.run)
+	return t
+}
+
+// tell names where news come from.
+func (t *teller) tell(news func() []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.news = news
+}
+
+// stop ends the messages. Only then may the caller send: a stream takes one
+// message at a time.
+func (t *teller) stop() { close(t.done); t.ending.Wait() }
+
+func (t *teller) run() {
+	tick := time.NewTicker(t.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if t.send() != nil {
+				return // the answer will meet the same error
+			}
+		case <-t.done:
+			return
+		}
+	}
+}
+
+func (t *teller) send() error {
+	t.mu.Lock()
+	news := t.news
+	t.mu.Unlock()
+	body := t.idle
+	if news != nil {
+		if b := news(); b != nil {
+			body = b
+		}
+	}
+	return sendPieces(t.stream, body)
+}
+
+// searchNews are the traces of a search that have not been sent yet. Clients keep
+// the first copy of a trace, so only those that will not change are told.
+type searchNews struct {
+	mu        sync.Mutex
+	sure      []query.Trace
+	inspected int
+	sent      int
+}
+
+func (n *searchNews) note(sure []query.Trace, inspected int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sure, n.inspected = sure, inspected
+}
+
+// message encodes what came since the last call, nil for nothing.
+func (n *searchNews) message() []byte {
+	n.mu.Lock()
+	fresh, inspected := n.sure[n.sent:], n.inspected
+	n.sent = len(n.sure)
+	n.mu.Unlock()
+	if len(fresh) == 0 {
+		return nil
+	}
+	var w writer
+	w.search(fresh, inspected, 0)
+	return w.b
+}
+
+// windowNews are the samples of a metrics query for the time that is complete
+// and has not been sent yet.
+type windowNews struct {
+	every     time.Duration
+	maxSeries int
+	last      time.Time // when something was encoded
+
+	mu   sync.Mutex
+	body []byte
+}
+
+// note encodes a window when it is time for another message.
+func (n *windowNews) note(w eval.Window, from, to int, series func() []eval.Series) bool {
+	if time.Since(n.last) < n.every || n.waits() {
+		return false
+	}
+	r := &query.MetricsResult{Window: w, Series: series()}
+	n.last = time.Now()
+	if n.maxSeries > 0 && len(r.Series) >= n.maxSeries {
+		return false // the answer will choose
+	}
+	var out writer
+	out.rangeSeries(r)
+	out.message(2, func(w *writer) { w.uint(5, 1) })
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.body = out.b
+	return true
+}
+
+func (n *windowNews) waits() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.body != nil
+}
+
+// message returns what was encoded since the last call, nil for nothing.
+func (n *windowNews) message() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	body := n.body
+	n.body = nil
+	return body
+}
