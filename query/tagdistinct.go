@@ -75,7 +75,7 @@ func newDistinct(v *trace.View, c column, keep func(row uint32) bool) *distinct 
 // found. Done tells that there are no more.
 func (d *distinct) upTo(n int) (found []uint32, done bool) {
 	for d.below > 0 && len(d.found) < n && d.bytes <= maxTagBytes {
-		if d.codes != nil {
+		if len(d.codes) > 0 { // a Table made like another has empty codes where it has numbers
 			d.nextCode()
 		} else {
 			d.nextNumber()

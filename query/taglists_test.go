@@ -83,3 +83,35 @@ func BenchmarkTagsOfNewView(b *testing.B) {
 		})
 	}
 }
+
+// TestValuesOfLaterTable asks for values of a Table that was made like another.
+func TestValuesOfLaterTable(t *testing.T) {
+	t.Parallel()
+	fill := func(table *trace.Table) *trace.View {
+		resource, _ := table.AddResource([]byte("r"), 0, 0, 0)
+		table.EndResource()
+		scope, _ := table.AddScope([]byte("s"), resource, 0, 0, 0, 0)
+		table.EndScope()
+		for n := range 3 {
+			w := table.AddSpan(&trace.Span{TraceID: trace.TraceID{15: 1}, SpanID: trace.SpanID{7: byte(n + 1)}, Scope: scope})
+			w.AddNum([]byte("int"), trace.Int, uint64(n))
+			w.AddNum([]byte("double"), trace.Double, uint64(n))
+			w.AddNum([]byte("bool"), trace.Bool, uint64(n%2))
+			w.AddText([]byte("text"), trace.String, []byte{'a' + byte(n)})
+			table.EndSpan()
+		}
+		return table.View()
+	}
+	first := fill(trace.NewTable())
+	later := fill(trace.NewTableLike(first))
+	for _, tag := range []string{"span.int", "span.double", "span.bool", "span.text"} {
+		want, err := query.New(source{first}, query.Options{}).TagValues(t.Context(), tag, query.TagRequest{})
+		if err != nil || len(want) < 2 {
+			t.Fatalf("%s: %v, %v", tag, want, err)
+		}
+		got, err := query.New(source{later}, query.Options{}).TagValues(t.Context(), tag, query.TagRequest{})
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, %v; want %v", tag, got, err, want)
+		}
+	}
+}
