@@ -140,7 +140,7 @@ func TestLargeAnswersAreSplit(t *testing.T) {
 			}}}},
 		}}})
 	}
-	h := newServer(views{table.View()})
+	h := api.New(api.Options{Engine: query.New(views{table.View()}, query.Options{}), ProgressInterval: time.Hour})
 	c := dialStream(t, h)
 	all, err := c.ask(t.Context(), "Search", `{"Query": "{ } | select(name)", "Limit": 100}`)
 	if err != nil || len(all) < 4 {
