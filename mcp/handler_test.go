@@ -292,3 +292,40 @@ func TestWire(t *testing.T) {
 		t.Errorf("a foreign name: %d", r.StatusCode)
 	}
 }
+
+// withHeader sends a header with every request.
+type withHeader struct{ name, value string }
+
+func (h withHeader) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(h.name, h.value)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestTenantIsHandedOn looks at what the API is asked by every tool.
+func TestTenantIsHandedOn(t *testing.T) {
+	t.Parallel()
+	api := &fakeAPI{status: http.StatusOK, body: "{}"}
+	server := httptest.NewServer(mcp.Handler(api, mcp.Options{}))
+	t.Cleanup(server.Close)
+	c := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil)
+	session, err := c.Connect(t.Context(), &sdk.StreamableClientTransport{
+		Endpoint: server.URL, DisableStandaloneSSE: true, HTTPClient: &http.Client{Transport: withHeader{"X-Scope-OrgID", "t1|t2"}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = session.Close() })
+	for tool, args := range map[string]map[string]any{
+		"traceql-search": {"query": "{ }"}, "traceql-metrics-instant": {"query": "{ } | rate()"}, "traceql-metrics-range": {"query": "{ } | rate()"},
+		"get-trace": {"trace_id": "1"}, "get-attribute-names": {}, "get-attribute-values": {"name": "span.x"},
+	} {
+		if _, err := session.CallTool(t.Context(), &sdk.CallToolParams{Name: tool, Arguments: args}); err != nil {
+			t.Errorf("%s: %v", tool, err)
+			continue
+		}
+		if r, _ := api.last(); r.Header.Get("X-Scope-OrgID") != "t1|t2" {
+			t.Errorf("%s asks %s for tenant %q", tool, r.URL, r.Header.Get("X-Scope-OrgID"))
+		}
+	}
+}
