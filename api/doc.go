@@ -9,6 +9,8 @@
 // and resource, scope and status always there in a trace. Errors are plain
 // text.
 //
+// With tenants each query names whose spans it reads, by X-Scope-OrgID.
+//
 // One thing differs from Tempo on purpose: spans of the last 30 seconds are not
 // hidden, and a request without a time range searches everything stored.
 package api
