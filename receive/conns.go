@@ -165,9 +165,13 @@ func (s *Server) sortConn(c net.Conn, usual Protocol) {
 	s.serveHTTP(conn)
 }
 
-// serveHTTP serves what the fast path takes, and leaves the rest to net/http.
+// serveHTTP serves what the fast path takes, and leaves the rest to net/http:
+// everything when there are tenants, whose header the fast path does not read.
 func (s *Server) serveHTTP(c net.Conn) {
-	if c = s.exports.serve(c); c != nil {
+	if !s.in.multi {
+		c = s.exports.serve(c)
+	}
+	if c != nil {
 		s.httpConns.give(c)
 	}
 }
