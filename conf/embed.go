@@ -15,3 +15,9 @@ import _ "embed"
 //
 //go:embed traefik/dynamic.yaml
 var TraefikDynamic []byte
+
+// Prometheus is the configuration of Prometheus, real or embedded. Its targets
+// are named as in the compose network. Callers must not change the bytes.
+//
+//go:embed prometheus.yaml
+var Prometheus []byte

@@ -36,7 +36,7 @@ type backendAddrs struct {
 	JaegerGRPCAddr string `name:"jaeger-grpc-addr" env:"ETUDE_JAEGER_GRPC_ADDR" placeholder:"127.0.0.1:14250" help:"Where Jaeger over gRPC listens."`
 	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"127.0.0.1:9411" help:"Where Zipkin v2, JSON and protobuf, listens."`
 	PageAddr       string `name:"page-addr" env:"ETUDE_PAGE_ADDR" placeholder:"127.0.0.1:3000" help:"Where the page listens."`
-	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"127.0.0.1:9090" help:"Where the backend's own metrics are served, in Prometheus' format."`
+	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"127.0.0.1:9090" help:"Where the embedded Prometheus listens."`
 }
 
 // edgeAddrs are the listeners of the edge.
@@ -75,7 +75,7 @@ func fillAddr(addr *string, port int) {
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// checkOffset refuses an offset that moves a port out of range.
+// check refuses an offset that moves a port out of range.
 func (o offsetFlag) check() error {
 	if o.PortOffset < 0 || o.PortOffset+portJaeger > 65535 {
 		return fmt.Errorf("--port-offset %d: want 0 to %d, so that every port stays below 65536", o.PortOffset, 65535-portJaeger)

@@ -12,11 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/prometheus/storage"
-
 	"etude/api"
 	"etude/mcp"
 	"etude/metrics"
+	"etude/metrics/prometheus"
 	"etude/page"
 	"etude/query"
 	"etude/receive"
@@ -32,6 +31,7 @@ type backendCmd struct {
 	backendLimits
 	selfTraceFlags
 	Generator generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_"`
+	Metrics   metricsFlags   `embed:""`
 }
 
 // backendLimits say where the data are kept, how much of them, and what clients
@@ -91,7 +91,7 @@ func (l *backendLimits) args() []string {
 // close first and the storage last.
 func (c *backendCmd) Run(p *proc) error {
 	begin := time.Now()
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
 		return err
 	}
 	c.backendAddrs.fill(c.PortOffset)
@@ -122,7 +122,7 @@ func (c *backendCmd) banner(p *proc, b *backendRun, dir string, took time.Durati
 	addrs := b.receive.Addrs()
 	fmt.Fprintf(p.stdout, "receives OTLP gRPC %s, OTLP HTTP %s, Jaeger thrift %s, Jaeger gRPC %s, Zipkin %s\n",
 		addrs.OTLPGRPC, addrs.OTLPHTTP, addrs.Jaeger, addrs.JaegerGRPC, addrs.Zipkin)
-	fmt.Fprintf(p.stdout, "answers  Tempo's API %s, page %s, metrics %s\n", b.urls[0], b.urls[1], b.urls[2])
+	fmt.Fprintf(p.stdout, "answers  Tempo's API %s, page %s, %s %s\n", b.urls[0], b.urls[1], c.Metrics.portName(), b.urls[2])
 }
 
 // backendRun is a running backend.
@@ -135,17 +135,13 @@ type backendRun struct {
 	rate    *rateLimit   // of the only store; nil for none
 	receive *receive.Server
 	servers []*http.Server
-	urls    []string // API, page, metrics
+	urls    []string // API, page, Prometheus
 	failed  chan error
 
-	telemetry *metrics.Telemetry
-	self      *selfTrace // nil when the backend does not trace itself
-
-	// database keeps the metrics computed from spans once databaseReady is closed;
-	// without one none are computed.
-	database      storage.AppendableV2
-	databaseReady <-chan struct{}
-	generator     *generatorRun // or nil
+	telemetry  *metrics.Telemetry
+	self       *selfTrace             // nil when the backend does not trace itself
+	prometheus *prometheus.Prometheus // nil with --metrics.off
+	generator  *generatorRun          // likewise
 }
 
 func (b *backendRun) open(dir string) error {
@@ -167,28 +163,13 @@ func (b *backendRun) open(dir string) error {
 	if err != nil {
 		return err
 	}
-	if b.database != nil {
-		if b.generator, err = startGenerator(&b.cmd.Generator, b.firstStore(), b.database, b.databaseReady, b.log); err != nil {
-			return err
-		}
-	}
 	b.self, err = newSelfTrace(context.Background(), &b.cmd.selfTraceFlags, b.receive.Addrs().OTLPGRPC, b.cmd.ownHeaders(), b.log)
 	if err != nil {
 		return err
 	}
 	b.self.opened(began, opened, b.held())
-	answers := b.answers()
-	for _, s := range []struct {
-		flag, addr string
-		handler    http.Handler
-	}{
-		{"api-addr", b.cmd.APIAddr, answers},
-		{"page-addr", b.cmd.PageAddr, page.Handler(page.Options{API: b.cmd.ofPageTenant(answers), Info: b.cmd.pageInfo()})},
-		{"prometheus-addr", b.cmd.PrometheusAddr, b.telemetry.Handler()},
-	} {
-		if err := b.serve(s.flag, s.addr, s.handler); err != nil {
-			return err
-		}
+	if err := b.openHTTP(dir); err != nil {
+		return err
 	}
 	go func() {
 		if err := b.receive.Serve(); err != nil {
@@ -196,6 +177,42 @@ func (b *backendRun) open(dir string) error {
 		}
 	}()
 	return nil
+}
+
+// openHTTP listens first, since Prometheus has to know where it and the API can
+// be reached.
+func (b *backendRun) openHTTP(dir string) error {
+	var listeners []net.Listener
+	for _, l := range []struct{ flag, addr string }{
+		{"api-addr", b.cmd.APIAddr}, {"page-addr", b.cmd.PageAddr}, {"prometheus-addr", b.cmd.PrometheusAddr},
+	} {
+		listener, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return errors.Join(listenError(l.addr, l.flag, err), closeAll(listeners))
+		}
+		listeners = append(listeners, listener)
+	}
+	if !b.cmd.Metrics.Off {
+		if err := b.openPrometheus(dir, listeners[0].Addr(), listeners[2].Addr()); err != nil {
+			return errors.Join(err, closeAll(listeners))
+		}
+	}
+	if err := b.openGenerator(); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	answers := b.answers()
+	b.serve(listeners[0], answers)
+	b.serve(listeners[1], page.Handler(page.Options{API: b.cmd.ofPageTenant(answers), Prometheus: b.promQL(), Info: b.cmd.pageInfo()}))
+	b.serve(listeners[2], b.metricsHandler())
+	return nil
+}
+
+func closeAll(listeners []net.Listener) error {
+	var errs []error
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // answers is all that the API's port answers.
@@ -226,11 +243,7 @@ func (b *backendRun) queryOptions() query.Options {
 	return o
 }
 
-func (b *backendRun) serve(flag, addr string, handler http.Handler) error {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return listenError(addr, flag, err)
-	}
+func (b *backendRun) serve(l net.Listener, handler http.Handler) {
 	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
 	// gRPC clients of the API speak HTTP/2 without TLS.
@@ -241,10 +254,9 @@ func (b *backendRun) serve(flag, addr string, handler http.Handler) error {
 	b.urls = append(b.urls, browserURL(l.Addr().String()))
 	go func() {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			b.failed <- fmt.Errorf("serve %s: %w", addr, err)
+			b.failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	}()
-	return nil
 }
 
 func (b *backendRun) isReady() error {
@@ -290,6 +302,9 @@ func (b *backendRun) close() error {
 		errs = append(errs, b.receive.Shutdown(ctx))
 	}
 	b.generator.close()
+	if b.prometheus != nil {
+		errs = append(errs, b.prometheus.Close())
+	}
 	if b.store != nil {
 		errs = append(errs, b.store.Close())
 	}

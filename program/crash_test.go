@@ -99,8 +99,8 @@ func loadAndKill(t *testing.T, b *backend, round int) (acked []string) {
 // backend is `etude backend` on free ports.
 type backend struct {
 	*process
-	api, otlpHTTP string
-	offset        int
+	api, otlpHTTP, prometheus string
+	offset                    int
 }
 
 func startBackend(t *testing.T, dir string, args ...string) *backend {
@@ -115,6 +115,7 @@ func startBackendIn(t *testing.T, env []string, dir string, args ...string) *bac
 	args = append([]string{"backend", "--data-dir", dir, "--port-offset", fmt.Sprint(offset)}, args...)
 	b := &backend{process: start(t, env, args...), offset: offset}
 	b.api = fmt.Sprintf("http://127.0.0.1:%d", portAPI+offset)
+	b.prometheus = fmt.Sprintf("http://127.0.0.1:%d", portPrometheus+offset)
 	b.otlpHTTP = fmt.Sprintf("http://127.0.0.1:%d", portOTLPHTTP+offset)
 	b.says("backend is ready")
 	return b

@@ -22,6 +22,7 @@ type upCmd struct {
 	backendLimits
 	selfTraceFlags
 	Generator  generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_"`
+	Metrics    metricsFlags   `embed:""`
 	EdgeConfig string         `name:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
 	KeepGoing  bool           `name:"keep-going" help:"Go on when a part dies, instead of stopping as a whole."`
 }
@@ -94,7 +95,7 @@ type plan struct {
 }
 
 func (c *upCmd) plan(p *proc) (*plan, error) {
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
 		return nil, err
 	}
 	pl := &plan{upCmd: c}
@@ -182,7 +183,8 @@ func (c *upCmd) backendPart(pl *plan) *part {
 	args = append(args, c.backendLimits.args()...)
 	args = append(args, c.selfTraceFlags.args()...)
 	args = append(args, c.Generator.args()...)
-	return &part{name: "backend", args: args, env: []string{infoEnv + "=" + string(info)},
+	args = append(args, c.Metrics.args(map[string]string{"traefik:8080": dialAddr(c.DashboardAddr)})...)
+	return &part{name: "backend", args: args, env: append(c.Metrics.env(), infoEnv+"="+string(info)),
 		ready: answers("http://" + dialAddr(c.APIAddr) + "/ready")}
 }
 

@@ -50,7 +50,11 @@ func (pl *plan) welcome(w io.Writer, took time.Duration) {
 		row(s.Name+" by the edge", s.Edge, "directly: "+links.Services[i].Direct)
 	}
 	row("Edge dashboard", links.Dashboard, "routers, services, latencies")
-	row("Backend metrics", links.Prometheus, "/metrics, for Prometheus")
+	if c.Metrics.Off {
+		row("Backend metrics", links.Prometheus, "/metrics, for Prometheus")
+	} else {
+		row("Prometheus", links.Prometheus, "PromQL over the metrics of all parts")
+	}
 	row("Tempo's API", links.API, "/api/search, /api/traces/ID")
 	row("Send spans, OTLP gRPC", links.OTLPGRPC, "OTEL_EXPORTER_OTLP_ENDPOINT")
 	row("Send spans, OTLP HTTP", links.OTLPHTTP, "(both ports take both)")

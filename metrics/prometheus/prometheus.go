@@ -1,0 +1,204 @@
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	client "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/util/notifications"
+)
+
+// Options say what a Prometheus keeps, and from where.
+type Options struct {
+	Dir string // of the data; it must belong to this process alone
+
+	// Config is a configuration in Prometheus' form. ConfigFile, when given, is
+	// read instead, and again at each Reload.
+	Config     []byte
+	ConfigFile string
+
+	// Hosts are the addresses at which targets of the configuration really
+	// listen, by "host:port" as it stands there. Labels stay as they are.
+	Hosts map[string]string
+
+	// RemoteWrite are URLs that every sample and exemplar is sent to as well. A
+	// user and a password in them become basic authentication.
+	RemoteWrite []string
+
+	// Retention and MaxDisk bound the data by age and by bytes, unless the
+	// configuration has limits of its own; 0 lifts a limit.
+	Retention time.Duration
+	MaxDisk   int64
+
+	Addr      string       // where Handler is served, "host:port", for the links in its answers
+	Lifecycle bool         // whether POST /-/reload works
+	UI        http.Handler // answers /, /graph, /query and all else; nil lists the endpoints
+
+	// Logger gets what is a warning or worse.
+	Logger *slog.Logger
+}
+
+// Prometheus is a running Prometheus. Its methods may be called at any time, by
+// several goroutines at once.
+type Prometheus struct {
+	options Options
+	log     *slog.Logger
+	birth   time.Time
+	handler http.Handler
+	notes   *notifications.Notifications
+	own     *ownMetrics
+
+	registry atomic.Pointer[client.Registry] // that of the storage open or being opened
+	stats    atomic.Pointer[tsdb.DBStats]    // likewise
+	config   atomic.Pointer[config.Config]   // the one in force
+	running  atomic.Pointer[server]          // nil while starting and after the end
+	waiting  atomic.Pointer[error]           // why it is not running yet, when something is wrong
+	stopping atomic.Bool
+
+	applying sync.Mutex // held while a configuration is applied
+	cancel   context.CancelFunc
+	started  chan struct{} // closed when the start is over, with a server or without
+	wake     chan struct{} // closed when a server runs
+}
+
+// Open checks the configuration and returns at once; the storage is opened in
+// the background, which Ready tells about.
+func Open(o Options) (*Prometheus, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Prometheus{options: o, log: slog.New(warnings{o.Logger.Handler()}), birth: time.Now().UTC(),
+		own: newOwnMetrics(), started: make(chan struct{}), wake: make(chan struct{})}
+	cfg, err := p.load()
+	if err != nil {
+		return nil, err
+	}
+	p.config.Store(cfg)
+	p.freshRegistry()
+	p.notes = notifications.NewNotifications(16, nil)
+	p.notes.AddNotification(notifications.StartingUp)
+	p.handler = p.routes()
+	var ctx context.Context
+	ctx, p.cancel = context.WithCancel(context.Background())
+	go p.start(ctx)
+	return p, nil
+}
+
+// retryPause is how long a start waits for what is not damage, a full disk say,
+// to be over.
+const retryPause = 5 * time.Second
+
+// start opens the storage and runs the rest on it. What keeps it from that is
+// logged once, and tried again until it works or the end comes.
+func (p *Prometheus) start(ctx context.Context) {
+	defer close(p.started)
+	for last := ""; ctx.Err() == nil; {
+		s, err := p.startServer()
+		if err == nil {
+			p.waiting.Store(nil)
+			p.running.Store(s)
+			close(p.wake)
+			p.notes.DeleteNotification(notifications.StartingUp)
+			return
+		}
+		p.waiting.Store(&err)
+		if err.Error() != last {
+			last = err.Error()
+			p.log.Error("metrics are not kept yet, trying again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// Ready is nil when every part runs; else it says what is missing.
+func (p *Prometheus) Ready() error {
+	if p.stopping.Load() {
+		return errors.New("stopping")
+	}
+	if p.running.Load() != nil {
+		return nil
+	}
+	if err := p.waiting.Load(); err != nil {
+		return *err
+	}
+	return errors.New("starting: the storage is being opened")
+}
+
+// Handler serves Prometheus' HTTP API, its own metrics at /metrics, what tells
+// its state below /-/, and Go's profiles below /debug/pprof.
+func (p *Prometheus) Handler() http.Handler { return p.handler }
+
+// Reload reads the configuration again. One that is wrong, or that cannot be
+// applied, is refused, and the former stays in force.
+func (p *Prometheus) Reload() error {
+	err := p.reload()
+	p.own.loaded(err)
+	if err != nil {
+		p.notes.AddNotification(notifications.ConfigurationUnsuccessful)
+		return err
+	}
+	p.notes.DeleteNotification(notifications.ConfigurationUnsuccessful)
+	return nil
+}
+
+func (p *Prometheus) reload() error {
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	cfg, err := p.load()
+	if err != nil {
+		return err
+	}
+	s := p.running.Load()
+	if s == nil {
+		if p.stopping.Load() {
+			return errors.New("reload the configuration: stopping")
+		}
+		p.config.Store(cfg) // the start is going to apply it
+		return nil
+	}
+	former := p.config.Load()
+	if err := s.apply(cfg); err != nil {
+		return errors.Join(err, s.apply(former))
+	}
+	p.config.Store(cfg)
+	return nil
+}
+
+// Close ends the scrapes, sends what waits for a remote end, as long as that
+// takes no more than a few seconds, and closes the storage. Whoever appends has
+// to stop first.
+func (p *Prometheus) Close() error {
+	if p.stopping.Swap(true) {
+		return nil
+	}
+	p.notes.AddNotification(notifications.ShuttingDown)
+	p.cancel()
+	<-p.started
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	if s := p.running.Swap(nil); s != nil {
+		return s.close()
+	}
+	return nil
+}
+
+// warnings passes on what is a warning or worse: Prometheus tells much about
+// its ordinary life.
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
+}
+
+func (w warnings) WithAttrs(a []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(a)} }
+func (w warnings) WithGroup(name string) slog.Handler   { return warnings{w.Handler.WithGroup(name)} }

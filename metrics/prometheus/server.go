@@ -1,0 +1,284 @@
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	client "github.com/prometheus/client_golang/prometheus"
+	config_util "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/storage/remote"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/util/features"
+	"github.com/prometheus/prometheus/util/logging"
+)
+
+var (
+	promQL  = parser.NewParser(parser.Options{})
+	discard = slog.New(slog.DiscardHandler)
+)
+
+const (
+	lookback     = 5 * time.Minute
+	queryTimeout = 2 * time.Minute
+	maxSamples   = 5_000_000 // in memory for one query: some 80 MB
+	maxQueries   = 8         // at once
+	flushRemote  = 4 * time.Second
+	dialTimeout  = 10 * time.Second
+)
+
+// server is all that needs an open storage.
+type server struct {
+	p        *Prometheus
+	db       *tsdb.DB
+	remote   *remote.Storage
+	storage  storage.Storage // db and remote: what is written goes to both
+	engine   *promql.Engine
+	rules    *rules.Manager
+	scraper  *scrape.Manager
+	found    *discovery.Manager
+	features features.Collector
+	interval atomic.Int64 // of rules, in milliseconds; the default step of a subquery
+	api      http.Handler
+
+	stopDiscovery context.CancelFunc
+	running       sync.WaitGroup // the goroutines of rules, discovery and scraper
+}
+
+// startServer opens the storage, puts the configuration in force, and then
+// starts what fills the storage.
+func (p *Prometheus) startServer() (*server, error) {
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	cfg := p.config.Load()
+	db, err := p.openStorage(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{p: p, db: db, features: features.NewRegistry()}
+	if err := s.build(cfg); err != nil {
+		return nil, errors.Join(err, s.closeStorage())
+	}
+	if err := s.apply(cfg); err != nil {
+		s.stopDiscovery()
+		return nil, errors.Join(err, s.closeStorage())
+	}
+	s.running.Go(func() { _ = s.found.Run() })
+	s.running.Go(func() { _ = s.scraper.Run(s.found.SyncCh()) })
+	s.running.Go(s.rules.Run)
+	p.own.loaded(nil)
+	return s, nil
+}
+
+func (s *server) build(cfg *config.Config) error {
+	p, registry := s.p, s.p.registry.Load()
+	s.remote = remote.NewStorage(p.log.With("component", "remote"), registry, s.db.StartTime, p.options.Dir, flushRemote, s, false)
+	s.storage = storage.NewFanout(p.log, s.db, s.remote)
+	s.db.SetWriteNotified(s.remote)
+	s.engine = promql.NewEngine(promql.EngineOpts{
+		Logger: p.log.With("component", "query engine"), Reg: registry,
+		MaxSamples: maxSamples, Timeout: queryTimeout, ActiveQueryTracker: make(queryGate, maxQueries), LookbackDelta: lookback,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return s.interval.Load() },
+		EnableAtModifier:         true, EnableNegativeOffset: true, Parser: promQL, FeatureRegistry: s.features,
+	})
+	s.buildRules(cfg, registry)
+	if err := s.buildScraper(registry); err != nil {
+		return err
+	}
+	s.api = s.buildAPI(registry)
+	return nil
+}
+
+func (s *server) buildRules(cfg *config.Config, registry client.Registerer) {
+	s.rules = rules.NewManager(&rules.ManagerOptions{
+		NameValidationScheme: cfg.GlobalConfig.MetricNameValidationScheme,
+		AppendableV2:         s.storage, Queryable: s.db, QueryFunc: rules.EngineQueryFunc(s.engine, s.storage),
+		NotifyFunc:  func(context.Context, string, ...*rules.Alert) {},
+		ExternalURL: &url.URL{Scheme: "http", Host: s.p.options.Addr},
+		Registerer:  registry, Logger: s.p.log.With("component", "rule manager"),
+		OutageTolerance: time.Hour, ForGracePeriod: 10 * time.Minute, ResendDelay: time.Minute,
+		DefaultRuleQueryOffset: func() time.Duration { return time.Duration(s.p.config.Load().GlobalConfig.RuleQueryOffset) },
+		FeatureRegistry:        s.features, Parser: promQL,
+	})
+}
+
+func (s *server) buildScraper(registry client.Registerer) error {
+	log := s.p.log
+	sdMetrics, err := discovery.CreateAndRegisterSDMetrics(registry)
+	if err != nil {
+		return fmt.Errorf("register metrics of discovery: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopDiscovery = cancel
+	dial := config_util.WithDialContextFunc(s.dial)
+	s.found = discovery.NewManager(ctx, log.With("component", "discovery"), registry, sdMetrics, discovery.Name("scrape"),
+		discovery.FeatureRegistry(s.features), discovery.HTTPClientOptions(dial))
+	if s.found == nil {
+		cancel()
+		return errors.New("start discovery: its metrics cannot be registered")
+	}
+	s.scraper, err = scrape.NewManager(&scrape.Options{DiscoveryReloadOnStartup: true, HTTPClientOptions: []config_util.HTTPClientOption{dial},
+		FeatureRegistry: s.features}, log.With("component", "scrape"), logging.NewJSONFileLogger, nil, s.storage, registry)
+	if err != nil {
+		cancel()
+		return fmt.Errorf("start the scraper: %w", err)
+	}
+	return nil
+}
+
+// Get gives the remote storage the scraper, whose metadata it sends.
+func (s *server) Get() (*scrape.Manager, error) {
+	if s.scraper == nil {
+		return nil, tsdb.ErrNotReady
+	}
+	return s.scraper, nil
+}
+
+// dial connects to where a target really listens.
+func (s *server) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if at, ok := s.p.options.Hosts[addr]; ok {
+		addr = at
+	}
+	d := net.Dialer{Timeout: dialTimeout}
+	return d.DialContext(ctx, network, addr)
+}
+
+// apply puts a configuration in force, in the order in which the parts need
+// each other: the scraper has to know a job before its targets are found.
+func (s *server) apply(cfg *config.Config) error {
+	for _, step := range []struct {
+		part  string
+		apply func(*config.Config) error
+	}{
+		{"storage", s.db.ApplyConfig},
+		{"remote storage", s.remote.ApplyConfig},
+		{"query log", s.applyQueryLog},
+		{"scraper", s.scraper.ApplyConfig},
+		{"discovery", s.applyDiscovery},
+		{"rules", s.applyRules},
+	} {
+		if err := step.apply(cfg); err != nil {
+			return fmt.Errorf("apply the configuration of metrics to the %s: %w", step.part, err)
+		}
+	}
+	return nil
+}
+
+func (s *server) applyQueryLog(cfg *config.Config) error {
+	if cfg.GlobalConfig.QueryLogFile == "" {
+		s.engine.SetQueryLogger(nil)
+		return nil
+	}
+	l, err := logging.NewJSONFileLogger(cfg.GlobalConfig.QueryLogFile)
+	if err != nil {
+		return err
+	}
+	s.engine.SetQueryLogger(l)
+	return nil
+}
+
+func (s *server) applyDiscovery(cfg *config.Config) error {
+	jobs, err := cfg.GetScrapeConfigs()
+	if err != nil {
+		return err
+	}
+	found := map[string]discovery.Configs{}
+	for _, job := range jobs {
+		found[job.JobName] = job.ServiceDiscoveryConfigs
+	}
+	return s.found.ApplyConfig(found)
+}
+
+func (s *server) applyRules(cfg *config.Config) error {
+	s.interval.Store(time.Duration(cfg.GlobalConfig.EvaluationInterval).Milliseconds())
+	var files []string
+	for _, pattern := range cfg.RuleFiles {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("find rule files %s: %w", pattern, err)
+		}
+		files = append(files, names...)
+	}
+	return s.rules.Update(time.Duration(cfg.GlobalConfig.EvaluationInterval), files, cfg.GlobalConfig.ExternalLabels, "http://"+s.p.options.Addr, nil)
+}
+
+// close stops what writes first, and the storage last.
+func (s *server) close() error {
+	s.stopDiscovery()
+	s.rules.Stop()
+	s.scraper.Stop()
+	s.running.Wait()
+	s.catchUp()
+	return s.closeStorage()
+}
+
+// catchUp waits a moment for the remote ends to have the newest sample. Their
+// queues, once stopped, send what they hold, but no longer read the log. What is
+// sent is known by the second only, hence the pause: the log is read within
+// milliseconds of being written.
+func (s *server) catchUp() {
+	if len(s.p.config.Load().RemoteWriteConfigs) == 0 {
+		return
+	}
+	deadline := time.Now().Add(time.Second)
+	time.Sleep(100 * time.Millisecond)
+	for s.remote.LowestSentTimestamp()/1000 < s.db.Head().MaxTime()/1000 && time.Now().Before(deadline) {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (s *server) closeStorage() error {
+	if s.storage == nil {
+		return s.db.Close()
+	}
+	if err := s.storage.Close(); err != nil {
+		return fmt.Errorf("close the metrics: %w", err)
+	}
+	return nil
+}
+
+// queryGate bounds how many queries run at once. Prometheus' own tracker does
+// so with a file in memory, to tell after a crash which ran.
+type queryGate chan struct{}
+
+func (g queryGate) GetMaxConcurrent() int { return cap(g) }
+
+func (g queryGate) Insert(ctx context.Context, _ string) (int, error) {
+	select {
+	case g <- struct{}{}:
+		return 0, nil
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+}
+
+func (g queryGate) Delete(int)   { <-g }
+func (g queryGate) Close() error { return nil }
+
+// retentionText is a retention as Prometheus' status page shows it.
+func retentionText(cfg *config.Config) string {
+	r := cfg.StorageConfig.TSDBConfig.Retention
+	switch {
+	case r.Time > 0 && r.Size > 0:
+		return model.Duration(r.Time).String() + " or " + r.Size.String()
+	case r.Size > 0:
+		return r.Size.String()
+	}
+	return r.Time.String()
+}
