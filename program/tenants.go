@@ -17,6 +17,9 @@ import (
 	"etude/tenant"
 )
 
+// tenantsFolder holds a folder for each tenant below the data directory.
+const tenantsFolder = "tenants"
+
 // tenants is the set of stores, one a tenant: the Sink and the source of queries
 // of a backend with tenants. The store of [tenant.Single] lies in the data
 // directory itself and is always open; its lock keeps other backends away from
@@ -92,7 +95,7 @@ func (t *tenants) openAll() error {
 		return fmt.Errorf("find tenants: %w", err)
 	}
 	for _, f := range found {
-		id, ok := folderTenant(f.Name())
+		id, ok := tenant.OfFolder(f.Name())
 		if !ok || !f.IsDir() {
 			t.log.Warn("this is no tenant's folder, and is left alone", "path", filepath.Join(folder, f.Name()))
 			continue
@@ -172,7 +175,7 @@ func (t *tenants) reopen(id string) (*tenantStore, error) {
 	if len(t.stores) >= t.limits.most {
 		return nil, &tooManyTenantsError{id, t.limits.most}
 	}
-	return t.open(id, filepath.Join(t.dir, tenantsFolder, tenantFolder(id)))
+	return t.open(id, filepath.Join(t.dir, tenantsFolder, tenant.Folder(id)))
 }
 
 // tooManyTenantsError refuses a tenant that has no spans yet.

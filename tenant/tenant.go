@@ -1,6 +1,7 @@
 // Package tenant says whose spans a request writes or reads: it reads the names
 // of tenants from the header X-Scope-OrgID, which is gRPC metadata as well, and
-// carries them in the request's context. Who has which data is for others.
+// carries them in the request's context. It also names the folder of a tenant's
+// data. Who has which data is for others.
 package tenant
 
 import (

@@ -1,28 +1,23 @@
-package program
+package tenant
 
 import (
 	"encoding/base32"
 	"slices"
 	"strings"
-
-	"etude/tenant"
 )
-
-// tenantsFolder holds a folder for each tenant below the data directory.
-const tenantsFolder = "tenants"
 
 // encodedMark begins the name of a folder that is not the tenant's own name.
 const encodedMark = "="
 
-// folderCode has no letters that differ by case alone. A name of
-// tenant.MaxLength becomes 240 bytes; file systems take 255.
+// folderCode has no letters that differ by case alone. A name of MaxLength
+// becomes 240 bytes; file systems take 255.
 var folderCode = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
-// tenantFolder is the name of a tenant's folder: the tenant's own, if every
+// Folder is the name of the folder of a tenant's data: the tenant's own, if every
 // system takes it for just this name. Others are encoded: some file systems do
 // not tell A from a, and Windows refuses some characters and drops dots at the
 // end.
-func tenantFolder(id string) string {
+func Folder(id string) string {
 	plain := strings.IndexFunc(id, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
 	}) < 0
@@ -32,9 +27,9 @@ func tenantFolder(id string) string {
 	return encodedMark + folderCode.EncodeToString([]byte(id))
 }
 
-// folderTenant is the tenant whose folder has this name; ok is false when there
-// is none.
-func folderTenant(name string) (id string, ok bool) {
+// OfFolder is the tenant whose folder has this name; ok is false when there is
+// none.
+func OfFolder(name string) (id string, ok bool) {
 	id = name
 	if code, encoded := strings.CutPrefix(name, encodedMark); encoded {
 		b, err := folderCode.DecodeString(code)
@@ -43,10 +38,10 @@ func folderTenant(name string) (id string, ok bool) {
 		}
 		id = string(b)
 	}
-	if got, err := tenant.ForWrite([]string{id}); err != nil || got != id || id == tenant.Single {
+	if got, err := ForWrite([]string{id}); err != nil || got != id || id == Single {
 		return "", false
 	}
-	return id, tenantFolder(id) == name
+	return id, Folder(id) == name
 }
 
 // isDevice tells whether Windows takes a name for a device.
