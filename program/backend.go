@@ -141,7 +141,7 @@ type backendRun struct {
 	telemetry  *metrics.Telemetry
 	self       *selfTrace             // nil when the backend does not trace itself
 	prometheus *prometheus.Prometheus // nil with --metrics.off
-	generator  *generatorRun          // likewise
+	generator  *generatorRun          // likewise; that of the only store
 }
 
 func (b *backendRun) open(dir string) error {
@@ -197,7 +197,7 @@ func (b *backendRun) openHTTP(dir string) error {
 			return errors.Join(err, closeAll(listeners))
 		}
 	}
-	if err := b.openGenerator(); err != nil {
+	if err := b.openGenerators(); err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
 	answers := b.answers()
@@ -301,7 +301,7 @@ func (b *backendRun) close() error {
 		defer cancel()
 		errs = append(errs, b.receive.Shutdown(ctx))
 	}
-	b.generator.close()
+	b.closeGenerators()
 	if b.prometheus != nil {
 		errs = append(errs, b.prometheus.Close())
 	}

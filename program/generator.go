@@ -1,33 +1,29 @@
 package program
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/storage"
-
-	"etude/metrics"
 	"etude/metrics/generator"
-	"etude/store"
 )
 
 // generatorFlags say which metrics are computed from spans. Names and defaults
 // are those of Tempo's metrics-generator where it has them.
 type generatorFlags struct {
-	Processors []string          `env:"PROCESSORS" default:"service-graphs,span-metrics" help:"What to compute from spans: span-metrics (or its parts span-metrics-count, span-metrics-latency, span-metrics-size), service-graphs, host-info; none for nothing."`
-	Interval   time.Duration     `env:"INTERVAL" default:"5s" help:"How often the metrics computed from spans are stored."`
-	Labels     map[string]string `name:"external-labels" env:"EXTERNAL_LABELS" default:"source=etude" mapsep:"," placeholder:"NAME=VALUE" help:"Labels of every metric computed from spans, as source=etude,cluster=demo."`
-	MaxSeries  int               `name:"max-active-series" env:"MAX_ACTIVE_SERIES" default:"50000" help:"Most series computed from spans; further label sets share one labelled metric_overflow. 0 lifts the limit."`
-	MaxValues  int               `name:"max-label-values" default:"0" help:"Most values of one label; further ones become __cardinality_overflow__. 0 takes any."`
-	StaleAfter time.Duration     `default:"15m" help:"Series without a span for so long end."`
-	Slack      time.Duration     `default:"30s" help:"Spans that ended longer than this before they came in, or after, are not counted."`
-	Histograms string            `default:"classic" enum:"classic,native,both" help:"Kind of histograms: classic, native, both."`
-	Exemplar   string            `name:"exemplar-label" default:"traceID" help:"Label of an exemplar that names its trace."`
+	Processors  []string          `env:"PROCESSORS" default:"service-graphs,span-metrics" help:"What to compute from spans: span-metrics (or its parts span-metrics-count, span-metrics-latency, span-metrics-size), service-graphs, host-info; none for nothing."`
+	Interval    time.Duration     `env:"INTERVAL" default:"5s" help:"How often the metrics computed from spans are stored."`
+	Labels      map[string]string `name:"external-labels" env:"EXTERNAL_LABELS" default:"source=etude" mapsep:"," placeholder:"NAME=VALUE" help:"Labels of every metric computed from spans, as source=etude,cluster=demo."`
+	TenantLabel string            `default:"tenant" help:"With --multitenancy, the label that names whose spans a metric was computed from."`
+	MaxSeries   int               `name:"max-active-series" env:"MAX_ACTIVE_SERIES" default:"50000" help:"Most series computed from spans; further label sets share one labelled metric_overflow. 0 lifts the limit."`
+	MaxValues   int               `name:"max-label-values" default:"0" help:"Most values of one label; further ones become __cardinality_overflow__. 0 takes any."`
+	StaleAfter  time.Duration     `default:"15m" help:"Series without a span for so long end."`
+	Slack       time.Duration     `default:"30s" help:"Spans that ended longer than this before they came in, or after, are not counted."`
+	Histograms  string            `default:"classic" enum:"classic,native,both" help:"Kind of histograms: classic, native, both."`
+	Exemplar    string            `name:"exemplar-label" default:"traceID" help:"Label of an exemplar that names its trace."`
 
 	Dimensions    []string  `env:"DIMENSIONS" placeholder:"ATTRIBUTE" help:"Attributes, of the resource or else of the span, that become labels of span metrics."`
 	Mappings      []string  `name:"dimension-mapping" sep:"none" placeholder:"LABEL=ATTRIBUTE,...[;JOIN]" help:"One label of several attributes, joined by JOIN (default /); may be repeated."`
@@ -104,6 +100,10 @@ func (f *generatorFlags) check() error {
 	if err != nil {
 		return err
 	}
+	if f.TenantLabel == "" { // the metrics of two tenants would be the same
+		return errors.New("--metrics.tenant-label: want a name")
+	}
+	o.ExternalLabels = withLabel(o.ExternalLabels, f.TenantLabel, "")
 	if err := o.Check(); err != nil {
 		return fmt.Errorf("--metrics flags: %w", err)
 	}
@@ -214,79 +214,4 @@ func floats(v []float64) string {
 		texts[i] = strconv.FormatFloat(f, 'g', -1, 64)
 	}
 	return strings.Join(texts, ",")
-}
-
-// generatorRun is a running generator.
-type generatorRun struct {
-	*generator.Generator
-	stop  context.CancelFunc
-	ended chan struct{}
-}
-
-// startGenerator computes metrics from what comes to the store from now on, and
-// stores them in out as soon as out is ready.
-func startGenerator(f *generatorFlags, st *store.Store, out storage.AppendableV2, ready <-chan struct{}, log *slog.Logger) (*generatorRun, error) {
-	o, err := f.options()
-	if err != nil {
-		return nil, err
-	}
-	o.Source, o.Out, o.Logger = st, out, log
-	o.Appended = func() int64 { return st.Stats().Appended }
-	g, err := generator.New(o)
-	if err != nil {
-		return nil, err
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	r := &generatorRun{g, stop, make(chan struct{})}
-	go func() {
-		defer close(r.ended)
-		select {
-		case <-ready:
-			g.Run(ctx)
-		case <-ctx.Done():
-		}
-	}()
-	return r, nil
-}
-
-// close stores what has been counted a last time. What fills the store has been
-// stopped before; the storage is closed afterwards.
-func (r *generatorRun) close() {
-	if r != nil {
-		r.stop()
-		<-r.ended
-	}
-}
-
-func generatorSamples(s generator.Stats, yield func(metrics.Sample)) {
-	counter := func(name, help string, v int64, labels ...metrics.Label) {
-		yield(metrics.Sample{Name: "etude_generator_" + name, Help: help, Labels: labels, Value: float64(v)})
-	}
-	gauge := func(name, help string, v int64) {
-		yield(metrics.Sample{Name: "etude_generator_" + name, Help: help, Gauge: true, Value: float64(v)})
-	}
-	counter("spans_total", "Spans read to compute metrics.", s.Spans)
-	counter("missed_spans_total", "Spans dropped by the storage before metrics were computed from them.", s.Missed)
-	for _, reason := range sortedKeys(s.Dropped) {
-		counter("dropped_spans_total", "Spans left out of the computed metrics, by reason.", s.Dropped[reason], metrics.Label{Name: "reason", Value: reason})
-	}
-	gauge("active_series", "Series computed from spans.", s.ActiveSeries)
-	counter("removed_series_total", "Series that ended, since they had no span for long.", s.RemovedSeries)
-	overflow := func(limit string, n int64) {
-		counter("overflow_updates_total", "Updates of series that stand for many label sets, by the limit reached.", n, metrics.Label{Name: "limit", Value: limit})
-	}
-	overflow("active_series", s.OverflowUpdates)
-	overflow("label_values", s.OverflowLabels)
-	gauge("open_edges", "Calls of which one side has been seen.", s.OpenEdges)
-	edges := func(end string, n int64) {
-		counter("edges_total", "Calls seen, by how they ended: complete, with a virtual node, or expired.", n, metrics.Label{Name: "end", Value: end})
-	}
-	edges("complete", s.CompletedEdges)
-	edges("virtual_node", s.VirtualEdges)
-	edges("expired", s.ExpiredEdges)
-	counter("collections_total", "Collections stored.", s.Collections)
-	counter("failed_collections_total", "Collections that could not be stored; the next one makes up for them.", s.FailedCollections)
-	counter("samples_total", "Samples stored.", s.Samples)
-	counter("refused_samples_total", "Samples that the storage found out of order or out of bounds.", s.RefusedSamples)
-	counter("refused_exemplars_total", "Exemplars that the storage did not take.", s.RefusedExemplars)
 }

@@ -115,7 +115,7 @@ func TestGeneratorFromStoreToDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	ready := make(chan struct{})
-	run, err := startGenerator(&c.Generator, st, db, ready, slog.New(slog.DiscardHandler))
+	run, err := startGenerator(&c.Generator, "", st, db, ready, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func appendSpans(t *testing.T, st *store.Store, first, n int) {
 func TestGeneratorSamplesAreClean(t *testing.T) {
 	t.Parallel()
 	h := metrics.New(func(yield func(metrics.Sample)) {
-		generatorSamples(generator.Stats{Dropped: map[string]int64{"invalid_utf8": 1}}, yield)
+		generatorSamples("t1", generator.Stats{Dropped: map[string]int64{"invalid_utf8": 1}}, yield)
 	}).Metrics()
 	answer := httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))

@@ -80,15 +80,6 @@ func (b *backendRun) openPrometheus(dir string, api, addr net.Addr) error {
 	return err
 }
 
-// openGenerator computes metrics from spans into Prometheus; without it there
-// is nowhere to keep them.
-func (b *backendRun) openGenerator() (err error) {
-	if b.prometheus != nil {
-		b.generator, err = startGenerator(&b.cmd.Generator, b.firstStore(), b.prometheus.Appendable(), b.prometheus.Started(), b.log)
-	}
-	return err
-}
-
 // reloadOnHangup reads the configuration again on SIGHUP, the way of daemons.
 // Without a file of its own the backend ends on it, like any program whose
 // terminal goes away.

@@ -46,10 +46,10 @@ func ask(t *testing.T, url, expression string) model.Vector {
 }
 
 // TestUpScrapesItsParts starts the demo with the targets as they are named for
-// the compose network.
+// the compose network, and sends one request, which the service graph counts.
 func TestUpScrapesItsParts(t *testing.T) {
 	t.Parallel()
-	d := startDemo(t, "--metrics.config", fastScrapes(t))
+	d := startDemo(t, "--metrics.config", fastScrapes(t), "--metrics.interval", "1s")
 	jobs := strings.Count(string(conf.Prometheus), "job_name:")
 	eventually(t, "every job is up", func() error {
 		status, body := get(t, d.url(portPrometheus, "/api/v1/query?query=up"))
@@ -66,6 +66,15 @@ func TestUpScrapesItsParts(t *testing.T) {
 		}
 		return nil
 	})
+	for _, call := range []string{`client="user",server="edge",connection_type="virtual_node"`, `client="edge",server="uservice3",connection_type=""`, `client="uservice3",server="uservice4",connection_type=""`} {
+		eventually(t, "the request is counted: "+call, func() error {
+			got := ask(t, d.url(portPrometheus, ""), "traces_service_graph_request_total{"+call+"}")
+			if len(got) != 1 || got[0].Value != 1 {
+				return fmt.Errorf("%v", got)
+			}
+			return nil
+		})
+	}
 	if status, body := get(t, d.url(portPrometheus, "/query")); status != http.StatusOK || !strings.Contains(body, "<html") {
 		t.Errorf("the page of Prometheus: %d %.200s", status, body)
 	}

@@ -10,10 +10,12 @@ import (
 func (b *backendRun) samples(stats *receive.Stats) metrics.Source {
 	return func(yield func(metrics.Sample)) {
 		receiveSamples(stats.Counts(), yield)
-		b.eachStore(func(tenant string, s *tenantStore) { storeSamples(tenant, s, yield) })
-		if b.generator != nil {
-			generatorSamples(b.generator.Stats(), yield)
-		}
+		b.eachStore(func(tenant string, s *tenantStore) {
+			storeSamples(tenant, s, yield)
+			if s.generator != nil {
+				generatorSamples(tenant, s.generator.Stats(), yield)
+			}
+		})
 	}
 }
 
@@ -41,10 +43,7 @@ func receiveSamples(c receive.Counts, yield func(metrics.Sample)) {
 // storeSamples are those of one store, with its tenant for a label if it has one.
 func storeSamples(tenant string, ts *tenantStore, yield func(metrics.Sample)) {
 	s := ts.Stats()
-	var of []metrics.Label
-	if tenant != "" {
-		of = []metrics.Label{{Name: "tenant", Value: tenant}}
-	}
+	of := tenantLabels(tenant)
 	counter := func(name, help string, v int64, labels ...metrics.Label) {
 		yield(metrics.Sample{Name: name, Help: help, Labels: append(labels, of...), Value: float64(v)})
 	}
@@ -77,4 +76,12 @@ func storeSamples(tenant string, ts *tenantStore, yield func(metrics.Sample)) {
 	gauge("etude_store_head_bytes", "Memory that the spans take.", s.HeadBytes)
 	gauge("etude_store_disk_bytes", "Disk that the log takes.", s.DiskBytes)
 	gauge("etude_store_waiting_bytes", "Bytes received and not yet stored.", s.Waiting)
+}
+
+// tenantLabels name a tenant; none when there is none.
+func tenantLabels(tenant string) []metrics.Label {
+	if tenant == "" {
+		return nil
+	}
+	return []metrics.Label{{Name: "tenant", Value: tenant}}
 }

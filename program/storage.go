@@ -79,15 +79,6 @@ func (b *backendRun) engine() *query.Engine {
 	return query.New(b.store, o)
 }
 
-// firstStore is the only store, or that of single-tenant, which has the spans of
-// the demo: span metrics are made of these.
-func (b *backendRun) firstStore() *store.Store {
-	if b.tenants != nil {
-		return b.tenants.get(tenant.Single).Store
-	}
-	return b.store
-}
-
 // held is what the stores hold and what they have read back, all together.
 func (b *backendRun) held() (sum store.Stats) {
 	b.eachStore(func(_ string, s *tenantStore) {
@@ -107,7 +98,7 @@ func (b *backendRun) eachStore(f func(tenant string, s *tenantStore)) {
 		b.tenants.each(f)
 		return
 	}
-	f("", &tenantStore{Store: b.store, rate: b.rate})
+	f("", &tenantStore{Store: b.store, rate: b.rate, generator: b.generator})
 }
 
 // ofPageTenant names a tenant for the page, which has no header to name one.

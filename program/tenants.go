@@ -36,7 +36,8 @@ type tenants struct {
 	limits  tenantLimits
 	log     *slog.Logger
 
-	opening sync.Mutex // held to open, close or remove stores
+	opening sync.Mutex     // held to open, close or remove stores
+	start   startGenerated // nil: no metrics are computed; opening is held
 
 	mu     sync.RWMutex
 	stores map[string]*tenantStore
@@ -51,7 +52,12 @@ type tenantStore struct {
 	dir    string
 	opened time.Time
 	rate   *rateLimit // nil for none
+
+	generator *generatorRun // nil for none
 }
+
+// startGenerated starts to compute metrics from what comes to a tenant's store.
+type startGenerated func(tenant string, st *store.Store) (*generatorRun, error)
 
 // tenantLimits bound all tenants together, but for the rate, which is of each.
 type tenantLimits struct {
@@ -118,11 +124,31 @@ func (t *tenants) open(id, dir string) (*tenantStore, error) {
 		return nil, fmt.Errorf("open the spans of tenant %s: %w", id, err)
 	}
 	ts := &tenantStore{Store: s, dir: dir, opened: time.Now(), rate: t.limits.rate()}
+	if t.start != nil { // before the first span comes
+		if ts.generator, err = t.start(id, s); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stores[id] = ts
 	t.log.Info("tenant is open", "tenant", id, "dir", dir, "spans", s.Stats().Spans)
 	return ts, nil
+}
+
+// generate computes metrics from what comes to the stores from now on. It is
+// called before there are writers.
+func (t *tenants) generate(start startGenerated) error {
+	t.opening.Lock()
+	defer t.opening.Unlock()
+	t.start = start
+	for id, s := range t.stores {
+		var err error
+		if s.generator, err = start(id, s.Store); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Append stores the spans of the context's tenant.
@@ -246,6 +272,7 @@ func (t *tenants) remove(id string, s *tenantStore) {
 		return
 	}
 	err := s.Close()
+	s.generator.close() // behind the last span
 	if s.Stats().Spans > 0 || err != nil {
 		if _, openErr := t.open(id, s.dir); openErr != nil {
 			t.log.Error("go on with a tenant that was to be removed", "tenant", id, "error", errors.Join(err, openErr))

@@ -227,7 +227,7 @@ func TestTenantsEndToEnd(t *testing.T) {
 	}
 	stopCleanly(t, b)
 
-	b = startBackend(t, dir, "--multitenancy", "--max-tenants", "3", "--page-tenant", "t1|t2")
+	b = startBackend(t, dir, "--multitenancy", "--max-tenants", "3", "--page-tenant", "t1|t2", "--metrics.interval", "200ms")
 	for n, id := range []string{"t1", "t2"} {
 		if status, body := as(t, id, b.otlpHTTP+"/v1/traces", traceOf(traceID(uint64(n+1)), n+1), "Content-Type", media); status != 200 {
 			t.Fatalf("spans of %s: %d %s", id, status, body)
@@ -278,6 +278,20 @@ func TestTenantsEndToEnd(t *testing.T) {
 	if _, body := as(t, "", b.api+"/metrics", nil); !strings.Contains(body, `etude_store_spans{tenant="t2"} 2`) {
 		t.Errorf("metrics do not tell tenants apart:\n%s", body)
 	}
+	prometheus := strings.Replace(b.api, fmt.Sprint(b.offset+portAPI), fmt.Sprint(b.offset+portPrometheus), 1)
+	eventually(t, "Prometheus is ready", func() error {
+		if status, body := get(t, prometheus+"/-/ready"); status != http.StatusOK {
+			return errors.New(body)
+		}
+		return nil
+	})
+	eventually(t, "span metrics are computed of each tenant", func() error {
+		got := ask(t, prometheus, "sum by (tenant) (traces_spanmetrics_calls_total)")
+		if len(got) != 2 || got[0].Value+got[1].Value != 3 || got[0].Metric["tenant"]+got[1].Metric["tenant"] != "t1t2" && got[0].Metric["tenant"]+got[1].Metric["tenant"] != "t2t1" {
+			return fmt.Errorf("%v", got)
+		}
+		return nil
+	})
 	stopCleanly(t, b)
 
 	b = startBackend(t, dir, "--multitenancy", "--max-tenants", "3")
