@@ -172,6 +172,9 @@ func TestGeneratorSamplesAreClean(t *testing.T) {
 	}).Metrics()
 	answer := httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	if n := checkPromised(t, answer.Body.String(), "generator"); n < 3 {
+		t.Errorf("only %d metrics are promised", n)
+	}
 	problems, err := promlint.New(answer.Body).Lint()
 	if err != nil || len(problems) > 0 || answer.Code != http.StatusOK {
 		t.Errorf("status %d, problems %v, error %v", answer.Code, problems, err)
