@@ -128,9 +128,9 @@ func (s *stack) buildImage() {
 	if err := os.Mkdir(filepath.Join(folder, "data"), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 8*time.Minute)
 	defer cancel()
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(folder, "etude"), ".")
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(folder, "etude"), ".")
 	build.Dir = repository
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if output, err := build.CombinedOutput(); err != nil {
