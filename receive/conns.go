@@ -159,10 +159,19 @@ func (s *Server) sortConn(c net.Conn, usual Protocol) {
 			"spoken", string(spoken), "port", string(usual), "from", c.RemoteAddr().String())
 	}
 	if spoken == OTLPGRPC {
-		s.grpcConns.give(conn)
+		s.serveGRPC(conn)
 		return
 	}
 	s.serveHTTP(conn)
+}
+
+// serveGRPC leaves connections that do not begin with spans to grpc-go.
+func (s *Server) serveGRPC(c net.Conn) {
+	if first, ok := c.(*sniffedConn); ok && takesSpans(first.path) {
+		s.calls.serve(c)
+		return
+	}
+	s.grpcConns.give(c)
 }
 
 // serveHTTP serves what the fast path takes, and leaves the rest to net/http:

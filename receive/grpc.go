@@ -54,12 +54,15 @@ func (in *intake) newGRPCServer() *grpc.Server {
 			Timeout:           20 * time.Second,
 		}),
 	)
-	in.register(g, traceService, "Export", OTLPGRPC, func(ctx context.Context, b []byte) error {
-		return in.submit(ctx, OTLPGRPC, b)
-	})
+	in.register(g, traceService, "Export", OTLPGRPC, in.submitExport)
 	in.register(g, jaegerCollection, "PostSpans", JaegerGRPC, in.submitPostSpans)
 	healthpb.RegisterHealthServer(g, health.NewServer())
 	return g
+}
+
+// submitExport is the collector's TraceService/Export over gRPC.
+func (in *intake) submitExport(ctx context.Context, b []byte) error {
+	return in.submit(ctx, OTLPGRPC, b)
 }
 
 // boundCall gives calls that bring no deadline of their own, or a long one, the

@@ -49,6 +49,7 @@ type Server struct {
 	grpcConns, httpConns *handoff
 	grpc                 *grpc.Server
 	http                 []*http.Server
+	calls                *calls   // before grpcConns
 	exports              *exports // before httpConns
 
 	closing  chan struct{} // closed by Shutdown
@@ -71,6 +72,7 @@ func Listen(c Config, sink Sink) (*Server, error) {
 	s := &Server{in: newIntake(c, sink), closing: make(chan struct{}), sniffing: map[net.Conn]struct{}{}}
 	s.grpcConns, s.httpConns = newHandoff(), newHandoff()
 	s.grpc = s.in.newGRPCServer()
+	s.calls = newCalls(s.in, s.closing)
 	s.exports = newExports(s.in, s.closing)
 	otlp := s.in.newHTTPServer(s.otlpHandler(c.AllowedOrigins))
 	otlp.Protocols.SetUnencryptedHTTP2(true)
@@ -154,7 +156,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closeListeners()
 	s.cutSniffing()
 	var wg sync.WaitGroup
-	errs := make([]error, len(s.http)+2)
+	errs := make([]error, len(s.http)+3)
 	for i, h := range s.http {
 		wg.Go(func() {
 			if errs[i] = h.Shutdown(ctx); errs[i] != nil {
@@ -164,6 +166,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	wg.Go(func() { errs[len(s.http)] = s.stopGRPC(ctx) })
 	wg.Go(func() { errs[len(s.http)+1] = s.exports.drain(ctx) })
+	wg.Go(func() { errs[len(s.http)+2] = s.calls.drain(ctx) })
 	wg.Wait()
 	s.grpcConns.Close()
 	s.httpConns.Close()

@@ -61,7 +61,7 @@ func sniff(c net.Conn, timeout time.Duration) (net.Conn, Protocol, error) {
 	if err := c.SetDeadline(time.Time{}); err != nil {
 		return nil, "", fmt.Errorf("clear deadline: %w", err)
 	}
-	return &sniffedConn{Conn: c, replay: s.take(), filter: s.filter()}, spoken, nil
+	return &sniffedConn{Conn: c, replay: s.take(), filter: s.filter(), path: s.path}, spoken, nil
 }
 
 // sniffer reads ahead. buf[:pos] has been understood, buf[pos:] not yet.
@@ -72,6 +72,8 @@ type sniffer struct {
 	settings bool // the client's SETTINGS were seen
 	asked    bool // our SETTINGS were sent
 	answered bool // and acknowledged
+
+	contentType, path string // of the first request, in HTTP/2
 }
 
 func (s *sniffer) protocol() (Protocol, error) {
@@ -90,7 +92,7 @@ func (s *sniffer) protocol() (Protocol, error) {
 		return OTLPHTTP, nil
 	}
 	s.pos = len(preface)
-	contentType, err := s.firstContentType()
+	err := s.firstRequest()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.answered:
 		// It exchanged SETTINGS and waits with its first call, as only gRPC
@@ -98,19 +100,19 @@ func (s *sniffer) protocol() (Protocol, error) {
 		return OTLPGRPC, nil
 	case err != nil:
 		return "", err
-	case strings.HasPrefix(contentType, "application/grpc"):
+	case strings.HasPrefix(s.contentType, "application/grpc"):
 		return OTLPGRPC, nil
 	}
 	return OTLPHTTP, nil
 }
 
-// firstContentType reads frames until the first header block is complete.
-func (s *sniffer) firstContentType() (string, error) {
+// firstRequest reads frames until the first header block is complete.
+func (s *sniffer) firstRequest() error {
 	var block []byte
 	for {
 		h, payload, err := s.frame()
 		if err != nil {
-			return "", err
+			return err
 		}
 		switch h.Type {
 		case http2.FrameSettings:
@@ -118,7 +120,7 @@ func (s *sniffer) firstContentType() (string, error) {
 		case http2.FrameHeaders:
 			block, err = headerFragment(h, payload)
 			if err != nil {
-				return "", err
+				return err
 			}
 		case http2.FrameContinuation:
 			block = append(block, payload...)
@@ -126,7 +128,7 @@ func (s *sniffer) firstContentType() (string, error) {
 			continue
 		}
 		if h.Type != http2.FrameSettings && h.Flags.Has(http2.FlagHeadersEndHeaders) {
-			return contentTypeOf(block)
+			return s.readHead(block)
 		}
 	}
 }
@@ -234,19 +236,21 @@ func headerFragment(h http2.FrameHeader, b []byte) ([]byte, error) {
 	return b[: len(b)-pad : len(b)-pad], nil
 }
 
-func contentTypeOf(block []byte) (string, error) {
-	var found string
+func (s *sniffer) readHead(block []byte) error {
 	d := hpack.NewDecoder(4096, func(f hpack.HeaderField) {
-		if f.Name == "content-type" {
-			found = f.Value
+		switch f.Name {
+		case "content-type":
+			s.contentType = f.Value
+		case ":path":
+			s.path = f.Value
 		}
 	})
 	d.SetMaxStringLength(maxSniff)
 	if _, err := d.Write(block); err != nil {
-		return "", fmt.Errorf("decode HTTP/2 request header: %w", err)
+		return fmt.Errorf("decode HTTP/2 request header: %w", err)
 	}
 	if err := d.Close(); err != nil {
-		return "", fmt.Errorf("decode HTTP/2 request header: %w", err)
+		return fmt.Errorf("decode HTTP/2 request header: %w", err)
 	}
-	return found, nil
+	return nil
 }

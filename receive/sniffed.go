@@ -12,6 +12,7 @@ type sniffedConn struct {
 	net.Conn
 	replay []byte
 	filter *ackFilter
+	path   string // of the first request, when it is HTTP/2
 }
 
 // CloseWrite is that of the connection underneath.
