@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -21,14 +22,12 @@ type call struct {
 	id          uint32
 	contentType string // of the answer
 	m           *method
-	by          time.Time // the deadline
 	tenants     []string
 	compressor  encoding.Compressor // of the message, if it says that it is compressed
 
-	ended   bool // the client half-closed
-	partial bool // counted in conn.partial
-	whole   bool // handed to a worker; set under conn.mu
-	done    bool // refused by the reader
+	ended bool // the client half-closed
+	whole bool // handed to a worker; set under conn.mu
+	done  bool // answered or given up by the reader
 
 	admitted bool
 	held     int64 // at the gate
@@ -38,8 +37,8 @@ type call struct {
 	buffer   *[]byte // from the pool; holds the message
 	unheld   uint32  // received, and not yet given back to streamWindow
 
-	ctx    context.Context
-	cancel context.CancelFunc
+	ctx callContext
+	sub context.Context // what the Sink gets: ctx, with the tenant
 
 	// Under conn.mu.
 	reply  *answer // given, and waiting for the client's window
@@ -86,25 +85,22 @@ func (k *call) open(head *callHead) {
 		k.answer(&answer{status: status.Convert(errLate)})
 		return
 	}
-	k.by = k.conn.heard.Add(limit)
+	k.ctx.by = k.conn.heard.Add(limit)
+	k.sub = &k.ctx
 	if err := k.admit(head); err != nil {
 		k.refuse(err, k.ended)
 		return
 	}
+	if k.ctx.by.Before(k.conn.earliest) {
+		k.conn.earliest = k.ctx.by
+	}
 	if k.ended {
 		k.complete()
-		return
 	}
-	if c := k.conn; c.partial == 0 || k.by.Before(c.earliest) {
-		c.earliest = k.by
-	}
-	k.partial = true
-	k.conn.partial++
 }
 
 func (k *call) admit(head *callHead) error {
 	in := k.conn.in
-	k.ctx = k.conn.ctx
 	if k.m.protocol == "" {
 		return nil
 	}
@@ -115,10 +111,8 @@ func (k *call) admit(head *callHead) error {
 	if !in.multi {
 		return nil
 	}
-	ctx, err := forTenant(k.ctx, head.tenants)
-	if err == nil {
-		k.ctx = ctx
-	}
+	var err error
+	k.sub, err = forTenant(&k.ctx, head.tenants)
 	return err
 }
 
@@ -196,20 +190,11 @@ func (k *call) complete() {
 		k.refuse(errCutShort, true)
 		return
 	}
-	k.settle()
-	k.ctx, k.cancel = context.WithDeadline(k.ctx, k.by)
+	k.ctx.done = make(chan struct{})
 	k.conn.mu.Lock()
 	k.whole = true
 	k.conn.mu.Unlock()
 	k.conn.do(k)
-}
-
-// settle ends the reader's wait for the message.
-func (k *call) settle() {
-	if k.partial {
-		k.partial = false
-		k.conn.partial--
-	}
 }
 
 // run is a worker's part.
@@ -217,7 +202,6 @@ func (k *call) run() {
 	defer k.conn.serving.Done()
 	err := k.submit()
 	k.free()
-	k.cancel()
 	k.conn.finish(k, k.answerTo(err))
 	k.conn.flush(true)
 }
@@ -229,7 +213,7 @@ func (k *call) submit() error {
 	}
 	switch flag := k.prefix[0]; {
 	case flag == 0:
-		return k.m.submit(k.conn.in, k.ctx, b)
+		return k.m.submit(k.conn.in, k.sub, b)
 	case flag != 1:
 		return status.Errorf(codes.Internal, "grpc: received unexpected payload format %d", flag)
 	case k.compressor == nil:
@@ -240,7 +224,7 @@ func (k *call) submit() error {
 		return err
 	}
 	defer plain.Close()
-	return k.m.submit(k.conn.in, k.ctx, plain.bytes)
+	return k.m.submit(k.conn.in, k.sub, plain.bytes)
 }
 
 func (k *call) decompress(b []byte) (*body, error) {
@@ -287,7 +271,6 @@ func (k *call) refuse(err error, ended bool) {
 
 // answer is given by the reader.
 func (k *call) answer(a *answer) {
-	k.settle()
 	k.done = true
 	k.free()
 	k.conn.finish(k, a)
@@ -296,7 +279,6 @@ func (k *call) answer(a *answer) {
 // abandon is for a call that was reset, or whose connection ended, before its
 // message was whole.
 func (k *call) abandon() {
-	k.settle()
 	k.done = true
 	k.free()
 	if k.m != nil && k.m.protocol != "" {
@@ -326,4 +308,31 @@ func (k *call) answerTo(err error) *answer {
 		st = status.Convert(grpcError(r))
 	}
 	return &answer{status: st}
+}
+
+// callContext is the context of a call. The reader of the connection ends it, by
+// its clock or when the client goes away: a timer for each call, and a place among
+// those of its connection, cost as much as all the rest of it.
+type callContext struct {
+	by   time.Time
+	done chan struct{}
+	err  atomic.Pointer[error]
+}
+
+func (c *callContext) Deadline() (time.Time, bool) { return c.by, true }
+func (c *callContext) Done() <-chan struct{}       { return c.done }
+func (c *callContext) Value(any) any               { return nil }
+
+func (c *callContext) Err() error {
+	if err := c.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// end is called by the reader alone.
+func (c *callContext) end(err error) {
+	if c.err.CompareAndSwap(nil, &err) {
+		close(c.done)
+	}
 }

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"context"
 	"math"
 	"net"
 	"time"
@@ -108,20 +109,18 @@ func (c *callConn) askAlive(now time.Time) (by time.Time, err error) {
 	return by, nil
 }
 
-// expire refuses calls whose message did not arrive in time, and returns when the
-// next one is due.
+// expire ends calls that have had their time, and returns when the next one is due.
 func (c *callConn) expire(now time.Time) time.Time {
 	c.earliest = now.Add(c.in.limits.RequestTimeout)
-	if c.partial == 0 {
-		return c.earliest
-	}
 	var late []*call
 	c.mu.Lock()
 	for _, k := range c.streams {
 		switch {
-		case !k.partial:
-		case now.Before(k.by):
-			c.earliest = sooner(c.earliest, k.by)
+		case k.done:
+		case now.Before(k.ctx.by):
+			c.earliest = sooner(c.earliest, k.ctx.by)
+		case k.whole:
+			k.ctx.end(context.DeadlineExceeded)
 		default:
 			late = append(late, k)
 		}

@@ -47,9 +47,7 @@ var (
 // comes to look at the clock.
 type callConn struct {
 	*calls
-	conn   net.Conn
-	ctx    context.Context // of its calls
-	cancel context.CancelFunc
+	conn net.Conn
 
 	// What only the reader uses.
 	r        *bufio.Reader
@@ -62,8 +60,7 @@ type callConn struct {
 	unheld   uint32    // received, and not yet given back to connWindow
 	lastPing time.Time
 	strikes  int
-	partial  int       // calls whose message is not complete
-	earliest time.Time // no partial call must be finished before
+	earliest time.Time // the deadline of a call, or before all of them
 
 	sender
 }
@@ -91,13 +88,12 @@ type sender struct {
 
 func newCallConn(s *calls, conn net.Conn) *callConn {
 	c := &callConn{calls: s, conn: conn, r: bufio.NewReaderSize(conn, callBuffer)}
-	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.fr = http2.NewFramer(io.Discard, c.r)
 	c.fr.SetReuseFrames()
 	c.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.fr.MaxHeaderListSize = maxSniff
 	c.heard = time.Now()
-	c.called, c.rested = c.heard, c.heard
+	c.called, c.rested, c.earliest = c.heard, c.heard, c.heard
 	c.streams = map[uint32]*call{}
 	c.window, c.initialWindow = 65535, 65535
 	return c
@@ -126,12 +122,14 @@ func (c *callConn) serve() {
 // end gives up the calls that are left: nobody hears their answers.
 func (c *callConn) end() {
 	_ = c.conn.Close()
-	c.cancel()
 	c.mu.Lock()
 	c.broken = true
 	var lost []*call
 	for _, k := range c.streams {
-		if !k.whole && !k.done {
+		switch {
+		case k.whole:
+			k.ctx.end(context.Canceled)
+		case !k.done:
 			lost = append(lost, k)
 		}
 	}
@@ -188,7 +186,7 @@ func (c *callConn) wait(n int) ([]byte, error) {
 		return c.r.Peek(n) // Fast path.
 	}
 	c.flush(false)
-	if c.readBy.IsZero() || c.partial > 0 && c.earliest.Before(c.readBy) {
+	if c.earliest.Before(c.readBy) || c.readBy.IsZero() {
 		if err := c.look(time.Now()); err != nil {
 			return nil, err
 		}

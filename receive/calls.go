@@ -29,8 +29,6 @@ import (
 // calls are the connections on the fast path.
 type calls struct {
 	in      *intake
-	ctx     context.Context // of all calls; ends with cut
-	cut     context.CancelFunc
 	closing <-chan struct{}
 	pool    *tieredPool // of messages
 
@@ -44,9 +42,7 @@ type calls struct {
 }
 
 func newCalls(in *intake, closing <-chan struct{}) *calls {
-	s := &calls{in: in, closing: closing, pool: new(tieredPool), work: make(chan *call), ended: make(chan struct{}), conns: map[*callConn]struct{}{}}
-	s.ctx, s.cut = context.WithCancel(context.Background())
-	return s
+	return &calls{in: in, closing: closing, pool: new(tieredPool), work: make(chan *call), ended: make(chan struct{}), conns: map[*callConn]struct{}{}}
 }
 
 // method is a unary method whose answer is always the same.
@@ -169,7 +165,6 @@ func (s *calls) drain(ctx context.Context) error {
 		s.serving.Wait()
 		close(done)
 	}()
-	defer s.cut()
 	select {
 	case <-done:
 		if conns != nil { // nil for all but the first to drain
@@ -178,9 +173,8 @@ func (s *calls) drain(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	s.cut()
 	for c := range conns {
-		_ = c.conn.Close()
+		_ = c.conn.Close() // its reader ends the calls
 	}
 	if conns != nil {
 		go func() {

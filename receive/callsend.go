@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -196,7 +197,7 @@ func (c *callConn) forget(id uint32) {
 	c.mu.Unlock()
 	switch {
 	case working:
-		k.cancel()
+		k.ctx.end(context.Canceled)
 	case k != nil && !k.whole && !k.done:
 		k.abandon()
 	}
