@@ -125,6 +125,8 @@ func recvRefusal(ctx context.Context, err error) error {
 	switch code := status.Code(err); {
 	case code == codes.ResourceExhausted:
 		return refuse(tooLarge, "%s", text)
+	case code == codes.Internal: // before ctx, which has ended with the status
+		return refuse(malformed, "%s", text)
 	case ctx.Err() != nil:
 		return contextRefusal(ctx.Err())
 	case code == codes.Canceled || code == codes.Unavailable:
