@@ -22,7 +22,6 @@ type call struct {
 	id          uint32
 	contentType string // of the answer
 	m           *method
-	tenants     []string
 	compressor  encoding.Compressor // of the message, if it says that it is compressed
 
 	ended bool // the client half-closed

@@ -431,3 +431,28 @@ func (quietConn) Close() error                     { return nil }
 func (quietConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (quietConn) SetReadDeadline(time.Time) error  { return nil }
 func (quietConn) SetWriteDeadline(time.Time) error { return nil }
+
+// TestSilentCallsClientIsAsked whether it is there, and given up when it is not.
+func TestSilentCallsClientIsAsked(t *testing.T) {
+	t.Parallel()
+	s := startPiped(t, Limits{}, discard{})
+	out := &scriptedConn{}
+	c := newCallConn(s.calls, quietConn{out})
+	at := c.heard.Add(pingAfter)
+	if err := c.look(at.Add(-1)); err != nil || out.out.Len() > 0 || !c.readBy.Equal(c.earliest) && !c.readBy.Equal(at) {
+		t.Errorf("before: %v, sent %x, next look at %v", err, out.out.Bytes(), c.readBy)
+	}
+	ping := appendPing(nil, false, pingAlive)
+	for _, now := range []time.Time{at, at.Add(pingTimeout - 1)} {
+		if err := c.look(now); err != nil || out.out.String() != string(ping) {
+			t.Errorf("asked: %v, sent %x", err, out.out.Bytes())
+		}
+	}
+	if err := c.look(at.Add(pingTimeout)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("no answer: %v", err)
+	}
+	c.heard = at.Add(1) // an answer
+	if err := c.look(at.Add(pingTimeout)); err != nil {
+		t.Errorf("answer: %v", err)
+	}
+}

@@ -20,8 +20,8 @@ type Limits struct {
 	// Requests is how many requests may be in flight at once. Default 256.
 	Requests int64
 	// InFlight is how many bytes the requests in flight may hold together,
-	// decompressed: HTTP bodies as they arrive, gRPC messages once they are
-	// whole. Default 256 MiB.
+	// decompressed: bodies and messages as room is made for what arrives (where
+	// grpc-go itself reads, once they are whole). Default 256 MiB.
 	InFlight int64
 	// Connections is how many connections may be open at once. Default 1024.
 	Connections int64
