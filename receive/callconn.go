@@ -51,7 +51,9 @@ type callConn struct {
 
 	// What only the reader uses.
 	r        *bufio.Reader
-	fr       *http2.Framer
+	fr       *http2.Framer // of frames but DATA and HEADERS
+	fields   *hpack.Decoder
+	head     callHead  // decoded last
 	readBy   time.Time // the deadline set
 	heard    time.Time // when bytes came last
 	pinged   time.Time // when we asked; zero after the answer
@@ -90,8 +92,12 @@ func newCallConn(s *calls, conn net.Conn) *callConn {
 	c := &callConn{calls: s, conn: conn, r: bufio.NewReaderSize(conn, callBuffer)}
 	c.fr = http2.NewFramer(io.Discard, c.r)
 	c.fr.SetReuseFrames()
-	c.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	c.fr.MaxHeaderListSize = maxSniff
+	c.fields = hpack.NewDecoder(4096, func(f hpack.HeaderField) {
+		if c.head.field(&f); c.head.size > maxSniff {
+			c.fields.SetEmitEnabled(false)
+		}
+	})
+	c.fields.SetMaxStringLength(maxSniff)
 	c.heard = time.Now()
 	c.called, c.rested, c.earliest = c.heard, c.heard, c.heard
 	c.streams = map[uint32]*call{}
@@ -226,10 +232,8 @@ func (c *callConn) next() error {
 		_, _ = c.r.Discard(n) // all of it is there
 		return err
 	}
-	if h.Type == http2.FrameHeaders && !h.Flags.Has(http2.FlagHeadersEndHeaders) {
-		if err := c.waitContinued(h.StreamID, n); err != nil {
-			return err
-		}
+	if h.Type == http2.FrameHeaders {
+		return c.headers(h, n)
 	}
 	f, err := c.fr.ReadFrame()
 	if err != nil {
@@ -238,29 +242,60 @@ func (c *callConn) next() error {
 	return c.handle(f)
 }
 
-// waitContinued waits until a header block of which n bytes are there is whole, or
-// is not continued as it must be, which the Framer tells.
-func (c *callConn) waitContinued(id uint32, n int) error {
-	for {
+// waitBlock waits until the header block that begins with a frame of n bytes is
+// whole, and returns its length with all frames.
+func (c *callConn) waitBlock(h http2.FrameHeader, n int) (int, error) {
+	for id := h.StreamID; !h.Flags.Has(http2.FlagHeadersEndHeaders); {
 		if n+frameHeaderLen+maxFrame > callBuffer {
-			return fatal(http2.ErrCodeEnhanceYourCalm, "header block is larger than %d bytes", n)
+			return 0, fatal(http2.ErrCodeEnhanceYourCalm, "header block is larger than %d bytes", n)
 		}
 		b, err := c.wait(n + frameHeaderLen)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		h := parseFrameHeader(b[n:])
-		if h.Length > maxFrame {
-			return fatal(http2.ErrCodeFrameSize, "frame of %d bytes, at most %d are allowed", h.Length, maxFrame)
+		h = parseFrameHeader(b[n:])
+		switch {
+		case h.Type != http2.FrameContinuation || h.StreamID != id:
+			return 0, fatal(http2.ErrCodeProtocol, "header block of stream %d is not continued", id)
+		case h.Length > maxFrame:
+			return 0, fatal(http2.ErrCodeFrameSize, "frame of %d bytes, at most %d are allowed", h.Length, maxFrame)
 		}
 		n += frameHeaderLen + int(h.Length)
 		if _, err := c.wait(n); err != nil {
-			return err
-		}
-		if h.Type != http2.FrameContinuation || h.StreamID != id || h.Flags.Has(http2.FlagContinuationEndHeaders) {
-			return nil
+			return 0, err
 		}
 	}
+	return n, nil
+}
+
+// decode reads a header block into head. The decoder's table is kept in step even
+// where the fields are no good.
+func (c *callConn) decode(first http2.FrameHeader, n int) error {
+	b, err := c.r.Peek(n)
+	if err != nil {
+		return err
+	}
+	c.head = callHead{}
+	c.fields.SetEmitEnabled(true)
+	part, err := headerFragment(first, b[frameHeaderLen:frameHeaderLen+int(first.Length)])
+	if err != nil {
+		return fatal(http2.ErrCodeProtocol, "%v", err)
+	}
+	for b = b[frameHeaderLen+int(first.Length):]; ; {
+		if _, err := c.fields.Write(part); err != nil {
+			return fatal(http2.ErrCodeCompression, "%v", err)
+		}
+		if len(b) == 0 {
+			break
+		}
+		h := parseFrameHeader(b)
+		part, b = b[frameHeaderLen:frameHeaderLen+int(h.Length)], b[frameHeaderLen+int(h.Length):]
+	}
+	if err := c.fields.Close(); err != nil {
+		return fatal(http2.ErrCodeCompression, "%v", err)
+	}
+	_, err = c.r.Discard(n)
+	return err
 }
 
 // badFrame sorts what the Framer says.
@@ -279,8 +314,6 @@ func (c *callConn) badFrame(err error) error {
 
 func (c *callConn) handle(f http2.Frame) error {
 	switch f := f.(type) {
-	case *http2.MetaHeadersFrame:
-		return c.headers(f)
 	case *http2.RSTStreamFrame:
 		c.forget(f.StreamID)
 	case *http2.SettingsFrame:
@@ -338,8 +371,15 @@ func (c *callConn) data(h http2.FrameHeader, b []byte) error {
 }
 
 // headers begins a call. The tests and their order are grpc-go's.
-func (c *callConn) headers(f *http2.MetaHeadersFrame) error {
-	id := f.StreamID
+func (c *callConn) headers(first http2.FrameHeader, n int) error {
+	n, err := c.waitBlock(first, n)
+	if err != nil {
+		return err
+	}
+	if err := c.decode(first, n); err != nil {
+		return err
+	}
+	id := first.StreamID
 	c.mu.Lock()
 	last, leaving, full := c.last, c.leaving, c.active >= int(c.maxStreams())
 	c.mu.Unlock()
@@ -350,33 +390,23 @@ func (c *callConn) headers(f *http2.MetaHeadersFrame) error {
 		return nil
 	}
 	c.called = c.heard
-	k := &call{conn: c, id: id, ended: f.StreamEnded()}
+	head := &c.head
+	k := &call{conn: c, id: id, ended: first.Flags.Has(http2.FlagHeadersEndStream), contentType: head.grpcType()}
 	c.begin(k)
-	if f.Truncated {
-		c.reset(id, http2.ErrCodeFrameSize)
-		return nil
-	}
-	var head callHead
-	for i := range f.Fields {
-		head.field(&f.Fields[i])
-	}
-	k.contentType = head.grpcType()
-	if head.connection {
-		c.reset(id, http2.ErrCodeProtocol)
-		return nil
-	}
 	st, httpStatus := head.check()
-	if st == nil && full {
+	switch {
+	case head.malformed || head.connection:
+		c.reset(id, http2.ErrCodeProtocol)
+	case head.size > maxSniff:
+		c.reset(id, http2.ErrCodeFrameSize)
+	case st == nil && full:
 		c.reset(id, http2.ErrCodeRefusedStream)
-		return nil
-	}
-	if st == nil && head.method != http.MethodPost {
-		st, httpStatus = notPost(head.method), http.StatusMethodNotAllowed
-	}
-	if st != nil {
+	case st == nil && head.method != http.MethodPost:
+		k.answer(&answer{status: notPost(head.method), http: http.StatusMethodNotAllowed})
+	case st != nil:
 		k.answer(&answer{status: st, http: httpStatus})
-		return nil
+	default:
+		k.open(head)
 	}
-	k.open(&head)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -22,6 +23,10 @@ const typeGRPC = "application/grpc"
 type callHead struct {
 	method, path, contentType, encoding string
 
+	size               uint32 // of the list (RFC 9113, section 6.5.2)
+	malformed          bool   // as HTTP/2
+	pseudo             uint8  // the pseudo-header fields that were there
+	regular            bool   // a field that is none was there
 	authorities, hosts int
 	connection         bool // has a field that HTTP/2 forbids
 	timed              bool
@@ -33,13 +38,17 @@ type callHead struct {
 var tenantField = strings.ToLower(tenant.Header)
 
 func (h *callHead) field(f *hpack.HeaderField) {
+	h.size += f.Size()
+	if strings.HasPrefix(f.Name, ":") {
+		h.pseudoField(f)
+		return
+	}
+	h.regular = true
+	if !isWireName(f.Name) || !httpguts.ValidHeaderFieldValue(f.Value) {
+		h.malformed = true
+		return
+	}
 	switch f.Name {
-	case ":method":
-		h.method = f.Value
-	case ":path":
-		h.path = f.Value
-	case ":authority":
-		h.authorities++
 	case "host":
 		h.hosts++
 	case "content-type":
@@ -63,6 +72,37 @@ func (h *callHead) field(f *hpack.HeaderField) {
 	}
 }
 
+// pseudoField takes what HTTP/2 has in place of a request line: each at most once,
+// and before all others (RFC 9113, section 8.3).
+func (h *callHead) pseudoField(f *hpack.HeaderField) {
+	var bit uint8
+	switch f.Name {
+	case ":method":
+		bit, h.method = 1, f.Value
+	case ":path":
+		bit, h.path = 2, f.Value
+	case ":authority":
+		bit = 4
+		h.authorities++
+	case ":scheme":
+		bit = 8
+	}
+	if bit == 0 || h.pseudo&bit != 0 || h.regular || !httpguts.ValidHeaderFieldValue(f.Value) {
+		h.malformed = true
+	}
+	h.pseudo |= bit
+}
+
+// isWireName reports whether a field name is a token in lower case.
+func isWireName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; 'A' <= c && c <= 'Z' || !httpguts.IsTokenRune(rune(c)) {
+			return false
+		}
+	}
+	return name != ""
+}
+
 func isBase64(v string) bool {
 	form := base64.RawStdEncoding
 	if len(v)%4 == 0 {
@@ -76,7 +116,7 @@ func isBase64(v string) bool {
 func (h *callHead) check() (*status.Status, int) {
 	switch {
 	case h.authorities > 1 || h.hosts > 1:
-		return status.Newf(codes.Internal, "%d values of :authority and %d of host, both must only have 1", h.authorities, h.hosts), http.StatusBadRequest
+		return status.Newf(codes.Internal, "num values of :authority: %d, num values of host: %d, both must only have 1 value as per HTTP/2 spec", h.authorities, h.hosts), http.StatusBadRequest
 	case !isGRPC(h.contentType):
 		return status.Newf(codes.InvalidArgument, "invalid gRPC request content-type %q", h.contentType), http.StatusUnsupportedMediaType
 	case h.err != nil:

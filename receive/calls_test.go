@@ -217,6 +217,13 @@ func TestCallsAnswerLikeGRPC(t *testing.T) {
 		"forbidden field":         {send: newScript().call(1, small, "connection", "close").call(3, small), want: 2},
 		"binary field":            {send: newScript().call(1, small, "a-bin", "AQID"), want: 1},
 		"upper case":              {send: newScript().call(1, small, "A", "b").call(3, small), want: 2},
+		"two authorities":         {send: newScript().call(1, small, "+:authority", "b").call(3, small), want: 2},
+		"two hosts":               {send: newScript().call(1, small, "host", "a", "+host", "b").call(3, small), want: 2},
+		"unknown pseudo field":    {send: newScript().pseudo(1, ":status", "200").call(3, small), want: 2},
+		"path twice":              {send: newScript().pseudo(1, ":path", "/x").call(3, small), want: 2},
+		"bad value":               {send: newScript().call(1, small, "a", "b\x01").call(3, small), want: 2},
+		"bad name":                {send: newScript().call(1, small, "a b", "c").call(3, small), want: 2},
+		"list too large":          {send: newScript().manyFields(1).call(3, small), want: 2},
 		"pseudo field late":       {send: newScript().call(1, small, "+:path", "/x").call(3, small), want: 2},
 		"overload":                {send: newScript().call(1, small).call(3, small), want: 2, answer: over},
 		"our fault":               {send: newScript().call(1, small), want: 1, answer: errors.New("secret")},
@@ -225,7 +232,7 @@ func TestCallsAnswerLikeGRPC(t *testing.T) {
 		"even id":                 {send: newScript().call(2, small), want: 1, code: http2.ErrCodeProtocol},
 		"id again":                {send: newScript().call(3, small).call(1, small), want: 2, code: http2.ErrCodeProtocol},
 		"trailers":                {send: newScript().head(1, false, exportPath).head(1, true, exportPath), want: 1, code: http2.ErrCodeProtocol},
-		"reset":                   {send: newScript().head(1, false, exportPath).do(nil).reset(1).call(3, small), want: 1},
+		"reset":                   {send: newScript().head(1, false, exportPath).reset(1).call(3, small), want: 1},
 		"ping":                    {send: raw(newScript(), http2.FramePing, 0, 0, "12345678").call(1, small), want: 1},
 		"unknown frame":           {send: raw(newScript(), 99, 0, 0, "12345678").call(1, small), want: 1},
 		"priority":                {send: raw(newScript(), http2.FramePriority, 0, 5, "\x00\x00\x00\x00\x10").call(1, small), want: 1},
@@ -233,6 +240,7 @@ func TestCallsAnswerLikeGRPC(t *testing.T) {
 		"too much padding":        {send: raw(newScript().head(1, false, exportPath), http2.FrameData, http2.FlagDataPadded, 1, "\x05abc"), want: 1, code: http2.ErrCodeProtocol},
 		"continued":               {send: newScript().continued(1, exportPath, 7).data(1, true, small).call(3, small), want: 2},
 		"not continued":           {send: raw(raw(newScript(), http2.FrameHeaders, 0, 1, "\x83"), http2.FramePing, 0, 0, "12345678"), want: 1, code: http2.ErrCodeProtocol},
+		"stray continuation":      {send: newScript().stray(), want: 1, code: http2.ErrCodeProtocol},
 		"bad compression":         {send: raw(newScript(), http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\xff\xff\xff\xff\xff\xff"), want: 1, code: http2.ErrCodeCompression},
 		"giant frame":             {send: raw(newScript(), http2.FrameData, 0, 1, strings.Repeat("a", maxFrame+1)), want: 1, code: http2.ErrCodeFrameSize},
 		"no more window":          {send: raw(newScript(), http2.FrameWindowUpdate, 0, 0, "\x00\x00\x00\x00"), want: 1, code: http2.ErrCodeProtocol},
@@ -332,6 +340,26 @@ func chunks(s string, n int) (all []string) {
 func (s *script) reset(id uint32) *script { return s.do(s.fr.WriteRSTStream(id, http2.ErrCodeCancel)) }
 
 func (s *script) window(id, n uint32) *script { return s.do(s.fr.WriteWindowUpdate(id, n)) }
+
+// pseudo is a call whose head begins with one more field.
+func (s *script) pseudo(id uint32, name, value string) *script {
+	s.blk.Reset()
+	for _, f := range []hpack.HeaderField{{Name: name, Value: value}, {Name: ":method", Value: "POST"}, {Name: ":path", Value: exportPath}, {Name: ":authority", Value: "a"}, {Name: "content-type", Value: "application/grpc"}} {
+		s.do(s.enc.WriteField(f))
+	}
+	return s.do(s.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: s.blk.Bytes(), EndHeaders: true, EndStream: true}))
+}
+
+func (s *script) stray() *script { return s.do(s.fr.WriteContinuation(1, true, nil)) }
+
+// manyFields is a call whose head is small on the wire and large when decoded.
+func (s *script) manyFields(id uint32) *script {
+	var fields []string
+	for range 100 {
+		fields = append(fields, "+a", strings.Repeat("b", 1000))
+	}
+	return s.head(id, true, exportPath, fields...)
+}
 
 func (s *script) settings(all ...http2.Setting) *script { return s.do(s.fr.WriteSettings(all...)) }
 
