@@ -79,7 +79,7 @@ func TestSilentClientsAreCut(t *testing.T) {
 // must not be cut as silent.
 func TestGRPCChannelMayWaitBeforeItsFirstCall(t *testing.T) {
 	t.Parallel()
-	s := start(t, Config{Limits: Limits{HeaderTimeout: 20 * time.Millisecond}}, new(recorder))
+	s := start(t, Config{Limits: Limits{HeaderTimeout: 200 * time.Millisecond}}, new(recorder))
 	c := dial(t, s.Addrs().OTLPHTTP)
 	c.Connect()
 	for state := c.GetState(); state != connectivity.Ready; state = c.GetState() {
@@ -116,7 +116,7 @@ func TestSlowGRPCMessageIsCut(t *testing.T) {
 
 func TestSlowHTTPBodyIsAnswered(t *testing.T) {
 	t.Parallel()
-	s := start(t, Config{Limits: Limits{RequestTimeout: 50 * time.Millisecond}}, new(recorder))
+	s := start(t, Config{Limits: Limits{RequestTimeout: 500 * time.Millisecond}}, new(recorder))
 	c := connect(t, s.Addrs().OTLPHTTP)
 	if _, err := io.WriteString(c, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 		t.Fatal(err)
