@@ -133,7 +133,7 @@ func TestMetricsConfiguration(t *testing.T) {
 		t.Errorf("a wrong configuration: exit status %d, %s", status, p.out)
 	}
 	if runtime.GOOS == "windows" {
-		t.Skip("no SIGHUP")
+		t.Skip("Windows has no SIGHUP to reload by")
 	}
 	write("global: {external_labels: {place: one}}\n")
 	b := startBackend(t, filepath.Join(dir, "data"), "--metrics.config", file)
