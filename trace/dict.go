@@ -51,8 +51,10 @@ func (d *Dict) add(b []byte) uint32 {
 	code := uint32(len(d.ends))
 	d.data = append(d.data, b...)
 	d.ends = append(d.ends, uint32(len(d.data)))
-	d.idx.insert(hash, code)
+	d.idx.insert(hash, d.hashOf)
 	return code
 }
 
-func (d *Dict) bytes() int { return cap(d.data) + 4*cap(d.ends) + 8*len(d.idx.slots) }
+func (d *Dict) hashOf(code uint32) uint32 { return hashString(d.Get(code)) }
+
+func (d *Dict) bytes() int { return cap(d.data) + 4*cap(d.ends) + 4*len(d.idx.slots) }

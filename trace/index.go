@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
 	"sync/atomic"
@@ -14,66 +15,68 @@ var (
 	secretHi = maphash.String(seed, "hi") | 1
 )
 
-// index is a hash table from a 32-bit hash to a 32-bit number (a string code, a
-// trace number or a row). The caller compares keys; the index only finds
-// candidates. Slots are filled once and never emptied, which lets readers probe
-// while the writer inserts: they use the slots array of their View, load slots
-// atomically, and ignore numbers that are newer than the View.
+// index is a hash table to numbers (string codes, trace numbers or rows), which
+// are put in as 0, 1, 2, ... The caller compares keys; the index only finds
+// candidates. A slot has the number in as many low bits as the table's size asks
+// for, and as much of the hash as fits above them: half the memory of whole
+// hashes, and the cache is what limits the writer. Slots are filled once and
+// never emptied, which lets readers probe while the writer inserts: they use the
+// slots array of their View, load slots atomically, and ignore numbers that are
+// newer than the View.
 type index struct {
-	slots []uint64 // hash<<32 | number+1; 0 is free; length a power of two
+	slots []uint32 // hash's high bits | number+1; 0 is free; length a power of two
 	used  int
 }
 
 const minSlots = 64
 
 // roomyIndex returns an empty index with as many slots as x has.
-func roomyIndex(x *index) index { return index{slots: make([]uint64, len(x.slots))} }
+func roomyIndex(x *index) index { return index{slots: make([]uint32, len(x.slots))} }
 
-// candidates calls yield with each number stored under the hash.
+// candidates calls yield with each number that may be stored under the hash.
 func (x *index) candidates(hash uint32) func(yield func(uint32) bool) {
 	return func(yield func(uint32) bool) {
-		mask := uint32(len(x.slots) - 1)
 		if len(x.slots) == 0 {
 			return
 		}
+		mask := uint32(len(x.slots) - 1)
 		for i := hash & mask; ; i = (i + 1) & mask {
-			slot := atomic.LoadUint64(&x.slots[i])
+			slot := atomic.LoadUint32(&x.slots[i])
 			if slot == 0 {
 				return
 			}
-			if uint32(slot>>32) == hash && !yield(uint32(slot)-1) {
+			if (slot^hash)&^mask == 0 && !yield(slot&mask-1) {
 				return
 			}
 		}
 	}
 }
 
-// insert adds a number. Writer only.
-func (x *index) insert(hash, number uint32) {
-	if 3*len(x.slots) <= 4*x.used+4 { // at most three quarters full
-		x.grow()
+// insert adds the next number, which is how many there are. Of the numbers before
+// it, hashOf returns the hash, should the table have to grow. Writer only.
+func (x *index) insert(hash uint32, hashOf func(number uint32) uint32) {
+	if 3*len(x.slots) <= 4*x.used+4 { // at most three quarters full: number+1 fits below the mask
+		x.grow(hashOf)
 	}
-	x.put(x.slots, uint64(hash)<<32|uint64(number+1))
+	put(x.slots, hash, uint32(x.used))
 	x.used++
 }
 
-func (x *index) put(slots []uint64, slot uint64) {
+func put(slots []uint32, hash, number uint32) {
 	mask := uint32(len(slots) - 1)
-	i := uint32(slot>>32) & mask
+	i := hash & mask
 	for slots[i] != 0 {
 		i = (i + 1) & mask
 	}
-	atomic.StoreUint64(&slots[i], slot)
+	atomic.StoreUint32(&slots[i], hash&^mask|(number+1))
 }
 
 // grow moves to an array of twice the size. Readers keep the old array, which
 // holds all that their View may see.
-func (x *index) grow() {
-	next := make([]uint64, max(minSlots, 2*len(x.slots)))
-	for _, slot := range x.slots {
-		if slot != 0 {
-			x.put(next, slot)
-		}
+func (x *index) grow(hashOf func(number uint32) uint32) {
+	next := make([]uint32, max(minSlots, 2*len(x.slots)))
+	for number := range uint32(x.used) {
+		put(next, hashOf(number), number)
 	}
 	x.slots = next
 }
@@ -84,11 +87,7 @@ func hashString(s string) uint32 { return fold(maphash.String(seed, s)) }
 
 // hashSpan mixes a span id with the number of its trace.
 func hashSpan(trace uint32, id SpanID) uint32 {
-	var word uint64
-	for _, b := range id {
-		word = word<<8 | uint64(b)
-	}
-	hi, lo := bits.Mul64(word^secretLo, (uint64(trace)<<1|1)*secretHi)
+	hi, lo := bits.Mul64(binary.BigEndian.Uint64(id[:])^secretLo, (uint64(trace)<<1|1)*secretHi)
 	return fold(hi ^ lo)
 }
 

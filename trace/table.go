@@ -71,8 +71,9 @@ type columns struct {
 // called by others only under the lock that also guards the writer.
 type Table struct {
 	columns
-	last []uint32 // last row of each trace
-	view *View    // valid until the next change
+	last   []uint32             // last row of each trace
+	recent [recentTraces]uint32 // numbers of traces by their id's last byte: see traceNumber
+	view   *View                // valid until the next change
 
 	// What the sender sent for a resource or scope -> its number, so that what
 	// every request repeats is stored once.
@@ -80,6 +81,10 @@ type Table struct {
 
 	span, resource, scope, event, link AttrWriter
 }
+
+// recentTraces is how many traces traceNumber finds without the index: a power
+// of two, and more than a request has most often.
+const recentTraces = 64
 
 // tables counts the Tables made by this process.
 var tables atomic.Uint64
@@ -220,7 +225,7 @@ func (t *Table) AddSpan(s *Span) *AttrWriter {
 	}
 	t.view = nil
 	row := t.chain(number)
-	t.spanIdx.insert(hash, row)
+	t.spanIdx.insert(hash, t.spanHash)
 	t.Trace = append(t.Trace, number)
 	t.SpanID = append(t.SpanID, s.SpanID)
 	t.Parent = append(t.Parent, s.Parent)
@@ -286,8 +291,19 @@ func (t *Table) AddLink(l *Link) *AttrWriter {
 // EndLink ends what AddLink began.
 func (t *Table) EndLink() { t.link.end() }
 
-// traceNumber returns the number of a trace, giving it one when it is new.
+// traceNumber returns the number of a trace, giving it one when it is new. Spans
+// of a trace come in groups, so the trace has most often just been seen.
 func (t *Table) traceNumber(id TraceID) uint32 {
+	recent := &t.recent[id[len(id)-1]%recentTraces]
+	if number := *recent; int(number) < len(t.TraceIDs) && t.TraceIDs[number] == id { // Fast path
+		return number
+	}
+	number := t.findTrace(id)
+	*recent = number
+	return number
+}
+
+func (t *Table) findTrace(id TraceID) uint32 {
 	hash := hashBytes(id[:])
 	for number := range t.traceIdx.candidates(hash) {
 		if t.TraceIDs[number] == id {
@@ -296,9 +312,13 @@ func (t *Table) traceNumber(id TraceID) uint32 {
 	}
 	number := uint32(len(t.TraceIDs))
 	t.TraceIDs = append(t.TraceIDs, id)
-	t.traceIdx.insert(hash, number)
+	t.traceIdx.insert(hash, t.traceHash)
 	return number
 }
+
+func (t *Table) traceHash(number uint32) uint32 { return hashBytes(t.TraceIDs[number][:]) }
+
+func (t *Table) spanHash(row uint32) uint32 { return hashSpan(t.Trace[row], t.SpanID[row]) }
 
 // chain hangs a new row behind the other rows of its trace and returns it.
 func (t *Table) chain(number uint32) uint32 {
@@ -373,7 +393,7 @@ func (c *columns) attrs() []*Attrs {
 
 func (c *columns) bytes() int {
 	n := c.Strings.bytes()
-	n += 16*(cap(c.TraceIDs)+cap(c.LinkTraceID)) + 8*(len(c.traceIdx.slots)+len(c.spanIdx.slots))
+	n += 16*(cap(c.TraceIDs)+cap(c.LinkTraceID)) + 4*(len(c.traceIdx.slots)+len(c.spanIdx.slots))
 	n += 8 * (cap(c.SpanID) + cap(c.Parent) + cap(c.Start) + cap(c.End) + cap(c.EventTime) + cap(c.LinkSpanID))
 	n += cap(c.Kind) + cap(c.Status)
 	for _, s := range c.numbers() {
