@@ -149,8 +149,6 @@ func (a *appender) scope(resource uint32, b, schema []byte) uint32 {
 // addSpan reads the fixed part first: whether the span is new is known only
 // then, and attributes of a span that is not must not be written.
 func (a *appender) addSpan(b []byte) {
-	scope := a.span.Scope
-	a.span = trace.Span{Scope: scope, Size: uint32(len(b))}
 	children := a.fixed(b)
 	w := a.t.AddSpan(&a.span)
 	if w == nil {
@@ -161,13 +159,25 @@ func (a *appender) addSpan(b []byte) {
 	a.t.EndSpan()
 }
 
+// begin starts a.span anew with the fields that b begins with, and returns the
+// rest.
+func (a *appender) begin(b []byte) (rest []byte) {
+	var h spanHead
+	rest = h.read(b)
+	a.span = trace.Span{Scope: a.span.Scope, Size: uint32(len(b)), Name: h.name, Kind: h.kind, Start: h.start, End: h.end}
+	copy(a.span.TraceID[:], h.traceID)
+	copy(a.span.SpanID[:], h.spanID)
+	copy(a.span.Parent[:], h.parent)
+	return rest
+}
+
 // fixed fills a.span and returns the stretch that has all attributes, events and
 // links; most senders have them one behind the other.
 func (a *appender) fixed(b []byte) (children []byte) {
 	s := &a.span
 	var state []byte
 	from, to := len(b), 0 // the stretch
-	c := cursor{rest: b}
+	c := cursor{rest: a.begin(b)}
 	for {
 		begin := len(b) - len(c.rest)
 		for ok := true; ok; { // Fast path
@@ -329,6 +339,9 @@ func (a *appender) attributes(w *trace.AttrWriter, b []byte, number uint64) {
 }
 
 func (a *appender) attribute(w *trace.AttrWriter, b []byte) {
+	if w.Again(b) { // Fast path
+		return
+	}
 	if key, text, ok := shortText(b); ok { // Fast path
 		w.AddText(key, trace.String, text)
 		return

@@ -61,6 +61,11 @@ func (c *cursor) varint() uint64 {
 		c.rest = c.rest[1:]
 		return uint64(v)
 	}
+	if len(c.rest) > 1 && c.rest[1] < 0x80 { // Fast path: two bytes.
+		v := uint64(c.rest[0]&0x7f) | uint64(c.rest[1])<<7
+		c.rest = c.rest[2:]
+		return v
+	}
 	v, n := protowire.ConsumeVarint(c.rest)
 	if n < 0 {
 		c.bad = true

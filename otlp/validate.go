@@ -62,11 +62,14 @@ func (v *validator) message(m *message, b []byte, depth int) *Error {
 	if depth > MaxDepth {
 		return &Error{Reason: fmt.Sprintf("values nest deeper than %d", MaxDepth)}
 	}
-	if m == span {
-		v.stats.Spans++
-	}
 	var seen uint32
 	c := cursor{rest: b}
+	if m == span {
+		v.stats.Spans++
+		if rest, ok := plainHead(b); ok { // Fast path
+			c.rest, seen = rest, span.required
+		}
+	}
 	for {
 		for m == span { // Fast path: most of a request is this.
 			attr, rest, ok := plainField(c.rest, tagSpanAttribute)
@@ -136,6 +139,13 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 
 func (v *validator) tooLong(attr []byte) bool {
 	return v.limits.AttributeBytes > 0 && len(attr) > v.limits.AttributeBytes
+}
+
+// plainHead skips the beginning of a span that has the common form, and is valid.
+func plainHead(b []byte) (rest []byte, ok bool) {
+	var h spanHead
+	rest = h.read(b)
+	return rest, len(rest) < len(b) && !isZero(h.traceID) && !isZero(h.spanID) && validUTF8(h.name)
 }
 
 // plainValid reports whether an attribute has the common form, and is valid.

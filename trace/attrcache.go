@@ -1,0 +1,76 @@
+package trace
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// attrCache finds attributes that have been added before by the bytes that their
+// sender wrote, with one look at memory that is always at hand. Nearly every
+// attribute says what another said before: the columns and the dictionary, far
+// larger, are asked for the rest.
+type attrCache struct{ entries []attrEntry } // a power of two, or none
+
+// attrEntry is an attribute of up to maxCached bytes; of two with one hash the
+// later stays.
+type attrEntry struct {
+	sent [maxCached]byte
+	size uint8 // 0: free
+	cell
+}
+
+// cell is a value in a column.
+type cell struct {
+	col  uint32
+	code uint32 // of a text or Bool
+	num  uint64 // of an Int or Double
+}
+
+const (
+	cachedAttrs = 512
+	maxCached   = 111 // with the rest of an entry two lines of the processor's cache
+)
+
+// add appends the cell to its column.
+func (v *cell) add(c *Column, row uint32) {
+	c.Rows = append(c.Rows, row)
+	switch c.Type {
+	case Int, Double:
+		c.Nums = append(c.Nums, v.num)
+	case Empty:
+	default:
+		c.Codes = append(c.Codes, v.code)
+	}
+}
+
+// find returns the cell of an attribute, or nil.
+func (a *attrCache) find(sent []byte) *cell {
+	if len(a.entries) == 0 || len(sent) < 8 || len(sent) > maxCached {
+		return nil
+	}
+	e := &a.entries[attrHash(sent)]
+	if int(e.size) != len(sent) || string(e.sent[:e.size]) != string(sent) {
+		return nil
+	}
+	return &e.cell
+}
+
+// put remembers the cell of an attribute.
+func (a *attrCache) put(sent []byte, v cell) {
+	if len(sent) < 8 || len(sent) > maxCached {
+		return
+	}
+	if a.entries == nil {
+		a.entries = make([]attrEntry, cachedAttrs)
+	}
+	e := &a.entries[attrHash(sent)]
+	e.size, e.cell = uint8(copy(e.sent[:], sent)), v
+}
+
+// attrHash takes the length and both ends of at least eight bytes: keys differ
+// at one, values at the other.
+func attrHash(b []byte) uint64 {
+	first, last := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[len(b)-8:])
+	hi, lo := bits.Mul64(first^secretLo, last^secretHi)
+	return (hi ^ lo) % cachedAttrs
+}
