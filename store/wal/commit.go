@@ -113,6 +113,7 @@ func (l *Log) run() {
 	timer := time.NewTimer(l.o.SyncInterval)
 	defer timer.Stop()
 	for {
+		l.queue.gather()
 		batch, open := l.queue.take()
 		if !open {
 			return

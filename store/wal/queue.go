@@ -1,6 +1,9 @@
 package wal
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // Batch is what one write takes: payloads in the order in which they lie in the
 // log, or the answer to Rotate. It is written whole or refused whole.
@@ -97,6 +100,26 @@ func (q *queue) signal() {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// gather lets everybody who is about to put something do so: as long as others
+// can run and that brings more, up to a whole batch, they go first. A sync costs
+// the same for one payload and for a hundred.
+func (q *queue) gather() {
+	for before, n := 0, q.entries(); n > before; before, n = n, q.entries() {
+		runtime.Gosched()
+	}
+}
+
+// entries is how many payloads wait in the only batch, 0 when there is none or
+// more than one.
+func (q *queue) entries() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) != 1 {
+		return 0
+	}
+	return len(q.waiting[0].Entries)
 }
 
 // take removes the oldest batch, nil when none waits. Open is false when nothing
