@@ -58,6 +58,7 @@ type message struct {
 	name     string
 	fields   []field
 	required uint32 // bit n: field n must be there
+	attrs    byte   // tag of the attributes; 0: there are none
 	oneof    bool   // only the last field given counts
 }
 
@@ -67,24 +68,24 @@ var (
 	arrayValue   = &message{name: "ArrayValue", fields: []field{1: many("values", anyValue)}}
 	keyValueList = &message{name: "KeyValueList", fields: []field{1: many("values", keyValue)}}
 
-	resource = &message{name: "Resource", fields: []field{
+	resource = &message{name: "Resource", attrs: 1<<3 | wireBytes, fields: []field{
 		1: many("attributes", keyValue), 2: num("dropped_attributes_count", formVarint),
 		3: many("entity_refs", entityRef)}}
 	entityRef = &message{name: "EntityRef", fields: []field{
 		1: str("schema_url"), 2: str("type"), 3: strs("id_keys"), 4: strs("description_keys")}}
-	scope = &message{name: "InstrumentationScope", fields: []field{
+	scope = &message{name: "InstrumentationScope", attrs: 3<<3 | wireBytes, fields: []field{
 		1: str("name"), 2: str("version"), 3: many("attributes", keyValue), 4: num("dropped_attributes_count", formVarint)}}
 
-	event = &message{name: "Event", fields: []field{
+	event = &message{name: "Event", attrs: 3<<3 | wireBytes, fields: []field{
 		1: num("time_unix_nano", formFixed64), 2: str("name"), 3: many("attributes", keyValue),
 		4: num("dropped_attributes_count", formVarint)}}
-	link = &message{name: "Link", fields: []field{
+	link = &message{name: "Link", attrs: 4<<3 | wireBytes, fields: []field{
 		1: id("trace_id", formAnyID, 16), 2: id("span_id", formAnyID, 8), 3: str("trace_state"),
 		4: many("attributes", keyValue), 5: num("dropped_attributes_count", formVarint), 6: num("flags", formFixed32)}}
 	status = &message{name: "Status", fields: []field{
 		2: str("message"), 3: enum("code", "STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR")}}
 
-	span = &message{name: "Span", required: 1<<1 | 1<<2, fields: []field{
+	span = &message{name: "Span", required: 1<<1 | 1<<2, attrs: tagSpanAttribute, fields: []field{
 		1: id("trace_id", formTraceID, 16), 2: id("span_id", formSpanID, 8), 3: str("trace_state"),
 		4: id("parent_span_id", formAnyID, 8), 5: str("name"),
 		6: enum("kind", "SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"),

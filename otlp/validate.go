@@ -71,8 +71,8 @@ func (v *validator) message(m *message, b []byte, depth int) *Error {
 		}
 	}
 	for {
-		for m == span { // Fast path: most of a request is this.
-			attr, rest, ok := plainField(c.rest, tagSpanAttribute)
+		for m.attrs != 0 { // Fast path: most of a request is this.
+			attr, rest, ok := plainField(c.rest, m.attrs)
 			if !ok || v.tooLong(attr) || !plainValid(attr) {
 				break
 			}
