@@ -138,6 +138,7 @@ type backendRun struct {
 	urls    []string // API, page, Prometheus
 	failed  chan error
 
+	priority   store.Priority // of queries over writes, in all stores
 	telemetry  *metrics.Telemetry
 	self       *selfTrace             // nil when the backend does not trace itself
 	prometheus *prometheus.Prometheus // nil with --metrics.off
@@ -230,13 +231,13 @@ func (b *backendRun) storeOptions(dir string) store.Options {
 	c := b.cmd
 	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
 		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), MaxAttribute: int64(c.MaxAttribute),
-		Observer: b.telemetry, Logger: b.log}
+		Priority: &b.priority, Observer: b.telemetry, Logger: b.log}
 }
 
 func (b *backendRun) queryOptions() query.Options {
 	c := b.cmd
 	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: int64(c.MaxQueryMemory), MaxConcurrent: c.MaxQueries, MaxWaiting: c.MaxWaitingQueries,
-		Observer: queryObserver{b.telemetry, b.self}}
+		Running: b.priority.Query, Observer: queryObserver{b.telemetry, b.self}}
 	if o.MaxMemory == 0 {
 		o.MaxMemory = -1
 	}

@@ -29,6 +29,9 @@ type Options struct {
 	MaxConcurrent int
 	// MaxWaiting is how many wait, more are refused; default 1000.
 	MaxWaiting int
+	// Running is called when a query begins to run, and done when it has ended; nil
+	// for nobody.
+	Running func() (done func())
 	// Observer is told how queries go; nil for nobody.
 	Observer Observer
 }
@@ -40,6 +43,7 @@ type Engine struct {
 	slots    chan struct{}
 	waiting  atomic.Int64 // queries that want a slot and have none
 	observer Observer
+	repeats  eval.Repeats
 }
 
 // New returns an Engine over a source.
@@ -55,6 +59,9 @@ func New(src Source, o Options) *Engine {
 	}
 	if o.MaxWaiting <= 0 {
 		o.MaxWaiting = 1000
+	}
+	if o.Running == nil {
+		o.Running = func() func() { return func() {} }
 	}
 	if o.Observer == nil {
 		o.Observer = unobserved{}
@@ -97,7 +104,8 @@ func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err 
 		cancel()
 		return nil, nil, err
 	}
-	return ctx, func() { <-e.slots; cancel() }, nil
+	done := e.o.Running()
+	return ctx, func() { done(); <-e.slots; cancel() }, nil
 }
 
 func (e *Engine) enter(ctx context.Context) error {

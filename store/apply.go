@@ -12,6 +12,7 @@ import (
 // log would, and acknowledges each after it has been added.
 func (s *Store) apply() {
 	defer close(s.applied)
+	turns := turns{p: s.o.Priority}
 	for b := range s.commits {
 		if b.Rotated {
 			s.seal(s.head.seal())
@@ -20,6 +21,7 @@ func (s *Store) apply() {
 			continue
 		}
 		for i := range b.Entries {
+			turns.pause()
 			s.applyOne(b, i)
 		}
 		s.log.Recycle(b)

@@ -42,6 +42,7 @@ type Options struct {
 	TableBytes int64
 	TableAge   time.Duration
 
+	Priority *Priority    // of queries over writes: none
 	Observer Observer     // nobody
 	Logger   *slog.Logger // discards
 }

@@ -272,3 +272,19 @@ func TestSmallSegmentsShareATable(t *testing.T) {
 		t.Error("Tables makes a new slice though nothing has changed")
 	}
 }
+
+// TestStoreTakesSpansBesideAQuery has a query that never ends.
+func TestStoreTakesSpansBesideAQuery(t *testing.T) {
+	t.Parallel()
+	var p store.Priority
+	s := mustOpen(t, store.Options{FS: fs.NewMem(), Priority: &p})
+	defer p.Query()()
+	for n := range 20 {
+		if err := s.Append(context.Background(), payload(n, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -139,10 +139,12 @@ type Stats struct {
 	Traces, Spans int
 }
 
-// Bounds limit what a metrics query may give and keep.
+// Bounds limit what a metrics query may give and keep, and say what is known.
 type Bounds struct {
 	Exemplars int   // of all series together, of as many traces
 	Memory    int64 // bytes; 0 for no limit
+
+	Repeats *Repeats // of earlier queries over the same Tables; nil for none
 }
 
 // Run evaluates the query over Views, older ones first, and returns the series
@@ -151,7 +153,7 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 	lead := m.lead(w)
 	s := &spans{
 		Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead,
-		memory: &memory{limit: bounds.Memory}, slots: make([][]int32, len(views)),
+		memory: &memory{limit: bounds.Memory}, repeats: bounds.Repeats, slots: make([][]int32, len(views)),
 	}
 	if !m.rowwise {
 		if err := s.byTrees(); err != nil {

@@ -16,7 +16,8 @@ type spans struct {
 	lead  int
 	stats Stats
 
-	memory *memory
+	memory  *memory
+	repeats *Repeats
 
 	// slots is the slot of each row of a View, noSlot for a row that is not
 	// observed; nil for a View without any.
@@ -53,7 +54,7 @@ func (s *spans) byColumn(view int) error {
 	if rows.Empty() {
 		return nil
 	}
-	if again := repeated(s.views[:view], v); again != nil {
+	if again := s.repeats.in(v, s.views[:view]); again != nil {
 		rows = rows.clone()
 		rows.andNot(again)
 	}
@@ -109,49 +110,6 @@ func slotsOf(v *trace.View, rows Mask, w Window) []int32 {
 		slots[row] = slot
 	}
 	return slots
-}
-
-// repeated returns the rows of v that an older View has as well; nil for none.
-// A repeated span has the same start, so most rows are settled by the time that
-// the older View covers.
-func repeated(older []*trace.View, v *trace.View) (again Mask) {
-	first, last := v.Times()
-	for _, o := range older {
-		from, to := o.Times()
-		if o.Spans() == 0 || from > last || to < first {
-			continue
-		}
-		traces := newMask(len(v.TraceIDs))
-		for row, t := range v.Start {
-			if from <= t && t <= to {
-				traces.set(v.Trace[row])
-			}
-		}
-		for number := range traces.Rows {
-			there, ok := o.FindTrace(v.TraceIDs[number])
-			if !ok {
-				continue
-			}
-			for row := range v.Rows(number) {
-				if hasSpan(o, there, v, row) {
-					if again == nil {
-						again = newMask(v.Spans())
-					}
-					again.set(row)
-				}
-			}
-		}
-	}
-	return again
-}
-
-func hasSpan(o *trace.View, number uint32, v *trace.View, row uint32) bool {
-	for r := range o.FindSpans(number, v.SpanID[row]) {
-		if o.Kind[r] == v.Kind[row] && o.Start[r] == v.Start[row] {
-			return true
-		}
-	}
-	return false
 }
 
 // byTrees is the general path, which fills slots of all Views: candidates are put together trace by trace and
