@@ -263,21 +263,26 @@ func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
 			}
 		}
 	}
+	takes := (*numbers).number
+	if m.buckets() {
+		takes = (*numbers).bucketed
+	}
 	for row, slot := range slots {
-		if slot != noSlot && !m.takes(n.kind[row], n.bits[row]) {
+		if slot != noSlot && !takes(&n, row) {
 			slots[row] = noSlot
 		}
 	}
 	return n
 }
 
-// takes tells whether the function can work on a value. Buckets hold whole
-// numbers from 2 on.
-func (m *Metrics) takes(kind Type, bits uint64) bool {
-	if m.buckets() {
-		return (kind == Int || kind == Duration) && int64(bits) >= 2
-	}
-	return kind == Int || kind == Duration || kind == Float
+// number tells whether the value of a row is one that functions can work on.
+func (n *numbers) number(row int) bool {
+	return n.kind[row] == Int || n.kind[row] == Duration || n.kind[row] == Float
+}
+
+// bucketed tells whether the value of a row has a bucket: whole numbers from 2 on.
+func (n *numbers) bucketed(row int) bool {
+	return (n.kind[row] == Int || n.kind[row] == Duration) && int64(n.bits[row]) >= 2
 }
 
 func (n *numbers) set(row int, v Value) {

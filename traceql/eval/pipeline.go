@@ -231,12 +231,12 @@ func (r *Run) nowhere(n node) bool {
 
 // elsewhere tells whether a node may match the trace in another View.
 func (r *Run) elsewhere(view int, number uint32, n node) bool {
-	id := r.views[view].TraceIDs[number]
+	id := r.views[view].TraceIDs[number].Lookup()
 	for i, v := range r.views {
 		if i == view {
 			continue
 		}
-		if there, ok := v.FindTrace(id); ok && r.candidates(i, n).Has(there) {
+		if there, ok := id.In(v); ok && r.candidates(i, n).Has(there) {
 			return true
 		}
 	}

@@ -42,9 +42,9 @@ func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
 	t.ID, t.views, t.Spans = id, views, t.Spans[:0]
 	t.Start, t.End = ^uint64(0), 0
 	t.tree.built, t.rooted = false, false
-	sources := 0
+	sources, lookup := 0, id.Lookup()
 	for i, v := range views {
-		number, ok := v.FindTrace(id)
+		number, ok := lookup.In(v)
 		if !ok {
 			continue
 		}
