@@ -46,6 +46,21 @@ type part struct {
 	args    numbers
 	labels  []*labels
 	columns [][]uint32
+	series  []uint32 // of each row, once the part has been added
+}
+
+// free gives the arrays of a part back. The observed rows are forgotten.
+func (p *part) free(s *spans) {
+	slotArrays.put(p.slots)
+	s.slots[p.view] = nil
+	kindArrays.put(p.args.kind)
+	bitArrays.put(p.args.bits)
+	if len(p.columns) == 0 {
+		labelArrays.put(p.series)
+	}
+	for _, column := range p.columns { // the first of them is series
+		labelArrays.put(column)
+	}
 }
 
 // read returns the part of a View, nil when no row is observed.
@@ -87,6 +102,7 @@ func (a *accumulator) add(s *spans, p *part, pick *exemplars) error {
 	}
 	slots, args := p.slots, p.args
 	series := a.group(p)
+	p.series = series
 	if a.m.buckets() {
 		a.addBuckets(series, slots, args)
 	}
@@ -110,7 +126,7 @@ func (a *accumulator) add(s *spans, p *part, pick *exemplars) error {
 // group returns the number of each row's group.
 func (a *accumulator) group(p *part) []uint32 {
 	if len(p.columns) == 0 {
-		return make([]uint32, len(p.slots))
+		return labelArrays.zeroed(len(p.slots))
 	}
 	var group []uint32
 	for i, column := range p.columns {
@@ -144,7 +160,7 @@ func (a *accumulator) groups(n int) int {
 }
 
 func tracedColumn(l *labels, values []Value, slots []int32) []uint32 {
-	out := make([]uint32, len(slots))
+	out := labelArrays.zeroed(len(slots))
 	for row, slot := range slots {
 		if slot != noSlot {
 			out[row] = l.number(values[row])
@@ -236,7 +252,7 @@ func (n *numbers) at(row int) float64 { return numberOf(n.kind[row], n.bits[row]
 // away from rows on which the function cannot work.
 func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
 	b := s.bind(view)
-	n := numbers{kind: make([]Type, len(slots)), bits: make([]uint64, len(slots)), unit: 1}
+	n := numbers{kind: kindArrays.zeroed(len(slots)), bits: bitArrays.get(len(slots)), unit: 1}
 	x := m.arg
 	if x == expr(intrinsic{syntax.Duration}) || m.buckets() {
 		n.unit = 1e9
@@ -263,26 +279,25 @@ func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
 			}
 		}
 	}
-	takes := (*numbers).number
-	if m.buckets() {
-		takes = (*numbers).bucketed
-	}
+	bucketed := m.buckets()
 	for row, slot := range slots {
-		if slot != noSlot && !takes(&n, row) {
+		if slot != noSlot && !n.usable(row, bucketed) {
 			slots[row] = noSlot
 		}
 	}
 	return n
 }
 
-// number tells whether the value of a row is one that functions can work on.
-func (n *numbers) number(row int) bool {
-	return n.kind[row] == Int || n.kind[row] == Duration || n.kind[row] == Float
-}
-
-// bucketed tells whether the value of a row has a bucket: whole numbers from 2 on.
-func (n *numbers) bucketed(row int) bool {
-	return (n.kind[row] == Int || n.kind[row] == Duration) && int64(n.bits[row]) >= 2
+// usable tells whether a function can work on the value of a row. Buckets hold
+// whole numbers from 2 on.
+func (n *numbers) usable(row int, bucketed bool) bool {
+	switch n.kind[row] {
+	case Int, Duration:
+		return !bucketed || int64(n.bits[row]) >= 2
+	case Float:
+		return !bucketed
+	}
+	return false
 }
 
 func (n *numbers) set(row int, v Value) {

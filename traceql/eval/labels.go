@@ -174,7 +174,7 @@ func (t *texts) number(code uint32) uint32 {
 // by column, for attributes of spans, resources and scopes and what the span
 // itself has; slow path: row by row.
 func (b *Bound) labelColumn(x expr, l *labels, slots []int32) []uint32 {
-	out := make([]uint32, len(slots))
+	out := labelArrays.zeroed(len(slots))
 	t := &texts{l: l, v: b.V}
 	switch x := x.(type) {
 	case constant:

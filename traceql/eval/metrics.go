@@ -179,6 +179,9 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 				return err
 			}
 			tell.added(a, p)
+			if p != nil {
+				p.free(s)
+			}
 			return nil
 		})
 	if err != nil {

@@ -94,7 +94,7 @@ func (s *spans) rowsOf(n node, view int) Mask {
 // slotsOf gives every row its slot. Neighbours most often share one, so the
 // division is done only when the slot changes.
 func slotsOf(v *trace.View, rows Mask, w Window) []int32 {
-	slots := make([]int32, v.Spans())
+	slots := slotArrays.get(v.Spans())
 	end := w.End()
 	var lo, hi uint64 // of the slot last found
 	slot := int32(noSlot)
@@ -207,7 +207,7 @@ func (s *spans) holdRows(view int) error {
 
 func (s *spans) makeRoom(view int) {
 	n := s.views[view].Spans()
-	s.slots[view] = make([]int32, n)
+	s.slots[view] = slotArrays.get(n)
 	for i := range s.slots[view] {
 		s.slots[view][i] = noSlot
 	}
