@@ -1,6 +1,7 @@
 package store
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,20 @@ func (p *Priority) noneYoung() <-chan struct{} {
 type turns struct {
 	p     *Priority // nil: nobody goes before it
 	works time.Time // until when it does not pause
+	spans int       // since it has yielded
+}
+
+// yieldSpans is after how many spans an applier lets others run, half a
+// millisecond or less: the scheduler itself would wait for ten.
+const yieldSpans = 512
+
+// next is called before each payload.
+func (t *turns) next(spans int) {
+	t.pause()
+	if t.spans += spans; t.spans > yieldSpans {
+		t.spans = 0
+		runtime.Gosched()
+	}
 }
 
 // pause lets queries go first if it is their turn.
