@@ -30,6 +30,8 @@ type shelf struct {
 	src   Source
 	mu    sync.Mutex
 	infos map[*trace.View]*info // of Views that the source still hands out
+	sweep *time.Timer           // nil while there are none
+	gone  bool
 }
 
 func newShelf(src Source) *shelf { return &shelf{src: src, infos: map[*trace.View]*info{}} }
@@ -48,8 +50,32 @@ func (s *shelf) views() ([]*trace.View, []*info) {
 		}
 		current[v], infos[i] = in, in
 	}
-	s.infos = current
+	if s.infos = current; len(current) > 0 && s.sweep == nil && !s.gone {
+		s.sweep = time.AfterFunc(sweepEvery, s.sweepNow)
+	}
 	return views, infos
+}
+
+// sweepNow lets go of the Views that the source has dropped: without it they
+// would stay in memory for as long as nobody asks anything.
+func (s *shelf) sweepNow() {
+	s.mu.Lock()
+	s.sweep = nil
+	gone := s.gone
+	s.mu.Unlock()
+	if !gone {
+		s.views()
+	}
+}
+
+// close forgets everything. Queries that run may go on.
+func (s *shelf) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.infos, s.gone = nil, true
+	if s.sweep != nil {
+		s.sweep.Stop()
+	}
 }
 
 // tables returns the Views that a context may read.
@@ -89,8 +115,8 @@ type tenantShelves struct {
 	swept   time.Time
 }
 
-// sweepEvery is how often shelves that nobody reads are looked after, so that
-// they do not hold spans which their sources have dropped.
+// sweepEvery is how often what is known is looked through, so that it does not
+// hold spans which the sources have dropped.
 const sweepEvery = 10 * time.Second
 
 // of returns the shelves of the context's tenants.
@@ -111,24 +137,25 @@ func (t *tenantShelves) of(ctx context.Context) (out []*shelf) {
 
 // shelf returns a tenant's shelf, nil when it has no spans; the lock is held.
 func (t *tenantShelves) shelf(id string) *shelf {
-	src := t.tenants.Source(id)
-	if src == nil {
+	src, s := t.tenants.Source(id), t.shelves[id]
+	if s != nil && s.src == src {
+		return s
+	}
+	if s != nil {
+		s.close()
 		delete(t.shelves, id)
+	}
+	if src == nil {
 		return nil
 	}
-	s := t.shelves[id]
-	if s == nil || s.src != src {
-		s = newShelf(src)
-		t.shelves[id] = s
-	}
+	s = newShelf(src)
+	t.shelves[id] = s
 	return s
 }
 
-// sweep forgets what is known about Views that are gone; the lock is held.
+// sweep lets go of the sources of tenants that are gone; the lock is held.
 func (t *tenantShelves) sweep() {
 	for id := range t.shelves {
-		if s := t.shelf(id); s != nil {
-			s.views()
-		}
+		t.shelf(id)
 	}
 }

@@ -14,7 +14,7 @@ type head struct {
 	mu     sync.Mutex
 	parts  []*part
 	active *part         // the last of parts, or nil
-	views  []*trace.View // what Tables has returned last; never changed
+	views  []*trace.View // what Tables has returned last, or nil; never changed
 	fresh  bool          // views is true but for the active part
 }
 
@@ -103,13 +103,13 @@ func (h *head) sealed(p *part, v *trace.View, bytes int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.table, p.view, p.bytes = nil, v, bytes
-	h.fresh = false
+	h.views, h.fresh = nil, false
 }
 
 // remove takes parts off the front.
 func (h *head) remove(n int) {
 	h.parts = slices.Clone(h.parts[n:])
-	h.fresh = false
+	h.views, h.fresh = nil, false // they would hold the memory until somebody asks again
 }
 
 // bytes is the memory of all parts; the lock is held.
