@@ -238,11 +238,17 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// stuck is a Source that never answers in time.
-type stuck struct{ source }
+// stuck is a Source that never answers in time while the test runs.
+type stuck struct {
+	source
+	test context.Context
+}
 
 func (s stuck) Tables() []*trace.View {
-	<-time.After(time.Minute) // of the bubble's own clock
+	select {
+	case <-time.After(time.Minute): // of the bubble's own clock
+	case <-s.test.Done():
+	}
 	return s.source
 }
 
@@ -250,7 +256,7 @@ func TestLimitsNameThemselves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		table := tableOf(span{trace: 1, id: 1, service: "a", name: "x", end: 1})
-		e := query.New(stuck{views(table)}, query.Options{MaxTime: time.Second, MaxConcurrent: 1})
+		e := query.New(stuck{views(table), t.Context()}, query.Options{MaxTime: time.Second, MaxConcurrent: 1})
 		_, err := e.Search(t.Context(), query.Request{Query: "{ }"})
 		if !errors.Is(err, query.ErrTimeLimit) || !strings.Contains(err.Error(), "MaxTime") {
 			t.Errorf("a slow query: %v, want ErrTimeLimit that names MaxTime", err)
@@ -273,7 +279,7 @@ func TestTooManyQueries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		table := tableOf(span{trace: 1, id: 1, service: "a", name: "x", end: 1})
-		e := query.New(stuck{views(table)}, query.Options{MaxTime: time.Hour, MaxConcurrent: 2, MaxWaiting: 3})
+		e := query.New(stuck{views(table), t.Context()}, query.Options{MaxTime: time.Hour, MaxConcurrent: 2, MaxWaiting: 3})
 		var all sync.WaitGroup
 		for range 5 { // two run, three wait
 			all.Go(func() {
