@@ -97,7 +97,7 @@ func TestObserverIsToldOfWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var o told
-		e := query.New(stuck{}, query.Options{MaxTime: time.Second, MaxConcurrent: 1, Observer: &o})
+		e := query.New(stuck{test: t.Context()}, query.Options{MaxTime: time.Second, MaxConcurrent: 1, Observer: &o})
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
