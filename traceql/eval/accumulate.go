@@ -111,16 +111,46 @@ func (a *accumulator) add(s *spans, p *part, pick *exemplars) error {
 	}
 	pick.offer(s, p.view, slots, series, args)
 	if a.m.arg == nil || a.m.buckets() {
-		n := a.w.Slots
-		for row, slot := range slots {
-			if slot != noSlot {
-				a.cells[int(series[row])*n+int(slot)]++
-			}
+		if a.m.buckets() {
+			a.countScattered(series, slots)
+		} else {
+			a.countRuns(series, slots)
 		}
 		return nil
 	}
 	a.addNumbers(series, slots, args)
 	return nil
+}
+
+// countScattered adds one for each row to its cell.
+func (a *accumulator) countScattered(series []uint32, slots []int32) {
+	n := a.w.Slots
+	for row, slot := range slots {
+		if slot != noSlot {
+			a.cells[int(series[row])*n+int(slot)]++
+		}
+	}
+}
+
+// countRuns does the same where neighbours share cells, as spans of one service
+// do: a sum in memory has to be there before the next can begin, one in a
+// register is. For neighbours that do not, such as durations in buckets, it is
+// slower.
+func (a *accumulator) countRuns(series []uint32, slots []int32) {
+	n, last, run := a.w.Slots, 0, 0
+	for row, slot := range slots {
+		if slot == noSlot {
+			continue
+		}
+		if at := int(series[row])*n + int(slot); at != last {
+			a.cells[last] += float64(run)
+			last, run = at, 0
+		}
+		run++
+	}
+	if run > 0 {
+		a.cells[last] += float64(run)
+	}
 }
 
 // group returns the number of each row's group.

@@ -46,6 +46,9 @@ func (e *exemplars) offer(s *spans, view int, slots []int32, series []uint32, ar
 		return
 	}
 	v := s.views[view]
+	if from, to := v.Times(); e.lo <= from && to < e.hi {
+		return // Fast path: a part that is full has all of them.
+	}
 	for row, slot := range slots {
 		if slot < int32(s.lead) { // noSlot as well
 			continue

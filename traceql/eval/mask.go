@@ -80,6 +80,18 @@ func (m Mask) andNot(o Mask) {
 	}
 }
 
+// clearOthers takes the slot away from every row that is not in the set.
+func (m Mask) clearOthers(slots []int32) {
+	for i, w := range m {
+		from := i << 6
+		for others := ^w; others != 0; others &= others - 1 {
+			if row := from + bits.TrailingZeros64(others); row < len(slots) {
+				slots[row] = noSlot
+			}
+		}
+	}
+}
+
 // fill returns the set of rows below n for which test holds.
 func fill(n int, test func(row int) bool) Mask {
 	m := newMask(n)

@@ -95,20 +95,22 @@ func (s *spans) rowsOf(n node, view int) Mask {
 // division is done only when the slot changes.
 func slotsOf(v *trace.View, rows Mask, w Window) []int32 {
 	slots := slotArrays.get(v.Spans())
+	slots = slots[:len(v.Start)]
 	end := w.End()
 	var lo, hi uint64 // of the slot last found
 	slot := int32(noSlot)
 	for row, t := range v.Start {
-		switch {
-		case t <= w.Start || t > end || !rows.Has(uint32(row)):
-			slots[row] = noSlot
-			continue
-		case t <= lo || t > hi:
+		if t <= lo || t > hi {
+			if t <= w.Start || t > end {
+				slots[row] = noSlot
+				continue
+			}
 			n := (t - w.Start - 1) / w.Step
 			lo, hi, slot = w.Start+n*w.Step, w.Start+(n+1)*w.Step, int32(n)
 		}
 		slots[row] = slot
 	}
+	rows.clearOthers(slots)
 	return slots
 }
 
