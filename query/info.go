@@ -1,9 +1,8 @@
 package query
 
 import (
-	"cmp"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"etude/trace"
 )
@@ -13,11 +12,9 @@ import (
 // of columns that somebody has asked for. It is made when first asked for and kept as long as the View is in use; a growing table has a
 // new View, and so a new info, after every change.
 type info struct {
-	v    *trace.View
-	once sync.Once
-
-	start, end []uint64 // by trace number, of the rows in this View alone
-	order      []uint32 // trace numbers, newest start first, then by id
+	v     *trace.View
+	once  sync.Once
+	times atomic.Pointer[chronology] // until load, that of an earlier View of the Table, or nil
 
 	// Made when first called.
 	all      func() *selection // of all spans
@@ -29,46 +26,24 @@ type info struct {
 	kept  int                    // bytes that the lists take
 }
 
-func newInfo(v *trace.View) *info {
-	return &info{
+// newInfo begins with what is known of an earlier View of the Table, or nil.
+func newInfo(v *trace.View, before *info) *info {
+	in := &info{
 		v:        v,
 		all:      sync.OnceValue(func() *selection { return newSelection(v, nil) }),
 		roots:    sync.OnceValue(func() []uint32 { return apparentRoots(v) }),
 		messages: sync.OnceValue(func() column { return messageColumn(v) }),
 	}
-}
-
-func (in *info) load() *info {
-	in.once.Do(in.build)
+	if before != nil {
+		in.times.Store(before.times.Load())
+	}
 	return in
 }
 
-func (in *info) build() {
-	v := in.v
-	n := len(v.TraceIDs)
-	in.start, in.end = make([]uint64, n), make([]uint64, n)
-	for i := range in.start {
-		in.start[i] = ^uint64(0)
-	}
-	for row, number := range v.Trace {
-		in.start[number] = min(in.start[number], v.Start[row])
-		in.end[number] = max(in.end[number], v.End[row], v.Start[row])
-	}
-	in.order = make([]uint32, n)
-	for i := range in.order {
-		in.order[i] = uint32(i)
-	}
-	slices.SortFunc(in.order, func(a, b uint32) int {
-		return newerFirst(in.start[a], v.TraceIDs[a], in.start[b], v.TraceIDs[b])
-	})
-}
-
-// newerFirst orders traces as answers have them.
-func newerFirst(aStart uint64, a trace.TraceID, bStart uint64, b trace.TraceID) int {
-	if c := cmp.Compare(bStart, aStart); c != 0 {
-		return c
-	}
-	return slices.Compare(a[:], b[:])
+// load returns the chronology of the View.
+func (in *info) load() *chronology {
+	in.once.Do(func() { in.times.Store(chronologyOf(in.v, in.times.Load())) })
+	return in.times.Load()
 }
 
 // maxKept bounds the bytes that lists of a View's values take, for each of its

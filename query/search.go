@@ -103,7 +103,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	}
 	for i, in := range infos {
 		if in.v.Spans() > 0 {
-			s.cursors = append(s.cursors, &cursor{view: i, info: in.load()})
+			s.cursors = append(s.cursors, &cursor{view: i, times: in.load()})
 		}
 	}
 	planned()
@@ -182,23 +182,23 @@ type search struct {
 // candidates are computed when it first comes to be the newest of all cursors.
 type cursor struct {
 	view  int
-	info  *info
-	at    int // position in info.order
+	times *chronology
+	at    int // position in times.order
 	ready bool
 	cand  eval.Mask
 }
 
 // start is the start of the trace at the cursor, or, before it is ready, of the
 // newest trace of the View. No trace that comes later is newer.
-func (c *cursor) start() uint64 { return c.info.start[c.info.order[c.at]] }
+func (c *cursor) start() uint64 { return c.times.start[c.times.order[c.at]] }
 
 // settle moves to the next candidate at or behind the position. It reports
 // whether there is one.
 func (c *cursor) settle() bool {
-	for c.at < len(c.info.order) && !c.cand.Has(c.info.order[c.at]) {
+	for c.at < len(c.times.order) && !c.cand.Has(c.times.order[c.at]) {
 		c.at++
 	}
-	return c.at < len(c.info.order)
+	return c.at < len(c.times.order)
 }
 
 // walk looks at candidates from the newest on until the result cannot change.
@@ -254,7 +254,7 @@ func (s *search) full(next uint64) bool {
 
 // look evaluates the trace at a cursor and keeps it if it has a result.
 func (s *search) look(c *cursor) error {
-	id := s.views[c.view].TraceIDs[c.info.order[c.at]]
+	id := s.views[c.view].TraceIDs[c.times.order[c.at]]
 	if s.seen[id] || !s.t.Load(s.views, id) {
 		return nil
 	}

@@ -46,7 +46,7 @@ func (s *shelf) views() ([]*trace.View, []*info) {
 	for i, v := range views {
 		in, ok := s.infos[v]
 		if !ok {
-			in = newInfo(v)
+			in = newInfo(v, s.earlier(v))
 		}
 		current[v], infos[i] = in, in
 	}
@@ -54,6 +54,17 @@ func (s *shelf) views() ([]*trace.View, []*info) {
 		s.sweep = time.AfterFunc(sweepEvery, s.sweepNow)
 	}
 	return views, infos
+}
+
+// earlier returns what is known of another View of a View's Table, or nil; the
+// lock is held.
+func (s *shelf) earlier(v *trace.View) *info {
+	for other, in := range s.infos {
+		if other.ID() == v.ID() {
+			return in
+		}
+	}
+	return nil
 }
 
 // sweepNow lets go of the Views that the source has dropped: without it they

@@ -1,0 +1,79 @@
+package query
+
+import (
+	"cmp"
+	"slices"
+
+	"etude/trace"
+)
+
+// chronology is when the traces of a View began and ended, by trace number and
+// of the rows in this View alone, and their order as answers have it. It is never
+// changed once made.
+type chronology struct {
+	rows       int // of the View
+	start, end []uint64
+	order      []uint32 // trace numbers, newest start first, then by id
+}
+
+// chronologyOf returns the chronology of a View, given that of an earlier View of
+// the same Table, or nil. A table that grows fast has a new View for every query,
+// and most of it has been seen before.
+func chronologyOf(v *trace.View, before *chronology) *chronology {
+	if before == nil || before.rows > v.Spans() {
+		before = &chronology{}
+	}
+	n := len(v.TraceIDs)
+	c := &chronology{rows: v.Spans(), start: make([]uint64, n), end: make([]uint64, n)}
+	known := copy(c.start, before.start)
+	copy(c.end, before.end)
+	for i := known; i < n; i++ {
+		c.start[i] = ^uint64(0)
+	}
+	moved := make([]bool, n) // traces that stand elsewhere now
+	for i := known; i < n; i++ {
+		moved[i] = true
+	}
+	for row := before.rows; row < c.rows; row++ {
+		number, start := v.Trace[row], v.Start[row]
+		if start < c.start[number] {
+			c.start[number], moved[number] = start, true
+		}
+		c.end[number] = max(c.end[number], v.End[row], start)
+	}
+	c.order = c.merge(v, before.order, moved)
+	return c
+}
+
+// merge returns an order in which the traces that have not moved stand as before.
+func (c *chronology) merge(v *trace.View, before []uint32, moved []bool) []uint32 {
+	newer := func(a, b uint32) int {
+		return newerFirst(c.start[a], v.TraceIDs[a], c.start[b], v.TraceIDs[b])
+	}
+	var fresh []uint32
+	for number, moved := range moved {
+		if moved {
+			fresh = append(fresh, uint32(number))
+		}
+	}
+	slices.SortFunc(fresh, newer)
+	order := make([]uint32, 0, len(moved))
+	for _, number := range before {
+		if moved[number] {
+			continue
+		}
+		for len(fresh) > 0 && newer(fresh[0], number) < 0 {
+			order, fresh = append(order, fresh[0]), fresh[1:]
+		}
+		order = append(order, number)
+	}
+	return append(order, fresh...)
+}
+
+// newerFirst orders traces as answers have them.
+func newerFirst(aStart uint64, a trace.TraceID, bStart uint64, b trace.TraceID) int {
+	if c := cmp.Compare(bStart, aStart); c != 0 {
+		return c
+	}
+	return slices.Compare(a[:], b[:])
+}
