@@ -6,8 +6,9 @@
 // Callers queue copies of their payloads, and are free. One goroutine, the
 // committer, takes all that wait, compresses what came together as one record,
 // writes with one write and makes it durable with one fdatasync; while that runs
-// the next ones gather. So a hundred callers cost one sync, and one caller alone
-// waits for nothing but its own. Many small payloads in one record compress as
+// the next ones gather, and callers that are about to submit go before the
+// committer. So a hundred callers cost one sync, and one caller alone waits for
+// nothing but its own. Many small payloads in one record compress as
 // well as a large one, and cost the disk as little. Compressing before the queue,
 // on every caller's goroutine, would spread that work over more cores, but each
 // payload would have to be compressed alone.
