@@ -12,7 +12,7 @@ import (
 // log would, and acknowledges each after it has been added.
 func (s *Store) apply() {
 	defer close(s.applied)
-	turns := turns{p: s.o.Priority}
+	turns := turns{p: s.o.Priority, closing: s.closing}
 	for b := range s.commits {
 		if b.Rotated {
 			s.seal(s.head.seal())

@@ -60,9 +60,10 @@ func (p *Priority) noneYoung() <-chan struct{} {
 
 // turns are those of one applier.
 type turns struct {
-	p     *Priority // nil: nobody goes before it
-	works time.Time // until when it does not pause
-	spans int       // since it has yielded
+	p       *Priority       // nil: nobody goes before it
+	closing <-chan struct{} // closed when it is to pause no more
+	works   time.Time       // until when it does not pause
+	spans   int             // since it has yielded
 }
 
 // yieldSpans is after how many spans an applier lets others run, half a
@@ -92,6 +93,8 @@ func (t *turns) pause() {
 	select {
 	case <-none:
 	case <-most.C:
+	case <-t.closing:
+		t.p = nil // Close waits for what is left: queries go beside it.
 	}
 	t.works = time.Now().Add(workLeast)
 }

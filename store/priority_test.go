@@ -86,3 +86,44 @@ func TestQueriesInTurnLeaveTheApplierItsShare(t *testing.T) {
 		}
 	})
 }
+
+func TestClosingEndsThePauseAndAllAfterIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var p Priority
+		closing := make(chan struct{})
+		turns := turns{p: &p, closing: closing}
+		done := p.Query()
+		defer done()
+		time.AfterFunc(2*time.Millisecond, func() { close(closing) })
+		if d := paused(&turns); d != 2*time.Millisecond {
+			t.Errorf("paused %s, want the 2 ms until closing began", d)
+		}
+		time.Sleep(2 * workLeast)
+		if d := paused(&turns); d != 0 {
+			t.Errorf("paused %s while closing", d)
+		}
+	})
+}
+
+// BenchmarkTurns is what an applier pays for each payload of 20 spans: without a
+// Priority, and with one that nobody, or a query it need not wait for now, uses.
+func BenchmarkTurns(b *testing.B) {
+	var idle, asked Priority
+	defer asked.Query()()
+	asked.young.Add(1) // for ever young
+	for _, c := range []struct {
+		name string
+		turns
+	}{
+		{"none", turns{}},
+		{"idle", turns{p: &idle}},
+		{"asked", turns{p: &asked, works: time.Now().Add(time.Hour)}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				c.next(20)
+			}
+		})
+	}
+}

@@ -77,13 +77,14 @@ type Store struct {
 	applied  chan struct{}   // closed when the applier has ended
 	rotating atomic.Bool     // a rotation is on its way
 
+	closing chan struct{} // closed when Close begins: the applier pauses no more
 	nudge   chan struct{} // wakes the keeper
 	stop    chan struct{}
 	kept    chan struct{} // closed when the keeper has ended
 	garbage []leaving     // segments whose removal has failed; the keeper's
 	sealing sync.WaitGroup
 
-	closing  sync.Once
+	once     sync.Once // of Close
 	closeErr error
 	count    counters
 }
@@ -106,6 +107,7 @@ func Open(o Options) (*Store, error) {
 		limits:  otlp.Limits{AttributeBytes: int(o.MaxAttribute)},
 		commits: make(chan *wal.Batch, 4),
 		applied: make(chan struct{}),
+		closing: make(chan struct{}),
 		nudge:   make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		kept:    make(chan struct{}),
@@ -159,12 +161,13 @@ func (o *Options) setDefaults() {
 }
 
 // Close stores and acknowledges what is waiting, and then gives the directory
-// free. The order: new payloads are refused; the committer writes what waits;
-// the applier adds it to the head and acknowledges it; the keeper stops deleting;
-// the log is synced and unlocked. Tables stays usable. Receivers are stopped
-// before. A second Close returns what the first did.
+// free. The order: queries go first no more; new payloads are refused; the
+// committer writes what waits; the applier adds it to the head and acknowledges
+// it; the keeper stops deleting; the log is synced and unlocked. Tables stays
+// usable. Receivers are stopped before. A second Close returns what the first did.
 func (s *Store) Close() error {
-	s.closing.Do(func() {
+	s.once.Do(func() {
+		close(s.closing)
 		s.log.Drain()
 		close(s.commits)
 		<-s.applied

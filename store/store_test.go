@@ -288,3 +288,37 @@ func TestStoreTakesSpansBesideAQuery(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestCloseEndsAPause closes while the applier lets a query go first. Time moves
+// only when everybody waits for it.
+func TestCloseEndsAPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var p store.Priority
+		s := mustOpen(t, store.Options{FS: fs.NewMem(), Priority: &p})
+		defer p.Query()()
+		began := time.Now()
+		answers := make(chan error, 50)
+		for n := range cap(answers) {
+			go func() { answers <- s.Append(context.Background(), payload(n, 3)) }()
+		}
+		synctest.Wait() // the applier pauses before the first
+		if len(answers) > 0 {
+			t.Errorf("%d payloads were answered beside a young query", len(answers))
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("Close waited %s for a query", d)
+		}
+		for range cap(answers) {
+			if err := <-answers; err != nil {
+				t.Errorf("a payload taken before Close: %v", err)
+			}
+		}
+		if n := total(s); n != 3*cap(answers) {
+			t.Errorf("%d spans", n)
+		}
+	})
+}
