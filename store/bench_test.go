@@ -17,7 +17,7 @@ const benchSpans = 200
 func BenchmarkAppend(b *testing.B) {
 	for _, writers := range []int{1, 16} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			s := mustOpen(b, store.Options{Dir: b.TempDir(), HeadMaxBytes: 256 << 20})
+			s := mustOpen(b, store.Options{Dir: b.TempDir(), HeadMaxBytes: 256 << 20, Priority: new(store.Priority)})
 			payloads := make([][]byte, b.N)
 			for i := range payloads {
 				payloads[i] = payload(i, benchSpans)
