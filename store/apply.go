@@ -21,7 +21,7 @@ func (s *Store) apply() {
 			continue
 		}
 		for i := range b.Entries {
-			turns.next(b.Entries[i].Spans)
+			turns.pause()
 			s.applyOne(b, i)
 		}
 		s.log.Recycle(b)

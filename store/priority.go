@@ -1,7 +1,6 @@
 package store
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +12,7 @@ import (
 // acknowledgement meanwhile, and so send no more.
 //
 // Neither can starve the other: a query goes first for its first few
-// milliseconds only, and an applier that has paused works a while before it
+// milliseconds only, and an applier that has paused works half as long before it
 // pauses again. The zero Priority is ready; queries and appliers may use it from
 // any goroutine.
 type Priority struct {
@@ -25,7 +24,7 @@ type Priority struct {
 const (
 	queryYouth = 20 * time.Millisecond // how long a query goes first
 	pauseMost  = 10 * time.Millisecond // how long an applier pauses
-	workLeast  = time.Millisecond      // how long it works between two pauses
+	workLeast  = time.Millisecond      // how long it works between two pauses, and half as long as it has paused
 )
 
 // Query says that a query begins to run; done, that it has ended.
@@ -63,20 +62,6 @@ type turns struct {
 	p       *Priority       // nil: nobody goes before it
 	closing <-chan struct{} // closed when it is to pause no more
 	works   time.Time       // until when it does not pause
-	spans   int             // since it has yielded
-}
-
-// yieldSpans is after how many spans an applier lets others run, half a
-// millisecond or less: the scheduler itself would wait for ten.
-const yieldSpans = 512
-
-// next is called before each payload.
-func (t *turns) next(spans int) {
-	t.pause()
-	if t.spans += spans; t.spans > yieldSpans {
-		t.spans = 0
-		runtime.Gosched()
-	}
 }
 
 // pause lets queries go first if it is their turn.
@@ -88,7 +73,7 @@ func (t *turns) pause() {
 	if none == nil {
 		return
 	}
-	most := time.NewTimer(pauseMost)
+	began, most := time.Now(), time.NewTimer(pauseMost)
 	defer most.Stop()
 	select {
 	case <-none:
@@ -96,5 +81,6 @@ func (t *turns) pause() {
 	case <-t.closing:
 		t.p = nil // Close waits for what is left: queries go beside it.
 	}
-	t.works = time.Now().Add(workLeast)
+	now := time.Now()
+	t.works = now.Add(max(workLeast, now.Sub(began)/2))
 }

@@ -3,6 +3,7 @@ package wal
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
 // Batch is what one write takes: payloads in the order in which they lie in the
@@ -104,12 +105,16 @@ func (q *queue) signal() {
 
 // gather lets everybody who is about to put something do so: as long as others
 // can run and that brings more, up to a whole batch, they go first. A sync costs
-// the same for one payload and for a hundred.
+// the same for one payload and for a hundred. Where others keep the processors
+// for long, it yields once and no more.
 func (q *queue) gather() {
-	for before, n := 0, q.entries(); n > before; before, n = n, q.entries() {
+	began := time.Now()
+	for before, n := 0, q.entries(); n > before && time.Since(began) < gatherMost; before, n = n, q.entries() {
 		runtime.Gosched()
 	}
 }
+
+const gatherMost = time.Millisecond
 
 // entries is how many payloads wait in the only batch, 0 when there is none or
 // more than one.
