@@ -9,8 +9,9 @@ import (
 
 // info is what a query wants to know about a View and the View does not keep:
 // when each of its traces began and ended, and their order; the distinct values
-// of columns that somebody has asked for. It is made when first asked for and kept as long as the View is in use; a growing table has a
-// new View, and so a new info, after every change.
+// of columns that somebody has asked for. It is made when first asked for and kept
+// as long as the View is in use. A growing table has a new View, and so a new
+// info, after every change; it begins with the chronology of the one before.
 type info struct {
 	v     *trace.View
 	once  sync.Once

@@ -24,7 +24,7 @@ type Priority struct {
 const (
 	queryYouth = 20 * time.Millisecond // how long a query goes first
 	pauseMost  = 10 * time.Millisecond // how long an applier pauses
-	workLeast  = time.Millisecond      // how long it works between two pauses, and half as long as it has paused
+	workLeast  = time.Millisecond      // how long it works after a pause; after a longer one, half as long
 )
 
 // Query says that a query begins to run; done, that it has ended.

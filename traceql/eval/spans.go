@@ -114,8 +114,8 @@ func slotsOf(v *trace.View, rows Mask, w Window) []int32 {
 	return slots
 }
 
-// byTrees is the general path, which fills slots of all Views: candidates are put together trace by trace and
-// sent through the pipeline.
+// byTrees is the general path, which fills slots of all Views: candidates are put
+// together trace by trace and sent through the pipeline.
 func (s *spans) byTrees() error {
 	s.prepare()
 	seen := map[trace.TraceID]bool{}
