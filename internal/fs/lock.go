@@ -46,7 +46,9 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	return &osLock{f}, nil
 }
 
-func (l *osLock) Close() error { return l.f.Close() }
+// Close gives the lock back even while a process that this one is starting still
+// has the file: a child has all files from its fork to its exec.
+func (l *osLock) Close() error { return errors.Join(unlock(l.f), l.f.Close()) }
 
 // The process id is a courtesy to the reader of an error: failing to read or
 // write it is no reason to fail.

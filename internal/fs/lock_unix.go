@@ -17,6 +17,8 @@ func tryLock(f *os.File) (taken bool, err error) {
 	return errors.Is(err, unix.EWOULDBLOCK), err
 }
 
+func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+
 func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }

@@ -18,6 +18,9 @@ func tryLock(f *os.File) (taken bool, err error) {
 	return errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING), err
 }
 
+// unlock does nothing: closing the file unlocks it, for it is not inherited.
+func unlock(*os.File) error { return nil }
+
 func isFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }
