@@ -94,7 +94,7 @@ func TestAPI(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %s", path, status, want, body)
 		}
 	}
-	resp, err := http.Post("http://"+e.dashboard+"/api/rawdata", "", nil)
+	resp, err := visitor.Post("http://"+e.dashboard+"/api/rawdata", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestStats(t *testing.T) {
 	}
 	waiting.Host = "a"
 	go func() {
-		if resp, err := http.DefaultClient.Do(waiting); err == nil {
+		if resp, err := visitor.Do(waiting); err == nil {
 			resp.Body.Close()
 		}
 	}()

@@ -161,6 +161,10 @@ func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
+// visitor is a client of these tests alone: the default one has its idle
+// connections closed whenever a test server closes, also that of another test.
+var visitor = &http.Client{Transport: &http.Transport{}}
+
 // get asks the edge for a path under a host name.
 func get(t testing.TB, address, host, path string, header ...string) (int, string) {
 	t.Helper()
@@ -172,7 +176,7 @@ func get(t testing.TB, address, host, path string, header ...string) (int, strin
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := visitor.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

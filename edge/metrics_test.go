@@ -45,7 +45,7 @@ func TestMetricsAreThoseOfTraefik(t *testing.T) {
 	get(t, e.web, "unknown", "/")
 	req, _ := http.NewRequest("BREW", "http://"+e.web+"/", nil)
 	req.Host = "a"
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := visitor.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -229,7 +229,7 @@ func TestClientGoneCancelsUpstream(t *testing.T) {
 				<-arrived
 				cancel()
 			}()
-			if resp, err := http.DefaultClient.Do(req); err == nil {
+			if resp, err := visitor.Do(req); err == nil {
 				if _, err := io.ReadAll(resp.Body); err == nil {
 					t.Error("the client got a whole answer")
 				}
@@ -256,7 +256,7 @@ func TestBrokenAnswerBreaksTheClientsToo(t *testing.T) {
 	})
 	c := newCollector(t)
 	e := start(t, Options{JaegerEndpoint: c.URL, ConfigText: configFor(everything, service.URL)})
-	resp, err := http.Get("http://" + e.web)
+	resp, err := visitor.Get("http://" + e.web)
 	if err == nil {
 		_, err = io.ReadAll(resp.Body)
 		resp.Body.Close()
@@ -283,7 +283,7 @@ func TestEjection(t *testing.T) {
 	dead := deadAddress()
 	e := start(t, Options{ConfigText: configFor(everything, dead, good.URL)})
 	for range 20 {
-		resp, err := http.Post("http://"+e.web, "text/plain", strings.NewReader("body"))
+		resp, err := visitor.Post("http://"+e.web, "text/plain", strings.NewReader("body"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -386,7 +386,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	statuses := make(chan int, 2)
 	for _, path := range []string{"/soon", "/forever"} {
 		go func() {
-			resp, err := http.Get("http://" + e.web + path)
+			resp, err := visitor.Get("http://" + e.web + path)
 			if err != nil {
 				statuses <- 0
 				return

@@ -39,7 +39,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	for range 4 {
 		clients.Go(func() {
 			for !stopped.Load() {
-				resp, err := http.Get("http://" + e.web)
+				resp, err := visitor.Get("http://" + e.web)
 				if err != nil || resp.StatusCode != http.StatusOK {
 					failed.Add(1)
 				}

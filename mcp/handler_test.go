@@ -293,13 +293,17 @@ func TestWire(t *testing.T) {
 	}
 }
 
+// visitor is a client of these tests alone: the default one has its idle
+// connections closed whenever a test server closes, also that of another test.
+var visitor = &http.Transport{}
+
 // withHeader sends a header with every request.
 type withHeader struct{ name, value string }
 
 func (h withHeader) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set(h.name, h.value)
-	return http.DefaultTransport.RoundTrip(r)
+	return visitor.RoundTrip(r)
 }
 
 // TestTenantIsHandedOn looks at what the API is asked by every tool.

@@ -137,7 +137,7 @@ func traceOf(id []byte, spans int) []byte {
 
 // post sends a request by OTLP/HTTP and reports whether it was acknowledged.
 func post(url string, payload []byte) bool {
-	resp, err := http.Post(url+"/v1/traces", "application/x-protobuf", bytes.NewReader(payload))
+	resp, err := visitor.Post(url+"/v1/traces", "application/x-protobuf", bytes.NewReader(payload))
 	if err != nil {
 		return false
 	}

@@ -34,7 +34,7 @@ func TestStopWithRequestsInFlight(t *testing.T) {
 		go func() {
 			req, _ := http.NewRequest(http.MethodGet, d.url(portEdge, "/"), nil)
 			req.Host = "uservice3.localhost"
-			if resp, err := http.DefaultClient.Do(req); err == nil {
+			if resp, err := visitor.Do(req); err == nil {
 				_ = resp.Body.Close()
 			}
 		}()

@@ -111,7 +111,7 @@ func TestPaths(t *testing.T) {
 	}
 	for _, test := range tests {
 		req, _ := http.NewRequest(test.method, in.url+test.path, nil)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := visitor.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestPaths(t *testing.T) {
 func TestOwnMetricsAreClean(t *testing.T) {
 	t.Parallel()
 	in := run(t, Options{})
-	resp, err := http.Get(in.url + "/metrics")
+	resp, err := visitor.Get(in.url + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestNotReadyYet(t *testing.T) {
 		return ""
 	})
 	for path, want := range map[string]int{"/-/ready": 503, "/-/healthy": 200, "/metrics": 200, "/api/v1/query?query=up": 503, "/api/v1/status/walreplay": 200, "/federate?match[]=up": 503} {
-		resp, err := http.Get(s.URL + path)
+		resp, err := visitor.Get(s.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}

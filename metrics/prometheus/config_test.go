@@ -3,7 +3,6 @@ package prometheus
 import (
 	"context"
 	"io"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,7 +72,7 @@ func TestReloadKeepsTheFormerOnError(t *testing.T) {
 	write(t, file, "global: {external_labels: {place: one}}\n")
 	in := run(t, Options{ConfigFile: file, Lifecycle: true})
 	reload := func() (int, string) {
-		resp, err := http.Post(in.url+"/-/reload", "", nil)
+		resp, err := visitor.Post(in.url+"/-/reload", "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

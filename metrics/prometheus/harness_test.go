@@ -3,6 +3,7 @@ package prometheus
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -78,6 +79,10 @@ func run(t *testing.T, o Options) *instance {
 	}
 	return in
 }
+
+// visitor is a client of these tests alone: the default one has its idle
+// connections closed whenever a test server closes, also that of another test.
+var visitor = &http.Client{Transport: &http.Transport{}}
 
 // client is Prometheus' own client of its API.
 func (in *instance) client() v1.API {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/rules"
@@ -40,7 +42,11 @@ const (
 	maxSamples   = 5_000_000 // in memory for one query: some 80 MB
 	maxQueries   = 8         // at once
 	flushRemote  = 4 * time.Second
-	dialTimeout  = 10 * time.Second
+
+	// catchUpRemote comes before flushRemote when a Prometheus is closed.
+	catchUpRemote = 2 * time.Second
+
+	dialTimeout = 10 * time.Second
 )
 
 // server is all that needs an open storage.
@@ -228,19 +234,51 @@ func (s *server) close() error {
 	return s.closeStorage()
 }
 
-// catchUp waits a moment for the remote ends to have the newest sample. Their
-// queues, once stopped, send what they hold, but no longer read the log. What is
-// sent is known by the second only, hence the pause: the log is read within
-// milliseconds of being written.
+// lastSeries is the series that ends what is sent to a remote end: when this
+// Prometheus was closed, in unix seconds.
+const lastSeries = "etude_metrics_stopped_timestamp_seconds"
+
+// catchUp waits a while for the queues to the remote ends to have the newest
+// sample: once stopped they send what they hold, but no longer read the log. How
+// far they have read is known only by the second, so a last sample is written, in
+// a second of its own. A queue whose rules drop that sample is waited for in vain.
 func (s *server) catchUp() {
 	if len(s.p.config.Load().RemoteWriteConfigs) == 0 {
 		return
 	}
-	deadline := time.Now().Add(time.Second)
-	time.Sleep(100 * time.Millisecond)
-	for s.remote.LowestSentTimestamp()/1000 < s.db.Head().MaxTime()/1000 && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond)
+	now := time.Now()
+	second := max(now.UnixMilli(), s.db.Head().MaxTime())/1000 + 1
+	app := s.db.Appender(context.Background())
+	_, err := app.Append(0, labels.FromStrings(labels.MetricName, lastSeries), second*1000, float64(now.UnixMilli())/1000)
+	if err != nil {
+		err = errors.Join(err, app.Rollback())
+	} else {
+		err = app.Commit()
 	}
+	if err != nil {
+		s.p.log.Warn("the newest samples may not be sent", "err", err)
+		return
+	}
+	for deadline := now.Add(catchUpRemote); s.queued() < second && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// queued returns the second of the newest sample that all queues have.
+func (s *server) queued() int64 {
+	families, err := s.p.registry.Load().Gather()
+	if err != nil {
+		return 0
+	}
+	least := int64(math.MaxInt64)
+	for _, f := range families {
+		if f.GetName() == "prometheus_remote_storage_queue_highest_timestamp_seconds" {
+			for _, m := range f.Metric {
+				least = min(least, int64(m.GetGauge().GetValue()))
+			}
+		}
+	}
+	return least
 }
 
 func (s *server) closeStorage() error {
