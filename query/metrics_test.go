@@ -111,6 +111,24 @@ func TestCompareIsStopped(t *testing.T) {
 	})
 }
 
+// TestMetricsOfManyGroups groups by so much that every span is a series.
+func TestMetricsOfManyGroups(t *testing.T) {
+	t.Parallel()
+	const spans = 20_000
+	e := query.New(source{benchTable(0, spans).View()}, query.Options{})
+	r, err := e.Metrics(t.Context(), query.MetricsRequest{
+		Query: "{ } | count_over_time() by(span.user.id, span:id, name)", Start: origin - 1e9, End: origin + 3600e9, Instant: true,
+	})
+	if err != nil || len(r.Series) != spans {
+		t.Fatalf("%d series, %v; want %d", len(r.Series), err, spans)
+	}
+	for _, s := range r.Series {
+		if len(s.Labels) != 3 || len(s.Samples) != 1 || s.Samples[0].Value != 1 {
+			t.Fatalf("a span is %+v", s)
+		}
+	}
+}
+
 func TestMetricsLimitsSamples(t *testing.T) {
 	t.Parallel()
 	e := query.New(source{benchTable(0, 20_000).View()}, query.Options{})

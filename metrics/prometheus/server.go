@@ -249,7 +249,7 @@ func (s *server) catchUp() {
 	now := time.Now()
 	second := max(now.UnixMilli(), s.db.Head().MaxTime())/1000 + 1
 	app := s.db.Appender(context.Background())
-	_, err := app.Append(0, labels.FromStrings(labels.MetricName, lastSeries), second*1000, float64(now.UnixMilli())/1000)
+	_, err := app.Append(0, labels.FromStrings(model.MetricNameLabel, lastSeries), second*1000, float64(now.UnixMilli())/1000)
 	if err != nil {
 		err = errors.Join(err, app.Rollback())
 	} else {

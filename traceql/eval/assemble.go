@@ -31,7 +31,7 @@ func (a *accumulator) series() []Series {
 	if a.m.fn == "quantile_over_time" {
 		return a.quantiles()
 	}
-	a.index = make([]int, a.seriesCount())
+	a.index = make([]int, a.groups.series())
 	var lines []line
 	places := map[string]int{}
 	for n := range a.index {
@@ -68,10 +68,10 @@ func (a *accumulator) series() []Series {
 }
 
 func (a *accumulator) cellsOf(n int) []float64 {
-	if len(a.cells) == 0 {
+	if len(a.values) == 0 {
 		return make([]float64, a.w.Slots)
 	}
-	return a.cells[n*a.w.Slots : (n+1)*a.w.Slots]
+	return a.values[n*a.w.Slots : (n+1)*a.w.Slots]
 }
 
 // empty tells whether the series has no span.

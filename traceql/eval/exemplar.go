@@ -41,26 +41,27 @@ func newExemplars(w Window, limit int) *exemplars {
 }
 
 // offer goes over the observed rows of a View.
-func (e *exemplars) offer(s *spans, view int, slots []int32, series []uint32, args numbers) {
+func (e *exemplars) offer(s *spans, p *part) {
 	if e.left == 0 {
 		return
 	}
-	v := s.views[view]
+	v := s.views[p.view]
 	if from, to := v.Times(); e.lo <= from && to < e.hi {
 		return // Fast path: a part that is full has all of them.
 	}
-	for row, slot := range slots {
+	for row, start := range v.Start[:len(p.slots)] {
+		if e.lo <= start && start < e.hi {
+			continue // Fast path: neighbours lie in one part.
+		}
+		slot := p.slots[row]
 		if slot < int32(s.lead) { // noSlot as well
 			continue
 		}
-		if start := v.Start[row]; e.lo <= start && start < e.hi {
-			continue // Fast path: neighbours lie in one part.
-		}
-		part := min(int(float64(v.Start[row]-e.w.Start)*e.perNs), len(e.taken)-1)
+		part := min(int(float64(start-e.w.Start)*e.perNs), len(e.taken)-1)
 		if e.taken[part] >= exemplarsPerPart {
 			// Two nanoseconds less are sure to lie in the part, however floats
 			// are rounded.
-			e.lo, e.hi = v.Start[row], e.w.Start+uint64(max(2, float64(part+1)/e.perNs))-2
+			e.lo, e.hi = start, e.w.Start+uint64(max(2, float64(part+1)/e.perNs))-2
 			continue
 		}
 		id := v.TraceIDs[v.Trace[row]]
@@ -68,11 +69,11 @@ func (e *exemplars) offer(s *spans, view int, slots []int32, series []uint32, ar
 			continue
 		}
 		e.traces[id] = true
-		p := picked{ref: Ref{View: view, Row: uint32(row)}, series: series[row], slot: slot - int32(s.lead)}
-		if args.kind != nil {
-			p.value = args.at(row)
+		one := picked{ref: Ref{View: p.view, Row: uint32(row)}, series: p.to[p.series[row]], slot: slot - int32(s.lead)}
+		if s.m.arg != nil {
+			one.value = p.args.at(row)
 		}
-		e.picked = append(e.picked, p)
+		e.picked = append(e.picked, one)
 		if e.taken[part]++; e.taken[part] == exemplarsPerPart {
 			if e.left--; e.left == 0 {
 				return

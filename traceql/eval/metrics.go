@@ -211,3 +211,7 @@ func (m *Metrics) lead(w Window) int {
 func (m *Metrics) buckets() bool {
 	return m.fn == "histogram_over_time" || m.fn == "quantile_over_time"
 }
+
+// sums tells whether the function makes one number of the spans' numbers. All
+// others count spans.
+func (m *Metrics) sums() bool { return m.arg != nil && !m.buckets() }

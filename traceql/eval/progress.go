@@ -31,21 +31,10 @@ func newTeller(m *Metrics, views []*trace.View, w Window) *teller {
 	t := &teller{m: m, slots: w.Slots, least: make([]int, len(views)+1)}
 	t.least[len(views)] = t.slots
 	for i, v := range slices.Backward(views) {
-		t.least[i] = min(t.least[i+1], firstSlot(v, w))
+		first, _ := slotsIn(v, w)
+		t.least[i] = min(t.least[i+1], first)
 	}
 	return t
-}
-
-// firstSlot is the first slot that a View may have a span in, w.Slots for none.
-func firstSlot(v *trace.View, w Window) int {
-	from, to := v.Times()
-	switch {
-	case v.Spans() == 0 || from > w.End() || to < w.Start:
-		return w.Slots
-	case from <= w.Start:
-		return 0
-	}
-	return int((from - w.Start - 1) / w.Step)
 }
 
 // added is told that the accumulator has the spans of a View, nil when there are
@@ -55,7 +44,7 @@ func (t *teller) added(a *accumulator, p *part) {
 		return
 	}
 	from, to := t.told, t.least[p.view+1]
-	if to <= from || to >= t.slots || len(a.cells) > maxPartialCells {
+	if to <= from || to >= t.slots || len(a.values) > maxPartialCells {
 		return
 	}
 	if t.m.Progress(from, to, func() []Series { return t.window(a, from, to) }) {
@@ -66,7 +55,7 @@ func (t *teller) added(a *accumulator, p *part) {
 // window returns the samples of some slots without a change to the accumulator.
 func (t *teller) window(a *accumulator, from, to int) (out []Series) {
 	b := *a
-	b.cells, b.counts = slices.Clone(a.cells), slices.Clone(a.counts)
+	b.values, b.counts = slices.Clone(a.values), slices.Clone(a.counts)
 	series := b.series()
 	for _, stage := range t.m.second {
 		series = stage.apply(series)

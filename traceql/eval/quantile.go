@@ -15,14 +15,14 @@ type bucketCount struct {
 // quantileGroup is one group of quantile_over_time: its bucket series, and where
 // its quantiles stand in the answer.
 type quantileGroup struct {
-	series  []int
+	series  []int     // by edge
 	first   int       // place of the series of the first quantile
 	overall []float64 // quantiles over the whole window
 }
 
 // quantiles estimates the quantiles of each group from its buckets.
 func (a *accumulator) quantiles() (out []Series) {
-	a.index = make([]int, a.seriesCount())
+	a.index = make([]int, a.groups.series())
 	at := map[uint32]int{}
 	for n, pair := range a.buckets.list {
 		i, ok := at[pair[0]]
@@ -36,38 +36,43 @@ func (a *accumulator) quantiles() (out []Series) {
 	}
 	for i := range a.places {
 		g := &a.places[i]
+		slices.SortFunc(g.series, func(x, y int) int { return cmp.Compare(a.edge(x), a.edge(y)) })
 		g.first = len(out)
 		base := a.groupLabels(a.buckets.list[g.series[0]][0])
 		for _, q := range a.m.quantiles {
 			p := Attr{"p", Value{Type: Float, Float: q}}
 			out = append(out, Series{Labels: append(slices.Clip(base), p), Samples: a.estimates(g, q)})
-			g.overall = append(g.overall, estimate(a.bucketsOf(g, 0, a.w.Slots), q))
+			g.overall = append(g.overall, estimate(a.bucketsOf(g, 0, a.slots, nil), q))
 		}
 	}
 	return out
 }
 
 func (a *accumulator) estimates(g *quantileGroup, q float64) []Sample {
-	out := make([]Sample, a.w.Slots)
+	out := make([]Sample, a.slots)
+	var buckets []bucketCount
 	for slot := range out {
-		out[slot] = Sample{slot, estimate(a.bucketsOf(g, slot, slot+1), q)}
+		buckets = a.bucketsOf(g, slot, slot+1, buckets[:0])
+		out[slot] = Sample{slot, estimate(buckets, q)}
 	}
 	return out
 }
 
-// bucketsOf returns the buckets of a group in some slots that hold anything, by
+// edge is the upper edge of the bucket of a series.
+func (a *accumulator) edge(series int) float64 { return bucketEdge(a.buckets.list[series][1]) }
+
+// bucketsOf appends the buckets of a group in some slots that hold anything, by
 // edge.
-func (a *accumulator) bucketsOf(g *quantileGroup, from, to int) (out []bucketCount) {
+func (a *accumulator) bucketsOf(g *quantileGroup, from, to int, out []bucketCount) []bucketCount {
 	for _, n := range g.series {
 		total := 0.0
-		for _, x := range a.cells[n*a.w.Slots+from : n*a.w.Slots+to] {
+		for _, x := range a.values[n*a.slots+from : n*a.slots+to] {
 			total += x
 		}
 		if total > 0 {
-			out = append(out, bucketCount{bucketEdge(a.buckets.list[n][1]), total})
+			out = append(out, bucketCount{a.edge(n), total})
 		}
 	}
-	slices.SortFunc(out, func(a, b bucketCount) int { return cmp.Compare(a.edge, b.edge) })
 	return out
 }
 

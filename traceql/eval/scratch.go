@@ -12,6 +12,8 @@ var (
 	kindArrays  scratch[Type]
 	bitArrays   scratch[uint64]
 	labelArrays scratch[uint32]
+	countArrays scratch[uint32]
+	valueArrays scratch[float64]
 )
 
 // get returns an array of n entries, which hold anything.

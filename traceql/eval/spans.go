@@ -71,6 +71,19 @@ func (s *spans) overlaps(v *trace.View) bool {
 	return v.Spans() > 0 && from <= s.w.End() && to >= s.w.Start
 }
 
+// slotsIn returns the first and the last slot that a View may have a span in;
+// w.Slots and one less when it has none.
+func slotsIn(v *trace.View, w Window) (first, last int) {
+	from, to := v.Times()
+	if v.Spans() == 0 || from > w.End() || to <= w.Start {
+		return w.Slots, w.Slots - 1
+	}
+	if from > w.Start {
+		first = int((from - w.Start - 1) / w.Step)
+	}
+	return first, int((min(to, w.End()) - w.Start - 1) / w.Step)
+}
+
 // rows returns the rows of a View that every stage keeps.
 func (s *spans) rows(view int) Mask {
 	rows := fullMask(s.views[view].Spans())
@@ -91,10 +104,24 @@ func (s *spans) rowsOf(n node, view int) Mask {
 	return s.bind(view).mask(int(n.(pick)))
 }
 
-// slotsOf gives every row its slot. Neighbours most often share one, so the
-// division is done only when the slot changes.
+// slotsOf gives every row its slot.
 func slotsOf(v *trace.View, rows Mask, w Window) []int32 {
 	slots := slotArrays.get(v.Spans())
+	from, to := v.Times()
+	if first, last := slotsIn(v, w); first == last && w.holds(from) && w.holds(to) {
+		for row := range slots { // Fast path: much comes in a short time.
+			slots[row] = int32(first)
+		}
+	} else {
+		slotsByTime(v, w, slots)
+	}
+	rows.clearOthers(slots)
+	return slots
+}
+
+// slotsByTime looks at every start. Neighbours most often share a slot, so the
+// division is done only when it changes.
+func slotsByTime(v *trace.View, w Window, slots []int32) {
 	slots = slots[:len(v.Start)]
 	end := w.End()
 	var lo, hi uint64 // of the slot last found
@@ -110,8 +137,6 @@ func slotsOf(v *trace.View, rows Mask, w Window) []int32 {
 		}
 		slots[row] = slot
 	}
-	rows.clearOthers(slots)
-	return slots
 }
 
 // byTrees is the general path, which fills slots of all Views: candidates are put

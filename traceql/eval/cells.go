@@ -1,0 +1,100 @@
+package eval
+
+// cells keep one number a series and slot, in one flat array: a span costs a few
+// additions and no map.
+type cells struct {
+	slots  int
+	values []float64 // at series*slots + slot
+	counts []uint32  // values in the cell; nil when values are counts
+}
+
+// grow makes room for n cells, of sums when sums is set.
+func (c *cells) grow(n int, sums bool) {
+	c.values = append(c.values, make([]float64, n-len(c.values))...)
+	if sums {
+		c.counts = append(c.counts, make([]uint32, n-len(c.counts))...)
+	}
+}
+
+// addNumbers joins the values of rows into sums, minima or maxima; to is the
+// number here of each series.
+func (c *cells) addNumbers(p *part, to []uint32, join func(a, b float64) float64) {
+	series, values := p.series[:len(p.slots)], p.values[:len(p.slots)]
+	for row, slot := range p.slots {
+		if slot == noSlot {
+			continue
+		}
+		at, x := int(to[series[row]])*c.slots+int(slot), values[row]
+		if c.counts[at]++; c.counts[at] > 1 {
+			x = join(c.values[at], x)
+		}
+		c.values[at] = x
+	}
+}
+
+// addRows counts rows one by one.
+func (c *cells) addRows(p *part, to []uint32) {
+	for row, slot := range p.slots {
+		if slot != noSlot {
+			c.values[int(to[p.series[row]])*c.slots+int(slot)]++
+		}
+	}
+}
+
+// addCounts adds what has been counted of one View.
+func (c *cells) addCounts(o *rowCounts, to []uint32) {
+	for series, n := range to {
+		into := c.values[int(n)*c.slots+o.from:]
+		for i, x := range o.counts[series*o.slots : (series+1)*o.slots] {
+			into[i] += float64(x)
+		}
+	}
+}
+
+// rowCounts count the rows of one View, for the run of slots that it may have.
+type rowCounts struct {
+	from, slots int
+	counts      []uint32 // at series*slots + slot-from; nil when rows have not been counted
+}
+
+// add counts rows. Scattered tells that neighbours do not share cells, such as
+// durations in buckets.
+func (c *rowCounts) add(series []uint32, slots []int32, scattered bool) {
+	series = series[:len(slots)]
+	if !scattered {
+		c.addRuns(series, slots)
+		return
+	}
+	for row, slot := range slots {
+		if slot != noSlot {
+			c.counts[int(series[row])*c.slots+int(slot)-c.from]++
+		}
+	}
+}
+
+// addRuns is faster where neighbours share cells, as spans of one service do: a
+// sum in memory has to be there before the next can begin, one in a register is.
+func (c *rowCounts) addRuns(series []uint32, slots []int32) {
+	last, run := 0, uint32(0)
+	for row, slot := range slots {
+		if slot == noSlot {
+			continue
+		}
+		if at := int(series[row])*c.slots + int(slot) - c.from; at != last {
+			c.counts[last] += run
+			last, run = at, 0
+		}
+		run++
+	}
+	if run > 0 {
+		c.counts[last] += run
+	}
+}
+
+// joins are how the functions put two partial results together.
+var joins = map[string]func(a, b float64) float64{
+	"min_over_time": func(a, b float64) float64 { return min(a, b) },
+	"max_over_time": func(a, b float64) float64 { return max(a, b) },
+	"sum_over_time": func(a, b float64) float64 { return a + b },
+	"avg_over_time": func(a, b float64) float64 { return a + b },
+}

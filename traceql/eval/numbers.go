@@ -1,0 +1,164 @@
+package eval
+
+import (
+	"math/bits"
+
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// numbers is the argument of a function, row by row: an int or duration, or a
+// float as its bits. A row without a number has no slot.
+type numbers struct {
+	spans *trace.View // their durations; nil for other arguments
+	kind  []Type
+	bits  []uint64
+	unit  float64 // of durations
+}
+
+func (n *numbers) at(row int) float64 {
+	if n.spans != nil {
+		return float64(n.spans.Duration(uint32(row))) / n.unit
+	}
+	return numberOf(n.kind[row], n.bits[row], n.unit)
+}
+
+// argument reads the argument of the rows that have a slot, and takes the slot
+// away from rows on which the function cannot work.
+func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
+	b, x := s.bind(view), m.arg
+	if x == expr(intrinsic{syntax.Duration}) {
+		return numbers{spans: b.V, unit: 1e9}
+	}
+	n := numbers{kind: kindArrays.zeroed(len(slots)), bits: bitArrays.get(len(slots)), unit: 1}
+	bucketed := m.buckets()
+	if bucketed {
+		n.unit = 1e9
+	}
+	switch attr, ok := x.(*attribute); {
+	case s.argTrace != nil:
+		for row, v := range s.argTrace[view] {
+			n.set(row, v)
+		}
+	case ok && attr.Scope == syntax.ScopeSpan:
+		b.attr(attr.slot).own.numbers(b, &n)
+	default:
+		c := ctx{b: b, event: -1, link: -1}
+		for row, slot := range slots {
+			if slot != noSlot {
+				c.row = uint32(row)
+				n.set(row, x.value(&c))
+			}
+		}
+	}
+	for row, slot := range slots {
+		if slot != noSlot && !n.usable(row, bucketed) {
+			slots[row] = noSlot
+		}
+	}
+	return n
+}
+
+// usable tells whether a function can work on the value of a row. Buckets hold
+// whole numbers.
+func (n *numbers) usable(row int, bucketed bool) bool {
+	switch n.kind[row] {
+	case Int, Duration:
+		return !bucketed || int64(n.bits[row]) >= leastInBucket
+	case Float:
+		return !bucketed
+	}
+	return false
+}
+
+func (n *numbers) set(row int, v Value) {
+	n.kind[row], n.bits[row] = v.Type, uint64(v.Int)
+	if v.Type == Float {
+		n.bits[row] = floatBits(v.Float)
+	}
+}
+
+// numbers sets the rows of a span attribute. The first value of a row stays.
+func (k *keyColumns) numbers(b *Bound, n *numbers) {
+	for i := len(k.cols) - 1; i >= 0; i-- {
+		c := k.cols[i]
+		if c == nil {
+			continue
+		}
+		for at := len(c.Rows) - 1; at >= 0; at-- {
+			row := c.Rows[at]
+			if int(row) >= len(n.kind) {
+				continue
+			}
+			switch c.Type {
+			case trace.Int:
+				n.kind[row], n.bits[row] = Int, c.Nums[at]
+			case trace.Double:
+				n.kind[row], n.bits[row] = Float, c.Nums[at]
+			default:
+				if v, ok := b.value(k.attrs, c, at); ok {
+					n.set(int(row), v)
+				}
+			}
+		}
+	}
+}
+
+// floats returns the number of each row that has a slot.
+func (n *numbers) floats(slots []int32) []float64 {
+	out := valueArrays.get(len(slots))
+	for row, slot := range slots {
+		if slot != noSlot {
+			out[row] = n.at(row)
+		}
+	}
+	return out
+}
+
+// buckets returns the bucket of each row. A span that took less than a bucket
+// holds loses its slot.
+func (n *numbers) buckets(slots []int32) []uint32 {
+	out := labelArrays.get(len(slots))
+	if n.spans == nil {
+		for row, slot := range slots {
+			if slot != noSlot {
+				out[row] = bucketOf(n.kind[row], n.bits[row])
+			}
+		}
+		return out
+	}
+	start, end := n.spans.Start[:len(slots)], n.spans.End[:len(slots)]
+	for row := range slots {
+		took := end[row] - start[row]
+		if int64(took) < leastInBucket {
+			slots[row] = noSlot
+		}
+		out[row] = bucketOf(Duration, took)
+	}
+	return out
+}
+
+// bucketNumbers is how many buckets there are: powers of two of a plain number,
+// and the same again of nanoseconds. The smallest value is leastInBucket.
+const (
+	bucketNumbers = 128
+	leastInBucket = 2
+)
+
+// bucketOf returns the bucket of a value from 2 on: the smallest power of two
+// that is not below it.
+func bucketOf(kind Type, x uint64) uint32 {
+	n := uint32(bits.Len64(x - 1))
+	if kind == Duration {
+		n += bucketNumbers / 2
+	}
+	return n
+}
+
+// bucketEdge is the upper edge of a bucket, in seconds for durations.
+func bucketEdge(n uint32) float64 {
+	if n >= bucketNumbers/2 {
+		return float64(uint64(1)<<(n-bucketNumbers/2)) / 1e9
+	}
+	return float64(uint64(1) << n)
+}
