@@ -44,6 +44,7 @@ type Engine struct {
 	waiting  atomic.Int64 // queries that want a slot and have none
 	observer Observer
 	repeats  eval.Repeats
+	splits   eval.Splits
 }
 
 // New returns an Engine over a source.

@@ -64,7 +64,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	out := &MetricsResult{Window: w}
 	views := e.tables(ctx)
 	evaluated := e.observer.Stage(ctx, Evaluating)
-	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: max(0, e.o.MaxMemory), Repeats: &e.repeats})
+	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: max(0, e.o.MaxMemory), Repeats: &e.repeats, Splits: &e.splits})
 	evaluated()
 	done.Tables, done.Spans, done.Results = len(views), out.Stats.Spans, len(out.Series)
 	var tooMuch *eval.MemoryError

@@ -101,6 +101,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
 		seen: map[trace.TraceID]bool{}, out: &Result{}, maxBytes: e.o.MaxMemory, tooMuch: e.memoryError,
 	}
+	s.run.Splits = &e.splits
 	for i, in := range infos {
 		if in.v.Spans() > 0 {
 			s.cursors = append(s.cursors, &cursor{view: i, times: in.load()})

@@ -144,7 +144,9 @@ type Bounds struct {
 	Exemplars int   // of all series together, of as many traces
 	Memory    int64 // bytes; 0 for no limit
 
-	Repeats *Repeats // of earlier queries over the same Tables; nil for none
+	// What earlier queries over the same Tables have found; nil for nothing.
+	Repeats *Repeats
+	Splits  *Splits
 }
 
 // Run evaluates the query over Views, older ones first, and returns the series
@@ -155,6 +157,7 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 		Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead,
 		memory: &memory{limit: bounds.Memory}, repeats: bounds.Repeats, slots: make([][]int32, len(views)),
 	}
+	s.Splits = bounds.Splits
 	if !m.rowwise {
 		if err := s.byTrees(); err != nil {
 			return nil, s.stats, err

@@ -45,6 +45,9 @@ type Run struct {
 	all   []int32
 	c     ctx
 	t     *Trace
+
+	// Splits, if set before anything is asked, knows of the Views' Tables.
+	Splits *Splits
 }
 
 // Start begins a Run. When ctx is done, what takes long ends early with too few
@@ -213,10 +216,15 @@ func (r *Run) addSplit(out Mask, view int, have, lack Mask, other node) {
 	}
 	rest := have.clone()
 	rest.andNot(lack)
-	for number := range rest.Rows {
-		if r.elsewhere(view, number, other) {
-			out.set(number)
+	for i, v := range r.views {
+		if i == view || rest.Empty() || r.ctx.Err() != nil {
+			continue
 		}
+		r.Splits.between(r.views[view], v, func(number, there uint32) {
+			if rest.Has(number) && r.candidates(i, other).Has(there) {
+				out.set(number)
+			}
+		})
 	}
 }
 
@@ -227,20 +235,6 @@ func (r *Run) nowhere(n node) bool {
 		}
 	}
 	return true
-}
-
-// elsewhere tells whether a node may match the trace in another View.
-func (r *Run) elsewhere(view int, number uint32, n node) bool {
-	id := r.views[view].TraceIDs[number].Lookup()
-	for i, v := range r.views {
-		if i == view {
-			continue
-		}
-		if there, ok := id.In(v); ok && r.candidates(i, n).Has(there) {
-			return true
-		}
-	}
-	return false
 }
 
 // union merges two ascending lists.
