@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"text/tabwriter"
@@ -159,7 +160,10 @@ func (f *freshness) until(ctx context.Context, look func(context.Context) (bool,
 	for looks = 1; ; looks++ {
 		found, err := look(ctx)
 		after = time.Since(begin)
+		var timed net.Error
 		switch {
+		case after >= f.options.Timeout && ctx.Err() == nil && errors.As(err, &timed) && timed.Timeout():
+			return 0, 0, nil // no answer in time either
 		case err != nil:
 			return 0, 0, err
 		case found:

@@ -122,6 +122,18 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
+// TestFreshnessWithoutAnAnswer looks where nobody answers in time.
+func TestFreshnessWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(silent.Close)
+	f := &fake{t: t}
+	r, err := Freshness(t.Context(), FreshnessOptions{Target: f.http(""), API: silent.URL, Traces: 2, SearchBy: "id", Timeout: 100 * time.Millisecond})
+	if err != nil || r.ByID.Missing != 2 || r.BySearch.Missing != 2 {
+		t.Errorf("%+v, %v; want both missing", r, err)
+	}
+}
+
 func TestQuery(t *testing.T) {
 	t.Parallel()
 	a, api := newFakeAPI(t, 0)
