@@ -41,7 +41,7 @@ func (p *part) free(s *spans) {
 	kindArrays.put(p.args.kind)
 	bitArrays.put(p.args.bits)
 	labelArrays.put(p.series)
-	countArrays.put(p.counts.counts)
+	countArrays.put(p.counts.cells)
 	valueArrays.put(p.values)
 }
 
@@ -119,7 +119,7 @@ func (p *part) count(m *Metrics, s *spans) {
 	first, last := slotsIn(s.views[p.view], s.w)
 	p.counts = rowCounts{from: first, slots: last + 1 - first}
 	if n := p.groups.series() * p.counts.slots; n <= max(len(p.slots), 1<<10) {
-		p.counts.counts = countArrays.zeroed(n)
+		p.counts.cells = countArrays.zeroed(n)
 		p.counts.add(p.series, p.slots, m.buckets())
 	}
 }
@@ -137,11 +137,11 @@ func (a *accumulator) add(s *spans, p *part, pick *exemplars) error {
 	pick.offer(s, p)
 	switch {
 	case a.m.sums():
-		a.addNumbers(p, p.to, joins[a.m.fn])
-	case p.counts.counts == nil:
-		a.addRows(p, p.to)
+		a.addNumbers(p, joins[a.m.fn])
+	case p.counts.cells == nil:
+		a.addRows(p)
 	default:
-		a.addCounts(&p.counts, p.to)
+		a.addCounts(p)
 	}
 	return nil
 }

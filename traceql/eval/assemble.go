@@ -38,7 +38,7 @@ func (a *accumulator) series() []Series {
 		a.index[n] = -1
 		l := line{cells: a.cellsOf(n)}
 		if a.counts != nil {
-			l.counts = a.counts[n*a.w.Slots : (n+1)*a.w.Slots]
+			l.counts = a.counts[n*a.slots : (n+1)*a.slots]
 		}
 		if l.empty() {
 			continue
@@ -61,7 +61,7 @@ func (a *accumulator) series() []Series {
 	}
 	if len(out) == 0 && len(a.m.by) == 0 && a.m.arg == nil {
 		// Counting nothing is an answer; without groups there is one series.
-		l := line{cells: make([]float64, a.w.Slots)}
+		l := line{cells: make([]float64, a.slots)}
 		out = append(out, Series{Labels: a.nameLabel(), Samples: a.samples(l)})
 	}
 	return out
@@ -69,9 +69,9 @@ func (a *accumulator) series() []Series {
 
 func (a *accumulator) cellsOf(n int) []float64 {
 	if len(a.values) == 0 {
-		return make([]float64, a.w.Slots)
+		return make([]float64, a.slots)
 	}
-	return a.values[n*a.w.Slots : (n+1)*a.w.Slots]
+	return a.values[n*a.slots : (n+1)*a.slots]
 }
 
 // empty tells whether the series has no span.

@@ -16,15 +16,14 @@ func (c *cells) grow(n int, sums bool) {
 	}
 }
 
-// addNumbers joins the values of rows into sums, minima or maxima; to is the
-// number here of each series.
-func (c *cells) addNumbers(p *part, to []uint32, join func(a, b float64) float64) {
+// addNumbers joins the values of rows into sums, minima or maxima.
+func (c *cells) addNumbers(p *part, join func(a, b float64) float64) {
 	series, values := p.series[:len(p.slots)], p.values[:len(p.slots)]
 	for row, slot := range p.slots {
 		if slot == noSlot {
 			continue
 		}
-		at, x := int(to[series[row]])*c.slots+int(slot), values[row]
+		at, x := int(p.to[series[row]])*c.slots+int(slot), values[row]
 		if c.counts[at]++; c.counts[at] > 1 {
 			x = join(c.values[at], x)
 		}
@@ -33,19 +32,20 @@ func (c *cells) addNumbers(p *part, to []uint32, join func(a, b float64) float64
 }
 
 // addRows counts rows one by one.
-func (c *cells) addRows(p *part, to []uint32) {
+func (c *cells) addRows(p *part) {
 	for row, slot := range p.slots {
 		if slot != noSlot {
-			c.values[int(to[p.series[row]])*c.slots+int(slot)]++
+			c.values[int(p.to[p.series[row]])*c.slots+int(slot)]++
 		}
 	}
 }
 
 // addCounts adds what has been counted of one View.
-func (c *cells) addCounts(o *rowCounts, to []uint32) {
-	for series, n := range to {
+func (c *cells) addCounts(p *part) {
+	o := &p.counts
+	for series, n := range p.to {
 		into := c.values[int(n)*c.slots+o.from:]
-		for i, x := range o.counts[series*o.slots : (series+1)*o.slots] {
+		for i, x := range o.cells[series*o.slots : (series+1)*o.slots] {
 			into[i] += float64(x)
 		}
 	}
@@ -54,7 +54,7 @@ func (c *cells) addCounts(o *rowCounts, to []uint32) {
 // rowCounts count the rows of one View, for the run of slots that it may have.
 type rowCounts struct {
 	from, slots int
-	counts      []uint32 // at series*slots + slot-from; nil when rows have not been counted
+	cells       []uint32 // at series*slots + slot-from; nil when rows have not been counted
 }
 
 // add counts rows. Scattered tells that neighbours do not share cells, such as
@@ -67,7 +67,7 @@ func (c *rowCounts) add(series []uint32, slots []int32, scattered bool) {
 	}
 	for row, slot := range slots {
 		if slot != noSlot {
-			c.counts[int(series[row])*c.slots+int(slot)-c.from]++
+			c.cells[int(series[row])*c.slots+int(slot)-c.from]++
 		}
 	}
 }
@@ -81,13 +81,13 @@ func (c *rowCounts) addRuns(series []uint32, slots []int32) {
 			continue
 		}
 		if at := int(series[row])*c.slots + int(slot) - c.from; at != last {
-			c.counts[last] += run
+			c.cells[last] += run
 			last, run = at, 0
 		}
 		run++
 	}
 	if run > 0 {
-		c.counts[last] += run
+		c.cells[last] += run
 	}
 }
 

@@ -1,24 +1,15 @@
 package eval
 
-import (
-	"sync"
-
-	"etude/trace"
-)
+import "etude/trace"
 
 // Repeats remembers which rows of a Table repeat spans of an older one: a client
 // that has lost an answer sends its spans again, and they may come into a newer
 // Table. To find that out takes a look at every trace, a third of a query's
 // time; a row's answer never changes, so it is looked for once. The zero Repeats
 // is ready, any goroutine may use it, and a nil one remembers nothing.
-type Repeats struct {
-	mu    sync.Mutex
-	pairs map[tablePair]*repeated
-}
+type Repeats struct{ pairs perPair[repeated] }
 
-type tablePair struct{ older, newer uint64 } // ids of Tables
-
-// repeated is what is known of a pair. It is never changed.
+// repeated is what is known of a pair.
 type repeated struct {
 	older, rows int  // spans in the older Table, rows of the newer one, looked at
 	again       Mask // rows of the newer one that repeat; nil for none
@@ -57,9 +48,7 @@ func (r *Repeats) between(o, v *trace.View) *repeated {
 		return look(o, v, &repeated{})
 	}
 	pair := tablePair{o.ID(), v.ID()}
-	r.mu.Lock()
-	known := r.pairs[pair]
-	r.mu.Unlock()
+	known := r.pairs.get(pair)
 	switch {
 	case known == nil || known.older != o.Spans():
 		known = &repeated{older: o.Spans()}
@@ -67,12 +56,7 @@ func (r *Repeats) between(o, v *trace.View) *repeated {
 		return known
 	}
 	known = look(o, v, known)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.pairs == nil || len(r.pairs) >= maxPairs {
-		r.pairs = map[tablePair]*repeated{}
-	}
-	r.pairs[pair] = known
+	r.pairs.put(pair, known, maxPairs)
 	return known
 }
 

@@ -51,7 +51,7 @@ func TestRepeatsKnowWhatALookFinds(t *testing.T) {
 	if again := r.in(views[2], views[:2]); again.Empty() {
 		t.Error("no span is repeated: the test shows nothing")
 	}
-	if len(r.pairs) < 3 {
-		t.Errorf("%d pairs are known, want at least 3", len(r.pairs))
+	if len(r.pairs.known) < 3 {
+		t.Errorf("%d pairs are known, want at least 3", len(r.pairs.known))
 	}
 }

@@ -1,22 +1,15 @@
 package eval
 
-import (
-	"sync"
-
-	"etude/trace"
-)
+import "etude/trace"
 
 // Splits remembers which traces two Tables have both. Few have, since a trace
 // comes within a moment; but to be sure takes a look into one for every trace of
 // the other, more than all else that a structural operator does. It never
 // changes for traces that are there, so it is looked for once. The zero Splits is
 // ready, any goroutine may use it, and a nil one remembers nothing.
-type Splits struct {
-	mu    sync.Mutex
-	pairs map[tablePair]*split
-}
+type Splits struct{ pairs perPair[split] }
 
-// split is what is known of a pair. It is never changed.
+// split is what is known of a pair.
 type split struct {
 	older, newer int         // traces that were looked at
 	both         [][2]uint32 // numbers of the traces that both have: in the older Table, in the newer one
@@ -48,9 +41,7 @@ func (s *Splits) find(o, n *trace.View) *split {
 		return (&split{}).with(o, n)
 	}
 	pair := tablePair{o.ID(), n.ID()}
-	s.mu.Lock()
-	known := s.pairs[pair]
-	s.mu.Unlock()
+	known := s.pairs.get(pair)
 	switch {
 	case known == nil:
 		known = &split{}
@@ -62,12 +53,7 @@ func (s *Splits) find(o, n *trace.View) *split {
 		return (&split{}).with(o, n)
 	}
 	known = known.with(o, n)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pairs == nil || len(s.pairs) >= maxSplits {
-		s.pairs = map[tablePair]*split{}
-	}
-	s.pairs[pair] = known
+	s.pairs.put(pair, known, maxSplits)
 	return known
 }
 

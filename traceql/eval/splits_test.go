@@ -49,7 +49,7 @@ func TestSplitsKnowWhatALookFinds(t *testing.T) {
 		}
 		found += len(got)
 	}
-	if found == 0 || len(s.pairs) != 1 {
-		t.Errorf("%d traces in both, %d pairs known", found, len(s.pairs))
+	if found == 0 || len(s.pairs.known) != 1 {
+		t.Errorf("%d traces in both, %d pairs known", found, len(s.pairs.known))
 	}
 }
