@@ -77,16 +77,6 @@ func (l *backendLimits) dataDir(offset int) (string, error) {
 	return defaultDataDir(offset)
 }
 
-// args are the flags that hand the limits on to a backend.
-func (l *backendLimits) args() []string {
-	return append(l.tenantFlags.args(), "--retention", l.Retention.String(), "--max-disk", l.MaxDisk.String(),
-		"--head-max-bytes", l.HeadMaxBytes.String(), "--head-max-spans", fmt.Sprint(l.HeadMaxSpans), "--wal-sync", l.WALSync.String(),
-		"--max-body", l.MaxBody.String(), "--max-decompressed", l.MaxDecompressed.String(), "--max-spans", fmt.Sprint(l.MaxSpans),
-		"--max-attribute-bytes", l.MaxAttribute.String(), "--max-queue", l.MaxQueue.String(),
-		"--max-query-time", l.MaxQueryTime.String(), "--max-query-memory", l.MaxQueryMemory.String(),
-		"--max-queries", fmt.Sprint(l.MaxQueries), "--max-waiting-queries", fmt.Sprint(l.MaxWaitingQueries))
-}
-
 // Run opens the storage first and the listeners last; at the end the listeners
 // close first and the storage last.
 func (c *backendCmd) Run(p *proc) error {

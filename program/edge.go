@@ -11,12 +11,17 @@ import (
 type edgeCmd struct {
 	offsetFlag
 	edgeAddrs
-	Config         string            `name:"config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
+	edgeFlags
+	Config         string            `name:"config" aliases:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
 	TraceExporter  string            `name:"trace-exporter" env:"ETUDE_TRACE_EXPORTER" enum:"jaeger,otlp,none" default:"jaeger" help:"How the edge sends its spans: ${enum}. With otlp, the OTEL_EXPORTER_OTLP_* variables apply."`
 	JaegerEndpoint string            `name:"jaeger-endpoint" env:"ETUDE_JAEGER_ENDPOINT" placeholder:"URL" help:"Where spans go as Jaeger thrift (default: port 14268 of this machine)."`
 	JaegerHeaders  map[string]string `name:"jaeger-header" env:"ETUDE_JAEGER_HEADER" placeholder:"NAME=VALUE" help:"Headers sent with spans as Jaeger thrift, such as X-Scope-OrgID=t1."`
-	TraceID128     bool              `name:"trace-id-128" env:"ETUDE_TRACE_ID_128" help:"Give new traces ids of 128 bits instead of 64."`
-	AccessLog      bool              `name:"access-log" env:"ETUDE_ACCESS_LOG" help:"Log every request."`
+}
+
+// edgeFlags are the flags of the edge that `up` has as well.
+type edgeFlags struct {
+	TraceID128 bool `name:"trace-id-128" env:"ETUDE_TRACE_ID_128" help:"Give new traces ids of 128 bits instead of 64."`
+	AccessLog  bool `name:"access-log" env:"ETUDE_ACCESS_LOG" help:"Log every request."`
 }
 
 // edgeGrace is for requests in flight at the end. It is a little longer than the

@@ -3,8 +3,6 @@ package program
 import (
 	"errors"
 	"fmt"
-	"reflect"
-	"strconv"
 	"strings"
 	"time"
 
@@ -150,68 +148,4 @@ func parsePolicies(flag string, lines []string) (ps []generator.Policy, err erro
 		ps = append(ps, p)
 	}
 	return ps, nil
-}
-
-// args are the flags that hand the settings on to a backend, in the form in
-// which they are read.
-func (f *generatorFlags) args() []string {
-	return appendArgs(nil, "--metrics.", reflect.ValueOf(f).Elem())
-}
-
-// appendArgs goes by the struct's tags, so that no flag can be forgotten.
-func appendArgs(args []string, prefix string, flags reflect.Value) []string {
-	for i := range flags.NumField() {
-		field, tag := flags.Field(i), flags.Type().Field(i).Tag
-		name := prefix + tag.Get("name")
-		if tag.Get("name") == "" {
-			name = prefix + dashed(flags.Type().Field(i).Name)
-		}
-		switch v := field.Interface().(type) {
-		case []string:
-			if tag.Get("sep") == "none" {
-				for _, one := range v {
-					args = append(args, name+"="+one)
-				}
-			} else if len(v) > 0 {
-				args = append(args, name+"="+strings.Join(v, ","))
-			}
-		case []float64:
-			if len(v) > 0 {
-				args = append(args, name+"="+floats(v))
-			}
-		case map[string]string:
-			for _, key := range sortedKeys(v) {
-				args = append(args, name+"="+key+"="+v[key])
-			}
-		case bool:
-			if v {
-				args = append(args, name)
-			}
-		case graphFlags:
-			args = appendArgs(args, prefix+tag.Get("prefix"), field)
-		default:
-			args = append(args, fmt.Sprintf("%s=%v", name, v))
-		}
-	}
-	return args
-}
-
-// dashed is the name that the command line gives a field: MaxEdges, max-edges.
-func dashed(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		if i > 0 && 'A' <= r && r <= 'Z' {
-			b.WriteByte('-')
-		}
-		b.WriteString(strings.ToLower(string(r)))
-	}
-	return b.String()
-}
-
-func floats(v []float64) string {
-	texts := make([]string, len(v))
-	for i, f := range v {
-		texts[i] = strconv.FormatFloat(f, 'g', -1, 64)
-	}
-	return strings.Join(texts, ",")
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/tsdb"
@@ -37,33 +36,6 @@ func parseBackend(t *testing.T, args ...string) (*backendCmd, error) {
 	}
 	_, err = parser.Parse(append([]string{"backend"}, args...))
 	return &c.Backend, err
-}
-
-// TestGeneratorFlagsAreHandedOn: what `up` hands on to its backend means the same
-// there, whatever was asked for.
-func TestGeneratorFlagsAreHandedOn(t *testing.T) {
-	for _, args := range [][]string{
-		nil,
-		{"--metrics.processors=none", "--metrics.external-labels=source=etude,cluster=a b", "--metrics.graph-prefix", "--metrics.graph-max-edges=7"},
-		{"--metrics.filter=include kind=SPAN_KIND_SERVER, name=a", "--metrics.filter=exclude name~^/health", "--metrics.graph-filter=exclude name=x",
-			"--metrics.buckets=0.1,0.25,2.5", "--metrics.dimensions=http.method,zone", "--metrics.dimension-mapping=where=zone,rack;-", "--metrics.target-info",
-			"--metrics.omit-labels=span_kind,service", "--metrics.stale-after=1h", "--metrics.host-identifiers=host.name", "--metrics.histograms=both"},
-	} {
-		given, err := parseBackend(t, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := parseBackend(t, given.Generator.args()...)
-		if err != nil {
-			t.Fatalf("%q: %v", given.Generator.args(), err)
-		}
-		if diff := cmp.Diff(given.Generator, again.Generator); diff != "" {
-			t.Errorf("%q, given (-) and handed on (+):\n%s", args, diff)
-		}
-		if err := given.Generator.check(); err != nil {
-			t.Errorf("%q: %v", args, err)
-		}
-	}
 }
 
 func TestGeneratorFlagsAreChecked(t *testing.T) {

@@ -56,9 +56,7 @@ var errQuiet = errors.New("failed")
 // Main runs one command and returns the exit status: 0 for success, 1 for an
 // error, 2 for a wrong command line.
 func Main(args []string, stdout, stderr io.Writer) int {
-	var c cli
-	parser, err := kong.New(&c, kong.Name("etude"), kong.Description(description),
-		kong.Writers(stdout, stderr), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+	parser, err := newParser(stdout, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "etude:", err)
 		return 2
@@ -82,6 +80,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+func newParser(stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(new(cli), kong.Name("etude"), kong.Description(description),
+		kong.Writers(stdout, stderr), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 }
 
 // supervisedEnv marks a child of `etude up`: its standard input is a pipe whose

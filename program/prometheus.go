@@ -25,40 +25,19 @@ type metricsFlags struct {
 	Host        map[string]string `name:"metrics.host" env:"ETUDE_METRICS_HOST" placeholder:"NAME:PORT=ADDR" help:"Where a target of the configuration really listens; tempo:3200, localhost:9090 and, in up, traefik:8080 are known."`
 	Retention   time.Duration     `name:"metrics.retention" env:"ETUDE_METRICS_RETENTION" default:"24h" help:"Drop metrics older than this; 0 keeps them."`
 	MaxDisk     bytesFlag         `name:"metrics.max-disk" env:"ETUDE_METRICS_MAX_DISK" default:"512MiB" help:"Drop the oldest metrics when they take more than this on disk; 0 lifts the limit."`
-	RemoteWrite []string          `name:"metrics.remote-write" env:"ETUDE_METRICS_REMOTE_WRITE" placeholder:"URL" help:"Send metrics, with exemplars, to this Prometheus as well (http://USER:PASSWORD@HOST:9090/api/v1/write); may be repeated."`
+	RemoteWrite []string          `name:"metrics.remote-write" env:"ETUDE_METRICS_REMOTE_WRITE" secret:"" placeholder:"URL" help:"Send metrics, with exemplars, to this Prometheus as well (http://USER:PASSWORD@HOST:9090/api/v1/write); may be repeated."`
 	Lifecycle   bool              `name:"metrics.lifecycle" env:"ETUDE_METRICS_LIFECYCLE" help:"Let POST /-/reload on Prometheus' port read the configuration again."`
 }
 
-const remoteWriteEnv = "ETUDE_METRICS_REMOTE_WRITE"
-
-// args are the flags that hand the settings on to a backend; hosts are more of
-// them, for targets that only the caller knows.
-func (f *metricsFlags) args(hosts map[string]string) []string {
-	args := []string{"--metrics.retention", f.Retention.String(), "--metrics.max-disk", f.MaxDisk.String()}
-	if f.Off {
-		args = append(args, "--metrics.off")
+// addHost names where a target listens, unless the user has said so already.
+func (f *metricsFlags) addHost(name, addr string) {
+	if _, given := f.Host[name]; given {
+		return
 	}
-	if f.Lifecycle {
-		args = append(args, "--metrics.lifecycle")
+	if f.Host == nil {
+		f.Host = map[string]string{}
 	}
-	if f.Config != "" {
-		args = append(args, "--metrics.config", f.Config)
-	}
-	hosts = maps.Clone(hosts)
-	maps.Copy(hosts, f.Host)
-	for _, name := range sortedKeys(hosts) {
-		args = append(args, "--metrics.host", name+"="+hosts[name])
-	}
-	return args
-}
-
-// env hands on what may hold a password, which a command line would show to
-// everybody on the machine.
-func (f *metricsFlags) env() []string {
-	if len(f.RemoteWrite) == 0 {
-		return nil
-	}
-	return []string{remoteWriteEnv + "=" + strings.Join(f.RemoteWrite, ",")}
+	f.Host[name] = addr
 }
 
 // openPrometheus starts Prometheus, whose handler is to be served at addr. Its

@@ -48,11 +48,6 @@ func (f *selfTraceFlags) check() error {
 	return nil
 }
 
-// args are the flags that hand the choice on to a backend.
-func (f *selfTraceFlags) args() []string {
-	return []string{"--self-trace=" + f.SelfTrace.String(), "--self-trace-ratio", strconv.FormatFloat(f.SelfTraceRatio, 'g', -1, 64)}
-}
-
 // selfTraceTarget is a flag that may have a value: off, own, or the URL of an
 // OTLP endpoint. Without a value it means own.
 type selfTraceTarget struct {

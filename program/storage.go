@@ -19,12 +19,6 @@ type tenantFlags struct {
 	MaxIngestBurst bytesFlag `name:"max-ingest-burst" env:"ETUDE_MAX_INGEST_BURST" default:"0" help:"Bytes that may come at once before --max-ingest-rate holds; 0 is one second of it."`
 }
 
-// args are the flags that hand them on to a backend.
-func (f *tenantFlags) args() []string {
-	return []string{fmt.Sprintf("--multitenancy=%t", f.Multitenancy), "--max-tenants", fmt.Sprint(f.MaxTenants), "--page-tenant", f.PageTenant,
-		"--max-ingest-rate", f.MaxIngestRate.String(), "--max-ingest-burst", f.MaxIngestBurst.String()}
-}
-
 func (f *tenantFlags) check() error {
 	if f.MaxTenants < 1 {
 		return fmt.Errorf("--max-tenants %d: want 1 or more", f.MaxTenants)

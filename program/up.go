@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"etude/page"
 	"etude/tenant"
@@ -21,6 +24,7 @@ type upCmd struct {
 	edgeAddrs
 	backendLimits
 	selfTraceFlags
+	edgeFlags
 	Generator  generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_"`
 	Metrics    metricsFlags   `embed:""`
 	EdgeConfig string         `name:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
@@ -35,9 +39,9 @@ const (
 
 // Run starts backend, services and edge, in the order in which they need each
 // other, and stops them the other way round.
-func (c *upCmd) Run(p *proc) error {
+func (c *upCmd) Run(p *proc, command *kong.Context) error {
 	begin := time.Now()
-	plan, err := c.plan(p)
+	plan, err := c.plan(command.Selected())
 	if err != nil {
 		return err
 	}
@@ -94,7 +98,8 @@ type plan struct {
 	upCmd   *upCmd
 }
 
-func (c *upCmd) plan(p *proc) (*plan, error) {
+// plan prepares every part; flags are those of `up` as kong has parsed them.
+func (c *upCmd) plan(flags *kong.Node) (*plan, error) {
 	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
 		return nil, err
 	}
@@ -107,17 +112,34 @@ func (c *upCmd) plan(p *proc) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	pl.dataDir = dataDir
+	pl.dataDir, c.DataDir = dataDir, dataDir
 	if err := c.checkPorts(); err != nil {
 		return nil, err
 	}
 	pl.info = c.info(dialAddr(c.EdgeAddr))
+	c.Metrics.addHost("traefik:8080", dialAddr(c.DashboardAddr))
 	pl.parts = append(pl.parts, c.backendPart(pl))
 	for i, s := range services {
 		pl.parts = append(pl.parts, c.servicePart(s.name, i))
 	}
 	pl.parts = append(pl.parts, c.edgePart())
-	return pl, nil
+	return pl, pl.handOn(flags)
+}
+
+// handOn gives every part the flags that it shares with `up`.
+func (pl *plan) handOn(flags *kong.Node) error {
+	parser, err := newParser(io.Discard, io.Discard)
+	if err != nil {
+		return err
+	}
+	for _, part := range pl.parts {
+		h, err := handOn(parser, flags, part.args[0])
+		if err != nil {
+			return err
+		}
+		part.args, part.env = append(part.args, h.args...), append(part.env, h.env...)
+	}
+	return nil
 }
 
 // chooseEdge falls back from port 80, which many systems keep for the
@@ -178,13 +200,7 @@ func (c *upCmd) serviceAddr(i int) string { return loopback(portService1 + i + c
 
 func (c *upCmd) backendPart(pl *plan) *part {
 	info, _ := json.Marshal(pl.info) // strings only
-	args := []string{"backend", "--data-dir", pl.dataDir}
-	c.backendAddrs.each(func(flag string, _ int, addr *string) { args = append(args, "--"+flag, *addr) })
-	args = append(args, c.backendLimits.args()...)
-	args = append(args, c.selfTraceFlags.args()...)
-	args = append(args, c.Generator.args()...)
-	args = append(args, c.Metrics.args(map[string]string{"traefik:8080": dialAddr(c.DashboardAddr)})...)
-	return &part{name: "backend", args: args, env: append(c.Metrics.env(), infoEnv+"="+string(info)),
+	return &part{name: "backend", args: []string{"backend"}, env: []string{infoEnv + "=" + string(info)},
 		ready: answers("http://" + dialAddr(c.APIAddr) + "/ready")}
 }
 
@@ -214,13 +230,9 @@ func (c *upCmd) otlpEnv() []string {
 }
 
 func (c *upCmd) edgePart() *part {
-	args := []string{"edge", "--edge-addr", c.EdgeAddr, "--dashboard-addr", c.DashboardAddr,
-		"--jaeger-endpoint", "http://" + dialAddr(c.JaegerAddr) + "/api/traces?format=jaeger.thrift"}
+	args := []string{"edge", "--jaeger-endpoint", "http://" + dialAddr(c.JaegerAddr) + "/api/traces?format=jaeger.thrift"}
 	if c.Multitenancy {
 		args = append(args, "--jaeger-header", tenant.Header+"="+tenant.Single)
-	}
-	if c.EdgeConfig != "" {
-		args = append(args, "--config", c.EdgeConfig)
 	}
 	var env []string
 	for i, s := range services {

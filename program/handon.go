@@ -1,0 +1,117 @@
+package program
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/alecthomas/kong"
+)
+
+// Flags reach the child processes of `up` by one mechanism. `up` and a child's
+// command declare the same flag, usually by embedding the same struct; handOn
+// walks the child's flags and passes on the value that `up` has. A new flag is a
+// field of such a struct and nothing else.
+//
+// A child inherits the environment of `up`. So handOn first asks what the child
+// would set by itself, and passes on only what differs: command lines stay short
+// enough to read in ps.
+//
+// The tag `secret:""` marks a flag that may hold a password. Its value travels in
+// the flag's environment variable, since other users can read command lines.
+
+// handedOn is how a child process learns its flags.
+type handedOn struct{ args, env []string }
+
+// handOn returns the arguments and variables that give the child command the
+// values of the flags that from has under the same name, or under an alias of
+// the child's flag. The parser must not be the one that from comes from, since
+// parsing overwrites the flags' values.
+func handOn(parser *kong.Kong, from *kong.Node, child string) (h handedOn, err error) {
+	alone, err := parser.Parse([]string{child}) // as the child will with this environment
+	if err != nil {
+		return h, fmt.Errorf("prepare the flags of %s: %w", child, err)
+	}
+	for _, to := range alone.Selected().Flags {
+		given := sameFlag(from.Flags, to)
+		if given == nil {
+			continue
+		}
+		if secret := to.Tag.Has("secret"); secret && len(to.Envs) > 0 {
+			h.addSecret(given, to)
+			continue
+		}
+		want := flagArgs(to.Name, given)
+		if !slices.Equal(want, flagArgs(to.Name, to)) {
+			h.args = append(h.args, want...)
+		}
+	}
+	return h, nil
+}
+
+func sameFlag(flags []*kong.Flag, to *kong.Flag) *kong.Flag {
+	for _, f := range flags {
+		if f.Name == to.Name || slices.Contains(to.Aliases, f.Name) {
+			return f
+		}
+	}
+	return nil
+}
+
+func (h *handedOn) addSecret(given, to *kong.Flag) {
+	texts := flagTexts(given)
+	if len(texts) == 0 {
+		return
+	}
+	h.env = append(h.env, to.Envs[0]+"="+kong.JoinEscaped(texts, given.Tag.Sep))
+}
+
+// flagArgs are the arguments that set a flag to the value that f has. A list or
+// map without elements has none: no flag has a default that only an empty one
+// could override.
+func flagArgs(name string, f *kong.Flag) (args []string) {
+	for _, text := range flagTexts(f) {
+		args = append(args, "--"+name+"="+text)
+	}
+	return args
+}
+
+// flagTexts is the flag's value as its parser reads it: one text, or one for
+// each element.
+func flagTexts(f *kong.Flag) (texts []string) {
+	v := f.Target
+	switch {
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			texts = append(texts, escaped(text(v.Index(i)), f.Tag.Sep))
+		}
+	case v.Kind() == reflect.Map:
+		for _, key := range v.MapKeys() {
+			texts = append(texts, escaped(text(key)+"="+text(v.MapIndex(key)), f.Tag.MapSep))
+		}
+		slices.Sort(texts)
+	case v.Kind() == reflect.Pointer && v.IsNil():
+	default:
+		texts = []string{text(v)}
+	}
+	return texts
+}
+
+// escaped keeps the parser from cutting an element in two; -1 means it never does.
+func escaped(element string, separator rune) string {
+	if separator == -1 {
+		return element
+	}
+	return kong.JoinEscaped([]string{element}, separator)
+}
+
+// text formats one value. Types with a form of their own on the command line
+// have it from String.
+func text(v reflect.Value) string {
+	if v.CanAddr() {
+		if s, ok := v.Addr().Interface().(fmt.Stringer); ok {
+			return s.String()
+		}
+	}
+	return fmt.Sprint(v.Interface())
+}
