@@ -25,7 +25,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"query", "tenant trace otlp traceql/syntax traceql/check traceql/eval", "it joins Tables and language; a store is an interface to it"},
 	{"api", "tenant trace otlp query traceql/syntax traceql/check traceql/eval", "routes render what query finds"},
 	{"mcp", "", "it needs only the API's http.Handler"},
-	{"metrics", "", "counters are given to it"},
+	{"telemetry", "", "counters are given to it"},
 	{"metrics/generator", "trace", "it reads Tables and writes samples; a store and a database are interfaces to it"},
 	{"metrics/prometheus", "", "it is Prometheus, whoever embeds it; configuration, hosts and pages are given to it"},
 	{"edge", "", "it reaches the backend over the wire, like any proxy"},
@@ -37,7 +37,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"conf", "", "files"},
 	{"deploy", "", "files"},
 	{"bench", "", "it drives any backend over the wire, a peer's like ours"},
-	{"program", "bench conf edge api mcp metrics metrics/generator metrics/prometheus page query receive store tenant services/uservice1 services/uservice2 services/uservice3 services/uservice4", "the only wiring; it needs no insides"},
+	{"program", "bench conf edge api mcp metrics/generator metrics/prometheus page query receive store tenant services/uservice1 services/uservice2 services/uservice3 services/uservice4 telemetry", "the only wiring; it needs no insides"},
 	{"", "program", "main is a few lines"},
 }
 

@@ -14,12 +14,12 @@ import (
 
 	"etude/api"
 	"etude/mcp"
-	"etude/metrics"
 	"etude/metrics/prometheus"
 	"etude/page"
 	"etude/query"
 	"etude/receive"
 	"etude/store"
+	"etude/telemetry"
 )
 
 // infoEnv carries the links of the whole demo from `up` to the page.
@@ -129,7 +129,7 @@ type backendRun struct {
 	failed  chan error
 
 	priority   store.Priority // of queries over writes, in all stores
-	telemetry  *metrics.Telemetry
+	telemetry  *telemetry.Telemetry
 	self       *selfTrace             // nil when the backend does not trace itself
 	prometheus *prometheus.Prometheus // nil with --metrics.off
 	generator  *generatorRun          // likewise; that of the only store
@@ -138,7 +138,7 @@ type backendRun struct {
 func (b *backendRun) open(dir string) error {
 	b.failed = make(chan error, 8)
 	stats := &receive.Stats{}
-	b.telemetry = metrics.New(b.samples(stats))
+	b.telemetry = telemetry.New(b.samples(stats))
 	began := time.Now()
 	sink, err := b.openStore(dir)
 	if err != nil {

@@ -22,9 +22,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"etude/internal/fs"
-	"etude/metrics"
 	"etude/metrics/generator"
 	"etude/store"
+	"etude/telemetry"
 )
 
 func parseBackend(t *testing.T, args ...string) (*backendCmd, error) {
@@ -139,7 +139,7 @@ func appendSpans(t *testing.T, st *store.Store, first, n int) {
 // TestGeneratorSamplesAreClean holds the generator's counters to promtool's rules.
 func TestGeneratorSamplesAreClean(t *testing.T) {
 	t.Parallel()
-	h := metrics.New(func(yield func(metrics.Sample)) {
+	h := telemetry.New(func(yield func(telemetry.Sample)) {
 		generatorSamples("t1", generator.Stats{Dropped: map[string]int64{"invalid_utf8": 1}}, yield)
 	}).Metrics()
 	answer := httptest.NewRecorder()

@@ -6,9 +6,9 @@ import (
 
 	"github.com/prometheus/prometheus/storage"
 
-	"etude/metrics"
 	"etude/metrics/generator"
 	"etude/store"
+	"etude/telemetry"
 )
 
 // generatorRun is a running generator.
@@ -92,29 +92,29 @@ func (b *backendRun) closeGenerators() {
 
 // generatorSamples are those of one generator, with its tenant for a label if it
 // has one.
-func generatorSamples(tenant string, s generator.Stats, yield func(metrics.Sample)) {
+func generatorSamples(tenant string, s generator.Stats, yield func(telemetry.Sample)) {
 	of := tenantLabels(tenant)
-	counter := func(name, help string, v int64, labels ...metrics.Label) {
-		yield(metrics.Sample{Name: "etude_generator_" + name, Help: help, Labels: append(labels, of...), Value: float64(v)})
+	counter := func(name, help string, v int64, labels ...telemetry.Label) {
+		yield(telemetry.Sample{Name: "etude_generator_" + name, Help: help, Labels: append(labels, of...), Value: float64(v)})
 	}
 	gauge := func(name, help string, v int64) {
-		yield(metrics.Sample{Name: "etude_generator_" + name, Help: help, Gauge: true, Labels: of, Value: float64(v)})
+		yield(telemetry.Sample{Name: "etude_generator_" + name, Help: help, Gauge: true, Labels: of, Value: float64(v)})
 	}
 	counter("spans_total", "Spans read to compute metrics.", s.Spans)
 	counter("missed_spans_total", "Spans dropped by the storage before metrics were computed from them.", s.Missed)
 	for _, reason := range sortedKeys(s.Dropped) {
-		counter("dropped_spans_total", "Spans left out of the computed metrics, by reason.", s.Dropped[reason], metrics.Label{Name: "reason", Value: reason})
+		counter("dropped_spans_total", "Spans left out of the computed metrics, by reason.", s.Dropped[reason], telemetry.Label{Name: "reason", Value: reason})
 	}
 	gauge("active_series", "Series computed from spans.", s.ActiveSeries)
 	counter("removed_series_total", "Series that ended, since they had no span for long.", s.RemovedSeries)
 	overflow := func(limit string, n int64) {
-		counter("overflow_updates_total", "Updates of series that stand for many label sets, by the limit reached.", n, metrics.Label{Name: "limit", Value: limit})
+		counter("overflow_updates_total", "Updates of series that stand for many label sets, by the limit reached.", n, telemetry.Label{Name: "limit", Value: limit})
 	}
 	overflow("active_series", s.OverflowUpdates)
 	overflow("label_values", s.OverflowLabels)
 	gauge("open_edges", "Calls of which one side has been seen.", s.OpenEdges)
 	edges := func(end string, n int64) {
-		counter("edges_total", "Calls seen, by how they ended: complete, with a virtual node, or expired.", n, metrics.Label{Name: "end", Value: end})
+		counter("edges_total", "Calls seen, by how they ended: complete, with a virtual node, or expired.", n, telemetry.Label{Name: "end", Value: end})
 	}
 	edges("complete", s.CompletedEdges)
 	edges("virtual_node", s.VirtualEdges)

@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"etude/api"
-	"etude/metrics"
 	"etude/query"
+	"etude/telemetry"
 )
 
 // watched is the query API with everybody told who wants to know: the metrics,
@@ -38,7 +38,7 @@ func (b *backendRun) measure(r *http.Request, c api.Call) (context.Context, func
 
 // queryObserver tells metrics and traces how a query goes.
 type queryObserver struct {
-	telemetry *metrics.Telemetry
+	telemetry *telemetry.Telemetry
 	self      *selfTrace // may be nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"etude/conf"
 	"etude/metrics/prometheus"
 	"etude/page"
+	"etude/telemetry"
 )
 
 // metricsFlags say what the embedded Prometheus keeps and whom it asks.
@@ -27,6 +28,7 @@ type metricsFlags struct {
 	MaxDisk     bytesFlag         `name:"metrics.max-disk" env:"ETUDE_METRICS_MAX_DISK" default:"512MiB" help:"Drop the oldest metrics when they take more than this on disk; 0 lifts the limit."`
 	RemoteWrite []string          `name:"metrics.remote-write" env:"ETUDE_METRICS_REMOTE_WRITE" secret:"" placeholder:"URL" help:"Send metrics, with exemplars, to this Prometheus as well (http://USER:PASSWORD@HOST:9090/api/v1/write); may be repeated."`
 	Lifecycle   bool              `name:"metrics.lifecycle" env:"ETUDE_METRICS_LIFECYCLE" help:"Let POST /-/reload on Prometheus' port read the configuration again."`
+	Pprof       bool              `name:"pprof" env:"ETUDE_PPROF" help:"Serve Go's profiles below /debug/pprof/ on Prometheus' port. They never show the command line."`
 }
 
 // addHost names where a target listens, unless the user has said so already.
@@ -90,12 +92,21 @@ func (b *backendRun) promQL() http.Handler {
 	return b.prometheus.Handler()
 }
 
-// metricsHandler is what Prometheus' port answers.
+// metricsHandler answers on Prometheus' port: Prometheus, or without it the
+// backend's own metrics, and Go's profiles.
 func (b *backendRun) metricsHandler() http.Handler {
-	if h := b.promQL(); h != nil {
-		return h
+	h := b.promQL()
+	if h == nil {
+		h = b.telemetry.Handler()
 	}
-	return b.telemetry.Handler()
+	profiles := telemetry.NoProfiles()
+	if b.cmd.Metrics.Pprof {
+		profiles = telemetry.Profiles()
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.Handle("/debug/pprof/", profiles)
+	return mux
 }
 
 func (f *metricsFlags) check() error {

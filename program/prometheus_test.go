@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"etude/conf"
+	"etude/telemetry"
 )
 
 // fastScrapes is the shared configuration, but for its pace and with the edge.
@@ -165,6 +167,30 @@ func TestWrongMetricsFlags(t *testing.T) {
 		p := start(t, nil, append([]string{"backend", "--data-dir", t.TempDir(), "--port-offset", fmt.Sprint(freeOffset(t))}, strings.Fields(args)...)...)
 		if status := p.ended(); status != 1 || !strings.Contains(p.out.String(), want) || strings.Contains(p.out.String(), "me:pw") {
 			t.Errorf("%s: exit status %d, %s", args, status, p.out)
+		}
+	}
+}
+
+// TestProfilesAreOffUnlessAskedFor asks the handler of Prometheus' port.
+func TestProfilesAreOffUnlessAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		on     bool
+		path   string
+		status int
+		want   string
+	}{
+		{false, "/debug/pprof/", 404, "--pprof"},
+		{false, "/debug/pprof/goroutine?debug=1", 404, "--pprof"},
+		{false, "/debug/pprof/cmdline", 404, "--pprof"},
+		{true, "/debug/pprof/goroutine?debug=1", 200, "goroutine profile"},
+		{true, "/debug/pprof/cmdline", 404, ""},
+	} {
+		b := &backendRun{cmd: &backendCmd{Metrics: metricsFlags{Pprof: test.on}}, telemetry: telemetry.New(func(func(telemetry.Sample)) {})}
+		w := httptest.NewRecorder()
+		b.metricsHandler().ServeHTTP(w, httptest.NewRequest("GET", test.path, nil))
+		if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) || strings.Contains(w.Body.String(), os.Args[0]) && strings.Contains(test.path, "cmdline") {
+			t.Errorf("--pprof=%v %s: %d %.200s, want %d %q", test.on, test.path, w.Code, w.Body, test.status, test.want)
 		}
 	}
 }

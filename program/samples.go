@@ -1,14 +1,14 @@
 package program
 
 import (
-	"etude/metrics"
 	"etude/receive"
 	"etude/store"
+	"etude/telemetry"
 )
 
 // samples tells the metrics endpoint where the counters are.
-func (b *backendRun) samples(stats *receive.Stats) metrics.Source {
-	return func(yield func(metrics.Sample)) {
+func (b *backendRun) samples(stats *receive.Stats) telemetry.Source {
+	return func(yield func(telemetry.Sample)) {
 		receiveSamples(stats.Counts(), yield)
 		b.eachStore(func(tenant string, s *tenantStore) {
 			storeSamples(tenant, s, yield)
@@ -19,36 +19,36 @@ func (b *backendRun) samples(stats *receive.Stats) metrics.Source {
 	}
 }
 
-func receiveSamples(c receive.Counts, yield func(metrics.Sample)) {
+func receiveSamples(c receive.Counts, yield func(telemetry.Sample)) {
 	for _, p := range c.Protocols {
-		protocol := metrics.Label{Name: "protocol", Value: string(p.Protocol)}
-		counter := func(name, help string, v uint64, labels ...metrics.Label) {
-			yield(metrics.Sample{Name: name, Help: help, Labels: append(labels, protocol), Value: float64(v)})
+		protocol := telemetry.Label{Name: "protocol", Value: string(p.Protocol)}
+		counter := func(name, help string, v uint64, labels ...telemetry.Label) {
+			yield(telemetry.Sample{Name: name, Help: help, Labels: append(labels, protocol), Value: float64(v)})
 		}
 		counter("etude_receive_requests_total", "Requests acknowledged.", p.Requests)
 		counter("etude_receive_spans_total", "Spans acknowledged.", p.Spans)
 		counter("etude_receive_bytes_total", "Bytes of OTLP payload acknowledged.", p.Bytes)
 		for _, reason := range sortedKeys(p.Refused) {
-			counter("etude_receive_refused_requests_total", "Requests refused, by reason.", p.Refused[reason], metrics.Label{Name: "reason", Value: reason})
-			counter("etude_receive_refused_spans_total", "Spans of refused requests, by reason, where the request could be read so far.", p.RefusedSpans[reason], metrics.Label{Name: "reason", Value: reason})
+			counter("etude_receive_refused_requests_total", "Requests refused, by reason.", p.Refused[reason], telemetry.Label{Name: "reason", Value: reason})
+			counter("etude_receive_refused_spans_total", "Spans of refused requests, by reason, where the request could be read so far.", p.RefusedSpans[reason], telemetry.Label{Name: "reason", Value: reason})
 		}
 	}
-	yield(metrics.Sample{Name: "etude_receive_open_connections", Help: "Open connections.", Gauge: true, Value: float64(c.Connections)})
-	yield(metrics.Sample{Name: "etude_receive_requests_in_flight", Help: "Requests being received now.", Gauge: true, Value: float64(c.InFlight)})
-	yield(metrics.Sample{Name: "etude_receive_in_flight_bytes", Help: "Memory that the requests being received take.", Gauge: true, Value: float64(c.InFlightBytes)})
-	yield(metrics.Sample{Name: "etude_receive_cut_connections_total", Help: "Connections closed because they were silent, slow or too many.", Value: float64(c.Cut)})
-	yield(metrics.Sample{Name: "etude_receive_wrong_port_connections_total", Help: "OTLP connections that came to the other protocol's port, and were served.", Value: float64(c.WrongPort)})
+	yield(telemetry.Sample{Name: "etude_receive_open_connections", Help: "Open connections.", Gauge: true, Value: float64(c.Connections)})
+	yield(telemetry.Sample{Name: "etude_receive_requests_in_flight", Help: "Requests being received now.", Gauge: true, Value: float64(c.InFlight)})
+	yield(telemetry.Sample{Name: "etude_receive_in_flight_bytes", Help: "Memory that the requests being received take.", Gauge: true, Value: float64(c.InFlightBytes)})
+	yield(telemetry.Sample{Name: "etude_receive_cut_connections_total", Help: "Connections closed because they were silent, slow or too many.", Value: float64(c.Cut)})
+	yield(telemetry.Sample{Name: "etude_receive_wrong_port_connections_total", Help: "OTLP connections that came to the other protocol's port, and were served.", Value: float64(c.WrongPort)})
 }
 
 // storeSamples are those of one store, with its tenant for a label if it has one.
-func storeSamples(tenant string, ts *tenantStore, yield func(metrics.Sample)) {
+func storeSamples(tenant string, ts *tenantStore, yield func(telemetry.Sample)) {
 	s := ts.Stats()
 	of := tenantLabels(tenant)
-	counter := func(name, help string, v int64, labels ...metrics.Label) {
-		yield(metrics.Sample{Name: name, Help: help, Labels: append(labels, of...), Value: float64(v)})
+	counter := func(name, help string, v int64, labels ...telemetry.Label) {
+		yield(telemetry.Sample{Name: name, Help: help, Labels: append(labels, of...), Value: float64(v)})
 	}
 	gauge := func(name, help string, v int64) {
-		yield(metrics.Sample{Name: name, Help: help, Gauge: true, Labels: of, Value: float64(v)})
+		yield(telemetry.Sample{Name: name, Help: help, Gauge: true, Labels: of, Value: float64(v)})
 	}
 	counter("etude_store_payloads_total", "Requests stored.", s.Payloads)
 	counter("etude_store_spans_total", "Spans stored that were new.", s.Appended)
@@ -56,7 +56,7 @@ func storeSamples(tenant string, ts *tenantStore, yield func(metrics.Sample)) {
 	counter("etude_store_replayed_spans_total", "Spans read back from the log at the start.", s.Replayed)
 	counter("etude_store_damaged_records_total", "Damaged stretches found in the log at the start.", s.Damaged)
 	refused := func(reason string, n int64) {
-		counter("etude_store_refused_payloads_total", "Requests refused by the storage, by reason.", n, metrics.Label{Name: "reason", Value: reason})
+		counter("etude_store_refused_payloads_total", "Requests refused by the storage, by reason.", n, telemetry.Label{Name: "reason", Value: reason})
 	}
 	refused("invalid", s.Invalid)
 	refused("overloaded", s.Overloaded)
@@ -65,7 +65,7 @@ func storeSamples(tenant string, ts *tenantStore, yield func(metrics.Sample)) {
 		refused("rate", ts.rate.refused.Load())
 	}
 	dropped := func(limit string, left store.Left) {
-		counter("etude_store_dropped_spans_total", "Spans dropped as the oldest, by the limit reached.", left.Spans, metrics.Label{Name: "limit", Value: limit})
+		counter("etude_store_dropped_spans_total", "Spans dropped as the oldest, by the limit reached.", left.Spans, telemetry.Label{Name: "limit", Value: limit})
 	}
 	dropped("age", s.LeftByAge)
 	dropped("memory", s.LeftByMemory)
@@ -79,9 +79,9 @@ func storeSamples(tenant string, ts *tenantStore, yield func(metrics.Sample)) {
 }
 
 // tenantLabels name a tenant; none when there is none.
-func tenantLabels(tenant string) []metrics.Label {
+func tenantLabels(tenant string) []telemetry.Label {
 	if tenant == "" {
 		return nil
 	}
-	return []metrics.Label{{Name: "tenant", Value: tenant}}
+	return []telemetry.Label{{Name: "tenant", Value: tenant}}
 }

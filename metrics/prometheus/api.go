@@ -29,6 +29,10 @@ const (
 	maxRequestBody    = 32 << 20
 )
 
+// noOrigin matches no origin: this package lets no foreign page read an answer.
+// The embedding program may, in front of Handler.
+var noOrigin = regexp.MustCompile(`^\b$`)
+
 // buildAPI is Prometheus' HTTP API over the parts of a server.
 func (s *server) buildAPI(registry *client.Registry) http.Handler {
 	p := s.p
@@ -48,7 +52,7 @@ func (s *server) buildAPI(registry *client.Registry) http.Handler {
 		func(context.Context) api.RulesRetriever { return s.rules },
 		remoteReadSamples, remoteReadAtOnce, remoteReadFrame,
 		false, // a server, not an agent
-		regexp.MustCompile("^(?:.*)$"),
+		noOrigin,
 		p.runtimeInfo, version(),
 		p.notes.Get, p.notes.Sub,
 		client.GathererFunc(p.gather), registry,

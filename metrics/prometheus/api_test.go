@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -99,7 +100,7 @@ func TestPaths(t *testing.T) {
 		{"GET", "/metrics", 200, "prometheus_ready 1\n"},
 		{"GET", "/federate?match[]={service=%22a%22}", 200, `calls_total{service="a"} 7 1`},
 		{"GET", "/federate?match[]={", 400, ""},
-		{"GET", "/debug/pprof/goroutine?debug=1", 200, "goroutine profile"},
+		{"GET", "/debug/pprof/cmdline", 200, "page of"},
 		{"GET", "/api/v1/parse_query?query=up", 200, `"vectorSelector"`},
 		{"GET", "/api/v1/openapi.yaml", 200, "/query_range:"},
 		{"GET", "/api/v1/scrape_pools", 200, `"scrapePools":[]`},
@@ -121,6 +122,38 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s %s: %d %.300s, want %d with %q", test.method, test.path, resp.StatusCode, body, test.status, test.want)
 		}
 	}
+}
+
+// TestForeignPagesReadNothing asks as a page of another origin does, while
+// Prometheus starts and while it runs.
+func TestForeignPagesReadNothing(t *testing.T) {
+	t.Parallel()
+	starting, err := Open(Options{Dir: fileNamed(t, "x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer starting.Close()
+	in := run(t, Options{})
+	for _, method := range []string{"GET", "POST", "OPTIONS"} {
+		for _, path := range []string{"/api/v1/query?query=up", "/api/v1/status/config", "/api/v1/status/walreplay", "/api/v1/write", "/federate", "/metrics", "/-/ready"} {
+			for _, h := range []http.Handler{starting.Handler(), in.Handler()} {
+				r, w := httptest.NewRequest(method, path, nil), httptest.NewRecorder()
+				r.Header.Set("Origin", "http://evil.example")
+				h.ServeHTTP(w, r)
+				if got := w.Header().Get("Access-Control-Allow-Origin"); got != "" {
+					t.Errorf("%s %s lets in %q", method, path, got)
+				}
+			}
+		}
+	}
+}
+
+// fileNamed makes a file in a new directory.
+func fileNamed(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	write(t, path, "x")
+	return path
 }
 
 // TestOwnMetricsAreClean holds them to the rules of promtool check metrics.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/pprof"
 
 	client "github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -21,11 +20,6 @@ func (p *Prometheus) routes() http.Handler {
 	mux.HandleFunc("GET /-/ready", p.whenReady(text("Prometheus Server is Ready.\n")))
 	mux.HandleFunc("/-/reload", p.serveReload)
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, version()) })
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	if p.options.UI != nil {
 		mux.Handle("/", p.options.UI)
 	} else {
@@ -41,7 +35,6 @@ const endpoints = `Prometheus, inside etude.
 /metrics                   its own metrics
 /federate?match[]=up       the newest samples
 /-/ready  /-/healthy       its state
-/debug/pprof/              Go's profiles
 `
 
 func text(s string) http.HandlerFunc {
@@ -58,7 +51,6 @@ func (p *Prometheus) serveAPI(w http.ResponseWriter, r *http.Request) {
 		s.api.ServeHTTP(w, r)
 		return
 	}
-	w.Header().Set("Access-Control-Allow-Origin", "*")
 	if r.URL.Path == "/api/v1/status/walreplay" {
 		now := p.walReplay()
 		answer(w, http.StatusOK, map[string]any{"status": "success", "data": map[string]int{"min": now.Min, "max": now.Max, "current": now.Current}})

@@ -134,8 +134,8 @@ func (p *Prometheus) Ready() error {
 	return errors.New("starting: the storage is being opened")
 }
 
-// Handler serves Prometheus' HTTP API, its own metrics at /metrics, what tells
-// its state below /-/, and Go's profiles below /debug/pprof.
+// Handler serves Prometheus' HTTP API, its own metrics at /metrics, and its state
+// below /-/. It sends no CORS headers and no profiles.
 func (p *Prometheus) Handler() http.Handler { return p.handler }
 
 // Reload reads the configuration again. One that is wrong, or that cannot be

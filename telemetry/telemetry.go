@@ -1,8 +1,7 @@
-package metrics
+package telemetry
 
 import (
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Telemetry is what the backend tells about itself: the samples of a [Source],
-// what is measured here as it happens, the Go runtime and the process. Its
-// methods may be called from any goroutine.
+// Telemetry holds the backend's metrics about itself: the samples of a [Source],
+// the histograms measured here, the Go runtime and the process. Its methods may be
+// called from any goroutine.
 type Telemetry struct {
 	source                     Source
 	registry                   *prometheus.Registry
@@ -49,31 +48,28 @@ func histogram(name, help string, buckets []float64) prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
 }
 
-// Acknowledged takes the time of an append that was acknowledged. It stands on
-// the way of every payload, as Synced does: some tens of nanoseconds, no memory.
+// Acknowledged records the duration of an acknowledged append. Every payload pays
+// for this call and for Synced: some tens of nanoseconds and no allocation.
 func (t *Telemetry) Acknowledged(d time.Duration) { t.acknowledged.Observe(d.Seconds()) }
 
-// Synced takes the time of a sync of the log.
+// Synced records the duration of a sync of the log.
 func (t *Telemetry) Synced(d time.Duration) { t.synced.Observe(d.Seconds()) }
 
-// Sealed takes the time of sealing a table.
+// Sealed records the duration of sealing a table.
 func (t *Telemetry) Sealed(d time.Duration) { t.seal.Observe(d.Seconds()) }
 
-// Metrics serves the metrics in Prometheus' formats: what belongs at /metrics.
+// Metrics serves /metrics in Prometheus' formats.
 func (t *Telemetry) Metrics() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
-// Handler serves /metrics, /-/ready and /-/healthy as Prometheus does, a short
-// page at / that says so, and Go's profiles at /debug/pprof.
+// Handler serves /metrics, /-/ready and /-/healthy as Prometheus does, and the
+// present values as a page at /.
 func (t *Telemetry) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Metrics())
 	mux.HandleFunc("GET /-/ready", text("etude is ready.\n"))
 	mux.HandleFunc("GET /-/healthy", text("etude is healthy.\n"))
 	mux.HandleFunc("GET /{$}", startPage(t.source))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }

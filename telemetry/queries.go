@@ -1,4 +1,4 @@
-package metrics
+package telemetry
 
 import (
 	"net/http"
@@ -18,16 +18,16 @@ type queries struct {
 func newQueries() queries {
 	return queries{
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "etude_query_duration_seconds", Help: "Time to answer a query, by what it asks for and how it came.", Buckets: queryBuckets,
+			Name: "etude_query_duration_seconds", Help: "Time to answer a query, by kind and protocol.", Buckets: queryBuckets,
 		}, []string{"kind", "protocol"}),
 		answered: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "etude_queries_total", Help: "Queries that have ended, by how they did.",
+			Name: "etude_queries_total", Help: "Queries that have ended, by outcome.",
 		}, []string{"kind", "protocol", "outcome"}),
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "etude_queries_in_flight", Help: "Queries being answered now or waiting for their turn.",
+			Name: "etude_queries_in_flight", Help: "Queries that run or wait for their turn.",
 		}, []string{"kind", "protocol"}),
 		spans: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "etude_query_inspected_spans_total", Help: "Spans that searches and metrics queries had to look at.",
+			Name: "etude_query_inspected_spans_total", Help: "Spans that searches and metrics queries read.",
 		}),
 	}
 }
@@ -44,10 +44,10 @@ func (t *Telemetry) Expect(kind string) {
 	}
 }
 
-// Query counts a query that begins; the function it returns, its end. The status
-// is HTTP's, or the like of it. Where the query has been traced, the id of its
-// trace goes with its duration as an exemplar, under the name that Tempo gives
-// those of its metrics; else it is empty.
+// Query counts the beginning of a query; the returned function counts its end.
+// status is an HTTP status code. traceID is the trace of the query itself, which
+// becomes the exemplar of its duration under Tempo's label name; it is empty when
+// the query was not traced.
 func (t *Telemetry) Query(kind string, grpc bool) (end func(status int, traceID string)) {
 	protocol := "http"
 	if grpc {
@@ -67,7 +67,7 @@ func (t *Telemetry) Query(kind string, grpc bool) (end func(status int, traceID 
 	}
 }
 
-// Inspected counts spans that a query had to look at.
+// Inspected counts the spans that a query read.
 func (t *Telemetry) Inspected(spans int) { t.queries.spans.Add(float64(spans)) }
 
 // outcomes are how a query may end.

@@ -1,8 +1,8 @@
-// Package metrics serves what the backend counts and measures about itself, in
-// Prometheus' text format. It owns the endpoint and the histograms; the parts own
-// their counters and are asked for them at each scrape, so that nothing is
+// Package telemetry exports the backend's metrics about itself in Prometheus'
+// text format. It owns the endpoint and the histograms. Every other part owns its
+// counters; telemetry asks for their values at each scrape, so that nothing is
 // counted twice.
-package metrics
+package telemetry
 
 import (
 	"fmt"
