@@ -1,7 +1,14 @@
 import { mount } from "svelte";
-import { app } from "./state/app.svelte";
+import { opened } from "./state/opened.svelte";
+import { route } from "./state/route.svelte";
+import { search } from "./state/search.svelte";
+import { ui } from "./state/ui.svelte";
 import "./view/app.css";
 import App from "./view/App.svelte";
 
-app.start();
+// The address comes last: search and opened listen to it.
+ui.start();
+search.start();
+opened.start();
+route.start();
 mount(App, { target: document.getElementById("app")! });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { emptyForm } from "../model/query";
-import { emptyExplore, emptyTime, exploreHref, type Explore, parseRoute, servicesHref, traceHref } from "./url";
+import { emptyExplore, emptyLook, emptyTime, exploreHref, type Explore, parseRoute, servicesHref, traceHref } from "./url";
 
 function explore(path: string): Explore {
   const url = new URL(path, "http://localhost:3000");
@@ -55,6 +55,7 @@ test.each<Partial<Explore>>([
   { tab: "traceql", query: "{} | rate()", metrics: "instant", refresh: "15s" },
   { tab: "traceql", query: '{ .a = "b&c=d" }', trace: "1f" },
   { form: { ...emptyForm, service: "a b", tags: 'x="y z"', limit: "7" }, range: { from: "now-5m", to: "now" }, trace: "ab", span: "cd" },
+  { trace: "ab", look: { view: "table", find: 'status=error && name="a b"', rest: true, zoom: "1-2", folds: "a.b", sort: "-own", group: "name", path: false, skew: false } },
 ])("the address of %o reads as itself", (part) => {
   expect(explore(exploreHref(part))).toEqual({ ...emptyExplore, ...part });
 });
@@ -62,6 +63,8 @@ test.each<Partial<Explore>>([
 test("other addresses", () => {
   expect(parseRoute("/", "")).toEqual({ page: "home" });
   expect(explore(traceHref("0af7", "12"))).toEqual({ ...emptyExplore, trace: "0af7", span: "12" });
+  expect(explore(traceHref("0af7", "", { view: "flame" }))).toEqual({ ...emptyExplore, trace: "0af7", look: { ...emptyLook, view: "flame" } });
+  expect(exploreHref({ look: { ...emptyLook, view: "flame" } })).toBe("/explore");
   expect(parseRoute("/nowhere", "")).toEqual({ page: "missing" });
 });
 

@@ -2,6 +2,7 @@
 //
 // Ours:   /explore?tab=traceql&q=...&service=&name=&tags=&min=&max=&limit=&from=&to=&refresh=&metrics=&trace=&span=
 //         /services?from=&to=&refresh=   /services/NAME   and   /trace/ID?span=
+//         An open trace adds how it is looked at: &view=&find=&rest=&zoom=&folds=&sort=&group=&path=&skew=
 // Older:  /explore?orgId=1&left={"queries":[{"queryType":"nativeSearch",...}],"range":{...}}  and its successor
 //         with panes={"x":{...}}: read, never written.
 // What equals its default is left out.
@@ -18,6 +19,32 @@ export interface Time {
   refresh: string;
 }
 
+export const traceViews = ["waterfall", "flame", "table", "sequence", "services"] as const;
+export type TraceView = (typeof traceViews)[number];
+
+/** How an open trace is looked at. */
+export interface Look {
+  view: TraceView;
+  /** The text of the filter bar, as model/filter.ts reads it. */
+  find: string;
+  /** Whether spans that do not match stay in sight. */
+  rest: boolean;
+  /** "from-to" in nanoseconds from the start of the trace; "" for all of it. */
+  zoom: string;
+  /** Which rows are folded, as layout/rows.ts writes it; "" for the defaults. */
+  folds: string;
+  /** A column of the table, with "-" in front for descending. */
+  sort: string;
+  /** What the table and the flame graph gather: "" for single spans. */
+  group: string;
+  /** Whether the critical path is marked. */
+  path: boolean;
+  /** Whether clock skew is corrected. */
+  skew: boolean;
+}
+
+export const emptyLook: Look = { view: "waterfall", find: "", rest: false, zoom: "", folds: "", sort: "", group: "", path: true, skew: true };
+
 export interface Explore extends Time {
   tab: Tab;
   form: Form;
@@ -26,6 +53,7 @@ export interface Explore extends Time {
   metrics: "range" | "instant";
   trace: string;
   span: string;
+  look: Look;
 }
 
 export type Route =
@@ -37,7 +65,7 @@ export type Route =
   | { page: "missing" };
 
 export const emptyTime: Time = { range: defaultRange, refresh: "" };
-export const emptyExplore: Explore = { tab: "search", form: emptyForm, query: "", ...emptyTime, metrics: "range", trace: "", span: "" };
+export const emptyExplore: Explore = { tab: "search", form: emptyForm, query: "", ...emptyTime, metrics: "range", trace: "", span: "", look: emptyLook };
 
 export function parseRoute(path: string, search: string): Route {
   const params = new URLSearchParams(search);
@@ -80,6 +108,22 @@ function parseExplore(params: URLSearchParams): Explore {
     metrics: get("metrics") === "instant" ? "instant" : "range",
     trace: get("trace"),
     span: get("span"),
+    look: parseLook(params),
+  };
+}
+
+function parseLook(params: URLSearchParams): Look {
+  const get = (name: string): string => params.get(name) ?? "";
+  return {
+    view: traceViews.find((v) => v === get("view")) ?? "waterfall",
+    find: get("find"),
+    rest: get("rest") === "on",
+    zoom: get("zoom"),
+    folds: get("folds"),
+    sort: get("sort"),
+    group: get("group"),
+    path: get("path") !== "off",
+    skew: get("skew") !== "off",
   };
 }
 
@@ -146,8 +190,18 @@ export function exploreHref(explore: Partial<Explore>): string {
   putTime(put, e);
   put("metrics", e.metrics, "range");
   put("trace", e.trace);
-  put("span", e.span);
+  if (e.trace !== "") putLook(put, e.span, e.look);
   return withQuery("/explore", params);
+}
+
+function putLook(put: (name: string, value: string, unless?: string) => void, span: string, look: Look): void {
+  put("span", span);
+  put("view", look.view, "waterfall");
+  put("find", look.find);
+  put("rest", look.rest ? "on" : "");
+  for (const name of ["zoom", "folds", "sort", "group"] as const) put(name, look[name]);
+  put("path", look.path ? "" : "off");
+  put("skew", look.skew ? "" : "off");
 }
 
 function putTime(put: (name: string, value: string, unless?: string) => void, time: Time): void {
@@ -169,6 +223,8 @@ export function servicesHref(service: string, time: Time): string {
 }
 
 /** The address of a trace alone on the page. */
-export function traceHref(trace: string, span = ""): string {
-  return `/trace/${encodeURIComponent(trace)}${span === "" ? "" : `?span=${encodeURIComponent(span)}`}`;
+export function traceHref(trace: string, span = "", look: Partial<Look> = {}): string {
+  const params = new URLSearchParams();
+  putLook((name, value, unless = "") => value !== unless && params.set(name, value), span, { ...emptyLook, ...look });
+  return withQuery(`/trace/${encodeURIComponent(trace)}`, params);
 }

@@ -1,0 +1,98 @@
+// What the search of the present address found: traces, or the series of a metrics query. Results are replaced whole,
+// never changed in place.
+
+import { isTraceId } from "../model/ids";
+import { checkForm, formQuery, parseLimit } from "../model/query";
+import type { Result } from "../model/search";
+import { metricsFunction } from "../model/traceqlmetrics";
+import * as api from "./api";
+import { type Loading, valueOf } from "./loading";
+import { route } from "./route.svelte";
+import { ui } from "./ui.svelte";
+import { type Explore, exploreHref } from "./url";
+
+class SearchState {
+  results = $state.raw<Loading<Result[]>>({ state: "none" });
+  /** The answer of a TraceQL metrics query, which takes the place of results. */
+  metrics = $state.raw<Loading<api.MetricsFound>>({ state: "none" });
+
+  #key = "";
+  #request = new AbortController();
+
+  start(): void {
+    route.onChange(() => {
+      if (route.current.page === "explore") void this.#run(route.current.explore);
+    });
+    route.onRefresh(() => route.page === "explore" && this.run({}));
+  }
+
+  /** Runs the search that the form or editor holds, again if nothing changed. */
+  run(change: Partial<Explore>): void {
+    const next = { ...route.explore, ...change };
+    if (next.tab === "traceql" && next.query.trim() !== "" && isTraceId(next.query.trim())) {
+      route.go(exploreHref({ ...next, trace: next.query.trim(), span: "" }));
+      return;
+    }
+    this.#key = "";
+    route.go(exploreHref(next));
+  }
+
+  async #run(explore: Explore): Promise<void> {
+    const query = queryOf(explore);
+    const key = query === undefined ? "" : JSON.stringify([query, explore.form.limit, explore.range, explore.metrics]);
+    if (key === this.#key || explore.tab === "json") return;
+    this.#key = key;
+    this.#request.abort();
+    this.#request = new AbortController();
+    const { signal } = this.#request;
+    const kind = query === undefined ? undefined : metricsFunction(query);
+    if (query === undefined || kind !== undefined) this.results = { state: "none" };
+    if (kind === undefined) this.metrics = { state: "none" };
+    if (query === undefined) return;
+    if (kind === undefined) await this.#load("results", () => api.search(query, safeLimit(explore.form.limit), explore.range, signal), signal, tracesFound);
+    // Comparing sums over the whole range whatever the view: its answer is a table.
+    else await this.#load("metrics", () => api.metrics(query, kind === "compare" ? "instant" : explore.metrics, explore.range, signal), signal, seriesFound);
+  }
+
+  async #load<K extends "results" | "metrics", T>(into: K, ask: () => Promise<T>, signal: AbortSignal, announce: (value: T) => string): Promise<void> {
+    const set = (to: Loading<T>): void => {
+      (this[into] as Loading<unknown>) = to;
+    };
+    set({ state: "loading", before: valueOf(this[into] as Loading<T>) });
+    try {
+      const value = await ask();
+      if (signal.aborted) return;
+      set({ state: "done", value });
+      ui.announcement = announce(value);
+    } catch (err) {
+      if (!signal.aborted) set({ state: "error", message: (err as Error).message });
+    }
+  }
+}
+
+/** The query that a view runs, or undefined when it has none that can be run. */
+export function queryOf(explore: Explore): string | undefined {
+  if (explore.tab === "json") return undefined;
+  if (explore.tab === "traceql" || (explore.tab === "graph" && explore.query !== "")) {
+    return explore.query.trim() === "" || isTraceId(explore.query.trim()) ? undefined : explore.query;
+  }
+  return Object.keys(checkForm(explore.form)).length === 0 ? formQuery(explore.form) : undefined;
+}
+
+function tracesFound(found: Result[]): string {
+  return found.length === 1 ? "1 trace found" : `${found.length} traces found`;
+}
+
+function seriesFound({ series }: api.MetricsFound): string {
+  return `${series.length} series`;
+}
+
+function safeLimit(text: string): number {
+  try {
+    return parseLimit(text);
+  } catch {
+    return parseLimit("");
+  }
+}
+
+export const search = new SearchState();
