@@ -56,6 +56,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/api/metrics/query", s.query(s.metricsInstant))
 	mux.HandleFunc("/api/echo", s.echo)
 	mux.HandleFunc("GET /ready", s.ready)
+	mux.HandleFunc("GET /live", s.live)
 	mux.HandleFunc("GET /api/status/buildinfo", s.buildInfo)
 	return s.withGRPC(mux)
 }

@@ -20,6 +20,12 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	text(w, http.StatusOK, "ready\n")
 }
 
+// live answers 200 for as long as the process runs: a full disk or a stuck
+// applier makes a backend not ready, and starting it again would not help.
+func (s *server) live(w http.ResponseWriter, _ *http.Request) {
+	text(w, http.StatusOK, "live\n")
+}
+
 type buildInfo struct {
 	Version   string `json:"version"`
 	Revision  string `json:"revision"`

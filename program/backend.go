@@ -254,7 +254,9 @@ func (b *backendRun) isReady() error {
 	if !b.ready.Load() {
 		return errors.New("starting or stopping")
 	}
-	return nil
+	var reasons []error
+	b.eachStore(func(_ string, s *tenantStore) { reasons = append(reasons, s.Ready()) })
+	return errors.Join(reasons...)
 }
 
 // pageInfo is what `up` passed on, or the backend's own links.

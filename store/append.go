@@ -52,6 +52,9 @@ func (s *Store) admit(size int64) error {
 		s.count.overloaded.Add(1)
 		return &OverloadError{Waiting: before, Limit: s.o.MaxQueue}
 	}
+	if before == 0 { // Nothing waited, so nothing has stalled.
+		s.moved.Store(time.Now().UnixNano())
+	}
 	return nil
 }
 

@@ -7,9 +7,20 @@ import (
 	"etude/store/wal"
 )
 
-// apply is the applier: the only goroutine that adds to the head. It takes
-// committed payloads in log order, so that the head holds what a replay of the
-// log would, and acknowledges each after it has been added.
+// apply is the applier: the only goroutine that adds to the head.
+//
+// Invariant: it takes committed payloads in log order, so the head always holds
+// what a replay of the log would, and it acknowledges a payload only after its
+// rows are in the head.
+//
+// It holds head.growing while it adds one payload and no lock between payloads.
+// Nothing that must work while a payload takes long (/metrics, readiness, the
+// keeper, Close) waits for growing. Close waits for the applier for
+// closePatience, then abandons it: whatever was not applied is in the log, and
+// the next start reads it.
+//
+// Rejected: several appliers. Rows of one segment go to one Table, so they would
+// work by turns, and the order of the head would no longer be that of the log.
 func (s *Store) apply() {
 	defer close(s.applied)
 	turns := turns{p: s.o.Priority, closing: s.closing}
@@ -20,10 +31,13 @@ func (s *Store) apply() {
 			s.wakeKeeper()
 			continue
 		}
+		began := time.Now()
 		for i := range b.Entries {
 			turns.pause()
 			s.applyOne(b, i)
 		}
+		s.head.weigh()
+		s.o.Observer.Applied(time.Since(began))
 		s.log.Recycle(b)
 		if s.over() {
 			s.wakeKeeper()
@@ -34,14 +48,45 @@ func (s *Store) apply() {
 // applyOne adds one payload and answers its sender.
 func (s *Store) applyOne(b *wal.Batch, i int) {
 	err := b.Err
-	if err != nil {
+	switch {
+	case err != nil:
 		s.count.refused.Add(1)
-	} else {
+	case s.isAbandoned():
+		err = ErrClosed
+	default:
 		err = s.add(b.Segment, &b.Entries[i], b.Payload(i))
 	}
-	w := b.Entries[i].Owner.(*waiter)
+	s.answer(&b.Entries[i], err)
+}
+
+// answer tells the sender of a payload what became of it.
+func (s *Store) answer(e *wal.Entry, err error) {
+	w := e.Owner.(*waiter)
+	s.moved.Store(time.Now().UnixNano())
 	s.waiting.Add(-w.size)
 	w.done <- err
+}
+
+// committed hands a batch from the committer to the applier. When Close has
+// abandoned the applier the batch stays in the log alone.
+func (s *Store) committed(b *wal.Batch) {
+	select {
+	case s.commits <- b:
+		return
+	case <-s.abandoned:
+	}
+	for i := range b.Entries {
+		s.answer(&b.Entries[i], ErrClosed)
+	}
+}
+
+func (s *Store) isAbandoned() bool {
+	select {
+	case <-s.abandoned:
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *Store) add(segment uint64, e *wal.Entry, payload []byte) error {
@@ -57,8 +102,8 @@ func (s *Store) add(segment uint64, e *wal.Entry, payload []byte) error {
 	return nil
 }
 
-// seal gives a part its final form beside everything else; nil does nothing.
-// Nobody writes to the Table any more, and readers have views of their own.
+// seal gives a part its final form in the background; nil does nothing. No
+// goroutine writes to the Table any more, and readers have Views of their own.
 func (s *Store) seal(p *part) {
 	if p == nil {
 		return

@@ -3,75 +3,154 @@ package store
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"etude/otlp"
 	"etude/trace"
 )
 
 // head holds the spans in memory: parts, the oldest first. Only the last one may
-// be growing. Its lock is held for as long as one payload takes to add, at most.
+// grow, and only the applier makes it grow.
+//
+// Two locks guard it, because one payload can take long to add and readers of
+// counters must not wait for that:
+//
+//   - growing belongs to the applier while it adds a payload. A reader takes it
+//     for a moment to publish a View of the newest rows, and gives up after
+//     viewPatience.
+//   - mu guards the list of parts and the published Views. Nothing slow happens
+//     under it.
+//
+// Order: growing before mu. A goroutine that holds mu never waits for growing.
+//
+// Invariant: every acknowledged row is either in a published View or in a Table
+// that growing gives access to within one small payload. The applier keeps it by
+// publishing before it adds a payload of heavyPayload bytes or more, so a reader
+// that gives up on growing still sees every acknowledged row.
+//
+// Rejected: one lock for all. A payload that took minutes to add stopped searches,
+// /metrics and the end of the process with it. Also rejected: publishing a View
+// after each payload. A View has some 2 KB, more than most payloads.
 type head struct {
-	mu     sync.Mutex
-	parts  []*part
-	active *part         // the last of parts, or nil
-	views  []*trace.View // what Tables has returned last, or nil; never changed
-	fresh  bool          // views is true but for the active part
+	growing semaphore
+	active  *part // the last of parts, or nil; guarded by growing
+
+	mu    sync.Mutex
+	parts []*part
+	views []*trace.View // the answer of Tables, or nil; a new slice replaces it, nothing changes it
 }
 
-// part is one Table with the log segments that its spans lie in.
+const (
+	// viewPatience is how long a reader waits for the applier's current payload.
+	viewPatience = 100 * time.Millisecond
+	// heavyPayload is the size from which on the applier publishes first: adding so
+	// many bytes costs far more than a View.
+	heavyPayload = 128 << 10
+)
+
+// semaphore is a lock that can be waited for with a deadline; waiters are served
+// in order of arrival.
+type semaphore chan struct{}
+
+func newSemaphore() semaphore { return make(semaphore, 1) }
+
+func (s semaphore) lock()   { s <- struct{}{} }
+func (s semaphore) unlock() { <-s }
+
+// lockWithin reports whether it has the lock; if not, patience has run out.
+func (s semaphore) lockWithin(patience time.Duration) bool {
+	select {
+	case s <- struct{}{}: // Fast path.
+		return true
+	default:
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case s <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// part is one Table with the log segments that its spans lie in. table belongs to
+// who holds growing; mu guards the rest.
 type part struct {
 	table    *trace.Table // nil when sealed
-	view     *trace.View  // nil while the Table grows
+	view     *trace.View  // published last; nil before
 	segments []uint64
+	open     bool // grows
+	live     bool // filled by Append, not by replay
 	spans    int
-	bytes    int64 // of memory; up to date when the Table does not grow
+	bytes    int64 // of memory; of a growing part as of the last batch
 	newest   int64 // arrival, unix ns
 }
 
 // Tables returns the spans stored so far, the newest Table last. All that was
-// acknowledged before is in them. The slice and the views belong to everybody
-// and must not be changed; calling it often is cheap.
+// acknowledged before is in them. The caller must not change the slice or the
+// Views; calling it often is cheap.
 func (s *Store) Tables() []*trace.View { return s.head.tables() }
 
 func (h *head) tables() []*trace.View {
+	if h.growing.lockWithin(viewPatience) {
+		h.publish()
+		h.growing.unlock()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var growing *trace.View
-	if h.active != nil {
-		growing = h.active.table.View()
-	}
-	if h.fresh && (growing == nil || len(h.views) > 0 && h.views[len(h.views)-1] == growing) {
-		return h.views // Fast path: nothing has changed.
-	}
-	views := make([]*trace.View, 0, len(h.parts))
-	for _, p := range h.parts {
-		v := p.view
-		if p == h.active {
-			v = growing
-		}
-		if v.Spans() > 0 {
-			views = append(views, v)
+	if h.views == nil {
+		h.views = make([]*trace.View, 0, len(h.parts))
+		for _, p := range h.parts {
+			if p.view != nil && p.view.Spans() > 0 {
+				h.views = append(h.views, p.view)
+			}
 		}
 	}
-	h.views, h.fresh = views, true
-	return views
+	return h.views
+}
+
+// publish makes the newest rows of the growing part visible; the caller holds
+// growing.
+func (h *head) publish() {
+	if h.active == nil {
+		return
+	}
+	v := h.active.table.View() // the same one until a row is added
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.active.view != v {
+		h.active.view, h.views = v, nil
+	}
 }
 
 // add adds one committed payload and returns the part to seal when the payload
 // lies in a new segment.
 func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, old *part, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.growing.lock()
+	defer h.growing.unlock()
 	if h.active == nil || h.active.segments[0] != segment {
 		old = h.close()
-		h.active = &part{table: tableAfter(old), segments: []uint64{segment}}
-		h.parts = append(h.parts, h.active)
+		h.begin(segment, old)
+	}
+	if len(payload) >= heavyPayload {
+		h.publish()
 	}
 	p := h.active
 	added, err = otlp.Append(p.table, payload, arrival)
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	p.spans = p.table.Spans()
 	p.newest = max(p.newest, arrival)
 	return added, old, err
+}
+
+// begin makes the growing part for a segment; the caller holds growing.
+func (h *head) begin(segment uint64, after *part) {
+	h.active = &part{table: tableAfter(after), segments: []uint64{segment}, open: true, live: true}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.parts = append(h.parts, h.active)
 }
 
 // tableAfter returns the Table for what comes after a part.
@@ -82,19 +161,36 @@ func tableAfter(old *part) *trace.Table {
 	return trace.NewTableLike(old.view)
 }
 
+// weigh updates what the growing part takes in memory.
+func (h *head) weigh() {
+	h.growing.lock()
+	defer h.growing.unlock()
+	if p := h.active; p != nil {
+		bytes := int64(p.table.Bytes())
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		p.bytes = bytes
+	}
+}
+
 // seal ends the growing part and returns it, or nil when none grows.
 func (h *head) seal() *part {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.growing.lock()
+	defer h.growing.unlock()
 	return h.close()
 }
 
 func (h *head) close() *part {
 	p := h.active
-	if p != nil {
-		p.view, p.bytes = p.table.View(), int64(p.table.Bytes())
-		h.active, h.fresh = nil, false
+	if p == nil {
+		return nil
 	}
+	h.publish()
+	bytes := int64(p.table.Bytes())
+	h.active = nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p.bytes, p.open = bytes, false
 	return p
 }
 
@@ -103,27 +199,24 @@ func (h *head) sealed(p *part, v *trace.View, bytes int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.table, p.view, p.bytes = nil, v, bytes
-	h.views, h.fresh = nil, false
+	h.views = nil
 }
 
-// remove takes parts off the front.
+// remove takes parts off the front; the caller holds mu.
 func (h *head) remove(n int) {
 	h.parts = slices.Clone(h.parts[n:])
-	h.views, h.fresh = nil, false // they would hold the memory until somebody asks again
+	h.views = nil // they would hold the memory until somebody asks again
 }
 
-// bytes is the memory of all parts; the lock is held.
+// bytes is the memory of all parts; the caller holds mu.
 func (h *head) bytes() (n int64) {
 	for _, p := range h.parts {
-		if p == h.active {
-			p.bytes = int64(p.table.Bytes())
-		}
 		n += p.bytes
 	}
 	return n
 }
 
-// spans is the number of spans of all parts; the lock is held.
+// spans is the number of spans of all parts; the caller holds mu.
 func (h *head) spans() (n int64) {
 	for _, p := range h.parts {
 		n += int64(p.spans)

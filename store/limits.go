@@ -65,7 +65,7 @@ func (s *Store) over() bool {
 	if most.Disk > 0 && s.log.Disk() > most.Disk {
 		return true
 	}
-	if most.Memory <= 0 && most.Spans <= 0 {
+	if most.Memory <= 0 && most.Spans <= 0 { // Fast path.
 		return false
 	}
 	s.head.mu.Lock()
@@ -119,7 +119,7 @@ func (s *Store) leave() (gone []leaving, rotate bool) {
 		if why == stays {
 			break
 		}
-		if p == h.active {
+		if p.open {
 			return gone, true
 		}
 		n++

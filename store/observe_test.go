@@ -10,9 +10,10 @@ import (
 )
 
 // tally is an Observer that counts.
-type tally struct{ acknowledged, synced, sealed atomic.Int64 }
+type tally struct{ acknowledged, applied, synced, sealed atomic.Int64 }
 
 func (o *tally) Acknowledged(time.Duration) { o.acknowledged.Add(1) }
+func (o *tally) Applied(time.Duration)      { o.applied.Add(1) }
 func (o *tally) Synced(time.Duration)       { o.synced.Add(1) }
 func (o *tally) Sealed(time.Duration)       { o.sealed.Add(1) }
 
@@ -32,6 +33,9 @@ func TestObserver(t *testing.T) {
 	}
 	if n := o.acknowledged.Load(); n != 5 {
 		t.Errorf("%d times to acknowledge, want 5", n)
+	}
+	if n := o.applied.Load(); n < 1 || n > 5 {
+		t.Errorf("%d times of adding to the head for 5 payloads", n)
 	}
 	if n := o.synced.Load(); n != s.Stats().Syncs || n < 5 {
 		t.Errorf("%d times of a sync, %d syncs", n, s.Stats().Syncs)

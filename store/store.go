@@ -47,19 +47,20 @@ type Options struct {
 	Logger   *slog.Logger // discards
 }
 
-// Observer is told how long the work of a store takes. Its methods are called on
-// the way of a payload, by many goroutines: they return at once and keep nothing
-// waiting.
+// Observer is told how long the work of a store takes. Many goroutines call its
+// methods while payloads wait, so they must return at once.
 type Observer interface {
 	Acknowledged(time.Duration) // an Append that succeeded, from its call on
+	Applied(time.Duration)      // adding the payloads of one write to the head
 	Synced(time.Duration)       // a sync of the log
 	Sealed(time.Duration)       // giving a Table its final form, beside all other work
 }
 
-// unobserved is the Observer of a store that has none.
+// unobserved is the Observer of a store without one.
 type unobserved struct{}
 
 func (unobserved) Acknowledged(time.Duration) {}
+func (unobserved) Applied(time.Duration)      {}
 func (unobserved) Synced(time.Duration)       {}
 func (unobserved) Sealed(time.Duration)       {}
 
@@ -77,12 +78,15 @@ type Store struct {
 	applied  chan struct{}   // closed when the applier has ended
 	rotating atomic.Bool     // a rotation is on its way
 
-	closing chan struct{} // closed when Close begins: the applier pauses no more
-	nudge   chan struct{} // wakes the keeper
-	stop    chan struct{}
-	kept    chan struct{} // closed when the keeper has ended
-	garbage []leaving     // segments whose removal has failed; the keeper's
-	sealing sync.WaitGroup
+	moved atomic.Int64 // when a payload was last answered or began to wait alone, unix ns
+
+	closing   chan struct{} // closed when Close begins: the applier pauses no more
+	abandoned chan struct{} // closed when Close has waited long enough: batches stay in the log
+	nudge     chan struct{} // wakes the keeper
+	stop      chan struct{}
+	kept      chan struct{} // closed when the keeper has ended
+	garbage   []leaving     // segments whose removal has failed; the keeper's
+	sealing   sync.WaitGroup
 
 	once     sync.Once // of Close
 	closeErr error
@@ -103,19 +107,21 @@ const (
 func Open(o Options) (*Store, error) {
 	o.setDefaults()
 	s := &Store{
-		o:       o,
-		limits:  otlp.Limits{AttributeBytes: int(o.MaxAttribute)},
-		commits: make(chan *wal.Batch, 4),
-		applied: make(chan struct{}),
-		closing: make(chan struct{}),
-		nudge:   make(chan struct{}, 1),
-		stop:    make(chan struct{}),
-		kept:    make(chan struct{}),
+		o:         o,
+		head:      head{growing: newSemaphore()},
+		limits:    otlp.Limits{AttributeBytes: int(o.MaxAttribute)},
+		commits:   make(chan *wal.Batch, 4),
+		applied:   make(chan struct{}),
+		closing:   make(chan struct{}),
+		abandoned: make(chan struct{}),
+		nudge:     make(chan struct{}, 1),
+		stop:      make(chan struct{}),
+		kept:      make(chan struct{}),
 	}
 	log, err := wal.Open(wal.Options{
 		Dir: o.Dir, FS: o.FS, Sync: o.Sync, SyncInterval: o.SyncInterval,
 		SegmentSpans: o.TableSpans, SegmentBytes: o.TableBytes, SegmentAge: o.TableAge,
-		Committed: func(b *wal.Batch) { s.commits <- b },
+		Committed: s.committed,
 		Synced:    o.Observer.Synced,
 		Logger:    o.Logger,
 	})
@@ -158,25 +164,4 @@ func (o *Options) setDefaults() {
 			}
 		}
 	}
-}
-
-// Close stores and acknowledges what is waiting, and then gives the directory
-// free. The order: queries go first no more; new payloads are refused; the
-// committer writes what waits; the applier adds it to the head and acknowledges
-// it; the keeper stops deleting; the log is synced and unlocked. Tables stays
-// usable. Receivers are stopped before. A second Close returns what the first did.
-func (s *Store) Close() error {
-	s.once.Do(func() {
-		close(s.closing)
-		s.log.Drain()
-		close(s.commits)
-		<-s.applied
-		close(s.stop)
-		<-s.kept
-		s.sealing.Wait()
-		if err := s.log.Close(); err != nil {
-			s.closeErr = fmt.Errorf("close store: %w", err)
-		}
-	})
-	return s.closeErr
 }

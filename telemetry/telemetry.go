@@ -13,10 +13,10 @@ import (
 // the histograms measured here, the Go runtime and the process. Its methods may be
 // called from any goroutine.
 type Telemetry struct {
-	source                     Source
-	registry                   *prometheus.Registry
-	acknowledged, synced, seal prometheus.Histogram
-	queries                    queries
+	source                              Source
+	registry                            *prometheus.Registry
+	acknowledged, applied, synced, seal prometheus.Histogram
+	queries                             queries
 }
 
 // New returns Telemetry over the counters of the parts.
@@ -26,13 +26,15 @@ func New(source Source) *Telemetry {
 		registry: prometheus.NewRegistry(),
 		acknowledged: histogram("etude_store_append_duration_seconds",
 			"Time from a request's spans being handed to the storage until they were acknowledged: validated, on disk, visible to queries.", diskBuckets),
+		applied: histogram("etude_store_apply_duration_seconds",
+			"Time to add to memory what one write has put into the log.", workBuckets),
 		synced: histogram("etude_store_sync_duration_seconds",
 			"Time of one sync of the write-ahead log, which serves all requests that wait.", diskBuckets),
 		seal: histogram("etude_store_seal_duration_seconds",
 			"Time to give a full table its final form, beside all other work.", workBuckets),
 		queries: newQueries(),
 	}
-	t.registry.MustRegister(collector{source}, t.acknowledged, t.synced, t.seal, t.queries.durations, t.queries.answered, t.queries.running, t.queries.spans,
+	t.registry.MustRegister(collector{source}, t.acknowledged, t.applied, t.synced, t.seal, t.queries.durations, t.queries.answered, t.queries.running, t.queries.spans,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return t
 }
@@ -51,6 +53,9 @@ func histogram(name, help string, buckets []float64) prometheus.Histogram {
 // Acknowledged records the duration of an acknowledged append. Every payload pays
 // for this call and for Synced: some tens of nanoseconds and no allocation.
 func (t *Telemetry) Acknowledged(d time.Duration) { t.acknowledged.Observe(d.Seconds()) }
+
+// Applied records the duration of adding the payloads of one write to memory.
+func (t *Telemetry) Applied(d time.Duration) { t.applied.Observe(d.Seconds()) }
 
 // Synced records the duration of a sync of the log.
 func (t *Telemetry) Synced(d time.Duration) { t.synced.Observe(d.Seconds()) }

@@ -1,0 +1,20 @@
+package store
+
+// HoldApplier stops the applier before its next payload, as a payload does that
+// takes very long to add, until release is called.
+func (s *Store) HoldApplier() (release func()) {
+	s.head.growing.lock()
+	return s.head.growing.unlock
+}
+
+// PublishedSpans counts what a reader sees that does not wait for the applier.
+func (s *Store) PublishedSpans() (n int) {
+	s.head.mu.Lock()
+	defer s.head.mu.Unlock()
+	for _, p := range s.head.parts {
+		if p.view != nil {
+			n += p.view.Spans()
+		}
+	}
+	return n
+}

@@ -1,0 +1,30 @@
+package store
+
+import (
+	"fmt"
+	"time"
+)
+
+// stallAfter is how long payloads may wait without one being answered before the
+// store counts as not ready.
+const stallAfter = 10 * time.Second
+
+// Ready returns nil when the store takes spans, else the reason why not. It never
+// waits for other work of the store.
+func (s *Store) Ready() error {
+	waiting, moved := s.waiting.Load(), s.moved.Load()
+	if still := time.Duration(time.Now().UnixNano() - moved); waiting > 0 && still >= stallAfter {
+		return &StalledError{Waiting: waiting, Since: still}
+	}
+	return nil
+}
+
+// StalledError says that payloads wait and none has been stored for a while.
+type StalledError struct {
+	Waiting int64 // bytes of payload
+	Since   time.Duration
+}
+
+func (e *StalledError) Error() string {
+	return fmt.Sprintf("spans are not being stored: %d bytes have waited for %s without progress", e.Waiting, e.Since.Truncate(time.Second))
+}
