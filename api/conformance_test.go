@@ -106,7 +106,7 @@ func layouts(t *testing.T, load [][]byte) []layout {
 	o := store.Options{Dir: t.TempDir(), TableSpans: countSpans(load)/3 + 1, Sync: store.SyncInterval}
 	filled := openStore(t, o)
 	for _, payload := range load {
-		if err := filled.Append(t.Context(), payload); err != nil {
+		if _, err := filled.Append(t.Context(), payload); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -157,7 +157,7 @@ func openStore(t *testing.T, o store.Options) *store.Store {
 
 func countSpans(load [][]byte) (n int) {
 	for _, payload := range load {
-		stats, _ := otlp.Validate(payload)
+		_, stats, _ := otlp.Validate(payload)
 		n += stats.Spans
 	}
 	return n
@@ -297,7 +297,7 @@ func payloadOf(t *testing.T, request any) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := otlp.Validate(payload); err != nil {
+	if _, _, err := otlp.Validate(payload); err != nil {
 		t.Fatal(err)
 	}
 	return payload

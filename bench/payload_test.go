@@ -17,7 +17,7 @@ import (
 // valid OTLP.
 func each(t *testing.T, payload []byte, do func(service string, s *tracepb.Span)) {
 	t.Helper()
-	if _, err := otlp.Validate(payload); err != nil {
+	if _, _, err := otlp.Validate(payload); err != nil {
 		t.Fatal(err)
 	}
 	var req collector.ExportTraceServiceRequest

@@ -55,7 +55,7 @@ func BenchmarkValidate(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(p)))
 	for b.Loop() {
-		if _, err := Validate(p); err != nil {
+		if _, _, err := Validate(p); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -16,9 +17,12 @@ import (
 // FromJSON turns an OTLP/JSON ExportTraceServiceRequest into protobuf bytes. As
 // the OTLP specification asks: ids in hex, 64-bit integers as strings or
 // numbers, enums as numbers or names, names in lowerCamelCase (snake_case is
-// taken too), unknown members ignored. The result still has to pass [Validate].
-// The error is an *[Error] and names the member.
+// taken too), unknown members ignored. Bytes that are not UTF-8 become U+FFFD. The
+// result still has to pass [Validate]. The error is an *[Error] and names the member.
 func FromJSON(text []byte) ([]byte, error) {
+	if !validUTF8(text) {
+		text = bytes.ToValidUTF8(text, replacement)
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	r := jsonReader{d: d}
@@ -196,11 +200,7 @@ func textValue(f *field, token json.Token) ([]byte, error) {
 	}
 	switch f.form {
 	case formTraceID, formSpanID, formAnyID:
-		id, err := hex.DecodeString(s)
-		if err != nil || len(id) != 0 && len(id) != f.size {
-			return nil, &Error{Reason: fmt.Sprintf("want %d hex digits, got %q", 2*f.size, clipText(s))}
-		}
-		return id, nil
+		return idValue(f, s)
 	case formBytes:
 		b, err := decodeBase64(s)
 		if err != nil {
@@ -209,6 +209,20 @@ func textValue(f *field, token json.Token) ([]byte, error) {
 		return b, nil
 	}
 	return []byte(s), nil
+}
+
+// idValue reads the hex digits of an id. Whether there are as many as there must
+// be is for [Validate] to say, since it costs the span alone; half a byte too many
+// or too few must look wrong to it.
+func idValue(f *field, s string) ([]byte, error) {
+	id, err := hex.DecodeString(s[:len(s)&^1])
+	if odd := s[len(s)&^1:]; err != nil || odd != "" && strings.Trim(odd, "0123456789abcdefABCDEF") != "" {
+		return nil, &Error{Reason: fmt.Sprintf("want %d hex digits, got %q", 2*f.size, clipText(s))}
+	}
+	if len(s)%2 == 1 && len(id) == f.size {
+		id = append(id, 0)
+	}
+	return id, nil
 }
 
 // decodeBase64 takes both alphabets, with and without padding, as proto3 JSON does.

@@ -152,7 +152,7 @@ func tableOf(t testing.TB, payloads ...[]byte) *trace.Table {
 	t.Helper()
 	table := trace.NewTable()
 	for _, p := range payloads {
-		stats, err := Validate(p)
+		_, stats, err := Validate(p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,20 +12,34 @@ const MaxDepth = 100
 
 // Stats is what [Validate] counted.
 type Stats struct {
-	Spans int
+	Spans    int // to store
+	Rejected Rejected
+	Mended   bool // a string was not UTF-8
 }
 
 // Error says that a request is not OTLP, or breaks one of its rules, and where.
 type Error struct {
 	Path   string // e.g. resource_spans[0].scope_spans[0].spans[3].trace_id; "" for the whole request
 	Reason string
+	kind   kind
 }
 
-func (e *Error) Error() string {
+// kind says what a fault costs: see mend.go.
+type kind uint8
+
+const (
+	badField  kind = iota // the span, or the spans below it
+	badText               // bytes of a string
+	malformed             // the request
+)
+
+func (e *Error) Error() string { return "invalid OTLP request: " + e.where() }
+
+func (e *Error) where() string {
 	if e.Path == "" {
-		return "invalid OTLP request: " + e.Reason
+		return e.Reason
 	}
-	return "invalid OTLP request: " + e.Path + ": " + e.Reason
+	return e.Path + ": " + e.Reason
 }
 
 // InvalidSpans marks the error as the sender's: the same request will never be
@@ -34,28 +48,23 @@ func (e *Error) InvalidSpans() bool { return true }
 
 // Validate checks a whole ExportTraceServiceRequest: well-formed, strings UTF-8,
 // every span with a trace id of 16 bytes and a span id of 8 bytes, neither zero
-// (OTLP spec, Span). The error is an *[Error] and names the first bad field.
-func Validate(payload []byte) (Stats, error) { return Limits{}.Validate(payload) }
-
-// Limits are what a request must keep besides OTLP's own rules. Zero values
-// mean no limit.
-type Limits struct {
-	AttributeBytes int // one attribute, key and value encoded
-}
-
-// Validate is [Validate] within the limits.
-func (l Limits) Validate(payload []byte) (Stats, error) {
-	v := validator{limits: l}
-	if err := v.message(tracesData, payload, 0); err != nil {
-		return Stats{}, err
+// (OTLP spec, Span). It returns the request to store: the payload itself when all
+// of it is valid, else a copy without the spans that are not, and with U+FFFD for
+// bytes that are not UTF-8. An error, which is an *[Error] and names the place,
+// says that the payload is not protobuf.
+func Validate(payload []byte) (valid []byte, stats Stats, err error) {
+	var v validator
+	bad := v.message(tracesData, payload, 0)
+	switch {
+	case bad == nil: // Fast path
+		return payload, Stats{Spans: v.spans}, nil
+	case bad.kind == malformed:
+		return nil, Stats{}, bad
 	}
-	return v.stats, nil
+	return mend(payload)
 }
 
-type validator struct {
-	limits Limits
-	stats  Stats
-}
+type validator struct{ spans int }
 
 // message returns the first error with its path from this message down.
 func (v *validator) message(m *message, b []byte, depth int) *Error {
@@ -65,7 +74,7 @@ func (v *validator) message(m *message, b []byte, depth int) *Error {
 	var seen uint32
 	c := cursor{rest: b}
 	if m == span {
-		v.stats.Spans++
+		v.spans++
 		if rest, ok := plainHead(b); ok { // Fast path
 			c.rest, seen = rest, span.required
 		}
@@ -73,7 +82,7 @@ func (v *validator) message(m *message, b []byte, depth int) *Error {
 	for {
 		for m.attrs != 0 { // Fast path: most of a request is this.
 			attr, rest, ok := plainField(c.rest, m.attrs)
-			if !ok || v.tooLong(attr) || !plainValid(attr) {
+			if !ok || !plainValid(attr) {
 				break
 			}
 			c.rest = rest
@@ -95,7 +104,7 @@ func (v *validator) message(m *message, b []byte, depth int) *Error {
 		}
 	}
 	if c.bad {
-		return &Error{Reason: fmt.Sprintf("bytes at offset %d of this %s are not protobuf", len(b)-len(c.rest), m.name)}
+		return notProtobuf(m, "", len(b)-len(c.rest))
 	}
 	if missing := m.required &^ seen; missing != 0 {
 		return missingID(m, missing)
@@ -107,7 +116,7 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 	switch f.form {
 	case formString:
 		if !validUTF8(data) {
-			return &Error{Reason: "string is not valid UTF-8"}
+			return &Error{Reason: "string is not valid UTF-8", kind: badText}
 		}
 	case formTraceID, formSpanID:
 		if len(data) != f.size {
@@ -121,13 +130,8 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 			return &Error{Reason: fmt.Sprintf("must be empty or %d bits, received %d bits", 8*f.size, 8*len(data))}
 		}
 	case formMessage:
-		if f.message == keyValue {
-			if v.tooLong(data) {
-				return &Error{Reason: fmt.Sprintf("attribute has %d bytes, the limit is %d (max-attribute-bytes)", len(data), v.limits.AttributeBytes)}
-			}
-			if plainValid(data) { // Fast path
-				return nil
-			}
+		if f.message == keyValue && plainValid(data) { // Fast path
+			return nil
 		}
 		if f.message == anyValue {
 			depth++
@@ -137,8 +141,8 @@ func (v *validator) content(f *field, data []byte, depth int) *Error {
 	return nil
 }
 
-func (v *validator) tooLong(attr []byte) bool {
-	return v.limits.AttributeBytes > 0 && len(attr) > v.limits.AttributeBytes
+func notProtobuf(m *message, path string, offset int) *Error {
+	return &Error{Path: path, Reason: fmt.Sprintf("bytes at offset %d of this %s are not protobuf", offset, m.name), kind: malformed}
 }
 
 // plainHead skips the beginning of a span that has the common form, and is valid.
@@ -226,5 +230,5 @@ func step(m *message, f *field, b []byte, end int) string {
 }
 
 func joinPath(head, tail string) string {
-	return strings.TrimSuffix(head+"."+tail, ".")
+	return strings.Trim(head+"."+tail, ".")
 }

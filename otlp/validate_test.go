@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	common "go.opentelemetry.io/proto/otlp/common/v1"
+	res "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
@@ -21,7 +22,7 @@ func oneSpan(t testing.TB, edit func(*tracepb.Span)) []byte {
 	return marshal(t, &tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{{Spans: []*tracepb.Span{good, s}}}}}})
 }
 
-func TestValidateNamesTheBadField(t *testing.T) {
+func TestBadSpanCostsItself(t *testing.T) {
 	t.Parallel()
 	deep := stringValue("x")
 	for range MaxDepth + 1 {
@@ -30,7 +31,7 @@ func TestValidateNamesTheBadField(t *testing.T) {
 	tests := []struct {
 		name string
 		edit func(*tracepb.Span)
-		want string // the error after "invalid OTLP request: resource_spans[0].scope_spans[0].spans[1]"
+		want string // the reason after resource_spans[0].scope_spans[0].spans[1]
 	}{
 		{"no trace id", func(s *tracepb.Span) { s.TraceId = nil }, ".trace_id: trace ids must be 128 bits, received 0 bits"},
 		{"short trace id", func(s *tracepb.Span) { s.TraceId = s.TraceId[:8] }, ".trace_id: trace ids must be 128 bits, received 64 bits"},
@@ -45,39 +46,105 @@ func TestValidateNamesTheBadField(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Validate(oneSpan(t, test.edit))
-			var invalid *Error
-			if !errors.As(err, &invalid) || !invalid.InvalidSpans() {
-				t.Fatalf("error is %v, want an *Error", err)
+			payload := oneSpan(t, test.edit)
+			valid, stats, err := Validate(payload)
+			want := Stats{Spans: 1, Rejected: Rejected{Spans: 1, Reason: "resource_spans[0].scope_spans[0].spans[1]" + test.want}}
+			if err != nil || stats != want {
+				t.Fatalf("got  %+v, %v\nwant %+v", stats, err, want)
 			}
-			if want := "invalid OTLP request: resource_spans[0].scope_spans[0].spans[1]" + test.want; err.Error() != want {
-				t.Errorf("got  %s\nwant %s", err, want)
+			wanted := decode(t, payload)
+			ss := wanted.ResourceSpans[0].ScopeSpans[0]
+			ss.Spans = ss.Spans[:1]
+			if got := decode(t, valid); !proto.Equal(got, wanted) {
+				t.Errorf("got  %v\nwant %v", got, wanted)
+			}
+			if _, again, err := Validate(valid); err != nil || again != (Stats{Spans: 1}) {
+				t.Errorf("what is left is not valid: %+v, %v", again, err)
 			}
 		})
 	}
 }
 
-func TestAttributeLimit(t *testing.T) {
-	t.Parallel()
-	payload := oneSpan(t, func(s *tracepb.Span) {
-		s.Attributes = []*common.KeyValue{attribute("short", stringValue("x")), attribute("long", stringValue(strings.Repeat("x", 300)))}
-	})
-	if _, err := (Limits{AttributeBytes: 400}).Validate(payload); err != nil {
-		t.Errorf("within the limit: %v", err)
+func decode(t testing.TB, payload []byte) *tracepb.TracesData {
+	t.Helper()
+	m := new(tracepb.TracesData)
+	if err := proto.Unmarshal(payload, m); err != nil {
+		t.Fatal(err)
 	}
-	_, err := Limits{AttributeBytes: 200}.Validate(payload)
-	if want := "spans[1].attributes[1]: attribute has 312 bytes, the limit is 200 (max-attribute-bytes)"; err == nil || !strings.HasSuffix(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
+	return m
+}
+
+// TestBadResourceCostsItsSpans puts a value that nests too deep into a resource
+// and a scope, each with good spans beside it.
+func TestBadResourceCostsItsSpans(t *testing.T) {
+	t.Parallel()
+	deep := stringValue("x")
+	for range MaxDepth + 1 {
+		deep = &common.AnyValue{Value: &common.AnyValue_ArrayValue{ArrayValue: &common.ArrayValue{Values: []*common.AnyValue{deep}}}}
+	}
+	bad := []*common.KeyValue{attribute("deep", deep)}
+	spans := func() []*tracepb.Span {
+		return decode(t, oneSpan(t, func(*tracepb.Span) {})).ResourceSpans[0].ScopeSpans[0].Spans
+	}
+	payload := marshal(t, &tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{
+		{Resource: &res.Resource{Attributes: bad}, ScopeSpans: []*tracepb.ScopeSpans{{Spans: spans()}, {Spans: spans()}}},
+		{ScopeSpans: []*tracepb.ScopeSpans{{Scope: &common.InstrumentationScope{Attributes: bad}, Spans: spans()}, {Spans: spans()}}},
+	}})
+	valid, stats, err := Validate(payload)
+	if err != nil || stats.Spans != 2 || stats.Rejected.Spans != 6 || !strings.HasPrefix(stats.Rejected.Reason, "resource_spans[0].resource.attributes[0].value.") {
+		t.Fatalf("%+v, %v", stats, err)
+	}
+	if _, again, err := Validate(valid); err != nil || again != (Stats{Spans: 2}) {
+		t.Errorf("what is left is not valid: %+v, %v", again, err)
 	}
 }
 
-func TestValidateUTF8(t *testing.T) {
+// TestOneBadSpanDoesNotHideMalformedBytes puts bytes that are not protobuf behind
+// a span that is only rejected.
+func TestOneBadSpanDoesNotHideMalformedBytes(t *testing.T) {
 	t.Parallel()
-	good := oneSpan(t, func(s *tracepb.Span) { s.Name = "abcd" })
-	bad := bytes.Replace(good, []byte("abcd"), []byte("ab\xffd"), 1)
-	_, err := Validate(bad)
-	if want := "invalid OTLP request: resource_spans[0].scope_spans[0].spans[1].name: string is not valid UTF-8"; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+	payload := append(oneSpan(t, func(s *tracepb.Span) { s.SpanId = nil }), 0x0a, 0x7f)
+	_, _, err := Validate(payload)
+	var invalid *Error
+	if !errors.As(err, &invalid) || !invalid.InvalidSpans() || !strings.Contains(err.Error(), "of this TracesData are not protobuf") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestTextThatIsNotUTF8 replaces each string of a request, one at a time, by bytes
+// that are not UTF-8.
+func TestTextThatIsNotUTF8(t *testing.T) {
+	t.Parallel()
+	const mark = "abcdef"
+	list := &common.AnyValue{Value: &common.AnyValue_KvlistValue{KvlistValue: &common.KeyValueList{Values: []*common.KeyValue{attribute(mark, stringValue(mark))}}}}
+	attrs := []*common.KeyValue{attribute(mark, list), attribute("plain", stringValue(mark))}
+	whole := marshal(t, &tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{{
+		Resource: &res.Resource{Attributes: attrs}, SchemaUrl: mark,
+		ScopeSpans: []*tracepb.ScopeSpans{{
+			Scope: &common.InstrumentationScope{Name: mark, Version: mark, Attributes: attrs}, SchemaUrl: mark,
+			Spans: []*tracepb.Span{{TraceId: bytes.Repeat([]byte{1}, 16), SpanId: bytes.Repeat([]byte{2}, 8), Name: mark, TraceState: mark, Attributes: attrs,
+				Events: []*tracepb.Span_Event{{Name: mark, Attributes: attrs}}, Links: []*tracepb.Span_Link{{TraceState: mark, Attributes: attrs}},
+				Status: &tracepb.Status{Message: mark}}}}}}}})
+	places := 0
+	for at := 0; ; places++ {
+		i := bytes.Index(whole[at:], []byte(mark))
+		if i < 0 {
+			break
+		}
+		at += i + 1
+		payload := bytes.Clone(whole)
+		copy(payload[at-1:], "ab\xff\xfeef")
+		valid, stats, err := Validate(payload)
+		if err != nil || stats != (Stats{Spans: 1, Mended: true}) {
+			t.Fatalf("place %d: %+v, %v", places, stats, err)
+		}
+		_ = decode(t, valid) // refuses what is not UTF-8
+		if want := bytes.Count(whole, []byte(mark)) - 1; bytes.Count(valid, []byte("ab\uFFFDef")) != 1 || bytes.Count(valid, []byte(mark)) != want {
+			t.Errorf("place %d: %q", places, valid)
+		}
+	}
+	if places != 29 {
+		t.Errorf("%d places of text, want 29", places)
 	}
 }
 
@@ -86,7 +153,7 @@ func TestValidateCutAnywhere(t *testing.T) {
 	whole := marshal(t, newGenerator(3).request())
 	for n := 1; n < len(whole); n++ {
 		cut := whole[:n]
-		_, err := Validate(cut)
+		_, _, err := Validate(cut)
 		if perr := proto.Unmarshal(cut, &tracepb.TracesData{}); (perr != nil) && err == nil {
 			t.Fatalf("cut at %d of %d: accepted, but protobuf says %v", n, len(whole), perr)
 		}
@@ -141,27 +208,31 @@ func TestFromJSONIsLenientWhereTheSpecIs(t *testing.T) {
 	}
 }
 
-// FuzzValidate holds Validate to protobuf's own judgement, and Append to
-// reading all that Validate lets through.
+// FuzzValidate holds Validate to protobuf's own judgement: what protobuf reads is
+// never refused as a whole, and what Validate returns is read by protobuf, valid,
+// and appended whole.
 func FuzzValidate(f *testing.F) {
 	for seed := range uint64(4) {
 		f.Add(marshal(f, newGenerator(seed).request()))
 	}
 	f.Add([]byte{0x0a, 0x00, 0x13, 0x14})
+	f.Add(bytes.ReplaceAll(marshal(f, newGenerator(9).request()), []byte("e"), []byte{0xff}))
+	f.Add(oneSpan(f, func(s *tracepb.Span) { s.SpanId = nil }))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		stats, err := Validate(b)
-		perr := proto.Unmarshal(b, &tracepb.TracesData{})
-		if err == nil && perr != nil {
-			t.Fatalf("accepted what protobuf refuses: %v", perr)
-		}
-		var invalid *Error
-		if perr == nil && errors.As(err, &invalid) && strings.Contains(invalid.Reason, "not protobuf") {
-			t.Fatalf("refused as malformed what protobuf reads: %v", err)
+		valid, stats, err := Validate(b)
+		if perr := proto.Unmarshal(b, &tracepb.TracesData{}); perr == nil && err != nil {
+			t.Fatalf("refused what protobuf reads: %v", err)
 		}
 		if err != nil {
 			return
 		}
-		table := tableOfAny(t, b)
+		if err := proto.Unmarshal(valid, &tracepb.TracesData{}); err != nil {
+			t.Fatalf("returned what protobuf refuses: %v", err)
+		}
+		if _, again, err := Validate(valid); err != nil || again != (Stats{Spans: stats.Spans}) {
+			t.Fatalf("returned what is not valid: %+v, then %+v, %v", stats, again, err)
+		}
+		table := tableOfAny(t, valid)
 		ToJSON(nil, AppendTraces(nil, allRows(table.View())), OTLPJSON)
 		if table.Spans() > stats.Spans {
 			t.Fatalf("%d rows of %d spans", table.Spans(), stats.Spans)

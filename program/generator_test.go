@@ -131,7 +131,7 @@ func appendSpans(t *testing.T, st *store.Store, first, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Append(t.Context(), payload); err != nil {
+	if _, err := st.Append(t.Context(), payload); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -76,9 +76,9 @@ type limitedSink struct {
 	rate *rateLimit
 }
 
-func (s *limitedSink) Append(ctx context.Context, payload []byte) error {
+func (s *limitedSink) Append(ctx context.Context, payload []byte) (receive.Rejected, error) {
 	if err := s.rate.take(len(payload)); err != nil {
-		return err
+		return receive.Rejected{}, err
 	}
 	return s.Sink.Append(ctx, payload)
 }

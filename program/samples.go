@@ -28,6 +28,7 @@ func receiveSamples(c receive.Counts, yield func(telemetry.Sample)) {
 		counter("etude_receive_requests_total", "Requests acknowledged.", p.Requests)
 		counter("etude_receive_spans_total", "Spans acknowledged.", p.Spans)
 		counter("etude_receive_bytes_total", "Bytes of OTLP payload acknowledged.", p.Bytes)
+		counter("etude_receive_rejected_spans_total", "Spans left out of requests that were acknowledged: not valid, such as an id of the wrong length.", p.Rejected)
 		for _, reason := range sortedKeys(p.Refused) {
 			counter("etude_receive_refused_requests_total", "Requests refused, by reason.", p.Refused[reason], telemetry.Label{Name: "reason", Value: reason})
 			counter("etude_receive_refused_spans_total", "Spans of refused requests, by reason, where the request could be read so far.", p.RefusedSpans[reason], telemetry.Label{Name: "reason", Value: reason})
@@ -53,6 +54,8 @@ func storeSamples(tenant string, ts *tenantStore, yield func(telemetry.Sample)) 
 	counter("etude_store_payloads_total", "Requests stored.", s.Payloads)
 	counter("etude_store_spans_total", "Spans stored that were new.", s.Appended)
 	counter("etude_store_duplicate_spans_total", "Spans stored before, sent again.", s.Duplicates)
+	counter("etude_store_rejected_spans_total", "Spans left out of requests: not valid, such as an id of the wrong length.", s.Rejected)
+	counter("etude_store_mended_payloads_total", "Requests with text that was not UTF-8; U+FFFD was stored for it.", s.Mended)
 	counter("etude_store_replayed_spans_total", "Spans read back from the log at the start.", s.Replayed)
 	counter("etude_store_damaged_records_total", "Damaged stretches found in the log at the start.", s.Damaged)
 	refused := func(reason string, n int64) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"etude/query"
+	"etude/receive"
 	"etude/store"
 	"etude/tenant"
 )
@@ -152,25 +153,24 @@ func (t *tenants) generate(start startGenerated) error {
 }
 
 // Append stores the spans of the context's tenant.
-func (t *tenants) Append(ctx context.Context, payload []byte) error {
+func (t *tenants) Append(ctx context.Context, payload []byte) (rejected receive.Rejected, err error) {
 	ids := tenant.Of(ctx)
 	if len(ids) != 1 { // The listeners have seen to it.
-		return fmt.Errorf("append spans: the request is of %d tenants", len(ids))
+		return rejected, fmt.Errorf("append spans: the request is of %d tenants", len(ids))
 	}
 	s := t.get(ids[0])
 	for {
 		if s == nil {
-			var err error
 			if s, err = t.reopen(ids[0]); err != nil {
-				return err
+				return rejected, err
 			}
 		}
 		if err := s.rate.take(len(payload)); err != nil {
-			return err
+			return rejected, err
 		}
-		err := s.Append(ctx, payload)
+		rejected, err = s.Append(ctx, payload)
 		if !errors.Is(err, store.ErrClosed) || t.isClosed() {
-			return err
+			return rejected, err
 		}
 		s = nil // Slow path: it was empty, and is being removed.
 	}

@@ -42,7 +42,8 @@ func traceID(n uint64) []byte {
 
 // add stores one trace of so many spans.
 func (t *tenants) add(test *testing.T, id string, number uint64, spans int) error {
-	return t.Append(tenant.With(test.Context(), id), traceOf(traceID(number), spans))
+	_, err := t.Append(tenant.With(test.Context(), id), traceOf(traceID(number), spans))
+	return err
 }
 
 // holds says how many spans each tenant has, "t1:5 t2:7".

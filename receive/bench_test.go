@@ -15,7 +15,7 @@ import (
 
 type discard struct{}
 
-func (discard) Append(context.Context, []byte) error { return nil }
+func (discard) Append(context.Context, []byte) (Rejected, error) { return Rejected{}, nil }
 
 const benchSpans = 200
 

@@ -199,13 +199,18 @@ func (k *call) complete() {
 // run is a worker's part.
 func (k *call) run() {
 	defer k.conn.serving.Done()
-	err := k.submit()
+	rejected, err := k.submit()
 	k.free()
-	k.conn.finish(k, k.answerTo(err))
+	a := k.answerTo(err)
+	if rejected.Spans > 0 {
+		b := partialProto(rejected)
+		a = &answer{message: string(append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(b))), b...))}
+	}
+	k.conn.finish(k, a)
 	k.conn.flush(true)
 }
 
-func (k *call) submit() error {
+func (k *call) submit() (rejected Rejected, err error) {
 	var b []byte
 	if k.size > 0 {
 		b = (*k.buffer)[:k.size]
@@ -214,13 +219,13 @@ func (k *call) submit() error {
 	case flag == 0:
 		return k.m.submit(k.conn.in, k.sub, b)
 	case flag != 1:
-		return status.Errorf(codes.Internal, "grpc: received unexpected payload format %d", flag)
+		return rejected, status.Errorf(codes.Internal, "grpc: received unexpected payload format %d", flag)
 	case k.compressor == nil:
-		return errNotSaid
+		return rejected, errNotSaid
 	}
 	plain, err := k.decompress(b)
 	if err != nil {
-		return err
+		return rejected, err
 	}
 	defer plain.Close()
 	return k.m.submit(k.conn.in, k.sub, plain.bytes)

@@ -48,7 +48,7 @@ func newCalls(in *intake, closing <-chan struct{}) *calls {
 // method is a unary method whose answer is always the same.
 type method struct {
 	protocol Protocol // "" for those that take no spans: neither admitted nor counted
-	submit   func(*intake, context.Context, []byte) error
+	submit   func(*intake, context.Context, []byte) (Rejected, error)
 	taken    answer
 }
 
@@ -71,17 +71,17 @@ func takesSpans(path string) bool {
 
 // checkHealth knows no service but the server as a whole: HealthCheckRequest
 // {service 1}.
-func checkHealth(_ *intake, _ context.Context, b []byte) error {
+func checkHealth(_ *intake, _ context.Context, b []byte) (rejected Rejected, err error) {
 	service := ""
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return status.Error(codes.Internal, "grpc: error unmarshalling request: not a HealthCheckRequest")
+			return rejected, status.Error(codes.Internal, "grpc: error unmarshalling request: not a HealthCheckRequest")
 		}
 		v := b[n:]
 		m := protowire.ConsumeFieldValue(num, typ, v)
 		if m < 0 {
-			return status.Error(codes.Internal, "grpc: error unmarshalling request: not a HealthCheckRequest")
+			return rejected, status.Error(codes.Internal, "grpc: error unmarshalling request: not a HealthCheckRequest")
 		}
 		if num == 1 && typ == protowire.BytesType {
 			text, _ := protowire.ConsumeBytes(v)
@@ -90,9 +90,9 @@ func checkHealth(_ *intake, _ context.Context, b []byte) error {
 		b = v[m:]
 	}
 	if service != "" {
-		return status.Error(codes.NotFound, "unknown service")
+		return rejected, status.Error(codes.NotFound, "unknown service")
 	}
-	return nil
+	return rejected, nil
 }
 
 // serve answers calls until the connection ends.

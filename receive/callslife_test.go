@@ -113,14 +113,14 @@ func newHanging() *hanging {
 	return &hanging{entered: make(chan struct{}, 100), release: make(chan struct{}), ended: make(chan error, 100)}
 }
 
-func (h *hanging) Append(ctx context.Context, _ []byte) error {
+func (h *hanging) Append(ctx context.Context, _ []byte) (rejected Rejected, err error) {
 	h.entered <- struct{}{}
 	select {
 	case <-ctx.Done():
 		h.ended <- ctx.Err()
-		return ctx.Err()
+		return rejected, ctx.Err()
 	case <-h.release:
-		return nil
+		return rejected, nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -199,12 +200,17 @@ func (x *exportConn) rest() net.Conn {
 // can take another request.
 func (x *exportConn) answer(length int64) (again bool) {
 	src := exactly{x.r, length}
-	err := x.take(&src)
+	rejected, err := x.take(&src)
 	x.writeWithin(2 * x.in.limits.RequestTimeout)
 	if err != nil {
 		return x.refuse(x.in.refused(OTLPHTTP, err), &src)
 	}
-	_, err = x.conn.Write(x.taken())
+	taken := x.taken()
+	if rejected.Spans > 0 {
+		b := partialProto(rejected)
+		taken = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", typeProtobuf, len(b), b)
+	}
+	_, err = x.conn.Write(taken)
 	return err == nil && !x.closed()
 }
 
@@ -218,9 +224,9 @@ func (x *exportConn) closed() bool {
 }
 
 // take is intake.take for this path.
-func (x *exportConn) take(src *exactly) error {
+func (x *exportConn) take(src *exactly) (rejected Rejected, err error) {
 	if err := x.in.begin(); err != nil {
-		return err
+		return rejected, err
 	}
 	defer x.in.end()
 	if src.n <= min(int64(x.r.Buffered()), x.in.limits.Decompressed) { // Fast path: it is here, and stays where it is.
@@ -230,26 +236,26 @@ func (x *exportConn) take(src *exactly) error {
 	b := &body{in: x.in, bytes: getBuffer()}
 	defer b.Close()
 	if err := b.fill(src); err != nil {
-		return err
+		return rejected, err
 	}
 	return x.in.submit(x.ctx, OTLPHTTP, b.bytes)
 }
 
 // takeBuffered takes a body that the buffer holds.
-func (x *exportConn) takeBuffered(src *exactly) error {
+func (x *exportConn) takeBuffered(src *exactly) (rejected Rejected, err error) {
 	n := src.n
 	if !x.in.gate.hold(n) {
-		return x.in.overload("requests in flight hold more than %d bytes", x.in.limits.InFlight)
+		return rejected, x.in.overload("requests in flight hold more than %d bytes", x.in.limits.InFlight)
 	}
 	defer x.in.gate.release(n)
 	b, err := x.r.Peek(int(n))
 	if err != nil {
-		return err
+		return rejected, err
 	}
-	err = x.in.submit(x.ctx, OTLPHTTP, b)
+	rejected, err = x.in.submit(x.ctx, OTLPHTTP, b)
 	_, _ = x.r.Discard(int(n)) // all of it is there
 	src.n = 0
-	return err
+	return rejected, err
 }
 
 // exactly reads n bytes of r. An end before them is an error.

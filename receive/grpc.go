@@ -61,7 +61,7 @@ func (in *intake) newGRPCServer() *grpc.Server {
 }
 
 // submitExport is the collector's TraceService/Export over gRPC.
-func (in *intake) submitExport(ctx context.Context, b []byte) error {
+func (in *intake) submitExport(ctx context.Context, b []byte) (Rejected, error) {
 	return in.submit(ctx, OTLPGRPC, b)
 }
 
@@ -77,42 +77,47 @@ func (in *intake) boundCall(ctx context.Context, _ *tap.Info) (context.Context, 
 	return bound, nil
 }
 
-// register serves a unary method whose answer is an empty message. On the wire
-// that is the same as a stream with one message each way; as a stream we are
-// asked before the message is read, and hear of those that cannot be read.
-func (in *intake) register(g *grpc.Server, service, method string, p Protocol, submit func(context.Context, []byte) error) {
+// submitter passes a message on.
+type submitter func(context.Context, []byte) (Rejected, error)
+
+// register serves a unary method whose answer is an empty message, or tells which
+// spans were left out. On the wire that is the same as a stream with one message
+// each way; as a stream we are asked before the message is read, and hear of those
+// that cannot be read.
+func (in *intake) register(g *grpc.Server, service, method string, p Protocol, submit submitter) {
 	g.RegisterService(&grpc.ServiceDesc{
 		ServiceName: service,
 		HandlerType: (*any)(nil),
 		Streams: []grpc.StreamDesc{{StreamName: method, Handler: func(_ any, stream grpc.ServerStream) error {
 			m := new(message)
-			if err := in.receive(stream, m, submit); err != nil {
+			rejected, err := in.receive(stream, m, submit)
+			if err != nil {
 				return grpcError(in.refused(p, err))
 			}
+			m.payload = partialProto(rejected)
 			return stream.SendMsg(m)
 		}}},
 	}, in)
 }
 
-func (in *intake) receive(stream grpc.ServerStream, m *message, submit func(context.Context, []byte) error) error {
+func (in *intake) receive(stream grpc.ServerStream, m *message, submit submitter) (rejected Rejected, err error) {
 	if err := in.begin(); err != nil {
-		return err
+		return rejected, err
 	}
 	defer in.end()
 	defer m.free()
 	ctx := stream.Context()
 	if in.multi {
-		var err error
 		if ctx, err = forTenant(ctx, metadata.ValueFromIncomingContext(ctx, tenant.Header)); err != nil {
-			return err
+			return rejected, err
 		}
 	}
 	if err := stream.RecvMsg(m); err != nil {
-		return recvRefusal(ctx, err)
+		return rejected, recvRefusal(ctx, err)
 	}
 	n := int64(len(m.payload))
 	if !in.gate.hold(n) {
-		return in.overload("requests in flight hold more than %d bytes", in.limits.InFlight)
+		return rejected, in.overload("requests in flight hold more than %d bytes", in.limits.InFlight)
 	}
 	defer in.gate.release(n)
 	return submit(ctx, m.payload)

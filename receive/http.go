@@ -20,8 +20,8 @@ const (
 	typeProtobuf = "application/x-protobuf"
 )
 
-// The answers to a request that was taken: partial_success is present and
-// empty, since nothing is ever taken in part.
+// The answers to a request that was taken whole: partial_success is present and
+// empty.
 var (
 	takenJSON     = []byte(`{"partialSuccess":{}}`)
 	takenProtobuf = []byte{0x0a, 0x00}
@@ -96,29 +96,38 @@ func (in *intake) serveOTLP(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("415 Content-Type %q is not supported: use %s or %s", contentType, typeProtobuf, typeJSON))
 		return
 	}
-	if err := in.takeOTLP(w, r, media); err != nil {
+	rejected, err := in.takeOTLP(w, r, media)
+	if err != nil {
 		writeStatus(w, contentType, media, in.refused(OTLPHTTP, err))
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
-	if media == typeJSON {
-		_, _ = w.Write(takenJSON)
-		return
-	}
-	_, _ = w.Write(takenProtobuf)
+	_, _ = w.Write(takenAnswer(media, rejected))
 }
 
-func (in *intake) takeOTLP(w http.ResponseWriter, r *http.Request, media string) error {
-	return in.take(w, r, func(ctx context.Context, b []byte) error {
-		if media == typeProtobuf {
-			return in.submit(ctx, OTLPHTTP, b)
+func takenAnswer(media string, rejected Rejected) []byte {
+	switch {
+	case media == typeJSON && rejected.Spans > 0:
+		return partialJSON(rejected)
+	case media == typeJSON:
+		return takenJSON
+	case rejected.Spans > 0:
+		return partialProto(rejected)
+	}
+	return takenProtobuf
+}
+
+func (in *intake) takeOTLP(w http.ResponseWriter, r *http.Request, media string) (rejected Rejected, err error) {
+	err = in.take(w, r, func(ctx context.Context, b []byte) (err error) {
+		if media != typeProtobuf {
+			if b, err = otlp.FromJSON(b); err != nil {
+				return refuse(malformed, "%v", err)
+			}
 		}
-		payload, err := otlp.FromJSON(b)
-		if err != nil {
-			return refuse(malformed, "%v", err)
-		}
-		return in.submit(ctx, OTLPHTTP, payload)
+		rejected, err = in.submit(ctx, OTLPHTTP, b)
+		return err
 	})
+	return rejected, err
 }
 
 // take admits an HTTP request, reads its body and passes it on. The bytes are

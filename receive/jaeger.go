@@ -38,8 +38,8 @@ func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 }
 
 // submitPostSpans is the collector's CollectorService/PostSpans over gRPC.
-func (in *intake) submitPostSpans(ctx context.Context, b []byte) error {
-	return in.translate(ctx, JaegerGRPC, func(p *protoBuilder, limit *budget) error {
+func (in *intake) submitPostSpans(ctx context.Context, b []byte) (Rejected, error) {
+	return Rejected{}, in.translate(ctx, JaegerGRPC, func(p *protoBuilder, limit *budget) error {
 		_, err := p.jaegerProto(b, limit)
 		return err
 	})

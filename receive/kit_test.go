@@ -29,22 +29,23 @@ type recorder struct {
 	mu     sync.Mutex
 	got    []*collector.ExportTraceServiceRequest
 	answer func(context.Context) error // nil: success
+	reject Rejected                    // of each request
 }
 
-func (r *recorder) Append(ctx context.Context, payload []byte) error {
+func (r *recorder) Append(ctx context.Context, payload []byte) (Rejected, error) {
 	if r.answer != nil {
 		if err := r.answer(ctx); err != nil {
-			return err
+			return Rejected{}, err
 		}
 	}
 	req := new(collector.ExportTraceServiceRequest)
 	if err := proto.Unmarshal(payload, req); err != nil {
-		return fmt.Errorf("payload handed on is not OTLP: %w", err)
+		return Rejected{}, fmt.Errorf("payload handed on is not OTLP: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.got = append(r.got, req)
-	return nil
+	return r.reject, nil
 }
 
 func (r *recorder) requests() []*collector.ExportTraceServiceRequest {

@@ -389,7 +389,7 @@ func TestPayloadIsUntouchedUntilAppendReturns(t *testing.T) {
 
 type checkingSink struct{ errs chan string }
 
-func (s checkingSink) Append(_ context.Context, payload []byte) error {
+func (s checkingSink) Append(_ context.Context, payload []byte) (Rejected, error) {
 	before := bytes.Clone(payload)
 	timer := time.NewTimer(100 * time.Microsecond) // let other requests come in
 	<-timer.C
@@ -399,7 +399,7 @@ func (s checkingSink) Append(_ context.Context, payload []byte) error {
 	if err := proto.Unmarshal(before, new(collector.ExportTraceServiceRequest)); err != nil {
 		s.errs <- err.Error()
 	}
-	return nil
+	return Rejected{}, nil
 }
 
 // TestJSONIsWhatProtojsonWrites guards against our own idea of OTLP/JSON; ids

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"etude/otlp"
 )
 
 // Sink takes spans as the bytes of an OTLP ExportTraceServiceRequest
@@ -14,7 +16,8 @@ import (
 // With [Config.Multitenancy] the context carries the tenant, as package tenant
 // has it.
 //
-// Errors say by their methods what the client is told:
+// Spans that can never be stored cost no others: the Sink leaves them out and says
+// how many and why. Errors are of the request as a whole. They say by their methods what the client is told:
 //
 //	InvalidSpans() bool          true: the sender's mistake; 400, INVALID_ARGUMENT
 //	RetryAfter() time.Duration   too much at once, come back after this time;
@@ -26,8 +29,11 @@ import (
 // Both tell the client the time to wait: Retry-After, RetryInfo.
 // Any other error is ours: 500, INTERNAL, with the text in the log only.
 type Sink interface {
-	Append(ctx context.Context, payload []byte) error
+	Append(ctx context.Context, payload []byte) (Rejected, error)
 }
+
+// Rejected tells which spans of a request a Sink left out; zero: none.
+type Rejected = otlp.Rejected
 
 // intake is the one way from every protocol to the Sink.
 type intake struct {
@@ -70,26 +76,32 @@ func (in *intake) overload(format string, args ...any) *refusal {
 
 // submit counts the spans, hands the payload to the Sink and keeps the books.
 // A request without spans is a success that the Sink need not hear of.
-func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) error {
+func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) (rejected Rejected, err error) {
 	spans, err := countSpans(payload)
 	if err != nil {
-		return err
+		return rejected, err
 	}
 	switch {
 	case spans > in.limits.Spans:
 		err = refuse(tooLarge, "request has %d spans, the limit is %d; send smaller batches", spans, in.limits.Spans)
 	case spans > 0:
-		err = in.append(ctx, payload)
+		rejected, err = in.append(ctx, payload)
 	}
 	if err != nil {
 		in.stats.refuseSpans(p, err, spans)
-		return err
+		return rejected, err
 	}
-	in.stats.accept(p, spans, len(payload))
-	return nil
+	in.stats.accept(p, spans-rejected.Spans, len(payload))
+	if rejected.Spans > 0 {
+		in.stats.reject(p, rejected.Spans)
+		in.logger.Debug("leave out spans", "protocol", string(p), "spans", rejected.Spans, "of", spans, "err", rejected.Reason)
+	}
+	return rejected, nil
 }
 
-// translate submits what f makes of another protocol's request.
+// translate submits what f makes of another protocol's request. These protocols
+// cannot say that a part was left out, so only a request without any valid span
+// is refused for it.
 func (in *intake) translate(ctx context.Context, from Protocol, f func(*protoBuilder, *budget) error) error {
 	p := protoBuilder{b: getBuffer()}
 	defer func() { putBuffer(p.b) }()
@@ -98,20 +110,26 @@ func (in *intake) translate(ctx context.Context, from Protocol, f func(*protoBui
 	if err := f(&p, limit); err != nil {
 		return err
 	}
-	return in.submit(ctx, from, p.b)
+	rejected, err := in.submit(ctx, from, p.b)
+	if err == nil && rejected.Spans > 0 {
+		if all, _ := countSpans(p.b); rejected.Spans == all {
+			return refuse(invalid, "%s", rejected.Reason)
+		}
+	}
+	return err
 }
 
-func (in *intake) append(ctx context.Context, payload []byte) error {
+func (in *intake) append(ctx context.Context, payload []byte) (Rejected, error) {
 	start := time.Now()
-	err := in.sink.Append(ctx, payload)
+	rejected, err := in.sink.Append(ctx, payload)
 	if err == nil {
-		return nil
+		return rejected, nil
 	}
 	r := sinkRefusal(ctx, err)
 	if r.reason == internal {
 		in.logger.Error("store spans", "err", err, "bytes", len(payload), "took", time.Since(start))
 	}
-	return r
+	return Rejected{}, r
 }
 
 // refused counts a refusal and returns it in its full form.

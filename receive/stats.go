@@ -27,6 +27,7 @@ type Stats struct {
 
 type protocolStats struct {
 	requests, spans, bytes atomic.Uint64
+	rejected               atomic.Uint64
 	refused, refusedSpans  [len(reasons)]atomic.Uint64
 }
 
@@ -51,6 +52,8 @@ type ProtocolCounts struct {
 	// Requests, Spans and Bytes were accepted by the Sink. Bytes are those of
 	// the OTLP payload, decompressed.
 	Requests, Spans, Bytes uint64
+	// Rejected counts spans that the Sink left out of accepted requests.
+	Rejected uint64
 	// Refused counts requests by the reason of refusal. Every reason is there.
 	Refused map[string]uint64
 	// RefusedSpans counts their spans, where the request could be read so far.
@@ -71,7 +74,7 @@ func (s *Stats) Counts() Counts {
 		p := &s.byProtocol[i]
 		pc := ProtocolCounts{
 			Protocol: name,
-			Requests: p.requests.Load(), Spans: p.spans.Load(), Bytes: p.bytes.Load(),
+			Requests: p.requests.Load(), Spans: p.spans.Load(), Bytes: p.bytes.Load(), Rejected: p.rejected.Load(),
 			Refused:      make(map[string]uint64, len(reasons)),
 			RefusedSpans: make(map[string]uint64, len(reasons)),
 		}
@@ -99,6 +102,8 @@ func (s *Stats) accept(p Protocol, spans, bytes int) {
 	c.spans.Add(uint64(spans))
 	c.bytes.Add(uint64(bytes))
 }
+
+func (s *Stats) reject(p Protocol, spans int) { s.of(p).rejected.Add(uint64(spans)) }
 
 func (s *Stats) refuse(p Protocol, r reason) { s.of(p).refused[r].Add(1) }
 

@@ -40,11 +40,11 @@ type tenantSink struct {
 	got []string
 }
 
-func (s *tenantSink) Append(ctx context.Context, _ []byte) error {
+func (s *tenantSink) Append(ctx context.Context, _ []byte) (Rejected, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.got = append(s.got, strings.Join(tenant.Of(ctx), "|"))
-	return nil
+	return Rejected{}, nil
 }
 
 // take returns what it has got since the last call.

@@ -6,41 +6,45 @@ import (
 	"fmt"
 	"time"
 
+	"etude/otlp"
 	"etude/store/wal"
 )
 
 // Append stores the spans of an OTLP ExportTraceServiceRequest and returns when
 // they are on disk and visible to Tables. It keeps no reference to the payload.
+// Spans that can never be stored are left out; rejected tells how many.
 //
 // Errors, apart from ctx's: one with InvalidSpans() says that the payload can
 // never be stored; one with RetryAfter(), that it may be sent again after that
 // time: too much is waiting (*[OverloadError]), the disk is full or fails
 // (*[wal.WriteError]), or the store is closed ([ErrClosed]). After an error, and
 // after ctx has ended while waiting, the spans may be stored all the same.
-func (s *Store) Append(ctx context.Context, payload []byte) error {
+func (s *Store) Append(ctx context.Context, payload []byte) (rejected otlp.Rejected, err error) {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("append spans: %w", err)
+		return rejected, fmt.Errorf("append spans: %w", err)
 	}
 	began, size := time.Now(), int64(len(payload))
 	if err := s.admit(size); err != nil { // bounds memory: refused here or answered below
-		return err
+		return rejected, err
 	}
-	stats, err := s.limits.Validate(payload) // 1. nothing invalid gets any further
+	valid, stats, err := otlp.Validate(payload) // 1. nothing invalid gets any further
+	s.countInvalid(&stats, err)
 	if err != nil || stats.Spans == 0 {
 		s.waiting.Add(-size)
-		return s.countInvalid(err)
+		return stats.Rejected, err
 	}
 	w := s.newWaiter(size)
-	err = s.log.Submit(payload, stats.Spans, began.UnixNano(), w) // 2. the log, durable; 3. the head, in log order: apply
+	err = s.log.Submit(valid, stats.Spans, began.UnixNano(), w) // 2. the log, durable; 3. the head, in log order: apply
 	if err != nil {
 		s.waiting.Add(-size)
 		s.waiters.Put(w)
-		return s.submitError(err)
+		return rejected, s.submitError(err)
 	}
-	if err = s.wait(ctx, w); err == nil { // 4. acknowledged
-		s.o.Observer.Acknowledged(time.Since(began))
+	if err = s.wait(ctx, w); err != nil {
+		return rejected, err
 	}
-	return err
+	s.o.Observer.Acknowledged(time.Since(began)) // 4. acknowledged
+	return stats.Rejected, nil
 }
 
 // admit takes a place in the queue. A payload larger than the whole queue gets
@@ -58,18 +62,24 @@ func (s *Store) admit(size int64) error {
 	return nil
 }
 
-func (s *Store) countInvalid(err error) error {
-	if err != nil {
+func (s *Store) countInvalid(stats *otlp.Stats, err error) {
+	switch {
+	case err != nil:
 		s.count.invalid.Add(1)
+	case stats.Rejected.Spans > 0:
+		s.count.rejected.Add(int64(stats.Rejected.Spans))
 	}
-	return err
+	if stats.Mended {
+		s.count.mended.Add(1)
+	}
 }
 
 func (s *Store) submitError(err error) error {
 	if errors.Is(err, wal.ErrClosed) {
 		return ErrClosed
 	}
-	return s.countInvalid(err)
+	s.count.invalid.Add(1) // too large for a record
+	return err
 }
 
 // waiter is who waits for the acknowledgement of a payload.

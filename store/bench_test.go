@@ -30,7 +30,7 @@ func BenchmarkAppend(b *testing.B) {
 			for range writers {
 				wg.Go(func() {
 					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						if err := s.Append(b.Context(), payloads[i-1]); err != nil {
+						if _, err := s.Append(b.Context(), payloads[i-1]); err != nil {
 							b.Error(err)
 							return
 						}
@@ -56,7 +56,7 @@ func BenchmarkReplay(b *testing.B) {
 	dir := b.TempDir()
 	s := mustOpen(b, store.Options{Dir: dir})
 	for i := range requests {
-		if err := s.Append(b.Context(), payload(i, benchSpans)); err != nil {
+		if _, err := s.Append(b.Context(), payload(i, benchSpans)); err != nil {
 			b.Fatal(err)
 		}
 	}

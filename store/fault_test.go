@@ -41,7 +41,7 @@ func (a *acked) append(ctx context.Context, s *store.Store) error {
 
 // appendAndReuse overwrites the payload as soon as Append has returned.
 func appendAndReuse(ctx context.Context, s *store.Store, payload []byte) error {
-	err := s.Append(ctx, payload)
+	_, err := s.Append(ctx, payload)
 	for i := range payload {
 		payload[i] = 0xff
 	}

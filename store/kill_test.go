@@ -40,7 +40,7 @@ func appendForEver(dir string) error {
 		go func() {
 			for {
 				number := int(next.Add(1))
-				if err := s.Append(context.Background(), payload(number, spansEach)); err != nil {
+				if _, err := s.Append(context.Background(), payload(number, spansEach)); err != nil {
 					failed <- err
 					return
 				}

@@ -22,12 +22,12 @@ func TestObserver(t *testing.T) {
 	var o tally
 	s := mustOpen(t, store.Options{FS: fs.NewMem(), TableSpans: 10, Observer: &o})
 	for i := range 5 {
-		if err := s.Append(t.Context(), payload(i, 10)); err != nil {
+		if _, err := s.Append(t.Context(), payload(i, 10)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_ = s.Append(t.Context(), []byte("not protobuf")) // refused: not a time to acknowledge
-	_ = s.Append(t.Context(), nil)                    // nothing to store
+	_, _ = s.Append(t.Context(), []byte("not protobuf")) // refused: not a time to acknowledge
+	_, _ = s.Append(t.Context(), nil)                    // nothing to store
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

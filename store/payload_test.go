@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"etude/otlp"
 	"etude/store"
 	"etude/trace"
 
@@ -26,13 +27,17 @@ func attribute(key, value string) []byte {
 	return bytesField(kv, 2, bytesField(nil, 1, []byte(value)))
 }
 
+func spanID(trace, number int) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(trace)<<20|uint64(number))
+}
+
 // payload is an OTLP request: one trace, by its number, with some spans of it.
 func payload(number, spans int) []byte {
 	id := traceID(number)
 	var scope []byte
 	for i := range spans {
 		span := bytesField(nil, 1, id[:])
-		span = bytesField(span, 2, binary.BigEndian.AppendUint64(nil, uint64(number)<<20|uint64(i+1)))
+		span = bytesField(span, 2, spanID(number, i+1))
 		span = bytesField(span, 5, fmt.Appendf(nil, "operation %d", i%17))
 		span = protowire.AppendVarint(protowire.AppendTag(span, 6, protowire.VarintType), 2)
 		start := uint64(1700000000000000000 + number)
@@ -79,3 +84,6 @@ func mustOpen(t testing.TB, o store.Options) *store.Store {
 	}
 	return s
 }
+
+// result is the error of an Append.
+func result(_ otlp.Rejected, err error) error { return err }

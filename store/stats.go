@@ -5,6 +5,7 @@ import "sync/atomic"
 type counters struct {
 	payloads, spans, duplicates  atomic.Int64
 	invalid, overloaded, refused atomic.Int64
+	rejected, mended             atomic.Int64
 	replayed, damaged            atomic.Int64
 	leftSpans, leftTables        [byDisk + 1]atomic.Int64
 }
@@ -21,6 +22,8 @@ type Stats struct {
 	Payloads   int64 // acknowledged
 	Appended   int64 // spans acknowledged that were new
 	Duplicates int64 // spans acknowledged that the Table had already
+	Rejected   int64 // spans left out of payloads: not valid
+	Mended     int64 // payloads with text that was not UTF-8
 	Invalid    int64 // payloads refused: not OTLP
 	Overloaded int64 // payloads refused: too much waiting
 	Refused    int64 // payloads refused: the disk did not take them
@@ -40,6 +43,7 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		DiskBytes: s.log.Disk(), Waiting: s.waiting.Load(), Syncs: int64(s.log.Syncs()),
 		Payloads: c.payloads.Load(), Appended: c.spans.Load(), Duplicates: c.duplicates.Load(),
+		Rejected: c.rejected.Load(), Mended: c.mended.Load(),
 		Invalid: c.invalid.Load(), Overloaded: c.overloaded.Load(), Refused: c.refused.Load(),
 		Replayed: c.replayed.Load(), Damaged: c.damaged.Load(),
 		LeftByAge: c.left(byAge), LeftByMemory: c.left(byMemory), LeftBySpans: c.left(bySpans), LeftByDisk: c.left(byDisk),

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"etude/internal/fs"
-	"etude/otlp"
 	"etude/store/wal"
 )
 
@@ -31,7 +30,7 @@ type Options struct {
 	HeadMaxBytes int64         // bytes of memory of the Tables; the oldest spans leave first
 	HeadMaxSpans int64         // spans in the Tables; the oldest leave first
 	MaxQueue     int64         // bytes of payload waiting to be stored, more is refused; 64 MiB
-	MaxAttribute int64         // bytes of one attribute, a request with a longer one is refused; 0 for any
+	MaxAttribute int64         // bytes of one attribute; 0 for any
 
 	Sync         Sync
 	SyncInterval time.Duration // for SyncInterval; 1 s
@@ -67,7 +66,6 @@ func (unobserved) Sealed(time.Duration)       {}
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
 	o      Options
-	limits otlp.Limits
 	bounds atomic.Pointer[Bounds]
 	log    *wal.Log
 	head   head
@@ -109,7 +107,6 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		o:         o,
 		head:      head{growing: newSemaphore()},
-		limits:    otlp.Limits{AttributeBytes: int(o.MaxAttribute)},
 		commits:   make(chan *wal.Batch, 4),
 		applied:   make(chan struct{}),
 		closing:   make(chan struct{}),

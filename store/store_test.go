@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -26,11 +27,11 @@ func TestAppendOnTheRealDisk(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, store.Options{Dir: dir})
 	for i := range 20 {
-		if err := s.Append(t.Context(), payload(i, 10)); err != nil {
+		if _, err := s.Append(t.Context(), payload(i, 10)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Append(t.Context(), payload(3, 10)); err != nil {
+	if _, err := s.Append(t.Context(), payload(3, 10)); err != nil {
 		t.Fatalf("the same again: %v", err)
 	}
 	if st := s.Stats(); st.Appended != 200 || st.Duplicates != 10 || st.Spans != 200 || st.Payloads != 21 {
@@ -50,26 +51,62 @@ func TestAppendOnTheRealDisk(t *testing.T) {
 	}
 }
 
+// TestRejectedSpansAreNotStored stores a payload with one span whose id is too
+// short, one with text that is not UTF-8, and one that is only bad; a replay reads
+// what was stored.
+func TestRejectedSpansAreNotStored(t *testing.T) {
+	t.Parallel()
+	disk := fs.NewMem()
+	s := mustOpen(t, store.Options{FS: disk})
+	whole := payload(1, 5)
+	short := bytes.Replace(whole, append([]byte{2<<3 | 2, 8}, spanID(1, 3)...), append([]byte{2<<3 | 2, 8}, make([]byte, 8)...), 1)
+	rejected, err := s.Append(t.Context(), short)
+	if err != nil || rejected.Spans != 1 || rejected.Reason != "resource_spans[0].scope_spans[0].spans[2].span_id: span ids must be 64 bits and not all zero" {
+		t.Fatalf("rejected %+v, %v", rejected, err)
+	}
+	if rejected, err := s.Append(t.Context(), bytes.ReplaceAll(payload(2, 2), []byte("operation"), []byte("oper\xfftion"))); err != nil || rejected.Spans != 0 {
+		t.Fatalf("rejected %+v, %v", rejected, err)
+	}
+	id := traceID(3)
+	if rejected, err := s.Append(t.Context(), bytes.ReplaceAll(payload(3, 1), id[:], make([]byte, 16))); err != nil || rejected.Spans != 1 {
+		t.Fatalf("rejected %+v, %v", rejected, err)
+	}
+	if st := s.Stats(); st.Rejected != 2 || st.Mended != 1 || st.Payloads != 2 || st.Invalid != 0 || st.Waiting != 0 {
+		t.Errorf("counted %+v", st)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, store.Options{FS: disk})
+	defer s.Close()
+	if spansOf(s, 1) != 4 || spansOf(s, 2) != 2 || total(s) != 6 {
+		t.Errorf("%d spans after a restart, of the first trace %d", total(s), spansOf(s, 1))
+	}
+	if _, ok := s.Tables()[0].Strings.Find("oper\uFFFDtion 1"); !ok {
+		t.Error("the name with U+FFFD is not there")
+	}
+}
+
 func TestAppendErrors(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, store.Options{FS: fs.NewMem()})
 	var bad invalid
-	if err := s.Append(t.Context(), []byte("not protobuf")); !errors.As(err, &bad) || !bad.InvalidSpans() {
+	if _, err := s.Append(t.Context(), []byte("not protobuf")); !errors.As(err, &bad) || !bad.InvalidSpans() {
 		t.Errorf("bad payload: %v", err)
 	}
-	if err := s.Append(t.Context(), nil); err != nil {
+	if _, err := s.Append(t.Context(), nil); err != nil {
 		t.Errorf("empty payload: %v", err)
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if err := s.Append(ended, payload(1, 1)); !errors.Is(err, context.Canceled) {
+	if _, err := s.Append(ended, payload(1, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended context: %v", err)
 	}
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	var retry retrier
-	if err := s.Append(t.Context(), payload(1, 1)); !errors.Is(err, store.ErrClosed) || !errors.As(err, &retry) {
+	if _, err := s.Append(t.Context(), payload(1, 1)); !errors.Is(err, store.ErrClosed) || !errors.As(err, &retry) {
 		t.Errorf("closed: %v", err)
 	}
 	if st := s.Stats(); st.Invalid != 1 || st.Spans != 0 || st.Waiting != 0 {
@@ -95,14 +132,14 @@ func TestOverloadAndLeaving(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		left, stayed := make(chan error, 1), make(chan error, 1)
 		go func() {
-			err := s.Append(ctx, one)
+			_, err := s.Append(ctx, one)
 			clear(one) // It is ours again.
 			left <- err
 		}()
-		go func() { stayed <- s.Append(t.Context(), payload(2, 5)) }()
+		go func() { stayed <- result(s.Append(t.Context(), payload(2, 5))) }()
 		synctest.Wait()
 		var retry retrier
-		if err := s.Append(t.Context(), payload(3, 5)); !errors.As(err, &retry) || retry.RetryAfter() <= 0 {
+		if _, err := s.Append(t.Context(), payload(3, 5)); !errors.As(err, &retry) || retry.RetryAfter() <= 0 {
 			t.Errorf("third payload: %v, want a refusal with RetryAfter", err)
 		}
 		leave()
@@ -133,7 +170,7 @@ func TestRetentionByAge(t *testing.T) {
 		o := store.Options{FS: m, Retention: time.Hour, TableAge: 5 * time.Minute}
 		s := mustOpen(t, o)
 		for i := range 24 { // Two hours.
-			if err := s.Append(t.Context(), payload(i, 2)); err != nil {
+			if _, err := s.Append(t.Context(), payload(i, 2)); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(5 * time.Minute)
@@ -158,7 +195,7 @@ func TestRetentionByAge(t *testing.T) {
 		if names := m.Names(); len(names) != 0 {
 			t.Errorf("files left: %q", names)
 		}
-		if err := s.Append(t.Context(), payload(99, 2)); err != nil || spansOf(s, 99) != 2 {
+		if _, err := s.Append(t.Context(), payload(99, 2)); err != nil || spansOf(s, 99) != 2 {
 			t.Errorf("append after all has left: %v", err)
 		}
 		if err := s.Close(); err != nil {
@@ -186,7 +223,7 @@ func TestLimitsOfDiskAndMemory(t *testing.T) {
 				o.FS = fs.NewMem()
 				s := mustOpen(t, o)
 				for i := range 1000 {
-					if err := s.Append(t.Context(), payload(i, 20)); err != nil {
+					if _, err := s.Append(t.Context(), payload(i, 20)); err != nil {
 						t.Fatal(err)
 					}
 					synctest.Wait() // The keeper has had its turn.
@@ -226,7 +263,7 @@ func TestSyncInterval(t *testing.T) {
 		m := fs.NewMem()
 		s := mustOpen(t, store.Options{FS: m, Sync: store.SyncInterval, SyncInterval: 10 * time.Second})
 		for i := range 5 {
-			if err := s.Append(t.Context(), payload(i, 1)); err != nil {
+			if _, err := s.Append(t.Context(), payload(i, 1)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -238,7 +275,7 @@ func TestSyncInterval(t *testing.T) {
 		if n := s.Stats().Syncs; n != 1 {
 			t.Errorf("%d syncs after the interval, want 1", n)
 		}
-		if err := s.Append(t.Context(), payload(5, 1)); err != nil {
+		if _, err := s.Append(t.Context(), payload(5, 1)); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -258,7 +295,7 @@ func TestSmallSegmentsShareATable(t *testing.T) {
 	m := fs.NewMem()
 	for i := range 10 {
 		s := mustOpen(t, store.Options{FS: m})
-		if err := s.Append(t.Context(), payload(i, 2)); err != nil {
+		if _, err := s.Append(t.Context(), payload(i, 2)); err != nil {
 			t.Fatal(err)
 		}
 		_ = s.Close()
@@ -280,7 +317,7 @@ func TestStoreTakesSpansBesideAQuery(t *testing.T) {
 	s := mustOpen(t, store.Options{FS: fs.NewMem(), Priority: &p})
 	defer p.Query()()
 	for n := range 20 {
-		if err := s.Append(context.Background(), payload(n, 3)); err != nil {
+		if _, err := s.Append(context.Background(), payload(n, 3)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -300,7 +337,7 @@ func TestCloseEndsAPause(t *testing.T) {
 		began := time.Now()
 		answers := make(chan error, 50)
 		for n := range cap(answers) {
-			go func() { answers <- s.Append(context.Background(), payload(n, 3)) }()
+			go func() { answers <- result(s.Append(context.Background(), payload(n, 3))) }()
 		}
 		synctest.Wait() // the applier pauses before the first
 		if len(answers) > 0 {

@@ -18,7 +18,7 @@ func TestStuckApplier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := fs.NewMem()
 		s := mustOpen(t, store.Options{FS: m, HeadMaxBytes: 1 << 30, HeadMaxSpans: 1 << 30})
-		if err := s.Append(t.Context(), payload(1, 5)); err != nil {
+		if _, err := s.Append(t.Context(), payload(1, 5)); err != nil {
 			t.Fatal(err)
 		}
 		if n := total(s); n != 5 {
@@ -27,7 +27,7 @@ func TestStuckApplier(t *testing.T) {
 		release := s.HoldApplier()
 		answers := make(chan error, 8) // more than the channel to the applier holds
 		for i := range cap(answers) {
-			go func() { answers <- s.Append(context.Background(), payload(2+i, 5)) }()
+			go func() { answers <- result(s.Append(context.Background(), payload(2+i, 5))) }()
 			synctest.Wait()
 		}
 		if err := s.Ready(); err != nil {
@@ -87,7 +87,7 @@ func TestStuckDisk(t *testing.T) {
 			return fs.Fault{}
 		})
 		answer := make(chan error, 1)
-		go func() { answer <- s.Append(context.Background(), payload(1, 5)) }()
+		go func() { answer <- result(s.Append(context.Background(), payload(1, 5))) }()
 		synctest.Wait()
 		time.Sleep(11 * time.Second)
 		var stalled *store.StalledError
@@ -110,11 +110,11 @@ func TestHeavyPayloadHidesNothing(t *testing.T) {
 	s := mustOpen(t, store.Options{FS: fs.NewMem()})
 	defer s.Close()
 	for i := range 3 {
-		if err := s.Append(t.Context(), payload(i, 2)); err != nil {
+		if _, err := s.Append(t.Context(), payload(i, 2)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Append(t.Context(), payload(9, 2000)); err != nil {
+	if _, err := s.Append(t.Context(), payload(9, 2000)); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.PublishedSpans(); n != 6 {

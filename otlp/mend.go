@@ -1,0 +1,186 @@
+package otlp
+
+import (
+	"bytes"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The slow path of [Validate]: something is wrong with the request.
+//
+// A request that is not protobuf is refused as a whole: its sender and this
+// program would read the rest of it differently. Any other fault costs only its
+// own place. A bad span is left out. A bad resource or scope takes the spans below
+// it along. A string keeps all but the bytes that are not UTF-8. The mender copies
+// the rest into a new request, so the log and the Tables hold valid requests only,
+// and replaying the log needs no second judgement. A valid request is never copied.
+
+// Rejected tells which spans of a request were left out. The zero value means
+// none.
+type Rejected struct {
+	Spans  int
+	Reason string // of the first one, with its path
+}
+
+// mender copies the good parts of a request.
+type mender struct {
+	v     validator
+	e     encoder
+	stats Stats
+}
+
+func mend(payload []byte) ([]byte, Stats, error) {
+	var m mender
+	m.e.b = make([]byte, 0, len(payload)+len(payload)/8)
+	if err := m.parts(tracesData, payload, ""); err != nil {
+		return nil, Stats{}, err
+	}
+	return m.e.b, m.stats, nil
+}
+
+// parts copies a message of the levels above spans, which has this path.
+func (m *mender) parts(of *message, b []byte, path string) *Error {
+	if err := m.ownFields(of, b); err != nil {
+		err.Path = joinPath(path, err.Path)
+		return m.rejectAll(of, b, err)
+	}
+	c, n := cursor{rest: b}, 0
+	for begin := b; c.next(); begin = c.rest {
+		raw := begin[:len(begin)-len(c.rest)]
+		f := of.field(c.number, c.wire)
+		if f == nil || f.message == nil || !f.repeated {
+			m.stats.Mended = m.e.mended(f, &c, raw, 0) || m.stats.Mended
+			continue
+		}
+		if err := m.part(f, &c, raw, joinPath(path, fmt.Sprintf("%s[%d]", f.proto, n))); err != nil {
+			return err
+		}
+		n++
+	}
+	if c.bad {
+		return notProtobuf(of, path, len(b)-len(c.rest))
+	}
+	return nil
+}
+
+// ownFields judges resource and scope: the messages that are not repeated.
+func (m *mender) ownFields(of *message, b []byte) *Error {
+	c := cursor{rest: b}
+	for c.next() {
+		f := of.field(c.number, c.wire)
+		if f == nil || f.message == nil || f.repeated {
+			continue
+		}
+		var e encoder
+		e.fields(f.message, c.data, 0)
+		if err := m.v.content(f, e.b, 0); err != nil {
+			err.Path = joinPath(f.proto, err.Path)
+			return err
+		}
+	}
+	return nil
+}
+
+// part copies one resource_spans, scope_spans or span.
+func (m *mender) part(f *field, c *cursor, raw []byte, path string) *Error {
+	if f.message == span {
+		return m.span(c.data, raw, path)
+	}
+	at := m.e.begin(protowire.Number(c.number))
+	err := m.parts(f.message, c.data, path)
+	m.e.end(at)
+	return err
+}
+
+func (m *mender) span(b, raw []byte, path string) *Error {
+	before := len(m.e.b)
+	err := m.v.message(span, b, 0)
+	switch {
+	case err == nil:
+		m.e.b = append(m.e.b, raw...)
+	case err.kind == badText:
+		at := m.e.begin(2)
+		m.e.fields(span, b, 0)
+		err = m.v.message(span, m.e.b[at:], 0)
+		m.e.end(at)
+	}
+	if err == nil {
+		m.stats.Mended = m.stats.Mended || len(m.e.b)-before != len(raw) || !bytes.Equal(m.e.b[before:], raw)
+		m.stats.Spans++
+		return nil
+	}
+	m.e.b = m.e.b[:before]
+	err.Path = joinPath(path, err.Path)
+	if err.kind == malformed {
+		return err
+	}
+	m.reject(err)
+	return nil
+}
+
+// rejectAll rejects the spans below a bad resource or scope.
+func (m *mender) rejectAll(of *message, b []byte, reason *Error) *Error {
+	if reason.kind == malformed {
+		return reason
+	}
+	c := cursor{rest: b}
+	for c.next() {
+		f := of.field(c.number, c.wire)
+		switch {
+		case f == nil || f.message == nil || !f.repeated:
+		case f.message == span:
+			m.reject(reason)
+		default:
+			if err := m.rejectAll(f.message, c.data, reason); err != nil {
+				return err
+			}
+		}
+	}
+	if c.bad {
+		return notProtobuf(of, reason.Path, len(b)-len(c.rest))
+	}
+	return nil
+}
+
+func (m *mender) reject(reason *Error) {
+	if m.stats.Rejected.Spans++; m.stats.Rejected.Spans == 1 {
+		m.stats.Rejected.Reason = reason.where()
+	}
+}
+
+// fields writes the content of a message, with U+FFFD for each stretch of a string
+// that is not UTF-8. Bytes that are not protobuf stay, for the validator to find.
+func (e *encoder) fields(of *message, b []byte, depth int) (mended bool) {
+	c, begin := cursor{rest: b}, b
+	for ; c.next(); begin = c.rest {
+		mended = e.mended(of.field(c.number, c.wire), &c, begin[:len(begin)-len(c.rest)], depth) || mended
+	}
+	e.b = append(e.b, begin...)
+	return mended
+}
+
+// mended writes one field, whose bytes are raw. Messages below any depth that is
+// allowed stay as they are, for the validator to find.
+func (e *encoder) mended(f *field, c *cursor, raw []byte, depth int) (mended bool) {
+	switch {
+	case f == nil:
+	case f.form == formString && !validUTF8(c.data):
+		e.bytes(protowire.Number(c.number), bytes.ToValidUTF8(c.data, replacement))
+		return true
+	case f.form == formMessage && depth <= maxMessages && !(f.message == keyValue && plainValid(c.data)):
+		at := e.begin(protowire.Number(c.number))
+		mended = e.fields(f.message, c.data, depth+1)
+		e.end(at)
+		return mended
+	}
+	e.b = append(e.b, raw...)
+	return false
+}
+
+// maxMessages is how many messages lie in each other at MaxDepth: a value in a
+// kvlist is an AnyValue in a KeyValue in a KeyValueList.
+const maxMessages = 3*MaxDepth + 8
+
+// replacement is U+FFFD in UTF-8.
+var replacement = []byte("\uFFFD")
