@@ -87,7 +87,7 @@ func TestGeneratorFromStoreToDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	ready := make(chan struct{})
-	run, err := startGenerator(&c.Generator, "", st, db, ready, slog.New(slog.DiscardHandler))
+	run, err := startGenerator(&c.Generator, "", nil, st, db, ready, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,18 +18,20 @@ type generatorRun struct {
 	ended chan struct{}
 }
 
-// startGenerator computes metrics from what comes to the store from now on, and
-// stores them in out as soon as out is ready. They are labelled with the tenant,
-// if there is one.
-func startGenerator(f *generatorFlags, tenant string, st *store.Store, out storage.AppendableV2, ready <-chan struct{}, log *slog.Logger) (*generatorRun, error) {
+// startGenerator computes metrics from the spans that come to the store from now
+// on, and stores them in out once ready is closed. They are labelled with the
+// tenant, if there is one.
+func startGenerator(f *generatorFlags, tenant string, shared *generator.Budget, st *store.Store, out storage.AppendableV2, ready <-chan struct{}, log *slog.Logger) (*generatorRun, error) {
 	o, err := f.options()
 	if err != nil {
 		return nil, err
 	}
+	o.Shared = shared
 	if tenant != "" {
 		o.ExternalLabels = withLabel(o.ExternalLabels, f.TenantLabel, tenant)
+		log = log.With("tenant", tenant)
 	}
-	o.Source, o.Out, o.Logger = st, out, log
+	o.Source, o.Out, o.Ready, o.Logger = st, out, ready, log
 	o.Appended = func() int64 { return st.Stats().Appended }
 	g, err := generator.New(o)
 	if err != nil {
@@ -39,11 +41,7 @@ func startGenerator(f *generatorFlags, tenant string, st *store.Store, out stora
 	r := &generatorRun{g, stop, make(chan struct{})}
 	go func() {
 		defer close(r.ended)
-		select {
-		case <-ready:
-			g.Run(ctx)
-		case <-ctx.Done():
-		}
+		g.Run(ctx)
 	}()
 	return r, nil
 }
@@ -74,8 +72,9 @@ func (b *backendRun) openGenerators() error {
 	if b.prometheus == nil {
 		return nil
 	}
+	shared := generator.NewBudget(b.cmd.Generator.MaxTotal)
 	start := func(tenant string, st *store.Store) (*generatorRun, error) {
-		return startGenerator(&b.cmd.Generator, tenant, st, b.prometheus.Appendable(), b.prometheus.Started(), b.log)
+		return startGenerator(&b.cmd.Generator, tenant, shared, st, b.prometheus.Appendable(), b.prometheus.Started(), b.log)
 	}
 	if b.tenants != nil {
 		return b.tenants.generate(start)
@@ -102,6 +101,7 @@ func generatorSamples(tenant string, s generator.Stats, yield func(telemetry.Sam
 	}
 	counter("spans_total", "Spans read to compute metrics.", s.Spans)
 	counter("missed_spans_total", "Spans dropped by the storage before metrics were computed from them.", s.Missed)
+	gauge("pending_spans", "Spans read that no stored collection has counted yet.", s.Pending)
 	for _, reason := range sortedKeys(s.Dropped) {
 		counter("dropped_spans_total", "Spans left out of the computed metrics, by reason.", s.Dropped[reason], telemetry.Label{Name: "reason", Value: reason})
 	}

@@ -159,7 +159,7 @@ func (g *Generator) enter(c *cursor, v *trace.View, row uint32) *entry {
 	if g.spans != nil {
 		if !passes(g.spans.filters, &s) {
 			e.drops[0] = filteredSpanMetrics
-		} else if e.spans = g.registry.get(&g.spans.schema, g.spans.labelsOf(&s)); e.spans == nil {
+		} else if e.spans = g.registry.get(&g.spans.schema, s.resource.service, g.spans.labelsOf(&s)); e.spans == nil {
 			e.drops[0] = invalidUTF8
 		}
 	}

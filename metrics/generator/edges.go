@@ -15,6 +15,7 @@ type edge struct {
 	sent, received        uint64 // end of the producer's span, start of the consumer's, unix ns
 	failed                bool
 	born                  int64 // unix ns
+	waiting               *int  // edges of the same sender, this one included
 	following, proceeding int32 // neighbours by birth, place+1
 }
 
@@ -26,8 +27,11 @@ type edgeKey struct {
 }
 
 // edgeStore has the edges that wait for their other side, the oldest first. All
-// wait equally long, so that they expire in the order of their birth. Places are
-// used again, and nothing is allocated once it has been as full as it gets.
+// wait equally long, so that they expire in the order of their birth. One sender,
+// a service, may have at most as many edges here as there are free places: a flood
+// of calls without an other side leaves room for the calls of other services (see
+// limits.go). The store reuses places, and allocates nothing once it has been as
+// full as it gets.
 type edgeStore struct {
 	max    int
 	places []edge
@@ -50,11 +54,13 @@ func (s *edgeStore) find(key edgeKey) (place int32, ok bool) {
 	return place, ok
 }
 
-// add begins an edge and returns nil when the store is full.
-func (s *edgeStore) add(key edgeKey, now int64) *edge {
-	if s.open() >= s.max {
+// add begins an edge of a sender that has so many waiting. It returns nil when
+// there is no room for the sender.
+func (s *edgeStore) add(key edgeKey, waiting *int, now int64) *edge {
+	if *waiting+1 > s.max-s.open() {
 		return nil
 	}
+	*waiting++
 	var place int32
 	if n := len(s.free); n > 0 {
 		place, s.free = s.free[n-1], s.free[:n-1]
@@ -63,7 +69,7 @@ func (s *edgeStore) add(key edgeKey, now int64) *edge {
 		s.places = append(s.places, edge{})
 	}
 	e := &s.places[place]
-	*e = edge{key: key, born: now, proceeding: s.newest}
+	*e = edge{key: key, waiting: waiting, born: now, proceeding: s.newest}
 	if s.newest > 0 {
 		s.places[s.newest-1].following = place + 1
 	} else {
@@ -88,6 +94,7 @@ func (s *edgeStore) take(place int32) *edge {
 		s.newest = e.proceeding
 	}
 	delete(s.byKey, e.key)
+	*e.waiting--
 	s.free = append(s.free, place)
 	return e
 }

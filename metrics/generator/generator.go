@@ -30,6 +30,7 @@ type Generator struct {
 	lastRead int64              // unix ns
 	appended int64              // by the source, when the generator was made
 	taken    int64              // rows read
+	stored   int64              // rows that the storage's collections have counted
 
 	collected int64 // time of the last collection that the storage has taken, unix ms
 }
@@ -107,8 +108,9 @@ func (g *Generator) spansAppended() int64 {
 }
 
 // Run reads spans once a second and collects once an interval until the context
-// ends; then it collects a last time, within the time that a storage needs. What
-// comes to the source while Run returns is not counted: stop what fills the
+// ends; then it collects a last time, within the time that a storage needs. Before
+// Options.Ready it only reads: what comes then is in the first collection. Run does
+// not count spans that come to the source while it returns: stop what fills the
 // source first, and close the storage afterwards.
 func (g *Generator) Run(ctx context.Context) {
 	reads, collections := time.NewTicker(min(readEvery, g.o.Interval)), time.NewTicker(g.o.Interval)
@@ -117,13 +119,29 @@ func (g *Generator) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			g.collect(context.WithoutCancel(ctx), time.Now())
+			g.end(context.WithoutCancel(ctx), time.Now())
 			return
 		case now := <-collections.C:
-			g.collect(ctx, now)
+			if g.isReady() {
+				g.collect(ctx, now)
+			} else {
+				g.Read(now)
+			}
 		case now := <-reads.C:
 			g.Read(now)
 		}
+	}
+}
+
+func (g *Generator) isReady() bool {
+	if g.o.Ready == nil {
+		return true
+	}
+	select {
+	case <-g.o.Ready:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -131,6 +149,26 @@ func (g *Generator) collect(ctx context.Context, now time.Time) {
 	if err := g.Collect(ctx, now); err != nil && !errors.Is(err, context.Canceled) {
 		g.o.Logger.Error("store generated metrics; trying again", "error", err, "next", g.o.Interval)
 	}
+}
+
+// errNotReady says that the process ends before its storage has opened.
+var errNotReady = errors.New("the metrics storage was not open yet")
+
+// end collects a last time, and logs how many spans the metrics have lost if that
+// is not possible.
+func (g *Generator) end(ctx context.Context, now time.Time) {
+	err := errNotReady
+	if g.isReady() {
+		err = g.Collect(ctx, now)
+	} else {
+		g.Read(now)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if lost := g.taken - g.stored; err != nil && lost > 0 {
+		g.o.Logger.Warn("stopping: the newest spans are missing in the metrics made from spans", "spans", lost, "error", err)
+	}
+	g.registry.release()
 }
 
 // Read counts the spans that have come since it was called last.
@@ -167,14 +205,17 @@ func (g *Generator) read(now int64) {
 		g.count.openEdges.Store(int64(g.graph.edges.open()))
 	}
 	g.lastRead = max(g.lastRead, now)
+	g.registry.series.warn(g.o.Logger, g.o.MaxSeries, time.Unix(0, now))
+	g.registry.values.warn(g.o.Logger, g.o.MaxLabelValues, time.Unix(0, now))
 	g.publish()
 }
 
 func (g *Generator) publish() {
 	r := g.registry
 	g.count.active.Store(int64(r.active))
-	g.count.overflowUpdates.Store(r.overflowUpdates)
-	g.count.labelUpdates.Store(r.labelUpdates)
+	g.count.pending.Store(g.taken - g.stored)
+	g.count.overflowUpdates.Store(r.series.updates)
+	g.count.labelUpdates.Store(r.values.updates)
 }
 
 // Collect reads what has come and sends every active series to the storage, all
@@ -186,13 +227,13 @@ func (g *Generator) Collect(ctx context.Context, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.read(now.UnixNano())
-	removed := g.registry.remove(now.Add(-g.o.StaleAfter).UnixNano())
+	removed := g.registry.sweep(now, g.o.StaleAfter)
 	t := &collection{g: g, app: g.o.Out.AppenderV2(ctx), at: max(now.UnixMilli(), g.collected+2), zeroAt: g.collected + 1}
 	if err := t.send(removed); err != nil {
 		g.count.failed.Add(1)
 		return fmt.Errorf("collect metrics: %w", err)
 	}
-	g.collected = t.at
+	g.collected, g.stored = t.at, g.taken
 	g.count.collections.Add(1)
 	g.count.samples.Add(t.samples)
 	g.count.removed.Add(t.ended)

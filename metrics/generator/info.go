@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,12 +36,12 @@ func newInfo(o *Options) *info {
 func (i *info) describe(reg *registry, v *trace.View, r *resource) {
 	if i.wantsTarget {
 		if ls := i.targetLabels(v, r); ls != nil {
-			r.target = reg.get(&i.target, ls)
+			r.target = reg.get(&i.target, r.service, ls)
 		}
 	}
 	if i.wantsHost {
 		if ls := i.hostLabels(v, r); ls != nil {
-			r.host = reg.get(&i.host, ls)
+			r.host = reg.get(&i.host, r.service, ls)
 		}
 	}
 	for _, g := range []*group{r.target, r.host} {
@@ -64,11 +65,13 @@ func (i *info) targetLabels(v *trace.View, r *resource) []labels.Label {
 	if len(byName) == 0 || r.job == "" && r.instance == "" {
 		return nil
 	}
-	byName["job"], byName["instance"] = r.job, r.instance
-	ls := make([]labels.Label, 0, len(byName))
-	for name, value := range byName {
-		ls = append(ls, labels.Label{Name: name, Value: value})
+	ls := make([]labels.Label, 0, len(byName)+2)
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		if len(ls) < maxTargetLabels {
+			ls = append(ls, labels.Label{Name: name, Value: byName[name]})
+		}
 	}
+	ls = append(ls, labels.Label{Name: "job", Value: r.job}, labels.Label{Name: "instance", Value: r.instance})
 	slices.SortFunc(ls, func(a, b labels.Label) int { return strings.Compare(a.Name, b.Name) })
 	return ls
 }

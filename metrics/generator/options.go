@@ -52,7 +52,8 @@ type Options struct {
 	// how many left before it had read them; nil means it does not.
 	Appended func() int64
 	Out      storage.AppendableV2
-	Logger   *slog.Logger // discards
+	Ready    <-chan struct{} // closed when Out takes samples; nil: it does from the start
+	Logger   *slog.Logger    // discards
 
 	Processors     []Processor   // none: nothing is computed
 	Interval       time.Duration // between collections; 5 s (Tempo: 15 s)
@@ -62,10 +63,11 @@ type Options struct {
 	// Instance is the value of the label __metrics_gen_instance; the host's name.
 	Instance string
 
-	MaxSeries        int    // active series; 0 for any
-	MaxLabelValues   int    // values of one label; 0 for any
-	ExemplarTraceID  string // label of an exemplar; traceID
-	NativeHistograms Native // Classic
+	MaxSeries        int     // active series; a service may hold as many as are free; 0 for any
+	MaxLabelValues   int     // values of one label within one service, and services; 0 for any
+	Shared           *Budget // of several generators; nil for none
+	ExemplarTraceID  string  // label of an exemplar; traceID
+	NativeHistograms Native  // Classic
 	SpanMetrics      SpanMetricsOptions
 	ServiceGraph     ServiceGraphOptions
 	HostIdentifiers  []string // resource attributes, the first present one counts; k8s.node.name, host.id
@@ -104,7 +106,7 @@ type ServiceGraphOptions struct {
 	Dimensions []string      // attributes that become labels
 	Prefix     bool          // dimensions are two labels: client_ and server_ before the name
 	Wait       time.Duration // for the other side of an edge; 10 s
-	MaxEdges   int           // edges that wait; 10000
+	MaxEdges   int           // edges that wait, half of them of one service at most; 20000 (Tempo: 10000)
 	// PeerAttributes of a span name the other side where it sends no spans:
 	// peer.service, db.name, db.system.
 	PeerAttributes []string
@@ -127,7 +129,7 @@ func (o *Options) setDefaults() {
 	orDefault(&o.NativeHistograms, Classic)
 	orDefault(&o.HostMetric, "traces_host_info")
 	orDefault(&o.ServiceGraph.Wait, 10*time.Second)
-	orDefault(&o.ServiceGraph.MaxEdges, 10000)
+	orDefault(&o.ServiceGraph.MaxEdges, 20000)
 	if o.Instance == "" {
 		o.Instance, _ = os.Hostname()
 	}

@@ -3,6 +3,7 @@ package generator
 import (
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/prometheus/common/model"
@@ -15,28 +16,31 @@ const (
 	overflowValue = "__cardinality_overflow__"
 )
 
-// registry has all groups, and bounds how many there are.
+// registry has all groups, and bounds how many there are (see limits.go).
 type registry struct {
 	maxSeries, maxValues int
+	shared               *Budget
 	external             []labels.Label // added to every series, sorted
 
 	groups map[string]*group
 	list   []*group // in the order in which they were made
 	active int      // series, overflow left out
-	// values counts the groups that have a label value: label -> value -> groups.
-	// It is kept only when maxValues is set.
-	values map[string]map[string]int
-	// removals counts the sweeps that removed something: whoever keeps groups for
-	// later must forget them then.
+	owners map[string]*owner
+	// removals counts the sweeps that removed something: a cache of groups is
+	// valid for one value of it.
 	removals uint64
 
-	overflowUpdates, labelUpdates int64
-	key                           []byte         // memory to use again
-	limited                       []labels.Label // memory to use again
+	series, values limit
+	sharedUpdates  int64          // series.updates at the last sweep
+	swept          int64          // time of the last sweep, unix ns
+	key            []byte         // memory to use again
+	limited        []labels.Label // memory to use again
 }
 
 func newRegistry(o *Options) *registry {
-	r := &registry{maxSeries: o.MaxSeries, maxValues: o.MaxLabelValues, groups: map[string]*group{}, values: map[string]map[string]int{}}
+	r := &registry{maxSeries: o.MaxSeries, maxValues: o.MaxLabelValues, shared: o.Shared, groups: map[string]*group{}, owners: map[string]*owner{}}
+	r.series = limit{name: "active_series", flag: "--metrics.max-active-series"}
+	r.values = limit{name: "label_values", flag: "--metrics.max-label-values"}
 	for name, value := range o.ExternalLabels {
 		r.external = append(r.external, labels.Label{Name: name, Value: value})
 	}
@@ -50,10 +54,11 @@ func newRegistry(o *Options) *registry {
 // instanceLabel tells the series of one generator from those of others.
 const instanceLabel = "__metrics_gen_instance"
 
-// get returns the group of a label set, which it may make; nil says that the
-// labels are not UTF-8. Labels without a value count as absent. The labels come
-// in the same order for one schema and belong to the caller.
-func (r *registry) get(k *schema, ls []labels.Label) *group {
+// get returns the group of a label set, which it may make for its owner, a
+// service. nil says that the labels are not UTF-8. Labels without a value count as
+// absent. The labels come in the same order for one schema and belong to the
+// caller.
+func (r *registry) get(k *schema, owner string, ls []labels.Label) *group {
 	if found := r.groups[string(r.keyOf(k, ls))]; found != nil { // Fast path
 		return found
 	}
@@ -62,20 +67,19 @@ func (r *registry) get(k *schema, ls []labels.Label) *group {
 			return nil
 		}
 	}
-	replaced := false
-	if r.maxValues > 0 {
-		if ls, replaced = r.limitValues(ls); replaced {
-			if found := r.groups[string(r.keyOf(k, ls))]; found != nil {
-				return found
-			}
+	owner, ls, replaced := r.limitValues(owner, ls)
+	if replaced {
+		if found := r.groups[string(r.keyOf(k, ls))]; found != nil {
+			return found
 		}
 	}
-	if r.maxSeries > 0 && r.active+k.size() > r.maxSeries {
+	if !r.room(owner, k.size()) {
+		r.series.hit(owner, "")
 		return r.overflow(k)
 	}
-	g := r.make(k, ls)
+	g := r.make(k, owner, ls)
 	if replaced {
-		g.limited = &r.labelUpdates
+		g.limited = &r.values.updates
 	}
 	return g
 }
@@ -97,8 +101,8 @@ func (r *registry) keyOf(k *schema, ls []labels.Label) []byte {
 	return b
 }
 
-func (r *registry) make(k *schema, ls []labels.Label) *group {
-	g := &group{schema: k, key: string(r.keyOf(k, ls))}
+func (r *registry) make(k *schema, owner string, ls []labels.Label) *group {
+	g := &group{schema: k, owner: strings.Clone(owner), key: string(r.keyOf(k, ls))}
 	for _, l := range ls {
 		if l.Value != "" {
 			g.labels = append(g.labels, labels.Label{Name: strings.Clone(l.Name), Value: strings.Clone(l.Value)})
@@ -107,8 +111,7 @@ func (r *registry) make(k *schema, ls []labels.Label) *group {
 	g.addHistograms()
 	r.groups[g.key] = g
 	r.list = append(r.list, g)
-	r.active += k.size()
-	r.countValues(g, +1)
+	r.own(g)
 	return g
 }
 
@@ -123,48 +126,41 @@ func (s *group) addHistograms() {
 // overflow returns the group that label sets share when there are too many.
 func (r *registry) overflow(k *schema) *group {
 	if k.overflow == nil {
-		k.overflow = &group{schema: k, labels: []labels.Label{{Name: overflowLabel, Value: "true"}}, limited: &r.overflowUpdates}
+		k.overflow = &group{schema: k, labels: []labels.Label{{Name: overflowLabel, Value: "true"}}, limited: &r.series.updates}
 		k.overflow.addHistograms()
 		r.list = append(r.list, k.overflow)
 	}
 	return k.overflow
 }
 
-// limitValues replaces the values that would be one too many for their label.
-func (r *registry) limitValues(ls []labels.Label) (limited []labels.Label, replaced bool) {
-	r.limited = append(r.limited[:0], ls...)
-	for i, l := range r.limited {
-		values := r.values[l.Name]
-		if l.Value != "" && values[l.Value] == 0 && len(values) >= r.maxValues {
-			r.limited[i].Value, replaced = overflowValue, true
+// sweep removes the groups without an update for staleAfter and returns them. It
+// waits for less while a limit keeps label sets without series of their own: for
+// the groups of one owner when its label has too many values, else for all groups.
+func (r *registry) sweep(now time.Time, staleAfter time.Duration) (removed []*group) {
+	all := r.series.updates != r.sharedUpdates
+	r.sharedUpdates = r.series.updates
+	pressed := map[string]bool{}
+	for _, g := range r.list {
+		if g.limited == &r.values.updates && g.updated > r.swept {
+			pressed[g.owner] = true
+			all = all || g.owner == overflowValue
 		}
 	}
-	return r.limited, replaced
+	r.swept = now.UnixNano()
+	stale, soon := now.Add(-staleAfter).UnixNano(), now.Add(-min(staleAfter, pressedIdle)).UnixNano()
+	return r.remove(func(g *group) bool {
+		return g.updated < stale || g.updated < soon && (all || pressed[g.owner])
+	})
 }
 
-func (r *registry) countValues(g *group, by int) {
-	if r.maxValues <= 0 {
-		return
-	}
-	for _, l := range g.labels {
-		if l.Value == overflowValue {
-			continue
-		}
-		values := r.values[l.Name]
-		if values == nil {
-			values = map[string]int{}
-			r.values[l.Name] = values
-		}
-		if values[l.Value] += by; values[l.Value] == 0 {
-			delete(values, l.Value)
-		}
-	}
+// release gives back what the registry holds of the shared budget.
+func (r *registry) release() {
+	r.shared.add(-r.active)
+	r.shared = nil
 }
 
-// remove takes out the groups without an update since a time (unix ns) and
-// returns them.
-func (r *registry) remove(since int64) (removed []*group) {
-	stale := func(g *group) bool { return g.updated < since }
+// remove takes out the groups that are stale and returns them.
+func (r *registry) remove(stale func(*group) bool) (removed []*group) {
 	if !slices.ContainsFunc(r.list, stale) { // Fast path
 		return nil
 	}
@@ -181,8 +177,7 @@ func (r *registry) remove(since int64) (removed []*group) {
 			continue
 		}
 		delete(r.groups, g.key)
-		r.active -= g.schema.size()
-		r.countValues(g, -1)
+		r.disown(g)
 	}
 	r.list = kept
 	return removed

@@ -77,6 +77,7 @@ func (k *schema) size() (n int) {
 // group is one label set with its metrics.
 type group struct {
 	schema     *schema
+	owner      string // whose spans made it; empty for the overflow
 	key        string
 	labels     []labels.Label // its own, in the schema's order
 	updated    int64          // unix ns

@@ -2,6 +2,7 @@ package generator
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,7 +41,8 @@ type serviceGraph struct {
 	clientNames, serverNames []string
 	registry                 *registry
 	count                    *counters
-	labels                   []labels.Label // memory to use again
+	waiting                  map[string]*int // edges that wait, by the service that sent them
+	labels                   []labels.Label  // memory to use again
 }
 
 // endpoint is one side of calls, as its service, kind and attributes tell. Its
@@ -52,10 +54,11 @@ type endpoint struct {
 	calls     bool   // client or producer; else server or consumer
 	messaging bool
 	values    []string // of the dimensions
+	waiting   *int     // edges of the service that wait
 }
 
 func newServiceGraph(o *Options, r *registry, c *counters) (*serviceGraph, error) {
-	g := &serviceGraph{o: &o.ServiceGraph, registry: r, count: c, edges: newEdgeStore(o.ServiceGraph.MaxEdges)}
+	g := &serviceGraph{o: &o.ServiceGraph, registry: r, count: c, edges: newEdgeStore(o.ServiceGraph.MaxEdges), waiting: map[string]*int{}}
 	k := &g.schema
 	k.id = edgeSchema
 	k.counters[requests] = newFamily("traces_service_graph_request_total", model.MetricTypeCounter, "", "Requests from one service to another.")
@@ -124,6 +127,7 @@ func (g *serviceGraph) endpoint(s *span) *endpoint {
 	if e.service == "" || !e.calls && !called {
 		return nil
 	}
+	e.waiting = g.waitingOf(e.service)
 	e.peer = strings.Clone(s.first(g.o.PeerAttributes))
 	if name, ok := s.has(g.o.DatabaseAttributes); ok && e.calls {
 		e.database = strings.Clone(databaseServer(s, name))
@@ -132,6 +136,27 @@ func (g *serviceGraph) endpoint(s *span) *endpoint {
 		e.values = append(e.values, strings.Clone(s.attr(key)))
 	}
 	return e
+}
+
+// waitingOf returns the counter of a service's waiting edges.
+func (g *serviceGraph) waitingOf(service string) *int {
+	n := g.waiting[service]
+	if n == nil {
+		n = new(int)
+		g.waiting[service] = n
+	}
+	return n
+}
+
+// maxWaiting is how many counters of waiting edges are kept before those at 0 go.
+const maxWaiting = 1000
+
+// forgetWaiting drops counters at 0 when there are many. An endpoint may still
+// hold a dropped one; its service then has two, each with a bound of its own.
+func (g *serviceGraph) forgetWaiting() {
+	if len(g.waiting) > maxWaiting {
+		maps.DeleteFunc(g.waiting, func(_ string, n *int) bool { return *n == 0 })
+	}
 }
 
 // databaseServer is the name of a database's node in the graph.
@@ -161,7 +186,7 @@ func (g *serviceGraph) add(side *endpoint, v *trace.View, row uint32, now int64)
 	}
 	place, waits := g.edges.find(key)
 	if !waits {
-		e := g.edges.add(key, now)
+		e := g.edges.add(key, side.waiting, now)
 		if e != nil {
 			e.take(side, v, row)
 		}
@@ -218,6 +243,7 @@ func (g *serviceGraph) expire(now int64) {
 	for e := g.edges.expired(before); e != nil; e = g.edges.expired(before) {
 		g.expireOne(e, now)
 	}
+	g.forgetWaiting()
 }
 
 // expireOne counts an edge with one side, if the other can be named.
@@ -249,6 +275,15 @@ func (e *edge) virtual() (c call, ok bool) {
 	return c, false
 }
 
+// sender is the service whose span began the edge's series: the caller if it was
+// seen.
+func (e *edge) sender() string {
+	if e.caller != nil {
+		return e.caller.service
+	}
+	return e.callee.service
+}
+
 // call is what becomes of an edge.
 type call struct {
 	client, server         string
@@ -260,7 +295,7 @@ type call struct {
 
 // emit adds a call to its series.
 func (g *serviceGraph) emit(e *edge, c call, now int64) {
-	s := g.registry.get(&g.schema, g.labelsOf(e, &c))
+	s := g.registry.get(&g.schema, e.sender(), g.labelsOf(e, &c))
 	if s == nil {
 		g.count.dropped[invalidUTF8].Add(1)
 		return

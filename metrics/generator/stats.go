@@ -23,6 +23,7 @@ type Stats struct {
 	Spans   int64            // read
 	Dropped map[string]int64 // left out by a processor, by reason
 	Missed  int64            // dropped by the source before they were read
+	Pending int64            // read, and not in a stored collection yet
 
 	ActiveSeries    int64
 	RemovedSeries   int64 // had no span for StaleAfter
@@ -43,7 +44,7 @@ type Stats struct {
 
 // counters are those of Stats; only the goroutine that reads writes them.
 type counters struct {
-	spans, missed                           atomic.Int64
+	spans, missed, pending                  atomic.Int64
 	dropped                                 [numDrops]atomic.Int64
 	active, removed                         atomic.Int64
 	overflowUpdates, labelUpdates           atomic.Int64
@@ -56,7 +57,7 @@ type counters struct {
 func (g *Generator) Stats() Stats {
 	c := &g.count
 	s := Stats{
-		Spans: c.spans.Load(), Missed: c.missed.Load(),
+		Spans: c.spans.Load(), Missed: c.missed.Load(), Pending: c.pending.Load(),
 		ActiveSeries: c.active.Load(), RemovedSeries: c.removed.Load(),
 		OverflowUpdates: c.overflowUpdates.Load(), OverflowLabels: c.labelUpdates.Load(),
 		OpenEdges: c.openEdges.Load(), CompletedEdges: c.completed.Load(), VirtualEdges: c.virtual.Load(), ExpiredEdges: c.expired.Load(),

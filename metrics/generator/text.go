@@ -11,11 +11,17 @@ import (
 	"etude/trace"
 )
 
-// Longest label name and value in bytes; the rest is cut off.
+// Longest label name and value in bytes; the rest is cut off. Tempo cuts values at
+// 2048 bytes. Every series holds its labels, though, so 50,000 series with values
+// of 2048 bytes would take hundreds of MiB.
 const (
-	maxName  = 1024
-	maxValue = 2048
+	maxName  = 256
+	maxValue = 256
 )
+
+// maxTargetLabels bounds the attributes that traces_target_info shows of a
+// resource. The first in the order of names stay.
+const maxTargetLabels = 64
 
 // intrinsics are the labels that come from no attribute.
 var intrinsics = []string{"service", "span_name", "span_kind", "status_code", "status_message"}

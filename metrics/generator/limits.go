@@ -1,0 +1,169 @@
+package generator
+
+import (
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Senders choose service names, span names and attributes. The limits here keep
+// one sender from taking the series of the others:
+//
+//   - Every series belongs to the service that sent its spans, its owner. An owner
+//     may hold at most as many series as are still free. One owner that floods ends
+//     at half of all series, two at a third each, n at 1/(n+1), and as much stays
+//     free. So a new service finds room while there are fewer floods than groups of
+//     series that fit. A fixed share for each owner, the rejected alternative, needs
+//     the number of owners beforehand.
+//   - A label has at most maxValues values within one owner, and there are at most
+//     maxValues owners. Further values, and further owners, share the value
+//     __cardinality_overflow__. Without this limit, many owners with one series each
+//     would fill all the room.
+//   - While a limit is reached, a series without a span for pressedIdle ends; else it
+//     ends after Options.StaleAfter. So the room that a flood has taken comes back a
+//     minute after the flood ends.
+//   - All generators of a process may share one Budget, by the same rule.
+//
+// Spans beyond a limit still count, in series that share their labels: sums stay
+// right.
+
+// pressedIdle is how long a series may be without a span while a limit is reached.
+const pressedIdle = time.Minute
+
+// warnEvery is how often a limit that stays reached is logged.
+const warnEvery = time.Minute
+
+// owner is a service with the series that its spans have made.
+type owner struct {
+	held   int                       // series
+	groups int                       // the owner is forgotten with its last one
+	values map[string]map[string]int // label -> value -> groups
+}
+
+// Budget bounds the series of several generators together. A generator may hold
+// at most as many series as are still free in it.
+type Budget struct {
+	max  int64
+	used atomic.Int64
+}
+
+// NewBudget returns a Budget of so many series; 0 is no limit, as is a nil Budget.
+func NewBudget(series int) *Budget { return &Budget{max: int64(series)} }
+
+// has reports whether a generator that holds some series may have more.
+func (b *Budget) has(held, more int) bool {
+	return b == nil || b.max <= 0 || int64(held+more) <= b.max-b.used.Load()
+}
+
+func (b *Budget) add(series int) {
+	if b != nil {
+		b.used.Add(int64(series))
+	}
+}
+
+// room reports whether an owner may have so many more series.
+func (r *registry) room(name string, more int) bool {
+	held := 0
+	if o := r.owners[name]; o != nil {
+		held = o.held
+	}
+	return (r.maxSeries <= 0 || held+more <= r.maxSeries-r.active) && r.shared.has(r.active, more)
+}
+
+// limit is a limit that label sets have reached.
+type limit struct {
+	name, flag string
+	updates    int64     // of series that stand for several label sets
+	hits       int64     // label sets that found no place of their own
+	owner      string    // of the latest hit
+	label      string    // likewise, when the limit is about one
+	warned     int64     // hits that the log has told of
+	at         time.Time // of the latest warning
+}
+
+func (l *limit) hit(owner, label string) {
+	l.hits++
+	l.owner, l.label = strings.Clone(owner), strings.Clone(label)
+}
+
+// warn logs new hits, at most once in warnEvery.
+func (l *limit) warn(log *slog.Logger, most int, now time.Time) {
+	if l.hits == l.warned || now.Sub(l.at) < warnEvery && !l.at.IsZero() {
+		return
+	}
+	log.Warn("metrics from spans have reached a limit: further label sets share their series", "limit", l.name, "flag", l.flag, "max", most,
+		"service", l.owner, "label", l.label, "label_sets", l.hits-l.warned)
+	l.warned, l.at = l.hits, now
+}
+
+// limitValues replaces the values that are one too many for their label, and the
+// owner that is one too many. It returns the owner that the labels belong to.
+func (r *registry) limitValues(by string, ls []labels.Label) (name string, limited []labels.Label, replaced bool) {
+	name = by
+	if r.maxValues <= 0 {
+		return name, ls, false
+	}
+	o := r.owners[by]
+	if o == nil && len(r.owners) >= r.maxValues {
+		name, o = overflowValue, r.owners[overflowValue]
+		r.values.hit(by, "service")
+	}
+	r.limited = append(r.limited[:0], ls...)
+	for i := range r.limited {
+		l := &r.limited[i]
+		switch {
+		case l.Value == "":
+		case name != by && l.Value == by:
+			l.Value, replaced = overflowValue, true
+		case o != nil && o.values[l.Name][l.Value] == 0 && len(o.values[l.Name]) >= r.maxValues:
+			r.values.hit(by, l.Name)
+			l.Value, replaced = overflowValue, true
+		}
+	}
+	return name, r.limited, replaced
+}
+
+// own counts a new group for its owner.
+func (r *registry) own(g *group) {
+	o := r.owners[g.owner]
+	if o == nil {
+		o = &owner{values: map[string]map[string]int{}}
+		r.owners[g.owner] = o
+	}
+	size := g.schema.size()
+	o.groups++
+	o.held += size
+	r.active += size
+	r.shared.add(size)
+	for _, l := range g.labels {
+		if l.Value == overflowValue || r.maxValues <= 0 {
+			continue
+		}
+		if o.values[l.Name] == nil {
+			o.values[l.Name] = map[string]int{}
+		}
+		o.values[l.Name][l.Value]++
+	}
+}
+
+// disown takes a removed group from its owner.
+func (r *registry) disown(g *group) {
+	o, size := r.owners[g.owner], g.schema.size()
+	o.groups--
+	o.held -= size
+	r.active -= size
+	r.shared.add(-size)
+	for _, l := range g.labels {
+		if values := o.values[l.Name]; values[l.Value] > 1 {
+			values[l.Value]--
+		} else {
+			delete(values, l.Value)
+		}
+	}
+	if o.groups == 0 {
+		delete(r.owners, g.owner)
+	}
+}

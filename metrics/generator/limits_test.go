@@ -1,0 +1,273 @@
+package generator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+// flooded is a generator with the limits that the program has by default.
+type flooded struct {
+	*Generator
+	t      *testing.T
+	source *memoryStore
+	out    *recorder
+	log    *strings.Builder
+	sent   int
+}
+
+func newFlooded(t *testing.T, change func(*Options)) *flooded {
+	f := &flooded{t: t, source: &memoryStore{}, out: &recorder{}, log: &strings.Builder{}}
+	o := both()
+	o.Source, o.Out, o.MaxSeries, o.MaxLabelValues = f.source, f.out, 50_000, 500
+	o.NativeHistograms, o.Logger = Both, slog.New(slog.NewTextHandler(f.log, nil))
+	if change != nil {
+		change(&o)
+	}
+	var err error
+	if f.Generator, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// send makes n spans of a format with the number of the span, and reads them.
+func (f *flooded) send(n int, format string) {
+	f.t.Helper()
+	var b strings.Builder
+	for i := range n {
+		f.sent++
+		fmt.Fprintf(&b, "trace=%x span=1 "+format+"\n", f.sent, i)
+	}
+	f.source.add(f.t, spansOf(f.t, b.String())...)
+	f.Read(time.Now())
+	f.source.seal()
+	f.source.drop()
+}
+
+// found collects and sums the last values of a series with a label.
+func (f *flooded) found(name, label, value string) (sum float64) {
+	f.t.Helper()
+	if err := f.Collect(context.Background(), time.Now()); err != nil {
+		f.t.Fatal(err)
+	}
+	last := map[string]float64{}
+	for _, s := range f.out.take() {
+		if s.labels.Get(model.MetricNameLabel) == name && s.labels.Get(label) == value {
+			last[s.labels.String()] = s.value
+		}
+	}
+	for _, v := range last {
+		sum += v
+	}
+	return sum
+}
+
+const callsTotal = "traces_spanmetrics_calls_total"
+
+// TestFloodsLeaveRoom: whatever a sender may choose, 3,000 of it leave a new
+// service its series, the flood takes at most half of all, and no span is lost
+// from the sums.
+func TestFloodsLeaveRoom(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 5000)
+	for name, format := range map[string]string{
+		"span names":            "service=edge kind=server name=host-%d.example",
+		"span names of clients": "service=edge kind=client name=n%d peer.service=p%[1]d",
+		"peers":                 "service=edge kind=client name=call peer.service=peer-%d",
+		"callers of a server":   "service=edge kind=server name=serve peer.service=peer-%d",
+		"databases":             "service=edge kind=client name=query db.name=db-%d",
+		"dimensions":            "service=edge kind=server name=get http.route=/r/%d",
+		"resources":             "service=edge kind=server name=get resource.zone=zone-%d",
+		"long names":            "service=edge kind=server name=" + long + "%d",
+		"services":              "service=svc-%d kind=server name=get",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFlooded(t, func(o *Options) {
+				o.SpanMetrics.Dimensions, o.ServiceGraph.Dimensions = []string{"http.route"}, []string{"zone"}
+				o.SpanMetrics.TargetInfo, o.SpanMetrics.NoInstance = true, true
+			})
+			f.send(3000, format)
+			if st := f.Stats(); st.ActiveSeries > 25_000 {
+				t.Errorf("the flood has %d series", st.ActiveSeries)
+			}
+			if name != "services" {
+				f.send(1, "service=shop kind=server name=buy-%d")
+				if got := f.found(callsTotal, "service", "shop"); got != 1 {
+					t.Errorf("the new service has %v calls", got)
+				}
+				if got := f.found("traces_service_graph_request_total", "server", "shop"); got != 1 {
+					t.Errorf("the new service has %v requests in the graph", got)
+				}
+			}
+			sum := f.found(callsTotal, "span_kind", "SPAN_KIND_SERVER") + f.found(callsTotal, "span_kind", "SPAN_KIND_CLIENT") + f.found(callsTotal, overflowLabel, "true")
+			if int(sum) != f.sent {
+				t.Errorf("%v calls counted, %d sent", sum, f.sent)
+			}
+		})
+	}
+}
+
+// TestFloodOfServices: 10,000 names of services take 500 places. A new service
+// counts under the overflow's name until the flood has been idle for a minute.
+func TestFloodOfServices(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlooded(t, nil)
+		f.send(10_000, "service=svc-%d kind=server name=get")
+		if n := len(f.registry.owners); n != 501 {
+			t.Errorf("%d services have series, want 500 and the overflow", n)
+		}
+		if got := f.found(callsTotal, "service", overflowValue); got != 9500 {
+			t.Errorf("%v calls are in the overflow, want 9500", got)
+		}
+		f.send(1, "service=svc-7 kind=server name=get")
+		for i := range 20 { // the new service goes on, as services do
+			time.Sleep(5 * time.Second)
+			f.send(1, "service=shop kind=server name=buy")
+			if got := f.found(callsTotal, "service", "shop"); (got > 0) != (i > 12) {
+				t.Fatalf("%v calls after %d s", got, 5*(i+1))
+			}
+		}
+		if st := f.Stats(); st.ActiveSeries > 1000 {
+			t.Errorf("%d series a minute after the flood", st.ActiveSeries)
+		}
+	})
+}
+
+// TestPressureEndsOnlyTheFlood: a service over its label limit loses idle series
+// early; a quiet service beside it keeps its own.
+func TestPressureEndsOnlyTheFlood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlooded(t, nil)
+		f.send(1, "service=quiet kind=server name=get")
+		for range 30 {
+			f.send(600, "service=edge kind=server name=%d")
+			time.Sleep(5 * time.Second)
+			if err := f.Collect(context.Background(), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if f.registry.owners["quiet"] == nil {
+			t.Error("the quiet service has lost its series")
+		}
+	})
+}
+
+// TestShares: whatever services send in whatever order, a service that has none
+// finds room for its first series, and no service has more than half.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		o := Options{MaxSeries: 20_000, MaxLabelValues: 100}
+		o.setDefaults()
+		r := newRegistry(&o)
+		k := &schema{id: spanSchema, counters: [2]*family{newFamily("x", "counter", "", "")},
+			histograms: [3]*family{newHistogramFamily("y", "", doubling(0.002, 14), Both)}}
+		services := 1 + rng.IntN(99)
+		for range 3000 {
+			service := fmt.Sprint("s", rng.IntN(services))
+			known := r.owners[service] != nil
+			g := r.get(k, service, pairsOf("service", service, "span_name", fmt.Sprint(rng.IntN(1000))))
+			if g == k.overflow && !known {
+				t.Fatalf("seed %d: %s finds no room for its first series: %d of %d are active", seed, service, r.active, o.MaxSeries)
+			}
+		}
+		held := 0
+		for name, o := range r.owners {
+			held += o.held
+			if o.held > 10_000 {
+				t.Errorf("seed %d: %s has %d series", seed, name, o.held)
+			}
+		}
+		if held != r.active || r.active > o.MaxSeries {
+			t.Errorf("seed %d: services have %d series, %d are active", seed, held, r.active)
+		}
+		r.remove(func(*group) bool { return true })
+		if r.active != 0 || len(r.owners) != 0 {
+			t.Errorf("seed %d: %d series and %d owners after all are removed", seed, r.active, len(r.owners))
+		}
+	}
+}
+
+// TestBudgetIsShared: one tenant takes half of what all may have, and another
+// still finds room; a generator that ends gives its part back.
+func TestBudgetIsShared(t *testing.T) {
+	t.Parallel()
+	shared := NewBudget(10_000)
+	limits := func(o *Options) { o.Shared, o.MaxLabelValues = shared, 0 }
+	greedy, other := newFlooded(t, limits), newFlooded(t, limits)
+	greedy.send(1000, "service=edge kind=internal name=n%d")
+	if n := shared.used.Load(); n < 4900 || n > 5000 {
+		t.Errorf("the first tenant has %d series of 10,000", n)
+	}
+	other.send(1, "service=shop kind=internal name=buy")
+	if got := other.found(callsTotal, "service", "shop"); got != 1 {
+		t.Errorf("the other tenant has %v calls", got)
+	}
+	for _, f := range []*flooded{greedy, other} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		f.Run(ctx)
+	}
+	if n := shared.used.Load(); n != 0 {
+		t.Errorf("%d series are taken after the end", n)
+	}
+}
+
+// TestLimitsAreLogged: once when a limit is reached, with the flag and the sender,
+// and again a minute later at the earliest.
+func TestLimitsAreLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlooded(t, func(o *Options) { o.MaxSeries = 3000 })
+		for i := range 4 {
+			f.send(600, "service=edge kind=internal name=n%d-"+fmt.Sprint(i))
+			f.send(600, "service=shop kind=internal name=n%d-"+fmt.Sprint(i))
+			time.Sleep(25 * time.Second)
+		}
+		if want := "limit=active_series flag=--metrics.max-active-series max=3000 service=edge"; !strings.Contains(f.log.String(), want) {
+			t.Errorf("the log lacks %q", want)
+		}
+		if n := strings.Count(f.log.String(), "limit=active_series"); n != 2 {
+			t.Errorf("%d warnings in 75 s, want 2", n)
+		}
+		if t.Failed() {
+			t.Log(f.log)
+		}
+	})
+}
+
+// TestTargetInfoIsBounded: a resource with 2,000 attributes.
+func TestTargetInfoIsBounded(t *testing.T) {
+	t.Parallel()
+	f := newFlooded(t, func(o *Options) { o.SpanMetrics.TargetInfo = true })
+	var b strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&b, " resource.key-%05d=v", i)
+	}
+	f.send(1, "service=shop kind=server name=get"+b.String())
+	if err := f.Collect(context.Background(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range f.out.take() {
+		if s.labels.Get(model.MetricNameLabel) != "traces_target_info" {
+			continue
+		}
+		if n := s.labels.Len(); n != maxTargetLabels+3 { // job, name and instance of the generator
+			t.Errorf("%d labels", n)
+		}
+		return
+	}
+	t.Error("there is no traces_target_info")
+}
