@@ -65,7 +65,7 @@ func BenchmarkSpans(b *testing.B) {
 	rt := &route{spanName: "forward s/r@file"}
 	b.ReportAllocs()
 	for b.Loop() {
-		ctx, entry := t.startEntry(r)
+		ctx, entry := t.startEntry(r, "EntryPoint web a")
 		r := r.WithContext(ctx)
 		ctx, forward := t.startForward(r, rt)
 		t.propagator.Inject(ctx, headerCarrier{})

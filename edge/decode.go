@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -247,7 +246,7 @@ func (d *decoder) server(what string, n *yaml.Node, s *serviceConfig) {
 				d.fail(value, "%s: %v", what, err)
 				return
 			}
-			server.url = u
+			server.url, server.text = u, redactAddress(server.text)
 		case "weight":
 			server.weight = d.integer(what+": weight", value)
 			if server.weight < 0 || server.weight > maxWeight {
@@ -271,17 +270,17 @@ func (d *decoder) server(what string, n *yaml.Node, s *serviceConfig) {
 func parseServerURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("read server url %q: %w", text, errors.Unwrap(err))
+		return nil, fmt.Errorf("read server url %q: %w", redactAddress(text), innerError(err))
 	}
 	switch u.Scheme {
 	case "http", "https", "h2c":
 	case "":
-		return nil, fmt.Errorf("server url %q has no scheme: write for example http://127.0.0.1:8081", text)
+		return nil, fmt.Errorf("server url %q has no scheme: write for example http://127.0.0.1:8081", redactAddress(text))
 	default:
-		return nil, fmt.Errorf("server url %q has the scheme %s: use http, https or h2c", text, u.Scheme)
+		return nil, fmt.Errorf("server url %q has the scheme %s: use http, https or h2c", redactAddress(text), u.Scheme)
 	}
 	if u.Hostname() == "" {
-		return nil, fmt.Errorf("server url %q names no host", text)
+		return nil, fmt.Errorf("server url %q names no host", redactAddress(text))
 	}
 	return u, nil
 }

@@ -32,12 +32,16 @@ type Options struct {
 	TraceID128     bool              // new traces get ids of 128 instead of 64 bits
 	ServiceName    string            // default OTEL_SERVICE_NAME, else edge
 
-	// TrustedIPs are the clients whose X-Forwarded-* headers are believed.
-	// By default nobody's are.
+	// WholeURLs leaves secrets in the URLs of spans and of the access log. By
+	// default the values of parameters such as token and password are replaced.
+	WholeURLs bool
+
+	// TrustedIPs are the proxies in front of the edge whose X-Forwarded-* headers
+	// it believes. By default it believes none.
 	TrustedIPs []netip.Prefix
 
 	DialTimeout           time.Duration // default 30 s
-	ResponseHeaderTimeout time.Duration // default none, as in Traefik
+	ResponseHeaderTimeout time.Duration // from the end of the request to the head of the answer; default 60 s, negative for none
 	StopTimeout           time.Duration // for requests in flight at the end; default 1 s
 
 	AccessLog bool // one log line per request
@@ -69,6 +73,7 @@ func (o Options) withDefaults() Options {
 	o.JaegerEndpoint = cmp.Or(o.JaegerEndpoint, "http://127.0.0.1:14268/api/traces?format=jaeger.thrift")
 	o.ServiceName = cmp.Or(o.ServiceName, o.Getenv("OTEL_SERVICE_NAME"), "edge")
 	o.DialTimeout = cmp.Or(o.DialTimeout, 30*time.Second)
+	o.ResponseHeaderTimeout = max(cmp.Or(o.ResponseHeaderTimeout, time.Minute), 0)
 	o.StopTimeout = cmp.Or(o.StopTimeout, time.Second)
 	o.Version = cmp.Or(o.Version, "dev")
 	return o

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -29,11 +30,19 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer e.running.Add(-1)
 	start := time.Now()
 	e.stats.begin()
-	ctx, span := e.tracing.startEntry(r)
+	target := *r.URL
+	refused := cleanTarget(&target, r.Method)
+	r.URL = &target
+	keepFromConnection(r.Header)
+	refuseH2C(r.Header)
+	routes := e.table.Load()
+	var rt *route
+	if refused == nil {
+		rt = routes.find(r)
+	}
+	ctx, span := e.tracing.startEntry(r, entryName(rt, r))
 	r = r.WithContext(ctx)
 	rec := &recorder{ResponseWriter: w}
-	routes := e.table.Load()
-	rt := routes.find(r)
 	defer func() {
 		broken := recover()
 		status := finalStatus(ctx, rec, broken)
@@ -46,16 +55,19 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		if broken != nil {
 			if broken != http.ErrAbortHandler {
-				e.log.Error("panic while serving a request", "host", r.Host, "path", r.URL.Path, "panic", broken)
+				e.log.Error("panic while serving a request", "host", shownHost(r.Host), "path", shownURL(r.URL, e.tracing.wholeURLs), "panic", broken)
 			}
 			panic(http.ErrAbortHandler) // the server cuts the connection, so the client sees a broken answer
 		}
 	}()
-	if rt == nil {
+	switch {
+	case refused != nil:
+		plainText(rec, http.StatusBadRequest, fmt.Sprintf("400 Bad Request: %v\n", refused))
+	case rt == nil:
 		routes.notFound(rec, r)
-		return
+	default:
+		e.forward(rec, r, rt, start)
 	}
-	e.forward(rec, r, rt, start)
 }
 
 // forward passes the request to the route's service. A panic of ReverseProxy,
@@ -108,7 +120,7 @@ func finalStatus(ctx context.Context, rec *recorder, broken any) int {
 func (e *entryPoint) logRequest(r *http.Request, rt *route, span trace.Span, rec *recorder, status int, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("client", clientIP(r.RemoteAddr)),
-		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", r.URL.RequestURI()),
+		slog.String("method", printable(r.Method)), slog.String("host", shownHost(r.Host)), slog.String("path", shownURL(r.URL, e.tracing.wholeURLs)),
 		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took),
 	}
 	if rt != nil {

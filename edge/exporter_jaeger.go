@@ -25,6 +25,7 @@ import (
 // Thrift's binary protocol, Content-Type application/x-thrift.
 type jaegerExporter struct {
 	endpoint string
+	shown    string // the endpoint without a password
 	headers  map[string]string
 	process  *jaeger.Process
 	client   *http.Client
@@ -33,13 +34,14 @@ type jaegerExporter struct {
 func newJaegerExporter(endpoint string, headers map[string]string, serviceName, version string, res *resource.Resource) (*jaegerExporter, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("read the Jaeger endpoint: %w", err)
+		return nil, fmt.Errorf("read the Jaeger endpoint %q: %w", redactAddress(endpoint), innerError(err))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("the Jaeger endpoint %q is no http address: write for example http://127.0.0.1:14268/api/traces?format=jaeger.thrift", endpoint)
+		return nil, fmt.Errorf("the Jaeger endpoint %q is no http address: write for example http://127.0.0.1:14268/api/traces?format=jaeger.thrift", redactAddress(endpoint))
 	}
 	return &jaegerExporter{
 		endpoint: endpoint,
+		shown:    redactAddress(endpoint),
 		headers:  headers,
 		process:  &jaeger.Process{ServiceName: serviceName, Tags: processTags(version, res)},
 		client:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}},
@@ -99,14 +101,14 @@ func (e *jaegerExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadO
 	req.Header.Set("Content-Type", "application/x-thrift")
 	resp, err := e.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("send spans: %w", err)
+		return fmt.Errorf("send spans to %s: %w", e.shown, innerError(err))
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // only for the message
 	if resp.StatusCode < 300 {
 		return nil
 	}
-	err = fmt.Errorf("send spans to %s: %s: %s", e.endpoint, resp.Status, bytes.TrimSpace(text))
+	err = fmt.Errorf("send spans to %s: %s: %s", e.shown, resp.Status, bytes.TrimSpace(text))
 	switch {
 	case resp.StatusCode == http.StatusRequestTimeout, resp.StatusCode == http.StatusTooManyRequests:
 	case resp.StatusCode < 500:

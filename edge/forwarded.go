@@ -6,6 +6,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -13,8 +14,10 @@ import (
 // forwarder writes the headers that tell a service what the proxy hides: who
 // asked, for which host, over which scheme.
 //
-// What the client claims in these headers is dropped, unless the client's
-// address is trusted; ReverseProxy has dropped the common ones already.
+// A service believes these headers, so a client must not write them. The edge
+// drops them, in every spelling, unless the address of the client is trusted.
+// Trusted proxies keep the usual spelling only: a proxy that sets
+// X-Forwarded-For may still let its client's X_Forwarded_For through.
 type forwarder struct {
 	trusted []netip.Prefix
 	server  string
@@ -29,23 +32,88 @@ var hostname = sync.OnceValue(func() string {
 	return name
 })
 
-// claims are the headers a client could use to pass for another.
-var claims = []string{
-	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded",
-	"X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Uri", "X-Forwarded-Method",
-	"X-Forwarded-Prefix", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info", "X-Real-Ip",
+// headerKind says how the edge treats a header that a client sent.
+type headerKind int
+
+const (
+	ordinary   headerKind = iota
+	claim                 // says who asked, or for what: kept from trusted clients only
+	framing               // belongs to the connection, or to a trace: its aliases are dropped
+	neverKept             // dropped in every spelling
+	maxKeyName = 64       // longer names are known by their beginning
+)
+
+// headerKinds holds names as fold returns them. Names that begin with
+// x-forwarded are claims, too.
+var headerKinds = map[string]headerKind{
+	"forwarded": claim, "x-real-ip": claim,
+	"client-ip": claim, "x-client-ip": claim, "true-client-ip": claim, "x-cluster-client-ip": claim, "x-remote-ip": claim,
+	"x-remote-addr": claim, "remote-addr": claim, "remote-user": claim, "x-remote-user": claim, "x-originating-ip": claim, "x-proxyuser-ip": claim,
+	"cf-connecting-ip": claim, "cf-connecting-ipv6": claim, "fastly-client-ip": claim, "fly-client-ip": claim,
+	"x-appengine-user-ip": claim, "x-azure-clientip": claim, "x-azure-socketip": claim, "x-envoy-external-address": claim,
+	"x-host": claim, "x-scheme": claim, "x-url-scheme": claim, "front-end-https": claim,
+	"x-original-forwarded-for": claim, "x-original-host": claim, "x-original-url": claim, "x-original-uri": claim,
+	"x-original-method": claim, "x-rewrite-url": claim, "ssl-client-cert": claim, "x-ssl-client-cert": claim, "x-client-cert": claim,
+
+	"connection": framing, "content-length": framing, "expect": framing, "host": framing, "keep-alive": framing,
+	"proxy-authenticate": framing, "proxy-authorization": framing, "proxy-connection": framing, "te": framing,
+	"trailer": framing, "transfer-encoding": framing, "upgrade": framing,
+	"authorization": framing, "cookie": framing, "content-type": framing, "content-encoding": framing,
+	"uber-trace-id": framing, "traceparent": framing, "tracestate": framing, "baggage": framing, "b3": framing,
+	"x-b3-traceid": framing, "x-b3-spanid": framing, "x-b3-parentspanid": framing, "x-b3-sampled": framing, "x-b3-flags": framing,
+	"x-amzn-trace-id": framing,
+
+	"proxy": neverKept, // CGI makes it HTTP_PROXY, which clients obey
 }
 
-func (f *forwarder) set(pr *httputil.ProxyRequest) {
-	in, out := pr.In, pr.Out.Header
-	client := clientIP(in.RemoteAddr)
-	trusted := within(f.trusted, in.RemoteAddr)
-	for _, name := range claims {
-		delete(out, name)
-		if values := in.Header[name]; trusted && len(values) > 0 {
-			out[name] = values
+// fold reduces a header's name to what servers compare that hand headers on as
+// variables (CGI, WSGI, PHP): letters in one case, and one sign for every other
+// character. It uses buf, and reports whether the name was spelled otherwise
+// than HTTP spells it.
+func fold(name string, buf *[maxKeyName]byte) (folded []byte, alias bool) {
+	n := min(len(name), maxKeyName)
+	for i := range n {
+		switch c := name[i]; {
+		case c >= 'A' && c <= 'Z':
+			buf[i] = c + 'a' - 'A'
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-':
+			buf[i] = c
+		default:
+			buf[i], alias = '-', true
 		}
 	}
+	return buf[:n], alias
+}
+
+// kindOf returns the kind of a header, and whether the name is an alias of the
+// one that has this kind.
+func kindOf(name string) (kind headerKind, alias bool) {
+	var buf [maxKeyName]byte
+	folded, alias := fold(name, &buf)
+	if kind := headerKinds[string(folded)]; kind != ordinary {
+		return kind, alias
+	}
+	if strings.HasPrefix(string(folded), "x-forwarded") {
+		return claim, alias
+	}
+	return ordinary, alias
+}
+
+// set drops the claims of the client and writes those of the edge.
+func (f *forwarder) set(pr *httputil.ProxyRequest) {
+	in, out := pr.In, pr.Out.Header
+	trusted := within(f.trusted, in.RemoteAddr)
+	dropClaims(out, trusted)
+	dropClaims(pr.Out.Trailer, false) // a trailer comes too late to be true
+	if trusted {
+		// ReverseProxy has dropped some of them, and so may have a Connection header.
+		for name, values := range in.Header {
+			if kind, alias := kindOf(name); kind == claim && !alias {
+				out[name] = values
+			}
+		}
+	}
+	client := clientIP(in.RemoteAddr)
 	chain := client
 	if prior := out["X-Forwarded-For"]; len(prior) > 0 {
 		chain = strings.Join(prior, ", ") + ", " + client
@@ -62,6 +130,82 @@ func (f *forwarder) set(pr *httputil.ProxyRequest) {
 	unlessClaimed("X-Forwarded-Port", forwardedPort(in.Host, proto))
 	unlessClaimed("X-Forwarded-Server", f.server)
 	unlessClaimed("X-Real-Ip", client)
+}
+
+// dropClaims drops the headers that no client may send, and claims unless the
+// client is trusted.
+func dropClaims(h http.Header, trusted bool) {
+	for name := range h {
+		switch kind, alias := kindOf(name); {
+		case kind == neverKept, kind == claim && (alias || !trusted), kind == framing && alias:
+			delete(h, name)
+		}
+	}
+}
+
+// keepFromConnection takes out of the Connection header the names of headers
+// that are meant for the service. A proxy deletes the headers that Connection
+// names, so a client could otherwise have the edge delete what a proxy before it
+// added: the address of the client, or proof of who it is.
+func keepFromConnection(h http.Header) {
+	values := h["Connection"]
+	if len(values) == 0 || len(values) == 1 && harmless(values[0]) { // Fast path
+		return
+	}
+	var kept []string
+	for _, value := range values {
+		for option := range strings.SplitSeq(value, ",") {
+			if option = strings.TrimSpace(option); option != "" && !endToEnd(option) {
+				kept = append(kept, option)
+			}
+		}
+	}
+	delete(h, "Connection")
+	if len(kept) > 0 {
+		h["Connection"] = []string{strings.Join(kept, ", ")}
+	}
+}
+
+func harmless(value string) bool {
+	return strings.EqualFold(value, "keep-alive") || strings.EqualFold(value, "close") || strings.EqualFold(value, "upgrade")
+}
+
+// hopByHop are the headers that Connection may name (RFC 9110, 7.6.1).
+var hopByHop = []string{"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"}
+
+// endToEnd reports that a header is meant for the service, whatever Connection
+// says. Names that nobody knows are left to the client.
+func endToEnd(name string) bool {
+	lower := strings.ToLower(name)
+	if slices.Contains(hopByHop, lower) {
+		return false
+	}
+	if kind, _ := kindOf(name); kind != ordinary {
+		return true
+	}
+	return slices.ContainsFunc(endToEndPrefixes, func(prefix string) bool { return strings.HasPrefix(lower, prefix) })
+}
+
+// endToEndPrefixes begin the names of headers by which services decide: who
+// asks, from which page, for which form of the answer.
+var endToEndPrefixes = []string{
+	"accept", "access-control-", "cache-", "content-", "cookie", "if-", "origin", "range", "referer", "sec-", "signature", "uberctx-", "user-agent", "via",
+	"x-api-key", "x-auth", "x-csrf", "x-requested-with", "x-request-id", "x-user", "x-xsrf",
+}
+
+// refuseH2C drops an offer to go on with HTTP/2 on the same connection. A service
+// that accepts it would get requests that pass the edge unseen.
+func refuseH2C(h http.Header) {
+	for _, value := range h["Upgrade"] {
+		for protocol := range strings.SplitSeq(value, ",") {
+			name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(protocol)), "/")
+			if name == "h2c" || name == "h2" || name == "http" || name == "tls" {
+				delete(h, "Upgrade")
+				delete(h, "Http2-Settings")
+				return
+			}
+		}
+	}
 }
 
 // scheme is what the client spoke; like Traefik, ws for WebSockets.

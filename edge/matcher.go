@@ -20,11 +20,12 @@ type matcher func(*request) bool
 type request struct {
 	*http.Request
 	host  string // lower case, without port and final dot
+	path  string // see routingPath
 	query url.Values
 }
 
 func newRequest(r *http.Request) request {
-	return request{Request: r, host: hostName(r.Host)}
+	return request{Request: r, host: hostName(r.Host), path: routingPath(r.URL.EscapedPath())}
 }
 
 // values returns the parsed query.
@@ -117,18 +118,18 @@ func matchHostRegexp(patterns ...string) matcher {
 }
 
 func matchPath(paths ...string) matcher {
-	return func(r *request) bool { return slices.Contains(paths, r.URL.Path) }
+	return func(r *request) bool { return slices.Contains(paths, r.path) }
 }
 
 func matchPathPrefix(prefixes ...string) matcher {
 	return func(r *request) bool {
-		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(r.URL.Path, p) })
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(r.path, p) })
 	}
 }
 
 func matchPathRegexp(patterns ...string) matcher {
 	matches := anyRegexp("", patterns)
-	return func(r *request) bool { return matches(r.URL.Path) }
+	return func(r *request) bool { return matches(r.path) }
 }
 
 func matchMethod(methods ...string) matcher {

@@ -68,7 +68,7 @@ func TestOTLP(t *testing.T) {
 				t.Errorf("resource %s", text)
 			}
 			spans := got.ResourceSpans[0].ScopeSpans[0].Spans
-			if len(spans) != 2 || spans[0].Kind != tracepb.Span_SPAN_KIND_CLIENT || spans[1].Name != "EntryPoint web a" ||
+			if len(spans) != 2 || spans[0].Kind != tracepb.Span_SPAN_KIND_CLIENT || spans[1].Name != "EntryPoint web" ||
 				spans[1].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR {
 				t.Errorf("spans %v", spans)
 			}

@@ -203,14 +203,19 @@ func statusOf(ctx context.Context, err error) int {
 
 // plainError leaves out of an error what only a programmer reads.
 func plainError(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
+	err = innerError(err)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return "the server closed the connection without an answer"
 	}
 	return err.Error()
+}
+
+// innerError leaves the URL, which may hold a password, out of an error.
+func innerError(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }
 
 // bufferPool lends the buffers through which bodies pass.

@@ -31,6 +31,7 @@ type route struct {
 	service     *service
 	stats       *traffic
 	spanName    string
+	entryNames  map[string]string // see entryName
 	spanAttrs   []attribute.KeyValue
 }
 
@@ -46,7 +47,7 @@ func newTable(c *config, shared *proxyDeps) *table {
 		rt := &route{
 			name: r.name, rule: r.rule, priority: r.priority, entryPoints: r.entryPoints,
 			service: s, stats: shared.stats.of("router", r.name),
-			spanName: "forward " + r.written + "/" + r.name,
+			spanName: "forward " + r.written + "/" + r.name, entryNames: entryNames(&r.rule),
 			spanAttrs: []attribute.KeyValue{
 				attribute.String("traefik.service.name", r.written),
 				attribute.String("traefik.router.name", r.name),
@@ -75,7 +76,8 @@ func (t *table) find(r *http.Request) *route {
 // been: the first thing a newcomer meets is a name that does not resolve.
 func (t *table) notFound(w http.ResponseWriter, r *http.Request) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "404 Not Found: no router matches %s %s%s\n", r.Method, r.Host, r.URL.Path)
+	fmt.Fprintf(&b, "404 Not Found: no router matches %s %s%s\n",
+		printable(r.Method), shownHost(r.Host), printable(cut(r.URL.Path, maxShownURL)))
 	authority, port := authorityOf(r)
 	suffix := ""
 	if port != "80" {

@@ -32,6 +32,7 @@ type tracing struct {
 	shutdown   func(context.Context) error
 	exporter   string // jaeger, otlp or none
 	endpoint   string // for people; empty when the exporter's own variables decide
+	wholeURLs  bool
 }
 
 // newTracing connects the exporter that the options ask for. Nothing is sent
@@ -40,6 +41,7 @@ func newTracing(ctx context.Context, o *Options) (*tracing, error) {
 	t := &tracing{
 		component: attribute.String("component", o.ServiceName),
 		exporter:  o.TraceExporter,
+		wholeURLs: o.WholeURLs,
 		shutdown:  func(context.Context) error { return nil },
 	}
 	if o.TraceExporter == "none" {
@@ -76,7 +78,7 @@ func newTracing(ctx context.Context, o *Options) (*tracing, error) {
 func (t *tracing) newExporter(ctx context.Context, o *Options, res *resource.Resource) (sdktrace.SpanExporter, error) {
 	switch o.TraceExporter {
 	case "jaeger":
-		t.endpoint = o.JaegerEndpoint
+		t.endpoint = redactAddress(o.JaegerEndpoint)
 		return newJaegerExporter(o.JaegerEndpoint, o.JaegerHeaders, o.ServiceName, o.Version, res)
 	case "otlp":
 		return newOTLPExporter(ctx, o.Getenv)
@@ -132,13 +134,13 @@ func newPropagator(list string) (propagation.TextMapPropagator, error) {
 
 // startEntry starts the SERVER span, a child of the caller's span if there is
 // one. Only the first span of a new trace says how it was sampled.
-func (t *tracing) startEntry(r *http.Request) (context.Context, trace.Span) {
+func (t *tracing) startEntry(r *http.Request, name string) (context.Context, trace.Span) {
 	ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 	attrs := append(t.requestAttrs(r, 6), t.component)
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		attrs = append(attrs, attribute.String("sampler.type", "const"), attribute.Bool("sampler.param", true))
 	}
-	return t.tracer.Start(ctx, "EntryPoint "+entryPointName+" "+r.Host,
+	return t.tracer.Start(ctx, name,
 		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
 }
 
@@ -151,9 +153,9 @@ func (t *tracing) startForward(r *http.Request, rt *route) (context.Context, tra
 
 func (t *tracing) requestAttrs(r *http.Request, capacity int) []attribute.KeyValue {
 	return append(make([]attribute.KeyValue, 0, capacity),
-		attribute.String("http.method", r.Method),
-		attribute.String("http.url", r.URL.RequestURI()),
-		attribute.String("http.host", r.Host))
+		attribute.String("http.method", methodName(r.Method)),
+		attribute.String("http.url", shownURL(r.URL, t.wholeURLs)),
+		attribute.String("http.host", shownHost(r.Host)))
 }
 
 // endSpan ends a span with the status of the answer. Server errors make the

@@ -1,0 +1,278 @@
+package edge
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What a stranger sends is shown to people: in spans, in the access log, in
+// error pages. This file says how: without secrets, without characters that a
+// terminal obeys, bounded in length, and from a bounded set where each value
+// would become a series or a name.
+
+const (
+	maxShownURL  = 4 << 10 // bytes of http.url
+	maxShownHost = 255     // bytes of http.host; names are not longer
+)
+
+const redacted = "REDACTED"
+
+// shownURL is the path and query of a URL, without the values of parameters that
+// carry secrets, unless whole is asked for.
+func shownURL(u *url.URL, whole bool) string {
+	text := u.EscapedPath()
+	if text == "" {
+		text = "/"
+	}
+	if u.Opaque != "" {
+		text = u.Opaque
+	}
+	if !whole {
+		text = redactPath(text)
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		query := u.RawQuery
+		if !whole {
+			query = redactQuery(query)
+		}
+		text += "?" + query
+	}
+	return printable(cut(text, maxShownURL))
+}
+
+// shownHost is the Host of a request, without a name and password before it.
+func shownHost(host string) string {
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		host = host[at+1:]
+	}
+	return printable(cut(host, maxShownHost))
+}
+
+// redactAddress hides the secrets in an address of the configuration: the user and
+// password before the host, and parameters.
+func redactAddress(address string) string {
+	address, query, hasQuery := strings.Cut(address, "?")
+	if scheme, rest, ok := strings.Cut(address, "://"); ok {
+		authority, _, _ := strings.Cut(rest, "/")
+		if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+			address = scheme + "://" + redacted + authority[at:] + strings.TrimPrefix(rest, authority)
+		}
+	}
+	if hasQuery {
+		address += "?" + redactQuery(query)
+	}
+	return address
+}
+
+// cut shortens a text to n bytes, at the border of a character, and marks it.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + "..."
+}
+
+// redactPath hides the password in a path that holds a whole URL,
+// /http://user:password@host/.
+func redactPath(path string) string {
+	if !strings.Contains(path, "@") { // Fast path
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		if at := strings.LastIndexByte(segment, '@'); at > 0 && strings.ContainsAny(segment[:at], ":%") {
+			if user, _ := url.PathUnescape(segment[:at]); strings.Index(user, ":") > 0 {
+				segments[i] = redacted + segment[at:]
+			}
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+// redactQuery replaces the values of parameters that carry secrets, by their
+// names or by their form. All else stays as it was sent.
+func redactQuery(query string) string {
+	if query == "" {
+		return ""
+	}
+	var b strings.Builder
+	for len(query) > 0 {
+		pair := query
+		end := strings.IndexAny(query, "&;")
+		if end >= 0 {
+			pair = query[:end]
+		}
+		key, value, found := strings.Cut(pair, "=")
+		switch {
+		case !found && secretValue(key):
+			b.WriteString(redacted)
+		case found && value != "" && (secretKey(key) || secretValue(value)):
+			b.WriteString(key + "=" + redacted)
+		default:
+			b.WriteString(pair)
+		}
+		if end < 0 {
+			break
+		}
+		b.WriteByte(query[end])
+		query = query[end+1:]
+	}
+	return b.String()
+}
+
+// secretParts make a key secret wherever they stand in it.
+var secretParts = []string{
+	"token", "password", "passwd", "passphrase", "secret", "signature", "credential", "apikey", "accesskey", "privatekey", "sessionid", "sessid",
+	"authorization", "assertion", "verifier", "samlre", "jwt", "bearer", "awsaccesskeyid",
+}
+
+// secretWords make a key secret when they are a word of it, as in api_key and
+// api-key, or the whole.
+var secretWords = map[string]bool{
+	"key": true, "auth": true, "pass": true, "pwd": true, "pw": true, "sig": true, "hmac": true, "otp": true, "totp": true, "pin": true, "session": true,
+	"sid": true, "cookie": true, "ticket": true, "csrf": true, "xsrf": true, "nonce": true, "cvv": true, "cvc": true, "ssn": true, "cred": true, "creds": true,
+}
+
+// secretCodes are the keys with the word code that carry a secret; most others,
+// such as country_code, do not.
+var secretCodes = map[string]bool{
+	"code": true, "authcode": true, "oauthcode": true, "authorizationcode": true, "devicecode": true, "usercode": true, "verificationcode": true,
+	"accesscode": true, "resetcode": true, "invitecode": true, "logincode": true, "onetimecode": true, "smscode": true, "recoverycode": true,
+}
+
+// secretKey reports whether parameters of this name carry secrets. The key is as
+// sent: perhaps encoded, in any case, in any style of joining words.
+func secretKey(sent string) bool {
+	key := sent
+	for range maxDecodings {
+		decoded, err := url.QueryUnescape(key)
+		if err != nil || decoded == key {
+			break
+		}
+		key = decoded
+	}
+	words := strings.FieldsFunc(splitCamel(key), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	compact := strings.Join(words, "")
+	if secretCodes[compact] {
+		return true
+	}
+	for _, part := range secretParts {
+		if strings.Contains(compact, part) {
+			return true
+		}
+	}
+	for _, word := range words {
+		if secretWords[strings.TrimRight(word, "0123456789")] {
+			return true
+		}
+	}
+	return false
+}
+
+// splitCamel separates the words of apiKey and APIKey, and lowers their case.
+func splitCamel(key string) string {
+	var b strings.Builder
+	before := rune(0)
+	for _, r := range key {
+		if unicode.IsUpper(r) && unicode.IsLower(before) {
+			b.WriteByte(' ')
+		}
+		before = r
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// secretValue recognizes secrets by their form: JSON Web Tokens, credentials of
+// an Authorization header, and URLs with a password.
+func secretValue(sent string) bool {
+	if len(sent) < 8 {
+		return false
+	}
+	value, err := url.QueryUnescape(sent)
+	if err != nil {
+		value = sent
+	}
+	lower := strings.ToLower(value)
+	if strings.HasPrefix(value, "eyJ") && strings.Count(value, ".") >= 2 || strings.HasPrefix(lower, "bearer ") || strings.HasPrefix(lower, "basic ") {
+		return true
+	}
+	_, rest, found := strings.Cut(value, "://")
+	if !found {
+		return false
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	return strings.Contains(authority, "@")
+}
+
+// printable escapes what a terminal or a log viewer would obey instead of show:
+// control characters (C0 with ESC, and C1), and marks that turn the direction of
+// text around. Bytes that are not UTF-8 are escaped too.
+func printable(text string) string {
+	if strings.IndexFunc(text, unprintable) < 0 { // Fast path
+		return text
+	}
+	var b strings.Builder
+	for i, size := 0, 0; i < len(text); i += size {
+		var r rune
+		r, size = utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case unprintable(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return r == utf8.RuneError || r != ' ' && !unicode.IsGraphic(r) }
+
+// methodName is the method of a request in a span: one that HTTP knows, or
+// _OTHER, the word of OpenTelemetry's conventions.
+func methodName(method string) string {
+	if methodLabel(method) == method {
+		return method
+	}
+	return "_OTHER"
+}
+
+// knownNames are hosts that every machine calls itself.
+var knownNames = []string{"localhost", "127.0.0.1", "::1"}
+
+// entryName is the name of the SERVER span. A span's name becomes a label of
+// metrics, so a client must not choose it: the host is named when the rule that
+// took the request names it, else not at all.
+func entryName(rt *route, r *http.Request) string {
+	if rt != nil {
+		if name, ok := rt.entryNames[hostName(r.Host)]; ok {
+			return name
+		}
+	}
+	return entrySpanName
+}
+
+const entrySpanName = "EntryPoint " + entryPointName
+
+// entryNames are the names of SERVER spans of requests that a rule takes, by host.
+func entryNames(r *rule) map[string]string {
+	names := make(map[string]string, len(r.hosts)+len(knownNames))
+	for _, hosts := range [][]string{knownNames, r.hosts} {
+		for _, host := range hosts {
+			names[hostName(host)] = entrySpanName + " " + host
+		}
+	}
+	return names
+}
