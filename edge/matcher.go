@@ -165,7 +165,7 @@ func matchQueryRegexp(args ...string) matcher {
 func matchClientIP(ranges ...string) matcher {
 	prefixes := make([]netip.Prefix, len(ranges))
 	for i, text := range ranges {
-		prefixes[i], _ = parseRange(text)
+		prefixes[i], _ = ParseRange(text)
 	}
 	return func(r *request) bool { return within(prefixes, r.RemoteAddr) }
 }
@@ -244,23 +244,33 @@ func checkKeyRegexp(i int, arg string) error {
 }
 
 func checkRange(_ int, text string) error {
-	if _, err := parseRange(text); err != nil {
-		return fmt.Errorf("%q is neither an IP address nor a range such as 10.0.0.0/8", text)
-	}
-	return nil
+	_, err := ParseRange(text)
+	return err
 }
 
-// parseRange reads an address or a CIDR range.
-func parseRange(text string) (netip.Prefix, error) {
+// ParseRange reads an IP address, or a range of them such as 10.0.0.0/8. IPv4
+// addresses that are written as IPv6 become IPv4, as those of clients do.
+func ParseRange(text string) (netip.Prefix, error) {
+	problem := fmt.Errorf("%q is neither an IP address nor a range such as 10.0.0.0/8", text)
 	if !strings.Contains(text, "/") {
 		addr, err := netip.ParseAddr(text)
 		if err != nil {
-			return netip.Prefix{}, err
+			return netip.Prefix{}, problem
 		}
 		addr = addr.Unmap().WithZone("")
-		return addr.Prefix(addr.BitLen())
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
-	return netip.ParsePrefix(text)
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, problem
+	}
+	if prefix.Addr().Is4In6() {
+		if prefix.Bits() < 96 {
+			return netip.Prefix{}, problem
+		}
+		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	}
+	return prefix.Masked(), nil
 }
 
 // within reports whether the address, with or without port, is in a range.

@@ -1,7 +1,10 @@
 package program
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"etude/conf"
@@ -20,8 +23,40 @@ type edgeCmd struct {
 
 // edgeFlags are the flags of the edge that `up` has as well.
 type edgeFlags struct {
-	TraceID128 bool `name:"trace-id-128" env:"ETUDE_TRACE_ID_128" help:"Give new traces ids of 128 bits instead of 64."`
-	AccessLog  bool `name:"access-log" env:"ETUDE_ACCESS_LOG" help:"Log every request."`
+	TraceID128            bool          `name:"trace-id-128" env:"ETUDE_TRACE_ID_128" help:"Give new traces ids of 128 bits instead of 64."`
+	AccessLog             bool          `name:"access-log" env:"ETUDE_ACCESS_LOG" help:"Log every request."`
+	TrustedIPs            []string      `name:"trusted-ips" env:"ETUDE_TRUSTED_IPS" placeholder:"IP|RANGE" help:"Proxies in front of the edge, as addresses or ranges such as 10.0.0.0/8: the edge keeps the X-Forwarded-* headers that they send. It drops those of every other client."`
+	ResponseHeaderTimeout time.Duration `name:"response-header-timeout" env:"ETUDE_RESPONSE_HEADER_TIMEOUT" default:"60s" help:"How long a service may take to begin its answer; later the client gets 504. 0 is no limit."`
+	WholeURLs             bool          `name:"whole-urls" env:"ETUDE_WHOLE_URLS" help:"Show URLs in spans and in the access log as they came, with the values of parameters such as token, password and key."`
+}
+
+// trusted returns the ranges that --trusted-ips names.
+func (f *edgeFlags) trusted() (ranges []netip.Prefix, err error) {
+	for _, text := range f.TrustedIPs {
+		r, err := edge.ParseRange(strings.TrimSpace(text))
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-ips: %w", err)
+		}
+		ranges = append(ranges, r)
+	}
+	return ranges, nil
+}
+
+// checkEdge finds mistakes before the edge is started.
+func (f *edgeFlags) checkEdge() error {
+	if f.ResponseHeaderTimeout < 0 {
+		return fmt.Errorf("--response-header-timeout %s: want a positive duration, or 0 for no limit", f.ResponseHeaderTimeout)
+	}
+	_, err := f.trusted()
+	return err
+}
+
+// headerTimeout is --response-header-timeout as edge.Options has it.
+func (f *edgeFlags) headerTimeout() time.Duration {
+	if f.ResponseHeaderTimeout == 0 {
+		return -1
+	}
+	return f.ResponseHeaderTimeout
 }
 
 // edgeGrace is for requests in flight at the end. It is a little longer than the
@@ -29,17 +64,19 @@ type edgeFlags struct {
 const edgeGrace = 800 * time.Millisecond
 
 func (c *edgeCmd) Run(p *proc) error {
-	if err := c.check(); err != nil {
+	if err := errors.Join(c.check(), c.checkEdge()); err != nil {
 		return err
 	}
 	c.edgeAddrs.fill(c.PortOffset)
 	if c.JaegerEndpoint == "" {
 		c.JaegerEndpoint = "http://" + loopback(portJaeger+c.PortOffset) + "/api/traces?format=jaeger.thrift"
 	}
+	trusted, _ := c.trusted() // checked above
 	err := edge.Run(p.ctx, edge.Options{
 		EdgeAddr: c.EdgeAddr, DashboardAddr: c.DashboardAddr,
 		ConfigFile: c.Config, ConfigText: conf.TraefikDynamic,
 		TraceExporter: c.TraceExporter, JaegerEndpoint: c.JaegerEndpoint, JaegerHeaders: c.JaegerHeaders, TraceID128: c.TraceID128,
+		TrustedIPs: trusted, ResponseHeaderTimeout: c.headerTimeout(), WholeURLs: c.WholeURLs,
 		StopTimeout: edgeGrace, AccessLog: c.AccessLog, Version: Version, Logger: p.log,
 		Ready: func(edge, dashboard string) {
 			fmt.Fprintf(p.stdout, "edge is ready: entry point web %s, dashboard %s/dashboard/\n", edge, browserURL(dashboard))

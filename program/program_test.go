@@ -84,6 +84,9 @@ func TestWrongCommandLines(t *testing.T) {
 		{"load --rate 0", 1, "--rate 0"},
 		{"health http://127.0.0.1:1/", 1, "ask for health"},
 		{"health tcp://127.0.0.1:1", 1, "ask for health"},
+		{"edge --trusted-ips nonsense", 1, `--trusted-ips: "nonsense" is neither an IP address nor a range`},
+		{"up --trusted-ips 10.0.0.0/40", 1, "--trusted-ips"},
+		{"edge --response-header-timeout=-1s", 1, "--response-header-timeout -1s"},
 		{"edge --config /nonexistent/rules.yaml --edge-addr 127.0.0.1:0 --dashboard-addr 127.0.0.1:0", 1, "rules.yaml"},
 	}
 	for _, test := range tests {

@@ -100,7 +100,7 @@ type plan struct {
 
 // plan prepares every part; flags are those of `up` as kong has parsed them.
 func (c *upCmd) plan(flags *kong.Node) (*plan, error) {
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check(), c.edgeFlags.checkEdge()); err != nil {
 		return nil, err
 	}
 	pl := &plan{upCmd: c}
