@@ -41,7 +41,8 @@ type backendLimits struct {
 	DataDir      string        `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
 	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
 	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data, of all tenants together, take more than this on disk; 0 lifts the limit. When tenants exceed it together, those with the most give way."`
-	HeadMaxBytes bytesFlag     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"1GiB" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit. Tenants share it as they share --max-disk."`
+	Memory       autoBytes     `name:"memory" env:"ETUDE_MEMORY" default:"auto" help:"Memory to live within; limits that say auto are shares of it. auto is GOMEMLIMIT, else the limit of the cgroup, else half of the machine's: here ${memory}. up divides it among its processes."`
+	HeadMaxBytes autoBytes     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"auto" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit. auto: a third of --memory, at most 1GiB (here ${head}). Tenants share it as they share --max-disk."`
 	HeadMaxSpans int64         `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"Drop the oldest spans when there are more than this; 0 lifts the limit. Tenants share it as they share --max-disk."`
 	WALSync      store.Sync    `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
 
@@ -49,11 +50,12 @@ type backendLimits struct {
 	MaxDecompressed bytesFlag `name:"max-decompressed" env:"ETUDE_MAX_DECOMPRESSED" default:"20MiB" help:"Largest request after decompression."`
 	MaxSpans        int       `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Most spans in one request."`
 	MaxAttribute    bytesFlag `name:"max-attribute-bytes" env:"ETUDE_MAX_ATTRIBUTE_BYTES" default:"0" help:"Refuse requests with a longer attribute; 0 takes any."`
-	MaxQueue        bytesFlag `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"64MiB" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to come back."`
+	MaxInFlight     autoBytes `name:"max-in-flight" env:"ETUDE_MAX_IN_FLIGHT" default:"auto" help:"Memory for all requests with spans that are being received; when they take more, clients are told to come back. auto: a seventh of --memory, at most 256MiB (here ${in_flight})."`
+	MaxQueue        autoBytes `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"auto" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to come back. auto: a twentieth of --memory, at most 64MiB (here ${queue})."`
 
 	MaxQueryTime      time.Duration `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
-	MaxQueryMemory    bytesFlag     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"512MiB" help:"Most memory for what one query groups, counts and finds; 0 lifts the limit."`
-	MaxQueries        int           `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"16" help:"Queries answered at a time; others wait."`
+	MaxQueryMemory    autoBytes     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for what one query groups, counts and finds; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
+	MaxQueries        autoCount     `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"auto" help:"Queries answered at a time; others wait. auto: 16, fewer when --memory is below 1GiB (here ${queries})."`
 	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Queries that wait; when there are more, clients are told to come back."`
 }
 
@@ -62,8 +64,8 @@ func (l *backendLimits) Validate() error {
 	switch {
 	case l.MaxQueryTime <= 0:
 		return fmt.Errorf("--max-query-time %s: want more than 0", l.MaxQueryTime)
-	case l.MaxQueries < 1:
-		return fmt.Errorf("--max-queries %d: want at least 1", l.MaxQueries)
+	case l.MaxInFlight == 0:
+		return errors.New("--max-in-flight 0: want more than 0, or auto")
 	case l.MaxWaitingQueries < 1:
 		return fmt.Errorf("--max-waiting-queries %d: want at least 1", l.MaxWaitingQueries)
 	}
@@ -92,12 +94,16 @@ func (c *backendCmd) Run(p *proc) error {
 	if err := advise(c.backendAddrs.checkPorts()); err != nil {
 		return err
 	}
+	mem := memoryFor(c.Memory)
+	mem.limitOwn()
+	mem.warnOfLittle(p.log)
+	c.derive(mem)
 	b := &backendRun{cmd: c, log: p.log}
 	if err := b.open(dir); err != nil {
 		return errors.Join(err, b.close())
 	}
 	b.ready.Store(true)
-	c.banner(p, b, dir, time.Since(begin))
+	c.banner(p, b, dir, mem, time.Since(begin))
 	var failure error
 	select {
 	case <-p.ctx.Done():
@@ -106,9 +112,11 @@ func (c *backendCmd) Run(p *proc) error {
 	return errors.Join(failure, b.close())
 }
 
-func (c *backendCmd) banner(p *proc, b *backendRun, dir string, took time.Duration) {
-	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --head-max-bytes %s --wal-sync %s)\n",
-		took.Milliseconds(), b.held().Spans, dir, c.Retention, &c.MaxDisk, &c.HeadMaxBytes, c.WALSync)
+func (c *backendCmd) banner(p *proc, b *backendRun, dir string, mem memory, took time.Duration) {
+	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --wal-sync %s)\n",
+		took.Milliseconds(), b.held().Spans, dir, c.Retention, &c.MaxDisk, c.WALSync)
+	fmt.Fprintf(p.stdout, "lives in memory of %s: --head-max-bytes %s --max-in-flight %s --max-queue %s --max-query-memory %s --max-queries %s\n",
+		mem, &c.HeadMaxBytes, &c.MaxInFlight, &c.MaxQueue, &c.MaxQueryMemory, &c.MaxQueries)
 	addrs := b.receive.Addrs()
 	fmt.Fprintf(p.stdout, "receives OTLP gRPC %s, OTLP HTTP %s, Jaeger thrift %s, Jaeger gRPC %s, Zipkin %s\n",
 		addrs.OTLPGRPC, addrs.OTLPHTTP, addrs.Jaeger, addrs.JaegerGRPC, addrs.Zipkin)
@@ -148,7 +156,7 @@ func (b *backendRun) open(dir string) error {
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
 		JaegerAddr: b.cmd.JaegerAddr, JaegerGRPCAddr: b.cmd.JaegerGRPCAddr, ZipkinAddr: b.cmd.ZipkinAddr,
-		Limits:       receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans},
+		Limits:       receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans, InFlight: int64(b.cmd.MaxInFlight)},
 		Multitenancy: b.cmd.Multitenancy, Logger: b.log, Stats: stats,
 	}, sink)
 	if err != nil {
@@ -226,7 +234,7 @@ func (b *backendRun) storeOptions(dir string) store.Options {
 
 func (b *backendRun) queryOptions() query.Options {
 	c := b.cmd
-	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: int64(c.MaxQueryMemory), MaxConcurrent: c.MaxQueries, MaxWaiting: c.MaxWaitingQueries,
+	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: int64(c.MaxQueryMemory), MaxConcurrent: int(c.MaxQueries), MaxWaiting: c.MaxWaitingQueries,
 		Running: b.priority.Query, Observer: queryObserver{b.telemetry, b.self}}
 	if o.MaxMemory == 0 {
 		o.MaxMemory = -1

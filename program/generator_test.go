@@ -30,7 +30,7 @@ import (
 func parseBackend(t *testing.T, args ...string) (*backendCmd, error) {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c, kong.Writers(io.Discard, io.Discard), kong.Exit(func(int) { t.Fatal("exit") }))
+	parser, err := kong.New(&c, helpVars(), kong.Writers(io.Discard, io.Discard), kong.Exit(func(int) { t.Fatal("exit") }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,9 @@ func anotherValue(t *testing.T, f *kong.Flag) string {
 		return "1h7m"
 	case *selfTraceTarget:
 		return "http://127.0.0.1:4318/v1/traces"
-	case *bytesFlag:
+	case *autoCount:
+		return "7"
+	case *bytesFlag, *autoBytes:
 		return "7MiB"
 	case encoding.TextUnmarshaler:
 		t.Fatalf("give anotherValue a text for %s", f.Target.Type())

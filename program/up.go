@@ -123,7 +123,19 @@ func (c *upCmd) plan(flags *kong.Node) (*plan, error) {
 		pl.parts = append(pl.parts, c.servicePart(s.name, i))
 	}
 	pl.parts = append(pl.parts, c.edgePart())
+	pl.shareMemory()
 	return pl, pl.handOn(flags)
+}
+
+// shareMemory divides the memory that `up` may use among the processes.
+func (pl *plan) shareMemory() {
+	c := pl.upCmd
+	backend, small := memoryFor(c.Memory).shares()
+	c.Memory = autoBytes(backend)
+	memory{small, "share of up"}.limitOwn()
+	for _, part := range pl.parts[1:] {
+		part.env = append(part.env, fmt.Sprintf("GOMEMLIMIT=%d", small))
+	}
 }
 
 // handOn gives every part the flags that it shares with `up`.

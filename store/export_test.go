@@ -18,3 +18,13 @@ func (s *Store) PublishedSpans() (n int) {
 	}
 	return n
 }
+
+// Parts returns the memory and the spans of each part, the oldest first.
+func (s *Store) Parts() (bytes, spans []int64) {
+	s.head.mu.Lock()
+	defer s.head.mu.Unlock()
+	for _, p := range s.head.parts {
+		bytes, spans = append(bytes, p.bytes), append(spans, int64(p.spans))
+	}
+	return bytes, spans
+}

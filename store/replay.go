@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -15,12 +16,24 @@ import (
 // as many short runs of the program leave them.
 const joinBytes = 1 << 20
 
-// replay fills the head from the log. Tables do not depend on each other, so
-// every core reads some. The newest come first: when memory has its fill, what
-// has not been read is the oldest, and leaves.
+// Replay fills the head from the log at the start.
+//
+// Invariant: at every moment the Tables that are read or being read fit into
+// HeadMaxBytes and HeadMaxSpans, but for one Table a worker. The result is the
+// one that reading everything and then dropping the oldest would give.
+//
+// Tables do not depend on each other, so several cores read some each, the newest
+// first. Whatever pushes the sum over a bound is therefore the oldest read so
+// far. It leaves at once, with every older group, which is never read; a worker
+// in the middle of a group that has to leave gives it up at its next check.
+//
+// Rejected: oldest first, dropping from the front as the live head does. It reads
+// the whole log to keep the end of it. Also rejected: reading all and enforcing
+// bounds afterwards. The process was killed before it came to that, and again at
+// every start.
 func (s *Store) replay() {
 	groups := groupSegments(s.log.Segments(), s.o.TableAge)
-	r := replayer{s: s, groups: groups, parts: make([]*part, len(groups)), began: time.Now()}
+	r := replayer{s: s, groups: groups, reading: make([]reading, len(groups)), began: time.Now()}
 	r.next.Store(int64(len(groups)))
 	for _, g := range groups {
 		for _, seg := range g {
@@ -29,16 +42,28 @@ func (s *Store) replay() {
 	}
 	r.report.Store(r.began.UnixNano())
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(groups)) {
+	for range min(r.workers(), len(groups)) {
 		workers.Go(r.work)
 	}
 	workers.Wait()
-	for _, p := range r.parts {
-		if p != nil {
+	for i := range r.reading {
+		if p := r.reading[i].part; p != nil {
 			s.head.parts = append(s.head.parts, p)
 		}
 	}
 	r.logEnd()
+}
+
+// workerMemory is how much of the head's bound one worker needs: a Table that
+// grows, its final form, and the file it is read from.
+const workerMemory = 32 << 20
+
+func (r *replayer) workers() int {
+	n := runtime.GOMAXPROCS(0)
+	if most := r.s.o.HeadMaxBytes; most > 0 {
+		n = min(n, int(max(1, most/workerMemory)))
+	}
+	return n
 }
 
 // groupSegments puts neighbours together that make one small and young Table.
@@ -60,16 +85,25 @@ func groupSegments(segments []wal.Segment, age time.Duration) (groups [][]wal.Se
 type replayer struct {
 	s      *Store
 	groups [][]wal.Segment
-	parts  []*part // nil where a group is gone
 	began  time.Time
 
+	mu      sync.Mutex
+	reading []reading // by group
+	floor   int       // groups below have to leave
+	why     reason    // of the last that had to leave
+
 	next   atomic.Int64 // the group read last; workers count down
-	memory atomic.Int64
-	kept   atomic.Int64 // spans
 	spans  atomic.Int64
 	read   atomic.Int64 // bytes of log
 	total  int64
 	report atomic.Int64 // when progress was last logged, unix ns
+}
+
+// reading is how far a group has been read.
+type reading struct {
+	part  *part // when it is read to its end and stays
+	bytes int64 // of memory so far
+	spans int64
 }
 
 func (r *replayer) work() {
@@ -80,33 +114,98 @@ func (r *replayer) work() {
 			return
 		}
 		if why := r.judge(i); why != stays {
-			r.drop(i, why)
+			r.drop(i, why, 0)
 			continue
 		}
-		r.parts[i], buf = r.part(r.groups[i], buf)
-		r.memory.Add(r.parts[i].bytes)
-		r.kept.Add(int64(r.parts[i].spans))
+		var p *part
+		if p, buf = r.part(i, buf); p == nil {
+			r.drop(i, r.judge(i), 0)
+			continue
+		}
+		r.finish(i, p)
 	}
 }
 
 // judge says whether a group need not be read. All of a group arrived before the
 // one after it was begun.
 func (r *replayer) judge(i int) reason {
-	o := &r.s.o
-	switch {
-	case o.Retention > 0 && i+1 < len(r.groups) && r.groups[i+1][0].Created < r.began.Add(-o.Retention).UnixNano():
+	if age := r.s.o.Retention; age > 0 && i+1 < len(r.groups) && r.groups[i+1][0].Created < r.began.Add(-age).UnixNano() {
 		return byAge
-	case o.HeadMaxBytes > 0 && r.memory.Load() > o.HeadMaxBytes:
-		return byMemory
-	case o.HeadMaxSpans > 0 && r.kept.Load() > o.HeadMaxSpans:
-		return bySpans
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i < r.floor {
+		return r.why
 	}
 	return stays
 }
 
-func (r *replayer) drop(i int, why reason) {
+// finish keeps a part unless it has to leave.
+func (r *replayer) finish(i int, p *part) {
+	r.mu.Lock()
+	late := i < r.floor // another worker has decided it meanwhile
+	if !late {
+		r.reading[i].part = p
+	}
+	r.mu.Unlock()
+	if late {
+		r.drop(i, r.judge(i), int64(p.spans))
+		return
+	}
+	r.weigh(i, p.bytes, p.spans)
+}
+
+// weigh notes how large a group has become and lets the oldest leave that do not
+// fit any more. It reports whether this group stays.
+func (r *replayer) weigh(i int, bytes int64, spans int) bool {
+	r.mu.Lock()
+	r.reading[i].bytes, r.reading[i].spans = bytes, int64(spans)
+	before := r.floor
+	r.raiseFloor()
+	var gone []int
+	for j := before; j < r.floor; j++ {
+		if r.reading[j].part != nil { // complete; the others are for their workers
+			gone = append(gone, j)
+		}
+	}
+	left, why := i >= r.floor, r.why
+	lost := make([]int64, len(gone))
+	for n, j := range gone {
+		lost[n], r.reading[j] = r.reading[j].spans, reading{}
+	}
+	r.mu.Unlock()
+	for n, j := range gone {
+		r.drop(j, why, lost[n])
+	}
+	return left
+}
+
+// raiseFloor finds the oldest group that still fits; the caller holds mu.
+func (r *replayer) raiseFloor() {
+	o := &r.s.o
+	var bytes, spans int64
+	for j := len(r.reading) - 1; j >= r.floor; j-- {
+		bytes += r.reading[j].bytes
+		spans += r.reading[j].spans
+		switch {
+		case o.HeadMaxBytes > 0 && bytes > o.HeadMaxBytes:
+			r.why = byMemory
+		case o.HeadMaxSpans > 0 && spans > o.HeadMaxSpans:
+			r.why = bySpans
+		default:
+			continue
+		}
+		r.floor = j + 1
+		return
+	}
+}
+
+// drop removes the files of a group that leaves. Spans are those that were read;
+// 0 when the group was not read to its end.
+func (r *replayer) drop(i int, why reason, spans int64) {
 	r.s.count.leftTables[why].Add(1)
-	r.s.o.Logger.Info("old spans leave unread", "reason", why.String(), "segment", r.groups[i][0].Number)
+	r.s.count.leftSpans[why].Add(spans)
+	r.s.o.Logger.Info("old spans leave while the log is read back", "reason", why.String(), "segment", r.groups[i][0].Number, "segments", len(r.groups[i]))
 	for _, seg := range r.groups[i] {
 		r.read.Add(seg.Size)
 		if err := r.s.log.Remove(seg.Number); err != nil {
@@ -115,10 +214,17 @@ func (r *replayer) drop(i int, why reason) {
 	}
 }
 
-// part reads the segments of one Table. A segment that cannot be read stays on
-// disk, with an empty place in the head, until its time has come.
-func (r *replayer) part(group []wal.Segment, buf []byte) (*part, []byte) {
-	p := &part{table: trace.NewTable()}
+// weighEvery is how many bytes of payload are read between two checks of the
+// bounds.
+const weighEvery = 1 << 20
+
+var errLeaves = errors.New("the group leaves")
+
+// part reads the segments of one Table; nil when the group has to leave. A segment
+// that cannot be read stays on disk, with an empty place in the head, until its
+// time has come.
+func (r *replayer) part(i int, buf []byte) (*part, []byte) {
+	p, group, unweighed := &part{table: trace.NewTable()}, r.groups[i], 0
 	add := func(rec *wal.Record) error {
 		payload, err := rec.Payload(buf)
 		if err == nil {
@@ -131,11 +237,21 @@ func (r *replayer) part(group []wal.Segment, buf []byte) (*part, []byte) {
 		}
 		p.newest = max(p.newest, rec.Arrival)
 		r.progress(int64(rec.Spans))
+		if unweighed += len(payload); unweighed >= weighEvery {
+			unweighed = 0
+			// Half, because a growing Table has slack that its final form has not.
+			if !r.weigh(i, int64(p.table.Bytes())/2, p.table.Spans()) {
+				return errLeaves
+			}
+		}
 		return nil
 	}
 	for _, seg := range group {
 		p.newest = max(p.newest, seg.Created)
 		rep, err := r.s.log.Replay(seg.Number, add)
+		if errors.Is(err, errLeaves) {
+			return nil, buf
+		}
 		if err != nil {
 			r.s.o.Logger.Error("replay log segment; its spans are missing", "error", err)
 		}
