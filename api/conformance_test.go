@@ -40,7 +40,8 @@ type conformanceCase struct {
 	Want   map[string]any    `json:"want"`
 }
 
-// TestConformance asks what was asked of Tempo 3.0.3. Cases in a group that
+// TestConformance asks what was asked of Tempo 3.0.3, with the option that relates
+// spans as Tempo does; [TestConformanceByIDs] asks without. Cases in a group that
 // testdata/unsupported.txt does not list must pass, and so must every case of a
 // listed group but those it names. What one growing table answers is judged. In
 // whatever way the same spans lie in the store, the answer has the same bytes;
@@ -48,7 +49,7 @@ type conformanceCase struct {
 // the answer may be another that passes.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	unsupported := readUnsupported(t)
+	unsupported := readUnsupported(t, "testdata/unsupported.txt")
 	base := (time.Now().Unix() - 480) / 60 * 60
 	sets := []string{"small", "medium", "large"}
 	if testing.Short() {
@@ -194,8 +195,8 @@ type exceptions struct {
 }
 
 // readUnsupported reads lines "group-or-case reason...".
-func readUnsupported(t *testing.T) *exceptions {
-	text, err := os.ReadFile("testdata/unsupported.txt")
+func readUnsupported(t *testing.T, files ...string) *exceptions {
+	text, err := readAll(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +208,7 @@ func readUnsupported(t *testing.T) *exceptions {
 		}
 		name, reason, ok := strings.Cut(line, " ")
 		if !ok {
-			t.Fatalf("unsupported.txt: %s has no reason", name)
+			t.Fatalf("%v: %s has no reason", files, name)
 		}
 		e.reason[name] = reason
 	}
@@ -231,9 +232,46 @@ func (e *exceptions) judge(t *testing.T, c *conformanceCase, diff string) bool {
 func (e *exceptions) unused(t *testing.T) {
 	for name := range e.reason {
 		if !e.failed[name] {
-			t.Errorf("unsupported.txt lists %s, but it passes", name)
+			t.Errorf("an exception is made for %s, but it passes", name)
 		}
 	}
+}
+
+func readAll(files []string) (all []byte, err error) {
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text...)
+	}
+	return all, nil
+}
+
+// TestConformanceByIDs asks the same without that option: a span below no root is
+// related, too. testdata/incomplete.txt lists the cases that this changes, all of
+// them with a structural operator.
+func TestConformanceByIDs(t *testing.T) {
+	t.Parallel()
+	listed := readUnsupported(t, "testdata/unsupported.txt", "testdata/incomplete.txt")
+	base := (time.Now().Unix() - 480) / 60 * 60
+	passed, all := 0, 0
+	for _, set := range []string{"small", "medium", "large"} {
+		h := serverOf(tablesOf(t, payloadsOf(t, set, base), 1), query.Options{})
+		for line := range readLines(t, set+".cases.jsonl.gz") {
+			var c conformanceCase
+			if err := json.Unmarshal(line, &c); err != nil {
+				t.Fatal(err)
+			}
+			diff := judgeCase(askCase(h, &c, base), &c, base)
+			if all++; diff == "" {
+				passed++
+			}
+			listed.judge(t, &c, diff)
+		}
+	}
+	t.Logf("%d of %d as recorded", passed, all)
+	listed.unused(t)
 }
 
 type views []*trace.View
@@ -241,7 +279,11 @@ type views []*trace.View
 func (v views) Tables() []*trace.View { return v }
 
 func newServer(src query.Source) http.Handler {
-	return api.New(api.Options{Engine: query.New(src, query.Options{}), Version: "test"})
+	return serverOf(src, query.Options{TempoStructure: true})
+}
+
+func serverOf(src query.Source, o query.Options) http.Handler {
+	return api.New(api.Options{Engine: query.New(src, o), Version: "test"})
 }
 
 func readLines(t *testing.T, name string) func(func([]byte) bool) {

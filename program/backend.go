@@ -57,6 +57,7 @@ type backendLimits struct {
 	MaxQueryMemory    autoBytes     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for what one query groups, counts and finds; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
 	MaxQueries        autoCount     `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"auto" help:"Queries answered at a time; others wait. auto: 16, fewer when --memory is below 1GiB (here ${queries})."`
 	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Queries that wait; when there are more, clients are told to come back."`
+	TempoStructure    bool          `name:"tempo-structure" env:"ETUDE_TEMPO_STRUCTURE" help:"Let TraceQL's structural operators relate spans only below a root that has arrived, as Tempo does. By default the ids of the spans alone decide, so that a trace that is still running can be asked."`
 }
 
 // Validate is called with the flags read.
@@ -234,7 +235,7 @@ func (b *backendRun) storeOptions(dir string) store.Options {
 
 func (b *backendRun) queryOptions() query.Options {
 	c := b.cmd
-	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: int64(c.MaxQueryMemory), MaxConcurrent: int(c.MaxQueries), MaxWaiting: c.MaxWaitingQueries,
+	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: int64(c.MaxQueryMemory), MaxConcurrent: int(c.MaxQueries), MaxWaiting: c.MaxWaitingQueries, TempoStructure: c.TempoStructure,
 		Running: b.priority.Query, Observer: queryObserver{b.telemetry, b.self}}
 	if o.MaxMemory == 0 {
 		o.MaxMemory = -1

@@ -29,6 +29,9 @@ type Options struct {
 	MaxConcurrent int
 	// MaxWaiting is how many wait, more are refused; default 1000.
 	MaxWaiting int
+	// TempoStructure makes structural operators relate spans as Tempo 3.0.3 does:
+	// only below a root that has arrived. By default the ids alone decide.
+	TempoStructure bool
 	// Running is called when a query begins to run, and done when it has ended; nil
 	// for nobody.
 	Running func() (done func())

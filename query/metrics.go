@@ -95,6 +95,9 @@ func (e *Engine) compileMetrics(ctx context.Context, text string) (*eval.Metrics
 	if err != nil {
 		return nil, &InputError{err}
 	}
+	if e.o.TempoStructure {
+		m.RelateAsTempo()
+	}
 	return m, nil
 }
 

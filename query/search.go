@@ -147,6 +147,9 @@ func (e *Engine) compile(ctx context.Context, req Request) (*eval.Program, error
 	if err != nil {
 		return nil, &InputError{err}
 	}
+	if e.o.TempoStructure {
+		p.RelateAsTempo()
+	}
 	return p, nil
 }
 

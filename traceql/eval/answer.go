@@ -65,8 +65,6 @@ func (p *Program) touch(x expr, test expr) {
 		p.touch(x.x, nil)
 	case *constTest:
 		p.touch(x.x, x)
-	case firstChild:
-		p.touch(x.x, x.constTest)
 	case *presence:
 		p.touch(x.x, x)
 	case condValue:
@@ -199,7 +197,7 @@ func (t *touch) selects(v Value) bool {
 // selected reduces an array to the elements that a condition selected.
 func (t *touch) selected(v Value) (Value, bool) {
 	passes := func(v Value) bool {
-		return slices.ContainsFunc(t.tests, func(e *constTest) bool { return e.testAttr(v) })
+		return slices.ContainsFunc(t.tests, func(e *constTest) bool { return e.test(v) })
 	}
 	if t.all || v.Type != Array {
 		return v, t.all || passes(v)

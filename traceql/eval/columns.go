@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"encoding/hex"
 	"math"
 
 	"etude/trace"
@@ -23,8 +22,6 @@ func spanMask(b *Bound, e expr) (m Mask, ok bool) {
 		if field, isIntrinsic := e.x.(intrinsic); isIntrinsic {
 			return intrinsicMask(b, field.name, e)
 		}
-	case firstChild:
-		return e.mask(b), true
 	}
 	return nil, false
 }
@@ -54,7 +51,7 @@ func attrMask(b *Bound, e *constTest) (Mask, bool) {
 		return byScope(v, matches(b, e, &a.own, v.Scopes())), true
 	case syntax.ScopeResource:
 		hits := matches(b, e, &a.own, v.Resources())
-		if e.attr.isService() && e.testAttr(textValue("")) {
+		if e.attr.isService() && e.test(textValue("")) {
 			missing := fullMask(v.Resources())
 			missing.andNot(present(b, &a.own, v.Resources()))
 			hits.or(missing)
@@ -158,17 +155,30 @@ func matches(b *Bound, e *constTest, k *keyColumns, n int) Mask {
 			matchArrays(b, e, k, c, m)
 		case c.Type == trace.String && e.lit.Type == String:
 			matchTexts(b, e, c, m)
-		case c.Type == trace.Int && e.lit.Type == Int:
+		case c.Type == trace.Int && e.lit.exact():
 			lo, hi, invert := interval(e.op, e.lit)
 			for i, row := range c.Rows {
 				if x := int64(c.Nums[i]); (lo <= x && x <= hi) != invert {
 					m.set(row)
 				}
 			}
-		case c.Type == trace.Double && e.lit.Type == Float, c.Type == trace.Bool && e.lit.Type == Bool,
-			len(e.beside) > 0 && e.lit.numeric() && (c.Type == trace.Int || c.Type == trace.Double):
+		case c.Type == trace.Int && e.lit.Type == Float:
+			y := e.lit.Float
 			for i, row := range c.Rows {
-				if v, _ := b.value(k.attrs, c, i); e.testAttr(v) {
+				if compareFloats(e.op, float64(int64(c.Nums[i])), y) {
+					m.set(row)
+				}
+			}
+		case c.Type == trace.Double && e.lit.numeric():
+			y := e.lit.float()
+			for i, row := range c.Rows {
+				if compareFloats(e.op, math.Float64frombits(c.Nums[i]), y) {
+					m.set(row)
+				}
+			}
+		case c.Type == trace.Bool && e.lit.Type == Bool:
+			for i, row := range c.Rows {
+				if e.test(Value{Type: Bool, Int: int64(c.Codes[i])}) {
 					m.set(row)
 				}
 			}
@@ -205,7 +215,7 @@ func matchArrays(b *Bound, e *constTest, k *keyColumns, c *trace.Column, m Mask)
 		hit, known := verdicts[c.Codes[i]]
 		if !known {
 			v, ok := b.value(k.attrs, c, i)
-			hit = ok && e.testAttr(v)
+			hit = ok && e.test(v)
 			verdicts[c.Codes[i]] = hit
 		}
 		if hit {
@@ -248,9 +258,9 @@ func intrinsicMask(b *Bound, name string, e *constTest) (Mask, bool) {
 	case syntax.Duration:
 		return durationMask(v, e), true
 	case syntax.SpanID:
-		return idMask(v.SpanID, e)
+		return e.id.spanIDMask(v.SpanID)
 	case syntax.ParentID:
-		return idMask(v.Parent, e)
+		return e.id.spanIDMask(v.Parent)
 	case syntax.TraceID:
 		return traceIDMask(v, e), true
 	case syntax.ScopeName:
@@ -319,22 +329,11 @@ func interval(op string, lit Value) (lo, hi int64, invert bool) {
 	return 1, 0, false
 }
 
-func idMask(column []trace.SpanID, e *constTest) (Mask, bool) {
-	var id trace.SpanID
-	if e.op != "=" || len(e.lit.Str) != 2*len(id) {
-		return nil, false
-	}
-	if _, err := hex.Decode(id[:], []byte(e.lit.Str)); err != nil || id.String() != e.lit.Str {
-		return nil, false
-	}
-	return fill(len(column), func(row int) bool { return column[row] == id }), true
-}
-
 func traceIDMask(v *trace.View, e *constTest) Mask {
 	m := newMask(v.Spans())
-	if id, err := trace.ParseTraceID(e.lit.Str); e.op == "=" && err == nil {
-		// Fast path: one trace. Upper case does not match, as in Tempo.
-		if number, ok := v.FindTrace(id); ok && id.Short() == e.lit.Str {
+	if id, err := trace.ParseTraceID(e.id.lit); e.op == "=" && err == nil {
+		// Fast path: one trace.
+		if number, ok := v.FindTrace(id); ok {
 			for row := range v.Rows(number) {
 				m.set(row)
 			}

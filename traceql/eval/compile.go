@@ -3,9 +3,7 @@ package eval
 import (
 	"fmt"
 	"slices"
-	"strings"
 
-	"etude/trace"
 	"etude/traceql/check"
 	"etude/traceql/syntax"
 )
@@ -24,7 +22,14 @@ type Program struct {
 
 	// MostRecent is the hint most_recent=true.
 	MostRecent bool
+
+	tempoStructure bool // see RelateAsTempo
 }
+
+// RelateAsTempo makes structural operators relate spans as Tempo 3.0.3 does: only
+// below a root that has arrived, and not the two halves of a Zipkin span. It is
+// called before a Run starts.
+func (p *Program) RelateAsTempo() { p.tempoStructure = true }
 
 // filter is the condition of one { } of the query.
 type filter struct {
@@ -36,7 +41,7 @@ type filter struct {
 // Compile translates a query that package check has passed. The stages of a
 // metrics query behind the pipeline are left out.
 func Compile(q *syntax.Query) (*Program, error) {
-	p := &Program{loads: loads{alone: alone(q.Pipeline)}}
+	p := &Program{}
 	for _, h := range slices.Backward(q.Hints) { // the first of a name counts
 		if h.Name == "most_recent" && h.Value.Type == syntax.LitBool {
 			p.MostRecent = h.Value.Int != 0
@@ -44,7 +49,6 @@ func Compile(q *syntax.Query) (*Program, error) {
 	}
 	stages, err := p.pipeline(q.Pipeline)
 	p.stages = stages
-	p.loads.linkTests()
 	return p, err
 }
 
@@ -52,7 +56,7 @@ func Compile(q *syntax.Query) (*Program, error) {
 // conditions, each alone, and the attribute or intrinsic x to read, which may be
 // nil. No condition selects every span.
 func CompileValue(conds []syntax.Field, x syntax.Field) *Program {
-	p := &Program{loads: loads{alone: true}}
+	p := &Program{}
 	if len(conds) == 0 {
 		conds = []syntax.Field{nil}
 	}
@@ -94,7 +98,7 @@ func (p *Program) stage(s syntax.Stage) ([]stage, error) {
 		return []stage{a}, nil
 	case *syntax.By:
 		p.groups = true
-		g := &grouping{key: s.String(), x: p.read(s.Expr)}
+		g := &grouping{key: s.String(), x: orFalse(p.read(s.Expr))}
 		return []stage{g}, nil
 	case *syntax.Select:
 		for _, f := range s.Attrs {
@@ -125,7 +129,6 @@ func (p *Program) spanset(s syntax.Spanset) (node, error) {
 			return nil, err
 		}
 		if syntax.Structural(s.Op) {
-			p.loads.tree = true
 			return newStructural(s.Op, l, r), nil
 		}
 		return &logical{and: s.Op == "&&", l: l, r: r}, nil
@@ -191,8 +194,6 @@ func cost(c cond) int {
 			return 2
 		case *constTest:
 			return costOfTest(e)
-		case firstChild:
-			return 4
 		}
 		return 9
 	case sameChild:
@@ -226,7 +227,7 @@ func (p *Program) cond(f syntax.Field) cond {
 		case "&&":
 			return allOf(p.chain(nil, f, "&&"))
 		case "||":
-			return anyOf(withoutConstants(p.chain(nil, f, "||")))
+			return anyOf(p.chain(nil, f, "||"))
 		}
 	case *syntax.AttrRef:
 		// A bare attribute holds when it is the bool true.
@@ -239,7 +240,6 @@ func (p *Program) condOf(e expr) cond {
 	if k, ok := e.(constant); ok {
 		return always(k.v.isTrue())
 	}
-	p.loads.conds = append(p.loads.conds, leaf{e})
 	return leaf{e}
 }
 
@@ -269,16 +269,11 @@ func (p *Program) read(f syntax.Field) expr {
 }
 
 // name compiles an attribute or intrinsic.
-func (p *Program) name(f syntax.Field) (x expr) {
+func (p *Program) name(f syntax.Field) expr {
 	if a, ok := f.(*syntax.AttrRef); ok {
-		x = p.attribute(a.Attr)
-	} else {
-		x = intrinsic{f.(*syntax.Intrinsic).Name}
+		return p.attribute(a.Attr)
 	}
-	if p.staged {
-		p.loads.reads = append(p.loads.reads, x)
-	}
-	return x
+	return intrinsic{f.(*syntax.Intrinsic).Name}
 }
 
 func (p *Program) attribute(a syntax.Attr) *attribute {
@@ -319,18 +314,21 @@ func (p *Program) binary(f *syntax.Binary) expr {
 	return p.comparison(f.Op, p.expr(f.L), p.expr(f.R))
 }
 
-// fold computes an expression of constants at once.
+// fold computes an expression of constants at once. One without a value, such as
+// 1 / 0, stays as it is: as a constant it would be the literal nil.
 func fold(e expr) expr {
+	constants := false
 	switch e := e.(type) {
 	case negation:
-		if _, ok := e.x.(constant); ok {
-			return constant{e.value(nil)}
-		}
+		_, constants = e.x.(constant)
 	case *arithmetic:
 		_, l := e.l.(constant)
 		_, r := e.r.(constant)
-		if l && r {
-			return constant{e.value(nil)}
+		constants = l && r
+	}
+	if constants {
+		if v := e.value(nil); v.Type != Nil {
+			return constant{v}
 		}
 	}
 	return e
@@ -356,7 +354,7 @@ func (p *Program) comparison(op string, l, r expr) expr {
 	if _, ok := l.(constant); ok {
 		return constant{e.value(nil)}
 	}
-	return p.loads.test(e)
+	return e
 }
 
 func newConstTest(op string, x expr, lit Value) expr {
@@ -369,20 +367,8 @@ func newConstTest(op string, x expr, lit Value) expr {
 		}
 		e.re = re
 	}
-	if field, ok := x.(intrinsic); ok && e.re == nil {
-		e.lit.Str = idLiteral(field.name, op, lit.Str)
+	if field, ok := x.(intrinsic); ok {
+		e.id = newIDTest(field.name, op, lit.Str)
 	}
 	return e
-}
-
-// idLiteral returns the text with which an intrinsic is compared. Trace ids do
-// not mind leading zeros, and span:parentID != "" asks for spans with a parent.
-func idLiteral(field, op, text string) string {
-	switch {
-	case field == syntax.TraceID:
-		return strings.TrimLeft(text, "0")
-	case field == syntax.ParentID && op == "!=" && text == "":
-		return trace.SpanID{}.String()
-	}
-	return text
 }

@@ -419,3 +419,35 @@ func FuzzEval(f *testing.F) {
 		}
 	})
 }
+
+// TestDifferencesAreDocumented compares the headings of testdata/differences.txt
+// with the rules of TraceQL in docs/tempo-differences.md.
+func TestDifferencesAreDocumented(t *testing.T) {
+	t.Parallel()
+	var rules, headings []string
+	_, section, _ := strings.Cut(readText(t, "../../docs/tempo-differences.md"), "## TraceQL\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for line := range strings.Lines(section) {
+		rule, _, _ := strings.Cut(strings.TrimPrefix(strings.ReplaceAll(line, `\|`, "|"), "| "), " | ")
+		if strings.HasPrefix(line, "| ") && rule != "Rule" {
+			rules = append(rules, rule)
+		}
+	}
+	_, queries, _ := strings.Cut(readText(t, "testdata/differences.txt"), "===\n")
+	for line := range strings.Lines(queries) {
+		if heading, ok := strings.CutPrefix(line, "# "); ok {
+			headings = append(headings, strings.TrimSpace(heading))
+		}
+	}
+	if !slices.Equal(rules, headings) {
+		t.Errorf("docs/tempo-differences.md has the rules\n%q\ntestdata/differences.txt\n%q", rules, headings)
+	}
+}
+
+func readText(t *testing.T, file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

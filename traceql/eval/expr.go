@@ -135,6 +135,25 @@ type negation struct{ x expr }
 func (e negation) value(c *ctx) Value { return negate(e.x.value(c)) }
 func (e negation) needs() reads       { return e.x.needs() }
 
+// orFalse makes by() group the spans for which an arithmetic expression has no
+// value under false, as Tempo does.
+func orFalse(e expr) expr {
+	switch e.(type) {
+	case *arithmetic, negation:
+		return falseForNil{e}
+	}
+	return e
+}
+
+type falseForNil struct{ expr }
+
+func (e falseForNil) value(c *ctx) Value {
+	if v := e.expr.value(c); v.Type != Nil {
+		return v
+	}
+	return boolValue(false)
+}
+
 // comparison is any comparison of two expressions.
 type comparison struct {
 	op   string
@@ -144,17 +163,15 @@ type comparison struct {
 func (e *comparison) value(c *ctx) Value { return boolValue(compare(e.op, e.l.value(c), e.r.value(c))) }
 func (e *comparison) needs() reads       { return e.l.needs().with(e.r.needs()) }
 
-// constTest compares an attribute or any other expression with a constant. For
-// an attribute the literal's type selects the values it may meet, as in Tempo:
-// span.x > 2 does not see the float 3.0.
+// constTest compares an attribute or any other expression with a constant. Numbers
+// of different types compare as numbers.
 type constTest struct {
 	x    expr
 	attr *attribute // x, when it is one
 	op   string
 	lit  Value
 	re   *regexp.Regexp // for =~ and !~
-
-	beside []*constTest // tests of other attributes that load values of this one; see pushdown.go
+	id   *idTest        // for an intrinsic that is an id
 }
 
 func (e *constTest) needs() reads { return e.x.needs() }
@@ -164,12 +181,15 @@ func (e *constTest) value(c *ctx) (v Value) {
 		return boolValue(e.test(e.x.value(c)))
 	}
 	hit := false
-	e.attr.eachTested(c, func(v Value) bool { hit = e.testAttr(v); return !hit })
+	e.attr.eachTested(c, func(v Value) bool { hit = e.test(v); return !hit })
 	return boolValue(hit)
 }
 
 // test applies the comparison to a value.
 func (e *constTest) test(v Value) bool {
+	if e.id != nil && v.Type == String {
+		return e.id.holds(v.Str)
+	}
 	if e.op == opContains && v.Type != Array {
 		return containsText(v, e.lit)
 	}
@@ -183,28 +203,6 @@ func (e *constTest) test(v Value) bool {
 		return anyElem(v.Elems, e.test)
 	}
 	return false
-}
-
-// testAttr applies the comparison to the value of an attribute, of an array to
-// the elements that are loaded.
-func (e *constTest) testAttr(v Value) bool {
-	if v.Type != Array {
-		return e.test(v) && (v.Type == e.lit.Type || e.besideLoads(v))
-	}
-	some := false
-	for _, elem := range v.Elems {
-		pass := e.test(elem)
-		switch {
-		case pass && elem.Type == e.lit.Type:
-			some = true
-		case e.besideLoads(elem):
-			if !pass && negative(e.op) {
-				return false
-			}
-			some = some || pass
-		}
-	}
-	return some
 }
 
 // presence is x = nil or x != nil.
@@ -353,11 +351,11 @@ func (e intrinsic) traceValue(c *ctx) Value {
 	case syntax.ChildCount:
 		out.Int = n.children[c.span]
 	case syntax.NestedSetLeft:
-		out.Int = n.left[c.span]
+		out.Int = n.shown(c.span, n.left[c.span])
 	case syntax.NestedSetRight:
-		out.Int = n.right[c.span]
+		out.Int = n.shown(c.span, n.right[c.span])
 	case syntax.NestedSetParent:
-		out.Int = n.up[c.span]
+		out.Int = n.shown(c.span, n.up[c.span])
 	}
 	return out
 }

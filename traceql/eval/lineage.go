@@ -13,6 +13,29 @@ import "slices"
 //     begins between the end of the lower span before it and the outermost upper
 //     span around it.
 
+// lineageOf pairs the spans below roots by lineage and the others, which Tempo
+// relates to nothing, by the rule.
+func lineageOf(n *tree, upper, lower []int32) []int32 {
+	if n.strict {
+		return lineage(n, upper, lower)
+	}
+	rooted := func(span int32) bool { return n.left[span] > 0 && n.left[span] <= n.rooted }
+	orphan := func(span int32) bool { return n.left[span] > n.rooted }
+	out := lineage(n, only(upper, rooted), only(lower, rooted))
+	upper, lower = only(upper, orphan), only(lower, orphan)
+	out = union(out, related(n, ">>", upper, lower, true))
+	return union(out, related(n, "<<", lower, upper, true))
+}
+
+func only(spans []int32, keep func(int32) bool) (out []int32) {
+	for _, span := range spans {
+		if keep(span) {
+			out = append(out, span)
+		}
+	}
+	return out
+}
+
 // lineage walks over two lists in the order of the tree, upper spans beside the
 // lower ones that may lie below them, and returns what it pairs. Neither pointer
 // goes back: behind an upper span the walk stays at the last lower span in it,

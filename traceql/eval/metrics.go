@@ -76,6 +76,9 @@ func CompileMetrics(q *syntax.Query) (*Metrics, error) {
 	return m, nil
 }
 
+// RelateAsTempo is [Program.RelateAsTempo] for the spans that the query observes.
+func (m *Metrics) RelateAsTempo() { m.p.RelateAsTempo() }
+
 // operand compiles an argument or an entry of by(). Attributes of a parent are
 // allowed here and read as missing.
 func (m *Metrics) operand(f syntax.Field) expr {

@@ -5,45 +5,11 @@ import "slices"
 // This file is the plain form of the rules that are known from recorded answers
 // only: those of pushdown.go and of lineage.go.
 
-func (c *plainCond) firstKey() (string, bool) {
-	if c.first == nil {
-		return "", false
-	}
-	return c.first()
-}
-
-// onFirst decides a test on the first event that has the key.
-func (c *plainCond) onFirst(t plainTrace, s *plainSpan, key string) bool {
-	for i := range s.events {
-		if _, ok := s.events[i].attrs[key]; ok {
-			return c.test(t, s, &s.events[i])
-		}
-	}
-	return false
-}
-
 // plainQuery is what all conditions of a query know of each other.
 type plainQuery struct {
-	tests    []*plainTest
-	filters  int
-	mixed    bool // some filter is more than a chain of &&
-	reads    bool // by() or an aggregate reads a value
 	known    map[string]bool
 	selected bool // names not yet known are not read any more
-	tree     bool // there is a structural operator
-
-	loaders []func(t plainTrace, s *plainSpan) bool // conditions, and values that are read
 }
-
-// all is the condition of { }. Beside a structural operator a span below no root
-// has to be loaded by something else.
-func (q *plainQuery) all(t plainTrace, s *plainSpan) bool {
-	return !q.tree || t.path(s) != nil ||
-		slices.ContainsFunc(q.loaders, func(load func(plainTrace, *plainSpan) bool) bool { return load(t, s) })
-}
-
-// alone tells whether a query is but one chain of &&.
-func (q *plainQuery) alone() bool { return q.filters == 1 && !q.mixed && !q.reads }
 
 // reading takes note of a name. It tells whether its value is read at all.
 func (q *plainQuery) reading(name string) bool {
@@ -59,63 +25,38 @@ type plainTest struct {
 	lit            plainValue
 }
 
-// holds decides a test for a value, of an array for the elements that some test
-// of the same table loads.
-func (q *plainQuery) holds(x *plainTest, v plainValue) bool {
-	array, ok := v.([]plainValue)
-	if !ok {
-		return q.loads(x, v) && plainMixed(v, x.op, x.lit)
-	}
-	var left []plainValue
-	for _, e := range array {
-		if q.loads(x, e) {
-			left = append(left, e)
+// plainLineages is &>> and &<<: lineage.go's rule below roots, the plain one for
+// the others.
+func plainLineages(t plainTrace, upper, lower plainTrace) plainTrace {
+	var above, below plainTrace
+	for _, u := range upper {
+		if t.rooted(u) {
+			above = append(above, u)
 		}
 	}
-	pass := func(e plainValue) bool { return plainMixed(e, x.op, x.lit) }
-	if x.op == "!=" && slices.ContainsFunc(left, func(e plainValue) bool { return !pass(e) }) {
-		return false
-	}
-	return slices.ContainsFunc(left, pass)
-}
-
-// loads tells whether a test, or another one of the same table, asks for values
-// of this type and selects this one.
-func (q *plainQuery) loads(x *plainTest, v plainValue) bool {
-	if plainCompare(v, x.op, x.lit) {
-		return true
-	}
-	for _, o := range q.tests {
-		same := o.scope == x.scope || (o.scope == "." || x.scope == ".") &&
-			o.scope != "event." && x.scope != "event."
-		own := o.scope == "span." && o.key == "http.url" // has a column for itself
-		if o != x && same && !own && plainCompare(v, o.op, o.lit) {
-			return true
+	for _, l := range lower {
+		if t.rooted(l) {
+			below = append(below, l)
 		}
 	}
-	return false
-}
-
-// plainMixed compares numbers of different types, too.
-func plainMixed(v plainValue, op string, lit plainValue) bool {
-	if i, ok := v.(int64); ok {
-		if _, ok := lit.(float64); ok {
-			v = float64(i)
-		}
-	} else if i, ok := lit.(int64); ok {
-		if _, ok := v.(float64); ok {
-			lit = float64(i)
+	out := plainLineage(t, above, below)
+	for _, u := range upper {
+		for _, l := range lower {
+			if !t.rooted(u) && t.related(">>", u, l) {
+				out = append(out, u, l)
+			}
 		}
 	}
-	return plainCompare(v, op, lit)
+	return out
 }
 
 // plainLineage is &>> and &<< as lineage.go words them.
 func plainLineage(t plainTrace, upper, lower plainTrace) (out plainTrace) {
 	upper, lower = t.walk(upper), t.walk(lower)
+	related := func(l, r *plainSpan) bool { return t.rooted(l) && t.related(">>", l, r) }
 	outermost := func(s *plainSpan) *plainSpan {
 		for _, u := range upper { // in the order of the walk, the outermost comes first
-			if t.related(">>", u, s) {
+			if related(u, s) {
 				return u
 			}
 		}
@@ -129,11 +70,11 @@ func plainLineage(t plainTrace, upper, lower plainTrace) (out plainTrace) {
 		}
 		var last *plainSpan
 		for _, l := range lower {
-			if t.related(">>", top, l) {
+			if related(top, l) {
 				last = l
 			}
 		}
-		if last != nil && t.related(">>", u, last) {
+		if last != nil && related(u, last) {
 			above = append(above, u)
 		}
 	}
@@ -144,7 +85,7 @@ func plainLineage(t plainTrace, upper, lower plainTrace) (out plainTrace) {
 		}
 		var before *plainSpan // the last one that ends before l begins
 		for _, b := range lower[:i] {
-			if !t.related(">>", b, l) {
+			if !related(b, l) {
 				before = b
 			}
 		}
@@ -168,6 +109,9 @@ func (t plainTrace) walk(set plainTrace) plainTrace {
 // place is the way down to a span from the roots, as positions in the trace;
 // empty for a span below no root.
 func (t plainTrace) place(s *plainSpan) (place []int) {
+	if !t.rooted(s) {
+		return nil
+	}
 	for _, p := range t.path(s) {
 		place = append([]int{slices.Index(t, p)}, place...)
 	}
@@ -178,5 +122,5 @@ func (t plainTrace) place(s *plainSpan) (place []int) {
 // after it has left b. Spans below no root are left and entered first of all.
 func (t plainTrace) precedes(a, b *plainSpan) bool { return slices.Compare(t.place(a), t.place(b)) < 0 }
 func (t plainTrace) follows(a, b *plainSpan) bool {
-	return t.precedes(b, a) && !t.related(">>", b, a)
+	return t.precedes(b, a) && !(t.rooted(b) && t.related(">>", b, a))
 }

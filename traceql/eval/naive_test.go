@@ -18,6 +18,7 @@ import (
 type plainValue any
 
 type plainSpan struct {
+	trace        int
 	id, parent   int // parent 0: none
 	name, kind   string
 	status       string
@@ -35,6 +36,22 @@ type plainEvent struct {
 // plainTrace is the spans of one trace in stored order.
 type plainTrace []*plainSpan
 
+// clientOf returns the one client span that shares its id with a server span.
+func (t plainTrace) clientOf(s *plainSpan) (client *plainSpan) {
+	same := 0
+	for _, o := range t {
+		if o.id == s.id {
+			if same++; o.kind == "client" {
+				client = o
+			}
+		}
+	}
+	if s.kind != "server" || same != 2 {
+		return nil
+	}
+	return client
+}
+
 // parentOf returns the parent in the trace, or nil. Of a client and a server
 // with one id a server span belongs to the client and any other to the server.
 func (t plainTrace) parentOf(s *plainSpan) *plainSpan {
@@ -43,6 +60,9 @@ func (t plainTrace) parentOf(s *plainSpan) *plainSpan {
 		if s.parent != 0 && p.id == s.parent {
 			found = append(found, p)
 		}
+	}
+	if client := t.clientOf(s); client != nil {
+		return client
 	}
 	if len(found) == 0 {
 		return nil
@@ -57,9 +77,21 @@ func (t plainTrace) parentOf(s *plainSpan) *plainSpan {
 	return found[0]
 }
 
-// path returns the span, its parent and so on up to the root; nil for a span
-// that hangs below no root, or when three spans share an id.
+// path returns the span, its parent and so on up to the first one whose parent is
+// not in the trace; nil for a span in or below a circle.
 func (t plainTrace) path(s *plainSpan) (path []*plainSpan) {
+	for at := s; at != nil; at = t.parentOf(at) {
+		path = append(path, at)
+		if len(path) > len(t) {
+			return nil
+		}
+	}
+	return path
+}
+
+// rooted tells whether a span is below a root, in a trace of which at most two
+// spans share an id.
+func (t plainTrace) rooted(s *plainSpan) bool {
 	for _, a := range t {
 		same := 0
 		for _, b := range t {
@@ -68,19 +100,11 @@ func (t plainTrace) path(s *plainSpan) (path []*plainSpan) {
 			}
 		}
 		if same > 2 {
-			return nil
+			return false
 		}
 	}
-	for at := s; at != nil; at = t.parentOf(at) {
-		path = append(path, at)
-		if at.parent == 0 {
-			return path
-		}
-		if len(path) > len(t) {
-			return nil // a circle
-		}
-	}
-	return nil
+	path := t.path(s)
+	return len(path) > 0 && path[len(path)-1].parent == 0
 }
 
 // related tells whether l op r holds for the plain relations.
@@ -97,8 +121,8 @@ func (t plainTrace) related(op string, l, r *plainSpan) bool {
 	case "<", "<<":
 		return t.related(map[string]string{"<": ">", "<<": ">>"}[op], r, l)
 	}
-	if len(pl) == 1 || len(pr) == 1 {
-		return len(pl) == len(pr)
+	if len(pl) == 1 || len(pr) == 1 { // siblings: roots, or of one parent that is not there
+		return len(pl) == len(pr) && l.parent == r.parent
 	}
 	return pl[1] == pr[1]
 }
@@ -107,9 +131,8 @@ func (t plainTrace) related(op string, l, r *plainSpan) bool {
 type plainCond struct {
 	op    string // "", "&&", "||", "!"
 	parts []*plainCond
-	event bool                         // test is about an event
-	first func() (key string, ok bool) // it is about the first event that has the key
-	fixed bool                         // true or false for every span
+	event bool // test is about an event
+	fixed bool // true or false for every span
 	test  func(t plainTrace, s *plainSpan, e *plainEvent) bool
 }
 
@@ -120,25 +143,11 @@ func (c *plainCond) inner(t plainTrace, s *plainSpan) bool {
 	case "&&":
 		return c.parts[0].inner(t, s) && c.parts[1].inner(t, s)
 	case "||":
-		// Constants do not count beside anything else.
-		operands := c.operands()
-		reading := slices.DeleteFunc(slices.Clone(operands), func(o *plainCond) bool { return o.fixed })
-		if len(reading) > 0 {
-			operands = reading
-		}
-		return slices.ContainsFunc(operands, func(o *plainCond) bool { return o.inner(t, s) })
+		return c.parts[0].inner(t, s) || c.parts[1].inner(t, s)
 	case "!":
 		return !c.parts[0].inner(t, s)
 	}
 	return holdsOnOneEvent([]*plainCond{c}, t, s)
-}
-
-// operands are those of a chain of ||.
-func (c *plainCond) operands() []*plainCond {
-	if c.op != "||" {
-		return []*plainCond{c}
-	}
-	return append(c.parts[0].operands(), c.parts[1].operands()...)
 }
 
 // filter decides the condition of a whole filter. In a pure chain of && all
@@ -168,12 +177,6 @@ func holdsOnOneEvent(leaves []*plainCond, t plainTrace, s *plainSpan) bool {
 	events := false
 	var joint []*plainCond
 	for _, c := range leaves {
-		if key, ok := c.firstKey(); ok {
-			if !c.onFirst(t, s, key) {
-				return false
-			}
-			continue
-		}
 		joint = append(joint, c)
 		events = events || c.event
 		if !c.event && !c.test(t, s, nil) {
@@ -195,13 +198,21 @@ func holdsOnOneEvent(leaves []*plainCond, t plainTrace, s *plainSpan) bool {
 	return false
 }
 
-// plainCompare applies op to a value and a literal of the same type; of an array
-// some element has to satisfy it.
+// plainCompare applies op to a value and a literal, of an array some element has
+// to satisfy it. Numbers compare as numbers; other types meet their own only.
 func plainCompare(v plainValue, op string, lit plainValue) bool {
+	if l, ok := lit.(int64); ok {
+		if _, ok := v.(float64); ok {
+			lit = float64(l)
+		}
+	}
 	switch v := v.(type) {
 	case []plainValue:
 		return slices.ContainsFunc(v, func(e plainValue) bool { return plainCompare(e, op, lit) })
 	case int64:
+		if l, ok := lit.(float64); ok {
+			return plainOrdered(op, float64(v), l)
+		}
 		l, ok := lit.(int64)
 		return ok && plainOrdered(op, v, l)
 	case float64:
@@ -266,9 +277,9 @@ func plainOp(op string, l, r plainNode) plainNode {
 func plainStructural(t plainTrace, op string, left, right plainTrace) (out plainTrace) {
 	switch op {
 	case "&>>":
-		return plainLineage(t, left, right)
+		return plainLineages(t, left, right)
 	case "&<<":
-		return plainLineage(t, right, left)
+		return plainLineages(t, right, left)
 	}
 	relation := strings.TrimLeft(op, "!&")
 	for _, r := range right {

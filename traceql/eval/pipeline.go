@@ -79,6 +79,7 @@ func (r *Run) Candidates(view int) Mask {
 // No spanset means that the trace is not in the result.
 func (r *Run) Trace(t *Trace) ([]Spanset, error) {
 	r.t = t
+	t.tree.strict = r.p.tempoStructure
 	for len(r.all) < len(t.Spans) {
 		r.all = append(r.all, int32(len(r.all)))
 	}
@@ -139,9 +140,6 @@ func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 	for _, span := range in {
 		ref := r.t.Spans[span]
 		if !r.bind(ref.View).mask(int(f)).Has(ref.Row) {
-			continue
-		}
-		if fl.all && !r.p.loads.span(r, span) {
 			continue
 		}
 		if fl.exact || fl.cond.holds(r.at(span)) {

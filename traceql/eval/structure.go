@@ -48,9 +48,9 @@ func (o *structural) pick(r *Run, in []int32) ([]int32, bool, error) {
 func (o *structural) relate(n *tree, left, right []int32) []int32 {
 	switch {
 	case o.union && o.relation == ">>":
-		return lineage(n, left, right)
+		return lineageOf(n, left, right)
 	case o.union && o.relation == "<<":
-		return lineage(n, right, left)
+		return lineageOf(n, right, left)
 	}
 	out := related(n, o.relation, left, right, !o.negated)
 	if o.union {
@@ -105,8 +105,8 @@ func related(n *tree, relation string, left, right []int32, want bool) []int32 {
 	return out
 }
 
-// table returns zeros for all numbers that a tree of this size can have.
-func (n *tree) table() []int32 { return make([]int32, 2*len(n.left)+2) }
+// table returns zeros for all numbers of the tree.
+func (n *tree) table() []int32 { return make([]int32, n.last+2) }
 
 func hasParent(n *tree, left []int32) func(int32) bool {
 	lefts := n.table()

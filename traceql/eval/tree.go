@@ -5,8 +5,16 @@ import "etude/trace"
 // tree holds the nested-set numbers of a Trace, one entry a span. One counter
 // runs through a depth-first walk, root after root: entering a span sets left,
 // leaving it sets right, so an ancestor's interval encloses its descendants'.
-// up is the parent's left, -1 for a root. A span that no root reaches keeps
-// zeros and takes part in no relation.
+// up is the parent's left, -1 for a root.
+//
+// Behind the roots the walk goes through the spans whose parent is not there: it
+// has not arrived, or never will. Their parent gets numbers as if it were there,
+// so those who name the same one are siblings. So the relations hold by the ids of
+// the spans alone, and a trace that is still running can be asked. Only spans
+// below a root show their numbers, as in Tempo; the rule that an incomplete trace
+// is unrelated (Tempo's) was rejected, since every trace begins so.
+//
+// Spans in a circle of parents have zeros and take part in no relation.
 //
 // The numbers are made per trace and not stored, since a late span would change
 // them all; a trace is small and only structural queries ask.
@@ -14,11 +22,16 @@ type tree struct {
 	built           bool
 	left, right, up []int64
 	children        []int64 // direct children, of unreachable spans too
+	rooted          int64   // the last number below a root
+	last            int64   // the last number
+	strict          bool    // see Program.RelateAsTempo
 
 	byID  map[trace.SpanID]sameID
 	first []int32 // first child, or -1
 	next  []int32 // next sibling, or -1
 	stack []int32
+
+	orphans map[trace.SpanID]int32 // first span that names this parent, which is not there
 }
 
 // sameID are the spans that share an id: one, or the two of a client and server.
@@ -42,16 +55,53 @@ func (n *tree) build(t *Trace) {
 	n.up, n.children = zeroed(n.up, size), zeroed(n.children, size)
 	ambiguous := n.index(t)
 	n.link(t)
-	if ambiguous {
-		return
-	}
 	counter := int64(0)
 	for i, r := range t.Spans {
-		if t.View(r).Parent[r.Row].IsZero() {
+		if t.View(r).Parent[r.Row].IsZero() && n.parentOf(t, i) < 0 {
 			n.up[i] = -1
 			counter = n.walk(int32(i), counter)
 		}
 	}
+	n.rooted = counter
+	if ambiguous {
+		n.rooted = 0 // as in Tempo
+	}
+	n.last = counter
+	if n.strict && ambiguous {
+		clear(n.left)
+		clear(n.right)
+		clear(n.up)
+	}
+	if !n.strict {
+		n.last = n.walkOrphans(t, counter)
+	}
+}
+
+// walkOrphans numbers the spans whose parent is not there, and all below them.
+func (n *tree) walkOrphans(t *Trace, counter int64) int64 {
+	for i, r := range t.Spans {
+		parent := t.View(r).Parent[r.Row]
+		first, ok := n.orphans[parent]
+		if !ok || first != int32(i) {
+			continue
+		}
+		counter++ // the parent
+		left := counter
+		for at := first; at >= 0; at = n.next[at] {
+			n.up[at] = left
+			counter = n.walk(at, counter)
+		}
+		counter++
+	}
+	return counter
+}
+
+// shown returns a number as queries read it: zero for a span below no root.
+func (n *tree) shown(span int, number int64) int64 {
+	if n.left[span] > n.rooted {
+		return 0
+	}
+	return number
 }
 
 // index collects the spans by id. It reports whether more than two share one,
@@ -61,6 +111,10 @@ func (n *tree) index(t *Trace) (ambiguous bool) {
 		n.byID = make(map[trace.SpanID]sameID, len(t.Spans))
 	}
 	clear(n.byID)
+	if n.orphans == nil {
+		n.orphans = map[trace.SpanID]int32{}
+	}
+	clear(n.orphans)
 	for i, r := range t.Spans {
 		id := t.View(r).SpanID[r.Row]
 		same, ok := n.byID[id]
@@ -84,6 +138,7 @@ func (n *tree) link(t *Trace) {
 	for i := len(t.Spans) - 1; i >= 0; i-- {
 		parent := n.parentOf(t, i)
 		if parent < 0 {
+			n.linkOrphan(t, i)
 			continue
 		}
 		n.children[parent]++
@@ -91,10 +146,29 @@ func (n *tree) link(t *Trace) {
 	}
 }
 
-// parentOf returns the index of a span's parent, or -1. Of two spans with the
-// parent's id a server span belongs to the client, any other to the server.
+// linkOrphan hangs a span whose parent is not there beside the others that name
+// the same one.
+func (n *tree) linkOrphan(t *Trace, i int) {
+	r := t.Spans[i]
+	parent := t.View(r).Parent[r.Row]
+	if parent.IsZero() {
+		return
+	}
+	if next, ok := n.orphans[parent]; ok {
+		n.next[i] = next
+	}
+	n.orphans[parent] = int32(i)
+}
+
+// parentOf returns the index of a span's parent, or -1. A client and a server may
+// share an id, as in Zipkin: then the client is the server's parent. Of two spans
+// with the parent's id a server span belongs to the client, any other to the
+// server.
 func (n *tree) parentOf(t *Trace, i int) int32 {
 	v, row := t.View(t.Spans[i]), t.Spans[i].Row
+	if client := n.clientOf(t, i); client >= 0 {
+		return client
+	}
 	if v.Parent[row].IsZero() {
 		return -1
 	}
@@ -105,15 +179,32 @@ func (n *tree) parentOf(t *Trace, i int) int32 {
 	if same.b < 0 {
 		return same.a
 	}
-	isServer := func(at int32) bool {
-		r := t.Spans[at]
-		return trace.Kind(t.View(r).Kind[r.Row]) == trace.KindServer
-	}
+	isServer := func(at int32) bool { return t.kind(at) == trace.KindServer }
 	wantServer := trace.Kind(v.Kind[row]) != trace.KindServer
 	if isServer(same.a) != wantServer && isServer(same.b) == wantServer {
 		return same.b
 	}
 	return same.a
+}
+
+// clientOf returns the client span that shares its id with the server span i, or
+// -1.
+func (n *tree) clientOf(t *Trace, i int) int32 {
+	r := t.Spans[i]
+	same := n.byID[t.View(r).SpanID[r.Row]]
+	if n.strict || same.b < 0 || same.more || t.kind(int32(i)) != trace.KindServer {
+		return -1
+	}
+	other := same.a + same.b - int32(i)
+	if t.kind(other) != trace.KindClient {
+		return -1
+	}
+	return other
+}
+
+func (t *Trace) kind(span int32) trace.Kind {
+	r := t.Spans[span]
+	return trace.Kind(t.View(r).Kind[r.Row])
 }
 
 // walk numbers a root and all below it.

@@ -144,7 +144,10 @@ func compareNumbers(op string, a, b Value) bool {
 		}
 		return ordered(op, 0)
 	}
-	x, y := a.float(), b.float()
+	return compareFloats(op, a.float(), b.float())
+}
+
+func compareFloats(op string, x, y float64) bool {
 	switch op {
 	case "=":
 		return x == y
@@ -196,10 +199,14 @@ func flip(op string) string {
 	return op
 }
 
-// arith applies an arithmetic operator. What is not a number, and division by
-// an integer zero, yields false, which no number equals.
+// arith applies an arithmetic operator. A missing operand and division by an
+// integer zero yield nil, for which no comparison holds. An operand that is there
+// and not a number yields false, as in Tempo.
 func arith(op string, a, b Value) Value {
-	if !a.numeric() || !b.numeric() {
+	switch {
+	case a.Type == Nil || b.Type == Nil:
+		return Value{}
+	case !a.numeric() || !b.numeric():
 		return boolValue(false)
 	}
 	if a.Type == Int && b.Type == Int {
@@ -221,7 +228,7 @@ func arithInts(op string, a, b int64) Value {
 		v.Int = int64(math.Pow(float64(a), float64(b)))
 	default:
 		if b == 0 {
-			return boolValue(false)
+			return Value{}
 		}
 		if op == "/" {
 			v.Int = a / b
@@ -255,6 +262,8 @@ func negate(v Value) Value {
 		return v
 	case Float:
 		v.Float = -v.Float
+		return v
+	case Nil:
 		return v
 	}
 	return boolValue(false)
