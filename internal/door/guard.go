@@ -1,0 +1,134 @@
+package door
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Guard stands between a listener and the handler of its requests.
+type Guard struct {
+	Hosts   *Hosts   // nil: any Host
+	Origins *Origins // nil: its own origin alone
+	Tokens  *Tokens  // nil: no token is wanted
+	Role    Role     // what the token must be good for
+
+	// Open are paths that need no token: health checks have none.
+	Open []string
+}
+
+// policy is what a browser may do with an answer that has no policy of its own:
+// show it, and nothing else.
+const policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+// Handler passes on the requests that may come in, and answers the others: 421 for
+// a Host that is not ours, 403 for a request of another site's page, 401 without a
+// token. gRPC calls get the codes that mean the same.
+func (g Guard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		setHeaders(w.Header())
+		if !g.Hosts.Allow(r.Host) {
+			refuse(w, r, http.StatusMisdirectedRequest, fmt.Sprintf(
+				"the Host %q is none of this server's names. If it is yours, name it in --allowed-hosts", shorten(r.Host)))
+			return
+		}
+		if !g.admitOrigin(w, r) {
+			return
+		}
+		if !slices.Contains(g.Open, r.URL.Path) && !g.Tokens.Allow(r.Header.Get("Authorization"), g.Role) {
+			challenge(w.Header(), g.Role)
+			refuse(w, r, http.StatusUnauthorized, Unauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Unauthorized is what a client without a valid token is told.
+const Unauthorized = "this server wants a token: send Authorization: Bearer TOKEN, with one of the file that --auth-token-file names"
+
+// setHeaders comes first, so that refusals have them as well. Handlers may replace
+// them; the page does.
+func setHeaders(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+// admitOrigin refuses requests of other sites' pages, and answers the question of a
+// browser whether a page may ask (a CORS preflight).
+func (g Guard) admitOrigin(w http.ResponseWriter, r *http.Request) bool {
+	h, from := w.Header(), r.Header.Get("Origin")
+	h.Add("Vary", "Origin")
+	if from != "" && g.Origins.allow(from) {
+		h.Set("Access-Control-Allow-Origin", from)
+		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
+			h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, X-Scope-OrgID, Mcp-Session-Id, Mcp-Protocol-Version")
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return false
+		}
+		return true
+	}
+	if fromElsewhere(r) {
+		refuse(w, r, http.StatusForbidden, fmt.Sprintf(
+			"a page of another site (%s) may not ask this server. If the page is yours, name its origin in --allowed-origins", shorten(origins(from))))
+		return false
+	}
+	return true
+}
+
+func origins(from string) string {
+	if from == "" {
+		return "it does not say which"
+	}
+	return from
+}
+
+// challenge names the ways to show a token. Browsers know Basic and ask for a
+// password.
+func challenge(h http.Header, role Role) {
+	h.Add("WWW-Authenticate", `Bearer realm="etude"`)
+	if role == Query {
+		h.Add("WWW-Authenticate", `Basic realm="etude: any user name, the token as password", charset="UTF-8"`)
+	}
+}
+
+// grpcCodes are gRPC's codes for the refusals.
+var grpcCodes = map[int]int{
+	http.StatusMisdirectedRequest: 7, // PERMISSION_DENIED
+	http.StatusForbidden:          7,
+	http.StatusUnauthorized:       16, // UNAUTHENTICATED
+}
+
+// refuse answers with one line of text. A gRPC client learns the reason from
+// headers, with HTTP status 200 (gRPC over HTTP/2, "Responses").
+func refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {
+	h := w.Header()
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+		h.Set("Content-Type", "application/grpc")
+		h.Set("Grpc-Status", strconv.Itoa(grpcCodes[status]))
+		h.Set("Grpc-Message", strings.ReplaceAll(url.PathEscape(reason), "%20", " "))
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, "%d %s: %s\n", status, http.StatusText(status), reason)
+}
+
+// shorten keeps an answer small, whatever was sent.
+func shorten(s string) string {
+	const most = 200
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}

@@ -1,0 +1,155 @@
+package door
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+)
+
+// Role is what a token is good for.
+type Role uint8
+
+const (
+	Ingest Role = 1 << iota // sending spans, metrics and logs
+	Query                   // reading, and everything else
+)
+
+// Tokens are the bearer tokens that open this server. They follow their file.
+// A nil *Tokens lets everybody in.
+type Tokens struct {
+	list  *reloaded[[]token]
+	extra []token
+}
+
+// token keeps a digest: digests have one length, so comparing them takes one time.
+type token struct {
+	digest [sha256.Size]byte
+	roles  Role
+}
+
+// minToken keeps out words that could be guessed, in bytes.
+const minToken = 16
+
+// LoadTokens reads a file of tokens, one a line. A line is a token, good for
+// everything, or begins with the word ingest or query, and the token is good for
+// that alone. Several tokens may be valid at once, so that they can be changed one
+// after the other. Lines that begin with # say nothing. Of extra, each is good for
+// everything and does not come from the file.
+func LoadTokens(file string, log *slog.Logger, extra ...string) (*Tokens, error) {
+	list, err := newReloaded(log, func() ([]token, error) { return readTokens(file) }, file)
+	if err != nil {
+		return nil, fmt.Errorf("read tokens: %w", err)
+	}
+	t := &Tokens{list: list}
+	for _, text := range extra {
+		if text != "" {
+			t.extra = append(t.extra, token{sha256.Sum256([]byte(text)), Ingest | Query})
+		}
+	}
+	return t, nil
+}
+
+func readTokens(file string) ([]token, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := parseTokens(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return tokens, nil
+}
+
+// parseTokens never repeats a token in an error.
+func parseTokens(text string) (tokens []token, err error) {
+	for n, line := range strings.Split(text, "\n") {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		roles := Ingest | Query
+		if len(words) == 2 {
+			switch words[0] {
+			case "ingest":
+				roles = Ingest
+			case "query":
+				roles = Query
+			default:
+				return nil, fmt.Errorf("line %d: want TOKEN, ingest TOKEN or query TOKEN", n+1)
+			}
+			words = words[1:]
+		}
+		if len(words) != 1 {
+			return nil, fmt.Errorf("line %d: want TOKEN, ingest TOKEN or query TOKEN", n+1)
+		}
+		if len(words[0]) < minToken {
+			return nil, fmt.Errorf("line %d: the token is shorter than %d characters", n+1, minToken)
+		}
+		tokens = append(tokens, token{sha256.Sum256([]byte(words[0])), roles})
+	}
+	if len(tokens) == 0 {
+		return nil, errors.New("no token in it: want one a line")
+	}
+	return tokens, nil
+}
+
+// Allow reports whether the value of an Authorization header is good for a role.
+// The time that it takes depends on the number of tokens alone.
+func (t *Tokens) Allow(authorization string, role Role) bool {
+	if t == nil {
+		return true
+	}
+	digest := sha256.Sum256([]byte(credential(authorization)))
+	good := 0
+	for _, list := range [][]token{t.list.get(), t.extra} {
+		for i := range list {
+			same := subtle.ConstantTimeCompare(digest[:], list[i].digest[:])
+			if list[i].roles&role != 0 {
+				good |= same
+			}
+		}
+	}
+	return good == 1
+}
+
+// credential is the token of an Authorization header, "" for none: that of Bearer
+// (RFC 6750), or the password of Basic (RFC 7617) with any user name.
+func credential(authorization string) string {
+	scheme, rest, _ := strings.Cut(authorization, " ")
+	rest = strings.TrimSpace(rest)
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+		return rest
+	case strings.EqualFold(scheme, "Basic"):
+		pair, err := base64.StdEncoding.DecodeString(rest)
+		if err != nil {
+			return ""
+		}
+		_, password, _ := strings.Cut(string(pair), ":")
+		return password
+	}
+	return ""
+}
+
+// FirstToken reads a file of tokens and returns the first that is good for a role:
+// what a client sends.
+func FirstToken(file string, role Role) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read token: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		one, err := parseTokens(line)
+		if err == nil && one[0].roles&role != 0 {
+			words := strings.Fields(line)
+			return words[len(words)-1], nil
+		}
+	}
+	return "", fmt.Errorf("read token: %s holds none of at least %d characters for this purpose", file, minToken)
+}
