@@ -25,3 +25,10 @@ func dashboardFiles() http.Handler {
 		files.ServeHTTP(w, r)
 	})
 }
+
+// serveFavicon answers with the dashboard's icon.
+func serveFavicon(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "public, max-age=86400")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	http.ServeFileFS(w, r, dashboardFS, "dashboard/icon.svg")
+}

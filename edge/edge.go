@@ -32,6 +32,11 @@ type Options struct {
 	TraceID128     bool              // new traces get ids of 128 instead of 64 bits
 	ServiceName    string            // default OTEL_SERVICE_NAME, else edge
 
+	// FaviconHosts are hosts whose /favicon.ico the edge answers itself, without a
+	// trace: browsers ask for it beside each page, and a learner who looks for the
+	// newest trace would find that one.
+	FaviconHosts []string
+
 	// WholeURLs leaves secrets in the URLs of spans and of the access log. By
 	// default the values of parameters such as token and password are replaced.
 	WholeURLs bool
@@ -121,7 +126,7 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.entry = &entryPoint{tracing: tracing, log: o.Logger, accessLog: o.AccessLog,
+	e.entry = &entryPoint{tracing: tracing, log: o.Logger, accessLog: o.AccessLog, favicons: o.FaviconHosts,
 		stats: e.stats.of("entryPoint", entryPointName), metrics: e.metrics}
 	e.deps = &proxyDeps{
 		plain: newTransport(o.DialTimeout, o.ResponseHeaderTimeout, func(p *http.Protocols) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ type entryPoint struct {
 	metrics   *instruments
 	log       *slog.Logger
 	accessLog bool
+	favicons  []string     // hosts, see Options.FaviconHosts
 	running   atomic.Int64 // requests, also those whose connection was taken over
 }
 
@@ -29,7 +31,6 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.running.Add(1)
 	defer e.running.Add(-1)
 	start := time.Now()
-	e.stats.begin()
 	target := *r.URL
 	refused := cleanTarget(&target, r.Method)
 	r.URL = &target
@@ -40,6 +41,11 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refused == nil {
 		rt = routes.find(r)
 	}
+	if e.answersFavicon(r, rt) {
+		serveFavicon(w, r)
+		return
+	}
+	e.stats.begin()
 	ctx, span := e.tracing.startEntry(r, entryName(rt, r))
 	r = r.WithContext(ctx)
 	rec := &recorder{ResponseWriter: w}
@@ -68,6 +74,16 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		e.forward(rec, r, rt, start)
 	}
+}
+
+// answersFavicon: the request is for the icon of a host that has none. Where
+// nobody takes requests for this machine's own names, the edge has the icon too.
+func (e *entryPoint) answersFavicon(r *http.Request, rt *route) bool {
+	if r.URL.Path != "/favicon.ico" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	host := hostName(r.Host)
+	return slices.Contains(e.favicons, host) || rt == nil && len(e.favicons) > 0 && slices.Contains(knownNames, host)
 }
 
 // forward passes the request to the route's service. A panic of ReverseProxy,

@@ -161,6 +161,41 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
+// TestFavicon: the edge has the icon of the demo's hosts, and leaves no trace of it.
+func TestFavicon(t *testing.T) {
+	t.Parallel()
+	service := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "from the service") })
+	c := newCollector(t)
+	e := start(t, Options{JaegerEndpoint: c.URL, FaviconHosts: []string{"demo.localhost"}, ConfigText: configFor("Host(`demo.localhost`, `other.localhost`)", service.URL)})
+	for _, tt := range []struct{ host, path, want string }{
+		{"demo.localhost", "/favicon.ico", "<svg"}, {"Demo.localhost:8000", "/x/../favicon.ico?v=2", "<svg"}, {"localhost:8000", "/favicon.ico", "<svg"}, {"127.0.0.1", "/favicon.ico", "<svg"},
+		{"other.localhost", "/favicon.ico", "from the service"}, {"demo.localhost", "/favicon.icon", "from the service"}, {"unknown.localhost", "/favicon.ico", "404 Not Found"},
+	} {
+		if _, body := get(t, e.web, tt.host, tt.path); !strings.HasPrefix(body, tt.want) {
+			t.Errorf("%s%s: %q, want %q", tt.host, tt.path, body, tt.want)
+		}
+	}
+	resp, err := visitor.Get("http://" + e.web + "/favicon.ico")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(resp.Header.Get("Cache-Control"), "max-age") {
+		t.Errorf("%d %v", resp.StatusCode, resp.Header)
+	}
+	if err := e.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, span := range c.spans() {
+		if host := tags(span.Tags)["http.host"]; host != "other.localhost" && host != "unknown.localhost" && tags(span.Tags)["http.url"] != "/favicon.icon" {
+			t.Errorf("span %s of %s%s", span.OperationName, host, tags(span.Tags)["http.url"])
+		}
+	}
+	if n := len(c.spans()); n != 5 {
+		t.Errorf("%d spans, want 5", n)
+	}
+}
+
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	service := serve(t, func(w http.ResponseWriter, r *http.Request) {

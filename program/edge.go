@@ -59,6 +59,14 @@ func (f *edgeFlags) headerTimeout() time.Duration {
 	return f.ResponseHeaderTimeout
 }
 
+// demoHosts are the host names of the services in the built-in rules.
+func demoHosts() (hosts []string) {
+	for _, s := range services {
+		hosts = append(hosts, s.name+".localhost")
+	}
+	return hosts
+}
+
 // edgeGrace is for requests in flight at the end. It is a little longer than the
 // services take to cut theirs short, so that the edge passes on what they say.
 const edgeGrace = 800 * time.Millisecond
@@ -76,7 +84,7 @@ func (c *edgeCmd) Run(p *proc) error {
 		EdgeAddr: c.EdgeAddr, DashboardAddr: c.DashboardAddr,
 		ConfigFile: c.Config, ConfigText: conf.TraefikDynamic,
 		TraceExporter: c.TraceExporter, JaegerEndpoint: c.JaegerEndpoint, JaegerHeaders: c.JaegerHeaders, TraceID128: c.TraceID128,
-		TrustedIPs: trusted, ResponseHeaderTimeout: c.headerTimeout(), WholeURLs: c.WholeURLs,
+		TrustedIPs: trusted, ResponseHeaderTimeout: c.headerTimeout(), WholeURLs: c.WholeURLs, FaviconHosts: demoHosts(),
 		StopTimeout: edgeGrace, AccessLog: c.AccessLog, Version: Version, Logger: p.log,
 		Ready: func(edge, dashboard string) {
 			fmt.Fprintf(p.stdout, "edge is ready: entry point web %s, dashboard %s/dashboard/\n", edge, browserURL(dashboard))

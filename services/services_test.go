@@ -8,12 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"etude/services/uservice1"
 	"etude/services/uservice2"
@@ -155,11 +158,57 @@ func TestOutputOfOneRequest(t *testing.T) {
 			s := start(t, name, map[string]string{"ETUDE_NEXT_URL": next.URL})
 			send(t, "GET", s.URL, http.Header{"Zebra": {"last"}, "Apple": {"first"}, "User-Agent": {"test"}, "Accept-Encoding": {"identity"}})
 			host := strings.TrimSuffix(strings.TrimPrefix(s.URL, "http://"), "/")
-			want := "Listening on " + host + "\nRequest: \nGET / HTTP/1.1\r\nHost: " + host +
-				"\r\nAccept-Encoding: identity\r\nApple: first\r\nUser-Agent: test\r\nZebra: last\r\n\r\n" +
+			want := "Listening on " + host + "\nRequest: {\n    \"accept-encoding\": \"identity\",\n    \"apple\": \"first\",\n" +
+				"    \"host\": \"" + host + "\",\n    \"user-agent\": \"test\",\n    \"zebra\": \"last\",\n}\n" +
 				"Calling " + next.URL + "\nGot response!\nStatus: 200 OK\nBody: <!DOCTYPE html>\n"
 			if got := s.out.String(); !strings.HasPrefix(got, want) {
 				t.Errorf("got\n%s\nwant the beginning\n%s", got, want)
+			}
+		})
+	}
+}
+
+// TestPrintedRequestsAreSafe: what the services print holds no credentials, and nothing that a terminal would obey, be it
+// from a request or from the answer of the other service.
+func TestPrintedRequestsAreSafe(t *testing.T) {
+	t.Parallel()
+	const secret, obeyed = "hunter2", "\x1b[2J\u009b31m\u0085\u202eabc\u2066\u2028\ufeff\x9b\x07\x00"
+	next := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "HTTP/1.1 200 \u009bOK\r\nContent-Length: %d\r\n\r\n%s", len(obeyed), obeyed)
+	}))
+	t.Cleanup(next.Close)
+	for name := range runs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, name, map[string]string{"ETUDE_NEXT_URL": strings.Replace(next.URL, "http://", "http://user:"+secret+"@", 1)})
+			header := http.Header{"X-Shown": {"a\u009b31m\u202eb", "\x9b", `say "hi"\`}}
+			for _, key := range []string{"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "X-Auth-Token", "X-Csrf-Token", "X-Amz-Security-Token",
+				"X-Client-Secret", "X-Password", "authorization", "Php-Auth-Pw", "Sessionid"} {
+				header[key] = []string{"Basic " + secret, secret}
+			}
+			send(t, "GET", s.URL+"?token="+secret, header)
+			got := s.out.String()
+			if strings.Contains(got, secret) {
+				t.Errorf("%s printed a secret:\n%s", name, got)
+			}
+			for _, want := range []string{`"authorization": "[redacted]",`, `"proxy-authorization": "[redacted]",`, `"cookie": "[redacted]",`, `"set-cookie": "[redacted]",`,
+				`"x-shown": "a\u009b31m\u202eb, \x9b, say \"hi\"\\",`} {
+				if !strings.Contains(got, "\n    "+want+"\n") {
+					t.Errorf("%s did not print %s:\n%s", name, want, got)
+				}
+			}
+			for _, r := range got {
+				if r != '\n' && !unicode.IsPrint(r) {
+					t.Errorf("%s printed %U: %q", name, r, got)
+				}
+			}
+			if !utf8.ValidString(got) {
+				t.Errorf("%s printed bytes that are no text: %q", name, got)
 			}
 		})
 	}
@@ -261,8 +310,8 @@ func TestFilesStaySmallAndPlain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if lines := bytes.Count(source, []byte("\n")); lines > 150 {
-			t.Errorf("%s has %d lines, at most 150 are allowed", name, lines)
+		if lines := bytes.Count(source, []byte("\n")); lines > 170 {
+			t.Errorf("%s has %d lines, at most 170 are allowed", name, lines)
 		}
 		for i, line := range strings.Split(string(source), "\n") {
 			if len(line) > 120 {

@@ -143,7 +143,7 @@ func TestSpansOfThePair(t *testing.T) {
 				"uservice4/handle_incoming_call": "trace " + trace + ` parent uservice3/other_uservice_call kind SERVER`,
 				"uservice4/database_call":        "trace " + trace + ` parent uservice4/handle_incoming_call kind INTERNAL`,
 			})
-			if want := `Uber-Trace-Id: ` + trace; !strings.Contains(s4.out.String(), want) {
+			if want := `"uber-trace-id": "` + trace; !strings.Contains(s4.out.String(), want) {
 				t.Errorf("uservice4 did not print %q:\n%s", want, s4.out)
 			}
 			checkNesting(t, b)
@@ -205,7 +205,7 @@ func TestPropagatorsFromEnvironment(t *testing.T) {
 	if got := b.spans()["uservice4/database_call"]; !strings.HasPrefix(got, "trace 0af7651916cd43dd8448eb211c80319c") {
 		t.Errorf("database_call: %s", got)
 	}
-	if out := s4.out.String(); !strings.Contains(out, "Traceparent: 00-0af7") || strings.Contains(out, "Uber-Trace-Id") {
+	if out := s4.out.String(); !strings.Contains(out, `"traceparent": "00-0af7`) || strings.Contains(out, "uber-trace-id") {
 		t.Errorf("uservice4 got\n%s", out)
 	}
 }

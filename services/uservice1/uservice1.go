@@ -11,13 +11,16 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httputil"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 //go:embed hello-world.html
 var page []byte
+var secret = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`) // headers
+var control = regexp.MustCompile(`[^\P{C}\n\t]|\x{2028}|\x{2029}`)
 var client = http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: 30 * time.Second}
 
 type service struct {
@@ -50,13 +53,26 @@ func serve(ctx context.Context, listener net.Listener, handler http.HandlerFunc)
 }
 
 func (s *service) handleIncomingCall(w http.ResponseWriter, r *http.Request) {
-	headers, _ := httputil.DumpRequest(r, false) // without the body, nothing can fail
-	fmt.Fprintf(s.stdout, "Request: \n%s", headers)
+	s.printRequest(r)
 	if err := s.redisCall(r.Context()); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	w.Write(page)
+}
+
+// printRequest prints the headers, sorted, one a line. %+q escapes what a terminal would obey instead of show.
+func (s *service) printRequest(r *http.Request) {
+	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
+	for name, values := range r.Header {
+		value := strings.Join(values, ", ")
+		if secret.MatchString(name) {
+			value = "[redacted]"
+		}
+		lines = append(lines, fmt.Sprintf("    %+q: %+q,\n", strings.ToLower(name), value))
+	}
+	slices.Sort(lines)
+	fmt.Fprintf(s.stdout, "Request: {\n%s}\n", strings.Join(lines, ""))
 }
 
 func (s *service) redisCall(ctx context.Context) error {
@@ -66,14 +82,16 @@ func (s *service) redisCall(ctx context.Context) error {
 
 func (s *service) otherUserviceCall(ctx context.Context) error {
 	request := s.next.Clone(ctx)
-	fmt.Fprintf(s.stdout, "Calling %s\n", request.URL)
+	fmt.Fprintf(s.stdout, "Calling %s\n", request.URL.Redacted())
 	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("call uservice2 (is it running? start it, or set ETUDE_NEXT_URL): %w", err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	fmt.Fprintf(s.stdout, "Got response!\nStatus: %s\nBody: %s", response.Status, body)
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	text := control.ReplaceAllString(strings.ToValidUTF8(string(body), "?"), "?") // no terminal obeys what is left
+	fmt.Fprintf(s.stdout, "Got response!\nStatus: %d %s\nBody: %s",
+		response.StatusCode, http.StatusText(response.StatusCode), text)
 	return err
 }
 

@@ -11,13 +11,15 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httputil"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 //go:embed hello-world.html
 var page []byte
+var secret = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`) // headers
 
 type service struct {
 	stdout   io.Writer             // each message is one Write, so that two requests never share a line
@@ -47,13 +49,26 @@ func serve(ctx context.Context, listener net.Listener, handler http.HandlerFunc)
 }
 
 func (s *service) handleIncomingCall(w http.ResponseWriter, r *http.Request) {
-	headers, _ := httputil.DumpRequest(r, false) // without the body, nothing can fail
-	fmt.Fprintf(s.stdout, "Request: \n%s", headers)
+	s.printRequest(r)
 	if err := s.databaseCall(r.Context()); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	w.Write(page)
+}
+
+// printRequest prints the headers, sorted, one a line. %+q escapes what a terminal would obey instead of show.
+func (s *service) printRequest(r *http.Request) {
+	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
+	for name, values := range r.Header {
+		value := strings.Join(values, ", ")
+		if secret.MatchString(name) {
+			value = "[redacted]"
+		}
+		lines = append(lines, fmt.Sprintf("    %+q: %+q,\n", strings.ToLower(name), value))
+	}
+	slices.Sort(lines)
+	fmt.Fprintf(s.stdout, "Request: {\n%s}\n", strings.Join(lines, ""))
 }
 
 func (s *service) databaseCall(ctx context.Context) error {

@@ -11,7 +11,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httputil"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ import (
 
 //go:embed hello-world.html
 var page []byte
+var secret = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`) // headers
+var control = regexp.MustCompile(`[^\P{C}\n\t]|\x{2028}|\x{2029}`)
 var client = http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: 30 * time.Second}
 
 type service struct {
@@ -95,8 +98,7 @@ func (s *service) handleIncomingCall(w http.ResponseWriter, r *http.Request) {
 	ctx := s.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header)) // the caller's span is our parent
 	ctx, span := s.tracer.Start(ctx, "handle_incoming_call", trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
-	headers, _ := httputil.DumpRequest(r, false) // without the body, nothing can fail
-	fmt.Fprintf(s.stdout, "Request: \n%s", headers)
+	s.printRequest(r)
 	span.AddEvent("Request decoded!", trace.WithAttributes(attribute.Bool("happened", true)))
 	span.SetStatus(codes.Error, "no error") // an example: the viewer shows a failure where there is none
 	if err := s.redisCall(ctx); err != nil {
@@ -105,6 +107,20 @@ func (s *service) handleIncomingCall(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Write(page)
+}
+
+// printRequest prints the headers, sorted, one a line. %+q escapes what a terminal would obey instead of show.
+func (s *service) printRequest(r *http.Request) {
+	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
+	for name, values := range r.Header {
+		value := strings.Join(values, ", ")
+		if secret.MatchString(name) {
+			value = "[redacted]"
+		}
+		lines = append(lines, fmt.Sprintf("    %+q: %+q,\n", strings.ToLower(name), value))
+	}
+	slices.Sort(lines)
+	fmt.Fprintf(s.stdout, "Request: {\n%s}\n", strings.Join(lines, ""))
 }
 
 func (s *service) redisCall(ctx context.Context) error {
@@ -120,7 +136,7 @@ func (s *service) otherUserviceCall(ctx context.Context) error {
 	defer span.End()
 	request := s.next.Clone(ctx)
 	s.propagator.Inject(ctx, propagation.HeaderCarrier(request.Header)) // here uservice4 finds its parent
-	fmt.Fprintf(s.stdout, "Calling %s\n", request.URL)
+	fmt.Fprintf(s.stdout, "Calling %s\n", request.URL.Redacted())
 	response, err := client.Do(request)
 	if err != nil {
 		span.RecordError(err)
@@ -130,8 +146,10 @@ func (s *service) otherUserviceCall(ctx context.Context) error {
 	defer response.Body.Close()
 	span.AddEvent("Got response!", trace.WithAttributes(attribute.String("status", response.Status),
 		attribute.String("traceresponse", response.Header.Get("traceresponse"))))
-	body, err := io.ReadAll(response.Body)
-	fmt.Fprintf(s.stdout, "Got response!\nStatus: %s\nBody: %s", response.Status, body)
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	text := control.ReplaceAllString(strings.ToValidUTF8(string(body), "?"), "?") // no terminal obeys what is left
+	fmt.Fprintf(s.stdout, "Got response!\nStatus: %d %s\nBody: %s",
+		response.StatusCode, http.StatusText(response.StatusCode), text)
 	return err
 }
 

@@ -11,7 +11,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httputil"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 
 //go:embed hello-world.html
 var page []byte
+var secret = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`) // headers
 
 type service struct {
 	stdout     io.Writer                     // each message is one Write, so that two requests never share a line
@@ -92,14 +94,27 @@ func (s *service) handleIncomingCall(w http.ResponseWriter, r *http.Request) {
 	ctx := s.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header)) // the caller's span is our parent
 	ctx, span := s.tracer.Start(ctx, "handle_incoming_call", trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
-	headers, _ := httputil.DumpRequest(r, false) // without the body, nothing can fail
-	fmt.Fprintf(s.stdout, "Request: \n%s", headers)
+	s.printRequest(r)
 	if err := s.databaseCall(ctx); err != nil {
 		span.SetStatus(codes.Error, err.Error())
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	w.Write(page)
+}
+
+// printRequest prints the headers, sorted, one a line. %+q escapes what a terminal would obey instead of show.
+func (s *service) printRequest(r *http.Request) {
+	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
+	for name, values := range r.Header {
+		value := strings.Join(values, ", ")
+		if secret.MatchString(name) {
+			value = "[redacted]"
+		}
+		lines = append(lines, fmt.Sprintf("    %+q: %+q,\n", strings.ToLower(name), value))
+	}
+	slices.Sort(lines)
+	fmt.Fprintf(s.stdout, "Request: {\n%s}\n", strings.Join(lines, ""))
 }
 
 func (s *service) databaseCall(ctx context.Context) error {
