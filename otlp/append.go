@@ -3,6 +3,7 @@ package otlp
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"etude/trace"
 )
@@ -13,10 +14,14 @@ var errUnvalidated = errors.New("append spans: the request was not validated")
 // Append adds the spans of a request to a Table and returns how many were new;
 // the rest were in the Table already. Arrival is when the request was received,
 // in unix nanoseconds. The payload must have passed [Validate]; of one that has
-// not, a part may be added and an error returned. Append keeps no reference to
-// the payload.
+// not, a part may be added and an error returned. What goes beyond the limits of
+// the Table is dropped or cut, here and not in Validate: so a replay of what older
+// programs have logged keeps them too. Append keeps no reference to the payload.
 func Append(t *trace.Table, payload []byte, arrival int64) (added int, err error) {
-	a := appender{t: t}
+	a := appender{t: t, most: t.Limits().AttributeBytes}
+	if a.most <= 0 {
+		a.most = math.MaxInt
+	}
 	t.Arrived(arrival)
 	c := cursor{rest: payload}
 	for c.next() {
@@ -32,6 +37,7 @@ func Append(t *trace.Table, payload []byte, arrival int64) (added int, err error
 
 type appender struct {
 	t     *trace.Table
+	most  int // bytes of a value or key
 	added int
 	bad   bool
 	key   []byte
@@ -65,12 +71,14 @@ func (a *appender) resourceSpans(b []byte) {
 }
 
 // merge joins two occurrences of one message field: protobuf defines that as
-// reading their bytes one behind the other.
+// reading their bytes one behind the other. First is what merge or a cursor has
+// returned: behind what a cursor returns there is no room, so append copies it once
+// and then grows the copy, however many occurrences there are.
 func merge(first, second []byte) []byte {
 	if first == nil {
 		return second
 	}
-	return append(append(make([]byte, 0, len(first)+len(second)), first...), second...)
+	return append(first, second...)
 }
 
 func (a *appender) resource(b, schema []byte) uint32 {
@@ -301,8 +309,10 @@ func (a *appender) event(b []byte) {
 		}
 	}
 	a.done(&c)
-	a.attributes(a.t.AddEvent(time, name, uint32(dropped)), b, 3)
-	a.t.EndEvent()
+	if w := a.t.AddEvent(time, name, uint32(dropped)); w != nil {
+		a.attributes(w, b, 3)
+		a.t.EndEvent()
+	}
 }
 
 func (a *appender) addLink(b []byte) {
@@ -324,8 +334,10 @@ func (a *appender) addLink(b []byte) {
 		}
 	}
 	a.done(&c)
-	a.attributes(a.t.AddLink(l), b, 4)
-	a.t.EndLink()
+	if w := a.t.AddLink(l); w != nil {
+		a.attributes(w, b, 4)
+		a.t.EndLink()
+	}
 }
 
 // attributes adds the KeyValues that a message holds under one field number.
@@ -347,7 +359,7 @@ func (a *appender) attribute(w *trace.AttrWriter, b []byte) {
 		return
 	}
 	key, value, plain := plainAttribute(b)
-	if plain && addPlain(w, key, value) { // Fast path
+	if plain && len(value) <= a.most && addPlain(w, key, value) { // Fast path
 		return
 	}
 	key, value = nil, nil // Slow path
@@ -361,7 +373,7 @@ func (a *appender) attribute(w *trace.AttrWriter, b []byte) {
 		}
 	}
 	a.done(&c)
-	a.value(w, key, value)
+	a.value(w, a.cutText(key), value)
 }
 
 // addPlain adds an attribute whose value has the common form.
@@ -395,7 +407,7 @@ func (a *appender) value(w *trace.AttrWriter, key, b []byte) {
 	}
 	switch c.number {
 	case 1:
-		w.AddText(key, trace.String, c.data)
+		w.AddText(key, trace.String, a.cutText(c.data))
 	case 2:
 		w.AddNum(key, trace.Bool, min(c.value, 1))
 	case 3:
@@ -403,11 +415,11 @@ func (a *appender) value(w *trace.AttrWriter, key, b []byte) {
 	case 4:
 		w.AddNum(key, trace.Double, c.value)
 	case 5:
-		w.AddText(key, trace.Array, b)
+		w.AddText(key, trace.Array, a.cutList(b, arrayValue, &c))
 	case 6:
-		w.AddText(key, trace.KVList, b)
+		w.AddText(key, trace.KVList, a.cutList(b, keyValueList, &c))
 	case 7:
-		w.AddText(key, trace.Bytes, c.data)
+		w.AddText(key, trace.Bytes, a.cutBytes(c.data))
 	}
 }
 

@@ -38,6 +38,7 @@ type backendCmd struct {
 // may ask for.
 type backendLimits struct {
 	tenantFlags
+	spanLimits
 	DataDir      string        `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
 	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
 	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data, of all tenants together, take more than this on disk; 0 lifts the limit. When tenants exceed it together, those with the most give way."`
@@ -49,7 +50,6 @@ type backendLimits struct {
 	MaxBody         bytesFlag `name:"max-body" env:"ETUDE_MAX_BODY" default:"20MiB" help:"Largest request body as sent."`
 	MaxDecompressed bytesFlag `name:"max-decompressed" env:"ETUDE_MAX_DECOMPRESSED" default:"20MiB" help:"Largest request after decompression."`
 	MaxSpans        int       `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Most spans in one request."`
-	MaxAttribute    bytesFlag `name:"max-attribute-bytes" env:"ETUDE_MAX_ATTRIBUTE_BYTES" default:"0" help:"Refuse requests with a longer attribute; 0 takes any."`
 	MaxInFlight     autoBytes `name:"max-in-flight" env:"ETUDE_MAX_IN_FLIGHT" default:"auto" help:"Memory for all requests with spans that are being received; when they take more, clients are told to come back. auto: a seventh of --memory, at most 256MiB (here ${in_flight})."`
 	MaxQueue        autoBytes `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"auto" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to come back. auto: a twentieth of --memory, at most 64MiB (here ${queue})."`
 
@@ -70,7 +70,7 @@ func (l *backendLimits) Validate() error {
 	case l.MaxWaitingQueries < 1:
 		return fmt.Errorf("--max-waiting-queries %d: want at least 1", l.MaxWaitingQueries)
 	}
-	return nil
+	return l.spanLimits.check()
 }
 
 func (l *backendLimits) dataDir(offset int) (string, error) {
@@ -229,7 +229,7 @@ func (b *backendRun) answers() http.Handler {
 func (b *backendRun) storeOptions(dir string) store.Options {
 	c := b.cmd
 	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
-		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), MaxAttribute: int64(c.MaxAttribute),
+		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), Limits: c.spanLimits.limits(),
 		Priority: &b.priority, Observer: b.telemetry, Logger: b.log}
 }
 

@@ -56,6 +56,14 @@ func storeSamples(tenant string, ts *tenantStore, yield func(telemetry.Sample)) 
 	counter("etude_store_duplicate_spans_total", "Spans stored before, sent again.", s.Duplicates)
 	counter("etude_store_rejected_spans_total", "Spans left out of requests: not valid, such as an id of the wrong length.", s.Rejected)
 	counter("etude_store_mended_payloads_total", "Requests with text that was not UTF-8; U+FFFD was stored for it.", s.Mended)
+	lost := func(what string, n int64) {
+		counter("etude_store_lost_parts_total", "Parts of spans beyond a limit, dropped or cut; the rest of the span is stored.", n, telemetry.Label{Name: "part", Value: what})
+	}
+	lost("attribute", s.Lost.Attributes)
+	lost("event", s.Lost.Events)
+	lost("link", s.Lost.Links)
+	lost("cut_attribute", s.Lost.Cut)
+	counter("etude_store_shared_columns_total", "Attribute keys beyond --max-columns, which share memory.", s.Lost.SharedColumns)
 	counter("etude_store_replayed_spans_total", "Spans read back from the log at the start.", s.Replayed)
 	counter("etude_store_damaged_records_total", "Damaged stretches found in the log at the start.", s.Damaged)
 	refused := func(reason string, n int64) {

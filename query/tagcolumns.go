@@ -49,14 +49,13 @@ func attrColumns(v *trace.View, f *syntax.AttrRef) (cols []column, ok bool) {
 
 // keyColumns returns the columns of a key that the language can read.
 func keyColumns(a *trace.Attrs, of table, key string) (cols []column, ok bool) {
-	for i := range a.Columns {
-		c := &a.Columns[i]
-		if c.Key != key || len(c.Rows) == 0 {
+	for c := range a.OfKey(key) {
+		if len(c.Rows) == 0 {
 			continue
 		}
 		switch c.Type {
 		case trace.String, trace.Int, trace.Double, trace.Bool:
-			cols = append(cols, column{id: columnID{attr: c}, typ: c.Type, codes: c.Codes, nums: c.Nums, rows: c.Rows, of: of})
+			cols = append(cols, column{id: columnID{of: of, typ: c.Type, field: key}, typ: c.Type, codes: c.Codes, nums: c.Nums, rows: c.Rows, of: of})
 		case trace.Array:
 			return nil, false
 		}
@@ -65,7 +64,7 @@ func keyColumns(a *trace.Attrs, of table, key string) (cols []column, ok bool) {
 }
 
 func intrinsicColumns(v *trace.View, name string) (cols []column, ok bool) {
-	c := column{id: columnID{field: name}, typ: trace.String}
+	c := column{id: columnID{intrinsic: true, field: name}, typ: trace.String}
 	switch name {
 	case syntax.Name:
 		c.codes = v.Name
@@ -84,7 +83,7 @@ func intrinsicColumns(v *trace.View, name string) (cols []column, ok bool) {
 // messageColumn returns the status messages; the oldest position stands for all
 // spans without one, so the column serves only where every span is selected.
 func messageColumn(v *trace.View) column {
-	c := column{id: columnID{field: syntax.StatusMessage}, typ: trace.String, codes: []uint32{0}}
+	c := column{id: columnID{intrinsic: true, field: syntax.StatusMessage}, typ: trace.String, codes: []uint32{0}}
 	for _, code := range v.StatusMessage.All() {
 		c.codes = append(c.codes, code)
 	}

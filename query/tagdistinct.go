@@ -31,8 +31,10 @@ type column struct {
 
 // columnID names a column within its View.
 type columnID struct {
-	attr  *trace.Column // nil for a column that is no attribute
-	field string        // canonical name of the intrinsic
+	of        table
+	typ       trace.Type
+	intrinsic bool
+	field     string // key of the attribute, canonical name of the intrinsic
 }
 
 // table is one of the tables of a View.

@@ -129,8 +129,7 @@ func (t *tagNames) collect(n *narrowed, view int) {
 		if names == nil {
 			continue
 		}
-		for i := range s.attrs.Columns {
-			c := &s.attrs.Columns[i]
+		for c := range s.attrs.All() {
 			if len(c.Rows) > 0 && (n.all || n.selection(view).shows(c, s.of, s.scope)) && !names.add(TagValue{Value: c.Key}) {
 				break
 			}

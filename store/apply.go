@@ -90,8 +90,9 @@ func (s *Store) isAbandoned() bool {
 }
 
 func (s *Store) add(segment uint64, e *wal.Entry, payload []byte) error {
-	added, sealed, err := s.head.add(segment, payload, e.Arrival)
+	added, lost, sealed, err := s.head.add(segment, payload, e.Arrival)
 	s.seal(sealed)
+	s.note(lost)
 	if err != nil { // It has passed Validate: a fault of ours.
 		s.o.Logger.Error("add stored spans to the head", "error", err)
 		return fmt.Errorf("add stored spans to the head: %w", err)

@@ -32,6 +32,7 @@ import (
 // /metrics and the end of the process with it. Also rejected: publishing a View
 // after each payload. A View has some 2 KB, more than most payloads.
 type head struct {
+	limits  Limits
 	growing semaphore
 	active  *part // the last of parts, or nil; guarded by growing
 
@@ -126,7 +127,7 @@ func (h *head) publish() {
 
 // add adds one committed payload and returns the part to seal when the payload
 // lies in a new segment.
-func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, old *part, err error) {
+func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, lost trace.Losses, old *part, err error) {
 	h.growing.lock()
 	defer h.growing.unlock()
 	if h.active == nil || h.active.segments[0] != segment {
@@ -137,28 +138,32 @@ func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, ol
 		h.publish()
 	}
 	p := h.active
+	before := p.table.Losses()
 	added, err = otlp.Append(p.table, payload, arrival)
+	lost = p.table.Losses().Minus(before)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.spans = p.table.Spans()
 	p.newest = max(p.newest, arrival)
-	return added, old, err
+	return added, lost, old, err
 }
 
 // begin makes the growing part for a segment; the caller holds growing.
 func (h *head) begin(segment uint64, after *part) {
-	h.active = &part{table: tableAfter(after), segments: []uint64{segment}, open: true, live: true}
+	h.active = &part{table: h.tableAfter(after), segments: []uint64{segment}, open: true, live: true}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.parts = append(h.parts, h.active)
 }
 
 // tableAfter returns the Table for what comes after a part.
-func tableAfter(old *part) *trace.Table {
-	if old == nil {
-		return trace.NewTable()
+func (h *head) tableAfter(old *part) *trace.Table {
+	t := trace.NewTable()
+	if old != nil {
+		t = trace.NewTableLike(old.view)
 	}
-	return trace.NewTableLike(old.view)
+	t.Limit(h.limits)
+	return t
 }
 
 // weigh updates what the growing part takes in memory.

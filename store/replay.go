@@ -9,7 +9,6 @@ import (
 
 	"etude/otlp"
 	"etude/store/wal"
-	"etude/trace"
 )
 
 // joinBytes is how much log goes into one Table together when segments are small,
@@ -224,7 +223,7 @@ var errLeaves = errors.New("the group leaves")
 // that cannot be read stays on disk, with an empty place in the head, until its
 // time has come.
 func (r *replayer) part(i int, buf []byte) (*part, []byte) {
-	p, group, unweighed := &part{table: trace.NewTable()}, r.groups[i], 0
+	p, group, unweighed := &part{table: r.s.head.tableAfter(nil)}, r.groups[i], 0
 	add := func(rec *wal.Record) error {
 		payload, err := rec.Payload(buf)
 		if err == nil {

@@ -1,6 +1,10 @@
 package store
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"etude/trace"
+)
 
 type counters struct {
 	payloads, spans, duplicates  atomic.Int64
@@ -19,14 +23,15 @@ type Stats struct {
 	Waiting   int64 // bytes of payload not yet answered
 	Syncs     int64 // syncs of the log
 
-	Payloads   int64 // acknowledged
-	Appended   int64 // spans acknowledged that were new
-	Duplicates int64 // spans acknowledged that the Table had already
-	Rejected   int64 // spans left out of payloads: not valid
-	Mended     int64 // payloads with text that was not UTF-8
-	Invalid    int64 // payloads refused: not OTLP
-	Overloaded int64 // payloads refused: too much waiting
-	Refused    int64 // payloads refused: the disk did not take them
+	Payloads   int64        // acknowledged
+	Appended   int64        // spans acknowledged that were new
+	Duplicates int64        // spans acknowledged that the Table had already
+	Rejected   int64        // spans left out of payloads: not valid
+	Mended     int64        // payloads with text that was not UTF-8
+	Lost       trace.Losses // to the Limits, since the start; what a replay loses was counted when it came
+	Invalid    int64        // payloads refused: not OTLP
+	Overloaded int64        // payloads refused: too much waiting
+	Refused    int64        // payloads refused: the disk did not take them
 
 	Replayed int64 // spans read back at the start
 	Damaged  int64 // damaged stretches of the log found at the start
@@ -43,7 +48,7 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		DiskBytes: s.log.Disk(), Waiting: s.waiting.Load(), Syncs: int64(s.log.Syncs()),
 		Payloads: c.payloads.Load(), Appended: c.spans.Load(), Duplicates: c.duplicates.Load(),
-		Rejected: c.rejected.Load(), Mended: c.mended.Load(),
+		Rejected: c.rejected.Load(), Mended: c.mended.Load(), Lost: s.lost.counts(),
 		Invalid: c.invalid.Load(), Overloaded: c.overloaded.Load(), Refused: c.refused.Load(),
 		Replayed: c.replayed.Load(), Damaged: c.damaged.Load(),
 		LeftByAge: c.left(byAge), LeftByMemory: c.left(byMemory), LeftBySpans: c.left(bySpans), LeftByDisk: c.left(byDisk),

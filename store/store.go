@@ -30,7 +30,7 @@ type Options struct {
 	HeadMaxBytes int64         // bytes of memory of the Tables; the oldest spans leave first
 	HeadMaxSpans int64         // spans in the Tables; the oldest leave first
 	MaxQueue     int64         // bytes of payload waiting to be stored, more is refused; 64 MiB
-	MaxAttribute int64         // bytes of one attribute; 0 for any
+	Limits       *Limits       // of what one span brings; DefaultLimits
 
 	Sync         Sync
 	SyncInterval time.Duration // for SyncInterval; 1 s
@@ -89,6 +89,7 @@ type Store struct {
 	once     sync.Once // of Close
 	closeErr error
 	count    counters
+	lost     losses
 }
 
 const (
@@ -106,7 +107,7 @@ func Open(o Options) (*Store, error) {
 	o.setDefaults()
 	s := &Store{
 		o:         o,
-		head:      head{growing: newSemaphore()},
+		head:      head{growing: newSemaphore(), limits: *o.Limits},
 		commits:   make(chan *wal.Batch, 4),
 		applied:   make(chan struct{}),
 		closing:   make(chan struct{}),
@@ -140,6 +141,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Observer == nil {
 		o.Observer = unobserved{}
+	}
+	if o.Limits == nil {
+		o.Limits = new(DefaultLimits())
 	}
 	if o.MaxQueue <= 0 {
 		o.MaxQueue = defaultMaxQueue

@@ -1,16 +1,14 @@
 package trace
 
 import (
-	"cmp"
 	"iter"
-	"slices"
 	"sort"
 )
 
 // Column is one sparse attribute column: all values of one key and one type.
 // Row Rows[i] has the value Codes[i] (String, Bytes, Array, KVList: a dictionary
 // code; Bool: 0 or 1) or Nums[i] (Int, Double as IEEE bits). An Empty column has
-// rows alone. Rows ascend; a row that gives the key twice stands twice.
+// rows alone. Rows ascend; a row that gives the key twice is there twice.
 type Column struct {
 	Key   string
 	Type  Type
@@ -22,10 +20,15 @@ type Column struct {
 // Range returns the positions [from, to) of a row in the column; from == to when
 // the row has no value here.
 func (c *Column) Range(row uint32) (from, to int) {
-	from = sort.Search(len(c.Rows), func(i int) bool { return c.Rows[i] >= row })
+	from = firstOf(c.Rows, row)
 	for to = from; to < len(c.Rows) && c.Rows[to] == row; to++ {
 	}
 	return from, to
+}
+
+// firstOf returns the first position of a row, or of the next one.
+func firstOf(rows []uint32, row uint32) int {
+	return sort.Search(len(rows), func(i int) bool { return rows[i] >= row })
 }
 
 // Attrs are the attributes of one kind of row (spans, resources, scopes, events
@@ -33,37 +36,106 @@ func (c *Column) Range(row uint32) (from, to int) {
 // columns in the order given: the order survives, and the attributes of a row
 // are found without asking every column. Rows of one instrumentation share
 // shapes, so a shape costs a row four bytes.
+//
+// A sender that uses an id as a key makes a new column with every span. So only
+// the first [Limits.Columns] columns of a Table have arrays of their own; further
+// ones are shared columns, see shared.go. A reader need not tell them apart.
 type Attrs struct {
-	Columns []Column
+	cols   []Column
+	names  index // of all columns by key and type: cols, then the shared ones
+	shared shared
 
 	dict      *Dict
 	shape     []uint32 // one a row
 	shapeEnds []uint32 // shapeEnds[s] ends shape s in shapeCols
-	shapeCols []uint32
+	shapeCols []uint32 // a number in cols, or ofShared
+	// How often the row had the column before, beside shapeCols. Empty as long as no
+	// row has given a key twice.
+	shapeNth []uint32
 }
 
-// Find returns the column of a key and type, or nil.
+// ofShared is in a shape where an attribute is in a shared column.
+const ofShared = ^uint32(0)
+
+// Find returns the column of a key and type, or nil. It makes a shared column
+// anew, at the cost of a look at all values of shared columns.
 func (a *Attrs) Find(key string, t Type) *Column {
-	for i := range a.Columns {
-		if a.Columns[i].Type == t && a.Columns[i].Key == key {
-			return &a.Columns[i]
+	number, ok := a.numberOf(hashString(key), key, t)
+	if !ok {
+		return nil
+	}
+	if at := int(number) - len(a.cols); at >= 0 {
+		return a.shared.column(uint32(at))
+	}
+	return &a.cols[number]
+}
+
+// numberOf returns the number of a column: its place in cols, or behind all of
+// them one of a shared column.
+func (a *Attrs) numberOf(hash uint32, key string, t Type) (number uint32, ok bool) {
+	for number := range a.names.candidates(hashName(hash, t)) {
+		if at := int(number) - len(a.cols); at >= 0 {
+			if a.shared.is(at, key, t) { // What is newer than the View is not.
+				return number, true
+			}
+		} else if c := &a.cols[number]; c.Type == t && c.Key == key {
+			return number, true
 		}
 	}
-	return nil
+	return 0, false
+}
+
+// OfKey yields the columns of a key, of whatever types.
+func (a *Attrs) OfKey(key string) iter.Seq[*Column] {
+	return func(yield func(*Column) bool) {
+		for t := range numTypes {
+			if c := a.Find(key, t); c != nil && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// All yields all columns, in the order in which they came.
+func (a *Attrs) All() iter.Seq[*Column] {
+	return func(yield func(*Column) bool) {
+		for i := range a.cols {
+			if !yield(&a.cols[i]) {
+				return
+			}
+		}
+		a.shared.all(yield)
+	}
 }
 
 // Count is the number of attributes of a row.
-func (a *Attrs) Count(row uint32) int { return len(a.shapeOf(row)) }
+func (a *Attrs) Count(row uint32) int {
+	from, to := a.shapeOf(row)
+	return int(to - from)
+}
 
 // Of yields the attributes of a row in the order in which they were sent.
 func (a *Attrs) Of(row uint32) iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
-		cols := a.shapeOf(row)
-		for i, col := range cols {
-			c := &a.Columns[col]
-			at, _ := c.Range(row)
-			at += repeats(cols[:i], col)
-			if !yield(c.Key, a.value(c, at)) {
+		next := -1 // of the row's values in shared columns
+		for i, to := a.shapeOf(row); i < to; i++ {
+			col := a.shapeCols[i]
+			if col == ofShared {
+				if next < 0 {
+					next = firstOf(a.shared.rows, row)
+				}
+				if !yield(a.sharedValue(next)) {
+					return
+				}
+				next++
+				continue
+			}
+			c := &a.cols[col]
+			at := firstOf(c.Rows, row)
+			if int(i) < len(a.shapeNth) {
+				at += int(a.shapeNth[i])
+			}
+			if !yield(c.Key, a.At(c, at)) {
 				return
 			}
 		}
@@ -71,7 +143,31 @@ func (a *Attrs) Of(row uint32) iter.Seq2[string, Value] {
 }
 
 // Value returns the first value of a key in a row, of whatever type.
-func (a *Attrs) Value(row uint32, key string) (Value, bool) {
+func (a *Attrs) Value(row uint32, key string) (v Value, ok bool) {
+	hash := hashString(key)
+	for t := range numTypes {
+		number, known := a.numberOf(hash, key, t)
+		if !known {
+			continue
+		}
+		if int(number) >= len(a.cols) {
+			return a.firstValue(row, key)
+		}
+		c := &a.cols[number]
+		at := firstOf(c.Rows, row)
+		if at == len(c.Rows) || c.Rows[at] != row {
+			continue
+		}
+		if ok { // The row has the key with several types.
+			return a.firstValue(row, key)
+		}
+		v, ok = a.At(c, at), true
+	}
+	return v, ok
+}
+
+// firstValue is Value by a look at all attributes of the row.
+func (a *Attrs) firstValue(row uint32, key string) (Value, bool) {
 	for k, v := range a.Of(row) {
 		if k == key {
 			return v, true
@@ -81,96 +177,52 @@ func (a *Attrs) Value(row uint32, key string) (Value, bool) {
 }
 
 // At returns the value at a position of a column of these Attrs.
-func (a *Attrs) At(c *Column, i int) Value { return a.value(c, i) }
-
-func (a *Attrs) value(c *Column, i int) Value {
-	v := Value{Type: c.Type}
+func (a *Attrs) At(c *Column, i int) Value {
 	switch {
 	case c.Type.text():
-		v.str = a.dict.Get(c.Codes[i])
+		return Value{Type: c.Type, str: a.dict.Get(c.Codes[i])}
 	case c.Type == Bool:
-		v.num = uint64(c.Codes[i])
-	case c.Type != Empty:
-		v.num = c.Nums[i]
+		return Value{Type: Bool, num: uint64(c.Codes[i])}
+	case c.Type == Empty:
+		return Value{}
 	}
-	return v
+	return Value{Type: c.Type, num: c.Nums[i]}
 }
 
-func (a *Attrs) shapeOf(row uint32) []uint32 {
+// shapeOf returns where the shape of a row is in shapeCols.
+func (a *Attrs) shapeOf(row uint32) (from, to uint32) {
 	s := a.shape[row]
-	begin := uint32(0)
 	if s > 0 {
-		begin = a.shapeEnds[s-1]
+		from = a.shapeEnds[s-1]
 	}
-	return a.shapeCols[begin:a.shapeEnds[s]]
-}
-
-func repeats(cols []uint32, col uint32) (n int) {
-	for _, c := range cols {
-		if c == col {
-			n++
-		}
-	}
-	return n
+	return from, a.shapeEnds[s]
 }
 
 // view returns Attrs fixed at the present lengths, reading from dict.
 func (a *Attrs) view(dict *Dict) Attrs {
 	v := *a
 	v.dict = dict
-	v.Columns = slices.Clone(a.Columns)
+	v.cols = append([]Column(nil), a.cols...) // at most Limits.Columns
 	return v
 }
 
 func (a *Attrs) clip() {
-	for i := range a.Columns {
-		c := &a.Columns[i]
+	for i := range a.cols {
+		c := &a.cols[i]
 		c.Rows, c.Codes, c.Nums = clip(c.Rows), clip(c.Codes), clip(c.Nums)
 	}
-	a.shape, a.shapeEnds, a.shapeCols = clip(a.shape), clip(a.shapeEnds), clip(a.shapeCols)
+	a.shared.clip()
+	a.shape, a.shapeEnds, a.shapeCols, a.shapeNth = clip(a.shape), clip(a.shapeEnds), clip(a.shapeCols), clip(a.shapeNth)
 }
 
 func (a *Attrs) bytes() int {
-	n := 4 * (cap(a.shape) + cap(a.shapeEnds) + cap(a.shapeCols))
-	for i := range a.Columns {
-		c := &a.Columns[i]
+	n := 4*(cap(a.shape)+cap(a.shapeEnds)+cap(a.shapeCols)+cap(a.shapeNth)+len(a.names.slots)) + a.shared.bytes()
+	for i := range a.cols {
+		c := &a.cols[i]
 		n += 128 + 4*cap(c.Rows) + 4*cap(c.Codes) + 8*cap(c.Nums)
 	}
 	return n
 }
 
-// Sparse is a column of numbers in which most rows are zero.
-type Sparse struct {
-	rows []uint32
-	vals []uint32
-}
-
-// Get returns the value of a row, 0 when it has none.
-func (s *Sparse) Get(row uint32) uint32 {
-	i, ok := slices.BinarySearchFunc(s.rows, row, cmp.Compare[uint32])
-	if !ok {
-		return 0
-	}
-	return s.vals[i]
-}
-
-// All yields the rows that have a value, in order.
-func (s *Sparse) All() iter.Seq2[uint32, uint32] {
-	return func(yield func(uint32, uint32) bool) {
-		for i, row := range s.rows {
-			if !yield(row, s.vals[i]) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Sparse) set(row, val uint32) {
-	if val != 0 {
-		s.rows = append(s.rows, row)
-		s.vals = append(s.vals, val)
-	}
-}
-
-func (s *Sparse) clip()      { s.rows, s.vals = clip(s.rows), clip(s.vals) }
-func (s *Sparse) bytes() int { return 4 * (cap(s.rows) + cap(s.vals)) }
+// hashName mixes the hash of a key with a type.
+func hashName(key uint32, t Type) uint32 { return key ^ uint32(t)*0x9e3779b1 }

@@ -85,9 +85,11 @@ func hashBytes(b []byte) uint32 { return fold(maphash.Bytes(seed, b)) }
 
 func hashString(s string) uint32 { return fold(maphash.String(seed, s)) }
 
-// hashSpan mixes a span id with the number of its trace.
-func hashSpan(trace uint32, id SpanID) uint32 {
+// hashSpan mixes all that tells a span from others. A sender may give many spans
+// of a trace one id, so the id alone would fill one place of the index.
+func hashSpan(trace uint32, id SpanID, kind uint8, start uint64) uint32 {
 	hi, lo := bits.Mul64(binary.BigEndian.Uint64(id[:])^secretLo, (uint64(trace)<<1|1)*secretHi)
+	hi, lo = bits.Mul64(hi^lo^secretHi, start^uint64(kind)<<56^secretLo)
 	return fold(hi ^ lo)
 }
 

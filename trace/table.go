@@ -80,6 +80,11 @@ type Table struct {
 	resources, scopes map[string]uint32
 
 	span, resource, scope, event, link AttrWriter
+
+	limits                Limits
+	losses                Losses
+	events, links         int // of the span being written
+	lostEvents, lostLinks int // of it, past the limits
 }
 
 // recentTraces is how many traces traceNumber finds without the index: a power
@@ -99,7 +104,12 @@ func NewTable() *Table {
 	t.scope = newAttrWriter(&t.ScopeAttrs, &t.Strings)
 	t.event = newAttrWriter(&t.EventAttrs, &t.Strings)
 	t.link = newAttrWriter(&t.LinkAttrs, &t.Strings)
+	t.Limit(DefaultLimits())
 	return t
+}
+
+func (t *Table) writers() []*AttrWriter {
+	return []*AttrWriter{&t.span, &t.resource, &t.scope, &t.event, &t.link} // in the order of columns.attrs
 }
 
 // NewTableLike returns an empty Table with room for as much as the View holds:
@@ -123,7 +133,7 @@ func NewTableLike(v *View) *Table {
 	for i, s := range old.sparse() {
 		c.sparse()[i].rows, c.sparse()[i].vals = room(s.rows), room(s.vals)
 	}
-	for i, w := range []*AttrWriter{&t.span, &t.resource, &t.scope, &t.event, &t.link} {
+	for i, w := range t.writers() {
 		w.expect(old.attrs()[i])
 	}
 	return t
@@ -171,7 +181,15 @@ func (t *Table) AddResource(key []byte, schemaURL, dropped, extra uint32) (uint3
 }
 
 // EndResource ends what AddResource began.
-func (t *Table) EndResource() { t.resource.end() }
+func (t *Table) EndResource() {
+	if n := t.resource.end(); n > 0 {
+		t.losses.Attributes += int64(n)
+		raiseLast(t.ResourceDropped, n)
+	}
+}
+
+// raiseLast adds to the last count of a column.
+func raiseLast(counts []uint32, by int) { counts[len(counts)-1] = raised(counts[len(counts)-1], by) }
 
 // FindScope returns the scope that was added under the key.
 func (t *Table) FindScope(key []byte) (number uint32, ok bool) {
@@ -194,7 +212,12 @@ func (t *Table) AddScope(key []byte, resource, name, version, schemaURL, dropped
 }
 
 // EndScope ends what AddScope began.
-func (t *Table) EndScope() { t.scope.end() }
+func (t *Table) EndScope() {
+	if n := t.scope.end(); n > 0 {
+		t.losses.Attributes += int64(n)
+		raiseLast(t.ScopeDropped, n)
+	}
+}
 
 // Span is the fixed part of a span to add. Name, StatusMessage and TraceState
 // are text, Scope is a number that AddScope returned, Size the bytes of the span
@@ -217,13 +240,14 @@ type Span struct {
 // links follow in any order, and [Table.EndSpan] ends the row.
 func (t *Table) AddSpan(s *Span) *AttrWriter {
 	number := t.traceNumber(s.TraceID)
-	hash := hashSpan(number, s.SpanID)
+	hash := hashSpan(number, s.SpanID, s.Kind, s.Start)
 	for row := range t.spanIdx.candidates(hash) {
-		if t.Trace[row] == number && t.SpanID[row] == s.SpanID && t.Kind[row] == s.Kind && t.Start[row] == s.Start {
+		if t.isSpan(row, number, s.SpanID, s.Kind, s.Start) {
 			return nil
 		}
 	}
 	t.view = nil
+	t.events, t.links, t.lostEvents, t.lostLinks = 0, 0, 0, 0
 	row := t.chain(number)
 	t.spanIdx.insert(hash, t.spanHash)
 	t.Trace = append(t.Trace, number)
@@ -250,11 +274,35 @@ func (t *Table) AddSpan(s *Span) *AttrWriter {
 	return &t.span
 }
 
-// EndSpan ends what AddSpan began.
-func (t *Table) EndSpan() { t.span.end() }
+// isSpan tells whether a row is the span. Other spans may share all but one of
+// these with it.
+func (c *columns) isSpan(row, number uint32, id SpanID, kind uint8, start uint64) bool {
+	return c.Trace[row] == number && c.SpanID[row] == id && c.Kind[row] == kind && c.Start[row] == start
+}
 
-// AddEvent begins an event of the span last added; [Table.EndEvent] ends it.
+// EndSpan ends what AddSpan began.
+func (t *Table) EndSpan() {
+	attrs := t.span.end()
+	if attrs+t.lostEvents+t.lostLinks == 0 { // Fast path
+		return
+	}
+	row := uint32(len(t.Trace) - 1)
+	t.DroppedAttrs.raise(row, attrs)
+	t.DroppedEvents.raise(row, t.lostEvents)
+	t.DroppedLinks.raise(row, t.lostLinks)
+	t.losses.Attributes += int64(attrs)
+	t.losses.Events += int64(t.lostEvents)
+	t.losses.Links += int64(t.lostLinks)
+}
+
+// AddEvent begins an event of the span last added; [Table.EndEvent] ends it. It
+// returns nil for an event past the limit, which needs no end.
 func (t *Table) AddEvent(time uint64, name []byte, dropped uint32) *AttrWriter {
+	if t.events >= within(t.limits.Events) {
+		t.lostEvents++
+		return nil
+	}
+	t.events++
 	event := uint32(len(t.EventSpan))
 	t.EventSpan = append(t.EventSpan, uint32(len(t.Trace)-1))
 	t.EventTime = append(t.EventTime, time)
@@ -265,7 +313,12 @@ func (t *Table) AddEvent(time uint64, name []byte, dropped uint32) *AttrWriter {
 }
 
 // EndEvent ends what AddEvent began.
-func (t *Table) EndEvent() { t.event.end() }
+func (t *Table) EndEvent() {
+	if n := t.event.end(); n > 0 {
+		t.losses.Attributes += int64(n)
+		t.EventDropped.raise(uint32(len(t.EventSpan)-1), n)
+	}
+}
 
 // Link is the fixed part of a link to add.
 type Link struct {
@@ -275,8 +328,14 @@ type Link struct {
 	Flags, Dropped uint32
 }
 
-// AddLink begins a link of the span last added; [Table.EndLink] ends it.
+// AddLink begins a link of the span last added; [Table.EndLink] ends it. It
+// returns nil for a link past the limit, which needs no end.
 func (t *Table) AddLink(l *Link) *AttrWriter {
+	if t.links >= within(t.limits.Links) {
+		t.lostLinks++
+		return nil
+	}
+	t.links++
 	link := uint32(len(t.LinkSpan))
 	t.LinkSpan = append(t.LinkSpan, uint32(len(t.Trace)-1))
 	t.LinkTraceID = append(t.LinkTraceID, l.TraceID)
@@ -289,7 +348,12 @@ func (t *Table) AddLink(l *Link) *AttrWriter {
 }
 
 // EndLink ends what AddLink began.
-func (t *Table) EndLink() { t.link.end() }
+func (t *Table) EndLink() {
+	if n := t.link.end(); n > 0 {
+		t.losses.Attributes += int64(n)
+		t.LinkDropped.raise(uint32(len(t.LinkSpan)-1), n)
+	}
+}
 
 // traceNumber returns the number of a trace, giving it one when it is new. Spans
 // of a trace come in groups, so the trace has most often just been seen.
@@ -318,7 +382,9 @@ func (t *Table) findTrace(id TraceID) uint32 {
 
 func (t *Table) traceHash(number uint32) uint32 { return hashBytes(t.TraceIDs[number][:]) }
 
-func (t *Table) spanHash(row uint32) uint32 { return hashSpan(t.Trace[row], t.SpanID[row]) }
+func (t *Table) spanHash(row uint32) uint32 {
+	return hashSpan(t.Trace[row], t.SpanID[row], t.Kind[row], t.Start[row])
+}
 
 // chain hangs a new row behind the other rows of its trace and returns it.
 func (t *Table) chain(number uint32) uint32 {

@@ -71,16 +71,15 @@ func (v *View) Rows(number uint32) iter.Seq[uint32] {
 	}
 }
 
-// FindSpans yields the rows of a trace that have the span id: most often one,
-// two for a client and server that share an id as Zipkin's do.
-func (v *View) FindSpans(number uint32, id SpanID) iter.Seq[uint32] {
-	return func(yield func(uint32) bool) {
-		for row := range v.spanIdx.candidates(hashSpan(number, id)) {
-			if int(row) < len(v.Trace) && v.Trace[row] == number && v.SpanID[row] == id && !yield(row) {
-				return
-			}
+// HasSpan tells whether the View has a span of a trace with this id, kind and
+// start: spans that agree in all of them are one span, sent twice.
+func (v *View) HasSpan(number uint32, id SpanID, kind uint8, start uint64) bool {
+	for row := range v.spanIdx.candidates(hashSpan(number, id, kind, start)) {
+		if int(row) < len(v.Trace) && v.isSpan(row, number, id, kind, start) {
+			return true
 		}
 	}
+	return false
 }
 
 // Resource returns the resource number of a row.

@@ -3,7 +3,6 @@ package generator
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -17,24 +16,39 @@ type picker struct {
 	keys    []string
 	message bool // take in the status message
 	columns []pickColumn
-	seen    int // columns of the Table looked at
+	known   map[pickName]bool // the columns found
 	numbers map[string]uint32
 	buf     []byte
 }
 
 // pickColumn is a column and the place reached in it.
-type pickColumn struct{ column, at int }
-
-func newPicker(keys []string, message bool) picker {
-	return picker{keys: keys, message: message, numbers: map[string]uint32{}}
+type pickColumn struct {
+	pickName
+	in *trace.Column // of the View looked at last
+	at int
 }
 
-// look finds the columns that have come since the last View.
+type pickName struct {
+	key string
+	typ trace.Type
+}
+
+func newPicker(keys []string, message bool) picker {
+	return picker{keys: keys, message: message, known: map[pickName]bool{}, numbers: map[string]uint32{}}
+}
+
+// look finds the columns in a View, those that have come since the last one too.
 func (p *picker) look(v *trace.View) {
-	all := v.SpanAttrs.Columns
-	for ; p.seen < len(all); p.seen++ {
-		if slices.Contains(p.keys, all[p.seen].Key) {
-			p.columns = append(p.columns, pickColumn{column: p.seen})
+	for i := range p.columns {
+		c := &p.columns[i]
+		c.in = v.SpanAttrs.Find(c.key, c.typ)
+	}
+	for _, key := range p.keys {
+		for c := range v.SpanAttrs.OfKey(key) {
+			if name := (pickName{key, c.Type}); !p.known[name] {
+				p.known[name] = true
+				p.columns = append(p.columns, pickColumn{pickName: name, in: c})
+			}
 		}
 	}
 }
@@ -46,7 +60,7 @@ func (p *picker) pick(v *trace.View, row uint32) uint32 {
 	}
 	p.buf = p.buf[:0]
 	for i := range p.columns {
-		c := &v.SpanAttrs.Columns[p.columns[i].column]
+		c := p.columns[i].in
 		at := p.columns[i].at
 		for at < len(c.Rows) && c.Rows[at] < row {
 			at++
@@ -84,17 +98,15 @@ func (p *picker) pick(v *trace.View, row uint32) uint32 {
 type ratio struct {
 	key        string
 	tracestate bool
-	column, at int // column+1, or 0 before it has been found
-	seen       int
+	column     *trace.Column // of the View looked at last, or nil
+	at         int
 }
 
 func (r *ratio) on() bool { return r.key != "" || r.tracestate }
 
 func (r *ratio) look(v *trace.View) {
-	for ; r.key != "" && r.seen < len(v.SpanAttrs.Columns); r.seen++ {
-		if c := &v.SpanAttrs.Columns[r.seen]; c.Key == r.key && c.Type == trace.Double {
-			r.column = r.seen + 1
-		}
+	if r.key != "" {
+		r.column = v.SpanAttrs.Find(r.key, trace.Double)
 	}
 }
 
@@ -109,8 +121,7 @@ func (r *ratio) weight(v *trace.View, row, resource uint32) float64 {
 	if r.key == "" {
 		return 1
 	}
-	if r.column > 0 {
-		c := &v.SpanAttrs.Columns[r.column-1]
+	if c := r.column; c != nil {
 		for r.at < len(c.Rows) && c.Rows[r.at] < row {
 			r.at++
 		}

@@ -20,11 +20,7 @@ type keyColumns struct {
 
 func findColumns(attrs *trace.Attrs, key string) keyColumns {
 	k := keyColumns{attrs: attrs}
-	for i := range attrs.Columns {
-		c := &attrs.Columns[i]
-		if c.Key != key {
-			continue
-		}
+	for c := range attrs.OfKey(key) {
 		if j := slices.Index(readable[:], c.Type); j >= 0 {
 			k.cols[j] = c
 		} else {

@@ -237,8 +237,7 @@ func (k *tally) add(s *spans, view int) {
 
 func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
 	attrs := &b.V.SpanAttrs
-	for i := range attrs.Columns {
-		c := &attrs.Columns[i]
+	for c := range attrs.All() {
 		if !slices.Contains(readable[:], c.Type) {
 			continue
 		}

@@ -81,7 +81,7 @@ func look(o, v *trace.View, known *repeated) *repeated {
 			continue
 		}
 		for row := range v.Rows(number) {
-			if hasSpan(o, there, v, row) {
+			if o.HasSpan(there, v.SpanID[row], v.Kind[row], v.Start[row]) {
 				if out.again == nil {
 					out.again = newMask(out.rows)
 				}
@@ -90,13 +90,4 @@ func look(o, v *trace.View, known *repeated) *repeated {
 		}
 	}
 	return out
-}
-
-func hasSpan(o *trace.View, number uint32, v *trace.View, row uint32) bool {
-	for r := range o.FindSpans(number, v.SpanID[row]) {
-		if o.Kind[r] == v.Kind[row] && o.Start[r] == v.Start[row] {
-			return true
-		}
-	}
-	return false
 }

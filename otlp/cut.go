@@ -1,0 +1,77 @@
+package otlp
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Values and keys past the limit of a Table are cut. A text ends in a mark that a
+// reader sees. An array has the mark as its last element, a kvlist as its last
+// entry. Bytes have no place for one. All are counted.
+
+// MinAttributeBytes is the smallest limit that Append can keep: it does not
+// measure the shortest form of attributes.
+const MinAttributeBytes = 1 << 10
+
+// cutKey is the key of the mark in a kvlist.
+const cutKey = "etude.cut"
+
+func cutMark(size int) string { return fmt.Sprintf("... [cut, was %d bytes]", size) }
+
+// cutText keeps whole characters.
+func (a *appender) cutText(b []byte) []byte {
+	if len(b) <= a.most { // Fast path
+		return b
+	}
+	a.t.CountCut()
+	mark := cutMark(len(b))
+	keep := max(0, a.most-len(mark))
+	for keep > 0 && !utf8.RuneStart(b[keep]) {
+		keep--
+	}
+	return append(b[:keep:keep], mark...)
+}
+
+func (a *appender) cutBytes(b []byte) []byte {
+	if len(b) <= a.most { // Fast path
+		return b
+	}
+	a.t.CountCut()
+	return b[:a.most]
+}
+
+// cutList keeps whole elements of an AnyValue b whose list of this form is what c
+// is at.
+func (a *appender) cutList(b []byte, form *message, c *cursor) []byte {
+	if len(b) <= a.most { // Fast path
+		return b
+	}
+	a.t.CountCut()
+	mark := encoder{}
+	value := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), cutMark(len(b)))
+	if form == keyValueList {
+		at := mark.begin(1)
+		mark.text(1, cutKey)
+		mark.bytes(2, value)
+		mark.end(at)
+	} else {
+		mark.bytes(1, value)
+	}
+	const head = 12 // tag and length of the list
+	room := a.most - len(mark.b) - head
+	var e encoder
+	at := e.begin(protowire.Number(c.number))
+	list := cursor{rest: c.data}
+	for begin := list.rest; list.next(); begin = list.rest {
+		element := begin[:len(begin)-len(list.rest)]
+		if len(e.b)+len(element) > room {
+			break
+		}
+		e.b = append(e.b, element...)
+	}
+	e.b = append(e.b, mark.b...)
+	e.end(at)
+	return e.b
+}

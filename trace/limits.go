@@ -1,0 +1,65 @@
+package trace
+
+// Limits bound what one sender can put into a Table. What goes beyond is dropped
+// and counted, as OpenTelemetry's SDKs do; the rest of the span stays. A zero means
+// no limit.
+type Limits struct {
+	// Attributes of one span, resource, scope, event or link.
+	Attributes int
+	// AttributeBytes of one value or key. Package otlp cuts a longer one.
+	AttributeBytes int
+	// Events and Links of one span.
+	Events, Links int
+	// Columns of one level that have arrays of their own. The values of more keys
+	// share arrays: see [Attrs].
+	Columns int
+}
+
+// DefaultLimits are those of [NewTable].
+func DefaultLimits() Limits {
+	return Limits{Attributes: 1024, AttributeBytes: 64 << 10, Events: 4096, Links: 4096, Columns: 2048}
+}
+
+// Losses count what the Limits have cost.
+type Losses struct {
+	Attributes, Events, Links int64 // dropped
+	Cut                       int64 // values or keys cut
+	SharedColumns             int64 // columns without arrays of their own
+}
+
+// Minus returns what was lost since an earlier moment.
+func (l Losses) Minus(before Losses) Losses {
+	return Losses{Attributes: l.Attributes - before.Attributes, Events: l.Events - before.Events, Links: l.Links - before.Links,
+		Cut: l.Cut - before.Cut, SharedColumns: l.SharedColumns - before.SharedColumns}
+}
+
+// Limit sets the limits of a Table, before its first row.
+func (t *Table) Limit(l Limits) {
+	t.limits = l
+	for _, w := range t.writers() {
+		w.limit(&t.limits)
+	}
+}
+
+// Limits returns the limits of the Table.
+func (t *Table) Limits() *Limits { return &t.limits }
+
+// Losses returns what the limits have cost so far.
+func (t *Table) Losses() Losses {
+	l := t.losses
+	for _, a := range t.columns.attrs() {
+		l.SharedColumns += int64(len(a.shared.types))
+	}
+	return l
+}
+
+// CountCut notes that a value or key was cut.
+func (t *Table) CountCut() { t.losses.Cut++ }
+
+// within returns a limit as a number to compare with.
+func within(limit int) int {
+	if limit <= 0 {
+		return int(^uint(0) >> 1)
+	}
+	return limit
+}
