@@ -42,10 +42,11 @@ func readMetrics(t *testing.T) map[string]knownMetric {
 	return known
 }
 
-// series are the names that a metric's samples have.
+// series are the names that a metric's samples have. A native histogram has the
+// metric's own name.
 func series(name, kind string) []string {
 	if kind == "histogram" {
-		return []string{name + "_count", name + "_sum", name + "_bucket"}
+		return []string{name, name + "_count", name + "_sum", name + "_bucket"}
 	}
 	return []string{name}
 }

@@ -148,6 +148,7 @@ type tempoConf struct {
 			} `yaml:"compaction"`
 			MetricsGenerator struct {
 				Processors []string `yaml:"processors"`
+				Histograms string   `yaml:"generate_native_histograms"` // the dashboards ask for native ones
 			} `yaml:"metrics_generator"`
 		} `yaml:"defaults"`
 	} `yaml:"overrides"`
@@ -407,7 +408,7 @@ func TestTempo(t *testing.T) {
 		}
 	}
 	if defaults := tempo.Overrides.Defaults; defaults.Compaction.BlockRetention != "1h" ||
-		!slices.Equal(defaults.MetricsGenerator.Processors, []string{"service-graphs", "span-metrics"}) {
+		!slices.Equal(defaults.MetricsGenerator.Processors, []string{"service-graphs", "span-metrics"}) || defaults.MetricsGenerator.Histograms != "both" {
 		t.Errorf("overrides: %+v", defaults)
 	}
 	labels := map[string]string{"source": "tempo", "cluster": "docker-compose"}

@@ -21,7 +21,7 @@ type generatorFlags struct {
 	MaxValues   int               `name:"max-label-values" env:"MAX_LABEL_VALUES" default:"500" help:"Most values of one label within one service, and most services; further ones become __cardinality_overflow__. 0 lifts the limit."`
 	StaleAfter  time.Duration     `default:"15m" help:"Series without a span for so long end."`
 	Slack       time.Duration     `default:"30s" help:"Spans that ended longer than this before they came in, or after, are not counted."`
-	Histograms  string            `default:"classic" enum:"classic,native,both" help:"Kind of histograms: classic, native, both."`
+	Histograms  []string          `env:"HISTOGRAMS" default:"native,classic" help:"Kinds of histograms: native (buckets follow the durations, quantiles within 5 %), classic (Tempo's buckets, each twice the one before), or both."`
 	Exemplar    string            `name:"exemplar-label" default:"traceID" help:"Label of an exemplar that names its trace."`
 
 	Dimensions    []string  `env:"DIMENSIONS" placeholder:"ATTRIBUTE" help:"Attributes, of the resource or else of the span, that become labels of span metrics."`
@@ -47,8 +47,8 @@ type graphFlags struct {
 	Buckets    []float64     `placeholder:"SECONDS" help:"Buckets of request durations (default: 0.1 doubling up to 12.8)."`
 	Wait       time.Duration `default:"10s" help:"How long one side of a call waits for the other."`
 	MaxEdges   int           `default:"20000" help:"Most calls that wait for their other side. A service may have as many as there are free places."`
-	Peers      []string      `name:"peer-attributes" default:"peer.service,db.name,db.system" help:"Span attributes that name the other side when it sends no spans."`
-	Databases  []string      `name:"database-attributes" default:"db.namespace,db.name,db.system" help:"Attributes that mark a call of a database."`
+	Peers      []string      `name:"peer-attributes" default:"peer.service,db.name,db.system,db.system.name" help:"Span attributes that name the other side when it sends no spans."`
+	Databases  []string      `name:"database-attributes" default:"db.namespace,db.name,db.system,db.system.name" help:"Attributes that mark a call of a database."`
 	Messaging  bool          `name:"messaging-latency" help:"Compute how long messages take from producer to consumer."`
 	Virtual    bool          `name:"virtual-node-label" help:"Label virtual_node with the side that sends no spans."`
 	Filters    []string      `name:"filter" sep:"none" placeholder:"POLICY" help:"Which spans count in the service graph; may be repeated, all must pass."`
@@ -61,7 +61,7 @@ const noProcessors = "none"
 func (f *generatorFlags) options() (o generator.Options, err error) {
 	o = generator.Options{
 		Interval: f.Interval, ExternalLabels: f.Labels, MaxSeries: f.MaxSeries, MaxLabelValues: f.MaxValues,
-		StaleAfter: f.StaleAfter, Slack: f.Slack, NativeHistograms: generator.Native(f.Histograms), ExemplarTraceID: f.Exemplar, HostIdentifiers: f.Hosts,
+		StaleAfter: f.StaleAfter, Slack: f.Slack, ExemplarTraceID: f.Exemplar, HostIdentifiers: f.Hosts,
 		SpanMetrics: generator.SpanMetricsOptions{
 			Buckets: f.Buckets, Dimensions: f.Dimensions, StatusMessage: f.StatusMessage, MultiplierKey: f.MultiplierKey, TracestateMultiplier: f.Tracestate,
 			TargetInfo: f.TargetInfo, NoInstance: f.NoInstance, TargetInfoExcluded: f.TargetExclude,
@@ -75,6 +75,9 @@ func (f *generatorFlags) options() (o generator.Options, err error) {
 		if p != noProcessors {
 			o.Processors = append(o.Processors, generator.Processor(p))
 		}
+	}
+	if o.NativeHistograms, err = histogramKinds(f.Histograms); err != nil {
+		return o, err
 	}
 	if err = f.omit(&o.SpanMetrics); err != nil {
 		return o, err
@@ -91,6 +94,28 @@ func (f *generatorFlags) options() (o generator.Options, err error) {
 	}
 	o.ServiceGraph.Filters, err = parsePolicies("metrics.graph-filter", f.Graph.Filters)
 	return o, err
+}
+
+// histogramKinds reads the kinds of histograms to make.
+func histogramKinds(names []string) (generator.Native, error) {
+	kinds := map[generator.Native]bool{}
+	for _, name := range names {
+		switch kind := generator.Native(name); kind {
+		case generator.Classic, generator.NativeOnly:
+			kinds[kind] = true
+		case generator.Both:
+			kinds[generator.Classic], kinds[generator.NativeOnly] = true, true
+		default:
+			return "", fmt.Errorf("--metrics.histograms %s: want native, classic, or native,classic", name)
+		}
+	}
+	switch {
+	case len(kinds) == 2:
+		return generator.Both, nil
+	case kinds[generator.NativeOnly]:
+		return generator.NativeOnly, nil
+	}
+	return generator.Classic, nil
 }
 
 // check finds what is wrong with the flags before anything is started.

@@ -38,16 +38,35 @@ func parseBackend(t *testing.T, args ...string) (*backendCmd, error) {
 	return &c.Backend, err
 }
 
+func TestHistogramKinds(t *testing.T) {
+	t.Parallel()
+	for arg, want := range map[string]generator.Native{"": generator.Both, "native,classic": generator.Both, "both": generator.Both,
+		"native": generator.NativeOnly, "classic": generator.Classic, "classic,classic": generator.Classic} {
+		args := []string{"--metrics.histograms=" + arg}
+		if arg == "" {
+			args = nil
+		}
+		c, err := parseBackend(t, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, err := c.Generator.options(); err != nil || o.NativeHistograms != want {
+			t.Errorf("--metrics.histograms=%s: %q, error %v; want %q", arg, o.NativeHistograms, err, want)
+		}
+	}
+}
+
 func TestGeneratorFlagsAreChecked(t *testing.T) {
 	t.Parallel()
 	for want, arg := range map[string]string{
-		`unknown processor "spans"`:                       "--metrics.processors=spans",
-		`--metrics.omit-labels color: want some of serv`:  "--metrics.omit-labels=color",
-		`--metrics.dimension-mapping "a": want LABEL=ATT`: "--metrics.dimension-mapping=a",
-		`--metrics.filter: filter "keep x=y": begins wit`: "--metrics.filter=keep x=y",
-		`--metrics.graph-filter: filter "include x=y": c`: "--metrics.graph-filter=include x=y",
-		`buckets of the span metrics: bound 2 is 1`:       "--metrics.buckets=2,1",
-		`dimension "le": the label le has a meaning of i`: "--metrics.graph-dimensions=le",
+		`unknown processor "spans"`:                        "--metrics.processors=spans",
+		`--metrics.omit-labels color: want some of serv`:   "--metrics.omit-labels=color",
+		`--metrics.dimension-mapping "a": want LABEL=ATT`:  "--metrics.dimension-mapping=a",
+		`--metrics.filter: filter "keep x=y": begins wit`:  "--metrics.filter=keep x=y",
+		`--metrics.graph-filter: filter "include x=y": c`:  "--metrics.graph-filter=include x=y",
+		`buckets of the span metrics: bound 2 is 1`:        "--metrics.buckets=2,1",
+		`dimension "le": the label le has a meaning of i`:  "--metrics.graph-dimensions=le",
+		`--metrics.histograms exact: want native, classic`: "--metrics.histograms=native,exact",
 	} {
 		c, err := parseBackend(t, arg)
 		if err == nil {

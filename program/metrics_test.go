@@ -49,6 +49,7 @@ func TestOwnMetricsAreClean(t *testing.T) {
 		if n := checkPromised(t, body, "backend"); n < 10 {
 			t.Errorf("only %d metrics are promised", n)
 		}
+		checkPromised(t, body, "detail")
 		if n := metric(t, base, `etude_queries_total{kind="search",outcome="ok",protocol="http"}`); n != 1 {
 			t.Errorf("%v searches, want 1", n)
 		}

@@ -51,6 +51,10 @@ func (c *collection) appendAll(removed []*group) (err error) {
 			err = c.group(g)
 		}
 	}
+	if err == nil {
+		c.g.observed.counters[0].value = float64(c.at-c.g.began) / 1000
+		err = c.group(c.g.observed)
+	}
 	return err
 }
 

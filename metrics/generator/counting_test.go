@@ -157,7 +157,7 @@ func edgesByHand(spans []sent) (edges []handEdge) {
 		}
 		other := -1
 		for i, w := range waiting {
-			if w.key == h.key && len(s.SpanId) > 0 && !(h.called && s.ParentSpanId == nil) {
+			if other < 0 && w.key == h.key && (h.calls || w.calls) && len(s.SpanId) > 0 && !(h.called && s.ParentSpanId == nil) {
 				other = i
 			}
 		}

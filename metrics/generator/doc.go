@@ -39,9 +39,10 @@
 //
 // The two sides of a call come in any order, from two services. One side waits for
 // the other at most ten seconds. Tempo lets a server span without a parent wait as
-// well. Its other side cannot come, so here it counts at once, as a call by "user".
-// Otherwise a few thousand requests a second would fill the places of the edges
-// that do wait.
+// long. Here it waits for two seconds, in places of its own, and then counts as a
+// call by "user": a few thousand requests a second would fill the places of the
+// other edges. Its caller can only be the other half of a Zipkin span, whose halves
+// share an id; the halves of such a span pair by that id.
 //
 // # Cardinality
 //

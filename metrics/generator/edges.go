@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"math"
 	"time"
 
 	"etude/trace"
@@ -9,6 +10,7 @@ import (
 // edge is a call of which one side has been seen.
 type edge struct {
 	key                   edgeKey
+	own                   edgeKey   // the callee's span itself; zero in an edge of a caller
 	caller, callee        *endpoint // one of them is nil
 	callerTime            int64     // durations in ns
 	calleeTime            int64
@@ -19,8 +21,10 @@ type edge struct {
 	following, proceeding int32 // neighbours by birth, place+1
 }
 
-// edgeKey is the span that makes the call: the caller's own id, the callee's
-// parent.
+// edgeKey is a span. An edge is found by the span that makes the call: the
+// caller's own id, the callee's parent. An edge that has its callee alone is also
+// found by the callee's own id, for the two halves of a Zipkin span, which share
+// an id.
 type edgeKey struct {
 	trace trace.TraceID
 	span  trace.SpanID
@@ -36,13 +40,14 @@ type edgeStore struct {
 	max    int
 	places []edge
 	free   []int32
-	byKey  map[edgeKey]int32
-	oldest int32 // place+1
-	newest int32 // place+1
+	byKey  map[edgeKey]int32 // the first edge of a key
+	byOwn  map[edgeKey]int32 // edges that have their callee alone
+	oldest int32             // place+1
+	newest int32             // place+1
 }
 
 func newEdgeStore(limit int) *edgeStore {
-	return &edgeStore{max: limit, byKey: map[edgeKey]int32{}}
+	return &edgeStore{max: limit, byKey: map[edgeKey]int32{}, byOwn: map[edgeKey]int32{}}
 }
 
 // open is how many wait.
@@ -54,9 +59,15 @@ func (s *edgeStore) find(key edgeKey) (place int32, ok bool) {
 	return place, ok
 }
 
-// add begins an edge of a sender that has so many waiting. It returns nil when
-// there is no room for the sender.
-func (s *edgeStore) add(key edgeKey, waiting *int, now int64) *edge {
+// findOwn returns the place of an edge that waits with its callee alone.
+func (s *edgeStore) findOwn(own edgeKey) (place int32, ok bool) {
+	place, ok = s.byOwn[own]
+	return place, ok
+}
+
+// add begins an edge of a sender that has so many waiting; own is zero unless it
+// begins with its callee. It returns nil when there is no room for the sender.
+func (s *edgeStore) add(key, own edgeKey, waiting *int, now int64) *edge {
 	if *waiting+1 > s.max-s.open() {
 		return nil
 	}
@@ -69,14 +80,19 @@ func (s *edgeStore) add(key edgeKey, waiting *int, now int64) *edge {
 		s.places = append(s.places, edge{})
 	}
 	e := &s.places[place]
-	*e = edge{key: key, waiting: waiting, born: now, proceeding: s.newest}
+	*e = edge{key: key, own: own, waiting: waiting, born: now, proceeding: s.newest}
 	if s.newest > 0 {
 		s.places[s.newest-1].following = place + 1
 	} else {
 		s.oldest = place + 1
 	}
 	s.newest = place + 1
-	s.byKey[key] = place
+	if _, taken := s.byKey[key]; !taken {
+		s.byKey[key] = place
+	}
+	if own != (edgeKey{}) {
+		s.byOwn[own] = place
+	}
 	return e
 }
 
@@ -93,10 +109,18 @@ func (s *edgeStore) take(place int32) *edge {
 	} else {
 		s.newest = e.proceeding
 	}
-	delete(s.byKey, e.key)
+	forget(s.byKey, e.key, place)
+	forget(s.byOwn, e.own, place)
 	*e.waiting--
 	s.free = append(s.free, place)
 	return e
+}
+
+// forget removes a key unless it leads to another place.
+func forget(places map[edgeKey]int32, key edgeKey, place int32) {
+	if at, ok := places[key]; ok && at == place {
+		delete(places, key)
+	}
 }
 
 // expired takes the oldest edge when it was born before a time, else nil.
@@ -105,6 +129,16 @@ func (s *edgeStore) expired(before int64) *edge {
 		return nil
 	}
 	return s.take(s.oldest - 1)
+}
+
+// took returns the duration of a row in ns. It is 0 for impossible times: a
+// start of 0, which means that the sender gave none, and an end before the start.
+func took(v *trace.View, row uint32) int64 {
+	start, end := v.Start[row], v.End[row]
+	if start == 0 || end <= start {
+		return 0
+	}
+	return int64(min(end-start, math.MaxInt64))
 }
 
 // seconds of a duration in ns, 0 when it is negative.

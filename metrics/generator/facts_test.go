@@ -101,7 +101,7 @@ func (s *script) step(what string, args []string, data string) string {
 		if err := s.g.Collect(context.Background(), time.Now()); err != nil {
 			s.t.Fatal(err)
 		}
-		return samplesText(s.out.take(), args)
+		return samplesText(s.out.all(), args)
 	case "stats":
 		return statsText(s.g.Stats(), args)
 	default:
@@ -115,6 +115,9 @@ func samplesText(samples []sample, names []string) string {
 	for i := range samples {
 		text := samples[i].String()
 		_, name, _ := strings.Cut(text, " ")
+		if strings.HasPrefix(name, ObservedMetric) && !slices.Contains(names, ObservedMetric) {
+			continue
+		}
 		if len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(name, n) }) {
 			fmt.Fprintln(&b, text)
 		}

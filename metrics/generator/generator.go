@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/storage"
 )
 
@@ -32,7 +33,9 @@ type Generator struct {
 	taken    int64              // rows read
 	stored   int64              // rows that the storage's collections have counted
 
-	collected int64 // time of the last collection that the storage has taken, unix ms
+	collected int64  // time of the last collection that the storage has taken, unix ms
+	began     int64  // when the generator was made, unix ms
+	observed  *group // ObservedMetric, which no span touches
 }
 
 // readEvery is how often new spans are read between collections. It bounds how
@@ -50,7 +53,7 @@ func New(o Options) (*Generator, error) {
 		return nil, err
 	}
 	now := time.Now()
-	g.lastRead, g.collected = now.UnixNano(), now.UnixMilli()
+	g.lastRead, g.collected, g.began = now.UnixNano(), now.UnixMilli(), now.UnixMilli()
 	for _, v := range o.Source.Tables() {
 		g.cursorOf(v).rows = v.Spans()
 	}
@@ -84,8 +87,15 @@ func build(o Options) (*Generator, error) {
 		}
 	}
 	g.findKeys()
+	help := "Seconds in which metrics were computed from spans. A count of spans by it is their rate while they were observed."
+	g.observed = &group{schema: &schema{counters: [2]*family{newFamily(ObservedMetric, model.MetricTypeCounter, "seconds", help)}}}
 	return g, nil
 }
+
+// ObservedMetric counts the seconds in which a generator has computed metrics. In a
+// window that is longer than that, its increase is what counts of spans must be
+// divided by for their rate; rate() would divide by the whole window.
+const ObservedMetric = "etude_generator_observed_seconds_total"
 
 // findKeys lists the span attributes to pick for each class.
 func (g *Generator) findKeys() {
@@ -157,11 +167,11 @@ var errNotReady = errors.New("the metrics storage was not open yet")
 // end collects a last time, and logs how many spans the metrics have lost if that
 // is not possible.
 func (g *Generator) end(ctx context.Context, now time.Time) {
+	g.Read(now)
+	g.countRoots(now.UnixNano())
 	err := errNotReady
 	if g.isReady() {
 		err = g.Collect(ctx, now)
-	} else {
-		g.Read(now)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -169,6 +179,15 @@ func (g *Generator) end(ctx context.Context, now time.Time) {
 		g.o.Logger.Warn("stopping: the newest spans are missing in the metrics made from spans", "spans", lost, "error", err)
 	}
 	g.registry.release()
+}
+
+// countRoots counts the callees without a parent that still wait.
+func (g *Generator) countRoots(now int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.graph != nil {
+		g.graph.expireRoots(now, now)
+	}
 }
 
 // Read counts the spans that have come since it was called last.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -135,8 +136,14 @@ func (r *recording) Commit() error {
 
 func (r *recording) Rollback() error { return nil }
 
-// take returns what has been stored since it was called last.
+// take returns the samples stored since it was called last, but for those of
+// ObservedMetric.
 func (r *recorder) take() []sample {
+	return slices.DeleteFunc(r.all(), func(s sample) bool { return s.labels.Get(model.MetricNameLabel) == ObservedMetric })
+}
+
+// all returns all samples stored since it was called last.
+func (r *recorder) all() []sample {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	taken := r.samples

@@ -101,6 +101,7 @@ func TestFloodsLeaveRoom(t *testing.T) {
 			}
 			if name != "services" {
 				f.send(1, "service=shop kind=server name=buy-%d")
+				f.Read(time.Now().Add(rootWait + time.Second))
 				if got := f.found(callsTotal, "service", "shop"); got != 1 {
 					t.Errorf("the new service has %v calls", got)
 				}

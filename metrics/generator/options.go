@@ -108,9 +108,10 @@ type ServiceGraphOptions struct {
 	Wait       time.Duration // for the other side of an edge; 10 s
 	MaxEdges   int           // edges that wait, half of them of one service at most; 20000 (Tempo: 10000)
 	// PeerAttributes of a span name the other side where it sends no spans:
-	// peer.service, db.name, db.system.
+	// peer.service, db.name, db.system, db.system.name (Tempo: without the last).
 	PeerAttributes []string
-	// DatabaseAttributes mark a call of a database: db.namespace, db.name, db.system.
+	// DatabaseAttributes mark a call of a database: db.namespace, db.name, db.system,
+	// db.system.name (Tempo: without the last).
 	DatabaseAttributes []string
 	MessagingLatency   bool // traces_service_graph_request_messaging_system_seconds
 	VirtualNode        bool // the label virtual_node
@@ -136,8 +137,8 @@ func (o *Options) setDefaults() {
 	listOrDefault(&o.SpanMetrics.Buckets, doubling(0.002, 14))
 	listOrDefault(&o.ServiceGraph.Buckets, doubling(0.1, 8))
 	listOrDefault(&o.HostIdentifiers, []string{"k8s.node.name", "host.id"})
-	listOrDefault(&o.ServiceGraph.PeerAttributes, []string{"peer.service", "db.name", "db.system"})
-	listOrDefault(&o.ServiceGraph.DatabaseAttributes, []string{"db.namespace", "db.name", "db.system"})
+	listOrDefault(&o.ServiceGraph.PeerAttributes, []string{"peer.service", "db.name", "db.system", "db.system.name"})
+	listOrDefault(&o.ServiceGraph.DatabaseAttributes, []string{"db.namespace", "db.name", "db.system", "db.system.name"})
 }
 
 func orDefault[T comparable](v *T, otherwise T) {

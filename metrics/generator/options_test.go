@@ -59,7 +59,7 @@ func TestNativeAgreesWithPrometheus(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, spread := range []float64{0.1, 2, 12, 60} {
-		theirs := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x", NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 1 << 20})
+		theirs := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x", NativeHistogramBucketFactor: 1.002, NativeHistogramMaxBucketNumber: 1 << 20})
 		ours, sum := newSparse(), 0.0
 		for range 3000 {
 			v := math.Exp(rng.NormFloat64() * spread)

@@ -139,6 +139,7 @@ func TestGrafanaQueries(t *testing.T) {
 		begin := time.Now()
 		for i := range 120 {
 			source.add(t, spansOf(t, demoTrace(i+1))...)
+			g.Read(time.Now())
 			time.Sleep(2 * time.Second)
 			if i%100 == 99 {
 				source.seal()
@@ -237,7 +238,7 @@ func TestStorageFails(t *testing.T) {
 		if len(got) != 2 || got[0].value != 0 || got[1].value != 1 || got[0].at.Add(10*time.Second-time.Millisecond) != got[1].at {
 			t.Errorf("stored %v", got)
 		}
-		if st := g.Stats(); st.FailedCollections != 1 || st.Collections != 1 || st.Samples != 2 {
+		if st := g.Stats(); st.FailedCollections != 1 || st.Collections != 1 || st.Samples != 4 { // two of ObservedMetric
 			t.Errorf("stats %+v", st)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -28,6 +29,12 @@ const (
 	virtualNode     = "virtual_node"
 )
 
+// A callee without a parent waits for rootWait, and at most maxRoots of them do.
+const (
+	rootWait = 2 * time.Second
+	maxRoots = 4096
+)
+
 // unknownCaller is the client of a request that no span has made.
 const unknownCaller = "user"
 
@@ -36,13 +43,15 @@ type serviceGraph struct {
 	o       *ServiceGraphOptions
 	schema  schema
 	edges   *edgeStore
+	roots   *edgeStore // callees without a parent, for a moment
 	filters []policy
 	// names of the dimensions' labels on the two sides
 	clientNames, serverNames []string
 	registry                 *registry
 	count                    *counters
 	waiting                  map[string]*int // edges that wait, by the service that sent them
-	labels                   []labels.Label  // memory to use again
+	rootsWaiting             int
+	labels                   []labels.Label // memory to use again
 }
 
 // endpoint is one side of calls, as its service, kind and attributes tell. Its
@@ -58,7 +67,7 @@ type endpoint struct {
 }
 
 func newServiceGraph(o *Options, r *registry, c *counters) (*serviceGraph, error) {
-	g := &serviceGraph{o: &o.ServiceGraph, registry: r, count: c, edges: newEdgeStore(o.ServiceGraph.MaxEdges), waiting: map[string]*int{}}
+	g := &serviceGraph{o: &o.ServiceGraph, registry: r, count: c, edges: newEdgeStore(o.ServiceGraph.MaxEdges), roots: newEdgeStore(2 * maxRoots), waiting: map[string]*int{}}
 	k := &g.schema
 	k.id = edgeSchema
 	k.counters[requests] = newFamily("traces_service_graph_request_total", model.MetricTypeCounter, "", "Requests from one service to another.")
@@ -176,55 +185,109 @@ func databaseServer(s *span, database string) string {
 // add counts a span that is one side of a call; it reports whether it has found
 // a place.
 func (g *serviceGraph) add(side *endpoint, v *trace.View, row uint32, now int64) bool {
-	key := edgeKey{v.TraceIDs[v.Trace[row]], v.SpanID[row]}
-	if !side.calls {
-		key.span = v.Parent[row]
+	own := edgeKey{v.TraceIDs[v.Trace[row]], v.SpanID[row]}
+	if side.calls {
+		return g.addCaller(side, own, v, row, now)
 	}
-	if key.span.IsZero() || side.database != "" {
-		g.addAlone(side, key, v, row, now)
-		return true
-	}
-	place, waits := g.edges.find(key)
-	if !waits {
-		e := g.edges.add(key, side.waiting, now)
-		if e != nil {
-			e.take(side, v, row)
-		}
-		return e != nil
-	}
-	e := &g.edges.places[place]
-	e.take(side, v, row)
-	if e.caller != nil && e.callee != nil {
-		g.complete(g.edges.take(place), now)
-	}
-	return true
+	return g.addCallee(side, own, v, row, now)
 }
 
-// addAlone counts a span that needs no other side. One that nobody called has
-// none. The call of a database is complete with the caller; a span of the
-// database itself that came before is part of it.
-func (g *serviceGraph) addAlone(side *endpoint, key edgeKey, v *trace.View, row uint32, now int64) {
-	e := edge{key: key}
-	if place, waits := g.edges.find(key); waits {
-		e = *g.edges.take(place)
+// addCaller pairs a caller with the callee whose parent it is, or else with the
+// callee that shares its id. The call of a database is complete with the caller; a
+// span of the database itself that came before is part of it.
+func (g *serviceGraph) addCaller(side *endpoint, own edgeKey, v *trace.View, row uint32, now int64) bool {
+	e := g.takeCallee(own)
+	if e == nil && side.database == "" {
+		if place, ok := g.edges.find(own); ok { // the caller, sent again
+			g.edges.places[place].take(side, v, row)
+			return true
+		}
+		return g.wait(own, edgeKey{}, side, v, row, now)
+	}
+	if e == nil {
+		e = &edge{key: own}
 	}
 	e.take(side, v, row)
 	if side.database == "" {
-		g.expireOne(&e, now)
-		return
+		g.complete(e, now)
+		return true
 	}
 	g.count.completed.Add(1)
-	g.emit(&e, call{client: side.service, server: side.database, connection: toDatabase, clientTime: e.callerTime, serverTime: e.callerTime}, now)
+	g.emit(e, call{client: side.service, server: side.database, connection: toDatabase, clientTime: e.callerTime, serverTime: e.callerTime}, now)
+	return true
+}
+
+// takeCallee takes the edge that waits with the callee of a caller, or nil.
+func (g *serviceGraph) takeCallee(own edgeKey) *edge {
+	if place, ok := g.edges.find(own); ok && g.edges.places[place].callee != nil {
+		return g.edges.take(place)
+	}
+	if place, ok := g.edges.findOwn(own); ok {
+		return g.edges.take(place)
+	}
+	if place, ok := g.roots.findOwn(own); ok {
+		return g.roots.take(place)
+	}
+	return nil
+}
+
+// addCallee pairs a callee with the caller that shares its id, or else with the
+// caller that is its parent. A callee without a parent waits for a moment: its
+// caller may be the other half of a Zipkin span. Then it counts as called by the
+// user.
+func (g *serviceGraph) addCallee(side *endpoint, own edgeKey, v *trace.View, row uint32, now int64) bool {
+	if e := g.takeCaller(own); e != nil {
+		e.take(side, v, row)
+		g.complete(e, now)
+		return true
+	}
+	parent := edgeKey{own.trace, v.Parent[row]}
+	if parent.span.IsZero() {
+		g.addRoot(parent, own, side, v, row, now)
+		return true
+	}
+	if e := g.takeCaller(parent); e != nil {
+		e.take(side, v, row)
+		g.complete(e, now)
+		return true
+	}
+	return g.wait(parent, own, side, v, row, now)
+}
+
+// takeCaller takes the edge that waits with a caller, or nil.
+func (g *serviceGraph) takeCaller(own edgeKey) *edge {
+	if place, ok := g.edges.find(own); ok && g.edges.places[place].caller != nil {
+		return g.edges.take(place)
+	}
+	return nil
+}
+
+// wait lets a side wait for the other; it reports whether there was a place.
+func (g *serviceGraph) wait(key, own edgeKey, side *endpoint, v *trace.View, row uint32, now int64) bool {
+	e := g.edges.add(key, own, side.waiting, now)
+	if e != nil {
+		e.take(side, v, row)
+	}
+	return e != nil
+}
+
+// addRoot lets a callee without a parent wait. When too many wait, the oldest
+// counts at once.
+func (g *serviceGraph) addRoot(key, own edgeKey, side *endpoint, v *trace.View, row uint32, now int64) {
+	if g.roots.open() >= maxRoots {
+		g.expireOne(g.roots.take(g.roots.oldest-1), now)
+	}
+	g.roots.add(key, own, &g.rootsWaiting, now).take(side, v, row)
 }
 
 // take fills one side of the edge from a span.
 func (e *edge) take(side *endpoint, v *trace.View, row uint32) {
 	e.failed = e.failed || trace.Status(v.Status[row]) == trace.StatusError
 	if side.calls {
-		e.caller, e.callerTime, e.sent = side, v.Duration(row), v.End[row]
+		e.caller, e.callerTime, e.sent = side, took(v, row), v.End[row]
 		return
 	}
-	e.callee, e.calleeTime, e.received = side, v.Duration(row), v.Start[row]
+	e.callee, e.calleeTime, e.received = side, took(v, row), v.Start[row]
 }
 
 // complete counts a call of which both sides have been seen.
@@ -243,7 +306,15 @@ func (g *serviceGraph) expire(now int64) {
 	for e := g.edges.expired(before); e != nil; e = g.edges.expired(before) {
 		g.expireOne(e, now)
 	}
+	g.expireRoots(now, now-int64(rootWait))
 	g.forgetWaiting()
+}
+
+// expireRoots counts the callees without a parent that came before a time.
+func (g *serviceGraph) expireRoots(now, before int64) {
+	for e := g.roots.expired(before); e != nil; e = g.roots.expired(before) {
+		g.expireOne(e, now)
+	}
 }
 
 // expireOne counts an edge with one side, if the other can be named.

@@ -8,9 +8,13 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 )
 
-// sparse is the buckets of a native histogram. Bounds grow by 2^(2^-schema):
-// schema 3 is the finest with a factor of at most 1.1. When there are more than
-// maxSparse buckets, neighbours are joined.
+// sparse is the buckets of a native histogram. Bounds grow by 2^(2^-schema). A
+// histogram begins with the finest buckets, a factor of 1.003 apart. When it has more
+// than maxSparse, neighbours are joined, which squares the factor. Durations that lie
+// within a factor of a million of each other fit into buckets 1.044 apart, so a
+// quantile is at most 4.4 % from the truth. Durations that are alike keep the finest
+// buckets, so a quantile is at most 0.3 % above the greatest of them. Tempo begins at
+// 1.09 and keeps 100 buckets.
 type sparse struct {
 	schema int32
 	zeros  float64
@@ -18,9 +22,9 @@ type sparse struct {
 }
 
 const (
-	finestSchema  = 3
+	finestSchema  = 8
 	coarsest      = -4
-	maxSparse     = 100
+	maxSparse     = 320
 	zeroThreshold = 0x1p-128
 )
 
