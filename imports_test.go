@@ -13,9 +13,10 @@ import (
 // it, and no other package of this module. The reason says what would be lost.
 var importRules = []struct{ pkg, may, reason string }{
 	{"trace", "", "the domain knows nobody"},
+	{"internal/wire", "", "protobuf's bytes, whatever they mean"},
 	{"otlp", "trace", "a codec needs only what it fills"},
 	{"tenant", "", "names of tenants; who has which data is not its business"},
-	{"receive", "otlp tenant", "it hands bytes to a Sink; who stores them is not its business"},
+	{"receive", "internal/wire otlp tenant", "it hands bytes to a Sink; who stores them is not its business"},
 	{"internal/fs", "", "plumbing below everything"},
 	{"internal/door", "", "who may connect and ask, whatever lies behind"},
 	{"store/wal", "internal/fs", "the log keeps bytes, whatever they mean"},

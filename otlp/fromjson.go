@@ -19,7 +19,9 @@ import (
 // numbers, enums as numbers or names, names in lowerCamelCase (snake_case is
 // taken too), unknown members ignored. Bytes that are not UTF-8 become U+FFFD. The
 // result still has to pass [Validate]. The error is an *[Error] and names the member.
-func FromJSON(text []byte) ([]byte, error) {
+func FromJSON(text []byte) ([]byte, error) { return fromJSON(tracesData, text) }
+
+func fromJSON(m *message, text []byte) ([]byte, error) {
 	if !validUTF8(text) {
 		text = bytes.ToValidUTF8(text, replacement)
 	}
@@ -27,7 +29,7 @@ func FromJSON(text []byte) ([]byte, error) {
 	d.UseNumber()
 	r := jsonReader{d: d}
 	r.e.b = make([]byte, 0, len(text)/2)
-	if err := r.top(); err != nil {
+	if err := r.top(m); err != nil {
 		return nil, err
 	}
 	return r.e.b, nil
@@ -39,12 +41,12 @@ type jsonReader struct {
 	depth int
 }
 
-func (r *jsonReader) top() error {
+func (r *jsonReader) top(m *message) error {
 	token, err := r.token()
 	if err != nil {
 		return err
 	}
-	if err := r.message(tracesData, token); err != nil {
+	if err := r.message(m, token); err != nil {
 		return err
 	}
 	if _, err := r.d.Token(); err != io.EOF {
@@ -273,11 +275,14 @@ func parseNumber(f form, s string) (uint64, bool) {
 	case formDouble:
 		v, err := strconv.ParseFloat(s, 64)
 		return math.Float64bits(v), err == nil
-	case formInt64:
+	case formInt64, formSFixed64:
 		return parseInt(s, 64)
+	case formSInt32:
+		v, ok := parseInt(s, 32)
+		return protowire.EncodeZigZag(int64(v)), ok
 	case formEnum:
 		return parseInt(s, 32)
-	case formFixed64:
+	case formFixed64, formUint64:
 		return parseUint(s, 64)
 	}
 	return parseUint(s, 32)
@@ -310,9 +315,11 @@ func numberName(f form) string {
 		return "number"
 	case formEnum:
 		return "value of this enum, by name or number"
-	case formInt64:
+	case formInt64, formSFixed64:
 		return "64-bit integer"
-	case formFixed64:
+	case formSInt32:
+		return "32-bit integer"
+	case formFixed64, formUint64:
 		return "64-bit unsigned integer"
 	}
 	return "32-bit unsigned integer"

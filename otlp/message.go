@@ -4,18 +4,21 @@ package otlp
 type form uint8
 
 const (
-	formVarint  form = iota + 1 // uint32
-	formInt64                   // varint, int64
-	formBool                    // varint
-	formEnum                    // varint
-	formFixed64                 // uint64
-	formDouble                  // fixed64
-	formFixed32                 // uint32
-	formString                  // UTF-8
-	formBytes                   // any
-	formTraceID                 // 16 bytes, not zero
-	formSpanID                  // 8 bytes, not zero
-	formAnyID                   // a trace or span id that may be empty
+	formVarint   form = iota + 1 // uint32
+	formInt64                    // varint, int64
+	formBool                     // varint
+	formEnum                     // varint
+	formFixed64                  // uint64
+	formDouble                   // fixed64
+	formSFixed64                 // fixed64, int64
+	formUint64                   // varint
+	formSInt32                   // varint, zigzag
+	formFixed32                  // uint32
+	formString                   // UTF-8
+	formBytes                    // any
+	formTraceID                  // 16 bytes, not zero
+	formSpanID                   // 8 bytes, not zero
+	formAnyID                    // a trace or span id that may be empty
 	formMessage
 )
 
@@ -31,9 +34,9 @@ const (
 
 func (f form) wire() uint8 {
 	switch f {
-	case formVarint, formInt64, formBool, formEnum:
+	case formVarint, formInt64, formBool, formEnum, formUint64, formSInt32:
 		return wireVarint
-	case formFixed64, formDouble:
+	case formFixed64, formDouble, formSFixed64:
 		return wireFixed64
 	case formFixed32:
 		return wireFixed32

@@ -37,8 +37,17 @@ func receiveSamples(c receive.Counts, yield func(telemetry.Sample)) {
 	yield(telemetry.Sample{Name: "etude_receive_open_connections", Help: "Open connections.", Gauge: true, Value: float64(c.Connections)})
 	yield(telemetry.Sample{Name: "etude_receive_requests_in_flight", Help: "Requests being received now.", Gauge: true, Value: float64(c.InFlight)})
 	yield(telemetry.Sample{Name: "etude_receive_in_flight_bytes", Help: "Memory that the requests being received take.", Gauge: true, Value: float64(c.InFlightBytes)})
-	yield(telemetry.Sample{Name: "etude_receive_cut_connections_total", Help: "Connections closed because they were silent, slow or too many.", Value: float64(c.Cut)})
-	yield(telemetry.Sample{Name: "etude_receive_wrong_port_connections_total", Help: "OTLP connections that came to the other protocol's port, and were served.", Value: float64(c.WrongPort)})
+	yield(telemetry.Sample{Name: "etude_receive_arriving_bytes", Help: "Memory that requests take that have not arrived whole.", Gauge: true, Value: float64(c.ArrivingBytes)})
+	total := func(name, help string, v uint64, labels ...telemetry.Label) {
+		yield(telemetry.Sample{Name: name, Help: help, Labels: labels, Value: float64(v)})
+	}
+	total("etude_receive_cut_connections_total", "Connections closed because they were silent, slow, malformed or too many.", c.Cut)
+	total("etude_receive_idle_closed_connections_total", "Connections closed because they had been idle for the longest and the table of connections was full.", c.IdleClosed)
+	total("etude_receive_overfull_connections_total", "Connections cut because unfinished requests took too much memory and theirs took the most.", c.Overfull)
+	total("etude_receive_wrong_port_connections_total", "OTLP connections that came to the other protocol's port, and were served.", c.WrongPort)
+	total("etude_receive_metric_points_total", "Data points of OTLP metrics acknowledged.", c.Points)
+	total("etude_receive_rejected_total", "Log records and data points of metrics that were answered by a partial success: not kept.", c.RejectedLogs, telemetry.Label{Name: "signal", Value: "logs"})
+	total("etude_receive_rejected_total", "Log records and data points of metrics that were answered by a partial success: not kept.", c.RejectedPoints, telemetry.Label{Name: "signal", Value: "metrics"})
 }
 
 // storeSamples are those of one store, with its tenant for a label if it has one.

@@ -37,7 +37,7 @@ func BenchmarkGRPC(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				var out []byte
 				for pb.Next() {
-					err := conn.Invoke(context.Background(), "/"+traceService+"/Export", payload, &out, grpc.ForceCodecV2(rawClient{}), grpc.UseCompressor(compressor))
+					err := conn.Invoke(context.Background(), exportPath, payload, &out, grpc.ForceCodecV2(rawClient{}), grpc.UseCompressor(compressor))
 					if err != nil {
 						b.Error(err)
 						return
@@ -52,7 +52,7 @@ func BenchmarkGRPC(b *testing.B) {
 func BenchmarkHTTP(b *testing.B) {
 	s := start(b, Config{}, discard{})
 	payload := marshal(b, request(benchSpans))
-	url := "http://" + s.Addrs().OTLPHTTP + tracesPath
+	url := "http://" + s.Addrs().OTLPHTTP + traces.path
 	b.ReportAllocs()
 	b.SetBytes(int64(len(payload)))
 	b.SetParallelism(4)
@@ -69,27 +69,24 @@ func BenchmarkHTTP(b *testing.B) {
 	perSpan(b)
 }
 
-// BenchmarkExports is 20 spans over a bare connection, whose client costs next to
-// nothing: on the fast path, and, for one more header, through net/http.
-func BenchmarkExports(b *testing.B) {
-	for name, extra := range map[string][]string{"fast path": nil, "net-http": {"Content-Encoding: identity"}} {
-		b.Run(name, func(b *testing.B) {
-			s := start(b, Config{}, discard{})
-			message := []byte(exportRequest(marshal(b, request(20)), extra...))
-			c, answer := connect(b, s.Addrs().OTLPHTTP), make([]byte, 4<<10)
-			_ = c.SetDeadline(time.Time{})
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := c.Write(message); err != nil {
-					b.Fatal(err)
-				}
-				if n, err := c.Read(answer); err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 200 OK")) {
-					b.Fatal(string(answer[:n]), err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/20, "ns/span")
-		})
+// BenchmarkSmallHTTP is 20 spans over a bare connection, whose client costs next to
+// nothing.
+func BenchmarkSmallHTTP(b *testing.B) {
+	s := start(b, Config{}, discard{})
+	body := marshal(b, request(20))
+	message := fmt.Appendf(nil, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	c, answer := connect(b, s.Addrs().OTLPHTTP), make([]byte, 4<<10)
+	_ = c.SetDeadline(time.Time{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(message); err != nil {
+			b.Fatal(err)
+		}
+		if n, err := c.Read(answer); err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 200 OK")) {
+			b.Fatal(string(answer[:n]), err)
+		}
 	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/20, "ns/span")
 }
 
 func BenchmarkCountSpans(b *testing.B) {

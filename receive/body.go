@@ -8,15 +8,18 @@ import (
 	"time"
 )
 
-// A body is read into a pooled buffer that grows with what really arrives,
-// never with what a header announces. Every byte of it is held at the gate, so
-// many slow large bodies together stop at Limits.InFlight.
+// A body is read into a pooled buffer that grows with what really arrives, never
+// with what a header announces, and is inflated when it has arrived whole. Room is
+// counted at the registry before it is made, so that many slow large bodies, and
+// many small ones that inflate, stop together at Limits.Arriving. How slowly a
+// client sends decides only how long it holds the bytes that it has sent itself.
 
-// body is a request's content, decompressed. Close gives the buffer back.
+// body is a request's content. Close gives the buffer back.
 type body struct {
 	bytes []byte
 	in    *intake
-	held  int64
+	conn  *conn
+	held  int64 // counted as arriving
 }
 
 // keepBuffer is the largest buffer worth pooling: one giant must not stay.
@@ -33,14 +36,31 @@ func putBuffer(b []byte) {
 	}
 }
 
+func (in *intake) newBody(c *conn) *body { return &body{in: in, conn: c, bytes: getBuffer()} }
+
 func (b *body) Close() {
-	b.in.gate.release(b.held)
+	b.conn.depart(b.held)
+	b.held = 0
 	putBuffer(b.bytes)
+	b.bytes = nil
 }
 
-// readBody reads the whole body within all limits. The client has
+// whole moves the body from what is arriving to what is being handled. After nil,
+// the gate must be left with the same number of bytes.
+func (b *body) whole() (n int64, err error) {
+	b.conn.depart(b.held)
+	b.held = 0
+	n = int64(len(b.bytes))
+	return n, b.in.gate.enter(b.conn, n)
+}
+
+// readBody reads the whole body within all limits, and inflates it. The client has
 // RequestTimeout for it. On nil error the caller closes the body.
 func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+	unpack, err := inflater(r.Header.Get("Content-Encoding"))
+	if err != nil {
+		return nil, err
+	}
 	if r.ContentLength > in.limits.Body {
 		// Said before the body is read. Closing tells the client to stop sending.
 		w.Header().Set("Connection", "close")
@@ -48,14 +68,16 @@ func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	}
 	deadline := http.NewResponseController(w)
 	_ = deadline.SetReadDeadline(time.Now().Add(in.limits.RequestTimeout)) // not supported: then the server's own
-	src, done, err := decompress(r.Header.Get("Content-Encoding"), http.MaxBytesReader(w, r.Body, in.limits.Body), in.limits.Decompressed)
-	if err != nil {
-		return nil, err
+	b := in.newBody(connOf(r.Context()))
+	err = b.fill(http.MaxBytesReader(w, r.Body, in.limits.Body), max(in.limits.Body, in.limits.Decompressed))
+	if err == nil {
+		b, err = b.inflate(unpack)
 	}
-	b := &body{in: in, bytes: getBuffer()}
-	err = b.fill(src)
-	done()
 	if err != nil {
+		if b.conn.wasCut() {
+			w.Header().Set("Connection", "close")
+			err = in.tooMuchArriving()
+		}
 		b.Close()
 		return nil, err
 	}
@@ -63,11 +85,32 @@ func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	return b, nil
 }
 
-func (b *body) fill(src io.Reader) error {
+// inflate returns the body that b is the compressed form of, and closes b. With an
+// error b is returned.
+func (b *body) inflate(unpack *inflation) (*body, error) {
 	limit := b.in.limits.Decompressed
+	if unpack == nil {
+		if int64(len(b.bytes)) > limit {
+			return b, refuse(tooLarge, "request is larger than the limit of %d bytes; send smaller batches", limit)
+		}
+		return b, nil
+	}
+	inflating <- struct{}{}
+	defer func() { <-inflating }()
+	plain := b.in.newBody(b.conn)
+	if err := unpack.into(plain, b.bytes, limit); err != nil {
+		plain.Close()
+		return b, err
+	}
+	b.Close()
+	return plain, nil
+}
+
+// fill reads src to its end, of limit bytes at most.
+func (b *body) fill(src io.Reader, limit int64) error {
 	for {
 		if len(b.bytes) == cap(b.bytes) {
-			if err := b.grow(); err != nil {
+			if err := b.grow(2 * cap(b.bytes)); err != nil {
 				return err
 			}
 		}
@@ -77,7 +120,7 @@ func (b *body) fill(src io.Reader) error {
 			return refuse(tooLarge, "request is larger than the limit of %d bytes after decompression; send smaller batches", limit)
 		}
 		if errors.Is(err, io.EOF) {
-			return b.holdUpTo(int64(len(b.bytes)))
+			return nil
 		}
 		if err != nil {
 			return err
@@ -85,25 +128,30 @@ func (b *body) fill(src io.Reader) error {
 	}
 }
 
-// grow doubles the buffer, after asking the gate for the bytes read so far.
-func (b *body) grow() error {
-	if err := b.holdUpTo(int64(len(b.bytes))); err != nil {
+// grow makes room for size bytes, and counts it before. While the content is
+// copied there are two buffers.
+func (b *body) grow(size int) error {
+	size = max(64<<10, size)
+	if err := b.count(int64(size)); err != nil {
 		return err
 	}
-	bigger := make([]byte, len(b.bytes), max(64<<10, 2*cap(b.bytes)))
+	bigger := make([]byte, len(b.bytes), size)
 	copy(bigger, b.bytes)
 	b.bytes = bigger
+	b.conn.depart(b.held - int64(size))
+	b.held = int64(size)
 	return nil
 }
 
-func (b *body) holdUpTo(n int64) error {
-	more := n - b.held
-	if more <= 0 {
-		return nil
+// count holds n more bytes as arriving.
+func (b *body) count(n int64) error {
+	b.held += n
+	if !b.conn.arrive(n) {
+		return b.in.tooMuchArriving()
 	}
-	if !b.in.gate.hold(more) {
-		return b.in.overload("requests in flight hold more than %d bytes", b.in.limits.InFlight)
-	}
-	b.held = n
 	return nil
+}
+
+func (in *intake) tooMuchArriving() *refusal {
+	return in.gate.overload("requests that are still arriving hold more than %d bytes", in.limits.Arriving)
 }

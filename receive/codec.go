@@ -14,55 +14,64 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// message is a gRPC message as bytes. They live in a pooled buffer until free.
+// message is a gRPC message as bytes. They live in pooled buffers until free.
 type message struct {
-	payload []byte
-	buffer  mem.Buffer
+	pieces mem.BufferSlice // as they came
+	buffer mem.Buffer      // in one, after join
+}
+
+func (m *message) size() int64 { return int64(m.pieces.Len()) }
+
+// join returns the message in one piece: a copy if it came in several.
+func (m *message) join(pool mem.BufferPool) []byte {
+	m.buffer = m.pieces.MaterializeToBuffer(pool)
+	m.pieces.Free()
+	m.pieces = nil
+	return m.buffer.ReadOnlyData()
 }
 
 func (m *message) free() {
+	m.pieces.Free()
 	if m.buffer != nil {
 		m.buffer.Free()
 	}
-	m.buffer, m.payload = nil, nil
+	m.pieces, m.buffer = nil, nil
 }
 
 // rawCodec passes payloads through untouched. It stands in for the protobuf
 // codec on the whole server, so messages of other services go to that one.
-type rawCodec struct {
-	pool mem.BufferPool
-	rest encoding.CodecV2
-}
+type rawCodec struct{ rest encoding.CodecV2 }
 
-func newRawCodec(pool mem.BufferPool) rawCodec {
-	return rawCodec{pool: pool, rest: encoding.GetCodecV2("proto")}
-}
+func newRawCodec() rawCodec { return rawCodec{encoding.GetCodecV2("proto")} }
 
 func (rawCodec) Name() string { return "proto" }
 
-// Unmarshal takes a reference of data, or one copy if it came in pieces. gRPC
-// frees its own reference afterwards.
+// Unmarshal keeps a reference to data. gRPC frees its own afterwards.
 func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(*message)
 	if !ok {
 		return c.rest.Unmarshal(data, v)
 	}
 	m.free()
-	m.buffer = data.MaterializeToBuffer(c.pool)
-	m.payload = m.buffer.ReadOnlyData()
+	data.Ref()
+	m.pieces = append(m.pieces, data...) // gRPC reuses its slice
 	return nil
 }
 
-// Marshal writes an answer. Nearly all of ours are empty messages.
+// Marshal writes an answer: mostly the empty message.
 func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
-	if m, ok := v.(*message); ok {
-		if len(m.payload) == 0 { // Fast path
+	switch m := v.(type) {
+	case answer:
+		if len(m) == 0 {
 			return nil, nil
 		}
-		return mem.BufferSlice{mem.SliceBuffer(m.payload)}, nil
+		return mem.BufferSlice{mem.SliceBuffer(m)}, nil
 	}
 	return c.rest.Marshal(v)
 }
+
+// answer is an encoded message to a client.
+type answer []byte
 
 // tieredPool holds buffers by powers of two. gRPC's own pool has nothing
 // between 32 KiB and 1 MiB and wipes a buffer each time: for a batch of 200
@@ -100,7 +109,7 @@ func (p *tieredPool) Put(b *[]byte) {
 }
 
 // compressor is a gRPC message compression with pooled readers. gRPC bounds
-// what it reads from them by its message size.
+// what it reads from them by its message size, and closes each reader.
 type compressor struct {
 	name    string
 	readers *sync.Pool
@@ -152,29 +161,27 @@ func (w *pooledWriter) Close() error {
 }
 
 func (c compressor) Decompress(r io.Reader) (io.Reader, error) {
+	inflating <- struct{}{}
 	z := c.readers.Get().(resetter)
 	if err := z.Reset(r); err != nil {
 		c.readers.Put(z)
+		<-inflating
 		return nil, err
 	}
 	return &pooledReader{z, c.readers}, nil
 }
 
-// pooledReader goes back to its pool at the end of the stream; after an error
-// it is left to the garbage collector.
+// pooledReader gives its place up when gRPC closes it, which it always does.
 type pooledReader struct {
 	resetter
 	pool *sync.Pool
 }
 
-func (r *pooledReader) Read(p []byte) (int, error) {
-	if r.resetter == nil {
-		return 0, io.EOF
-	}
-	n, err := r.resetter.Read(p)
-	if err == io.EOF {
+func (r *pooledReader) Close() error {
+	if r.resetter != nil {
 		r.pool.Put(r.resetter)
 		r.resetter = nil
+		<-inflating
 	}
-	return n, err
+	return nil
 }

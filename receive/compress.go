@@ -3,6 +3,8 @@ package receive
 import (
 	"bytes"
 	"io"
+	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
@@ -13,7 +15,16 @@ import (
 )
 
 // Decompressors are pooled: a gzip reader is 40 KiB, a zstd one more. None of
-// them trusts a size it read; whoever reads from one stops at the limit.
+// them trusts a size it read; the reader of one stops at the limit.
+//
+// A request is inflated when it has arrived whole, and only as many requests at
+// once as there are processors: inflating is work for a processor and waits for
+// nobody, so more at once would be no faster, but each could inflate to the limit
+// of one request before the first of them is counted. This holds for HTTP and for
+// gRPC (codec.go) together.
+
+// inflating has room for those that inflate.
+var inflating = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // maxZstdWindow bounds the memory that a zstd frame can ask for. 8 MiB is what
 // every decoder must offer (RFC 8878, section 3.1.1.1.2).
@@ -67,50 +78,49 @@ func newZstd() resetter {
 	return r
 }
 
-// decompress wraps src by an HTTP Content-Encoding. done must be called when
-// nothing reads from it any more. limit bounds formats that decode at one go.
-func decompress(encoding string, src io.Reader, limit int64) (_ io.Reader, done func(), err error) {
-	switch encoding {
-	case "", "identity":
-		return src, func() {}, nil
-	case "gzip", "x-gzip":
-		return pooled(&gzipPool, encoding, src)
-	case "zstd":
-		return pooled(&zstdPool, encoding, src)
-	case "zlib":
-		return pooled(&zlibPool, encoding, src)
-	case "deflate":
-		return deflate(src)
-	case "snappy", "x-snappy-framed":
-		return snappy(src, limit)
-	}
-	return nil, nil, refuse(unsupported, "Content-Encoding %q is not supported; use gzip, zstd, zlib, deflate, snappy or none", encoding)
-}
-
-func pooled(pool *sync.Pool, name string, src io.Reader) (io.Reader, func(), error) {
-	r := pool.Get().(resetter)
-	if err := r.Reset(src); err != nil {
-		pool.Put(r)
-		return nil, nil, badStream(name, err)
-	}
-	return naming{r, name}, func() { pool.Put(r) }, nil
-}
-
-// naming says in its errors which encoding the bytes broke.
-type naming struct {
-	io.Reader
+// inflation is how one HTTP Content-Encoding is undone.
+type inflation struct {
 	name string
+	into func(b *body, packed []byte, limit int64) error
 }
 
-func (n naming) Read(p []byte) (int, error) {
-	k, err := n.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		err = badStream(n.name, err)
+// inflater finds the inflation for a Content-Encoding, whose case does not matter
+// (RFC 9110, section 8.4.1). nil: the body is not compressed.
+func inflater(encoding string) (*inflation, error) {
+	name := strings.ToLower(strings.TrimSpace(encoding))
+	switch name {
+	case "", "identity":
+		return nil, nil
+	case "gzip", "x-gzip":
+		return &inflation{name, streamOf(&gzipPool, name)}, nil
+	case "zstd":
+		return &inflation{name, streamOf(&zstdPool, name)}, nil
+	case "zlib":
+		return &inflation{name, streamOf(&zlibPool, name)}, nil
+	case "deflate":
+		return &inflation{name, inflateDeflate}, nil
+	case "snappy", "x-snappy-framed":
+		return &inflation{name, inflateSnappy}, nil
 	}
-	return k, err
+	return nil, refuse(unsupported, "Content-Encoding %q is not supported; use gzip, zstd, zlib, deflate, snappy or none", encoding)
 }
 
-// badStream keeps errors that have nothing to do with the encoding.
+// streamOf inflates by a pooled decompressor.
+func streamOf(pool *sync.Pool, name string) func(*body, []byte, int64) error {
+	return func(b *body, packed []byte, limit int64) error {
+		r := pool.Get().(resetter)
+		defer pool.Put(r)
+		if err := r.Reset(bytes.NewReader(packed)); err != nil {
+			return badStream(name, err)
+		}
+		if err := b.fill(r, limit); err != nil {
+			return badStream(name, err)
+		}
+		return nil
+	}
+}
+
+// badStream says which encoding the bytes broke. Refusals stay what they are.
 func badStream(name string, err error) error {
 	if r := readRefusal(err); r.reason != malformed {
 		return r
@@ -118,58 +128,50 @@ func badStream(name string, err error) error {
 	return refuse(malformed, "body is not %s, though Content-Encoding says so: %v", name, err)
 }
 
-// deflate is a zlib stream (RFC 9110, section 8.4.1.2), but some clients send
-// the bare one. The first two bytes of zlib are a multiple of 31.
-func deflate(src io.Reader) (io.Reader, func(), error) {
-	var head [2]byte
-	n, err := io.ReadFull(src, head[:])
-	if err != nil {
-		return nil, nil, badStream("deflate", err)
+// inflateDeflate: deflate is a zlib stream (RFC 9110, section 8.4.1.2), but some
+// clients send the bare one. The first two bytes of zlib are a multiple of 31.
+func inflateDeflate(b *body, packed []byte, limit int64) error {
+	pool := &flatePool
+	if len(packed) >= 2 && packed[0]&0x0f == 8 && (int(packed[0])<<8|int(packed[1]))%31 == 0 {
+		pool = &zlibPool
 	}
-	src = io.MultiReader(bytes.NewReader(head[:n]), src)
-	if head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
-		return pooled(&zlibPool, "deflate", src)
-	}
-	return pooled(&flatePool, "deflate", src)
+	return streamOf(pool, "deflate")(b, packed, limit)
 }
 
 // snappyMagic opens the framed format; without it the body is one block.
 var snappyMagic = []byte("\xff\x06\x00\x00sNaPpY")
 
-func snappy(src io.Reader, limit int64) (io.Reader, func(), error) {
-	head := make([]byte, len(snappyMagic))
-	n, err := io.ReadFull(src, head)
-	if err != nil && err != io.ErrUnexpectedEOF {
-		return nil, nil, badStream("snappy", err)
+func inflateSnappy(b *body, packed []byte, limit int64) error {
+	if bytes.HasPrefix(packed, snappyMagic) {
+		return streamOf(&snappyPool, "snappy")(b, packed, limit)
 	}
-	src = io.MultiReader(bytes.NewReader(head[:n]), src)
-	if bytes.Equal(head, snappyMagic) {
-		return pooled(&snappyPool, "snappy", src)
+	n, err := snappyLen(packed, limit)
+	if err == nil {
+		err = b.grow(n)
 	}
-	block, err := io.ReadAll(src)
 	if err != nil {
-		return nil, nil, badStream("snappy", err)
+		return err
 	}
-	plain, err := snappyBlock(block, limit)
-	return bytes.NewReader(plain), func() {}, err
+	plain, err := s2.Decode(b.bytes[:cap(b.bytes)], packed)
+	if err != nil {
+		return badStream("snappy", err)
+	}
+	b.bytes = plain
+	return nil
 }
 
-// snappyBlock believes the announced length only within the limit, and within
-// what a block of this size can hold: a copy of 64 bytes costs at least 2.
-func snappyBlock(block []byte, limit int64) ([]byte, error) {
+// snappyLen believes the announced length only within the limit, and within what
+// a block of this size can hold: a copy of 64 bytes costs at least 2.
+func snappyLen(block []byte, limit int64) (int, error) {
 	n, err := s2.DecodedLen(block)
 	if err != nil {
-		return nil, badStream("snappy", err)
+		return 0, badStream("snappy", err)
 	}
 	if int64(n) > limit {
-		return nil, refuse(tooLarge, "request is larger than the limit of %d bytes after decompression; send smaller batches", limit)
+		return 0, refuse(tooLarge, "request is larger than the limit of %d bytes after decompression; send smaller batches", limit)
 	}
 	if n > 64*len(block) {
-		return nil, refuse(malformed, "body is not snappy, though Content-Encoding says so: %d bytes cannot hold %d", len(block), n)
+		return 0, refuse(malformed, "body is not snappy, though Content-Encoding says so: %d bytes cannot hold %d", len(block), n)
 	}
-	plain, err := s2.Decode(nil, block)
-	if err != nil {
-		return nil, badStream("snappy", err)
-	}
-	return plain, nil
+	return n, nil
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +40,7 @@ func connect(t testing.TB, addr string) net.Conn {
 func TestSilentClientsAreCut(t *testing.T) {
 	t.Parallel()
 	short := Limits{HeaderTimeout: 30 * time.Millisecond, RequestTimeout: 30 * time.Millisecond, IdleTimeout: 30 * time.Millisecond}
-	settings := string(emptySettings)
+	settings := "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 	for name, first := range map[string]string{
 		"nothing":               "",
 		"half a preface":        http2.ClientPreface[:10],
@@ -75,11 +78,11 @@ func TestSilentClientsAreCut(t *testing.T) {
 	}
 }
 
-// TestGRPCChannelMayWaitBeforeItsFirstCall: a channel that is connected early
-// must not be cut as silent.
-func TestGRPCChannelMayWaitBeforeItsFirstCall(t *testing.T) {
+// TestChannelMayWaitBeforeItsFirstCall: a gRPC channel that is connected early is
+// answered from the start, and is not cut as silent.
+func TestChannelMayWaitBeforeItsFirstCall(t *testing.T) {
 	t.Parallel()
-	s := start(t, Config{Limits: Limits{HeaderTimeout: 200 * time.Millisecond}}, new(recorder))
+	s := start(t, Config{Limits: Limits{HeaderTimeout: 100 * time.Millisecond}}, new(recorder))
 	c := dial(t, s.Addrs().OTLPHTTP)
 	c.Connect()
 	for state := c.GetState(); state != connectivity.Ready; state = c.GetState() {
@@ -87,12 +90,12 @@ func TestGRPCChannelMayWaitBeforeItsFirstCall(t *testing.T) {
 			t.Fatal("channel never got ready")
 		}
 	}
-	// After HeaderTimeout the sniffer gives up waiting and hands over.
-	eventually(t, "handed to gRPC", func() bool { return s.Stats().Counts().WrongPort == 1 })
+	other := connect(t, s.Addrs().OTLPHTTP) // silent for as long
+	_, _ = other.Read(make([]byte, 1))
 	if _, err := collector.NewTraceServiceClient(c).Export(t.Context(), request(1)); err != nil {
 		t.Error(err)
 	}
-	if n := s.Stats().Counts(); n.Cut != 0 || n.Connections != 1 {
+	if n := s.Stats().Counts(); n.Cut != 1 || n.Connections != 1 {
 		t.Errorf("%d cut, %d open", n.Cut, n.Connections)
 	}
 }
@@ -101,7 +104,7 @@ func TestGRPCChannelMayWaitBeforeItsFirstCall(t *testing.T) {
 func TestSlowGRPCMessageIsCut(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{Limits: Limits{RequestTimeout: 30 * time.Millisecond}}, new(recorder))
-	stream, err := dial(t, s.Addrs().OTLPGRPC).NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/"+traceService+"/Export")
+	stream, err := dial(t, s.Addrs().OTLPGRPC).NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, exportPath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,22 +132,57 @@ func TestSlowHTTPBodyIsAnswered(t *testing.T) {
 
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
-	s := start(t, Config{Limits: Limits{Connections: 2}}, new(recorder))
-	connect(t, s.Addrs().Jaeger)
-	connect(t, s.Addrs().OTLPGRPC)
-	eventually(t, "two open", func() bool { return s.Stats().Counts().Connections == 2 })
+	sink := newHanging()
+	s := start(t, Config{Limits: Limits{Connections: 2}}, sink)
+	for range 2 {
+		begin(t, s, newScript().call(1, prefixed(0, marshal(t, request(1)))))
+		<-sink.entered
+	}
 	third := connect(t, s.Addrs().Zipkin)
 	if _, err := third.Read(make([]byte, 1)); err == nil {
 		t.Error("third connection got an answer")
 	}
-	if c := s.Stats().Counts(); c.Cut != 1 || c.Connections != 2 {
+	if c := s.Stats().Counts(); c.Cut != 1 || c.IdleClosed != 0 || c.Connections != 2 {
 		t.Errorf("%d cut, %d open", c.Cut, c.Connections)
+	}
+	close(sink.release)
+}
+
+// TestIdleConnectionsGiveWay: a full table costs the longest idle its place, not
+// the client that has spans.
+func TestIdleConnectionsGiveWay(t *testing.T) {
+	t.Parallel()
+	const most = 8
+	sink := new(recorder)
+	s := start(t, Config{Limits: Limits{Connections: most}}, sink)
+	var idle []net.Conn
+	for i := range most {
+		c := connect(t, s.Addrs().OTLPGRPC)
+		if i%2 == 1 { // half a request is idle, too
+			_, _ = c.Write(newScript().head(1, false, exportPath).data(1, false, make([]byte, 100)).Bytes())
+		}
+		idle = append(idle, c)
+		eventually(t, "open", func() bool { return s.Stats().Counts().Connections == int64(i+1) })
+	}
+	for range most {
+		c := collector.NewTraceServiceClient(dial(t, s.Addrs().OTLPGRPC))
+		if _, err := c.Export(t.Context(), request(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range idle {
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("idle connection %d is still open", i)
+		}
+	}
+	if c := s.Stats().Counts(); c.IdleClosed != most || c.Connections != most || c.ArrivingBytes != 0 {
+		t.Errorf("counted %+v", c)
 	}
 }
 
 // scriptedConn is a client that sends its frames one after the other, at most
-// max bytes at a time, and acknowledges the server's SETTINGS when it was sent
-// some, but not before the frame numbered ackAt.
+// max bytes at a time. When it is greeted it acknowledges that, but not before the
+// frame numbered ackAt.
 type scriptedConn struct {
 	net.Conn
 	frames [][]byte
@@ -186,10 +224,18 @@ func (c *scriptedConn) next() bool {
 	return true
 }
 
-func (c *scriptedConn) Write(p []byte) (int, error) { return c.out.Write(p) }
-func (c *scriptedConn) SetDeadline(time.Time) error { return nil }
+func (c *scriptedConn) Write(p []byte) (int, error)      { return c.out.Write(p) }
+func (c *scriptedConn) SetDeadline(time.Time) error      { return nil }
+func (c *scriptedConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *scriptedConn) Close() error                     { return nil }
 
-var settingsAck = []byte{0, 0, 0, byte(http2.FrameSettings), byte(http2.FlagSettingsAck), 0, 0, 0, 0}
+// sniffScripted sniffs and returns what the server behind reads.
+func sniffScripted(c *scriptedConn) (*conn, Protocol, error) {
+	limits := Limits{}.withDefaults()
+	own := newRegistry(&limits, new(Stats)).add(c)
+	spoken, err := own.sniff(&limits)
+	return own, spoken, err
+}
 
 // clientFrames is what a client sends for one request.
 func clientFrames(t testing.TB, contentType string, continued bool) [][]byte {
@@ -203,8 +249,11 @@ func clientFrames(t testing.TB, contentType string, continued bool) [][]byte {
 	}
 	hb := block.Bytes()
 	var parts []func(f *http2.Framer) error
-	parts = append(parts, func(f *http2.Framer) error { return f.WriteSettings() })
+	parts = append(parts, func(f *http2.Framer) error {
+		return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 100})
+	})
 	parts = append(parts, func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1000) })
+	parts = append(parts, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{7}) })
 	if continued {
 		parts = append(parts, func(f *http2.Framer) error {
 			if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: hb[:3], PadLength: 7, Priority: http2.PriorityParam{Weight: 3}}); err != nil {
@@ -235,9 +284,28 @@ func clientFrames(t testing.TB, contentType string, continued bool) [][]byte {
 	return sent
 }
 
-// TestSniffHidesItsQuestion: whatever the grouping of bytes and wherever the
-// acknowledgement comes, the server behind sees the client's bytes without it.
-func TestSniffHidesItsQuestion(t *testing.T) {
+// frameTexts is a line for each frame.
+func frameTexts(t *testing.T, b []byte) (all []string) {
+	t.Helper()
+	b, ok := bytes.CutPrefix(b, preface)
+	if ok {
+		all = append(all, "preface")
+	}
+	for len(b) > 0 {
+		h := parseFrameHeader(b)
+		end := frameHeaderLen + int(h.Length)
+		if len(b) < end {
+			t.Fatalf("%d bytes left of a frame of %d", len(b), end)
+		}
+		all = append(all, fmt.Sprintf("%v %d %d %x", h.Type, h.Flags, h.StreamID, b[frameHeaderLen:end]))
+		b = b[end:]
+	}
+	return all
+}
+
+// TestSniffIsOneConversation: whatever the grouping of bytes and wherever the
+// client's acknowledgement comes, client and server hear all that they must, once.
+func TestSniffIsOneConversation(t *testing.T) {
 	t.Parallel()
 	for _, contentType := range []string{"application/grpc", "application/grpc+proto", "application/x-protobuf"} {
 		want := OTLPHTTP
@@ -246,26 +314,63 @@ func TestSniffHidesItsQuestion(t *testing.T) {
 		}
 		for _, continued := range []bool{false, true} {
 			stream := clientFrames(t, contentType, continued)
+			said := frameTexts(t, bytes.Join(stream, nil))
 			for ackAt := range len(stream) + 1 {
 				for _, chunk := range []int{1, 2, 8, 9, 10, 33, 100, 4096, 1 << 20} {
 					c := &scriptedConn{frames: stream, max: chunk, ackAt: ackAt}
-					conn, spoken, err := sniff(c, time.Second)
+					conn, spoken, err := sniffScripted(c)
 					if err != nil || spoken != want {
 						t.Fatalf("%s ack %d chunk %d: %v, %v", contentType, ackAt, chunk, spoken, err)
 					}
-					got, err := io.ReadAll(conn)
+					heard, err := io.ReadAll(conn)
 					if err != nil {
 						t.Fatal(err)
 					}
-					if asked := c.out.Bytes(); len(asked) > 0 && !bytes.Equal(asked, emptySettings) {
-						t.Fatalf("sent %x", asked)
+					// The server greets and acknowledges, as every server does.
+					var server bytes.Buffer
+					fr := http2.NewFramer(&server, nil)
+					_ = fr.WriteSettings()
+					_ = fr.WriteSettingsAck()
+					_ = fr.WriteWindowUpdate(0, 5)
+					for b := server.Bytes(); len(b) > 0; {
+						n, err := conn.Write(b[:min(chunk, len(b))])
+						if err != nil {
+							t.Fatal(err)
+						}
+						b = b[n:]
 					}
-					if !bytes.Equal(got, bytes.Join(stream, nil)) {
-						t.Fatalf("%s ack %d chunk %d: server sees other bytes", contentType, ackAt, chunk)
-					}
+					checkConversation(t, fmt.Sprintf("%s continued %t ack %d chunk %d", contentType, continued, ackAt, chunk), said, frameTexts(t, heard), frameTexts(t, c.out.Bytes()))
 				}
 			}
 		}
+	}
+}
+
+func checkConversation(t *testing.T, name string, said, heard, answered []string) {
+	t.Helper()
+	pings, acks := 0, 0
+	for _, f := range answered {
+		switch {
+		case strings.HasPrefix(f, "PING 1"):
+			pings++
+		case strings.HasPrefix(f, "SETTINGS 1"):
+			acks++
+		}
+	}
+	if acks != 1 {
+		t.Fatalf("%s: client's SETTINGS acknowledged %d times: %q", name, acks, answered)
+	}
+	if !strings.HasPrefix(answered[0], "SETTINGS 0") {
+		t.Fatalf("%s: the first frame is %s", name, answered[0])
+	}
+	// A PING before the request is answered at once, or heard by the server.
+	first := slices.IndexFunc(said, func(f string) bool { return strings.HasPrefix(f, "PING 0") })
+	want := slices.Clone(said)
+	if pings > 0 {
+		want = slices.Delete(want, first, first+1)
+	}
+	if !slices.Equal(heard, want) {
+		t.Fatalf("%s: server hears\n%q\nwant\n%q", name, heard, want)
 	}
 }
 
@@ -278,9 +383,12 @@ func FuzzSniff(f *testing.F) {
 	f.Add([]byte(http2.ClientPreface+"\x00\x00\x04\x01\x24\x00\x00\x00\x01abcd"), 100)
 	f.Fuzz(func(t *testing.T, b []byte, chunk int) {
 		c := &scriptedConn{frames: [][]byte{b}, max: max(1, chunk), ackAt: 1, acked: true}
-		conn, _, err := sniff(c, time.Second)
+		conn, spoken, err := sniffScripted(c)
 		if err != nil {
 			return
+		}
+		if spoken == OTLPGRPC {
+			conn.meter = newArrivals(time.Second)
 		}
 		got, err := io.ReadAll(conn)
 		if err != nil {
@@ -288,6 +396,10 @@ func FuzzSniff(f *testing.F) {
 		}
 		if c.out.Len() == 0 && !bytes.Equal(got, b) {
 			t.Errorf("%d bytes came in, others went on (%d)", len(b), len(got))
+		}
+		_ = conn.Close()
+		if n := conn.reg.arriving.Load(); n != 0 {
+			t.Errorf("%d bytes still count as arriving", n)
 		}
 	})
 }
@@ -314,8 +426,8 @@ func TestShutdownDrains(t *testing.T) {
 		answers <- http.StatusText(send(t, h, http.MethodPost, "http://"+url, bytes.NewReader(body), "Content-Type", contentType).status)
 	}
 	go post(client(t), s.Addrs().Jaeger+"/api/traces", "application/x-thrift", thriftBody)
-	go post(client(t), s.Addrs().OTLPHTTP+tracesPath, typeProtobuf, otlpBody)
-	go post(h2client(t), s.Addrs().OTLPGRPC+tracesPath, typeProtobuf, otlpBody)
+	go post(client(t), s.Addrs().OTLPHTTP+traces.path, typeProtobuf, otlpBody)
+	go post(h2client(t), s.Addrs().OTLPGRPC+traces.path, typeProtobuf, otlpBody)
 	conn := dial(t, s.Addrs().OTLPGRPC)
 	go func() {
 		_, err := collector.NewTraceServiceClient(conn).Export(context.Background(), request(1))

@@ -38,6 +38,9 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
 	ok := o.allow(origin)
 	if ok {
 		h.Set("Access-Control-Allow-Origin", origin)
+		// navigator.sendBeacon, which browsers' SDKs use when a page is left, always
+		// sends credentials. They mean nothing here.
+		h.Set("Access-Control-Allow-Credentials", "true")
 		h.Set("Access-Control-Expose-Headers", "Retry-After")
 	}
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {

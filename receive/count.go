@@ -1,55 +1,86 @@
 package receive
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"strings"
+
+	"etude/internal/wire"
+)
 
 // Field numbers on the way down to a span (opentelemetry-proto, trace/v1):
-// TracesData.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans.
+// TracesData.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans. Logs and
+// metrics have the same numbers on the way to a log record and to a metric.
 const (
-	fieldResourceSpans protowire.Number = 1
-	fieldScopeSpans    protowire.Number = 2
-	fieldSpans         protowire.Number = 2
+	fieldResources = 1
+	fieldScopes    = 2
+	fieldLeaves    = 2
 )
 
 // countSpans counts the spans of a payload without looking into them: it steps
 // over everything but the two levels above, so its cost is a few nanoseconds a
 // span. What is inside the spans is for the Sink to judge.
-func countSpans(payload []byte) (int, error) {
-	var n int
-	err := eachMessage(payload, fieldResourceSpans, "the request", func(rs []byte) error {
-		return eachMessage(rs, fieldScopeSpans, "resource_spans", func(ss []byte) error {
-			return eachMessage(ss, fieldSpans, "scope_spans", func([]byte) error { n++; return nil })
-		})
+func countSpans(payload []byte) (int, error) { return countLeaves(payload, "spans") }
+
+func countLeaves(payload []byte, what string) (n int, err error) {
+	err = eachLeaf(payload, what, func([]byte) error { n++; return nil })
+	return n, err
+}
+
+// countPoints counts the data points of metrics. A Metric is a name and so on, and
+// one of gauge 5, sum 7, histogram 9, exponential_histogram 10 and summary 11,
+// each of which has its data_points in field 1.
+func countPoints(payload []byte) (n int, err error) {
+	err = eachLeaf(payload, "metrics", func(metric []byte) error {
+		r := wire.Reader{Rest: metric}
+		for r.Next() {
+			switch r.Number {
+			case 5, 7, 9, 10, 11:
+				if r.Type != wire.Bytes {
+					continue
+				}
+				if err := eachMessage(r.Data, 1, "metrics", "a metric", func([]byte) error { n++; return nil }); err != nil {
+					return err
+				}
+			}
+		}
+		if r.Err != nil {
+			return notOTLP("metrics", "a metric", r.Offset(metric), r.Err)
+		}
+		return nil
 	})
 	return n, err
 }
 
+func eachLeaf(payload []byte, what string, f func([]byte) error) error {
+	return eachMessage(payload, fieldResources, what, "the request", func(resource []byte) error {
+		return eachMessage(resource, fieldScopes, what, "resource_", func(scope []byte) error {
+			return eachMessage(scope, fieldLeaves, what, "scope_", f)
+		})
+	})
+}
+
 // eachMessage calls f with each embedded message of the given field.
-func eachMessage(b []byte, want protowire.Number, where string, f func([]byte) error) error {
-	for off := 0; off < len(b); {
-		num, typ, n := protowire.ConsumeTag(b[off:])
-		if n < 0 {
-			return notProtobuf(where, off, n)
-		}
-		off += n
-		if num != want || typ != protowire.BytesType {
-			if n = protowire.ConsumeFieldValue(num, typ, b[off:]); n < 0 {
-				return notProtobuf(where, off, n)
-			}
-			off += n
+func eachMessage(b []byte, want wire.Number, what, where string, f func([]byte) error) error {
+	r := wire.Reader{Rest: b}
+	for r.Next() {
+		if !r.IsBytes(want) {
 			continue
 		}
-		v, n := protowire.ConsumeBytes(b[off:])
-		if n < 0 {
-			return notProtobuf(where, off, n)
-		}
-		if err := f(v); err != nil {
+		if err := f(r.Data); err != nil {
 			return err
 		}
-		off += n
+	}
+	if r.Err != nil {
+		return notOTLP(what, where, r.Offset(b), r.Err)
 	}
 	return nil
 }
 
-func notProtobuf(where string, off, n int) error {
-	return refuse(malformed, "body is not an OTLP trace request: at byte %d of %s: %v", off, where, protowire.ParseError(n))
+func notOTLP(what, where string, at int, err error) error {
+	if strings.HasSuffix(where, "_") {
+		where += what
+	}
+	if what == "spans" {
+		what = "trace"
+	}
+	return refuse(malformed, "body is not an OTLP %s request: at byte %d of %s: %v", what, at, where, err)
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
@@ -19,30 +20,36 @@ import (
 	"etude/tenant"
 )
 
-const (
-	traceService     = "opentelemetry.proto.collector.trace.v1.TraceService"
-	jaegerCollection = "jaeger.api_v2.CollectorService"
-)
+const jaegerCollection = "jaeger.api_v2.CollectorService"
 
 // streamWorkers is how many goroutines wait for calls; more calls than that at
 // once have their own.
 const streamWorkers = 128
+
+// What one connection may make grpc-go hold before a message is whole is a window
+// for each stream, and the rest of a message once its length is known. arrivals.go
+// counts both.
+const (
+	streamWindow = mebibyte // a whole batch fits, so a client need not wait for more
+	connWindow   = 4 * mebibyte
+)
 
 // newGRPCServer serves OTLP and Jaeger alike: a client of either is welcome at
 // every gRPC listener.
 func (in *intake) newGRPCServer() *grpc.Server {
 	pool := new(tieredPool)
 	g := grpc.NewServer(
-		grpc.ForceServerCodecV2(newRawCodec(pool)),
+		grpc.Creds(plainCreds{}),
+		grpc.ForceServerCodecV2(newRawCodec()),
 		experimental.BufferPool(pool),
 		grpc.MaxRecvMsgSize(int(in.limits.Decompressed)),
-		grpc.MaxConcurrentStreams(uint32(min(in.limits.Requests, 1<<20))),
+		grpc.MaxConcurrentStreams(in.limits.streams()),
 		grpc.MaxHeaderListSize(maxSniff),
 		grpc.ConnectionTimeout(in.limits.HeaderTimeout),
 		grpc.InTapHandle(in.boundCall),
-		// Fixed windows: a whole batch fits, and no probing pings are needed.
-		grpc.InitialWindowSize(mebibyte),
-		grpc.InitialConnWindowSize(4*mebibyte),
+		// Fixed windows need no probing pings.
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
 		grpc.ReadBufferSize(64<<10),
 		// A new goroutine would grow its stack for every call anew.
 		grpc.NumStreamWorkers(uint32(min(in.limits.Requests, streamWorkers))),
@@ -54,15 +61,17 @@ func (in *intake) newGRPCServer() *grpc.Server {
 			Timeout:           20 * time.Second,
 		}),
 	)
-	in.register(g, traceService, "Export", OTLPGRPC, in.submitExport)
-	in.register(g, jaegerCollection, "PostSpans", JaegerGRPC, in.submitPostSpans)
+	for _, sig := range signals {
+		in.register(g, pool, sig.service, "Export", OTLPGRPC, func(ctx context.Context, b []byte) (partial, error) {
+			return sig.submit(in, ctx, OTLPGRPC, b)
+		})
+	}
+	in.register(g, pool, jaegerCollection, "PostSpans", JaegerGRPC, in.submitPostSpans)
+	g.RegisterService(&grpc.ServiceDesc{ServiceName: profileService, HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{
+		{StreamName: "Export", Handler: func(any, grpc.ServerStream) error { return status.Error(codes.Unimplemented, noProfiles) }},
+	}}, in)
 	healthpb.RegisterHealthServer(g, health.NewServer())
 	return g
-}
-
-// submitExport is the collector's TraceService/Export over gRPC.
-func (in *intake) submitExport(ctx context.Context, b []byte) (Rejected, error) {
-	return in.submit(ctx, OTLPGRPC, b)
 }
 
 // boundCall gives calls that bring no deadline of their own, or a long one, the
@@ -78,49 +87,49 @@ func (in *intake) boundCall(ctx context.Context, _ *tap.Info) (context.Context, 
 }
 
 // submitter passes a message on.
-type submitter func(context.Context, []byte) (Rejected, error)
+type submitter func(context.Context, []byte) (partial, error)
 
-// register serves a unary method whose answer is an empty message, or tells which
-// spans were left out. On the wire that is the same as a stream with one message
-// each way; as a stream we are asked before the message is read, and hear of those
-// that cannot be read.
-func (in *intake) register(g *grpc.Server, service, method string, p Protocol, submit submitter) {
+// register serves a unary method whose answer is an empty message, or tells what
+// was left out. On the wire that is the same as a stream with one message each
+// way. As a stream the handler runs from the first header on, and learns of
+// messages that cannot be read; it takes a slot when the message is whole.
+func (in *intake) register(g *grpc.Server, pool mem.BufferPool, service, method string, p Protocol, submit submitter) {
 	g.RegisterService(&grpc.ServiceDesc{
 		ServiceName: service,
 		HandlerType: (*any)(nil),
 		Streams: []grpc.StreamDesc{{StreamName: method, Handler: func(_ any, stream grpc.ServerStream) error {
-			m := new(message)
-			rejected, err := in.receive(stream, m, submit)
+			left, err := in.receive(stream, pool, submit)
 			if err != nil {
 				return grpcError(in.refused(p, err))
 			}
-			m.payload = partialProto(rejected)
-			return stream.SendMsg(m)
+			return stream.SendMsg(answer(left.proto()))
 		}}},
 	}, in)
 }
 
-func (in *intake) receive(stream grpc.ServerStream, m *message, submit submitter) (rejected Rejected, err error) {
-	if err := in.begin(); err != nil {
-		return rejected, err
-	}
-	defer in.end()
-	defer m.free()
+func (in *intake) receive(stream grpc.ServerStream, pool mem.BufferPool, submit submitter) (none partial, err error) {
 	ctx := stream.Context()
-	if in.multi {
-		if ctx, err = forTenant(ctx, metadata.ValueFromIncomingContext(ctx, tenant.Header)); err != nil {
-			return rejected, err
+	if in.authorize != nil {
+		if err := in.authorize(metadata.ValueFromIncomingContext(ctx, "authorization")); err != nil {
+			return none, refuse(unauthorized, "%v", err)
 		}
 	}
+	if in.multi {
+		if ctx, err = forTenant(ctx, metadata.ValueFromIncomingContext(ctx, tenant.Header)); err != nil {
+			return none, err
+		}
+	}
+	m := new(message)
+	defer m.free()
 	if err := stream.RecvMsg(m); err != nil {
-		return rejected, recvRefusal(ctx, err)
+		return none, recvRefusal(ctx, err)
 	}
-	n := int64(len(m.payload))
-	if !in.gate.hold(n) {
-		return rejected, in.overload("requests in flight hold more than %d bytes", in.limits.InFlight)
+	c, n := connOf(ctx), m.size()
+	if err := in.gate.enter(c, n); err != nil {
+		return none, err
 	}
-	defer in.gate.release(n)
-	return submit(ctx, m.payload)
+	defer in.gate.leave(c, n)
+	return submit(ctx, m.join(pool))
 }
 
 // recvRefusal sorts what gRPC says of a message that it could not read. The

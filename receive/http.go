@@ -9,27 +9,20 @@ import (
 	"strconv"
 	"strings"
 
-	"etude/otlp"
 	"etude/tenant"
 )
-
-const tracesPath = "/v1/traces"
 
 const (
 	typeJSON     = "application/json"
 	typeProtobuf = "application/x-protobuf"
 )
 
-// The answers to a request that was taken whole: partial_success is present and
-// empty.
-var (
-	takenJSON     = []byte(`{"partialSuccess":{}}`)
-	takenProtobuf = []byte{0x0a, 0x00}
-)
-
+// newHTTPServer serves HTTP/1.1, and HTTP/2 without TLS to clients that begin
+// with it.
 func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 	s := &http.Server{
-		Handler:           h,
+		Handler:           in.guard(h),
+		ConnContext:       withConn,
 		ReadHeaderTimeout: in.limits.HeaderTimeout,
 		IdleTimeout:       in.limits.IdleTimeout,
 		// readBody sets the exact deadline; this one is for bodies that no
@@ -38,55 +31,59 @@ func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 		// Reading ends by RequestTimeout; then the Sink, and the answer, which
 		// is small, get as much again.
 		WriteTimeout:   2 * in.limits.RequestTimeout,
-		MaxHeaderBytes: maxSniff,
+		MaxHeaderBytes: maxHead,
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: int(in.limits.Streams)},
 		ErrorLog:       slog.NewLogLogger(in.logger.Handler(), slog.LevelDebug),
 		Protocols:      new(http.Protocols),
 	}
 	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
 	return s
+}
+
+// guard is what holds for every request over HTTP.
+func (in *intake) guard(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h.ServeHTTP(w, r)
+	})
 }
 
 // otlpHandler serves OTLP/HTTP, and gRPC on connections that began with plain
 // HTTP/2 requests (a proxy may mix them).
-func (s *Server) otlpHandler(allowed []string) http.Handler {
-	origins := newOrigins(allowed)
+func (s *Server) otlpHandler(allowed origins) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 			s.grpc.ServeHTTP(w, r)
-		case r.URL.Path != tracesPath:
-			otherPath(w, r)
-		case origins.handle(w, r):
-		default:
-			s.in.serveOTLP(w, r)
+			return
 		}
+		for _, sig := range signals {
+			if r.URL.Path == sig.path {
+				if !allowed.handle(w, r) {
+					s.in.serveOTLP(w, r, sig)
+				}
+				return
+			}
+		}
+		plain(w, http.StatusNotFound, otherPath(r.URL.Path))
 	})
-}
-
-func otherPath(w http.ResponseWriter, r *http.Request) {
-	text := fmt.Sprintf("404 nothing at %s: OTLP traces go to POST %s", r.URL.Path, tracesPath)
-	if r.URL.Path == "/v1/metrics" || r.URL.Path == "/v1/logs" {
-		text = fmt.Sprintf("404 nothing at %s: only traces are kept here, at POST %s", r.URL.Path, tracesPath)
-	}
-	plain(w, http.StatusNotFound, text)
 }
 
 // plain answers with one line of text.
 func plain(w http.ResponseWriter, status int, text string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(text)+1))
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, text)
 }
 
-// serveOTLP is POST /v1/traces (OTLP specification, "OTLP/HTTP").
-func (in *intake) serveOTLP(w http.ResponseWriter, r *http.Request) {
+// serveOTLP is POST to the path of a signal (OTLP specification, "OTLP/HTTP").
+func (in *intake) serveOTLP(w http.ResponseWriter, r *http.Request, sig *signal) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		in.stats.refuse(OTLPHTTP, unsupported)
-		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 %s is not possible here: send spans by POST", r.Method))
+		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 %s is not possible here: send %s by POST", r.Method, sig.what))
 		return
 	}
 	contentType := r.Header.Get("Content-Type")
@@ -96,58 +93,54 @@ func (in *intake) serveOTLP(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("415 Content-Type %q is not supported: use %s or %s", contentType, typeProtobuf, typeJSON))
 		return
 	}
-	rejected, err := in.takeOTLP(w, r, media)
+	left, err := in.takeOTLP(w, r, sig, media)
 	if err != nil {
 		writeStatus(w, contentType, media, in.refused(OTLPHTTP, err))
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
-	_, _ = w.Write(takenAnswer(media, rejected))
+	_, _ = w.Write(left.answer(sig, media))
 }
 
-func takenAnswer(media string, rejected Rejected) []byte {
-	switch {
-	case media == typeJSON && rejected.Spans > 0:
-		return partialJSON(rejected)
-	case media == typeJSON:
-		return takenJSON
-	case rejected.Spans > 0:
-		return partialProto(rejected)
-	}
-	return takenProtobuf
-}
-
-func (in *intake) takeOTLP(w http.ResponseWriter, r *http.Request, media string) (rejected Rejected, err error) {
+func (in *intake) takeOTLP(w http.ResponseWriter, r *http.Request, sig *signal, media string) (left partial, err error) {
 	err = in.take(w, r, func(ctx context.Context, b []byte) (err error) {
 		if media != typeProtobuf {
-			if b, err = otlp.FromJSON(b); err != nil {
+			if b, err = sig.fromJSON(b); err != nil {
 				return refuse(malformed, "%v", err)
 			}
 		}
-		rejected, err = in.submit(ctx, OTLPHTTP, b)
+		left, err = sig.submit(in, ctx, OTLPHTTP, b)
 		return err
 	})
-	return rejected, err
+	return left, err
 }
 
-// take admits an HTTP request, reads its body and passes it on. The bytes are
-// pooled: f must not keep them.
-func (in *intake) take(w http.ResponseWriter, r *http.Request, f func(context.Context, []byte) error) error {
-	if err := in.begin(); err != nil {
-		return err
+// take reads the body of an HTTP request, admits it when it is whole, and passes
+// it on. The bytes are pooled: f must not keep them.
+func (in *intake) take(w http.ResponseWriter, r *http.Request, f func(context.Context, []byte) error) (err error) {
+	if in.authorize != nil {
+		if err := in.authorize(r.Header.Values("Authorization")); err != nil {
+			return refuse(unauthorized, "%v", err)
+		}
 	}
-	defer in.end()
 	ctx := r.Context()
 	if in.multi {
-		var err error
 		if ctx, err = forTenant(ctx, r.Header.Values(tenant.Header)); err != nil {
 			return err
 		}
+	}
+	if in.gate.full() {
+		return in.gate.tooManyRequests()
 	}
 	b, err := in.readBody(w, r)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
+	n, err := b.whole()
+	if err != nil {
+		return err
+	}
+	defer in.gate.leave(b.conn, n)
 	return f(ctx, b.bytes)
 }

@@ -38,19 +38,19 @@ func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 }
 
 // submitPostSpans is the collector's CollectorService/PostSpans over gRPC.
-func (in *intake) submitPostSpans(ctx context.Context, b []byte) (Rejected, error) {
-	return Rejected{}, in.translate(ctx, JaegerGRPC, func(p *protoBuilder, limit *budget) error {
+func (in *intake) submitPostSpans(ctx context.Context, b []byte) (partial, error) {
+	return partial{}, in.translate(ctx, JaegerGRPC, func(p *protoBuilder, limit *budget) error {
 		_, err := p.jaegerProto(b, limit)
 		return err
 	})
 }
 
-// refuseJaeger answers 500 for spans that the Sink refuses and for tenants, unlike
-// 400 for a body that is not thrift: clients of the real receiver know it so.
+// refuseJaeger answers 500 about tenants, unlike 400 for all that is wrong with the
+// spans: clients of the real receiver know it so.
 func (in *intake) refuseJaeger(w http.ResponseWriter, r *refusal) {
 	status, text := r.status(), r.text
 	switch r.reason {
-	case invalid, noTenant, badTenant:
+	case noTenant, badTenant:
 		status, text = http.StatusInternalServerError, "spans were refused: "+text
 	}
 	if r.retry > 0 {

@@ -77,7 +77,7 @@ func TestJaegerRefusals(t *testing.T) {
 		{name: "trailing bytes", contentType: thriftType, body: append(bytes.Clone(good), 1, 2), status: 400, text: "2 bytes follow"},
 		{name: "GET", method: http.MethodGet, contentType: thriftType, status: 405, text: "POST"},
 		{name: "other path", path: "/v1/traces", contentType: thriftType, body: good, status: 404, text: "/api/traces"},
-		{name: "bad ids", contentType: thriftType, body: good, sink: invalidSpans{}, status: 500, text: "trace id is zero"},
+		{name: "bad ids", contentType: thriftType, body: good, sink: invalidSpans{}, status: 400, text: "trace id is zero"},
 		{name: "overload", contentType: thriftType, body: good, sink: comeBack{}, status: 429, text: "busy"},
 		{name: "full disk", contentType: thriftType, body: good, sink: diskFull{}, status: 503, text: "disk is full"},
 		{name: "broken store", contentType: thriftType, body: good, sink: fmt.Errorf("secret path"), status: 500, text: "internal error"},

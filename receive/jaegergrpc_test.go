@@ -148,7 +148,7 @@ func TestGRPCServicesShareListeners(t *testing.T) {
 		if err := postSpans(t, addr, jaegerRequest); err != nil {
 			t.Errorf("Jaeger to port %d: %v", i, err)
 		}
-		err := dial(t, addr).Invoke(t.Context(), "/"+traceService+"/Export", marshal(t, request(2)), new([]byte), grpc.ForceCodecV2(rawClient{}))
+		err := dial(t, addr).Invoke(t.Context(), exportPath, marshal(t, request(2)), new([]byte), grpc.ForceCodecV2(rawClient{}))
 		if err != nil {
 			t.Errorf("OTLP to port %d: %v", i, err)
 		}

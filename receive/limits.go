@@ -17,18 +17,32 @@ type Limits struct {
 	Decompressed int64
 	// Spans is the most spans in one request. Default 100,000.
 	Spans int
-	// Requests is how many requests may be in flight at once. Default 256.
+	// Points is the most data points of metrics in one request. Default 200,000.
+	Points int
+	// Requests is how many whole requests may be handled at once. One connection
+	// may have half of them. Default 256.
 	Requests int64
-	// InFlight is how many bytes the requests in flight may hold together,
-	// decompressed: bodies and messages as room is made for what arrives (where
-	// grpc-go itself reads, once they are whole). Default 256 MiB.
+	// Streams is how many requests one HTTP/2 connection may have open at once,
+	// whole or not. Default 128.
+	Streams int64
+	// InFlight is how many bytes the requests being handled may hold together,
+	// decompressed, with what they become on the way. One connection may have half
+	// of them, unless it has only one request. Default 256 MiB.
 	InFlight int64
-	// Connections is how many connections may be open at once. Default 1024.
+	// Arriving is how many bytes of requests that are not whole yet may be held
+	// together, counted as room is made for them: a body that is inflated while it
+	// arrives counts inflated. Past it, the connection that holds the most is cut.
+	// Default half of InFlight, and room for two of the largest requests at least.
+	Arriving int64
+	// Connections is how many connections may be open at once. When there are as
+	// many, the one that has been idle for the longest gives way. Default 1024.
 	Connections int64
 	// HeaderTimeout cuts a client that does not say what it wants. Default 10 s.
 	HeaderTimeout time.Duration
 	// RequestTimeout cuts a client that does not finish its request. Default 30 s.
 	RequestTimeout time.Duration
+	// WriteTimeout cuts a client that does not read its answers. Default 10 s.
+	WriteTimeout time.Duration
 	// IdleTimeout closes a connection without requests. Default 2 min.
 	IdleTimeout time.Duration
 	// RetryDelay is what an overloaded server asks clients to wait. Default 1 s.
@@ -39,11 +53,15 @@ func (l Limits) withDefaults() Limits {
 	l.Body = orDefault(l.Body, 20*mebibyte)
 	l.Decompressed = orDefault(l.Decompressed, 20*mebibyte)
 	l.Spans = orDefault(l.Spans, 100_000)
+	l.Points = orDefault(l.Points, 200_000)
 	l.Requests = orDefault(l.Requests, 256)
+	l.Streams = min(orDefault(l.Streams, 128), maxArrivals/8)
 	l.InFlight = orDefault(l.InFlight, 256*mebibyte)
+	l.Arriving = orDefault(l.Arriving, max(l.InFlight/2, 2*l.Decompressed, 2*l.Body))
 	l.Connections = orDefault(l.Connections, 1024)
 	l.HeaderTimeout = orDefault(l.HeaderTimeout, 10*time.Second)
 	l.RequestTimeout = orDefault(l.RequestTimeout, 30*time.Second)
+	l.WriteTimeout = orDefault(l.WriteTimeout, 10*time.Second)
 	l.IdleTimeout = orDefault(l.IdleTimeout, 2*time.Minute)
 	l.RetryDelay = orDefault(l.RetryDelay, time.Second)
 	return l
@@ -56,28 +74,78 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 	return v
 }
 
-// gate admits requests while both their number and their bytes stay within the
-// limits. It never queues: a client that is told to come back holds its own
-// data, a queue here would hold it for everybody.
+// streams is Streams as HTTP/2 says it.
+func (l *Limits) streams() uint32 { return uint32(l.Streams) }
+
+// gate admits whole requests while both their number and their bytes stay within
+// the limits, of all connections together and of each (half of it). It never
+// queues: a client that is told to come back holds its own data, a queue here
+// would hold it for everybody.
+//
+// A request comes here when its last byte has arrived, so that what is admitted
+// depends on the Sink alone and never on how slowly a client sends.
 type gate struct {
-	maxRequests, maxBytes int64
-	requests, bytes       atomic.Int64
+	limits          *Limits
+	requests, bytes atomic.Int64
 }
 
-// enter reports whether one more request may start; if so, leave must follow.
-func (g *gate) enter() bool {
-	if g.requests.Add(1) > g.maxRequests {
+// full reports whether a request that came now would be refused: asked before a
+// body is read, which then need not be.
+func (g *gate) full() bool { return g.requests.Load() >= g.limits.Requests }
+
+// enter admits a whole request of n bytes. After nil, leave must follow.
+func (g *gate) enter(c *conn, n int64) error {
+	if g.requests.Add(1) > g.limits.Requests {
 		g.requests.Add(-1)
-		return false
+		return g.tooManyRequests()
 	}
-	return true
+	if err := g.enterConn(c, n); err != nil {
+		g.requests.Add(-1)
+		return err
+	}
+	if !g.hold(n) {
+		g.leaveConn(c, n)
+		g.requests.Add(-1)
+		return g.tooManyBytes()
+	}
+	return nil
 }
 
-func (g *gate) leave() { g.requests.Add(-1) }
+func (g *gate) leave(c *conn, n int64) {
+	g.release(n)
+	g.leaveConn(c, n)
+	g.requests.Add(-1)
+}
+
+func (g *gate) enterConn(c *conn, n int64) error {
+	if c == nil {
+		return nil
+	}
+	requests, bytes := c.working.Add(1), c.held.Add(n)
+	switch {
+	case requests == 1: // Fast path: a connection may always have one.
+		return nil
+	case requests > max(g.limits.Requests/2, 1):
+		g.leaveConn(c, n)
+		return g.overload("more than %d requests in flight on one connection", max(g.limits.Requests/2, 1))
+	case bytes > g.limits.InFlight/2:
+		g.leaveConn(c, n)
+		return g.overload("requests in flight on one connection hold more than %d bytes", g.limits.InFlight/2)
+	}
+	return nil
+}
+
+func (g *gate) leaveConn(c *conn, n int64) {
+	if c != nil {
+		c.used.Store(time.Now().UnixNano())
+		c.held.Add(-n)
+		c.working.Add(-1)
+	}
+}
 
 // hold reports whether n more bytes may be held; if so, release must follow.
 func (g *gate) hold(n int64) bool {
-	if g.bytes.Add(n) > g.maxBytes {
+	if g.bytes.Add(n) > g.limits.InFlight {
 		g.bytes.Add(-n)
 		return false
 	}
@@ -85,6 +153,20 @@ func (g *gate) hold(n int64) bool {
 }
 
 func (g *gate) release(n int64) { g.bytes.Add(-n) }
+
+func (g *gate) overload(format string, args ...any) *refusal {
+	r := refuse(overloaded, format, args...)
+	r.retry = g.limits.RetryDelay
+	return r
+}
+
+func (g *gate) tooManyRequests() *refusal {
+	return g.overload("more than %d requests in flight", g.limits.Requests)
+}
+
+func (g *gate) tooManyBytes() *refusal {
+	return g.overload("requests in flight hold more than %d bytes", g.limits.InFlight)
+}
 
 // budget bounds the OTLP that one request of another protocol becomes: a few
 // bytes of a hostile one can ask for many. They are held at the gate as they
@@ -109,7 +191,7 @@ func (b *budget) check(n int) error {
 	}
 	more := int64(n) - b.held + budgetStep
 	if !b.in.gate.hold(more) {
-		return b.in.overload("requests in flight hold more than %d bytes", b.in.limits.InFlight)
+		return b.in.gate.tooManyBytes()
 	}
 	b.held += more
 	return nil

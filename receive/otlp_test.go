@@ -173,7 +173,7 @@ func TestHTTPVersions(t *testing.T) {
 	bothPorts(t, func(t *testing.T, addr string, s *Server, sink *recorder) {
 		for _, c := range []*http.Client{client(t), h2client(t)} {
 			for range 3 {
-				got := send(t, c, http.MethodPost, "http://"+addr+tracesPath, bytes.NewReader(body), "Content-Type", typeProtobuf)
+				got := send(t, c, http.MethodPost, "http://"+addr+traces.path, bytes.NewReader(body), "Content-Type", typeProtobuf)
 				if got.status != 200 || got.body != "\n\x00" || got.header.Get("Content-Type") != typeProtobuf {
 					t.Fatalf("got %d %q %v", got.status, got.body, got.header)
 				}
@@ -196,9 +196,9 @@ func TestGRPCAfterHTTPOnOneConnection(t *testing.T) {
 	c := h2client(t)
 	url := "http://" + s.Addrs().OTLPHTTP
 	body := marshal(t, request(2))
-	send(t, c, http.MethodPost, url+tracesPath, bytes.NewReader(body), "Content-Type", typeProtobuf)
+	send(t, c, http.MethodPost, url+traces.path, bytes.NewReader(body), "Content-Type", typeProtobuf)
 	framed := append([]byte{0, 0, 0, byte(len(body) >> 8), byte(len(body))}, body...)
-	got := send(t, c, http.MethodPost, url+"/"+traceService+"/Export", bytes.NewReader(framed), "Content-Type", "application/grpc", "TE", "trailers")
+	got := send(t, c, http.MethodPost, url+exportPath, bytes.NewReader(framed), "Content-Type", "application/grpc", "TE", "trailers")
 	if got.status != 200 || len(sink.requests()) != 2 {
 		t.Errorf("got %d %q, Sink has %d requests", got.status, got.body, len(sink.requests()))
 	}
@@ -215,7 +215,7 @@ func TestHTTPJSON(t *testing.T) {
 		"attributes":[{"key":"n","value":{"intValue":"7"}}],"unknown":[1]}]}]}]}`
 	bothPorts(t, func(t *testing.T, addr string, _ *Server, sink *recorder) {
 		for _, contentType := range []string{"application/json", "application/json; charset=utf-8"} {
-			got := send(t, client(t), http.MethodPost, "http://"+addr+tracesPath, strings.NewReader(body), "Content-Type", contentType)
+			got := send(t, client(t), http.MethodPost, "http://"+addr+traces.path, strings.NewReader(body), "Content-Type", contentType)
 			if got.status != 200 || got.body != `{"partialSuccess":{}}` || got.header.Get("Content-Type") != contentType {
 				t.Fatalf("got %d %q %v", got.status, got.body, got.header)
 			}
@@ -277,7 +277,7 @@ func TestHTTPEncodings(t *testing.T) {
 	s := start(t, Config{}, sink)
 	for i, e := range httpEncodings {
 		body := e.encode(t, plainBody)
-		url, c := "http://"+s.Addrs().OTLPHTTP+tracesPath, client(t)
+		url, c := "http://"+s.Addrs().OTLPHTTP+traces.path, client(t)
 		for range 2 {
 			if got := send(t, c, http.MethodPost, url, bytes.NewReader(body), "Content-Type", typeProtobuf, "Content-Encoding", e.header); got.status != 200 {
 				t.Fatalf("%d %s: %d %q", i, e.header, got.status, got.body)
@@ -308,7 +308,7 @@ func TestBombs(t *testing.T) {
 	huge := make([]byte, 64<<20)
 	for i, e := range httpEncodings {
 		body := e.encode(t, huge)
-		got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+tracesPath, bytes.NewReader(body), "Content-Type", typeJSON, "Content-Encoding", e.header)
+		got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+traces.path, bytes.NewReader(body), "Content-Type", typeJSON, "Content-Encoding", e.header)
 		if got.status != 400 || !strings.Contains(got.body, "limit of 1048576 bytes after decompression") {
 			t.Errorf("%d %s: %d %q", i, e.header, got.status, got.body)
 		}
@@ -340,7 +340,7 @@ func TestCORS(t *testing.T) {
 		{[]string{"https://*.shop.example"}, "http://a.shop.example", false},
 	} {
 		s := start(t, Config{AllowedOrigins: c.allowed}, new(recorder))
-		url := "http://" + s.Addrs().OTLPHTTP + tracesPath
+		url := "http://" + s.Addrs().OTLPHTTP + traces.path
 		pre := send(t, client(t), http.MethodOptions, url, nil, "Origin", c.origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-key")
 		want := ""
 		if c.ok {
@@ -415,7 +415,7 @@ func TestJSONIsWhatProtojsonWrites(t *testing.T) {
 	}
 	sink := new(recorder)
 	s := start(t, Config{}, sink)
-	if got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+tracesPath, bytes.NewReader(body), "Content-Type", typeJSON); got.status != 200 {
+	if got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+traces.path, bytes.NewReader(body), "Content-Type", typeJSON); got.status != 200 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	if got := sink.one(t); !proto.Equal(got, want) {

@@ -3,34 +3,52 @@ package receive
 import (
 	"encoding/json"
 	"strconv"
+
+	"etude/internal/wire"
 )
 
-// The answers to a request of which some spans were left out, maybe all of them:
-// an ExportTraceServiceResponse with partial_success (OTLP specification, "Partial
-// Success"). The client must not send such a request again.
+// The answers to a request that was taken. partial_success is present in HTTP, and
+// empty when nothing was left out. A client must not send again what was left out
+// (OTLP specification, "Partial Success").
+var (
+	takenJSON     = []byte(`{"partialSuccess":{}}`)
+	takenProtobuf = []byte{0x0a, 0x00}
+)
 
-// partialProto: {partial_success 1: {rejected_spans 1, error_message 2}}. It is
-// empty when nothing was left out.
-func partialProto(r Rejected) []byte {
-	if r.Spans == 0 {
+// proto is the answer as protobuf: {partial_success 1: {rejected 1, error_message
+// 2}}, with the same numbers for each signal. It is empty when nothing was left out.
+func (p partial) proto() []byte {
+	if p.count == 0 && p.reason == "" {
 		return nil
 	}
-	var p protoBuilder
-	partial := p.open(1)
-	p.varint(1, uint64(r.Spans))
-	p.string(2, r.Reason)
-	p.close(partial)
-	return p.b
+	var b wire.Builder
+	m := b.Open(1)
+	b.Varint(1, uint64(p.count))
+	b.String(2, p.reason)
+	b.Close(m)
+	return b.B
 }
 
-func partialJSON(r Rejected) []byte {
-	type partial struct {
-		RejectedSpans string `json:"rejectedSpans"` // 64-bit integers are strings in proto3 JSON
-		ErrorMessage  string `json:"errorMessage"`
+// json is the answer as JSON. rejected names the member that counts.
+func (p partial) json(rejected string) []byte {
+	if p.count == 0 && p.reason == "" {
+		return takenJSON
 	}
-	b, err := json.Marshal(map[string]partial{"partialSuccess": {strconv.Itoa(r.Spans), r.Reason}})
+	// 64-bit integers are strings in proto3 JSON.
+	b, err := json.Marshal(map[string]map[string]string{"partialSuccess": {rejected: strconv.Itoa(p.count), "errorMessage": p.reason}})
 	if err != nil { // strings always marshal
 		return takenJSON
 	}
 	return b
+}
+
+// answer is the body of an HTTP answer.
+func (p partial) answer(sig *signal, media string) []byte {
+	if media == typeJSON {
+		return p.json(sig.rejected)
+	}
+	if b := p.proto(); b != nil {
+		return b
+	}
+	return takenProtobuf
 }

@@ -34,7 +34,7 @@ func TestPartialSuccess(t *testing.T) {
 			if media == typeJSON {
 				body, decode = []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{},{},{}]}]}]}`), protojson.Unmarshal
 			}
-			r := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+tracesPath, bytes.NewReader(body), "Content-Type", media)
+			r := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+traces.path, bytes.NewReader(body), "Content-Type", media)
 			got := new(collector.ExportTraceServiceResponse)
 			if err := decode([]byte(r.body), got); err != nil || r.status != http.StatusOK {
 				t.Fatalf("%s: %d %q, %v", media, r.status, r.body, err)

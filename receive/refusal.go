@@ -16,23 +16,24 @@ import (
 type reason uint8
 
 const (
-	malformed   reason = iota // cannot be decoded
-	invalid                   // decoded, but the Sink calls the spans wrong
-	tooLarge                  // a size limit; the same request never passes
-	unsupported               // method, content type or encoding
-	overloaded                // try again later: too much at once
-	unavailable               // try again later: cannot store now
-	timedOut                  // the client did not finish in time
-	canceled                  // the client went away
-	noTenant                  // names no tenant, and there are tenants
-	badTenant                 // names a tenant wrongly, or several
-	internal                  // anything else
+	malformed    reason = iota // cannot be decoded
+	invalid                    // decoded, but the Sink calls the spans wrong
+	tooLarge                   // a size limit; the same request never passes
+	unsupported                // method, content type or encoding
+	overloaded                 // try again later: too much at once
+	unavailable                // try again later: cannot store now
+	timedOut                   // the client did not finish in time
+	canceled                   // the client went away
+	noTenant                   // names no tenant, and there are tenants
+	badTenant                  // names a tenant wrongly, or several
+	unauthorized               // shows no token, or a wrong one
+	internal                   // anything else
 )
 
 var reasons = [...]string{
 	malformed: "malformed", invalid: "invalid_spans", tooLarge: "too_large",
 	unsupported: "unsupported", overloaded: "overloaded", unavailable: "unavailable",
-	timedOut: "timed_out", canceled: "canceled", noTenant: "no_tenant", badTenant: "bad_tenant",
+	timedOut: "timed_out", canceled: "canceled", noTenant: "no_tenant", badTenant: "bad_tenant", unauthorized: "unauthorized",
 	internal: "internal",
 }
 
@@ -42,14 +43,14 @@ var grpcCodes = [...]codes.Code{
 	malformed: codes.InvalidArgument, invalid: codes.InvalidArgument, tooLarge: codes.InvalidArgument,
 	unsupported: codes.InvalidArgument, overloaded: codes.ResourceExhausted, unavailable: codes.Unavailable,
 	timedOut: codes.DeadlineExceeded, canceled: codes.Canceled, noTenant: codes.Unavailable,
-	badTenant: codes.InvalidArgument, internal: codes.Internal,
+	badTenant: codes.InvalidArgument, unauthorized: codes.Unauthenticated, internal: codes.Internal,
 }
 
 var httpStatuses = [...]int{
 	malformed: http.StatusBadRequest, invalid: http.StatusBadRequest, tooLarge: http.StatusBadRequest,
 	unsupported: http.StatusBadRequest, overloaded: http.StatusTooManyRequests, unavailable: http.StatusServiceUnavailable,
 	timedOut: http.StatusRequestTimeout, canceled: http.StatusServiceUnavailable, noTenant: http.StatusServiceUnavailable,
-	badTenant: http.StatusBadRequest, internal: http.StatusInternalServerError,
+	badTenant: http.StatusBadRequest, unauthorized: http.StatusUnauthorized, internal: http.StatusInternalServerError,
 }
 
 // refusal is the error by which a request is not taken.

@@ -20,19 +20,28 @@ type Config struct {
 	JaegerGRPCAddr string // customary port 14250; takes OTLP as well
 	ZipkinAddr     string // customary port 9411
 
+	// Open opens what an address field above names; it may name several addresses,
+	// and the listeners may speak TLS. nil: net.Listen("tcp", address).
+	Open func(address string) ([]net.Listener, error)
+	// Authorize decides by the Authorization header, or metadata, of a request. Its
+	// error is the client's answer: 401, UNAUTHENTICATED. nil: everybody may send.
+	Authorize func(header []string) error
+
 	Limits Limits
 	// Multitenancy demands that each request names its tenant by the header, or
 	// gRPC metadata, X-Scope-OrgID. Without it the header means nothing.
 	Multitenancy bool
-	// AllowedOrigins are the web origins whose pages may send OTLP/HTTP:
-	// "https://shop.example", "http://localhost:*" for any port, "*" for all.
-	// nil allows pages of this machine; an empty list allows none.
+	// AllowedOrigins are the web origins whose pages may send to the OTLP/HTTP and
+	// Zipkin ports: "https://shop.example", "http://localhost:*" for any port, "*"
+	// for all. nil allows pages of this machine; an empty list allows none.
 	AllowedOrigins []string
+	Metrics        MetricsSink  // nil: metrics are answered with "none was kept"
 	Logger         *slog.Logger // nil: no log
 	Stats          *Stats       // nil: the Server makes its own
 }
 
-// Addrs are the addresses really bound, empty for a listener that is off.
+// Addrs are the addresses really bound, the first one of each field, empty for a
+// listener that is off.
 type Addrs struct {
 	OTLPGRPC, OTLPHTTP, Jaeger, JaegerGRPC, Zipkin string
 }
@@ -44,66 +53,72 @@ type Server struct {
 	listeners []*listener
 	addrs     Addrs
 
-	// The listeners of OTLP and of Jaeger's gRPC sort their connections into
-	// these two; the servers behind take them like any listener's.
-	grpcConns, httpConns *handoff
-	grpc                 *grpc.Server
-	http                 []*http.Server
-	calls                *calls   // before grpcConns
-	exports              *exports // before httpConns
+	// Every connection is sniffed, and given to one of these, from which the
+	// servers accept as from any listener.
+	grpcConns *handoff
+	httpConns []*handoff // of http, in the same order
+	grpc      *grpc.Server
+	http      []*http.Server
 
 	closing  chan struct{} // closed by Shutdown
 	shutdown sync.Once
 
 	mu       sync.Mutex
-	sniffing map[net.Conn]struct{} // nil after Shutdown
-}
-
-// listener is one open port and what happens to its connections.
-type listener struct {
-	net.Listener
-	name  string
-	serve func(net.Listener) error
+	sniffing map[*conn]struct{} // nil after Shutdown
 }
 
 // Listen opens all listeners, or none: the error names the address it could
 // not have. Connections wait in the kernel until Serve.
 func Listen(c Config, sink Sink) (*Server, error) {
-	s := &Server{in: newIntake(c, sink), closing: make(chan struct{}), sniffing: map[net.Conn]struct{}{}}
-	s.grpcConns, s.httpConns = newHandoff(), newHandoff()
-	s.grpc = s.in.newGRPCServer()
-	s.calls = newCalls(s.in, s.closing)
-	s.exports = newExports(s.in, s.closing)
-	otlp := s.in.newHTTPServer(s.otlpHandler(c.AllowedOrigins))
-	otlp.Protocols.SetUnencryptedHTTP2(true)
-	jaeger := s.in.newHTTPServer(http.HandlerFunc(s.in.serveJaeger))
-	zipkin := s.in.newHTTPServer(http.HandlerFunc(s.in.serveZipkin))
-	s.http = []*http.Server{otlp, jaeger, zipkin}
-
+	s := &Server{in: newIntake(c, sink), closing: make(chan struct{}), sniffing: map[*conn]struct{}{}}
+	s.grpc, s.grpcConns = s.in.newGRPCServer(), newHandoff()
+	origins := newOrigins(c.AllowedOrigins)
+	toGRPC := s.grpcConns.give
+	toOTLP := s.serveBy(s.otlpHandler(origins))
+	toJaeger := s.serveBy(http.HandlerFunc(s.in.serveJaeger))
+	toZipkin := s.serveBy(s.in.zipkinHandler(origins))
 	for _, l := range []struct {
 		name, addr string
 		bound      *string
-		serve      func(net.Listener) error
+		usual      Protocol
+		http       func(*conn)
 	}{
-		{"OTLP gRPC", c.OTLPGRPCAddr, &s.addrs.OTLPGRPC, func(l net.Listener) error { return s.sortConns(l, OTLPGRPC) }},
-		{"OTLP HTTP", c.OTLPHTTPAddr, &s.addrs.OTLPHTTP, func(l net.Listener) error { return s.sortConns(l, OTLPHTTP) }},
-		{"Jaeger", c.JaegerAddr, &s.addrs.Jaeger, jaeger.Serve},
-		{"Jaeger gRPC", c.JaegerGRPCAddr, &s.addrs.JaegerGRPC, func(l net.Listener) error { return s.sortConns(l, OTLPGRPC) }},
-		{"Zipkin", c.ZipkinAddr, &s.addrs.Zipkin, zipkin.Serve},
+		{"OTLP gRPC", c.OTLPGRPCAddr, &s.addrs.OTLPGRPC, OTLPGRPC, toOTLP},
+		{"OTLP HTTP", c.OTLPHTTPAddr, &s.addrs.OTLPHTTP, OTLPHTTP, toOTLP},
+		{"Jaeger", c.JaegerAddr, &s.addrs.Jaeger, JaegerThrift, toJaeger},
+		{"Jaeger gRPC", c.JaegerGRPCAddr, &s.addrs.JaegerGRPC, OTLPGRPC, toOTLP},
+		{"Zipkin", c.ZipkinAddr, &s.addrs.Zipkin, Zipkin, toZipkin},
 	} {
 		if l.addr == "" {
 			continue
 		}
-		ln, err := net.Listen("tcp", l.addr)
+		opened, err := c.open(l.addr)
 		if err != nil {
 			s.closeListeners()
 			return nil, fmt.Errorf("listen for %s on %s: %w", l.name, l.addr, err)
 		}
-		*l.bound = ln.Addr().String()
-		counted := &countedListener{Listener: ln, max: s.in.limits.Connections, stats: s.in.stats}
-		s.listeners = append(s.listeners, &listener{counted, l.name, l.serve})
+		*l.bound = opened[0].Addr().String()
+		for _, ln := range opened {
+			s.listeners = append(s.listeners, &listener{Listener: ln, name: l.name, usual: l.usual, toGRPC: toGRPC, toHTTP: l.http})
+		}
 	}
 	return s, nil
+}
+
+func (c *Config) open(addr string) ([]net.Listener, error) {
+	if c.Open != nil {
+		return c.Open(addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	return []net.Listener{l}, err
+}
+
+// serveBy makes an HTTP server, and returns how a connection is given to it.
+func (s *Server) serveBy(h http.Handler) func(*conn) {
+	conns := newHandoff()
+	s.http = append(s.http, s.in.newHTTPServer(h))
+	s.httpConns = append(s.httpConns, conns)
+	return conns.give
 }
 
 // Addrs returns the addresses really bound.
@@ -128,12 +143,13 @@ func (s *Server) Serve() error {
 			ended <- err
 		}()
 	}
-	n := 2
+	n := 1 + len(s.http) + len(s.listeners)
 	run("gRPC connections", func() error { return s.grpc.Serve(s.grpcConns) })
-	run("OTLP HTTP connections", func() error { return s.http[0].Serve(s.httpConns) })
+	for i, h := range s.http {
+		run("HTTP connections", func() error { return h.Serve(s.httpConns[i]) })
+	}
 	for _, l := range s.listeners {
-		n++
-		run(l.name+" on "+l.Addr().String(), func() error { return l.serve(l) })
+		run(l.name+" on "+l.Addr().String(), func() error { return s.accept(l) })
 	}
 	var first error
 	for ; n > 0 && first == nil; n-- {
@@ -156,7 +172,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closeListeners()
 	s.cutSniffing()
 	var wg sync.WaitGroup
-	errs := make([]error, len(s.http)+3)
+	errs := make([]error, len(s.http)+1)
 	for i, h := range s.http {
 		wg.Go(func() {
 			if errs[i] = h.Shutdown(ctx); errs[i] != nil {
@@ -165,11 +181,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		})
 	}
 	wg.Go(func() { errs[len(s.http)] = s.stopGRPC(ctx) })
-	wg.Go(func() { errs[len(s.http)+1] = s.exports.drain(ctx) })
-	wg.Go(func() { errs[len(s.http)+2] = s.calls.drain(ctx) })
 	wg.Wait()
 	s.grpcConns.Close()
-	s.httpConns.Close()
+	for _, conns := range s.httpConns {
+		conns.Close()
+	}
 	for _, err := range errs {
 		if err != nil {
 			return fmt.Errorf("drain listeners: %w", err)

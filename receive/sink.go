@@ -3,7 +3,7 @@ package receive
 import (
 	"context"
 	"log/slog"
-	"time"
+	"sync/atomic"
 
 	"etude/otlp"
 )
@@ -17,7 +17,8 @@ import (
 // has it.
 //
 // Spans that can never be stored cost no others: the Sink leaves them out and says
-// how many and why. Errors are of the request as a whole. They say by their methods what the client is told:
+// how many and why. Errors are of the request as a whole. They say by their methods
+// what the client is told:
 //
 //	InvalidSpans() bool          true: the sender's mistake; 400, INVALID_ARGUMENT
 //	RetryAfter() time.Duration   too much at once, come back after this time;
@@ -37,41 +38,31 @@ type Rejected = otlp.Rejected
 
 // intake is the one way from every protocol to the Sink.
 type intake struct {
-	sink   Sink
-	limits Limits
-	multi  bool // see Config.Multitenancy
-	gate   *gate
-	stats  *Stats
-	logger *slog.Logger
+	sink      Sink
+	metrics   MetricsSink // nil: metrics are not kept
+	limits    Limits
+	multi     bool                        // see Config.Multitenancy
+	authorize func(header []string) error // see Config.Authorize
+	gate      *gate
+	conns     *registry
+	stats     *Stats
+	logger    *slog.Logger
+
+	toldLogs, toldMetrics, toldTLS atomic.Bool // in the log
 }
 
 func newIntake(c Config, sink Sink) *intake {
-	in := &intake{sink: sink, limits: c.Limits.withDefaults(), multi: c.Multitenancy, stats: c.Stats, logger: c.Logger}
+	in := &intake{sink: sink, metrics: c.Metrics, limits: c.Limits.withDefaults(), multi: c.Multitenancy, authorize: c.Authorize, stats: c.Stats, logger: c.Logger}
 	if in.stats == nil {
 		in.stats = new(Stats)
 	}
 	if in.logger == nil {
 		in.logger = slog.New(slog.DiscardHandler)
 	}
-	in.gate = &gate{maxRequests: in.limits.Requests, maxBytes: in.limits.InFlight}
+	in.gate = &gate{limits: &in.limits}
+	in.conns = newRegistry(&in.limits, in.stats)
 	in.stats.gate.Store(in.gate)
 	return in
-}
-
-// begin admits a request, or says why not. After nil, end must follow.
-func (in *intake) begin() error {
-	if in.gate.enter() {
-		return nil
-	}
-	return in.overload("more than %d requests in flight", in.limits.Requests)
-}
-
-func (in *intake) end() { in.gate.leave() }
-
-func (in *intake) overload(format string, args ...any) *refusal {
-	r := refuse(overloaded, format, args...)
-	r.retry = in.limits.RetryDelay
-	return r
 }
 
 // submit counts the spans, hands the payload to the Sink and keeps the books.
@@ -120,16 +111,27 @@ func (in *intake) translate(ctx context.Context, from Protocol, f func(*protoBui
 }
 
 func (in *intake) append(ctx context.Context, payload []byte) (Rejected, error) {
-	start := time.Now()
 	rejected, err := in.sink.Append(ctx, payload)
 	if err == nil {
 		return rejected, nil
 	}
+	return Rejected{}, in.storeRefusal(ctx, "store spans", err)
+}
+
+// storeRefusal is the refusal for an error of a sink. Our own faults are logged.
+func (in *intake) storeRefusal(ctx context.Context, doing string, err error) *refusal {
 	r := sinkRefusal(ctx, err)
 	if r.reason == internal {
-		in.logger.Error("store spans", "err", err, "bytes", len(payload), "took", time.Since(start))
+		in.logger.Error(doing, "err", err)
 	}
-	return Rejected{}, r
+	return r
+}
+
+// tellOnce logs what every client of a kind is told, the first time.
+func (in *intake) tellOnce(told *atomic.Bool, text string) {
+	if !told.Swap(true) {
+		in.logger.Info("a client sends telemetry that is left out", "answer", text)
+	}
 }
 
 // refused counts a refusal and returns it in its full form.

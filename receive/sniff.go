@@ -2,7 +2,6 @@ package receive
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -18,62 +17,88 @@ import (
 // Telling gRPC from HTTP.
 //
 // HTTP/1.x shows in the first bytes: anything but the HTTP/2 preface. Within
-// HTTP/2 (with prior knowledge, as there is no TLS here) only the content-type
-// of the first request tells, so sniff reads frames up to the first HEADERS,
-// and whoever gets the connection reads those bytes again. gRPC goes to grpc-go's
-// own transport: its way through net/http costs several times as much.
+// HTTP/2 (with prior knowledge: encryption, if any, ends before the sniffer) only
+// the content-type of the first request tells. So the sniffer reads frames up to
+// the first HEADERS, and the server that gets the connection reads those bytes
+// again. gRPC goes to grpc-go's own transport: its way through net/http costs
+// several times as much.
 //
-// The catch: many gRPC clients, grpc-go among them, send no HEADERS before they
-// have seen the server's SETTINGS. So when a client falls silent after its own
-// SETTINGS, sniff sends an empty SETTINGS frame (all defaults; RFC 9113, section
-// 6.5, allows any number of them). The client acknowledges it, and that
-// acknowledgement must not reach the server behind, which did not send the
-// frame: net/http takes it for a protocol error. sniffedConn takes it out.
+// Most clients send their first request at once, and the sniffer never writes a
+// byte. But a gRPC channel may be connected for minutes before its first call, and
+// in that time the client is owed a working HTTP/2 connection: SETTINGS of ours,
+// an acknowledgement of its own, and answers to its PINGs, by which it finds out
+// whether we are alive. So before the sniffer waits for a client that speaks
+// HTTP/2, it greets: from then on it answers such frames itself.
 //
-// Rejected: always starting grpc-go's transport and passing on what it refuses
-// (it answers before we could), and sorting by a pause (slow or wrong).
+// The server that takes over knows nothing of this and says the same things again.
+// Three repairs make that one conversation:
+//
+//   - The client's SETTINGS, of all its frames together, are given to the server
+//     as one frame, which the server acknowledges once. The client has had its
+//     acknowledgement, so the server's is dropped (ackDropper).
+//   - The client acknowledges the greeting. The server did not send it, and
+//     net/http would take that for a protocol error, so it is dropped (ackFilter).
+//   - PINGs were answered, so they are not passed on.
+//
+// Rejected: always starting grpc-go's transport and passing on what it refuses (it
+// answers before we could); sorting by a pause (slow, or wrong); taking silence
+// for gRPC (the client is left without answers until then).
 
 const (
-	frameHeaderLen = 9
-	// maxFrame is the largest frame a client may send before it has seen other
-	// SETTINGS (RFC 9113, section 4.2).
-	maxFrame = 16 << 10
-	// maxSniff bounds what is kept until the first HEADERS are complete.
-	maxSniff = 64 << 10
+	// maxHead is the largest header block of a request.
+	maxHead = 64 << 10
+	// maxSniff bounds what is kept until the first header block is complete.
+	maxSniff = maxHead + 32<<10
+	// maxGreeted bounds the frames before the first request.
+	maxGreeted = 1000
 )
 
-var (
-	preface       = []byte(http2.ClientPreface)
-	emptySettings = []byte{0, 0, 0, byte(http2.FrameSettings), 0, 0, 0, 0, 0}
-)
-
-// sniff finds out what a client speaks. The returned connection yields all
-// bytes from the first on; c must not be used any more.
-func sniff(c net.Conn, timeout time.Duration) (net.Conn, Protocol, error) {
-	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return nil, "", fmt.Errorf("set deadline: %w", err)
-	}
-	s := &sniffer{conn: c}
-	spoken, err := s.protocol()
-	if err != nil {
-		return nil, "", err
-	}
-	if err := c.SetDeadline(time.Time{}); err != nil {
-		return nil, "", fmt.Errorf("clear deadline: %w", err)
-	}
-	return &sniffedConn{Conn: c, replay: s.take(), filter: s.filter(), path: s.path}, spoken, nil
+// sniffError says why a connection is not served: text is for the client too.
+type sniffError struct {
+	code http2.ErrCode // for a client that speaks HTTP/2
+	text string
+	tls  bool
 }
+
+func (e *sniffError) Error() string { return e.text }
 
 // sniffer reads ahead. buf[:pos] has been understood, buf[pos:] not yet.
 type sniffer struct {
-	conn     net.Conn
-	buf      []byte
-	pos      int
-	settings bool // the client's SETTINGS were seen
-	asked    bool // our SETTINGS were sent
-	answered bool // and acknowledged
+	conn    net.Conn
+	limits  *Limits
+	streams uint32 // how many calls at once the greeting allows
 
-	contentType, path string // of the first request, in HTTP/2
+	buf []byte
+	pos int
+
+	began    time.Time // of the connection
+	partial  time.Time // when we began to wait for the rest of a frame or header block; zero: we do not
+	greeted  bool      // our SETTINGS were sent
+	answered bool      // and acknowledged
+	frames   int
+
+	seen     bool   // the client's SETTINGS came
+	owed     int    // of them, not acknowledged yet
+	settings []byte // their payloads, one behind the other
+	kept     []byte // the other frames, for the server
+
+	contentType string // of the first request, in HTTP/2
+}
+
+// sniff finds out what a client speaks. c then yields all bytes from the first on.
+func (c *conn) sniff(limits *Limits) (Protocol, error) {
+	s := &sniffer{conn: c.Conn, limits: limits, streams: limits.streams(), began: time.Now()}
+	spoken, err := s.protocol()
+	if err != nil {
+		s.refuse(err)
+		return "", err
+	}
+	if err := c.Conn.SetDeadline(time.Time{}); err != nil {
+		return "", fmt.Errorf("clear deadline: %w", err)
+	}
+	c.http2 = bytes.HasPrefix(s.buf, preface)
+	c.replay, c.acks, c.answer = s.handOver()
+	return spoken, nil
 }
 
 func (s *sniffer) protocol() (Protocol, error) {
@@ -81,8 +106,8 @@ func (s *sniffer) protocol() (Protocol, error) {
 		if err := s.more(); err != nil {
 			return "", err
 		}
-		if s.buf[0] == 0x16 {
-			return "", errors.New("client speaks TLS, this port does not: use http:// or an insecure channel")
+		if err := checkFirst(s.buf[0]); err != nil {
+			return "", err
 		}
 		if n := min(len(s.buf), len(preface)); !bytes.Equal(s.buf[:n], preface[:n]) {
 			return OTLPHTTP, nil
@@ -92,71 +117,137 @@ func (s *sniffer) protocol() (Protocol, error) {
 		return OTLPHTTP, nil
 	}
 	s.pos = len(preface)
-	err := s.firstRequest()
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && s.answered:
-		// It exchanged SETTINGS and waits with its first call, as only gRPC
-		// channels do. From here gRPC's own idle limit counts.
-		return OTLPGRPC, nil
-	case err != nil:
+	if err := s.firstRequest(); err != nil {
 		return "", err
-	case strings.HasPrefix(s.contentType, "application/grpc"):
+	}
+	if strings.HasPrefix(s.contentType, "application/grpc") {
 		return OTLPGRPC, nil
 	}
 	return OTLPHTTP, nil
 }
 
+// checkFirst looks at the first byte: that of every HTTP method is a letter.
+func checkFirst(b byte) error {
+	switch {
+	case b == 0x16: // a TLS handshake record
+		return &sniffError{tls: true, text: "this port does not speak TLS: use http:// or an insecure gRPC channel, or give etude a certificate with --tls-cert and --tls-key"}
+	case b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z':
+		return nil
+	}
+	return &sniffError{text: fmt.Sprintf("malformed: the first byte is 0x%02x, which begins neither HTTP/1.1 nor HTTP/2; this port takes OTLP over gRPC or over HTTP", b)}
+}
+
 // firstRequest reads frames until the first header block is complete.
 func (s *sniffer) firstRequest() error {
 	var block []byte
+	inBlock := false
 	for {
 		h, payload, err := s.frame()
 		if err != nil {
 			return err
 		}
-		switch h.Type {
-		case http2.FrameSettings:
-			s.settings = true
-		case http2.FrameHeaders:
-			block, err = headerFragment(h, payload)
-			if err != nil {
+		switch {
+		case h.Type == http2.FrameHeaders && !inBlock:
+			if block, err = headerFragment(h, payload); err != nil {
 				return err
 			}
-		case http2.FrameContinuation:
+			block, inBlock = slices.Clone(block), true
+		case h.Type == http2.FrameContinuation && inBlock:
 			block = append(block, payload...)
+		case inBlock:
+			return &sniffError{code: http2.ErrCodeProtocol, text: "malformed: a header block is interrupted by another frame"}
 		default:
+			if err := s.beforeRequest(h, payload); err != nil {
+				return err
+			}
+			s.partial = time.Time{}
 			continue
 		}
-		if h.Type != http2.FrameSettings && h.Flags.Has(http2.FlagHeadersEndHeaders) {
+		s.keep(h, payload)
+		if h.Flags.Has(http2.FlagHeadersEndHeaders) {
 			return s.readHead(block)
 		}
 	}
 }
 
-// frame reads one whole frame and steps over it. Our acknowledgement is taken
-// out of the buffer on the way.
-func (s *sniffer) frame() (http2.FrameHeader, []byte, error) {
-	for {
-		if err := s.need(frameHeaderLen); err != nil {
-			return http2.FrameHeader{}, nil, err
-		}
-		h := parseFrameHeader(s.buf[s.pos:])
-		if h.Length > maxFrame {
-			return h, nil, fmt.Errorf("HTTP/2 frame of %d bytes, at most %d are allowed", h.Length, maxFrame)
-		}
-		end := frameHeaderLen + int(h.Length)
-		if err := s.need(end); err != nil {
-			return h, nil, err
-		}
-		if s.asked && isSettingsAck(h) {
-			s.buf = append(s.buf[:s.pos], s.buf[s.pos+end:]...)
-			s.answered = true
-			continue
-		}
-		payload := s.buf[s.pos+frameHeaderLen : s.pos+end]
-		s.pos += end
-		return h, payload, nil
+// beforeRequest takes a frame that comes before the first request.
+func (s *sniffer) beforeRequest(h http2.FrameHeader, payload []byte) error {
+	if s.frames++; s.frames > maxGreeted {
+		return &sniffError{code: http2.ErrCodeEnhanceYourCalm, text: fmt.Sprintf("more than %d HTTP/2 frames before the first request", maxGreeted)}
 	}
+	switch {
+	case h.Type == http2.FrameSettings && h.Flags.Has(http2.FlagSettingsAck):
+		if s.greeted && !s.answered {
+			s.answered = true
+			return nil
+		}
+	case h.Type == http2.FrameSettings:
+		s.seen = true
+		s.settings = append(s.settings, payload...)
+		if len(s.settings) > maxFrame {
+			return &sniffError{code: http2.ErrCodeEnhanceYourCalm, text: "too many HTTP/2 settings before the first request"}
+		}
+		if s.owed++; s.greeted {
+			return s.acknowledge(nil)
+		}
+		return nil // greet will
+	case h.Type == http2.FramePing && !h.Flags.Has(http2.FlagPingAck) && h.Length == 8:
+		if err := s.greet(); err != nil {
+			return err
+		}
+		return s.write(append([]byte{0, 0, 8, byte(http2.FramePing), byte(http2.FlagPingAck), 0, 0, 0, 0}, payload...))
+	case h.Type == http2.FrameGoAway:
+		return errors.New("client went away before its first request")
+	}
+	s.keep(h, payload)
+	return nil
+}
+
+func (s *sniffer) keep(h http2.FrameHeader, payload []byte) {
+	s.kept = appendFrame(s.kept, h.Type, h.Flags, h.StreamID, payload)
+}
+
+// greet sends our SETTINGS, once, and acknowledges those that came before.
+func (s *sniffer) greet() error {
+	if s.greeted {
+		return nil
+	}
+	s.greeted = true
+	out := appendFrame(nil, http2.FrameSettings, 0, 0, []byte{0, byte(http2.SettingMaxConcurrentStreams), byte(s.streams >> 24), byte(s.streams >> 16), byte(s.streams >> 8), byte(s.streams)})
+	return s.acknowledge(out)
+}
+
+// acknowledge writes out, and behind it the acknowledgements that we owe.
+func (s *sniffer) acknowledge(out []byte) error {
+	for ; s.owed > 0; s.owed-- {
+		out = append(out, settingsAck...)
+	}
+	return s.write(out)
+}
+
+func (s *sniffer) write(b []byte) error {
+	if _, err := s.conn.Write(b); err != nil {
+		return fmt.Errorf("answer before the first request: %w", err)
+	}
+	return nil
+}
+
+// frame reads one whole frame and steps over it.
+func (s *sniffer) frame() (http2.FrameHeader, []byte, error) {
+	if err := s.need(frameHeaderLen); err != nil {
+		return http2.FrameHeader{}, nil, err
+	}
+	h := parseFrameHeader(s.buf[s.pos:])
+	if h.Length > maxFrame {
+		return h, nil, &sniffError{code: http2.ErrCodeFrameSize, text: fmt.Sprintf("malformed: an HTTP/2 frame of %d bytes, the limit is %d", h.Length, maxFrame)}
+	}
+	end := frameHeaderLen + int(h.Length)
+	if err := s.need(end); err != nil {
+		return h, nil, err
+	}
+	payload := s.buf[s.pos+frameHeaderLen : s.pos+end]
+	s.pos += end
+	return h, payload, nil
 }
 
 func (s *sniffer) need(n int) error {
@@ -168,17 +259,23 @@ func (s *sniffer) need(n int) error {
 	return nil
 }
 
-// more reads what is there. Before it waits for a client that has sent its
-// SETTINGS it sends ours, once.
+// more waits for bytes. A client of HTTP/2 is greeted before the first wait, so
+// from the second on the bytes that were understood are not needed any more.
 func (s *sniffer) more() error {
-	if s.settings && !s.asked {
-		if _, err := s.conn.Write(emptySettings); err != nil {
-			return fmt.Errorf("send SETTINGS: %w", err)
+	if s.pos > 0 {
+		if err := s.greet(); err != nil {
+			return err
 		}
-		s.asked = true
+		s.buf, s.pos = append(s.buf[:len(preface)], s.buf[s.pos:]...), len(preface)
+		if s.partial.IsZero() && len(s.buf) > s.pos {
+			s.partial = time.Now()
+		}
 	}
-	if len(s.buf) >= maxSniff {
-		return fmt.Errorf("no complete HTTP/2 request header in %d bytes", maxSniff)
+	if len(s.buf)+len(s.kept) >= maxSniff {
+		return &sniffError{code: http2.ErrCodeEnhanceYourCalm, text: fmt.Sprintf("the request header is larger than the limit of %d bytes", maxHead)}
+	}
+	if err := s.conn.SetDeadline(s.until()); err != nil {
+		return fmt.Errorf("set deadline: %w", err)
 	}
 	s.buf = slices.Grow(s.buf, 4096)
 	n, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
@@ -186,36 +283,87 @@ func (s *sniffer) more() error {
 	if n > 0 {
 		return nil
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &sniffError{code: http2.ErrCodeNo, text: "no request in time"}
+	}
 	return fmt.Errorf("read first bytes: %w", err)
 }
 
-// take returns the bytes to be read again. A filter takes over after pos, so
-// what was not understood yet passes through it.
-func (s *sniffer) take() []byte {
-	if s.filter() == nil {
-		return s.buf
+// until is how long the client may stay silent: HeaderTimeout, but a connection
+// whose SETTINGS have been exchanged may be idle between two frames.
+func (s *sniffer) until() time.Time {
+	switch {
+	case !s.partial.IsZero():
+		return s.partial.Add(s.limits.HeaderTimeout)
+	case s.seen && s.answered:
+		return s.began.Add(s.limits.IdleTimeout)
 	}
-	return s.buf[:s.pos]
+	return s.began.Add(s.limits.HeaderTimeout)
 }
 
-func (s *sniffer) filter() *ackFilter {
-	if !s.asked || s.answered {
-		return nil
+// handOver returns what the server behind reads again, and the repairs that the
+// sniffer's own words ask for.
+func (s *sniffer) handOver() (replay []byte, acks *ackFilter, answer *ackDropper) {
+	if !s.greeted {
+		return s.buf, nil, nil
 	}
-	return &ackFilter{pending: s.buf[s.pos:]}
+	replay = slices.Clone(preface)
+	if s.seen {
+		replay = appendFrame(replay, http2.FrameSettings, 0, 0, s.settings)
+		answer = new(ackDropper)
+	}
+	replay = append(replay, s.kept...)
+	if s.answered {
+		return append(replay, s.buf[s.pos:]...), nil, answer
+	}
+	return replay, &ackFilter{pending: s.buf[s.pos:]}, answer
 }
 
-func parseFrameHeader(b []byte) http2.FrameHeader {
-	return http2.FrameHeader{
-		Length:   uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]),
-		Type:     http2.FrameType(b[3]),
-		Flags:    http2.Flags(b[4]),
-		StreamID: binary.BigEndian.Uint32(b[5:]) & (1<<31 - 1),
+// refuse tells the client why it is not served, in the protocol it seems to speak.
+func (s *sniffer) refuse(err error) {
+	var e *sniffError
+	if !errors.As(err, &e) {
+		return
+	}
+	_ = s.conn.SetDeadline(time.Now().Add(lingerTime))
+	switch {
+	case s.pos > 0: // HTTP/2: GOAWAY {last stream, code, debug data}
+		out := appendFrame(nil, http2.FrameGoAway, 0, 0, append([]byte{0, 0, 0, 0, 0, 0, 0, byte(e.code)}, e.text...))
+		if !s.greeted {
+			out = append(appendFrame(nil, http2.FrameSettings, 0, 0, nil), out...)
+		}
+		_, _ = s.conn.Write(out)
+	case len(s.buf) > 0 && checkFirst(s.buf[0]) != nil:
+		_, _ = fmt.Fprintf(s.conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: %d\r\nConnection: close\r\n\r\n400 %s\n", len(e.text)+5, e.text)
+	default:
+		return
+	}
+	linger(s.conn)
+}
+
+// lingerTime is how long a connection that is about to be closed is still read.
+const lingerTime = 500 * time.Millisecond
+
+// linger reads what the client had sent already. Closed with bytes unread, the
+// connection would be reset, and the client might never see the answer.
+func linger(c net.Conn) {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = w.CloseWrite()
+	}
+	var buf [4096]byte
+	for range maxSniff / len(buf) {
+		if _, err := c.Read(buf[:]); err != nil {
+			return
+		}
 	}
 }
 
-func isSettingsAck(h http2.FrameHeader) bool {
-	return h.Type == http2.FrameSettings && h.Flags.Has(http2.FlagSettingsAck) && h.Length == 0
+var settingsAck = []byte{0, 0, 0, byte(http2.FrameSettings), byte(http2.FlagSettingsAck), 0, 0, 0, 0}
+
+func appendFrame(b []byte, t http2.FrameType, flags http2.Flags, stream uint32, payload []byte) []byte {
+	n := len(payload)
+	b = append(b, byte(n>>16), byte(n>>8), byte(n), byte(t), byte(flags), byte(stream>>24), byte(stream>>16), byte(stream>>8), byte(stream))
+	return append(b, payload...)
 }
 
 // headerFragment strips padding and priority off a HEADERS frame.
@@ -226,31 +374,28 @@ func headerFragment(h http2.FrameHeader, b []byte) ([]byte, error) {
 	}
 	if h.Flags.Has(http2.FlagHeadersPriority) {
 		if len(b) < 5 {
-			return nil, errors.New("HTTP/2 HEADERS frame is too short")
+			return nil, &sniffError{code: http2.ErrCodeFrameSize, text: "malformed: an HTTP/2 HEADERS frame is too short"}
 		}
 		b = b[5:]
 	}
 	if pad > len(b) {
-		return nil, errors.New("HTTP/2 HEADERS frame has more padding than content")
+		return nil, &sniffError{code: http2.ErrCodeProtocol, text: "malformed: an HTTP/2 HEADERS frame has more padding than content"}
 	}
 	return b[: len(b)-pad : len(b)-pad], nil
 }
 
 func (s *sniffer) readHead(block []byte) error {
 	d := hpack.NewDecoder(4096, func(f hpack.HeaderField) {
-		switch f.Name {
-		case "content-type":
+		if f.Name == "content-type" {
 			s.contentType = f.Value
-		case ":path":
-			s.path = f.Value
 		}
 	})
 	d.SetMaxStringLength(maxSniff)
-	if _, err := d.Write(block); err != nil {
-		return fmt.Errorf("decode HTTP/2 request header: %w", err)
+	if _, err := d.Write(block); err == nil {
+		err = d.Close()
+		if err == nil {
+			return nil
+		}
 	}
-	if err := d.Close(); err != nil {
-		return fmt.Errorf("decode HTTP/2 request header: %w", err)
-	}
-	return nil
+	return &sniffError{code: http2.ErrCodeCompression, text: "malformed: the HTTP/2 request header cannot be decoded"}
 }

@@ -8,6 +8,9 @@ import (
 
 // Field numbers of opentelemetry-proto, as far as the translations write them.
 const (
+	fieldResourceSpans      protowire.Number = 1 // TracesData
+	fieldScopeSpans         protowire.Number = 2 // ResourceSpans
+	fieldSpans              protowire.Number = 2 // ScopeSpans
 	fieldResource           protowire.Number = 1 // ResourceSpans
 	fieldResourceAttributes protowire.Number = 1 // Resource
 	fieldScope              protowire.Number = 1 // ScopeSpans

@@ -18,12 +18,22 @@ var protocols = [...]Protocol{OTLPGRPC, OTLPHTTP, JaegerThrift, JaegerGRPC, Zipk
 // Stats counts what the listeners took and refused. The zero value is ready;
 // counters only grow, gauges are the state of this moment.
 type Stats struct {
-	byProtocol  [len(protocols)]protocolStats
-	connections atomic.Int64
-	cut         atomic.Uint64
-	wrongPort   atomic.Uint64
-	gate        atomic.Pointer[gate]
+	byProtocol [len(protocols)]protocolStats
+	cut        atomic.Uint64
+	idleClosed atomic.Uint64
+	overfull   atomic.Uint64
+	wrongPort  atomic.Uint64
+	logs       taken
+	metrics    taken
+	gate       atomic.Pointer[gate]
+	registry   atomic.Pointer[registry]
 }
+
+// taken counts the telemetry of another signal than traces.
+type taken struct{ accepted, rejected atomic.Uint64 }
+
+func (t *taken) accept(n int)   { t.accepted.Add(uint64(n)) }
+func (t *taken) leaveOut(n int) { t.rejected.Add(uint64(n)) }
 
 type protocolStats struct {
 	requests, spans, bytes atomic.Uint64
@@ -38,12 +48,22 @@ type Counts struct {
 	Connections int64
 	// InFlight and InFlightBytes are the requests being handled now.
 	InFlight, InFlightBytes int64
+	// ArrivingBytes is what is held of requests that are not whole yet.
+	ArrivingBytes int64
 	// Cut counts connections closed before they said what they want, or
-	// because too many were open.
+	// because too many were open and all of them had work.
 	Cut uint64
+	// IdleClosed counts connections closed as the longest idle, to make room.
+	IdleClosed uint64
+	// Overfull counts connections cut because requests that were not whole yet
+	// held too many bytes, and they held the most.
+	Overfull uint64
 	// WrongPort counts OTLP connections that spoke gRPC on the HTTP port or
 	// HTTP on the gRPC port. They were served.
 	WrongPort uint64
+	// Points and RejectedPoints count data points of metrics that were taken and
+	// left out, RejectedLogs log records, which all are.
+	Points, RejectedPoints, RejectedLogs uint64
 }
 
 // ProtocolCounts are the counters of one protocol.
@@ -63,9 +83,14 @@ type ProtocolCounts struct {
 // Counts copies the counters, protocols in a fixed order.
 func (s *Stats) Counts() Counts {
 	c := Counts{
-		Connections: s.connections.Load(),
-		Cut:         s.cut.Load(),
-		WrongPort:   s.wrongPort.Load(),
+		Cut:        s.cut.Load(),
+		IdleClosed: s.idleClosed.Load(),
+		Overfull:   s.overfull.Load(),
+		WrongPort:  s.wrongPort.Load(),
+		Points:     s.metrics.accepted.Load(), RejectedPoints: s.metrics.rejected.Load(), RejectedLogs: s.logs.rejected.Load(),
+	}
+	if r := s.registry.Load(); r != nil {
+		c.Connections, c.ArrivingBytes = r.open(), r.arriving.Load()
 	}
 	if g := s.gate.Load(); g != nil {
 		c.InFlight, c.InFlightBytes = g.requests.Load(), g.bytes.Load()

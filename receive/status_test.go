@@ -110,7 +110,7 @@ func TestSinkErrorsOverHTTP(t *testing.T) {
 	for _, c := range sinkErrors {
 		for media, body := range bodies {
 			s := start(t, Config{}, &recorder{answer: func(context.Context) error { return c.err }})
-			got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+tracesPath, bytes.NewReader(body), "Content-Type", media)
+			got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+traces.path, bytes.NewReader(body), "Content-Type", media)
 			if got.status != c.status || got.header.Get("Retry-After") != c.retryAfter {
 				t.Errorf("%v %s: answer %d %v", c.err, media, got.status, got.header)
 			}
@@ -138,7 +138,7 @@ func TestHTTPRefusals(t *testing.T) {
 		{name: "application/protobuf", contentType: "application/protobuf", body: good, status: 415, text: `"application/protobuf" is not supported`, reason: "unsupported"},
 		{name: "GET", method: "GET", contentType: typeJSON, status: 405, text: "POST", reason: "unsupported"},
 		{name: "root path", path: "/", contentType: typeJSON, status: 404, text: "/v1/traces"},
-		{name: "metrics", path: "/v1/metrics", contentType: typeJSON, status: 404, text: "only traces"},
+		{name: "profiles", path: "/v1development/profiles", contentType: typeJSON, status: 404, text: "OTEL_PROFILES_EXPORTER=none"},
 		{name: "bad protobuf", contentType: typeProtobuf, body: "\x0a\x05abc", status: 400, code: codes.InvalidArgument, text: "not an OTLP trace request", reason: "malformed"},
 		{name: "bad nested protobuf", contentType: typeProtobuf, body: "\x0a\x02\x12\x05", status: 400, code: codes.InvalidArgument, text: "of resource_spans", reason: "malformed"},
 		{name: "bad JSON", contentType: typeJSON, body: `{"resourceSpans":[`, status: 400, code: codes.InvalidArgument, reason: "malformed"},
@@ -153,7 +153,7 @@ func TestHTTPRefusals(t *testing.T) {
 			t.Parallel()
 			sink := new(recorder)
 			s := start(t, Config{Limits: c.limits}, sink)
-			method, path := http.MethodPost, tracesPath
+			method, path := http.MethodPost, traces.path
 			if c.method != "" {
 				method = c.method
 			}
@@ -198,7 +198,7 @@ func TestRefusedSpansAreCounted(t *testing.T) {
 		{name: "none", body: ""},
 	} {
 		s := start(t, Config{Limits: c.limits}, &recorder{answer: func(context.Context) error { return c.answer }})
-		send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+tracesPath, strings.NewReader(c.body), "Content-Type", typeProtobuf)
+		send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+traces.path, strings.NewReader(c.body), "Content-Type", typeProtobuf)
 		for reason, n := range s.Stats().Counts().Protocols[1].RefusedSpans {
 			want := uint64(0)
 			if reason == c.reason {
@@ -216,7 +216,7 @@ func TestUnannouncedBodyIsBounded(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{Limits: Limits{Body: 100_000}}, new(recorder))
 	endless := struct{ *strings.Reader }{strings.NewReader(strings.Repeat("x", 200_000))}
-	got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+tracesPath, struct{ *onlyReader }{&onlyReader{endless.Reader}}, "Content-Type", typeJSON)
+	got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+traces.path, struct{ *onlyReader }{&onlyReader{endless.Reader}}, "Content-Type", typeJSON)
 	if got.status != 400 || !strings.Contains(got.body, "limit of 100000 bytes") {
 		t.Errorf("answer %d %q", got.status, got.body)
 	}
@@ -238,7 +238,7 @@ func (rawClient) Name() string                         { return "proto" }
 
 func invoke(t testing.TB, s *Server, method string, payload []byte) error {
 	t.Helper()
-	return dial(t, s.Addrs().OTLPGRPC).Invoke(t.Context(), "/"+traceService+"/"+method, payload, new([]byte), grpc.ForceCodecV2(rawClient{}))
+	return dial(t, s.Addrs().OTLPGRPC).Invoke(t.Context(), "/"+traces.service+"/"+method, payload, new([]byte), grpc.ForceCodecV2(rawClient{}))
 }
 
 func TestGRPCRefusals(t *testing.T) {
@@ -296,7 +296,7 @@ func TestTooManyRequests(t *testing.T) {
 		t.Errorf("gRPC: %v", err)
 	}
 	checkRetry(t, status.Convert(err), 2*time.Second)
-	for _, url := range []string{s.Addrs().OTLPHTTP + tracesPath, s.Addrs().Zipkin + "/api/v2/spans", s.Addrs().Jaeger + "/api/traces"} {
+	for _, url := range []string{s.Addrs().OTLPHTTP + traces.path, s.Addrs().Zipkin + "/api/v2/spans", s.Addrs().Jaeger + "/api/traces"} {
 		media := typeJSON
 		if strings.HasSuffix(url, "/api/traces") {
 			media = "application/x-thrift"

@@ -67,14 +67,14 @@ func tenantHTTP(t *testing.T, s *Server) map[Protocol]func(headers ...string) re
 	name := "x"
 	batch := &jaeger.Batch{Process: &jaeger.Process{ServiceName: name}, Spans: []*jaeger.Span{{TraceIdLow: 1, SpanId: 1, OperationName: name}}}
 	return map[Protocol]func(...string) reply{
-		OTLPHTTP:     post("http://"+a.OTLPHTTP+tracesPath, typeProtobuf, marshal(t, request(1))),
+		OTLPHTTP:     post("http://"+a.OTLPHTTP+traces.path, typeProtobuf, marshal(t, request(1))),
 		JaegerThrift: post("http://"+a.Jaeger+"/api/traces", "application/vnd.apache.thrift.compact", encodeThrift(t, compactThrift, batch)),
 		Zipkin:       post("http://"+a.Zipkin+"/api/v2/spans", typeJSON, []byte(`[{"traceId":"00000000000000a1","id":"00000000000000b1","name":"x"}]`)),
 	}
 }
 
 // tenantGRPC are the ways over gRPC.
-var tenantGRPC = map[Protocol]string{OTLPGRPC: "/" + traceService + "/Export", JaegerGRPC: "/" + jaegerCollection + "/PostSpans"}
+var tenantGRPC = map[Protocol]string{OTLPGRPC: exportPath, JaegerGRPC: "/" + jaegerCollection + "/PostSpans"}
 
 func TestTenants(t *testing.T) {
 	t.Parallel()
@@ -123,7 +123,7 @@ func TestTenantRefusalForm(t *testing.T) {
 		"t1|t2": `{"code":3,"message":"multiple org IDs present"}`,
 		"t/1":   `{"code":3,"message":"tenant ID 't/1' contains unsupported character '/'"}`,
 	} {
-		got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+tracesPath, strings.NewReader("{}"), "Content-Type", typeJSON, tenant.Header, header)
+		got := send(t, client(t), http.MethodPost, "http://"+s.Addrs().OTLPHTTP+traces.path, strings.NewReader("{}"), "Content-Type", typeJSON, tenant.Header, header)
 		if got.body != want || got.header.Get("Content-Type") != typeJSON {
 			t.Errorf("%q: %s %v", header, got.body, got.header)
 		}
@@ -155,7 +155,7 @@ func TestTenantsAllocateNothingWhenOff(t *testing.T) {
 	allocs := func(c Config) float64 {
 		in := newIntake(c, discard{})
 		w := &discardWriter{http.Header{}}
-		r, err := http.NewRequest(http.MethodPost, "http://x"+tracesPath, nil)
+		r, err := http.NewRequest(http.MethodPost, "http://x"+traces.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestTenantsAllocateNothingWhenOff(t *testing.T) {
 		r.Header.Set(tenant.Header, "t1")
 		return testing.AllocsPerRun(100, func() {
 			r.Body = io.NopCloser(bytes.NewReader(payload))
-			in.serveOTLP(w, r)
+			in.serveOTLP(w, r, traces)
 		})
 	}
 	if off, on := allocs(Config{}), allocs(Config{Multitenancy: true}); off >= on {

@@ -8,6 +8,14 @@ import (
 	"strings"
 )
 
+func (in *intake) zipkinHandler(allowed origins) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !allowed.handle(w, r) {
+			in.serveZipkin(w, r)
+		}
+	})
+}
+
 // serveZipkin takes Zipkin v2 by POST at any path, as Tempo does (customary:
 // /api/v2/spans). What does not call itself protobuf is read as JSON.
 func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {

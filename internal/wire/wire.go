@@ -1,0 +1,129 @@
+// Package wire writes and reads protobuf's wire format, for code that turns one
+// encoding into another without objects in between.
+//
+// [Builder] appends fields to bytes, and [Reader] steps through the fields of a
+// message. Neither knows what the numbers mean. Nothing is copied: what a Reader
+// returns lies in the bytes that it was given.
+package wire
+
+import (
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Number is the number of a field.
+type Number = protowire.Number
+
+// Wire types that a Reader tells apart.
+const (
+	Varint  = protowire.VarintType
+	Fixed64 = protowire.Fixed64Type
+	Bytes   = protowire.BytesType
+	Fixed32 = protowire.Fixed32Type
+)
+
+// Builder appends fields to B. Embedded messages are written in place: Open leaves
+// one byte for the length, Close moves the content when it needs more. Few
+// messages do, and those are moved once, which is cheaper than to measure
+// everything beforehand.
+type Builder struct{ B []byte }
+
+// Mark is where an embedded message began.
+type Mark int
+
+// Open begins an embedded message. Messages are closed in reverse order.
+func (b *Builder) Open(field Number) Mark {
+	b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
+	b.B = append(b.B, 0)
+	return Mark(len(b.B))
+}
+
+// Close ends the embedded message that began at m.
+func (b *Builder) Close(m Mark) {
+	n := uint64(len(b.B) - int(m))
+	if more := protowire.SizeVarint(n) - 1; more > 0 {
+		var room [9]byte
+		b.B = append(b.B, room[:more]...)
+		copy(b.B[int(m)+more:], b.B[m:int(m)+int(n)])
+	}
+	protowire.AppendVarint(b.B[:m-1], n)
+}
+
+// The writers below leave zero values out, as proto3 does. Inside a oneof, where
+// presence counts, use those that end in Always.
+
+// Varint writes a uint32, uint64, bool or enum.
+func (b *Builder) Varint(field Number, v uint64) {
+	if v != 0 {
+		b.VarintAlways(field, v)
+	}
+}
+
+// VarintAlways writes a varint even when it is zero.
+func (b *Builder) VarintAlways(field Number, v uint64) {
+	b.B = protowire.AppendTag(b.B, field, protowire.VarintType)
+	b.B = protowire.AppendVarint(b.B, v)
+}
+
+// Fixed64 writes a fixed64, sfixed64 or the bits of a double.
+func (b *Builder) Fixed64(field Number, v uint64) {
+	if v != 0 {
+		b.Fixed64Always(field, v)
+	}
+}
+
+// Fixed64Always writes a fixed64 even when it is zero.
+func (b *Builder) Fixed64Always(field Number, v uint64) {
+	b.B = protowire.AppendTag(b.B, field, protowire.Fixed64Type)
+	b.B = protowire.AppendFixed64(b.B, v)
+}
+
+// Fixed32 writes a fixed32.
+func (b *Builder) Fixed32(field Number, v uint32) {
+	if v != 0 {
+		b.B = protowire.AppendTag(b.B, field, protowire.Fixed32Type)
+		b.B = protowire.AppendFixed32(b.B, v)
+	}
+}
+
+// String writes a string. Bytes that are not UTF-8 become U+FFFD, because protobuf
+// promises UTF-8 and the sender's protocol may not.
+func (b *Builder) String(field Number, v string) {
+	if v != "" {
+		b.StringAlways(field, v)
+	}
+}
+
+// StringAlways writes a string even when it is empty.
+func (b *Builder) StringAlways(field Number, v string) {
+	b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
+	b.B = protowire.AppendString(b.B, ValidText(v))
+}
+
+// Bytes writes bytes, or an embedded message that is encoded already.
+func (b *Builder) Bytes(field Number, v []byte) {
+	if len(v) > 0 {
+		b.BytesAlways(field, v)
+	}
+}
+
+// BytesAlways writes bytes even when there are none.
+func (b *Builder) BytesAlways(field Number, v []byte) {
+	b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
+	b.B = protowire.AppendBytes(b.B, v)
+}
+
+// ValidText returns s with U+FFFD for what is not UTF-8.
+func ValidText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// Borrow returns b as a string without a copy. b must not change while the string
+// is used.
+func Borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

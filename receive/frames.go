@@ -1,0 +1,137 @@
+package receive
+
+import (
+	"encoding/binary"
+	"net"
+
+	"golang.org/x/net/http2"
+)
+
+const (
+	frameHeaderLen = 9
+	// maxFrame is the largest frame a client may send before it has seen other
+	// SETTINGS (RFC 9113, section 4.2).
+	maxFrame = 16 << 10
+)
+
+var preface = []byte(http2.ClientPreface)
+
+func parseFrameHeader(b []byte) http2.FrameHeader {
+	return http2.FrameHeader{
+		Length:   uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]),
+		Type:     http2.FrameType(b[3]),
+		Flags:    http2.Flags(b[4]),
+		StreamID: binary.BigEndian.Uint32(b[5:]) & (1<<31 - 1),
+	}
+}
+
+func isSettingsAck(h http2.FrameHeader) bool {
+	return h.Type == http2.FrameSettings && h.Flags.Has(http2.FlagSettingsAck) && h.Length == 0
+}
+
+// frameWalker follows a stream of frames, however it is cut into pieces.
+type frameWalker struct {
+	skip   int // bytes before the first frame
+	header http2.FrameHeader
+	head   [frameHeaderLen]byte
+	have   int // bytes of head
+	left   int // bytes of the payload still to come
+}
+
+// next steps over some bytes of p, at least one. header reports that a frame's
+// header is now complete; else the bytes were part of one, or of a payload.
+func (w *frameWalker) next(p []byte) (n int, header bool) {
+	switch {
+	case w.skip > 0:
+		n = min(w.skip, len(p))
+		w.skip -= n
+		return n, false
+	case w.left > 0:
+		n = min(w.left, len(p))
+		w.left -= n
+		return n, false
+	}
+	if w.have == frameHeaderLen {
+		w.have = 0
+	}
+	n = copy(w.head[w.have:], p)
+	if w.have += n; w.have < frameHeaderLen {
+		w.header = http2.FrameHeader{}
+		return n, false
+	}
+	w.header = parseFrameHeader(w.head[:])
+	w.left = int(w.header.Length)
+	return n, true
+}
+
+// ended reports whether the last bytes stepped over were the end of a frame.
+func (w *frameWalker) ended() bool { return w.have == frameHeaderLen && w.left == 0 && w.skip == 0 }
+
+// ackFilter takes one acknowledgement of SETTINGS out of a stream of frames.
+// It withholds a frame's header until it is complete, nothing else.
+type ackFilter struct {
+	pending []byte // read, not yet looked at; then an incomplete frame header
+	payload int    // bytes left of the frame we are in
+	buf     [4096]byte
+}
+
+// read returns the next bytes to pass on, and done once the acknowledgement
+// was found. The bytes are good until the next call.
+func (f *ackFilter) read(c net.Conn) (out []byte, done bool, err error) {
+	in := f.pending
+	f.pending = nil
+	if len(in) < frameHeaderLen && f.payload == 0 || len(in) == 0 {
+		have := copy(f.buf[:], in)
+		n, err := c.Read(f.buf[have:])
+		if n == 0 && err != nil {
+			f.pending = f.buf[:have]
+			return nil, false, err
+		}
+		in = f.buf[:have+n]
+	}
+	out = make([]byte, 0, len(in))
+	for len(in) > 0 {
+		if f.payload > 0 {
+			n := min(f.payload, len(in))
+			out, in, f.payload = append(out, in[:n]...), in[n:], f.payload-n
+			continue
+		}
+		if len(in) < frameHeaderLen {
+			f.pending = append([]byte(nil), in...)
+			return out, false, nil
+		}
+		h := parseFrameHeader(in)
+		if isSettingsAck(h) {
+			return append(out, in[frameHeaderLen:]...), true, nil
+		}
+		out, in, f.payload = append(out, in[:frameHeaderLen]...), in[frameHeaderLen:], int(h.Length)
+	}
+	return out, false, nil
+}
+
+// ackDropper takes the first acknowledgement of SETTINGS out of what a server
+// writes: the sniffer has acknowledged them already.
+type ackDropper struct {
+	frames frameWalker
+	out    []byte
+}
+
+// filter returns what to write for p, good until the next call, and done once the
+// acknowledgement was dropped.
+func (d *ackDropper) filter(p []byte) (out []byte, done bool) {
+	d.out = d.out[:0]
+	for len(p) > 0 {
+		inPayload := d.frames.left > 0
+		n, header := d.frames.next(p)
+		switch {
+		case header && isSettingsAck(d.frames.header):
+			return append(d.out, p[n:]...), true
+		case header:
+			d.out = append(d.out, d.frames.head[:]...)
+		case inPayload:
+			d.out = append(d.out, p[:n]...)
+		}
+		p = p[n:]
+	}
+	return d.out, false
+}

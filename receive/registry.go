@@ -1,0 +1,134 @@
+package receive
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// registry knows all open connections of all listeners, and keeps two bounds that
+// no connection can keep by itself.
+//
+// The number of connections. When the table is full, the connection that has been
+// idle for the longest is closed to make room: thousands of silent clients must
+// not close the port to one that has spans. Idle means that no whole request of
+// it is being handled, so a client that sends half of one is idle as well. Only
+// when every connection has work is a new one refused.
+//
+// The bytes of requests that are not whole yet. Such bytes take no slot and no
+// share of Limits.InFlight, so that half-sent requests stop nobody; they have a
+// bound of their own, Limits.Arriving, and when it is passed the connection that
+// holds the most of them is cut. Rejected: refusing whoever comes last, because
+// the last is the honest client and the first is the one that does not finish.
+//
+// Lock order: registry.mu, then conn.mu.
+type registry struct {
+	limits *Limits
+	stats  *Stats
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+
+	arriving atomic.Int64 // over all connections that were not cut
+}
+
+func newRegistry(limits *Limits, stats *Stats) *registry {
+	r := &registry{limits: limits, stats: stats, conns: map[*conn]struct{}{}}
+	stats.registry.Store(r)
+	return r
+}
+
+// add makes c one of the connections. nil means that there is no room: c is closed.
+func (r *registry) add(c net.Conn) *conn {
+	added := &conn{Conn: c, reg: r}
+	added.used.Store(time.Now().UnixNano())
+	r.mu.Lock()
+	var idle *conn
+	if int64(len(r.conns)) >= r.limits.Connections {
+		if idle = r.longestIdle(); idle == nil {
+			r.mu.Unlock()
+			r.stats.cut.Add(1)
+			_ = c.Close()
+			return nil
+		}
+		delete(r.conns, idle)
+	}
+	r.conns[added] = struct{}{}
+	r.mu.Unlock()
+	if idle != nil {
+		r.stats.idleClosed.Add(1)
+		_ = idle.Close()
+	}
+	return added
+}
+
+// longestIdle looks at all: with a full table only, and then at a thousand at most
+// by default.
+func (r *registry) longestIdle() (longest *conn) {
+	for c := range r.conns {
+		if c.working.Load() == 0 && (longest == nil || c.used.Load() < longest.used.Load()) {
+			longest = c
+		}
+	}
+	return longest
+}
+
+// remove forgets c, and all that it holds of requests that will never be whole.
+func (r *registry) remove(c *conn) {
+	r.mu.Lock()
+	delete(r.conns, c)
+	r.mu.Unlock()
+	r.cut(c)
+}
+
+// cut gives up what c holds of unfinished requests and reports whether this call
+// was the one that did.
+func (r *registry) cut(c *conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cut {
+		return false
+	}
+	c.cut = true
+	r.arriving.Add(-c.arriving)
+	c.arriving = 0
+	return true
+}
+
+// relieve cuts the connection that holds the most bytes of unfinished requests,
+// and returns it. A reader over HTTP/1 that finds itself cut can still answer, so
+// that connection is only woken; others are closed.
+func (r *registry) relieve() *conn {
+	most := r.largest()
+	if most == nil || !r.cut(most) {
+		return nil
+	}
+	r.stats.overfull.Add(1)
+	if most.http2 {
+		_ = most.Close()
+	} else {
+		_ = most.SetReadDeadline(time.Unix(1, 0))
+	}
+	return most
+}
+
+func (r *registry) largest() (most *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var bytes int64
+	for c := range r.conns {
+		c.mu.Lock()
+		if c.arriving > bytes {
+			most, bytes = c, c.arriving
+		}
+		c.mu.Unlock()
+	}
+	return most
+}
+
+func (r *registry) open() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int64(len(r.conns))
+}
