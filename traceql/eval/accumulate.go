@@ -159,7 +159,7 @@ func (a *accumulator) bytes() int {
 // grow makes the cells of new series.
 func (a *accumulator) grow() error {
 	bytes, series := a.bytes(), a.groups.series()
-	if err := a.memory.take(bytes-a.taken, atSeries, series, a.slots); err != nil {
+	if err := a.memory.take(bytes-a.taken, atSeries, series, a.slots-a.lead); err != nil {
 		return err
 	}
 	a.taken = bytes

@@ -133,11 +133,18 @@ func (r *Run) Attrs(span int32) (out []Attr) {
 		for _, v := range values {
 			out = append(out, Attr{t.key, v})
 		}
-		if len(values) == 0 && t.isNil {
+		if len(values) == 0 && (t.isNil || t.all && hasFixedColumn(t.x)) {
 			out = append(out, Attr{t.key, Value{}})
 		}
 	}
 	return out
+}
+
+// hasFixedColumn tells whether x is an attribute that Tempo reports as nil where a
+// span lacks it.
+func hasFixedColumn(x expr) bool {
+	a, ok := x.(*attribute)
+	return ok && FixedColumn(a.Scope, a.Name)
 }
 
 // values returns the values to report. Of several events or links the last one

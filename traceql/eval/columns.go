@@ -50,21 +50,26 @@ func attrMask(b *Bound, e *constTest) (Mask, bool) {
 	case syntax.ScopeInstrumentation:
 		return byScope(v, matches(b, e, &a.own, v.Scopes())), true
 	case syntax.ScopeResource:
-		hits := matches(b, e, &a.own, v.Resources())
-		if e.attr.isService() && e.test(textValue("")) {
-			missing := fullMask(v.Resources())
-			missing.andNot(present(b, &a.own, v.Resources()))
-			hits.or(missing)
-		}
-		return byResource(v, hits), true
+		return byResource(v, resourceMatches(b, e, &a.own)), true
 	case syntax.ScopeNone:
 		// A span's own value hides that of its resource.
-		m := byResource(v, matches(b, e, &a.resource, v.Resources()))
+		m := byResource(v, resourceMatches(b, e, &a.resource))
 		m.andNot(present(b, b.hiding(e.attr), v.Spans()))
 		m.or(matches(b, e, &a.own, v.Spans()))
 		return m, true
 	}
 	return nil, false
+}
+
+// resourceMatches returns the resources of which some value passes the test.
+func resourceMatches(b *Bound, e *constTest, k *keyColumns) Mask {
+	hits := matches(b, e, k, b.V.Resources())
+	if e.attr.isService() && e.test(textValue("")) {
+		missing := fullMask(b.V.Resources())
+		missing.andNot(present(b, k, b.V.Resources()))
+		hits.or(missing)
+	}
+	return hits
 }
 
 // presenceMask decides attr = nil and attr != nil.

@@ -230,7 +230,8 @@ func (p *Program) cond(f syntax.Field) cond {
 			return anyOf(p.chain(nil, f, "||"))
 		}
 	case *syntax.AttrRef:
-		// A bare attribute holds when it is the bool true.
+		// A bare attribute holds when it is the bool true. Answers report it as it is.
+		p.touch(p.expr(f), nil)
 		return p.condOf(p.comparison("=", p.expr(f), constant{boolValue(true)}))
 	}
 	return p.condOf(p.expr(f))
@@ -265,7 +266,21 @@ func (p *Program) read(f syntax.Field) expr {
 	defer func() { p.staged = false }()
 	x := p.expr(f)
 	p.touch(x, nil)
-	return x
+	return p.ofMatched(x)
+}
+
+// ofMatched makes an attribute of events or links read the first one that a
+// condition on it has matched: behind { event.n = 3 }, by(event.n) groups by 3.
+func (p *Program) ofMatched(x expr) expr {
+	attr, ok := x.(*attribute)
+	if n := x.needs(); !ok || !n.event && !n.link {
+		return x
+	}
+	at := slices.IndexFunc(p.touched, func(t touch) bool { return same(t.x, x) })
+	if at < 0 || len(p.touched[at].tests) == 0 {
+		return x
+	}
+	return &matched{attribute: attr, tests: slices.Clone(p.touched[at].tests)}
 }
 
 // name compiles an attribute or intrinsic.

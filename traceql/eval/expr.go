@@ -69,6 +69,36 @@ func (e *attribute) value(c *ctx) (v Value) {
 	return v
 }
 
+// matched is an attribute of events or links in by(), an aggregate or a metrics
+// function that follows conditions on it.
+type matched struct {
+	*attribute
+	tests []*constTest
+}
+
+func (e *matched) value(c *ctx) (v Value) {
+	find := func(x Value) bool {
+		for _, t := range e.tests {
+			if t.test(x) {
+				v = x
+				return false
+			}
+		}
+		return true
+	}
+	from, to := c.b.V.Events(c.row)
+	if e.Scope == syntax.ScopeLink {
+		from, to = c.b.V.Links(c.row)
+	}
+	for row := from; row < to && v.Type == Nil; row++ {
+		e.own(c).values(c.b, row, find)
+	}
+	if v.Type == Nil {
+		return e.attribute.value(c)
+	}
+	return v
+}
+
 func (e *attribute) own(c *ctx) *keyColumns { return &c.b.attr(e.slot).own }
 
 // each yields all values of the attribute at c until yield returns false.
@@ -79,8 +109,9 @@ func (e *attribute) each(c *ctx, yield func(Value) bool) {
 	case syntax.ScopeSpan:
 		e.own(c).values(c.b, c.row, yield)
 	case syntax.ScopeNone:
-		if e.own(c).values(c.b, c.row, count) && !some {
-			c.b.attr(e.slot).resource.values(c.b, c.b.V.Resource(c.row), yield)
+		resource := c.b.V.Resource(c.row)
+		if e.own(c).values(c.b, c.row, count) && !some && c.b.attr(e.slot).resource.values(c.b, resource, count) && !some && e.isService() {
+			yield(textValue(""))
 		}
 	case syntax.ScopeResource:
 		if e.own(c).values(c.b, c.b.V.Resource(c.row), count) && !some && e.isService() {
@@ -117,9 +148,10 @@ func (e *attribute) given(c *ctx) bool {
 	return a.own.given(c.row)
 }
 
-// isService tells whether this is resource.service.name, which always exists.
+// isService tells whether this is the service.name of a resource, which always
+// exists: it is "" where none was sent.
 func (e *attribute) isService() bool {
-	return e.Scope == syntax.ScopeResource && e.Name == "service.name"
+	return (e.Scope == syntax.ScopeResource || e.Scope == syntax.ScopeNone) && e.Name == "service.name"
 }
 
 type arithmetic struct {

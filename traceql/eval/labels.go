@@ -37,7 +37,8 @@ func attrName(a syntax.Attr) string {
 var fixedColumns = map[syntax.Scope][]string{
 	syntax.ScopeResource: {"cluster", "namespace", "pod", "container",
 		"k8s.cluster.name", "k8s.namespace.name", "k8s.pod.name", "k8s.container.name"},
-	syntax.ScopeSpan: {"http.method", "http.url", "http.status_code"},
+	syntax.ScopeSpan: {"http.method", "http.url", "http.status_code",
+		"http.route", "http.request.method", "server.address", "url.path", "url.route"},
 }
 
 // fixedTypes are the types of fixed columns of spans. In by() Tempo reads what
@@ -203,7 +204,13 @@ func (b *Bound) attrLabels(x *attribute, t *texts, slots []int32, out []uint32) 
 	switch x.Scope {
 	case syntax.ScopeSpan:
 	case syntax.ScopeNone:
-		b.labelsByScope(t, slots, out, func(c *ctx) Value { return a.resource.first(b, b.V.Resource(c.row)) })
+		b.labelsByScope(t, slots, out, func(c *ctx) Value {
+			v := a.resource.first(b, b.V.Resource(c.row))
+			if v.Type == Nil && x.isService() {
+				return textValue("")
+			}
+			return v
+		})
 	case syntax.ScopeResource, syntax.ScopeInstrumentation:
 		b.labelsByScope(t, slots, out, x.value)
 		return true

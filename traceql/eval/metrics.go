@@ -87,6 +87,7 @@ func (m *Metrics) operand(f syntax.Field) expr {
 	}
 	x := m.p.expr(f)
 	m.p.touch(x, nil)
+	x = m.p.ofMatched(x)
 	if x.needs().trace {
 		m.rowwise = false
 	}
@@ -203,11 +204,11 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 }
 
 // lead is how many slots in front of the window are looked at as well. Their
-// samples are in no answer. But recorded answers list a series, all zero, for a
-// bucket or a value in compare() that only the slot in front has, and choose the
-// values that come most often with that slot counted.
+// samples are in no answer. But recorded answers of functions that count list a
+// series, all zero, for labels, a bucket or a value in compare() that only the slot
+// in front has, and choose the values that come most often with that slot counted.
 func (m *Metrics) lead(w Window) int {
-	if w.Instant || w.Start < w.Step || m.compare == nil && m.fn != "histogram_over_time" {
+	if w.Instant || w.Start < w.Step || m.compare == nil && (m.sums() || m.fn == "quantile_over_time") {
 		return 0
 	}
 	return 1

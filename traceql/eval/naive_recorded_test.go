@@ -8,7 +8,8 @@ import "slices"
 // plainQuery is what all conditions of a query know of each other.
 type plainQuery struct {
 	known    map[string]bool
-	selected bool // names not yet known are not read any more
+	selected bool         // names not yet known are not read any more
+	onEvents []*plainTest // tests of event.n so far
 }
 
 // reading takes note of a name. It tells whether its value is read at all.

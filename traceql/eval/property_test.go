@@ -274,7 +274,10 @@ func (g *generator) stage(groups bool) (string, plainStage) {
 }
 
 func (g *generator) grouping() (name string, value func(*plainSpan) plainValue) {
-	switch g.IntN(4) {
+	switch g.IntN(5) {
+	case 3:
+		tests := slices.Clone(g.q.onEvents)
+		return "event.n", func(s *plainSpan) plainValue { return s.eventValue(tests) }
 	case 0:
 		return "name", func(s *plainSpan) plainValue { return s.name }
 	case 1:
@@ -283,6 +286,23 @@ func (g *generator) grouping() (name string, value func(*plainSpan) plainValue) 
 		return ".s", func(s *plainSpan) plainValue { return s.unscoped("s") }
 	}
 	return "", nil
+}
+
+// eventValue is the first n of an event that a test has matched, else the first.
+func (s *plainSpan) eventValue(tests []*plainTest) plainValue {
+	for _, e := range s.events {
+		for _, x := range tests {
+			if plainCompare(e.attrs["n"], x.op, x.lit) {
+				return e.attrs["n"]
+			}
+		}
+	}
+	for _, e := range s.events {
+		if e.attrs["n"] != nil {
+			return e.attrs["n"]
+		}
+	}
+	return nil
 }
 
 func (s *plainSpan) unscoped(key string) plainValue {
@@ -429,6 +449,9 @@ func (g *generator) attrLeaf(op string) (string, *plainCond) {
 	}
 	if g.IntN(5) == 0 {
 		return g.nilLeaf(x)
+	}
+	if q := g.q; x.scope+x.key == "event.n" && (!q.selected || q.known["event.n"]) {
+		q.onEvents = append(q.onEvents, x)
 	}
 	c := &plainCond{event: x.scope == "event.", test: func(_ plainTrace, s *plainSpan, e *plainEvent) bool {
 		return slices.ContainsFunc(x.values(s, e), func(v plainValue) bool { return plainCompare(v, x.op, x.lit) })

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -102,9 +103,11 @@ func typeRank(t Type) int {
 	return slices.Index([]Type{Nil, Int, Float, String, Bool, Duration, Status, Kind}, t)
 }
 
+// compareSame orders floats by their bits as Tempo does, so that all negative ones
+// come after all others.
 func compareSame(a, b Value) int {
 	if a.Type == Float {
-		return cmp.Compare(a.Float, b.Float)
+		return cmp.Compare(math.Float64bits(a.Float), math.Float64bits(b.Float))
 	}
 	return cmp.Compare(a.Int, b.Int)
 }

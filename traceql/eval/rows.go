@@ -114,7 +114,7 @@ func (b *Bound) attrValues(attr *attribute, rows Mask, yield func(Value)) {
 	case syntax.ScopeSpan:
 		b.columnValues(&a.own, rows, yield)
 	case syntax.ScopeResource:
-		b.columnValues(&a.own, b.resourcesOf(rows), yield)
+		b.resourceValues(attr, &a.own, b.resourcesOf(rows), yield)
 	case syntax.ScopeInstrumentation:
 		b.columnValues(&a.own, b.scopesOf(rows), yield)
 	case syntax.ScopeEvent:
@@ -125,7 +125,18 @@ func (b *Bound) attrValues(attr *attribute, rows Mask, yield func(Value)) {
 		b.columnValues(&a.own, rows, yield)
 		rest := rows.clone()
 		rest.andNot(present(b, &a.own, b.V.Spans()))
-		b.columnValues(&a.resource, b.resourcesOf(rest), yield)
+		b.resourceValues(attr, &a.resource, b.resourcesOf(rest), yield)
+	}
+}
+
+func (b *Bound) resourceValues(attr *attribute, k *keyColumns, resources Mask, yield func(Value)) {
+	b.columnValues(k, resources, yield)
+	if attr.isService() {
+		resources = resources.clone()
+		resources.andNot(present(b, k, b.V.Resources()))
+		if !resources.Empty() {
+			yield(textValue(""))
+		}
 	}
 }
 
