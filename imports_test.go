@@ -28,8 +28,9 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"api", "tenant trace otlp query traceql/syntax traceql/check traceql/eval", "routes render what query finds"},
 	{"mcp", "", "it needs only the API's http.Handler"},
 	{"telemetry", "", "counters are given to it"},
-	{"metrics/generator", "trace", "it reads Tables and writes samples; a store and a database are interfaces to it"},
-	{"metrics/prometheus", "", "it is Prometheus, whoever embeds it; configuration, hosts and pages are given to it"},
+	{"metrics/quota", "", "it shares numbers; series and senders are not its business"},
+	{"metrics/generator", "trace metrics/quota", "it reads Tables and writes samples; a store and a database are interfaces to it"},
+	{"metrics/prometheus", "metrics/quota", "it is Prometheus, whoever embeds it; configuration, hosts and pages are given to it"},
 	{"edge", "", "it reaches the backend over the wire, like any proxy"},
 	{"services/uservice1", "", "a lesson must be readable alone"},
 	{"services/uservice2", "", "a lesson must be readable alone"},
@@ -39,7 +40,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"conf", "", "files"},
 	{"deploy", "", "files"},
 	{"bench", "", "it drives any backend over the wire, a peer's like ours"},
-	{"program", "bench conf edge api internal/door mcp metrics/generator metrics/prometheus page query receive store tenant services/uservice1 services/uservice2 services/uservice3 services/uservice4 telemetry", "the only wiring; it needs no insides"},
+	{"program", "bench conf edge api internal/door mcp metrics/generator metrics/prometheus metrics/quota page query receive store tenant services/uservice1 services/uservice2 services/uservice3 services/uservice4 telemetry", "the only wiring; it needs no insides"},
 	{"", "program", "main is a few lines"},
 }
 

@@ -16,8 +16,8 @@ type generatorFlags struct {
 	Interval    time.Duration     `env:"INTERVAL" default:"5s" help:"How often the metrics computed from spans are stored."`
 	Labels      map[string]string `name:"external-labels" env:"EXTERNAL_LABELS" default:"source=etude" mapsep:"," placeholder:"NAME=VALUE" help:"Labels of every metric computed from spans, as source=etude,cluster=demo."`
 	TenantLabel string            `default:"tenant" help:"With --multitenancy, the label that names whose spans a metric was computed from."`
-	MaxSeries   int               `name:"max-active-series" env:"MAX_ACTIVE_SERIES" default:"50000" help:"Most series computed from spans. A service may hold as many as are free; its further label sets share one series labelled metric_overflow. 0 lifts the limit."`
-	MaxTotal    int               `name:"max-total-series" env:"MAX_TOTAL_SERIES" default:"200000" help:"With --multitenancy, most series computed from the spans of all tenants. A tenant may hold as many as are free. 0 lifts the limit."`
+	MaxSeries   int               `name:"max-active-series" env:"MAX_ACTIVE_SERIES" default:"50000" help:"Most series computed from spans, and most that are made anew in an hour. Half are set aside for the first series of each service; a service gets at most a third of all. Further label sets share one series labelled metric_overflow. 0 lifts the limit."`
+	MaxTotal    int               `name:"max-total-series" env:"MAX_TOTAL_SERIES" default:"200000" help:"With --multitenancy, most series computed from the spans of all tenants, shared among them in the same way. 0 lifts the limit."`
 	MaxValues   int               `name:"max-label-values" env:"MAX_LABEL_VALUES" default:"500" help:"Most values of one label within one service, and most services; further ones become __cardinality_overflow__. 0 lifts the limit."`
 	StaleAfter  time.Duration     `default:"15m" help:"Series without a span for so long end."`
 	Slack       time.Duration     `default:"30s" help:"Spans that ended longer than this before they came in, or after, are not counted."`
@@ -46,7 +46,7 @@ type graphFlags struct {
 	Prefix     bool          `help:"Give both sides a label of their own, client_NAME and server_NAME, as Grafana's node graph by namespace wants."`
 	Buckets    []float64     `placeholder:"SECONDS" help:"Buckets of request durations (default: 0.1 doubling up to 12.8)."`
 	Wait       time.Duration `default:"10s" help:"How long one side of a call waits for the other."`
-	MaxEdges   int           `default:"20000" help:"Most calls that wait for their other side. A service may have as many as there are free places."`
+	MaxEdges   int           `default:"30000" help:"Most calls that wait for their other side. A service gets at most a third."`
 	Peers      []string      `name:"peer-attributes" default:"peer.service,db.name,db.system,db.system.name" help:"Span attributes that name the other side when it sends no spans."`
 	Databases  []string      `name:"database-attributes" default:"db.namespace,db.name,db.system,db.system.name" help:"Attributes that mark a call of a database."`
 	Messaging  bool          `name:"messaging-latency" help:"Compute how long messages take from producer to consumer."`

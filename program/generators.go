@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"etude/metrics/generator"
+	"etude/metrics/quota"
 	"etude/store"
 	"etude/telemetry"
 )
@@ -21,12 +22,12 @@ type generatorRun struct {
 // startGenerator computes metrics from the spans that come to the store from now
 // on, and stores them in out once ready is closed. They are labelled with the
 // tenant, if there is one.
-func startGenerator(f *generatorFlags, tenant string, shared *generator.Budget, st *store.Store, out storage.AppendableV2, ready <-chan struct{}, log *slog.Logger) (*generatorRun, error) {
+func startGenerator(f *generatorFlags, tenant string, shared *quota.Pool, st *store.Store, out storage.AppendableV2, ready <-chan struct{}, log *slog.Logger) (*generatorRun, error) {
 	o, err := f.options()
 	if err != nil {
 		return nil, err
 	}
-	o.Shared = shared
+	o.Shared, o.Name = shared, tenant
 	if tenant != "" {
 		o.ExternalLabels = withLabel(o.ExternalLabels, f.TenantLabel, tenant)
 		log = log.With("tenant", tenant)
@@ -72,7 +73,7 @@ func (b *backendRun) openGenerators() error {
 	if b.prometheus == nil {
 		return nil
 	}
-	shared := generator.NewBudget(b.cmd.Generator.MaxTotal)
+	shared := quota.New(b.cmd.Generator.MaxTotal, b.cmd.MaxTenants)
 	start := func(tenant string, st *store.Store) (*generatorRun, error) {
 		return startGenerator(&b.cmd.Generator, tenant, shared, st, b.prometheus.Appendable(), b.prometheus.Started(), b.log)
 	}

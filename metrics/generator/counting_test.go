@@ -291,8 +291,8 @@ func sendRandomly(t *testing.T, source *memoryStore, spans []sent, twice bool) {
 	}
 }
 
-// TestEdgeStoreIsBounded: one service may fill half of the store, the next one half
-// of the other half. Then all expire, and both fill it again.
+// TestEdgeStoreIsBounded: one service may fill two thirds of one half of the store, the
+// next one two thirds of what is left of that half. Then all expire, and both fill it again.
 func TestEdgeStoreIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -303,7 +303,7 @@ func TestEdgeStoreIsBounded(t *testing.T) {
 		}
 		for round := range 3 {
 			var b strings.Builder
-			for i := range 10001 + 5001 {
+			for i := range 10001 + 3335 {
 				service := "a"
 				if i > 10000 {
 					service = "b"
@@ -313,12 +313,12 @@ func TestEdgeStoreIsBounded(t *testing.T) {
 			source.add(t, spansOf(t, b.String())...)
 			g.Read(time.Now())
 			st := g.Stats()
-			if st.OpenEdges != 15000 || st.Dropped[dropNames[edgesFull]] != int64(2*(round+1)) || st.ExpiredEdges != int64(15000*round) {
+			if st.OpenEdges != 13334 || st.Dropped[dropNames[edgesFull]] != int64(2*(round+1)) || st.ExpiredEdges != int64(13334*round) {
 				t.Errorf("round %d: %+v", round, st)
 			}
 			time.Sleep(10 * time.Second)
 			g.Read(time.Now())
-			if open, places := g.Stats().OpenEdges, len(g.graph.edges.places); open != 0 || places != 15000 || len(g.graph.edges.byKey) != 0 {
+			if open, places := g.Stats().OpenEdges, len(g.graph.edges.places); open != 0 || places != 13334 || len(g.graph.edges.byKey) != 0 {
 				t.Errorf("round %d: %d edges open after 10 s, %d places", round, open, places)
 			}
 		}

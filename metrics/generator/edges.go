@@ -31,11 +31,11 @@ type edgeKey struct {
 }
 
 // edgeStore has the edges that wait for their other side, the oldest first. All
-// wait equally long, so that they expire in the order of their birth. One sender,
-// a service, may have at most as many edges here as there are free places: a flood
-// of calls without an other side leaves room for the calls of other services (see
-// limits.go). The store reuses places, and allocates nothing once it has been as
-// full as it gets.
+// wait equally long, so that they expire in the order of their birth. A flood of
+// calls without an other side leaves room for the calls of other services: half of
+// the places are for senders with few edges, and the others go by the rule of
+// package quota, without its maps. The store reuses places, and allocates nothing
+// once it has been as full as it gets.
 type edgeStore struct {
 	max    int
 	places []edge
@@ -49,6 +49,9 @@ type edgeStore struct {
 func newEdgeStore(limit int) *edgeStore {
 	return &edgeStore{max: limit, byKey: map[edgeKey]int32{}, byOwn: map[edgeKey]int32{}}
 }
+
+// fewEdges: a sender with less than one edge in so many has few.
+const fewEdges = 1000
 
 // open is how many wait.
 func (s *edgeStore) open() int { return len(s.places) - len(s.free) }
@@ -68,7 +71,8 @@ func (s *edgeStore) findOwn(own edgeKey) (place int32, ok bool) {
 // add begins an edge of a sender that has so many waiting; own is zero unless it
 // begins with its callee. It returns nil when there is no room for the sender.
 func (s *edgeStore) add(key, own edgeKey, waiting *int, now int64) *edge {
-	if *waiting+1 > s.max-s.open() {
+	free := s.max - s.open()
+	if free <= 0 || *waiting >= s.max/fewEdges && *waiting+1 > 2*(free-s.max/2) {
 		return nil
 	}
 	*waiting++

@@ -201,6 +201,7 @@ func (g *Generator) read(now int64) {
 	appended := g.spansAppended() // before Tables: all these are in them, unless dropped
 	views := g.o.Source.Tables()
 	g.round++
+	g.registry.now = time.Unix(0, now)
 	for i, v := range views {
 		c := g.cursorOf(v)
 		c.round = g.round
@@ -231,7 +232,7 @@ func (g *Generator) read(now int64) {
 
 func (g *Generator) publish() {
 	r := g.registry
-	g.count.active.Store(int64(r.active))
+	g.count.active.Store(int64(r.pool.Used()))
 	g.count.pending.Store(g.taken - g.stored)
 	g.count.overflowUpdates.Store(r.series.updates)
 	g.count.labelUpdates.Store(r.values.updates)

@@ -3,7 +3,6 @@ package generator
 import (
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -12,12 +11,10 @@ import (
 // Senders choose service names, span names and attributes. The limits here keep
 // one sender from taking the series of the others:
 //
-//   - Every series belongs to the service that sent its spans, its owner. An owner
-//     may hold at most as many series as are still free. One owner that floods ends
-//     at half of all series, two at a third each, n at 1/(n+1), and as much stays
-//     free. So a new service finds room while there are fewer floods than groups of
-//     series that fit. A fixed share for each owner, the rejected alternative, needs
-//     the number of owners beforehand.
+//   - Every series belongs to the service that sent its spans, its owner. Owners
+//     share the series by the rules of package quota: each finds room for its first
+//     ones, one that floods gets a third of all, and what may be made in an hour is
+//     bounded as well.
 //   - A label has at most maxValues values within one owner, and there are at most
 //     maxValues owners. Further values, and further owners, share the value
 //     __cardinality_overflow__. Without this limit, many owners with one series each
@@ -25,7 +22,7 @@ import (
 //   - While a limit is reached, a series without a span for pressedIdle ends; else it
 //     ends after Options.StaleAfter. So the room that a flood has taken comes back a
 //     minute after the flood ends.
-//   - All generators of a process may share one Budget, by the same rule.
+//   - The generators of a process may share one more pool, by the same rules.
 //
 // Spans beyond a limit still count, in series that share their labels: sums stay
 // right.
@@ -36,41 +33,25 @@ const pressedIdle = time.Minute
 // warnEvery is how often a limit that stays reached is logged.
 const warnEvery = time.Minute
 
-// owner is a service with the series that its spans have made.
+// manyOwners is how many services share the series when their number has no bound.
+const manyOwners = 500
+
+// owner is a service with the label values that its spans have made.
 type owner struct {
-	held   int                       // series
 	groups int                       // the owner is forgotten with its last one
 	values map[string]map[string]int // label -> value -> groups
 }
 
-// Budget bounds the series of several generators together. A generator may hold
-// at most as many series as are still free in it.
-type Budget struct {
-	max  int64
-	used atomic.Int64
-}
-
-// NewBudget returns a Budget of so many series; 0 is no limit, as is a nil Budget.
-func NewBudget(series int) *Budget { return &Budget{max: int64(series)} }
-
-// has reports whether a generator that holds some series may have more.
-func (b *Budget) has(held, more int) bool {
-	return b == nil || b.max <= 0 || int64(held+more) <= b.max-b.used.Load()
-}
-
-func (b *Budget) add(series int) {
-	if b != nil {
-		b.used.Add(int64(series))
+// room takes so many series for an owner and reports whether there are.
+func (r *registry) room(owner string, n int) bool {
+	if !r.pool.Take(owner, n, r.now) {
+		return false
 	}
-}
-
-// room reports whether an owner may have so many more series.
-func (r *registry) room(name string, more int) bool {
-	held := 0
-	if o := r.owners[name]; o != nil {
-		held = o.held
+	if !r.shared.Take(r.name, n, r.now) {
+		r.pool.Undo(owner, n)
+		return false
 	}
-	return (r.maxSeries <= 0 || held+more <= r.maxSeries-r.active) && r.shared.has(r.active, more)
+	return true
 }
 
 // limit is a limit that label sets have reached.
@@ -133,11 +114,7 @@ func (r *registry) own(g *group) {
 		o = &owner{values: map[string]map[string]int{}}
 		r.owners[g.owner] = o
 	}
-	size := g.schema.size()
 	o.groups++
-	o.held += size
-	r.active += size
-	r.shared.add(size)
 	for _, l := range g.labels {
 		if l.Value == overflowValue || r.maxValues <= 0 {
 			continue
@@ -152,10 +129,9 @@ func (r *registry) own(g *group) {
 // disown takes a removed group from its owner.
 func (r *registry) disown(g *group) {
 	o, size := r.owners[g.owner], g.schema.size()
+	r.pool.Give(g.owner, size)
+	r.shared.Give(r.name, size)
 	o.groups--
-	o.held -= size
-	r.active -= size
-	r.shared.add(-size)
 	for _, l := range g.labels {
 		if values := o.values[l.Name]; values[l.Value] > 1 {
 			values[l.Value]--

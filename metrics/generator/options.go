@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/storage"
 
+	"etude/metrics/quota"
 	"etude/trace"
 )
 
@@ -63,11 +64,12 @@ type Options struct {
 	// Instance is the value of the label __metrics_gen_instance; the host's name.
 	Instance string
 
-	MaxSeries        int     // active series; a service may hold as many as are free; 0 for any
-	MaxLabelValues   int     // values of one label within one service, and services; 0 for any
-	Shared           *Budget // of several generators; nil for none
-	ExemplarTraceID  string  // label of an exemplar; traceID
-	NativeHistograms Native  // Classic
+	MaxSeries        int         // active series, which services share; 0 for any
+	MaxLabelValues   int         // values of one label within one service, and services; 0 for any
+	Shared           *quota.Pool // of series, which generators share; nil for none
+	Name             string      // of the generator in Shared
+	ExemplarTraceID  string      // label of an exemplar; traceID
+	NativeHistograms Native      // Classic
 	SpanMetrics      SpanMetricsOptions
 	ServiceGraph     ServiceGraphOptions
 	HostIdentifiers  []string // resource attributes, the first present one counts; k8s.node.name, host.id
@@ -106,7 +108,7 @@ type ServiceGraphOptions struct {
 	Dimensions []string      // attributes that become labels
 	Prefix     bool          // dimensions are two labels: client_ and server_ before the name
 	Wait       time.Duration // for the other side of an edge; 10 s
-	MaxEdges   int           // edges that wait, half of them of one service at most; 20000 (Tempo: 10000)
+	MaxEdges   int           // edges that wait, a third of them of one service at most; 30000 (Tempo: 10000)
 	// PeerAttributes of a span name the other side where it sends no spans:
 	// peer.service, db.name, db.system, db.system.name (Tempo: without the last).
 	PeerAttributes []string
@@ -130,7 +132,7 @@ func (o *Options) setDefaults() {
 	orDefault(&o.NativeHistograms, Classic)
 	orDefault(&o.HostMetric, "traces_host_info")
 	orDefault(&o.ServiceGraph.Wait, 10*time.Second)
-	orDefault(&o.ServiceGraph.MaxEdges, 20000)
+	orDefault(&o.ServiceGraph.MaxEdges, 30000)
 	if o.Instance == "" {
 		o.Instance, _ = os.Hostname()
 	}

@@ -118,13 +118,13 @@ func TestLabelValuesComeFree(t *testing.T) {
 	name := func(v string) *group { return r.get(k, "shop", pairsOf("span_name", v)) }
 	a := name("a")
 	b := name("b")
-	if b.labels[0].Value != overflowValue || name("c") != b || name("a") != a || r.active != 2 {
-		t.Errorf("groups %v, %v; %d series", a.labels, b.labels, r.active)
+	if b.labels[0].Value != overflowValue || name("c") != b || name("a") != a || r.pool.Used() != 2 {
+		t.Errorf("groups %v, %v; %d series", a.labels, b.labels, r.pool.Used())
 	}
 	a.touch(1)
 	b.touch(2)
-	if gone := r.remove(func(g *group) bool { return g.updated < 2 }); len(gone) != 1 || gone[0] != a || r.active != 1 || r.removals != 1 {
-		t.Errorf("%d groups gone, %d series left", len(gone), r.active)
+	if gone := r.remove(func(g *group) bool { return g.updated < 2 }); len(gone) != 1 || gone[0] != a || r.pool.Used() != 1 || r.removals != 1 {
+		t.Errorf("%d groups gone, %d series left", len(gone), r.pool.Used())
 	}
 	if c := name("c"); c.labels[0].Value != "c" {
 		t.Errorf("value %s, want c: a is free", c.labels[0].Value)

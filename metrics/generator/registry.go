@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"etude/metrics/quota"
 )
 
 // What a limit puts in place of labels.
@@ -18,13 +21,15 @@ const (
 
 // registry has all groups, and bounds how many there are (see limits.go).
 type registry struct {
-	maxSeries, maxValues int
-	shared               *Budget
-	external             []labels.Label // added to every series, sorted
+	maxValues int
+	pool      *quota.Pool    // of series, by service; overflow left out
+	shared    *quota.Pool    // of series, by generator
+	name      string         // of the generator in shared
+	external  []labels.Label // added to every series, sorted
 
+	now    time.Time // of reading
 	groups map[string]*group
 	list   []*group // in the order in which they were made
-	active int      // series, overflow left out
 	owners map[string]*owner
 	// removals counts the sweeps that removed something: a cache of groups is
 	// valid for one value of it.
@@ -38,7 +43,8 @@ type registry struct {
 }
 
 func newRegistry(o *Options) *registry {
-	r := &registry{maxSeries: o.MaxSeries, maxValues: o.MaxLabelValues, shared: o.Shared, groups: map[string]*group{}, owners: map[string]*owner{}}
+	r := &registry{maxValues: o.MaxLabelValues, shared: o.Shared, name: o.Name, groups: map[string]*group{}, owners: map[string]*owner{}}
+	r.pool = quota.New(o.MaxSeries, cmp.Or(o.MaxLabelValues, manyOwners))
 	r.series = limit{name: "active_series", flag: "--metrics.max-active-series"}
 	r.values = limit{name: "label_values", flag: "--metrics.max-label-values"}
 	for name, value := range o.ExternalLabels {
@@ -153,9 +159,9 @@ func (r *registry) sweep(now time.Time, staleAfter time.Duration) (removed []*gr
 	})
 }
 
-// release gives back what the registry holds of the shared budget.
+// release gives back the series that the registry holds of the shared pool.
 func (r *registry) release() {
-	r.shared.add(-r.active)
+	r.shared.Give(r.name, r.pool.Used())
 	r.shared = nil
 }
 

@@ -50,8 +50,8 @@ type serviceGraph struct {
 	registry                 *registry
 	count                    *counters
 	waiting                  map[string]*int // edges that wait, by the service that sent them
-	rootsWaiting             int
-	labels                   []labels.Label // memory to use again
+	rootsWaiting             int             // what the edges in roots have for a counter
+	labels                   []labels.Label  // memory to use again
 }
 
 // endpoint is one side of calls, as its service, kind and attributes tell. Its
@@ -67,7 +67,7 @@ type endpoint struct {
 }
 
 func newServiceGraph(o *Options, r *registry, c *counters) (*serviceGraph, error) {
-	g := &serviceGraph{o: &o.ServiceGraph, registry: r, count: c, edges: newEdgeStore(o.ServiceGraph.MaxEdges), roots: newEdgeStore(2 * maxRoots), waiting: map[string]*int{}}
+	g := &serviceGraph{o: &o.ServiceGraph, registry: r, count: c, edges: newEdgeStore(o.ServiceGraph.MaxEdges), roots: newEdgeStore(maxRoots), waiting: map[string]*int{}}
 	k := &g.schema
 	k.id = edgeSchema
 	k.counters[requests] = newFamily("traces_service_graph_request_total", model.MetricTypeCounter, "", "Requests from one service to another.")
@@ -277,6 +277,7 @@ func (g *serviceGraph) addRoot(key, own edgeKey, side *endpoint, v *trace.View, 
 	if g.roots.open() >= maxRoots {
 		g.expireOne(g.roots.take(g.roots.oldest-1), now)
 	}
+	g.rootsWaiting = 0 // the bound of senders is not for roots
 	g.roots.add(key, own, &g.rootsWaiting, now).take(side, v, row)
 }
 
