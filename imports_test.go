@@ -19,6 +19,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"receive", "internal/wire otlp tenant", "it hands bytes to a Sink; who stores them is not its business"},
 	{"internal/fs", "", "plumbing below everything"},
 	{"internal/door", "", "who may connect and ask, whatever lies behind"},
+	{"internal/testkit", "", "plumbing of tests"},
 	{"store/wal", "internal/fs", "the log keeps bytes, whatever they mean"},
 	{"store", "trace otlp internal/fs store/wal", "storage does not know the query language"},
 	{"traceql/syntax", "", "text to tree needs no data"},

@@ -3,6 +3,7 @@ package edge
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,15 @@ type Options struct {
 	EdgeAddr      string // where requests come in; default 127.0.0.1:80
 	DashboardAddr string // dashboard and its API; default 127.0.0.1:8080
 
+	// Listen opens an address, or several if it can; nil: net.Listen by TCP.
+	// EdgeTLS and DashboardTLS make what it opens speak TLS; nil: they do not.
+	Listen                func(addr string) (net.Listener, error)
+	EdgeTLS, DashboardTLS *tls.Config
+
+	// Guard decides which requests reach the dashboard, whose listener it gets;
+	// nil: all do.
+	Guard func(net.Listener, http.Handler) http.Handler
+
 	// ConfigFile is the dynamic configuration, YAML in Traefik's form; it is
 	// watched. When it is empty, ConfigText is the configuration.
 	ConfigFile string
@@ -29,6 +39,7 @@ type Options struct {
 	TraceExporter  string
 	JaegerEndpoint string            // default http://127.0.0.1:14268/api/traces?format=jaeger.thrift
 	JaegerHeaders  map[string]string // sent with each batch, such as a tenant's name
+	JaegerTLS      *tls.Config       // for an https endpoint; nil trusts what the system does
 	TraceID128     bool              // new traces get ids of 128 instead of 64 bits
 	ServiceName    string            // default OTEL_SERVICE_NAME, else edge
 
@@ -81,6 +92,12 @@ func (o Options) withDefaults() Options {
 	o.ResponseHeaderTimeout = max(cmp.Or(o.ResponseHeaderTimeout, time.Minute), 0)
 	o.StopTimeout = cmp.Or(o.StopTimeout, time.Second)
 	o.Version = cmp.Or(o.Version, "dev")
+	if o.Listen == nil {
+		o.Listen = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+	}
+	if o.Guard == nil {
+		o.Guard = func(_ net.Listener, h http.Handler) http.Handler { return h }
+	}
 	return o
 }
 
@@ -113,6 +130,7 @@ type edge struct {
 	started   time.Time
 	web       net.Listener
 	dashboard net.Listener
+	guarded   http.Handler // the dashboard behind its guard
 }
 
 func newEdge(ctx context.Context, o Options) (*edge, error) {
@@ -170,15 +188,24 @@ func (e *edge) use(c *config) {
 
 func (e *edge) listen() error {
 	var err error
-	if e.web, err = net.Listen("tcp", e.options.EdgeAddr); err != nil {
+	if e.web, err = e.options.Listen(e.options.EdgeAddr); err != nil {
 		return fmt.Errorf("listen for requests: %w", err)
 	}
-	if e.dashboard, err = net.Listen("tcp", e.options.DashboardAddr); err != nil {
+	if e.dashboard, err = e.options.Listen(e.options.DashboardAddr); err != nil {
 		_ = e.web.Close()
 		return fmt.Errorf("listen for the dashboard: %w", err)
 	}
-	e.web, e.dashboard = e.metrics.count(e.web, entryPointName), e.metrics.count(e.dashboard, dashboardName)
+	e.guarded = e.options.Guard(e.dashboard, e.dashboardHandler())
+	e.web = withTLS(e.metrics.count(e.web, entryPointName), e.options.EdgeTLS)
+	e.dashboard = withTLS(e.metrics.count(e.dashboard, dashboardName), e.options.DashboardTLS)
 	return nil
+}
+
+func withTLS(l net.Listener, c *tls.Config) net.Listener {
+	if c == nil {
+		return l
+	}
+	return tls.NewListener(l, c)
 }
 
 // serve runs both servers until the context ends or one of them breaks.
@@ -187,7 +214,7 @@ func (e *edge) serve(ctx context.Context) error {
 	base, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	web := e.newServer(e.entry, base)
-	dashboard := e.newServer(e.dashboardHandler(), base)
+	dashboard := e.newServer(e.guarded, base)
 	broken := make(chan error, 2)
 	go func() { broken <- fmt.Errorf("serve requests: %w", web.Serve(e.web)) }()
 	go func() { broken <- fmt.Errorf("serve the dashboard: %w", dashboard.Serve(e.dashboard)) }()
@@ -221,6 +248,7 @@ func (e *edge) newServer(h http.Handler, base context.Context) *http.Server {
 		Protocols:         new(http.Protocols),
 	}
 	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	return s
 }

@@ -3,6 +3,7 @@ package edge
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ type jaegerExporter struct {
 	client   *http.Client
 }
 
-func newJaegerExporter(endpoint string, headers map[string]string, serviceName, version string, res *resource.Resource) (*jaegerExporter, error) {
+func newJaegerExporter(endpoint string, headers map[string]string, trust *tls.Config, serviceName, version string, res *resource.Resource) (*jaegerExporter, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("read the Jaeger endpoint %q: %w", redactAddress(endpoint), innerError(err))
@@ -44,7 +45,7 @@ func newJaegerExporter(endpoint string, headers map[string]string, serviceName, 
 		shown:    redactAddress(endpoint),
 		headers:  headers,
 		process:  &jaeger.Process{ServiceName: serviceName, Tags: processTags(version, res)},
-		client:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}},
+		client:   &http.Client{Transport: &http.Transport{TLSClientConfig: trust, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}},
 	}, nil
 }
 

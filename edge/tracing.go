@@ -79,7 +79,7 @@ func (t *tracing) newExporter(ctx context.Context, o *Options, res *resource.Res
 	switch o.TraceExporter {
 	case "jaeger":
 		t.endpoint = redactAddress(o.JaegerEndpoint)
-		return newJaegerExporter(o.JaegerEndpoint, o.JaegerHeaders, o.ServiceName, o.Version, res)
+		return newJaegerExporter(o.JaegerEndpoint, o.JaegerHeaders, o.JaegerTLS, o.ServiceName, o.Version, res)
 	case "otlp":
 		return newOTLPExporter(ctx, o.Getenv)
 	default:

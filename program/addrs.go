@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 )
 
 // Default ports. All but the edge's are those of the real parts.
@@ -27,22 +28,23 @@ type offsetFlag struct {
 	PortOffset int `name:"port-offset" env:"ETUDE_PORT_OFFSET" default:"0" help:"Add this to every default port, so that two can run side by side (20000: edge 20080, page 23000, API 23200, OTLP 24317 ...)."`
 }
 
-// backendAddrs are the listeners of the backend.
+// backendAddrs are the listeners of the backend, each an address or several,
+// separated by commas.
 type backendAddrs struct {
-	APIAddr        string `name:"api-addr" env:"ETUDE_API_ADDR" placeholder:"127.0.0.1:3200" help:"Where Tempo's query API listens."`
-	OTLPGRPCAddr   string `name:"otlp-grpc-addr" env:"ETUDE_OTLP_GRPC_ADDR" placeholder:"127.0.0.1:4317" help:"Where OTLP over gRPC listens (OTLP over HTTP works here too)."`
-	OTLPHTTPAddr   string `name:"otlp-http-addr" env:"ETUDE_OTLP_HTTP_ADDR" placeholder:"127.0.0.1:4318" help:"Where OTLP over HTTP listens (OTLP over gRPC works here too)."`
-	JaegerAddr     string `name:"jaeger-addr" env:"ETUDE_JAEGER_ADDR" placeholder:"127.0.0.1:14268" help:"Where Jaeger thrift over HTTP listens."`
-	JaegerGRPCAddr string `name:"jaeger-grpc-addr" env:"ETUDE_JAEGER_GRPC_ADDR" placeholder:"127.0.0.1:14250" help:"Where Jaeger over gRPC listens."`
-	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"127.0.0.1:9411" help:"Where Zipkin v2, JSON and protobuf, listens."`
-	PageAddr       string `name:"page-addr" env:"ETUDE_PAGE_ADDR" placeholder:"127.0.0.1:3000" help:"Where the page listens."`
-	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"127.0.0.1:9090" help:"Where the embedded Prometheus listens."`
+	APIAddr        string `name:"api-addr" env:"ETUDE_API_ADDR" placeholder:"localhost:3200" help:"Where Tempo's query API listens."`
+	OTLPGRPCAddr   string `name:"otlp-grpc-addr" env:"ETUDE_OTLP_GRPC_ADDR" placeholder:"localhost:4317" help:"Where OTLP over gRPC listens (OTLP over HTTP works here too)."`
+	OTLPHTTPAddr   string `name:"otlp-http-addr" env:"ETUDE_OTLP_HTTP_ADDR" placeholder:"localhost:4318" help:"Where OTLP over HTTP listens (OTLP over gRPC works here too)."`
+	JaegerAddr     string `name:"jaeger-addr" env:"ETUDE_JAEGER_ADDR" placeholder:"localhost:14268" help:"Where Jaeger thrift over HTTP listens."`
+	JaegerGRPCAddr string `name:"jaeger-grpc-addr" env:"ETUDE_JAEGER_GRPC_ADDR" placeholder:"localhost:14250" help:"Where Jaeger over gRPC listens."`
+	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"localhost:9411" help:"Where Zipkin v2, JSON and protobuf, listens."`
+	PageAddr       string `name:"page-addr" env:"ETUDE_PAGE_ADDR" placeholder:"localhost:3000" help:"Where the page listens."`
+	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"localhost:9090" help:"Where the embedded Prometheus listens."`
 }
 
 // edgeAddrs are the listeners of the edge.
 type edgeAddrs struct {
-	EdgeAddr      string `name:"edge-addr" env:"ETUDE_EDGE_ADDR" placeholder:"127.0.0.1:80" help:"Where the edge's entry point \"web\" listens."`
-	DashboardAddr string `name:"dashboard-addr" env:"ETUDE_DASHBOARD_ADDR" placeholder:"127.0.0.1:8080" help:"Where the edge's dashboard listens."`
+	EdgeAddr      string `name:"edge-addr" env:"ETUDE_EDGE_ADDR" placeholder:"localhost:80" help:"Where the edge's entry point \"web\" listens."`
+	DashboardAddr string `name:"dashboard-addr" env:"ETUDE_DASHBOARD_ADDR" placeholder:"localhost:8080" help:"Where the edge's dashboard listens."`
 }
 
 // each calls f with every listener: the flag that sets it, and its address.
@@ -69,9 +71,13 @@ func (a *edgeAddrs) fill(offset int) {
 
 func fillAddr(addr *string, port int) {
 	if *addr == "" {
-		*addr = loopback(port)
+		*addr = localhost(port)
 	}
 }
+
+// localhost is where listeners listen by default: 127.0.0.1 and, where there is
+// IPv6, [::1]. Some clients try only the one that the name localhost gives first.
+func localhost(port int) string { return net.JoinHostPort("localhost", strconv.Itoa(port)) }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
@@ -84,29 +90,36 @@ func (o offsetFlag) check() error {
 }
 
 // browserURL is the address as a person types it: listening on all addresses or
-// on the loopback one, it is localhost, and port 80 goes without saying.
-func browserURL(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
+// on the loopback one, it is localhost, and the port of the scheme is left out. Of
+// several addresses it is the first.
+func browserURL(scheme, addrs string) string {
+	host, port, err := net.SplitHostPort(firstOf(addrs))
 	if err != nil {
 		return ""
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
 		host = "localhost"
 	}
-	if port == "80" {
-		return "http://" + host
+	if scheme == "http" && port == "80" || scheme == "https" && port == "443" {
+		return scheme + "://" + host
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
-// dialAddr is the address as a program of this machine dials it.
-func dialAddr(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
+// dialAddr is the address as a program of this machine dials it; of several, the
+// first.
+func dialAddr(addrs string) string {
+	host, port, err := net.SplitHostPort(firstOf(addrs))
 	if err != nil {
-		return addr
+		return addrs
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+	if ip := net.ParseIP(host); host == "" || host == "localhost" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
+}
+
+func firstOf(addrs string) string {
+	first, _, _ := strings.Cut(addrs, ",")
+	return first
 }

@@ -6,14 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
 
-	"etude/api"
-	"etude/mcp"
 	"etude/metrics/prometheus"
 	"etude/page"
 	"etude/query"
@@ -28,6 +25,8 @@ const infoEnv = "ETUDE_PAGE_INFO"
 type backendCmd struct {
 	offsetFlag
 	backendAddrs
+	doorFlags
+	clientFlags
 	backendLimits
 	selfTraceFlags
 	Generator generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_"`
@@ -84,7 +83,7 @@ func (l *backendLimits) dataDir(offset int) (string, error) {
 // close first and the storage last.
 func (c *backendCmd) Run(p *proc) error {
 	begin := time.Now()
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check()); err != nil {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check(), c.checkDoors()); err != nil {
 		return err
 	}
 	c.backendAddrs.fill(c.PortOffset)
@@ -99,11 +98,16 @@ func (c *backendCmd) Run(p *proc) error {
 	mem.limitOwn()
 	mem.warnOfLittle(p.log)
 	c.derive(mem)
-	b := &backendRun{cmd: c, log: p.log}
+	doors, err := c.doorFlags.open(p.log)
+	if err != nil {
+		return err
+	}
+	b := &backendRun{cmd: c, log: p.log, doors: doors}
 	if err := b.open(dir); err != nil {
 		return errors.Join(err, b.close())
 	}
 	b.ready.Store(true)
+	doors.warn(p.log)
 	c.banner(p, b, dir, mem, time.Since(begin))
 	var failure error
 	select {
@@ -128,6 +132,7 @@ func (c *backendCmd) banner(p *proc, b *backendRun, dir string, mem memory, took
 type backendRun struct {
 	cmd     *backendCmd
 	log     *slog.Logger
+	doors   *doors
 	ready   atomic.Bool
 	store   *store.Store // nil with tenants
 	tenants *tenants     // nil without
@@ -157,13 +162,18 @@ func (b *backendRun) open(dir string) error {
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
 		JaegerAddr: b.cmd.JaegerAddr, JaegerGRPCAddr: b.cmd.JaegerGRPCAddr, ZipkinAddr: b.cmd.ZipkinAddr,
-		Limits:       receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans, InFlight: int64(b.cmd.MaxInFlight)},
+		Limits: receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans, InFlight: int64(b.cmd.MaxInFlight)},
+		Open:   b.doors.openIngest, Authorize: b.doors.authorizeIngest(), AllowedOrigins: b.cmd.AllowedOrigins,
 		Multitenancy: b.cmd.Multitenancy, Logger: b.log, Stats: stats,
 	}, sink)
 	if err != nil {
 		return err
 	}
-	b.self, err = newSelfTrace(context.Background(), &b.cmd.selfTraceFlags, b.receive.Addrs().OTLPGRPC, b.cmd.ownHeaders(), b.log)
+	target, err := b.selfTarget(b.receive.Addrs().OTLPGRPC)
+	if err != nil {
+		return err
+	}
+	b.self, err = newSelfTrace(context.Background(), &b.cmd.selfTraceFlags, target, b.log)
 	if err != nil {
 		return err
 	}
@@ -177,53 +187,6 @@ func (b *backendRun) open(dir string) error {
 		}
 	}()
 	return nil
-}
-
-// openHTTP listens first, since Prometheus has to know where it and the API can
-// be reached.
-func (b *backendRun) openHTTP(dir string) error {
-	var listeners []net.Listener
-	for _, l := range []struct{ flag, addr string }{
-		{"api-addr", b.cmd.APIAddr}, {"page-addr", b.cmd.PageAddr}, {"prometheus-addr", b.cmd.PrometheusAddr},
-	} {
-		listener, err := net.Listen("tcp", l.addr)
-		if err != nil {
-			return errors.Join(listenError(l.addr, l.flag, err), closeAll(listeners))
-		}
-		listeners = append(listeners, listener)
-	}
-	if !b.cmd.Metrics.Off {
-		if err := b.openPrometheus(dir, listeners[0].Addr(), listeners[2].Addr()); err != nil {
-			return errors.Join(err, closeAll(listeners))
-		}
-	}
-	if err := b.openGenerators(); err != nil {
-		return errors.Join(err, closeAll(listeners))
-	}
-	answers := b.answers()
-	b.serve(listeners[0], answers)
-	b.serve(listeners[1], page.Handler(page.Options{API: b.cmd.ofPageTenant(answers), Prometheus: b.promQL(), Info: b.cmd.pageInfo()}))
-	b.serve(listeners[2], b.metricsHandler())
-	return nil
-}
-
-func closeAll(listeners []net.Listener) error {
-	var errs []error
-	for _, l := range listeners {
-		errs = append(errs, l.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// answers is all that the API's port answers.
-func (b *backendRun) answers() http.Handler {
-	answers := b.watched(api.New(api.Options{Engine: b.engine(), Multitenancy: b.cmd.Multitenancy, Ready: b.isReady,
-		Version: Version, Revision: revision(), Logger: b.log}))
-	mux := http.NewServeMux()
-	mux.Handle("/", answers)
-	mux.Handle("GET /metrics", b.telemetry.Metrics())
-	mux.Handle("/api/mcp", mcp.Handler(answers, mcp.Options{PageURL: browserURL(b.cmd.PageAddr), Version: Version, Logger: b.log}))
-	return mux
 }
 
 func (b *backendRun) storeOptions(dir string) store.Options {
@@ -243,22 +206,6 @@ func (b *backendRun) queryOptions() query.Options {
 	return o
 }
 
-func (b *backendRun) serve(l net.Listener, handler http.Handler) {
-	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
-	// gRPC clients of the API speak HTTP/2 without TLS.
-	s.Protocols = new(http.Protocols)
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true)
-	b.servers = append(b.servers, s)
-	b.urls = append(b.urls, browserURL(l.Addr().String()))
-	go func() {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			b.failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
-		}
-	}()
-}
-
 func (b *backendRun) isReady() error {
 	if !b.ready.Load() {
 		return errors.New("starting or stopping")
@@ -270,7 +217,7 @@ func (b *backendRun) isReady() error {
 
 // pageInfo is what `up` passed on, or the backend's own links.
 func (c *backendCmd) pageInfo() page.Info {
-	info := c.backendAddrs.info()
+	info := c.backendAddrs.info(&c.doorFlags)
 	if text := os.Getenv(infoEnv); text != "" {
 		var given page.Info
 		if json.Unmarshal([]byte(text), &given) == nil {

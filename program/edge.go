@@ -1,19 +1,26 @@
 package program
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
 	"etude/conf"
 	"etude/edge"
+	"etude/internal/door"
 )
 
 type edgeCmd struct {
 	offsetFlag
 	edgeAddrs
+	doorFlags
+	clientFlags
 	edgeFlags
 	Config         string            `name:"config" aliases:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
 	TraceExporter  string            `name:"trace-exporter" env:"ETUDE_TRACE_EXPORTER" enum:"jaeger,otlp,none" default:"jaeger" help:"How the edge sends its spans: ${enum}. With otlp, the OTEL_EXPORTER_OTLP_* variables apply."`
@@ -72,7 +79,7 @@ func demoHosts() (hosts []string) {
 const edgeGrace = 800 * time.Millisecond
 
 func (c *edgeCmd) Run(p *proc) error {
-	if err := errors.Join(c.check(), c.checkEdge()); err != nil {
+	if err := errors.Join(c.check(), c.checkEdge(), c.checkDoors()); err != nil {
 		return err
 	}
 	c.edgeAddrs.fill(c.PortOffset)
@@ -80,18 +87,48 @@ func (c *edgeCmd) Run(p *proc) error {
 		c.JaegerEndpoint = "http://" + loopback(portJaeger+c.PortOffset) + "/api/traces?format=jaeger.thrift"
 	}
 	trusted, _ := c.trusted() // checked above
-	err := edge.Run(p.ctx, edge.Options{
+	doors, err := c.doorFlags.open(p.log)
+	if err != nil {
+		return err
+	}
+	trust, err := c.sendSpans()
+	if err != nil {
+		return err
+	}
+	err = edge.Run(p.ctx, edge.Options{
 		EdgeAddr: c.EdgeAddr, DashboardAddr: c.DashboardAddr,
+		Listen:  func(addr string) (net.Listener, error) { return door.Listen(addr, nil) },
+		EdgeTLS: doors.serverTLS(entryListener), DashboardTLS: doors.serverTLS("dashboard"),
+		Guard: func(l net.Listener, dashboard http.Handler) http.Handler {
+			return doors.guard("dashboard", l.(*door.Listener), dashboard, "/ping")
+		},
+		JaegerTLS:  trust,
 		ConfigFile: c.Config, ConfigText: conf.TraefikDynamic,
 		TraceExporter: c.TraceExporter, JaegerEndpoint: c.JaegerEndpoint, JaegerHeaders: c.JaegerHeaders, TraceID128: c.TraceID128,
 		TrustedIPs: trusted, ResponseHeaderTimeout: c.headerTimeout(), WholeURLs: c.WholeURLs, FaviconHosts: demoHosts(),
 		StopTimeout: edgeGrace, AccessLog: c.AccessLog, Version: Version, Logger: p.log,
 		Ready: func(edge, dashboard string) {
-			fmt.Fprintf(p.stdout, "edge is ready: entry point web %s, dashboard %s/dashboard/\n", edge, browserURL(dashboard))
+			doors.warn(p.log)
+			fmt.Fprintf(p.stdout, "edge is ready: entry point web %s, dashboard %s/dashboard/\n", edge, browserURL(c.scheme("dashboard"), dashboard))
 		},
 	})
 	if err != nil {
 		return fmt.Errorf("run edge: %w", err)
 	}
 	return nil
+}
+
+// sendSpans adds the token to what the edge sends with its spans, and returns whom
+// it trusts to take them.
+func (c *edgeCmd) sendSpans() (*tls.Config, error) {
+	authorization, err := c.authorization(door.Ingest)
+	if err != nil {
+		return nil, err
+	}
+	if authorization != "" {
+		headers := map[string]string{"Authorization": authorization}
+		maps.Copy(headers, c.JaegerHeaders)
+		c.JaegerHeaders = headers
+	}
+	return c.clientTLS()
 }

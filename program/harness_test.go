@@ -17,6 +17,8 @@ import (
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"etude/internal/testkit"
 )
 
 // asProgram makes the test binary be the program: the tests start it, and `up`
@@ -115,25 +117,12 @@ func (p *process) ended() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// patience is how long something may take on a busy machine.
-const patience = 30 * time.Second
+const patience = testkit.Patience
 
 // eventually polls until f succeeds.
 func eventually(t *testing.T, what string, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s: %v", patience, what, err)
-		}
-		<-tick.C
-	}
+	testkit.Eventually(t, what, f)
 }
 
 // demo is the whole demo, running on free ports with mock latencies of 0.
@@ -161,7 +150,7 @@ func freeOffset(t *testing.T) int {
 			ports = append(ports, portService1+i)
 		}
 		if !slices.ContainsFunc(ports, func(port int) bool {
-			return reserved.ports[port+offset] || checkFree(loopback(port+offset), "x") != nil
+			return reserved.ports[port+offset] || checkFree(localhost(port+offset), "x") != nil
 		}) {
 			for _, port := range ports {
 				reserved.ports[port+offset] = true

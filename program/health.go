@@ -6,20 +6,27 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"etude/internal/door"
 )
 
 type healthCmd struct {
+	clientFlags
 	URL     string        `arg:"" help:"What to ask: http://HOST:PORT/PATH, or tcp://HOST:PORT to only connect."`
 	Timeout time.Duration `default:"2s" help:"How long the answer may take."`
 }
 
 // Run succeeds when the URL answers with a status below 500: a service that
-// says 404 lives. A tcp URL asks less of a service whose every request is work.
+// says 404 lives, and so does one that wants a token. A tcp URL asks less of a service whose every request is work.
 func (c *healthCmd) Run(p *proc) error {
 	if addr, ok := strings.CutPrefix(c.URL, "tcp://"); ok {
 		return c.connect(addr)
 	}
-	client := http.Client{Timeout: c.Timeout}
+	client, err := c.client(&http.Transport{}, door.Query)
+	if err != nil {
+		return err
+	}
+	client.Timeout = c.Timeout
 	resp, err := client.Get(c.URL)
 	if err != nil {
 		return fmt.Errorf("ask for health: %w", err)

@@ -11,10 +11,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"etude/internal/door"
 )
 
 type loadCmd struct {
 	offsetFlag
+	clientFlags
 	URL         string        `arg:"" optional:"" help:"Where to send requests (default: the edge on port 80 of this machine, or 8000 where it fell back to that)."`
 	Host        string        `default:"uservice3.localhost" help:"Host header, by which the edge chooses the service."`
 	Rate        float64       `default:"10" help:"Requests a second."`
@@ -38,9 +41,12 @@ func (c *loadCmd) Run(p *proc) error {
 		total = max(1, int(c.Rate*c.Duration.Seconds()))
 	}
 	fmt.Fprintf(p.stdout, "Sending %d requests to %s (Host: %s) at %g a second.\n", total, c.URL, c.Host, c.Rate)
-	r := &loadRun{cmd: c, begin: time.Now(), failures: map[string]int{}, slots: make(chan struct{}, c.Concurrency),
-		client: &http.Client{Timeout: c.Timeout, Transport: &http.Transport{MaxIdleConnsPerHost: c.Concurrency, MaxConnsPerHost: c.Concurrency},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	client, err := c.client(&http.Transport{MaxIdleConnsPerHost: c.Concurrency, MaxConnsPerHost: c.Concurrency}, door.Query)
+	if err != nil {
+		return err
+	}
+	client.Timeout = c.Timeout
+	r := &loadRun{cmd: c, client: client, begin: time.Now(), failures: map[string]int{}, slots: make(chan struct{}, c.Concurrency)}
 	sent := r.drive(p, total)
 	return r.summary(p.stdout, sent)
 }

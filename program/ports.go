@@ -9,19 +9,24 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"etude/internal/door"
 )
 
-// checkFree finds out whether an address can be listened on, and if not, why,
-// in words for a person: which flag it belongs to and who has it.
-func checkFree(addr, flag string) error {
-	l, err := net.Listen("tcp", addr)
+// checkFree finds out whether a listener can listen on its addresses, and if not,
+// why, in words for a person: which flag names them and which process has one.
+func checkFree(addrs, flag string) error {
+	l, err := door.Listen(addrs, nil)
 	if err == nil {
 		return l.Close()
 	}
-	return listenError(addr, flag, err)
+	return listenError(addrs, flag, err)
 }
 
 func listenError(addr, flag string, err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil { // the one of several
+		addr = op.Addr.String()
+	}
 	switch {
 	case inUse(err):
 		return fmt.Errorf("address %s (--%s) is taken by %s", addr, flag, holder(addr))

@@ -3,9 +3,10 @@ package program
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,34 +32,64 @@ type metricsFlags struct {
 	Pprof       bool              `name:"pprof" env:"ETUDE_PPROF" help:"Serve Go's profiles below /debug/pprof/ on Prometheus' port. They never show the command line."`
 }
 
-// addHost names where a target listens, unless the user has said so already.
-func (f *metricsFlags) addHost(name, addr string) {
-	if _, given := f.Host[name]; given {
-		return
-	}
-	if f.Host == nil {
-		f.Host = map[string]string{}
-	}
-	f.Host[name] = addr
-}
-
 // openPrometheus starts Prometheus, whose handler is to be served at addr. Its
 // storage opens in the background.
-func (b *backendRun) openPrometheus(dir string, api, addr net.Addr) error {
+func (b *backendRun) openPrometheus(dir string, api http.Handler, addr string) error {
 	f := &b.cmd.Metrics
-	hosts := map[string]string{"tempo:3200": dialAddr(api.String()), "localhost:9090": dialAddr(addr.String())}
-	maps.Copy(hosts, f.Host)
-	var err error
+	hosts, err := b.scraped(api)
+	if err != nil {
+		return err
+	}
 	b.prometheus, err = prometheus.Open(prometheus.Options{
 		Dir: filepath.Join(dir, "prometheus"), Config: conf.Prometheus, ConfigFile: f.Config, Hosts: hosts,
 		RemoteWrite: f.RemoteWrite, Retention: f.Retention, MaxDisk: int64(f.MaxDisk),
-		Addr: strings.TrimPrefix(browserURL(addr.String()), "http://"), Lifecycle: f.Lifecycle,
+		Addr: strings.TrimPrefix(browserURL("http", addr), "http://"), Lifecycle: f.Lifecycle,
 		UI: page.PrometheusUI(b.cmd.pageInfo()), Logger: b.log,
 	})
 	if err == nil && f.Config != "" {
 		b.reloadOnHangup()
 	}
 	return err
+}
+
+// scraped answers the targets of the configuration that the backend knows: its own
+// two, the edge's dashboard in `up`, and those of --metrics.host.
+func (b *backendRun) scraped(api http.Handler) (map[string]http.Handler, error) {
+	hosts := map[string]http.Handler{"tempo:3200": api, "localhost:9090": nil}
+	if text := os.Getenv(dashboardEnv); text != "" {
+		u, err := url.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", dashboardEnv, err)
+		}
+		authorization := ""
+		if b.doors.wantsToken("dashboard") {
+			authorization = bearer(b.doors.own)
+		}
+		hosts[dashboardTarget] = forwardTo(u, &http.Transport{TLSClientConfig: b.doors.clientTLS("dashboard")}, authorization)
+	}
+	for name, addr := range b.cmd.Metrics.Host {
+		hosts[name] = forwardTo(&url.URL{Scheme: "http", Host: addr}, &http.Transport{}, "")
+	}
+	return hosts, nil
+}
+
+const (
+	dashboardTarget = "traefik:8080"        // the dashboard's name in conf/prometheus.yaml
+	dashboardEnv    = "ETUDE_DASHBOARD_URL" // where `up` says that it is
+)
+
+// forwardTo passes a scrape on to another server under that server's own name:
+// most answer no request for another.
+func forwardTo(to *url.URL, transport *http.Transport, authorization string) http.Handler {
+	return &httputil.ReverseProxy{Transport: authorized{transport, authorization},
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Host = to.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		},
+	}
 }
 
 // reloadOnHangup reads the configuration again on SIGHUP, the way of daemons.

@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -9,9 +10,9 @@ import (
 	"time"
 )
 
-// answers returns a check that a URL answers 200.
-func answers(url string) func(context.Context) bool {
-	client := &http.Client{Timeout: time.Second}
+// answers returns a check that a URL answers 200; trust is for https.
+func answers(url string, trust *tls.Config) func(context.Context) bool {
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{TLSClientConfig: trust}}
 	return func(ctx context.Context) bool {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {

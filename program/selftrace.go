@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,8 +24,10 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/credentials"
 
 	"etude/api"
+	"etude/internal/door"
 	"etude/query"
 	"etude/store"
 )
@@ -116,22 +119,50 @@ const (
 	selfTextLimit = 4 << 10
 )
 
-// newSelfTrace returns nil when it is off. Own is the address of the backend's
-// OTLP port, headers are sent there. Nothing is sent yet, and an endpoint that is
-// away is no error.
-func newSelfTrace(ctx context.Context, f *selfTraceFlags, own string, headers map[string]string, log *slog.Logger) (*selfTrace, error) {
+// selfTarget is where the backend's own spans go.
+type selfTarget struct {
+	url     *url.URL
+	headers map[string]string
+	trust   *tls.Config // for https
+}
+
+// ownTarget is the backend's own OTLP port, at an address.
+func (b *backendRun) ownTarget(addr string) selfTarget {
+	headers := b.cmd.ownHeaders()
+	if b.doors.wantsToken("otlp-grpc") {
+		headers = withLabel(headers, "authorization", bearer(b.doors.own))
+	}
+	return selfTarget{&url.URL{Scheme: b.cmd.scheme("otlp-grpc"), Host: dialAddr(addr)}, headers, b.doors.clientTLS("otlp-grpc")}
+}
+
+// selfTarget is the endpoint that --self-trace names, or the backend's own.
+func (b *backendRun) selfTarget(own string) (t selfTarget, err error) {
+	if b.cmd.SelfTrace.url == nil {
+		return b.ownTarget(own), nil
+	}
+	t.url = b.cmd.SelfTrace.url
+	if b.cmd.TokenFile != "" {
+		authorization, err := b.cmd.authorization(door.Ingest)
+		if err != nil {
+			return t, err
+		}
+		t.headers = map[string]string{"authorization": authorization}
+	}
+	if t.url.Scheme == "https" && b.cmd.CAFile != "" {
+		t.trust, err = b.cmd.clientTLS()
+	}
+	return t, err
+}
+
+// newSelfTrace returns nil when it is off. Nothing is sent yet, and an endpoint
+// that is away is no error.
+func newSelfTrace(ctx context.Context, f *selfTraceFlags, target selfTarget, log *slog.Logger) (*selfTrace, error) {
 	if !f.SelfTrace.on {
 		return nil, nil
 	}
-	target := f.SelfTrace.url
-	if target != nil {
-		headers = nil
-	} else {
-		target = &url.URL{Scheme: "http", Host: dialAddr(own)}
-	}
-	exporter, err := newSelfExporter(ctx, target, headers)
+	exporter, err := newSelfExporter(ctx, target)
 	if err != nil {
-		return nil, fmt.Errorf("trace this backend to %s: %w", target, err)
+		return nil, fmt.Errorf("trace this backend to %s: %w", target.url.Redacted(), err)
 	}
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithOSType(), resource.WithProcessPID(), resource.WithFromEnv(),
 		resource.WithAttributes(attribute.String("service.name", selfName), attribute.String("service.version", Version)))
@@ -154,16 +185,28 @@ func newSelfTrace(ctx context.Context, f *selfTraceFlags, own string, headers ma
 		propagator: autoprop.NewTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})}, nil
 }
 
-func newSelfExporter(ctx context.Context, target *url.URL, headers map[string]string) (sdktrace.SpanExporter, error) {
-	if path := strings.Trim(target.Path, "/"); path != "" || target.Port() == strconv.Itoa(portOTLPHTTP) {
+// newSelfExporter passes on only what is known: an option would hide the variable
+// OTEL_EXPORTER_OTLP_* of the same purpose.
+func newSelfExporter(ctx context.Context, t selfTarget) (sdktrace.SpanExporter, error) {
+	if path := strings.Trim(t.url.Path, "/"); path != "" || t.url.Port() == strconv.Itoa(portOTLPHTTP) {
 		if path == "" {
-			target = target.JoinPath("v1", "traces")
+			t.url = t.url.JoinPath("v1", "traces")
 		}
-		return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(target.String()))
+		o := []otlptracehttp.Option{otlptracehttp.WithEndpointURL(t.url.String())}
+		if t.headers != nil {
+			o = append(o, otlptracehttp.WithHeaders(t.headers))
+		}
+		if t.trust != nil {
+			o = append(o, otlptracehttp.WithTLSClientConfig(t.trust))
+		}
+		return otlptracehttp.New(ctx, o...)
 	}
-	o := []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL(target.String())}
-	if headers != nil { // the option would hide OTEL_EXPORTER_OTLP_HEADERS
-		o = append(o, otlptracegrpc.WithHeaders(headers))
+	o := []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL(t.url.String())}
+	if t.headers != nil {
+		o = append(o, otlptracegrpc.WithHeaders(t.headers))
+	}
+	if t.trust != nil {
+		o = append(o, otlptracegrpc.WithTLSCredentials(credentials.NewTLS(t.trust)))
 	}
 	return otlptracegrpc.New(ctx, o...)
 }

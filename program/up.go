@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"etude/internal/door"
 	"etude/page"
 	"etude/tenant"
 )
@@ -22,6 +23,8 @@ type upCmd struct {
 	offsetFlag
 	backendAddrs
 	edgeAddrs
+	doorFlags
+	clientFlags
 	backendLimits
 	selfTraceFlags
 	edgeFlags
@@ -41,7 +44,7 @@ const (
 // other, and stops them the other way round.
 func (c *upCmd) Run(p *proc, command *kong.Context) error {
 	begin := time.Now()
-	plan, err := c.plan(command.Selected())
+	plan, err := c.plan(p, command.Selected())
 	if err != nil {
 		return err
 	}
@@ -96,14 +99,19 @@ type plan struct {
 	info    page.Info
 	notes   []string // what a person should know, told with the links
 	upCmd   *upCmd
+	doors   *doors
 }
 
 // plan prepares every part; flags are those of `up` as kong has parsed them.
-func (c *upCmd) plan(flags *kong.Node) (*plan, error) {
-	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check(), c.edgeFlags.checkEdge()); err != nil {
+func (c *upCmd) plan(p *proc, flags *kong.Node) (*plan, error) {
+	if err := errors.Join(c.offsetFlag.check(), c.selfTraceFlags.check(), c.Metrics.check(), c.Generator.check(), c.tenantFlags.check(), c.checkEdge()); err != nil {
 		return nil, err
 	}
-	pl := &plan{upCmd: c}
+	doors, err := c.doorFlags.open(p.log)
+	if err != nil {
+		return nil, err
+	}
+	pl := &plan{upCmd: c, doors: doors}
 	c.backendAddrs.fill(c.PortOffset)
 	if err := c.chooseEdge(pl); err != nil {
 		return nil, err
@@ -116,13 +124,15 @@ func (c *upCmd) plan(flags *kong.Node) (*plan, error) {
 	if err := c.checkPorts(); err != nil {
 		return nil, err
 	}
+	if err := c.trustOwn(doors); err != nil {
+		return nil, err
+	}
 	pl.info = c.info(dialAddr(c.EdgeAddr))
-	c.Metrics.addHost("traefik:8080", dialAddr(c.DashboardAddr))
 	pl.parts = append(pl.parts, c.backendPart(pl))
 	for i, s := range services {
-		pl.parts = append(pl.parts, c.servicePart(s.name, i))
+		pl.parts = append(pl.parts, c.servicePart(pl, s.name, i))
 	}
-	pl.parts = append(pl.parts, c.edgePart())
+	pl.parts = append(pl.parts, c.edgePart(pl))
 	pl.shareMemory()
 	return pl, pl.handOn(flags)
 }
@@ -150,6 +160,9 @@ func (pl *plan) handOn(flags *kong.Node) error {
 			return err
 		}
 		part.args, part.env = append(part.args, h.args...), append(part.env, h.env...)
+		if pl.upCmd.AuthTokenFile != "" {
+			part.env = append(part.env, ownTokenEnv+"="+pl.doors.own)
+		}
 	}
 	return nil
 }
@@ -163,7 +176,7 @@ func (c *upCmd) chooseEdge(pl *plan) error {
 	if err == nil || explicit {
 		return advise(err)
 	}
-	fallback := loopback(portEdgeFallback + c.PortOffset)
+	fallback := localhost(portEdgeFallback + c.PortOffset)
 	if checkFree(fallback, "edge-addr") != nil {
 		return advise(err)
 	}
@@ -193,56 +206,100 @@ func (c *upCmd) checkPorts() error {
 }
 
 // resolve turns port 0 into a free port, since parts must know each other's.
-func resolve(addr *string) error {
-	host, port, err := net.SplitHostPort(*addr)
-	if err != nil || port != "0" {
+func resolve(addrs *string) error {
+	if _, err := door.Split(*addrs); err != nil || !strings.HasSuffix(*addrs, ":0") {
 		return err
 	}
-	l, err := net.Listen("tcp", *addr)
+	l, err := door.Listen(*addrs, nil)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	_, port, err = net.SplitHostPort(l.Addr().String())
-	*addr = net.JoinHostPort(host, port)
-	return err
+	*addrs = l.String()
+	return l.Close()
+}
+
+// trustOwn lets the services and the edge, which are clients like any other, trust
+// the certificate of the backend.
+func (c *upCmd) trustOwn(d *doors) error {
+	for _, to := range []struct{ listener, addrs string }{{"otlp-grpc", c.OTLPGRPCAddr}, {"jaeger", c.JaegerAddr}} {
+		if _, err := c.ownHost(d, to.listener, to.addrs); err != nil {
+			return err
+		}
+	}
+	if c.CAFile == "" {
+		c.CAFile = c.TLSCert
+	}
+	return nil
+}
+
+// ownHost is the host by which a part of `up` connects to a listener: with TLS it
+// must be one for which the certificate is good.
+func (c *upCmd) ownHost(d *doors, listener, addrs string) (string, error) {
+	host, port, _ := net.SplitHostPort(dialAddr(addrs))
+	if !c.speaksTLS(listener) {
+		return net.JoinHostPort(host, port), nil
+	}
+	for _, name := range []string{host, "localhost"} {
+		if d.certificate.CheckHost(name) == nil {
+			return net.JoinHostPort(name, port), nil
+		}
+	}
+	return "", fmt.Errorf("--tls-cert %s is good neither for %s nor for localhost, by which the parts of up connect to --%s-addr; "+
+		"use a certificate with one of these names as well, or leave %s out of --tls-listeners", c.TLSCert, host, listener, listener)
 }
 
 func (c *upCmd) serviceAddr(i int) string { return loopback(portService1 + i + c.PortOffset) }
 
 func (c *upCmd) backendPart(pl *plan) *part {
 	info, _ := json.Marshal(pl.info) // strings only
-	return &part{name: "backend", args: []string{"backend"}, env: []string{infoEnv + "=" + string(info)},
-		ready: answers("http://" + dialAddr(c.APIAddr) + "/ready")}
+	return &part{name: "backend", args: []string{"backend"}, env: []string{infoEnv + "=" + string(info),
+		dashboardEnv + "=" + c.scheme("dashboard") + "://" + dialAddr(c.DashboardAddr)},
+		ready: answers(c.scheme("api")+"://"+dialAddr(c.APIAddr)+"/ready", pl.doors.clientTLS("api"))}
 }
 
-func (c *upCmd) servicePart(name string, i int) *part {
+func (c *upCmd) servicePart(pl *plan, name string, i int) *part {
 	args := []string{name, "--listen-addr", c.serviceAddr(i)}
 	if i%2 == 0 {
 		args = append(args, "--next-url", "http://"+c.serviceAddr(i+1)+"/")
 	}
-	return &part{name: name, args: args, env: c.otlpEnv(), ready: accepts(c.serviceAddr(i))}
+	return &part{name: name, args: args, env: c.otlpEnv(pl.doors), ready: accepts(c.serviceAddr(i))}
 }
 
-const otlpHeadersEnv = "OTEL_EXPORTER_OTLP_HEADERS"
+// Variables of every OpenTelemetry SDK.
+const (
+	otlpHeadersEnv     = "OTEL_EXPORTER_OTLP_HEADERS"
+	otlpCertificateEnv = "OTEL_EXPORTER_OTLP_CERTIFICATE"
+)
 
 // otlpEnv sends the services' spans to this backend, unless the user has named
 // another. With tenants they are of the one that has what is stored without.
-func (c *upCmd) otlpEnv() []string {
+func (c *upCmd) otlpEnv(d *doors) []string {
 	for _, key := range []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
 		if os.Getenv(key) != "" {
 			return nil
 		}
 	}
-	env := []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://" + dialAddr(c.OTLPGRPCAddr)}
-	if c.Multitenancy && os.Getenv(otlpHeadersEnv) == "" {
-		env = append(env, otlpHeadersEnv+"="+strings.ToLower(tenant.Header)+"="+tenant.Single)
+	host, _ := c.ownHost(d, "otlp-grpc", c.OTLPGRPCAddr) // checked by trustOwn
+	env := []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + c.scheme("otlp-grpc") + "://" + host}
+	if c.speaksTLS("otlp-grpc") && os.Getenv(otlpCertificateEnv) == "" {
+		env = append(env, otlpCertificateEnv+"="+c.CAFile)
+	}
+	var headers []string
+	if c.Multitenancy {
+		headers = append(headers, strings.ToLower(tenant.Header)+"="+tenant.Single)
+	}
+	if c.wantsToken("otlp-grpc") {
+		headers = append(headers, "authorization=Bearer%20"+d.own)
+	}
+	if len(headers) > 0 && os.Getenv(otlpHeadersEnv) == "" {
+		env = append(env, otlpHeadersEnv+"="+strings.Join(headers, ","))
 	}
 	return env
 }
 
-func (c *upCmd) edgePart() *part {
-	args := []string{"edge", "--jaeger-endpoint", "http://" + dialAddr(c.JaegerAddr) + "/api/traces?format=jaeger.thrift"}
+func (c *upCmd) edgePart(pl *plan) *part {
+	host, _ := c.ownHost(pl.doors, "jaeger", c.JaegerAddr) // checked by trustOwn
+	args := []string{"edge", "--jaeger-endpoint", c.scheme("jaeger") + "://" + host + "/api/traces?format=jaeger.thrift"}
 	if c.Multitenancy {
 		args = append(args, "--jaeger-header", tenant.Header+"="+tenant.Single)
 	}
@@ -250,7 +307,8 @@ func (c *upCmd) edgePart() *part {
 	for i, s := range services {
 		env = append(env, strings.ToUpper(s.name)+"_URL=http://"+c.serviceAddr(i))
 	}
-	return &part{name: "edge", args: args, env: env, ready: answers("http://" + dialAddr(c.DashboardAddr) + "/ping")}
+	return &part{name: "edge", args: args, env: env,
+		ready: answers(c.scheme("dashboard")+"://"+dialAddr(c.DashboardAddr)+"/ping", pl.doors.clientTLS("dashboard"))}
 }
 
 // stop ends the edge and the services first, so that their last spans find the

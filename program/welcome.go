@@ -12,31 +12,33 @@ import (
 // info is what the page shows as links; browsers resolve *.localhost to this
 // machine, other programs may not.
 func (c *upCmd) info(edge string) page.Info {
-	info := c.backendAddrs.info()
-	info.Links.Edge = browserURL(edge)
-	info.Links.Dashboard = browserURL(c.DashboardAddr) + "/dashboard/"
+	info := c.backendAddrs.info(&c.doorFlags)
+	scheme := c.scheme(entryListener)
+	info.Links.Edge = browserURL(scheme, edge)
+	info.Links.Dashboard = browserURL(c.scheme("dashboard"), c.DashboardAddr) + "/dashboard/"
 	for i, s := range services {
 		info.Links.Services = append(info.Links.Services, page.ServiceLinks{
-			Name: s.name, Direct: browserURL(c.serviceAddr(i)) + "/",
-			Edge: hostURL(s.name+".localhost", edge), EdgePath: browserURL(edge) + "/" + s.name + "/",
+			Name: s.name, Direct: browserURL("http", c.serviceAddr(i)) + "/",
+			Edge: hostURL(scheme, s.name+".localhost", edge), EdgePath: browserURL(scheme, edge) + "/" + s.name + "/",
 		})
 	}
 	return info
 }
 
-func (a *backendAddrs) info() page.Info {
+func (a *backendAddrs) info(f *doorFlags) page.Info {
+	url := func(listener, addrs string) string { return browserURL(f.scheme(listener), addrs) }
 	return page.Info{Version: Version, Links: page.Links{
-		API: browserURL(a.APIAddr), Page: browserURL(a.PageAddr), Prometheus: browserURL(a.PrometheusAddr) + "/",
-		OTLPGRPC: browserURL(a.OTLPGRPCAddr), OTLPHTTP: browserURL(a.OTLPHTTPAddr), Jaeger: browserURL(a.JaegerAddr),
+		API: url("api", a.APIAddr), Page: url("page", a.PageAddr), Prometheus: url("prometheus", a.PrometheusAddr) + "/",
+		OTLPGRPC: url("otlp-grpc", a.OTLPGRPCAddr), OTLPHTTP: url("otlp-http", a.OTLPHTTPAddr), Jaeger: url("jaeger", a.JaegerAddr),
 	}}
 }
 
 // hostURL is the URL of a virtual host at an address.
-func hostURL(host, addr string) string {
-	if _, port, err := net.SplitHostPort(addr); err == nil && port != "80" {
+func hostURL(scheme, host, addrs string) string {
+	if _, port, err := net.SplitHostPort(firstOf(addrs)); err == nil && port != map[string]string{"http": "80", "https": "443"}[scheme] {
 		host = net.JoinHostPort(host, port)
 	}
-	return "http://" + host + "/"
+	return scheme + "://" + host + "/"
 }
 
 // welcome prints the links that a visitor wants.
@@ -44,8 +46,8 @@ func (pl *plan) welcome(w io.Writer, took time.Duration) {
 	c, links := pl.upCmd, pl.info.Links
 	fmt.Fprintf(w, "\netude is ready, in %d ms.\n\n", took.Milliseconds())
 	row := func(what, url, note string) { fmt.Fprintf(w, "  %-22s %-38s %s\n", what, url, note) }
-	row("Start here", browserURL(c.PageAddr)+"/", "the walk, step by step")
-	row("Explore traces", browserURL(c.PageAddr)+"/explore", "search, open, read")
+	row("Start here", links.Page+"/", "the walk, step by step")
+	row("Explore traces", links.Page+"/explore", "search, open, read")
 	for i, s := range links.Services {
 		row(s.Name+" by the edge", s.Edge, "directly: "+links.Services[i].Direct)
 	}
@@ -58,9 +60,9 @@ func (pl *plan) welcome(w io.Writer, took time.Duration) {
 	row("Tempo's API", links.API, "/api/search, /api/traces/ID")
 	row("Send spans, OTLP gRPC", links.OTLPGRPC, "OTEL_EXPORTER_OTLP_ENDPOINT")
 	row("Send spans, OTLP HTTP", links.OTLPHTTP, "(both ports take both)")
-	row("Send spans, Jaeger", links.Jaeger, "thrift over HTTP; Zipkin: "+browserURL(c.ZipkinAddr))
+	row("Send spans, Jaeger", links.Jaeger, "thrift over HTTP; Zipkin: "+browserURL(c.scheme("zipkin"), c.ZipkinAddr))
 	fmt.Fprintf(w, "\nNo browser, or names under .localhost do not resolve? Either of these makes a trace:\n\n")
-	fmt.Fprintf(w, "  curl -H 'Host: uservice3.localhost' %s/\n  curl %s\n\n", browserURL(c.EdgeAddr), links.Services[2].EdgePath)
+	fmt.Fprintf(w, "  curl -H 'Host: uservice3.localhost' %s/\n  curl %s\n\n", links.Edge, links.Services[2].EdgePath)
 	for _, note := range pl.notes {
 		fmt.Fprintln(w, note)
 	}

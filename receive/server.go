@@ -20,9 +20,10 @@ type Config struct {
 	JaegerGRPCAddr string // customary port 14250; takes OTLP as well
 	ZipkinAddr     string // customary port 9411
 
-	// Open opens what an address field above names; it may name several addresses,
-	// and the listeners may speak TLS. nil: net.Listen("tcp", address).
-	Open func(address string) ([]net.Listener, error)
+	// Open opens what an address field above names, for a listener such as
+	// "OTLP gRPC"; it may name several addresses, and what it opens may speak TLS.
+	// nil: net.Listen("tcp", address).
+	Open func(listener, address string) ([]net.Listener, error)
 	// Authorize decides by the Authorization header, or metadata, of a request. Its
 	// error is the client's answer: 401, UNAUTHENTICATED. nil: everybody may send.
 	Authorize func(header []string) error
@@ -92,7 +93,7 @@ func Listen(c Config, sink Sink) (*Server, error) {
 		if l.addr == "" {
 			continue
 		}
-		opened, err := c.open(l.addr)
+		opened, err := c.open(l.name, l.addr)
 		if err != nil {
 			s.closeListeners()
 			return nil, fmt.Errorf("listen for %s on %s: %w", l.name, l.addr, err)
@@ -105,9 +106,9 @@ func Listen(c Config, sink Sink) (*Server, error) {
 	return s, nil
 }
 
-func (c *Config) open(addr string) ([]net.Listener, error) {
+func (c *Config) open(name, addr string) ([]net.Listener, error) {
 	if c.Open != nil {
-		return c.Open(addr)
+		return c.Open(name, addr)
 	}
 	l, err := net.Listen("tcp", addr)
 	return []net.Listener{l}, err

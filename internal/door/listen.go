@@ -52,9 +52,25 @@ type Addr struct {
 // portTries bounds the search for a port that is free on all addresses.
 const portTries = 20
 
-// Listen opens every address of a list, or none. Port 0 is one free port, the same
-// for all addresses with port 0. With a certificate, connections speak TLS.
+// Listen opens every address of a list, or none, and joins them. Port 0 is one free
+// port, the same for all addresses with port 0. With a certificate, connections
+// speak TLS.
 func Listen(list string, c *Certificate) (*Listener, error) {
+	parts, err := ListenEach(list, c)
+	if err != nil {
+		return nil, err
+	}
+	l := &Listener{parts: parts, accepted: make(chan accepted), closed: make(chan struct{})}
+	if len(parts) > 1 {
+		for _, part := range parts {
+			go l.acceptFrom(part)
+		}
+	}
+	return l, nil
+}
+
+// ListenEach is Listen for a server that accepts from several listeners itself.
+func ListenEach(list string, c *Certificate) ([]net.Listener, error) {
 	addrs, err := Split(list)
 	if err != nil {
 		return nil, err
@@ -66,18 +82,12 @@ func Listen(list string, c *Certificate) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{parts: parts, accepted: make(chan accepted), closed: make(chan struct{})}
-	if c != nil {
-		for i := range parts {
+	for i := range parts {
+		if c != nil {
 			parts[i] = tls.NewListener(parts[i], c.ServerConfig())
 		}
 	}
-	if len(parts) > 1 {
-		for _, part := range parts {
-			go l.acceptFrom(part)
-		}
-	}
-	return l, nil
+	return parts, nil
 }
 
 func listenAll(addrs []Addr) (parts []net.Listener, err error) {

@@ -2,18 +2,11 @@ package door
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -21,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"etude/internal/testkit"
 )
 
 // hasIPv6 reports whether this machine has the loopback address of IPv6.
@@ -138,32 +133,10 @@ func TestListenerCloses(t *testing.T) {
 	}
 }
 
-// pair writes a self-signed certificate for localhost and returns its files.
-func pair(t *testing.T, dir string, serial int64) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile = writeFile(t, filepath.Join(dir, "cert.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	keyFile = writeFile(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
-	return certFile, keyFile
-}
-
 func TestListenWithTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certFile, keyFile := pair(t, dir, 1)
+	certFile, keyFile := testkit.Certificate(t, dir, 1, "localhost")
 	c, err := LoadCertificate(certFile, keyFile, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -192,14 +165,14 @@ func TestListenWithTLS(t *testing.T) {
 	if serial(t, l.Addr().String()) != 1 {
 		t.Error("a broken file has replaced the certificate")
 	}
-	pair(t, dir, 2)
+	testkit.Certificate(t, dir, 2, "localhost")
 	if serial(t, l.Addr().String()) != 2 {
 		t.Error("the new certificate is not in use")
 	}
 	if got := askTLS(t, c.ClientConfig(), port); got != "hello by HTTP/2.0" {
 		t.Errorf("own connection after the change: %q", got)
 	}
-	other, _ := pair(t, t.TempDir(), 3)
+	other, _ := testkit.Certificate(t, t.TempDir(), 3, "localhost")
 	if config, _ := ClientConfig(other); askTLS(t, config, port) != "" {
 		t.Error("a client trusts a certificate that it does not know")
 	}

@@ -238,14 +238,13 @@ func TestWhatGrafanaAsks(t *testing.T) {
 
 func TestScrapeThroughHosts(t *testing.T) {
 	t.Parallel()
-	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	target := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "# HELP requests_total Requests.\n# TYPE requests_total counter\nrequests_total 5\n")
-	}))
-	defer target.Close()
+	})
 	in := run(t, Options{
 		Config: []byte("global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n- job_name: tempo\n  static_configs: [{targets: ['tempo:3200']}]\n" +
 			"- job_name: gone\n  static_configs: [{targets: ['gone:1']}]\n"),
-		Hosts: map[string]string{"tempo:3200": strings.TrimPrefix(target.URL, "http://"), "gone:1": "127.0.0.1:1"},
+		Hosts: map[string]http.Handler{"tempo:3200": target, "gone:1": http.NotFoundHandler()},
 	})
 	eventually(t, "both jobs are scraped", func() string {
 		if got := in.ask(`sort_desc(up)`); !strings.HasPrefix(got, `up{instance="tempo:3200", job="tempo"} => 1 @`) || !strings.Contains(got, `up{instance="gone:1", job="gone"} => 0 @`) {

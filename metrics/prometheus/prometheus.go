@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -24,9 +25,10 @@ type Options struct {
 	Config     []byte
 	ConfigFile string
 
-	// Hosts are the addresses at which targets of the configuration really
-	// listen, by "host:port" as it stands there. Labels stay as they are.
-	Hosts map[string]string
+	// Hosts answer requests to targets of the configuration, by "host:port" as it
+	// has them, inside this process. A nil handler is this Prometheus' own. Labels
+	// stay as they are.
+	Hosts map[string]http.Handler
 
 	// RemoteWrite are URLs that every sample and exemplar is sent to as well. A
 	// user and a password in them become basic authentication.
@@ -52,6 +54,7 @@ type Prometheus struct {
 	log     *slog.Logger
 	birth   time.Time
 	handler http.Handler
+	hosts   *hosts
 	notes   *notifications.Notifications
 	own     *ownMetrics
 
@@ -85,6 +88,13 @@ func Open(o Options) (*Prometheus, error) {
 	p.notes = notifications.NewNotifications(16, nil)
 	p.notes.AddNotification(notifications.StartingUp)
 	p.handler = p.routes()
+	handlers := maps.Clone(o.Hosts)
+	for name, handler := range handlers {
+		if handler == nil {
+			handlers[name] = p.handler
+		}
+	}
+	p.hosts = newHosts(handlers, p.log)
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
 	go p.start(ctx)
@@ -184,6 +194,7 @@ func (p *Prometheus) Close() error {
 	p.notes.AddNotification(notifications.ShuttingDown)
 	p.cancel()
 	<-p.started
+	defer p.hosts.stop()
 	p.applying.Lock()
 	defer p.applying.Unlock()
 	if s := p.running.Swap(nil); s != nil {

@@ -156,10 +156,10 @@ func (s *server) Get() (*scrape.Manager, error) {
 	return s.scraper, nil
 }
 
-// dial connects to where a target really listens.
+// dial connects to a target.
 func (s *server) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if at, ok := s.p.options.Hosts[addr]; ok {
-		addr = at
+	if conn, inside, err := s.p.hosts.dial(ctx, addr); inside {
+		return conn, err
 	}
 	d := net.Dialer{Timeout: dialTimeout}
 	return d.DialContext(ctx, network, addr)

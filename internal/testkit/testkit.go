@@ -1,0 +1,49 @@
+// Package testkit holds what tests of several packages need: waiting without
+// sleeping, tests that only run when asked for, and certificates. Nothing but tests
+// imports it.
+package testkit
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// Patience is how long something may take on a busy machine. A test that passes
+// never waits so long.
+const Patience = 30 * time.Second
+
+// Eventually polls until f succeeds, and fails the test with f's last error when
+// it does not within [Patience].
+func Eventually(t testing.TB, what string, f func() error) {
+	t.Helper()
+	EventuallyWithin(t, Patience, what, f)
+}
+
+// EventuallyWithin is Eventually with a patience of its own, for what is known to
+// take long.
+func EventuallyWithin(t testing.TB, patience time.Duration, what string, f func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s: %v", patience, what, err)
+		}
+		<-tick.C
+	}
+}
+
+// Hostile skips a test that takes minutes or gigabytes, unless ETUDE_HOSTILE=1 asks
+// for it, as `make hostile` does.
+func Hostile(t testing.TB) {
+	t.Helper()
+	if os.Getenv("ETUDE_HOSTILE") == "" {
+		t.Skip("takes long: run by `make hostile`, or with ETUDE_HOSTILE=1")
+	}
+}
