@@ -35,8 +35,8 @@ func chronologyOf(v *trace.View, before *chronology) *chronology {
 		moved[i] = true
 	}
 	for row := before.rows; row < c.rows; row++ {
-		number, start := v.Trace[row], v.Start[row]
-		if start < c.start[number] {
+		number, start := v.Trace[row], v.Began(uint32(row))
+		if start > 0 && start < c.start[number] {
 			c.start[number], moved[number] = start, true
 		}
 		c.end[number] = max(c.end[number], v.End[row], start)

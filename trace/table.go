@@ -266,10 +266,14 @@ func (t *Table) AddSpan(s *Span) *AttrWriter {
 	t.DroppedAttrs.set(row, s.DroppedAttrs)
 	t.DroppedEvents.set(row, s.DroppedEvents)
 	t.DroppedLinks.set(row, s.DroppedLinks)
-	if row == 0 || s.Start < t.minStart {
-		t.minStart = s.Start
+	began := s.Start
+	if began == 0 {
+		began = s.End // see View.Began
 	}
-	t.maxEnd = max(t.maxEnd, s.End, s.Start)
+	if row == 0 || began < t.minStart {
+		t.minStart = began
+	}
+	t.maxEnd = max(t.maxEnd, s.End, began)
 	t.span.begin(t.Name[row])
 	return &t.span
 }

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"iter"
+	"math"
 	"sort"
 	"sync/atomic"
 )
@@ -91,9 +92,27 @@ func (v *View) Resources() int { return len(v.ResourceDropped) }
 // Scopes is described at Resources.
 func (v *View) Scopes() int { return len(v.ScopeName) }
 
-// Duration returns End - Start of a row in nanoseconds, negative when the
-// sender's clock went back.
-func (v *View) Duration(row uint32) int64 { return int64(v.End[row] - v.Start[row]) }
+// Duration returns End - Start of a row in nanoseconds. It is 0 for impossible
+// times: a start of 0, which means that the sender gave none, and an end before
+// the start.
+func (v *View) Duration(row uint32) int64 { return Took(v.Start[row], v.End[row]) }
+
+// Took is [View.Duration] for times that are at hand, in unix nanoseconds.
+func Took(start, end uint64) int64 {
+	if start == 0 || end <= start {
+		return 0
+	}
+	return int64(min(end-start, math.MaxInt64))
+}
+
+// Began returns when a row began, in unix nanoseconds: its Start, or its End when
+// the sender gave no start. Both are 0 when it gave no time.
+func (v *View) Began(row uint32) uint64 {
+	if v.Start[row] == 0 {
+		return v.End[row]
+	}
+	return v.Start[row]
+}
 
 // Events returns the event rows [from, to) of a span row.
 func (v *View) Events(row uint32) (from, to uint32) { return children(v.EventSpan, row) }

@@ -113,7 +113,7 @@ func (g *Generator) advance(c *cursor, v *trace.View, now int64) {
 			s.counters[calls].value += weight
 			s.counters[bytes].value += float64(v.Size[row])
 			if h := s.histograms[latency]; h != nil {
-				h.observe(seconds(took(v, row)), weight, v.TraceIDs[v.Trace[row]])
+				h.observe(seconds(v.Duration(row)), weight, v.TraceIDs[v.Trace[row]])
 			}
 		} else {
 			drops[e.drops[0]]++

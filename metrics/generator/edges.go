@@ -1,7 +1,6 @@
 package generator
 
 import (
-	"math"
 	"time"
 
 	"etude/trace"
@@ -133,16 +132,6 @@ func (s *edgeStore) expired(before int64) *edge {
 		return nil
 	}
 	return s.take(s.oldest - 1)
-}
-
-// took returns the duration of a row in ns. It is 0 for impossible times: a
-// start of 0, which means that the sender gave none, and an end before the start.
-func took(v *trace.View, row uint32) int64 {
-	start, end := v.Start[row], v.End[row]
-	if start == 0 || end <= start {
-		return 0
-	}
-	return int64(min(end-start, math.MaxInt64))
 }
 
 // seconds of a duration in ns, 0 when it is negative.

@@ -285,10 +285,10 @@ func (g *serviceGraph) addRoot(key, own edgeKey, side *endpoint, v *trace.View, 
 func (e *edge) take(side *endpoint, v *trace.View, row uint32) {
 	e.failed = e.failed || trace.Status(v.Status[row]) == trace.StatusError
 	if side.calls {
-		e.caller, e.callerTime, e.sent = side, took(v, row), v.End[row]
+		e.caller, e.callerTime, e.sent = side, v.Duration(row), v.End[row]
 		return
 	}
-	e.callee, e.calleeTime, e.received = side, took(v, row), v.Start[row]
+	e.callee, e.calleeTime, e.received = side, v.Duration(row), v.Start[row]
 }
 
 // complete counts a call of which both sides have been seen.

@@ -65,7 +65,7 @@ func withoutNumbers(f syntax.Field) syntax.Field {
 
 // note keeps of a span what only its whole trace knows.
 func (c *comparing) note(s *spans, span int32, ref Ref) {
-	start := s.views[ref.View].Start[ref.Row]
+	start := s.views[ref.View].Began(ref.Row)
 	f := &s.p.filters[c.filter]
 	if s.bind(ref.View).mask(c.filter).Has(ref.Row) && (c.to == 0 || start > c.from && start <= c.to) &&
 		(f.exact || f.cond.holds(s.at(span))) {

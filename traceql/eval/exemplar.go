@@ -57,6 +57,9 @@ func (e *exemplars) offer(s *spans, p *part) {
 		if slot < int32(s.lead) { // noSlot as well
 			continue
 		}
+		if start == 0 {
+			start = v.End[row] // see View.Began
+		}
 		part := min(int(float64(start-e.w.Start)*e.perNs), len(e.taken)-1)
 		if e.taken[part] >= exemplarsPerPart {
 			// Two nanoseconds less are sure to lie in the part, however floats
@@ -87,7 +90,7 @@ func (e *exemplars) attach(s *spans, a *accumulator, series []Series) {
 	for _, p := range e.picked {
 		v := s.views[p.ref.View]
 		x := Exemplar{
-			TraceID: v.TraceIDs[v.Trace[p.ref.Row]], Start: v.Start[p.ref.Row], Slot: int(p.slot),
+			TraceID: v.TraceIDs[v.Trace[p.ref.Row]], Start: v.Began(p.ref.Row), Slot: int(p.slot),
 			Value: p.value, Attrs: s.exemplarAttrs(p.ref),
 		}
 		at := a.index[p.series]

@@ -341,7 +341,11 @@ func (e intrinsic) eventValue(c *ctx) Value {
 	if e.name == syntax.EventName {
 		return textValue(c.b.V.Text(c.b.V.EventName[row]))
 	}
-	return Value{Type: Duration, Int: int64(c.b.V.EventTime[row] - c.b.V.Start[c.b.V.EventSpan[row]])}
+	start, at := c.b.V.Start[c.b.V.EventSpan[row]], c.b.V.EventTime[row]
+	if start == 0 || at == 0 {
+		return Value{Type: Duration} // the sender did not say when
+	}
+	return Value{Type: Duration, Int: int64(at - start)}
 }
 
 // linkValue is like eventValue.

@@ -129,11 +129,11 @@ func (n *numbers) buckets(slots []int32) []uint32 {
 	}
 	start, end := n.spans.Start[:len(slots)], n.spans.End[:len(slots)]
 	for row := range slots {
-		took := end[row] - start[row]
-		if int64(took) < leastInBucket {
+		took := trace.Took(start[row], end[row])
+		if took < leastInBucket {
 			slots[row] = noSlot
 		}
-		out[row] = bucketOf(Duration, took)
+		out[row] = bucketOf(Duration, uint64(took))
 	}
 	return out
 }

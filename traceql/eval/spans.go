@@ -128,6 +128,9 @@ func slotsByTime(v *trace.View, w Window, slots []int32) {
 	slot := int32(noSlot)
 	for row, t := range v.Start {
 		if t <= lo || t > hi {
+			if t == 0 {
+				t = v.End[row] // see View.Began
+			}
 			if t <= w.Start || t > end {
 				slots[row] = noSlot
 				continue
@@ -198,7 +201,7 @@ func (s *spans) observe(set Spanset) error {
 	for _, span := range set.Spans {
 		ref := s.t.Spans[span]
 		v := s.views[ref.View]
-		start := v.Start[ref.Row]
+		start := v.Began(ref.Row)
 		if !s.w.holds(start) {
 			continue
 		}

@@ -51,13 +51,24 @@ func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
 		sources++
 		for row := range v.Rows(number) {
 			t.Spans = append(t.Spans, Ref{View: i, Row: row})
-			t.Start, t.End = min(t.Start, v.Start[row]), max(t.End, v.Start[row], v.End[row])
+			t.cover(v.Began(row), v.End[row])
 		}
+	}
+	if t.End == 0 {
+		t.Start = 0
 	}
 	if t.Split = sources > 1; t.Split { // a View alone holds a span once
 		t.dropRepeated()
 	}
 	return len(t.Spans) > 0
+}
+
+// cover extends the trace to the times of a span. A span without any time says
+// nothing of when the trace was.
+func (t *Trace) cover(began, end uint64) {
+	if began > 0 {
+		t.Start, t.End = min(t.Start, began), max(t.End, began, end)
+	}
 }
 
 func (t *Trace) dropRepeated() {

@@ -1,10 +1,8 @@
-package generator
+package trace
 
 import (
 	"math"
 	"testing"
-
-	"etude/trace"
 )
 
 // TestImpossibleTimes: a start of 0 is no start, and no duration is negative.
@@ -18,9 +16,9 @@ func TestImpossibleTimes(t *testing.T) {
 		{now, now + 5, 5}, {now, now, 0}, {now + 5, now, 0}, {0, now, 0}, {0, 0, 0}, {now, 0, 0},
 		{1, math.MaxUint64, math.MaxInt64}, {math.MaxUint64, 1, 0},
 	} {
-		v := &trace.View{}
+		v := &View{}
 		v.Start, v.End = []uint64{test.start}, []uint64{test.end}
-		if got := took(v, 0); got != test.want {
+		if got := v.Duration(0); got != test.want {
 			t.Errorf("from %d to %d: %d ns, want %d", test.start, test.end, got, test.want)
 		}
 	}

@@ -1,0 +1,47 @@
+package api_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestImpossibleTimes: a span that ends before it starts took no time, and one
+// whose sender gave no start, or no time at all, does not stretch its trace to 1970.
+func TestImpossibleTimes(t *testing.T) {
+	t.Parallel()
+	base := (time.Now().Unix() - 240) / 60 * 60
+	ns := func(ms int64) string { return strconv.FormatInt(base*1e9+ms*1e6, 10) }
+	span := func(id, name, start, end string) any {
+		return map[string]any{"traceId": "0000000000000000000000000000000b", "spanId": "100000000000000" + id, "name": name,
+			"startTimeUnixNano": start, "endTimeUnixNano": end,
+			"events": []any{map[string]any{"name": "e", "timeUnixNano": ns(5)}}}
+	}
+	payload := payloadOf(t, map[string]any{"resourceSpans": []any{map[string]any{"scopeSpans": []any{map[string]any{"spans": []any{
+		span("1", "root", ns(0), ns(40)), span("2", "backwards", ns(20), ns(10)), span("3", "unstarted", "0", ns(30)), span("4", "timeless", "0", "0"),
+	}}}}}})
+	h := newServer(tablesOf(t, [][]byte{payload}, 1))
+	for _, test := range []struct{ path, query, want string }{
+		{"/api/search", `{ name = "root" }`, `"startTimeUnixNano":"` + ns(0) + `","durationMs":40`},
+		{"/api/search", `{ traceDuration = 40ms }`, `"matched":4`},
+		{"/api/search", `{ duration = 0 }`, `"matched":3`},
+		{"/api/search", `{ duration < 0 }`, `"traces":[]`},
+		{"/api/search", `{ event:timeSinceStart > 1h }`, `"traces":[]`},
+		{"/api/search", `{ } | max(duration) <= 40ms`, `"matched":4`},
+		{"/api/metrics/query", `{ } | sum_over_time(duration)`, `"value":0.04`},
+		{"/api/metrics/query", `{ } | max_over_time(traceDuration)`, `"value":40000000`},
+		{"/api/metrics/query", `{ } | count_over_time()`, `"value":3`}, // the one without any time is at no time
+		{"/api/metrics/query", `{ } | quantile_over_time(duration, 1)`, `"value":0.067108864`},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, test.path+"?"+url.Values{"q": {test.query},
+			"start": {strconv.FormatInt(base-60, 10)}, "end": {strconv.FormatInt(base+60, 10)}}.Encode(), nil))
+		if body := w.Body.String(); !strings.Contains(body, test.want) {
+			t.Errorf("%s: want %s in %s", test.query, test.want, body)
+		}
+	}
+}
