@@ -23,6 +23,10 @@ type Options struct {
 	// always ready.
 	Ready func() error
 
+	// Status returns lines for /status about what is wrong with the data; nil for
+	// none.
+	Status func() []string
+
 	// ProgressInterval is the least time between messages of a stream while its
 	// query runs; default 500 ms.
 	ProgressInterval time.Duration
@@ -57,6 +61,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/api/echo", s.echo)
 	mux.HandleFunc("GET /ready", s.ready)
 	mux.HandleFunc("GET /live", s.live)
+	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /api/status/buildinfo", s.buildInfo)
 	return s.withGRPC(mux)
 }

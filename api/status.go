@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"runtime"
+	"strings"
 )
 
 // echo answers /api/echo, by which Grafana tests the data source.
@@ -24,6 +25,21 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 // applier makes a backend not ready, and starting it again would not help.
 func (s *server) live(w http.ResponseWriter, _ *http.Request) {
 	text(w, http.StatusOK, "live\n")
+}
+
+// status says in lines of text what a person should know: whether the backend is
+// ready, and what is wrong with its data.
+func (s *server) status(w http.ResponseWriter, _ *http.Request) {
+	lines := []string{"etude " + s.Version, "ready"}
+	if s.Ready != nil {
+		if err := s.Ready(); err != nil {
+			lines[1] = "not ready: " + err.Error()
+		}
+	}
+	if s.Status != nil {
+		lines = append(lines, s.Status()...)
+	}
+	text(w, http.StatusOK, strings.Join(lines, "\n")+"\n")
 }
 
 type buildInfo struct {

@@ -215,6 +215,19 @@ func (b *backendRun) isReady() error {
 	return errors.Join(reasons...)
 }
 
+// status are the lines of /status about the data.
+func (b *backendRun) status() (lines []string) {
+	b.eachStore(func(tenant string, s *tenantStore) {
+		for _, line := range s.Problems() {
+			if tenant != "" {
+				line = "tenant " + tenant + ": " + line
+			}
+			lines = append(lines, line)
+		}
+	})
+	return lines
+}
+
 // pageInfo is what `up` passed on, or the backend's own links.
 func (c *backendCmd) pageInfo() page.Info {
 	info := c.backendAddrs.info(&c.doorFlags)

@@ -75,6 +75,8 @@ func storeSamples(tenant string, ts *tenantStore, yield func(telemetry.Sample)) 
 	counter("etude_store_shared_columns_total", "Attribute keys beyond --max-columns, which share memory.", s.Lost.SharedColumns)
 	counter("etude_store_replayed_spans_total", "Spans read back from the log at the start.", s.Replayed)
 	counter("etude_store_damaged_records_total", "Damaged stretches found in the log at the start.", s.Damaged)
+	counter("etude_store_missing_spans_total", "Spans lost because a file of the log was missing, cut short or exchanged, as far as is known.", s.Missing)
+	gauge("etude_store_log_problems", "Files of the log that were missing, cut short or exchanged; /status names them.", s.Problems)
 	refused := func(reason string, n int64) {
 		counter("etude_store_refused_payloads_total", "Requests refused by the storage, by reason.", n, telemetry.Label{Name: "reason", Value: reason})
 	}

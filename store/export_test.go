@@ -1,10 +1,15 @@
 package store
 
-// HoldApplier stops the applier before its next payload, as a payload does that
-// takes very long to add, until release is called.
+// HoldApplier stops the applier before its next payload, as a heavy payload does
+// that takes very long to add, until release is called.
 func (s *Store) HoldApplier() (release func()) {
 	s.head.growing.lock()
-	return s.head.growing.unlock
+	s.head.publish()
+	s.head.heavy.Store(true)
+	return func() {
+		s.head.heavy.Store(false)
+		s.head.growing.unlock()
+	}
 }
 
 // PublishedSpans counts what a reader sees that does not wait for the applier.

@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"etude/otlp"
@@ -16,17 +17,16 @@ import (
 // counters must not wait for that:
 //
 //   - growing belongs to the applier while it adds a payload. A reader takes it
-//     for a moment to publish a View of the newest rows, and gives up after
-//     viewPatience.
+//     for a moment to publish a View of the newest rows.
 //   - mu guards the list of parts and the published Views. Nothing slow happens
 //     under it.
 //
 // Order: growing before mu. A goroutine that holds mu never waits for growing.
 //
-// Invariant: every acknowledged row is either in a published View or in a Table
-// that growing gives access to within one small payload. The applier keeps it by
-// publishing before it adds a payload of heavyPayload bytes or more, so a reader
-// that gives up on growing still sees every acknowledged row.
+// Invariant: while heavy is set, every acknowledged row is in a published View.
+// The applier publishes and then sets it before it adds a payload of heavyPayload
+// bytes or more. So a reader that finds it set need not wait for growing; at any
+// other time it waits for one small payload at most.
 //
 // Rejected: one lock for all. A payload that took minutes to add stopped searches,
 // /metrics and the end of the process with it. Also rejected: publishing a View
@@ -34,7 +34,8 @@ import (
 type head struct {
 	limits  Limits
 	growing semaphore
-	active  *part // the last of parts, or nil; guarded by growing
+	active  *part       // the last of parts, or nil; guarded by growing
+	heavy   atomic.Bool // the applier adds a payload that may take long
 
 	mu    sync.Mutex
 	parts []*part
@@ -42,7 +43,7 @@ type head struct {
 }
 
 const (
-	// viewPatience is how long a reader waits for the applier's current payload.
+	// viewPatience is how long a reader waits for a heavy payload to be added.
 	viewPatience = 100 * time.Millisecond
 	// heavyPayload is the size from which on the applier publishes first: adding so
 	// many bytes costs far more than a View.
@@ -94,9 +95,15 @@ type part struct {
 func (s *Store) Tables() []*trace.View { return s.head.tables() }
 
 func (h *head) tables() []*trace.View {
-	if h.growing.lockWithin(viewPatience) {
-		h.publish()
-		h.growing.unlock()
+	for {
+		if h.growing.lockWithin(viewPatience) {
+			h.publish()
+			h.growing.unlock()
+			break
+		}
+		if h.heavy.Load() {
+			break
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -136,6 +143,8 @@ func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, lo
 	}
 	if len(payload) >= heavyPayload {
 		h.publish()
+		h.heavy.Store(true)
+		defer h.heavy.Store(false)
 	}
 	p := h.active
 	before := p.table.Losses()

@@ -31,7 +31,7 @@ const joinBytes = 1 << 20
 // bounds afterwards. The process was killed before it came to that, and again at
 // every start.
 func (s *Store) replay() {
-	groups := groupSegments(s.log.Segments(), s.o.TableAge)
+	groups := groupSegments(s.log.Segments(), &s.o)
 	r := replayer{s: s, groups: groups, reading: make([]reading, len(groups)), began: time.Now()}
 	r.next.Store(int64(len(groups)))
 	for _, g := range groups {
@@ -45,6 +45,11 @@ func (s *Store) replay() {
 		workers.Go(r.work)
 	}
 	workers.Wait()
+	if err := s.log.Remove(r.gone...); err != nil {
+		s.o.Logger.Error("remove old spans from disk; trying again", "error", err)
+		s.garbage = append(s.garbage, leaving{segments: r.gone, logged: true})
+	}
+	s.log.Settle()
 	for i := range r.reading {
 		if p := r.reading[i].part; p != nil {
 			s.head.parts = append(s.head.parts, p)
@@ -65,18 +70,21 @@ func (r *replayer) workers() int {
 	return n
 }
 
-// groupSegments puts neighbours together that make one small and young Table.
-func groupSegments(segments []wal.Segment, age time.Duration) (groups [][]wal.Segment) {
-	var size int64
+// groupSegments puts neighbours together that make one small and young Table. It
+// is no larger than a Table that Append fills, or a bound could drop more at once
+// than it must.
+func groupSegments(segments []wal.Segment, o *Options) (groups [][]wal.Segment) {
+	most := min(joinBytes, o.TableBytes/16) // on disk, compressed
+	var size, spans int64
 	for i, seg := range segments {
 		last := len(groups) - 1
-		if i > 0 && size+seg.Size <= joinBytes && seg.Created-groups[last][0].Created < int64(age) {
+		if i > 0 && size+seg.Size <= most && spans+seg.Spans <= int64(o.TableSpans) && seg.Created-groups[last][0].Created < int64(o.TableAge) {
 			groups[last] = append(groups[last], seg)
-			size += seg.Size
+			size, spans = size+seg.Size, spans+seg.Spans
 			continue
 		}
 		groups = append(groups, segments[i:i+1:i+1])
-		size = seg.Size
+		size, spans = seg.Size, seg.Spans
 	}
 	return groups
 }
@@ -90,6 +98,7 @@ type replayer struct {
 	reading []reading // by group
 	floor   int       // groups below have to leave
 	why     reason    // of the last that had to leave
+	gone    []uint64  // segments that leave
 
 	next   atomic.Int64 // the group read last; workers count down
 	spans  atomic.Int64
@@ -199,18 +208,26 @@ func (r *replayer) raiseFloor() {
 	}
 }
 
-// drop removes the files of a group that leaves. Spans are those that were read;
-// 0 when the group was not read to its end.
+// drop counts a group that leaves; its files are removed at the end, all at once.
+// Spans are those that were read; 0 when the group was not read to its end, and
+// then the log's own count is used.
 func (r *replayer) drop(i int, why reason, spans int64) {
-	r.s.count.leftTables[why].Add(1)
-	r.s.count.leftSpans[why].Add(spans)
-	r.s.o.Logger.Info("old spans leave while the log is read back", "reason", why.String(), "segment", r.groups[i][0].Number, "segments", len(r.groups[i]))
+	var segments []uint64
+	var claimed int64
 	for _, seg := range r.groups[i] {
 		r.read.Add(seg.Size)
-		if err := r.s.log.Remove(seg.Number); err != nil {
-			r.s.o.Logger.Error("remove old spans from disk", "error", err)
-		}
+		claimed += seg.Spans
+		segments = append(segments, seg.Number)
 	}
+	if spans == 0 {
+		spans = claimed
+	}
+	r.s.count.leftTables[why].Add(1)
+	r.s.count.leftSpans[why].Add(spans)
+	r.s.o.Logger.Info("old spans leave while the log is read back", "reason", why.String(), "spans", spans, "first_segment", segments[0], "segments", len(segments))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = append(r.gone, segments...)
 }
 
 // weighEvery is how many bytes of payload are read between two checks of the
@@ -251,9 +268,7 @@ func (r *replayer) part(i int, buf []byte) (*part, []byte) {
 		if errors.Is(err, errLeaves) {
 			return nil, buf
 		}
-		if err != nil {
-			r.s.o.Logger.Error("replay log segment; its spans are missing", "error", err)
-		}
+		// Any other error is one of the log's problems, which Stats counts.
 		r.s.count.damaged.Add(int64(len(rep.Damage)))
 		r.read.Add(seg.Size)
 		p.segments = append(p.segments, seg.Number)

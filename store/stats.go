@@ -35,6 +35,8 @@ type Stats struct {
 
 	Replayed int64 // spans read back at the start
 	Damaged  int64 // damaged stretches of the log found at the start
+	Problems int64 // files of the log that are missing, cut short or exchanged
+	Missing  int64 // spans lost by those, as far as is known
 
 	LeftByAge, LeftByMemory, LeftBySpans, LeftByDisk Left
 }
@@ -53,6 +55,10 @@ func (s *Store) Stats() Stats {
 		Replayed: c.replayed.Load(), Damaged: c.damaged.Load(),
 		LeftByAge: c.left(byAge), LeftByMemory: c.left(byMemory), LeftBySpans: c.left(bySpans), LeftByDisk: c.left(byDisk),
 	}
+	for _, p := range s.log.Problems() {
+		st.Problems++
+		st.Missing += p.Spans
+	}
 	s.head.mu.Lock()
 	defer s.head.mu.Unlock()
 	st.Tables, st.HeadBytes = len(s.head.parts), s.head.bytes()
@@ -60,6 +66,14 @@ func (s *Store) Stats() Stats {
 		st.Spans += int64(p.spans)
 	}
 	return st
+}
+
+// Problems says, one a line, which files of the log are not as they were written.
+func (s *Store) Problems() (lines []string) {
+	for _, p := range s.log.Problems() {
+		lines = append(lines, p.Error())
+	}
+	return lines
 }
 
 func (c *counters) left(why reason) Left {

@@ -15,6 +15,7 @@ package fs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"time"
 )
@@ -23,7 +24,9 @@ import (
 var ErrNoSpace = errors.New("no space left on device")
 
 // FS is a file system. Errors carry the operation and the path, as those of
-// package os do, and match os.ErrNotExist and os.ErrExist.
+// package os do, and match os.ErrNotExist and os.ErrExist. The last element of a
+// name is never followed when it is a link, and opening never waits: what is not a
+// plain file is refused with a *[KindError].
 type FS interface {
 	// Create makes a new file for writing; it is an error if the name exists.
 	Create(name string) (File, error)
@@ -34,7 +37,8 @@ type FS interface {
 	// Rename gives a file another name, replacing what had that name.
 	Rename(from, to string) error
 	Remove(name string) error
-	// List returns the files of a folder, without folders, ordered by name.
+	// List returns what is in a folder, ordered by name: files, and whatever else
+	// has a name there, with its Kind.
 	List(dir string) ([]Info, error)
 	// Mkdir makes a folder and those above it that do not exist.
 	Mkdir(dir string) error
@@ -44,6 +48,16 @@ type FS interface {
 	// time, until it is closed or the process ends. A *[LockedError] says that it
 	// is taken.
 	Lock(name string) (io.Closer, error)
+	// Pin remembers which file or folder has a name now, following links. Still
+	// returns an error once the name leads nowhere or to another one.
+	Pin(name string) (Pin, error)
+}
+
+// Pin is a remembered file or folder. It is held open, so that the system cannot
+// give its identity to another.
+type Pin interface {
+	Still() error
+	io.Closer
 }
 
 // File is an open file. Write appends at the end.
@@ -57,6 +71,9 @@ type File interface {
 	// Truncate cuts the file to a length; Write goes on from there.
 	Truncate(size int64) error
 	Size() (int64, error)
+	// Named returns an error when the name that the file was opened by leads to it
+	// no more: it was removed, renamed, or replaced.
+	Named() error
 }
 
 // Info describes a file in a folder.
@@ -64,7 +81,34 @@ type Info struct {
 	Name     string
 	Size     int64
 	Modified time.Time
+	Kind     Kind
 }
+
+// Kind is what has a name in a folder.
+type Kind string
+
+// The kinds.
+const (
+	Plain  Kind = "" // a file
+	Folder Kind = "folder"
+	Link   Kind = "symbolic link"
+	Pipe   Kind = "pipe"
+	Socket Kind = "socket"
+	Device Kind = "device"
+)
+
+// KindError says that a name leads to something else than a plain file.
+type KindError struct {
+	Path string
+	Kind Kind
+}
+
+func (e *KindError) Error() string {
+	return fmt.Sprintf("open %s: it is a %s, not a file", e.Path, e.Kind)
+}
+
+// ErrReplaced says that a name leads to another file or folder than before.
+var ErrReplaced = errors.New("another one has taken its place")
 
 // LockedError says that another process, or this one, holds the lock.
 type LockedError struct {

@@ -6,6 +6,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -24,13 +25,15 @@ func IsNotExist(err error) bool { return errors.Is(err, iofs.ErrNotExist) }
 // it, is full.
 func NoSpace(err error) bool { return errors.Is(err, ErrNoSpace) || isFull(err) }
 
-// osLock holds the operating system's lock on an open file. The system gives it
-// back when the process dies, so no stale lock can keep a restart out; the file
-// itself stays, and its content only names the holder.
-type osLock struct{ f *os.File }
+// osLock holds the operating system's lock on an open file and, where the system
+// can lock folders, on the file's folder. The system releases both when the
+// process dies, so no stale lock can keep a restart out; the file itself stays,
+// and its content only names the holder. The folder's lock keeps a second process
+// out even after someone has removed the file.
+type osLock struct{ f, dir *os.File }
 
 func (osFS) Lock(name string) (io.Closer, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openPlain(name, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
@@ -42,13 +45,23 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", name, err), f.Close())
 	}
+	dir, taken := lockFolder(filepath.Dir(name))
+	if taken {
+		return nil, errors.Join(&LockedError{Path: name}, unlock(f), f.Close())
+	}
 	writePID(f)
-	return &osLock{f}, nil
+	return &osLock{f, dir}, nil
 }
 
-// Close gives the lock back even while a process that this one is starting still
+// Close releases the lock even while a process that this one is starting still
 // has the file: a child has all files from its fork to its exec.
-func (l *osLock) Close() error { return errors.Join(unlock(l.f), l.f.Close()) }
+func (l *osLock) Close() error {
+	err := errors.Join(unlock(l.f), l.f.Close())
+	if l.dir != nil {
+		err = errors.Join(err, unlock(l.dir), l.dir.Close())
+	}
+	return err
+}
 
 // The process id is a courtesy to the reader of an error: failing to read or
 // write it is no reason to fail.

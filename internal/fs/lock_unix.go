@@ -17,6 +17,20 @@ func tryLock(f *os.File) (taken bool, err error) {
 	return errors.Is(err, unix.EWOULDBLOCK), err
 }
 
+// lockFolder locks a folder. Some network file systems cannot; then the file's
+// lock is all there is, and dir is nil.
+func lockFolder(name string) (dir *os.File, taken bool) {
+	dir, err := os.Open(name)
+	if err != nil {
+		return nil, false
+	}
+	if taken, err = tryLock(dir); err != nil {
+		_ = dir.Close() // Only read.
+		return nil, taken
+	}
+	return dir, false
+}
+
 func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
 
 func isFull(err error) bool {

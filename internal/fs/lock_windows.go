@@ -18,6 +18,9 @@ func tryLock(f *os.File) (taken bool, err error) {
 	return errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING), err
 }
 
+// lockFolder has nothing to do: an open file cannot be removed.
+func lockFolder(string) (dir *os.File, taken bool) { return nil, false }
+
 // unlock does nothing: closing the file unlocks it, for it is not inherited.
 func unlock(*os.File) error { return nil }
 

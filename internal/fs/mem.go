@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	iofs "io/fs"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -26,8 +28,9 @@ type Mem struct {
 	mu       sync.Mutex
 	live     map[string]*node
 	disk     map[string]*node
-	pending  []rename // changes to names that no SyncDir has carried over yet
-	dirs     map[string]bool
+	pending  []rename       // changes to names that no SyncDir has carried over yet
+	dirs     map[string]int // each has a number of its own
+	made     int            // folders so far
 	locks    map[string]bool
 	used     int64
 	capacity int64 // 0: no limit
@@ -40,6 +43,7 @@ type Mem struct {
 type node struct {
 	data, synced []byte
 	lost         [][2]int // ranges of data that a failed Sync gave up
+	kind         Kind
 	modified     time.Time
 }
 
@@ -51,7 +55,7 @@ type rename struct {
 
 // NewMem returns an empty file system.
 func NewMem() *Mem {
-	return &Mem{live: map[string]*node{}, disk: map[string]*node{}, dirs: map[string]bool{}, locks: map[string]bool{}}
+	return &Mem{live: map[string]*node{}, disk: map[string]*node{}, dirs: map[string]int{}, locks: map[string]bool{}}
 }
 
 // SetCapacity bounds the bytes of all files together; 0 lifts the bound.
@@ -70,9 +74,7 @@ func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	defer m.mu.Unlock()
 	m.down = true
 	after := NewMem()
-	for dir := range m.dirs {
-		after.dirs[dir] = true
-	}
+	after.dirs, after.made = maps.Clone(m.dirs), m.made
 	names := make(map[string]*node, len(m.disk))
 	for name, n := range m.disk {
 		names[name] = n
@@ -84,7 +86,7 @@ func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	}
 	for _, name := range sortedKeys(names) {
 		data := names[name].survive(rng)
-		n := &node{data: data, synced: data[:len(data):len(data)], modified: names[name].modified}
+		n := &node{data: data, synced: data[:len(data):len(data)], modified: names[name].modified, kind: names[name].kind}
 		after.live[name], after.disk[name] = n, n
 		after.used += int64(len(data))
 	}
@@ -140,6 +142,88 @@ func (m *Mem) Corrupt(name string, change func([]byte) []byte) {
 	m.used += int64(len(n.data))
 }
 
+// Replace puts something that is no plain file in the place of a name.
+func (m *Mem) Replace(name string, kind Kind) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name = filepath.Clean(name)
+	n := &node{modified: time.Now(), kind: kind}
+	m.live[name], m.disk[name] = n, n
+}
+
+// RemoveAll removes a folder with everything in it, as rm -r does. It cannot fail.
+func (m *Mem) RemoveAll(dir string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	dir = filepath.Clean(dir)
+	for name, n := range m.live {
+		if below(dir, name) {
+			m.used -= int64(len(n.data))
+			delete(m.live, name)
+			delete(m.disk, name)
+		}
+	}
+	for name := range m.dirs {
+		if name == dir || below(dir, name) {
+			delete(m.dirs, name)
+		}
+	}
+}
+
+func below(dir, name string) bool { return strings.HasPrefix(name, dir+string(filepath.Separator)) }
+
+// Move renames a folder with everything in it, as mv does. It cannot fail.
+func (m *Mem) Move(from, to string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	from, to = filepath.Clean(from), filepath.Clean(to)
+	moveNames(m.live, from, to)
+	moveNames(m.disk, from, to)
+	moveNames(m.dirs, from, to)
+}
+
+func moveNames[V any](names map[string]V, from, to string) {
+	for name, v := range maps.Clone(names) {
+		if name == from || below(from, name) {
+			delete(names, name)
+			names[to+name[len(from):]] = v
+		}
+	}
+}
+
+// Pin remembers a folder by the number that it was made with. Files are pinned by
+// their open File.
+func (m *Mem) Pin(name string) (Pin, error) {
+	name = filepath.Clean(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dirs[name] == 0 {
+		return nil, pathError("pin", name, iofs.ErrNotExist)
+	}
+	return memPin{m, name, m.dirs[name]}, nil
+}
+
+type memPin struct {
+	m    *Mem
+	name string
+	made int
+}
+
+func (p memPin) Close() error { return nil }
+
+func (p memPin) Still() error {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	switch now := p.m.dirs[p.name]; now {
+	case p.made:
+		return nil
+	case 0:
+		return pathError("find", p.name, iofs.ErrNotExist)
+	default:
+		return pathError("find", p.name, ErrReplaced)
+	}
+}
+
 func (m *Mem) Create(name string) (File, error) {
 	name = filepath.Clean(name)
 	m.mu.Lock()
@@ -147,7 +231,7 @@ func (m *Mem) Create(name string) (File, error) {
 	if err := m.begin(Op{Kind: "create", Path: name}).Err; err != nil {
 		return nil, err
 	}
-	if !m.dirs[filepath.Dir(name)] {
+	if m.dirs[filepath.Dir(name)] == 0 {
 		return nil, pathError("create", name, iofs.ErrNotExist)
 	}
 	if m.live[name] != nil {
@@ -172,6 +256,9 @@ func (m *Mem) open(kind, name string, write bool) (File, error) {
 	n := m.live[name]
 	if n == nil {
 		return nil, pathError(kind, name, iofs.ErrNotExist)
+	}
+	if n.kind != Plain {
+		return nil, &KindError{Path: name, Kind: n.kind}
 	}
 	return &memFile{m: m, n: n, name: name, write: write}, nil
 }
@@ -222,14 +309,14 @@ func (m *Mem) List(dir string) ([]Info, error) {
 	if err := m.begin(Op{Kind: "list", Path: dir}).Err; err != nil {
 		return nil, err
 	}
-	if !m.dirs[dir] {
+	if m.dirs[dir] == 0 {
 		return nil, pathError("list", dir, iofs.ErrNotExist)
 	}
 	var files []Info
 	for _, name := range sortedKeys(m.live) {
 		if filepath.Dir(name) == dir {
 			n := m.live[name]
-			files = append(files, Info{Name: filepath.Base(name), Size: int64(len(n.data)), Modified: n.modified})
+			files = append(files, Info{Name: filepath.Base(name), Size: int64(len(n.data)), Modified: n.modified, Kind: n.kind})
 		}
 	}
 	return files, nil
@@ -242,8 +329,9 @@ func (m *Mem) Mkdir(dir string) error {
 	if err := m.begin(Op{Kind: "mkdir", Path: dir}).Err; err != nil {
 		return err
 	}
-	for !m.dirs[dir] {
-		m.dirs[dir] = true
+	for m.dirs[dir] == 0 {
+		m.made++
+		m.dirs[dir] = m.made
 		dir = filepath.Dir(dir)
 	}
 	return nil

@@ -119,6 +119,19 @@ func (f *memFile) Size() (int64, error) {
 	return int64(len(f.n.data)), nil
 }
 
+func (f *memFile) Named() error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	switch f.m.live[f.name] {
+	case f.n:
+		return nil
+	case nil:
+		return pathError("find", f.name, iofs.ErrNotExist)
+	default:
+		return pathError("find", f.name, ErrReplaced)
+	}
+}
+
 func (f *memFile) Close() error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()

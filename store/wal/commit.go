@@ -56,7 +56,10 @@ type writer struct {
 	created time.Time
 	size    int64
 	spans   int
+	records int
 	raw     int64
+	noted   int       // spans that the manifest knows of
+	notedAt time.Time // when it was told
 
 	buf      []byte
 	unsynced int64 // committed bytes that a power cut would lose; SyncInterval only
@@ -91,14 +94,14 @@ func (l *Log) Drain() {
 	<-l.done
 }
 
-// Close drains, syncs, and gives the directory free for others, in this order. A
-// second Close does nothing.
+// Close drains, syncs, writes the manifest, and releases the directory lock, in
+// this order. A second Close does nothing.
 func (l *Log) Close() error {
 	l.Drain()
 	if l.lock == nil {
 		return nil
 	}
-	err := l.finish()
+	err := errors.Join(l.finish(), l.manifest.settle())
 	lock := l.lock
 	l.lock = nil
 	if e := lock.Close(); e != nil {
@@ -159,7 +162,8 @@ func (l *Log) write(b *Batch) error {
 			return &WriteError{File: w.name, Err: err}
 		}
 	}
-	w.buf = appendRecords(w.buf[:0], b)
+	var records int
+	w.buf, records = appendRecords(w.buf[:0], b)
 	err := writeAll(w.file, w.buf)
 	if err == nil {
 		w.unsynced += int64(len(w.buf))
@@ -171,14 +175,14 @@ func (l *Log) write(b *Batch) error {
 		l.giveUp(err)
 		return &WriteError{File: w.name, Err: err}
 	}
-	l.account(b)
+	l.account(b, records)
 	return nil
 }
 
 // appendRecords appends the records of a batch. Payloads that share one become
 // one request: OTLP requests one behind the other are, by protobuf's rules, the
 // request with the spans of all.
-func appendRecords(dst []byte, b *Batch) []byte {
+func appendRecords(dst []byte, b *Batch) (_ []byte, records int) {
 	begin, spans := 0, 0
 	for i := range b.Entries {
 		e := &b.Entries[i]
@@ -188,18 +192,39 @@ func appendRecords(dst []byte, b *Batch) []byte {
 		}
 		dst = appendRecord(dst, b.payloads[begin:e.end], spans, e.Arrival)
 		begin, spans = e.end, 0
+		records++
 	}
-	return dst
+	return dst, records
 }
 
-func (l *Log) account(b *Batch) {
+func (l *Log) account(b *Batch, records int) {
 	w := &l.seg
 	w.size += int64(len(w.buf))
 	w.spans += b.spans
+	w.records += records
 	w.raw += int64(len(b.payloads))
 	l.setSize(w.number, w.size)
 	if cap(w.buf) > 2*commitBytes {
 		w.buf = nil
+	}
+	if time.Since(w.notedAt) >= noteEvery {
+		l.note()
+	}
+}
+
+// noteEvery is how often the manifest is told how far a segment has grown.
+const noteEvery = time.Second
+
+// note tells the manifest what is durable in the segment.
+func (l *Log) note() {
+	w := &l.seg
+	if w.spans == w.noted || w.unsynced > 0 {
+		return
+	}
+	w.noted, w.notedAt = w.spans, time.Now()
+	err := l.manifest.note(entry{number: w.number, created: w.created.UnixNano(), spans: int64(w.spans), records: uint32(w.records)})
+	if err != nil {
+		l.complain("note how far a log segment has grown", err)
 	}
 }
 
@@ -219,17 +244,20 @@ func (l *Log) begin() error {
 	l.next++
 	l.mu.Unlock()
 	w := &l.seg
-	*w = writer{buf: w.buf, name: path(l.o.Dir, number, segmentSuffix), number: number, created: now, synced: now, size: headerSize}
+	*w = writer{buf: w.buf, name: path(l.o.Dir, number, segmentSuffix), number: number, created: now, synced: now, notedAt: now, size: headerSize}
 	f, err := l.o.FS.Create(w.name)
 	if err != nil {
 		return err
 	}
-	err = writeAll(f, appendHeader(nil, now.UnixNano()))
+	err = writeAll(f, appendHeader(nil, header{created: now.UnixNano(), store: l.manifest.store, number: number}))
 	if err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
 		err = l.o.FS.SyncDir(folder(l.o.Dir))
+	}
+	if err == nil {
+		err = l.manifest.list(entry{number: number, created: now.UnixNano()})
 	}
 	if err != nil {
 		_ = f.Close()
@@ -306,6 +334,7 @@ func (l *Log) finish() error {
 			return &WriteError{File: w.name, Err: err}
 		}
 	}
+	l.note()
 	err = w.file.Close()
 	w.file = nil
 	l.setActive(0)

@@ -1,17 +1,18 @@
-// Package wal is the write-ahead log: what [Log.Submit] has committed is on disk,
-// and the next start reads it back in the same order.
+// Package wal is the write-ahead log. Payloads that [Log.Submit] has committed are
+// on disk, and the next start reads them back in the same order.
 //
 // # Group commit
 //
-// Callers queue copies of their payloads, and are free. One goroutine, the
-// committer, takes all that wait, compresses what came together as one record,
-// writes with one write and makes it durable with one fdatasync; while that runs
-// the next ones gather, and callers that are about to submit go before the
-// committer. So a hundred callers cost one sync, and one caller alone waits for
-// nothing but its own. Many small payloads in one record compress as
-// well as a large one, and cost the disk as little. Compressing before the queue,
-// on every caller's goroutine, would spread that work over more cores, but each
-// payload would have to be compressed alone.
+// A caller queues a copy of its payload and goes on. One goroutine, the committer,
+// takes all waiting payloads, compresses those that came together as one record,
+// writes them with one write and makes them durable with one fdatasync. Meanwhile
+// the next payloads gather. Before it takes them, the committer yields to callers
+// that are about to submit. So a hundred callers cost one sync, and a single
+// caller waits for its own sync only. Many small payloads in one record compress
+// as well as a large one.
+//
+// Rejected: compressing on each caller's goroutine, before the queue. It spreads
+// the work over more cores, but each payload is then compressed alone.
 //
 // # Errors of the disk
 //
@@ -30,5 +31,11 @@
 // bytes anywhere else are damage: they are reported with file and offset, the
 // segment is copied beside, and reading goes on at the next good record.
 //
-// The bytes are drawn in ../FORMAT.md, the names on disk stand in names.go.
+// # Missing files
+//
+// The manifest lists the segments that there must be and what each must hold, so
+// a segment that is missing, cut short, or exchanged for something else is noticed
+// (*[Problem]); manifest.go has the argument. It never stops the start.
+//
+// The bytes are drawn in ../FORMAT.md, the names on disk are in names.go.
 package wal

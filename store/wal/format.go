@@ -12,14 +12,16 @@ import (
 // Version is the format that this package writes; it reads all up to it.
 //
 //	1  segment header, records of OTLP payloads, codecs none and s2
-const Version = 1
+//	2  the header also names the log and the segment
+const Version = 2
 
 // MaxPayload is the largest payload of one record, in bytes before compression.
 const MaxPayload = 64 << 20
 
 const (
 	magic       = "etudewal"
-	headerSize  = 24
+	headerSize1 = 24 // of version 1, and of the part that every version has
+	headerSize  = 48
 	marker      = "\xe7rec"
 	recordSize  = 32 // of the part before the payload
 	kindSpans   = 1
@@ -53,20 +55,56 @@ func (e *VersionError) Error() string {
 		e.File, e.Version, Version)
 }
 
-func appendHeader(b []byte, created int64) []byte {
+// header is what a segment begins with.
+type header struct {
+	created int64
+	version uint32
+	store   uint64 // the log that the segment is part of; 0 in version 1
+	number  uint64 // of the segment; 0 in version 1
+}
+
+// appendHeader appends a header of the present version.
+func appendHeader(b []byte, h header) []byte {
+	b = appendHeader1(b, h.created, Version)
 	start := len(b)
-	b = append(b, magic...)
-	b = binary.LittleEndian.AppendUint64(b, uint64(created))
-	b = binary.LittleEndian.AppendUint32(b, Version)
+	b = binary.LittleEndian.AppendUint64(b, h.store)
+	b = binary.LittleEndian.AppendUint64(b, h.number)
+	b = binary.LittleEndian.AppendUint32(b, 0)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-// parseHeader reads a segment's header; ok is false when it is damaged.
-func parseHeader(b []byte) (created int64, version uint32, ok bool) {
-	if len(b) < headerSize || string(b[:8]) != magic || crc32.Checksum(b[:20], castagnoli) != binary.LittleEndian.Uint32(b[20:]) {
-		return 0, 0, false
+// appendHeader1 appends the part that every version has.
+func appendHeader1(b []byte, created int64, version uint32) []byte {
+	start := len(b)
+	b = append(b, magic...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(created))
+	b = binary.LittleEndian.AppendUint32(b, version)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// parseHeader reads a segment's header and its size; ok is false when it is
+// damaged, and then size is where records are likely to begin. Of a version that
+// is too new, only the version and the time are read.
+func parseHeader(b []byte) (h header, size int, ok bool) {
+	if len(b) < headerSize1 || string(b[:8]) != magic || crc32.Checksum(b[:20], castagnoli) != binary.LittleEndian.Uint32(b[20:]) {
+		return h, likelyHeaderSize(b), false
 	}
-	return int64(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint32(b[16:]), true
+	h = header{created: int64(binary.LittleEndian.Uint64(b[8:])), version: binary.LittleEndian.Uint32(b[16:])}
+	if h.version != 2 {
+		return h, headerSize1, true
+	}
+	if len(b) < headerSize || crc32.Checksum(b[24:44], castagnoli) != binary.LittleEndian.Uint32(b[44:]) {
+		return h, min(headerSize, len(b)), false
+	}
+	h.store, h.number = binary.LittleEndian.Uint64(b[24:]), binary.LittleEndian.Uint64(b[32:])
+	return h, headerSize, true
+}
+
+func likelyHeaderSize(b []byte) int {
+	if len(b) >= headerSize+len(marker) && string(b[headerSize:headerSize+len(marker)]) == marker {
+		return headerSize
+	}
+	return min(headerSize1, len(b))
 }
 
 // appendRecord appends a record to dst. What does not become smaller is stored as

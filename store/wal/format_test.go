@@ -21,12 +21,20 @@ func appendCRC(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
+// oldHeader is a header of version 1.
+func oldHeader(created int64) []byte { return appendHeader1(nil, created, 1) }
+
+// newHeader is one of the present version, of the log 77.
+func newHeader(created int64, number uint64) []byte {
+	return appendHeader(nil, header{created: created, store: 77, number: number})
+}
+
 // Segments of every version so far must still open, read-only.
 func TestOldVersionsOpen(t *testing.T) {
 	t.Parallel()
 	want := []string{"short", strings.Repeat("compressible ", 100), ""}
 	if *update {
-		b := appendHeader(nil, 1700000000000000000)
+		b := oldHeader(1700000000000000000)
 		for i, p := range want {
 			b = append(b, appendRecord(nil, []byte(p), i, int64(1700000000000000000+i))...)
 		}
@@ -66,13 +74,14 @@ func TestOldVersionsOpen(t *testing.T) {
 // tail, in this order and without overlap, and good records decode or fail with
 // an error.
 func FuzzScan(f *testing.F) {
-	good := appendHeader(nil, 1)
+	good := newHeader(1, 1)
 	for _, p := range []string{"a", strings.Repeat("b", 300), ""} {
 		good = append(good, appendRecord(nil, []byte(p), 1, 1)...)
 	}
 	f.Add(good)
 	f.Add(good[:len(good)-3])
 	f.Add(good[5:])
+	f.Add(append(oldHeader(1), good[headerSize:]...))
 	f.Add(bytes.Repeat([]byte(marker), 100))
 	f.Add([]byte{})
 	hole := bytes.Clone(good)
@@ -102,8 +111,8 @@ func FuzzScan(f *testing.F) {
 		if rep.Torn != nil {
 			cover(rep.Torn.Offset, int64(len(data)))
 		}
-		if _, _, ok := parseHeader(data); ok {
-			cover(0, headerSize)
+		if _, size, ok := parseHeader(data); ok {
+			cover(0, int64(size))
 		}
 		for i, c := range covered {
 			if !c {
@@ -127,13 +136,14 @@ func TestSmallPayloadsShareRecords(t *testing.T) {
 	}
 	var got []byte
 	var records []string
-	rep, err := scan("f", append(appendHeader(nil, 1), appendRecords(nil, &b)...), func(r *Record, _ []byte) error {
+	written, n := appendRecords(newHeader(1, 1), &b)
+	rep, err := scan("f", written, func(r *Record, _ []byte) error {
 		p, err := r.Payload(nil)
 		got = append(got, p...)
 		records = append(records, fmt.Sprintf("%d bytes, %d spans, at %d", len(p)-recordBytes, r.Spans, r.Arrival))
 		return err
 	})
-	if err != nil || rep.Torn != nil || len(rep.Damage) > 0 || !bytes.Equal(got, all) {
+	if err != nil || rep.Torn != nil || len(rep.Damage) > 0 || rep.Records != n || !bytes.Equal(got, all) {
 		t.Fatalf("read %d bytes of %d: %v, %+v", len(got), len(all), err, rep)
 	}
 	want := []string{"0 bytes, 3 spans, at 2", "-262143 bytes, 3 spans, at 3", "1 bytes, 4 spans, at 4", "0 bytes, 11 spans, at 6", "-262137 bytes, 7 spans, at 7"}

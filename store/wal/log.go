@@ -79,10 +79,12 @@ type Options struct {
 // Log is a write-ahead log. Its methods may be called from any goroutine; Close
 // comes last.
 type Log struct {
-	o     Options
-	lock  io.Closer // nil when closed
-	found []Segment
-	last  uint64 // highest number found at the start
+	o        Options
+	lock     io.Closer // nil when closed
+	manifest manifest
+	found    []Segment
+	last     uint64          // highest number found at the start
+	aliens   map[uint64]bool // numbers whose file is not ours to remove; set by Open
 
 	queue queue
 	done  chan struct{} // closed when the committer has ended
@@ -96,6 +98,8 @@ type Log struct {
 	sizes  map[uint64]int64
 	disk   int64 // sum of sizes
 	syncs  uint64
+
+	problems []*Problem
 }
 
 // Open takes the lock of a data directory and finds the segments in it. Records
@@ -111,6 +115,7 @@ func Open(o Options) (*Log, error) {
 		return nil, fmt.Errorf("open data directory %s: %w", o.Dir, err)
 	}
 	l := &Log{o: o, lock: lock, done: make(chan struct{}), next: 1, sizes: map[uint64]int64{}}
+	l.manifest = manifest{fs: o.FS, dir: o.Dir}
 	l.queue.wake, l.queue.maxSpans = make(chan struct{}, 1), max(1, o.SegmentSpans/4)
 	if err := l.find(); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -143,74 +148,8 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// find lists the segments, counts what lies beside them, and clears away what an
-// interrupted rewrite has left.
-func (l *Log) find() (err error) {
-	if l.found, err = List(l.o.FS, l.o.Dir); err != nil {
-		return err
-	}
-	for _, s := range l.found {
-		l.last = s.Number
-		l.setSize(s.Number, s.Size)
-	}
-	files, err := l.o.FS.List(folder(l.o.Dir))
-	if err != nil {
-		return fmt.Errorf("list log segments: %w", err)
-	}
-	for _, f := range files {
-		number, suffix, ok := parseName(f.Name)
-		if !ok {
-			continue
-		}
-		l.next = max(l.next, number+1)
-		switch suffix {
-		case tempSuffix:
-			if err := l.o.FS.Remove(path(l.o.Dir, number, tempSuffix)); err != nil {
-				return fmt.Errorf("remove unfinished file: %w", err)
-			}
-		case damagedSuffix:
-			l.setSize(number, l.sizes[number]+f.Size)
-		}
-	}
-	// The folders may be new. Their parent may not be ours to open.
-	_ = l.o.FS.SyncDir(filepath.Dir(filepath.Clean(l.o.Dir)))
-	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
-		return fmt.Errorf("sync data directory: %w", err)
-	}
-	return nil
-}
-
 // Segments returns what Open has found, oldest first.
 func (l *Log) Segments() []Segment { return l.found }
-
-// Remove deletes segments and the damaged copies beside them. The one that is
-// being written cannot be removed. After a crash a removed segment may be there
-// again.
-func (l *Log) Remove(numbers ...uint64) error {
-	var errs []error
-	for _, number := range numbers {
-		if err := l.remove(number); err != nil {
-			errs = append(errs, fmt.Errorf("remove log segment: %w", err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (l *Log) remove(number uint64) error {
-	l.mu.Lock()
-	active := l.active == number
-	l.mu.Unlock()
-	if active {
-		return fmt.Errorf("segment %d is being written", number)
-	}
-	for _, suffix := range []string{damagedSuffix, segmentSuffix} {
-		if err := l.o.FS.Remove(path(l.o.Dir, number, suffix)); err != nil && !fs.IsNotExist(err) {
-			return err
-		}
-	}
-	l.setSize(number, 0)
-	return nil
-}
 
 // Disk is how many bytes all segments take, those of damaged copies included.
 func (l *Log) Disk() int64 {

@@ -2,22 +2,32 @@ package wal
 
 import (
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Every name in a data directory:
 //
-//	lock                            held by the process that writes here
-//	wal/00000000000000000001.wal    a segment
-//	wal/00000000000000000001.tmp    a segment being rewritten; readers ignore it
+//	lock                              held by the process that writes here
+//	wal/manifest                      the segments that there must be
+//	wal/manifest.tmp                  a manifest being written; readers ignore it
+//	wal/manifest.damaged              a manifest as found, when it could not be used
+//	wal/00000000000000000001.wal      a segment
+//	wal/00000000000000000001.tmp      a segment being rewritten; readers ignore it
 //	wal/00000000000000000001.damaged  the segment as found, before bad bytes were cut out
+//	wal/00000000000000000001.moved    a segment found under another name, on its way back
+//	wal/00000000000000000001.removed  a segment that was removed; the next start finishes that
 const (
 	lockName      = "lock"
 	folderName    = "wal"
+	manifestName  = "manifest"
+	manifestTemp  = "manifest.tmp"
 	segmentSuffix = ".wal"
 	tempSuffix    = ".tmp"
 	damagedSuffix = ".damaged"
+	movedSuffix   = ".moved"
+	removedSuffix = ".removed"
 	digits        = 20
 )
 
@@ -36,6 +46,6 @@ func parseName(name string) (number uint64, suffix string, ok bool) {
 	}
 	number, err := strconv.ParseUint(name[:digits], 10, 64)
 	suffix = name[digits:]
-	ours := suffix == segmentSuffix || suffix == tempSuffix || suffix == damagedSuffix
+	ours := slices.Contains([]string{segmentSuffix, tempSuffix, damagedSuffix, movedSuffix, removedSuffix}, suffix)
 	return number, suffix, err == nil && ours
 }

@@ -7,11 +7,13 @@ import (
 	"etude/internal/fs"
 )
 
-// Segment is a file of the log.
+// Segment is a file of the log, or one that there should be.
 type Segment struct {
 	Number  uint64
-	Size    int64 // bytes
-	Created int64 // unix ns
+	Size    int64  // bytes
+	Created int64  // unix ns
+	Spans   int64  // that it holds at least, as far as the log knows
+	Missing string // why it cannot be read; "" when it can
 }
 
 // Report is what reading a segment has found.
@@ -33,39 +35,41 @@ func List(fsys fs.FS, dir string) ([]Segment, error) {
 	var segments []Segment
 	for _, f := range files {
 		number, suffix, ok := parseName(f.Name)
-		if !ok || suffix != segmentSuffix {
+		if !ok || suffix != segmentSuffix || f.Kind != fs.Plain {
 			continue
 		}
-		s := Segment{Number: number, Size: f.Size, Created: f.Modified.UnixNano()}
-		err := s.readHeader(fsys, path(dir, number, segmentSuffix))
+		h, good, err := readHeader(fsys, path(dir, number, segmentSuffix))
 		if fs.IsNotExist(err) {
 			continue // Its owner has removed it meanwhile.
 		}
 		if err != nil {
 			return nil, err
 		}
+		s := Segment{Number: number, Size: f.Size, Created: f.Modified.UnixNano()}
+		if good {
+			s.Created = h.created
+		}
 		segments = append(segments, s)
 	}
 	return segments, nil
 }
 
-// readHeader leaves the time as it is when the header is damaged.
-func (s *Segment) readHeader(fsys fs.FS, name string) error {
+// readHeader reads a segment's header; good is false when it is damaged.
+func readHeader(fsys fs.FS, name string) (h header, good bool, err error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return fmt.Errorf("open log segment: %w", err)
+		return h, false, fmt.Errorf("open log segment: %w", err)
 	}
 	defer func() { _ = f.Close() }() // Only read.
 	b := make([]byte, headerSize)
-	if n, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
-		return fmt.Errorf("read header of %s: %w", name, err)
-	} else if created, version, ok := parseHeader(b[:n]); ok {
-		if version > Version {
-			return &VersionError{File: name, Version: version}
-		}
-		s.Created = created
+	n, err := f.ReadAt(b, 0)
+	if err != nil && err != io.EOF {
+		return h, false, fmt.Errorf("read header of %s: %w", name, err)
 	}
-	return nil
+	if h, _, good = parseHeader(b[:n]); good && h.version > Version {
+		return h, false, &VersionError{File: name, Version: h.version}
+	}
+	return h, good, nil
 }
 
 // Read calls fn with each good record of a segment, in order, until fn returns

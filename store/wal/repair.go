@@ -10,17 +10,22 @@ import (
 )
 
 // Replay is [Read] of a segment that Open has found, for the process that owns
-// the log: what it finds bad it also
-// repairs, so that the next start finds a clean log. A repair that the disk does
-// not allow is logged and left for the next start; it never stops this one.
-// Different segments may be replayed at the same time.
+// the log: it also repairs what is damaged, so that the next start finds a clean
+// log. A repair that the disk does not allow is logged and left for the next
+// start; it never stops this one. Spans that the segment should hold and does not
+// are a [Problem]. Different segments may be replayed at the same time.
 func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
+	seg, claimed := l.segment(number)
+	if seg.Missing != "" {
+		return Report{}, nil // Open has reported it.
+	}
 	name := path(l.o.Dir, number, segmentSuffix)
 	data, err := fs.ReadFile(l.o.FS, name)
 	if err != nil {
+		l.report(&Problem{File: name, Reason: err.Error(), Spans: claimed.spans})
 		return Report{}, fmt.Errorf("read log segment: %w", err)
 	}
-	good := [][]byte{appendHeader(nil, l.created(number))}
+	good := [][]byte{appendHeader(nil, header{created: seg.Created, store: l.manifest.store, number: number})}
 	rep, err := scan(name, data, func(r *Record, raw []byte) error {
 		good = append(good, raw)
 		return fn(r)
@@ -32,15 +37,35 @@ func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
 		// A finished segment has no torn tail: whatever is bad there was written.
 		rep.Damage, rep.Torn = append(rep.Damage, *rep.Torn), nil
 	}
-	if err := l.repair(number, data, good, &rep); err != nil {
+	short := l.compare(name, claimed, &rep)
+	l.manifest.claim(number, int64(rep.Spans), uint32(rep.Records))
+	if err := l.repair(number, data, good, &rep, short); err != nil {
 		l.o.Logger.Error("repair of a log segment is left for the next start", "error", err)
 	}
 	return rep, nil
 }
 
-func (l *Log) repair(number uint64, data []byte, good [][]byte, rep *Report) error {
-	if rep.Records == 0 && l.Size(number) <= headerSize {
-		return l.Remove(number) // A crash came right behind its creation.
+// compare reports spans that a segment should hold and does not.
+func (l *Log) compare(name string, claimed entry, rep *Report) (short bool) {
+	if rep.Records >= int(claimed.records) && int64(rep.Spans) >= claimed.spans {
+		return false
+	}
+	l.report(&Problem{File: name, Spans: max(0, claimed.spans-int64(rep.Spans)),
+		Reason: fmt.Sprintf("it holds %d spans of %d", rep.Spans, claimed.spans)})
+	return true
+}
+
+// Settle writes down what Replay has found in the segments. It is called once,
+// after the last Replay.
+func (l *Log) Settle() {
+	if err := l.manifest.settle(); err != nil {
+		l.o.Logger.Warn("write the list of log segments; trying again with the next segment", "error", err)
+	}
+}
+
+func (l *Log) repair(number uint64, data []byte, good [][]byte, rep *Report, short bool) error {
+	if rep.Records == 0 && len(data) <= headerSize && !short {
+		return l.Remove(number) // A crash came right after its creation.
 	}
 	if rep.Torn != nil {
 		l.o.Logger.Warn("cut an unfinished record off the log", "file", rep.Torn.File, "offset", rep.Torn.Offset,
@@ -50,7 +75,7 @@ func (l *Log) repair(number uint64, data []byte, good [][]byte, rep *Report) err
 		l.o.Logger.Error("log is damaged", "file", d.File, "offset", d.Offset, "bytes", d.Length, "reason", d.Reason)
 	}
 	switch {
-	case len(rep.Damage) > 0:
+	case len(rep.Damage) > 0 && len(data) > 0:
 		return l.moveAside(number, data, good)
 	case rep.Torn != nil:
 		return l.cut(number, rep.Torn.Offset)
@@ -94,12 +119,15 @@ func (l *Log) moveAside(number uint64, data []byte, good [][]byte) error {
 	return nil
 }
 
-// created is when a segment found at the start was made; now, when unknown.
-func (l *Log) created(number uint64) int64 {
+// segment returns what Open has found under a number, and what it should hold.
+func (l *Log) segment(number uint64) (Segment, entry) {
+	l.manifest.mu.Lock()
+	claimed := l.manifest.entries[number]
+	l.manifest.mu.Unlock()
 	for _, s := range l.found {
 		if s.Number == number {
-			return s.Created
+			return s, claimed
 		}
 	}
-	return time.Now().UnixNano()
+	return Segment{Number: number, Created: time.Now().UnixNano()}, claimed
 }

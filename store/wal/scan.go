@@ -18,7 +18,7 @@ func (d *Damage) Error() string {
 	return fmt.Sprintf("damage in %s at offset %d, %d bytes: %s", d.File, d.Offset, d.Length, d.Reason)
 }
 
-// scanner walks the records of a segment that lies in memory. Every byte behind
+// scanner walks the records of a segment that lies in memory. Every byte after
 // the header belongs to exactly one good record, one damaged stretch, or the
 // tail.
 type scanner struct {
@@ -30,12 +30,13 @@ type scanner struct {
 	budget int // bytes that may yet be checked in search of a good record
 }
 
-// newScanner begins behind the header. A damaged header is passed over: the
-// records behind it are as good as ever.
+// newScanner begins after the header. A damaged header is passed over: the
+// records after it are as good as ever.
 func newScanner(data []byte) *scanner {
-	s := &scanner{data: data, off: min(headerSize, len(data)), tail: len(data), budget: 8 * len(data)}
-	if _, _, ok := parseHeader(data); !ok {
-		s.damage = append(s.damage, Damage{Offset: 0, Length: int64(s.off), Reason: "bad segment header"})
+	_, size, ok := parseHeader(data)
+	s := &scanner{data: data, off: size, tail: len(data), budget: 8 * len(data)}
+	if !ok {
+		s.damage = append(s.damage, Damage{Offset: 0, Length: int64(size), Reason: "bad segment header"})
 	}
 	return s
 }

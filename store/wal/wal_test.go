@@ -143,7 +143,13 @@ func TestGroupCommitSyncsOnceForAll(t *testing.T) {
 
 func TestTornTailAtEveryByte(t *testing.T) {
 	t.Parallel()
-	whole := appendHeader(nil, 7)
+	for _, header := range [][]byte{oldHeader(7), newHeader(7, 1)} {
+		tornTailAtEveryByte(t, header)
+	}
+}
+
+func tornTailAtEveryByte(t *testing.T, whole []byte) {
+	headerSize := len(whole)
 	whole = append(whole, appendRecord(nil, []byte("one, one, one, one, one, one, one, one, one"), 1, 1)...)
 	lastAt := len(whole)
 	whole = append(whole, appendRecord(nil, []byte("two"), 1, 1)...)
@@ -183,7 +189,11 @@ func TestTornTailAtEveryByte(t *testing.T) {
 // A flipped bit costs the record it lies in, at most, and is told with its place.
 func TestBitFlipAtEveryByte(t *testing.T) {
 	t.Parallel()
-	whole := appendHeader(nil, 7)
+	bitFlipAtEveryByte(t, oldHeader(7), oldHeader(8))
+	bitFlipAtEveryByte(t, newHeader(7, 1), newHeader(8, 2))
+}
+
+func bitFlipAtEveryByte(t *testing.T, whole, second []byte) {
 	ends := []int{len(whole)}
 	for _, p := range []string{"one", "two", "three"} {
 		whole = append(whole, appendRecord(nil, []byte(p), 1, 1)...)
@@ -194,7 +204,7 @@ func TestBitFlipAtEveryByte(t *testing.T) {
 		flipped := bytes.Clone(whole)
 		flipped[at] ^= 1 << (at % 8)
 		writeSegment(t, fsys, 1, flipped)
-		writeSegment(t, fsys, 2, append(appendHeader(nil, 8), appendRecord(nil, []byte("four"), 1, 1)...))
+		writeSegment(t, fsys, 2, append(bytes.Clone(second), appendRecord(nil, []byte("four"), 1, 1)...))
 		l, _ := open(t, fsys, nil)
 		got, reports := replay(t, l)
 		want := []string{"one", "two", "three", "four"}
@@ -300,15 +310,13 @@ func TestOpenRefusesWhatItMustNotTouch(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	newer := appendHeader(nil, 1)
-	newer[16]++
-	newer = appendCRC(newer[:20])
+	newer := appendHeader1(nil, 1, Version+1)
 	writeSegment(t, fsys, 9, newer)
 	var version *VersionError
 	if _, err := Open(Options{Dir: "data", FS: fsys}); !errors.As(err, &version) || version.Version != Version+1 {
 		t.Errorf("open of a newer log: %v, want a VersionError", err)
 	}
-	fsys.Corrupt(path("data", 9, segmentSuffix), func([]byte) []byte { return appendHeader(nil, 1) })
+	fsys.Corrupt(path("data", 9, segmentSuffix), func([]byte) []byte { return oldHeader(1) })
 	l, err := Open(Options{Dir: "data", FS: fsys})
 	if err != nil {
 		t.Fatalf("the lock is still held after a failed open: %v", err)

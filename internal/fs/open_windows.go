@@ -1,0 +1,15 @@
+package fs
+
+import "os"
+
+// openFlags has nothing to add: pipes have no names in Windows' folders.
+const openFlags = 0
+
+// checkLink refuses what Windows would follow.
+func checkLink(name string) error {
+	info, err := os.Lstat(name)
+	if err != nil || kindOf(info.Mode()) == Plain {
+		return nil // the open reports what is wrong
+	}
+	return &KindError{Path: name, Kind: kindOf(info.Mode())}
+}
