@@ -3,13 +3,11 @@ package receive
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
-	"github.com/jaegertracing/jaeger-idl/thrift-gen/jaeger"
 	"google.golang.org/grpc"
 )
 
@@ -98,96 +96,4 @@ func BenchmarkCountSpans(b *testing.B) {
 		}
 	}
 	perSpan(b)
-}
-
-func BenchmarkJaegerToOTLP(b *testing.B) {
-	body := encodeThrift(b, binaryThrift, benchBatch(b))
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	var p protoBuilder
-	limit := testLimits(benchSpans)
-	for b.Loop() {
-		p.b = p.b[:0]
-		if _, err := p.jaegerThrift(body, false, limit); err != nil {
-			b.Fatal(err)
-		}
-	}
-	perSpan(b)
-}
-
-func BenchmarkJaegerGRPCToOTLP(b *testing.B) {
-	body := encodeModel(b, modelRequest(benchBatch(b)))
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	var p protoBuilder
-	limit := testLimits(benchSpans)
-	for b.Loop() {
-		p.b = p.b[:0]
-		if _, err := p.jaegerProto(body, limit); err != nil {
-			b.Fatal(err)
-		}
-	}
-	perSpan(b)
-}
-
-func benchBatch(b *testing.B) *jaeger.Batch {
-	batch := parseBatch(b, "service web\nprocess hostname=\"h\" ip=\"10.0.0.1\"")
-	for i := range benchSpans {
-		one := parseBatch(b, fmt.Sprintf("span op trace=1:%x id=%x parent=%x start=1700000000000001 duration=250\n"+
-			"tag span.kind=\"server\" http.method=\"GET\" http.status_code=200 http.url=\"http://orders/api/12345\" component=\"net/http\" thread=17\n"+
-			"log 1700000000000002 event=\"start\" level=\"info\"", i+1, i+1, i))
-		batch.Spans = append(batch.Spans, one.Spans...)
-	}
-	return batch
-}
-
-func BenchmarkZipkinProtoToOTLP(b *testing.B) {
-	body, ok := zipkinAsProto(string(benchZipkin(b)))
-	if !ok {
-		b.Fatal("not for protobuf")
-	}
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	var p protoBuilder
-	limit := testLimits(benchSpans)
-	for b.Loop() {
-		p.b = p.b[:0]
-		if _, err := p.zipkinProto(body, limit); err != nil {
-			b.Fatal(err)
-		}
-	}
-	perSpan(b)
-}
-
-func BenchmarkZipkinToOTLP(b *testing.B) {
-	body := benchZipkin(b)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	var p protoBuilder
-	limit := testLimits(benchSpans)
-	for b.Loop() {
-		p.b = p.b[:0]
-		if _, err := p.zipkinJSON(body, limit); err != nil {
-			b.Fatal(err)
-		}
-	}
-	perSpan(b)
-}
-
-func benchZipkin(b *testing.B) []byte {
-	var spans []map[string]any
-	for i := range benchSpans {
-		spans = append(spans, map[string]any{
-			"traceId": fmt.Sprintf("%032x", i+1), "id": fmt.Sprintf("%016x", i+1), "parentId": fmt.Sprintf("%016x", i+2),
-			"kind": "SERVER", "name": "get /", "timestamp": 1_700_000_000_000_001, "duration": 250,
-			"localEndpoint": map[string]any{"serviceName": "web", "ipv4": "10.0.0.1"},
-			"tags":          map[string]string{"http.method": "GET", "http.path": "/api/12345", "component": "net/http", "thread": "17"},
-			"annotations":   []map[string]any{{"timestamp": 1_700_000_000_000_002, "value": "start"}},
-		})
-	}
-	body, err := json.Marshal(spans)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return body
 }

@@ -21,6 +21,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
+
+	"etude/receive/jaeger/jaegertest"
 )
 
 func connect(t testing.TB, addr string) net.Conn {
@@ -420,7 +422,7 @@ func TestShutdownDrains(t *testing.T) {
 	go func() { served <- s.Serve() }()
 
 	answers := make(chan string, 5)
-	thriftBody := encodeThrift(t, binaryThrift, parseBatch(t, "service a\nspan op trace=0:1 id=2 parent=0 start=1 duration=2"))
+	thriftBody := jaegertest.Thrift(t, jaegertest.Binary, jaegertest.Parse(t, "service a\nspan op trace=0:1 id=2 parent=0 start=1 duration=2"))
 	otlpBody := marshal(t, request(1))
 	post := func(h *http.Client, url, contentType string, body []byte) {
 		answers <- http.StatusText(send(t, h, http.MethodPost, "http://"+url, bytes.NewReader(body), "Content-Type", contentType).status)
@@ -433,7 +435,7 @@ func TestShutdownDrains(t *testing.T) {
 		_, err := collector.NewTraceServiceClient(conn).Export(context.Background(), request(1))
 		answers <- status.Code(err).String()
 	}()
-	jaegerBody := encodeModel(t, modelRequest(parseBatch(t, "service a\nspan op trace=0:1 id=2 parent=0 start=1 duration=2")))
+	jaegerBody := jaegertest.Proto(t, jaegertest.Request(jaegertest.Parse(t, "service a\nspan op trace=0:1 id=2 parent=0 start=1 duration=2")))
 	jaegerConn := dial(t, s.Addrs().JaegerGRPC)
 	go func() {
 		err := jaegerConn.Invoke(context.Background(), "/"+jaegerCollection+"/PostSpans", jaegerBody, new([]byte), grpc.ForceCodecV2(rawClient{}))

@@ -120,6 +120,7 @@ func (in *intake) takeOTLP(w http.ResponseWriter, r *http.Request, sig *signal, 
 func (in *intake) take(w http.ResponseWriter, r *http.Request, f func(context.Context, []byte) error) (err error) {
 	if in.authorize != nil {
 		if err := in.authorize(r.Header.Values("Authorization")); err != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
 			return refuse(unauthorized, "%v", err)
 		}
 	}

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+
+	"etude/receive/jaeger"
+	"etude/receive/spans"
 )
 
 // serveJaeger is the collector's POST /api/traces: one jaeger.Batch without an
@@ -24,9 +27,8 @@ func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 	compact, err := isCompact(r.Header.Get("Content-Type"))
 	if err == nil {
 		err = in.take(w, r, func(ctx context.Context, b []byte) error {
-			return in.translate(ctx, JaegerThrift, func(p *protoBuilder, limit *budget) error {
-				_, err := p.jaegerThrift(b, compact, limit)
-				return err
+			return in.translate(ctx, JaegerThrift, func(dst []byte, bounds spans.Bounds) ([]byte, error) {
+				return jaeger.FromThrift(dst, b, compact, bounds)
 			})
 		})
 	}
@@ -39,9 +41,8 @@ func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 
 // submitPostSpans is the collector's CollectorService/PostSpans over gRPC.
 func (in *intake) submitPostSpans(ctx context.Context, b []byte) (partial, error) {
-	return partial{}, in.translate(ctx, JaegerGRPC, func(p *protoBuilder, limit *budget) error {
-		_, err := p.jaegerProto(b, limit)
-		return err
+	return partial{}, in.translate(ctx, JaegerGRPC, func(dst []byte, bounds spans.Bounds) ([]byte, error) {
+		return jaeger.FromProto(dst, b, bounds)
 	})
 }
 

@@ -179,8 +179,6 @@ type budget struct {
 // budgetStep is how much is asked of the gate at once.
 const budgetStep = 64 << 10
 
-func (in *intake) newBudget() *budget { return &budget{in: in} }
-
 // check is told, span by span, how many bytes there are so far.
 func (b *budget) check(n int) error {
 	if int64(n) <= b.held {

@@ -276,6 +276,7 @@ func TestHTTPEncodings(t *testing.T) {
 	sink := new(recorder)
 	s := start(t, Config{}, sink)
 	for i, e := range httpEncodings {
+		e.header = strings.ToUpper(e.header[:2]) + e.header[2:] // case does not matter
 		body := e.encode(t, plainBody)
 		url, c := "http://"+s.Addrs().OTLPHTTP+traces.path, client(t)
 		for range 2 {
@@ -340,18 +341,32 @@ func TestCORS(t *testing.T) {
 		{[]string{"https://*.shop.example"}, "http://a.shop.example", false},
 	} {
 		s := start(t, Config{AllowedOrigins: c.allowed}, new(recorder))
-		url := "http://" + s.Addrs().OTLPHTTP + traces.path
-		pre := send(t, client(t), http.MethodOptions, url, nil, "Origin", c.origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-key")
-		want := ""
-		if c.ok {
-			want = c.origin
-		}
-		if pre.status != 204 || pre.header.Get("Access-Control-Allow-Origin") != want || (pre.header.Get("Access-Control-Allow-Headers") == "content-type,x-key") != c.ok {
-			t.Errorf("%v %s preflight: %d %v", c.allowed, c.origin, pre.status, pre.header)
-		}
-		got := send(t, client(t), http.MethodPost, url, strings.NewReader(`{}`), "Origin", c.origin, "Content-Type", typeJSON)
-		if got.status != 200 || got.header.Get("Access-Control-Allow-Origin") != want || got.header.Get("Vary") != "Origin" {
-			t.Errorf("%v %s: %d %v", c.allowed, c.origin, got.status, got.header)
+		for url, answer := range map[string]struct {
+			body   string
+			status int
+		}{
+			"http://" + s.Addrs().OTLPHTTP + traces.path:   {`{}`, 200},
+			"http://" + s.Addrs().OTLPHTTP + logs.path:     {`{}`, 200},
+			"http://" + s.Addrs().Zipkin + "/api/v2/spans": {`[]`, 202},
+		} {
+			pre := send(t, client(t), http.MethodOptions, url, nil, "Origin", c.origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-key")
+			want := ""
+			if c.ok {
+				want = c.origin
+			}
+			if pre.status != 204 || pre.header.Get("Access-Control-Allow-Origin") != want || (pre.header.Get("Access-Control-Allow-Headers") == "content-type,x-key") != c.ok {
+				t.Errorf("%v %s preflight: %d %v", c.allowed, c.origin, pre.status, pre.header)
+			}
+			got := send(t, client(t), http.MethodPost, url, strings.NewReader(answer.body), "Origin", c.origin, "Content-Type", typeJSON)
+			if got.status != answer.status || got.header.Get("Access-Control-Allow-Origin") != want || got.header.Get("Vary") != "Origin" {
+				t.Errorf("%v %s: %d %v", c.allowed, c.origin, got.status, got.header)
+			}
+			// Browsers' sendBeacon includes credentials.
+			for _, r := range []reply{pre, got} {
+				if (r.header.Get("Access-Control-Allow-Credentials") == "true") != c.ok {
+					t.Errorf("%v %s: %v", c.allowed, c.origin, r.header)
+				}
+			}
 		}
 	}
 }

@@ -2,10 +2,12 @@ package receive
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 
 	"etude/otlp"
+	"etude/receive/spans"
 )
 
 // Sink takes spans as the bytes of an OTLP ExportTraceServiceRequest
@@ -90,24 +92,40 @@ func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) (rejec
 	return rejected, nil
 }
 
+// translation appends to dst the OTLP of another protocol's request.
+type translation func(dst []byte, bounds spans.Bounds) ([]byte, error)
+
 // translate submits what f makes of another protocol's request. These protocols
 // cannot say that a part was left out, so only a request without any valid span
 // is refused for it.
-func (in *intake) translate(ctx context.Context, from Protocol, f func(*protoBuilder, *budget) error) error {
-	p := protoBuilder{b: getBuffer()}
-	defer func() { putBuffer(p.b) }()
-	limit := in.newBudget()
+func (in *intake) translate(ctx context.Context, from Protocol, f translation) error {
+	limit := budget{in: in}
 	defer limit.free()
-	if err := f(&p, limit); err != nil {
-		return err
+	payload, err := f(getBuffer(), spans.Bounds{Spans: in.limits.Spans, Grow: limit.check})
+	defer func() { putBuffer(payload) }()
+	if err != nil {
+		return translateRefusal(err)
 	}
-	rejected, err := in.submit(ctx, from, p.b)
+	rejected, err := in.submit(ctx, from, payload)
 	if err == nil && rejected.Spans > 0 {
-		if all, _ := countSpans(p.b); rejected.Spans == all {
+		if all, _ := countSpans(payload); rejected.Spans == all {
 			return refuse(invalid, "%s", rejected.Reason)
 		}
 	}
 	return err
+}
+
+// translateRefusal sorts the errors of the translations.
+func translateRefusal(err error) error {
+	var r *refusal
+	var many spans.TooMany
+	switch {
+	case errors.As(err, &r): // of the budget
+		return r
+	case errors.As(err, &many):
+		return refuse(tooLarge, "%v", many)
+	}
+	return refuse(malformed, "%v", err)
 }
 
 func (in *intake) append(ctx context.Context, payload []byte) (Rejected, error) {

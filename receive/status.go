@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"etude/internal/wire"
 )
 
 const retryInfoType = "type.googleapis.com/google.rpc.RetryInfo"
@@ -51,19 +53,19 @@ func statusJSON(r *refusal) []byte {
 // statusProto: google.rpc.Status {code 1, message 2, details 3}, with an Any
 // {type_url 1, value 2} of RetryInfo {retry_delay 1: {seconds 1, nanos 2}}.
 func statusProto(r *refusal) []byte {
-	var p protoBuilder
-	p.varint(1, uint64(r.code()))
-	p.string(2, r.text)
+	var b wire.Builder
+	b.Varint(1, uint64(r.code()))
+	b.String(2, r.text)
 	if r.retry > 0 {
-		detail := p.open(3)
-		p.string(1, retryInfoType)
-		value := p.open(2)
-		delay := p.open(1)
-		p.varint(1, uint64(r.retry/time.Second))
-		p.varint(2, uint64(r.retry%time.Second))
-		p.close(delay)
-		p.close(value)
-		p.close(detail)
+		detail := b.Open(3)
+		b.String(1, retryInfoType)
+		value := b.Open(2)
+		delay := b.Open(1)
+		b.Varint(1, uint64(r.retry/time.Second))
+		b.Varint(2, uint64(r.retry%time.Second))
+		b.Close(delay)
+		b.Close(value)
+		b.Close(detail)
 	}
-	return p.b
+	return b.B
 }

@@ -21,6 +21,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"etude/internal/wire"
 )
 
 // The kinds of error a Sink may return.
@@ -334,10 +336,10 @@ func TestStatusJSONForm(t *testing.T) {
 func TestTranslationsAreBounded(t *testing.T) {
 	t.Parallel()
 	// A reference of 4 bytes becomes a link of more than ten times that.
-	var links protoBuilder
-	batch := links.open(1)
-	links.bytes(1, bytes.Repeat([]byte("\x22\x02\x18\x01"), 2500))
-	links.close(batch)
+	var links wire.Builder
+	batch := links.Open(1)
+	links.Bytes(1, bytes.Repeat([]byte("\x22\x02\x18\x01"), 2500))
+	links.Close(batch)
 	for _, c := range []struct {
 		limits Limits
 		code   codes.Code
@@ -348,7 +350,7 @@ func TestTranslationsAreBounded(t *testing.T) {
 		{Limits{InFlight: 50_000}, codes.ResourceExhausted, "hold more than 50000 bytes"},
 	} {
 		s := start(t, Config{Limits: c.limits}, new(recorder))
-		err := postBytes(t, s.Addrs().JaegerGRPC, links.b)
+		err := postBytes(t, s.Addrs().JaegerGRPC, links.B)
 		if status.Code(err) != c.code || !strings.Contains(status.Convert(err).Message(), c.text) {
 			t.Errorf("%+v: got %v", c.limits, err)
 		}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"etude/receive/jaeger/jaegertest"
 	"etude/tenant"
 )
 
@@ -68,7 +69,7 @@ func tenantHTTP(t *testing.T, s *Server) map[Protocol]func(headers ...string) re
 	batch := &jaeger.Batch{Process: &jaeger.Process{ServiceName: name}, Spans: []*jaeger.Span{{TraceIdLow: 1, SpanId: 1, OperationName: name}}}
 	return map[Protocol]func(...string) reply{
 		OTLPHTTP:     post("http://"+a.OTLPHTTP+traces.path, typeProtobuf, marshal(t, request(1))),
-		JaegerThrift: post("http://"+a.Jaeger+"/api/traces", "application/vnd.apache.thrift.compact", encodeThrift(t, compactThrift, batch)),
+		JaegerThrift: post("http://"+a.Jaeger+"/api/traces", "application/vnd.apache.thrift.compact", jaegertest.Thrift(t, jaegertest.Compact, batch)),
 		Zipkin:       post("http://"+a.Zipkin+"/api/v2/spans", typeJSON, []byte(`[{"traceId":"00000000000000a1","id":"00000000000000b1","name":"x"}]`)),
 	}
 }

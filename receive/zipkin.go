@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"strings"
+	"time"
+
+	"etude/receive/spans"
+	"etude/receive/zipkin"
 )
 
 func (in *intake) zipkinHandler(allowed origins) http.Handler {
@@ -16,8 +19,9 @@ func (in *intake) zipkinHandler(allowed origins) http.Handler {
 	})
 }
 
-// serveZipkin takes Zipkin v2 by POST at any path, as Tempo does (customary:
-// /api/v2/spans). What does not call itself protobuf is read as JSON.
+// serveZipkin takes Zipkin's spans by POST at any path, as Tempo does (customary:
+// /api/v2/spans, /api/v1/spans). The content type must be said: a page of another
+// origin may send text/plain without being asked for permission, and must not.
 func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -25,15 +29,21 @@ func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 %s is not possible here: send spans by POST to /api/v2/spans", r.Method))
 		return
 	}
-	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if strings.HasSuffix(media, "thrift") {
+	contentType := r.Header.Get("Content-Type")
+	media, _, _ := mime.ParseMediaType(contentType)
+	read := zipkin.FromJSON
+	switch media {
+	case typeJSON:
+	case typeProtobuf, "application/protobuf":
+		read = zipkin.FromProto
+	default:
 		in.stats.refuse(Zipkin, unsupported)
-		plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("415 Content-Type %q belongs to Zipkin v1, which is not supported: send v2 as %s or %s", media, typeJSON, typeProtobuf))
+		plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("415 Content-Type %q is not supported: send spans as %s or %s", contentType, typeJSON, typeProtobuf))
 		return
 	}
 	err := in.take(w, r, func(ctx context.Context, b []byte) error {
-		return in.translate(ctx, Zipkin, func(p *protoBuilder, limit *budget) error {
-			return p.zipkin(b, media, limit)
+		return in.translate(ctx, Zipkin, func(dst []byte, bounds spans.Bounds) ([]byte, error) {
+			return read(dst, b, time.Now(), bounds)
 		})
 	})
 	if err != nil {
@@ -41,15 +51,6 @@ func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
-}
-
-func (p *protoBuilder) zipkin(b []byte, media string, limit *budget) (err error) {
-	if media == typeProtobuf {
-		_, err = p.zipkinProto(b, limit)
-	} else {
-		_, err = p.zipkinJSON(b, limit)
-	}
-	return err
 }
 
 func (in *intake) refuseZipkin(w http.ResponseWriter, r *refusal) {

@@ -103,17 +103,18 @@ func (b *Builder) StringAlways(field Number, v string) {
 	b.B = protowire.AppendString(b.B, ValidText(v))
 }
 
+// RawAlways writes a string that need not be UTF-8, as bytes, even when it is empty.
+func (b *Builder) RawAlways(field Number, v string) {
+	b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
+	b.B = protowire.AppendString(b.B, v)
+}
+
 // Bytes writes bytes, or an embedded message that is encoded already.
 func (b *Builder) Bytes(field Number, v []byte) {
 	if len(v) > 0 {
-		b.BytesAlways(field, v)
+		b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
+		b.B = protowire.AppendBytes(b.B, v)
 	}
-}
-
-// BytesAlways writes bytes even when there are none.
-func (b *Builder) BytesAlways(field Number, v []byte) {
-	b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
-	b.B = protowire.AppendBytes(b.B, v)
 }
 
 // ValidText returns s with U+FFFD for what is not UTF-8.

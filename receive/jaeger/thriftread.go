@@ -1,12 +1,13 @@
-package receive
+package jaeger
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/internal/wire"
 )
 
 // thriftReader reads Thrift's binary or compact protocol from bytes in memory
@@ -55,9 +56,6 @@ var (
 	errThriftEnd   = errors.New("it ends too early")
 	errThriftDepth = errors.New("it nests too deep")
 )
-
-// borrow is b as a string, without a copy. b must not change while it is used.
-func borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func newThriftReader(b []byte, compact bool) *thriftReader {
 	return &thriftReader{rest: b, size: len(b), compact: compact}
@@ -155,7 +153,7 @@ func (r *thriftReader) length(n uint64, each int) int {
 	return int(n)
 }
 
-func (r *thriftReader) text() string { return borrow(r.binary()) }
+func (r *thriftReader) text() string { return wire.Borrow(r.binary()) }
 
 func (r *thriftReader) binary() []byte {
 	if r.compact {
@@ -178,8 +176,8 @@ func (r *thriftReader) i64() int64 {
 	return int64(r.fixed(8))
 }
 
-// double returns the bits of a double. Its bytes stand in reverse in the compact
-// protocol.
+// double returns the bits of a double. Its bytes come in reverse order in the
+// compact protocol.
 func (r *thriftReader) double() uint64 {
 	if !r.compact {
 		return r.fixed(8)
@@ -198,7 +196,7 @@ func (r *thriftReader) bool(f *thriftField) bool {
 	return r.byte() == 1
 }
 
-// skipField passes over a field that nobody asked for.
+// skipField passes over a field that is not used here.
 func (r *thriftReader) skipField(f *thriftField) {
 	if r.compact && f.typ == thriftBool {
 		return

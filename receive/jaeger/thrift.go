@@ -1,46 +1,49 @@
-package receive
+package jaeger
 
 import (
 	"errors"
 	"fmt"
 	"math"
+
+	"etude/internal/wire"
+	"etude/receive/spans"
 )
 
-// Reading jaeger.thrift (jaeger-idl, thrift/jaeger.thrift). Fields may come in
-// any order. Required ones that are missing make the batch malformed, as they do
-// for upstream's code.
-
-// jaegerThrift appends a TracesData with the whole batch and returns how many
-// spans it has. Spans go from their bytes to OTLP one at a time, so that a
-// hostile batch of many empty ones costs no more than one.
-func (p *protoBuilder) jaegerThrift(b []byte, compact bool, limit *budget) (int, error) {
-	t := thriftBatch{r: newThriftReader(b, compact), p: p, spans: -1}
-	rs := p.open(fieldResourceSpans)
-	err := t.read(limit)
-	p.close(rs)
+// FromThrift appends to dst a TracesData with all spans of a batch (jaeger-idl,
+// thrift/jaeger.thrift), in Thrift's compact or its binary protocol. Fields may
+// come in any order. A required field that is missing makes the batch malformed,
+// as it does for upstream's code.
+//
+// Spans go from their bytes to OTLP one at a time, so that a hostile batch of many
+// empty spans costs no more than one. After an error dst holds a part.
+func FromThrift(dst, batch []byte, compact bool, bounds spans.Bounds) ([]byte, error) {
+	w := spans.Writer{Builder: wire.Builder{B: dst}}
+	t := thriftBatch{r: newThriftReader(batch, compact), p: &w, spans: -1}
+	rs := w.OpenResource()
+	err := t.read(bounds)
+	w.Close(rs)
 	switch {
 	case err != nil:
-		return 0, err
 	case t.r.err != nil:
-		return 0, refuse(malformed, "body is not a Jaeger thrift batch: %v", t.r.err)
+		err = fmt.Errorf("body is not a Jaeger thrift batch: %w", t.r.err)
 	case len(t.r.rest) > 0:
-		return 0, refuse(malformed, "body is not a Jaeger thrift batch: %d bytes follow its end", len(t.r.rest))
+		err = fmt.Errorf("body is not a Jaeger thrift batch: %d bytes follow its end", len(t.r.rest))
 	}
-	return t.spans, nil
+	return w.B, err
 }
 
 // thriftBatch is a batch on its way.
 type thriftBatch struct {
 	r       *thriftReader
-	p       *protoBuilder
-	s       jaegerSpan // used for every span, and its tags for the process
-	process bool       // has been there
-	spans   int        // -1: have not been there
+	p       *spans.Writer
+	s       span // used for every span, and its tags for the process
+	process bool // has been there
+	spans   int  // -1: have not been there
 }
 
-var errThriftTwice = errors.New("a field stands twice")
+var errThriftTwice = errors.New("a field is there twice")
 
-func (t *thriftBatch) read(limit *budget) error {
+func (t *thriftBatch) read(bounds spans.Bounds) error {
 	var f thriftField
 	for t.r.next(&f) {
 		switch {
@@ -49,10 +52,10 @@ func (t *thriftBatch) read(limit *budget) error {
 			t.readProcess()
 		case f.is(2, thriftList) && t.spans < 0:
 			t.spans = t.r.list(thriftStruct)
-			if most := limit.in.limits.Spans; t.spans > most {
-				return refuse(tooLarge, "batch has %d spans, the limit is %d; send smaller batches", t.spans, most)
+			if err := bounds.Room(t.spans - 1); err != nil {
+				return err
 			}
-			if err := t.readSpans(limit); err != nil {
+			if err := t.readSpans(bounds); err != nil {
 				return err
 			}
 		case f.is(1, thriftStruct), f.is(2, thriftList):
@@ -103,28 +106,28 @@ func (t *thriftBatch) readProcess() {
 	}
 	t.r.require("process", seen, "serviceName")
 	if t.r.err == nil {
-		t.p.jaegerProcess(service, t.s.tags)
+		writeProcess(t.p, service, t.s.tags)
 	}
 }
 
-func (t *thriftBatch) readSpans(limit *budget) error {
-	ss := t.p.open(fieldScopeSpans)
+func (t *thriftBatch) readSpans(bounds spans.Bounds) error {
+	ss := t.p.OpenScope(spans.Scope{})
 	for n := t.spans; n > 0 && t.r.err == nil; n-- {
 		t.r.span(&t.s)
 		if t.r.err != nil {
 			break
 		}
 		t.s.tags = uniqueTags(t.s.tags)
-		t.p.jaegerSpan(&t.s, "")
-		if err := limit.check(len(t.p.b)); err != nil {
+		writeSpan(t.p, &t.s, "")
+		if err := bounds.Grown(len(t.p.B)); err != nil {
 			return err
 		}
 	}
-	t.p.close(ss)
+	t.p.Close(ss)
 	return nil
 }
 
-func (r *thriftReader) span(s *jaegerSpan) {
+func (r *thriftReader) span(s *span) {
 	s.reset()
 	var f thriftField
 	var seen uint32
@@ -144,7 +147,7 @@ func (r *thriftReader) span(s *jaegerSpan) {
 		case f.is(6, thriftList):
 			r.refs(s)
 		case f.is(7, thriftI32):
-			r.i32() // flags mean nothing any more
+			r.i32() // flags have no meaning any more
 		case f.is(8, thriftI64):
 			start = r.i64()
 		case f.is(9, thriftI64):
@@ -166,26 +169,26 @@ func (r *thriftReader) span(s *jaegerSpan) {
 	}
 }
 
-func (r *thriftReader) refs(s *jaegerSpan) {
+func (r *thriftReader) refs(s *span) {
 	s.refs = s.refs[:0]
 	for n := r.few(); n > 0 && r.err == nil; n-- {
 		s.refs = append(s.refs, r.ref())
 	}
 }
 
-func (r *thriftReader) ref() (ref jaegerRef) {
+func (r *thriftReader) ref() (out ref) {
 	var f thriftField
 	var seen uint32
 	for r.next(&f) {
 		switch {
 		case f.is(1, thriftI32):
-			ref.kind = r.i32()
+			out.kind = r.i32()
 		case f.is(2, thriftI64):
-			ref.traceLow = uint64(r.i64())
+			out.traceLow = uint64(r.i64())
 		case f.is(3, thriftI64):
-			ref.traceHigh = uint64(r.i64())
+			out.traceHigh = uint64(r.i64())
 		case f.is(4, thriftI64):
-			ref.span = uint64(r.i64())
+			out.span = uint64(r.i64())
 		default:
 			r.skipField(&f)
 			continue
@@ -193,17 +196,17 @@ func (r *thriftReader) ref() (ref jaegerRef) {
 		seen |= 1 << f.id
 	}
 	r.require("reference", seen, "refType", "traceIdLow", "traceIdHigh", "spanId")
-	return ref
+	return out
 }
 
-func (r *thriftReader) logs(s *jaegerSpan) {
-	s.events.b = s.events.b[:0]
+func (r *thriftReader) logs(s *span) {
+	s.events.B = s.events.B[:0]
 	for n := r.list(thriftStruct); n > 0 && r.err == nil; n-- {
 		r.log(s)
 	}
 }
 
-func (r *thriftReader) log(s *jaegerSpan) {
+func (r *thriftReader) log(s *span) {
 	var f thriftField
 	var seen uint32
 	var time int64
@@ -221,21 +224,21 @@ func (r *thriftReader) log(s *jaegerSpan) {
 	}
 	r.require("log", seen, "timestamp", "fields")
 	if r.err == nil {
-		s.events.jaegerLog(nanos(time), s.fields)
+		writeLog(&s.events, nanos(time), s.fields)
 	}
 }
 
 // few reads the head of a list that is kept in memory.
 func (r *thriftReader) few() int {
 	n := r.list(thriftStruct)
-	if n > maxJaegerList {
-		r.fail(errJaegerList)
+	if n > maxList {
+		r.fail(errList)
 		return 0
 	}
 	return n
 }
 
-func (r *thriftReader) tags(tags []jaegerTag) []jaegerTag {
+func (r *thriftReader) tags(tags []tag) []tag {
 	for n := r.few(); n > 0 && r.err == nil; n-- {
 		tags = append(tags, r.tag())
 	}
@@ -243,7 +246,7 @@ func (r *thriftReader) tags(tags []jaegerTag) []jaegerTag {
 }
 
 // tag keeps the value that the tag's type asks for.
-func (r *thriftReader) tag() (t jaegerTag) {
+func (r *thriftReader) tag() (t tag) {
 	var f thriftField
 	var seen uint32
 	var typ int32

@@ -1,32 +1,34 @@
-package receive
+package spans
 
 import (
 	"slices"
 	"testing"
+
+	"etude/internal/spantest"
 )
 
-// TestSpanGroups: each resource and each scope stands once, in the order in
+// TestSpanGroups: each resource and each scope is there once, in the order in
 // which they first came, however they alternate.
 func TestSpanGroups(t *testing.T) {
 	t.Parallel()
-	var g spanGroups
-	defer g.free()
+	var g Groups
+	defer g.Free()
 	for range 2 {
 		for _, key := range []string{"a", "b", "c"} {
 			for _, name := range []string{"", "x", "y"} {
-				g.of(key, scope{name: name}).bytes(fieldSpans, []byte("\x2a\x01"+key))
+				g.of(key, Scope{Name: name}).Bytes(FieldSpan, []byte("\x2a\x01"+key))
 			}
 		}
 	}
-	var p protoBuilder
+	var p Writer
 	var resources []string
-	if err := g.write(&p, func(key string) error { resources = append(resources, key); return nil }); err != nil {
+	if err := g.Write(&p, func(key string) error { resources = append(resources, key); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(resources, []string{"a", "b", "c"}) {
 		t.Errorf("resources %v", resources)
 	}
-	for i, rs := range unmarshal(t, p.b).ResourceSpans {
+	for i, rs := range spantest.Unmarshal(t, p.B).ResourceSpans {
 		var scopes []string
 		for _, ss := range rs.ScopeSpans {
 			scopes = append(scopes, ss.Scope.GetName())

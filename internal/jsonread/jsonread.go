@@ -1,0 +1,205 @@
+// Package jsonread walks through JSON text without making objects of it.
+//
+// A [Reader] is made of text that is valid JSON as a whole, so it needs to look
+// only for what tells values apart, and always ends. Strings are borrowed from the
+// text, but for those with escapes. Its reader says which values it wants; what is
+// null counts as absent; what is unknown is skipped.
+package jsonread
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"etude/internal/wire"
+)
+
+// Reader reads one value after the other.
+type Reader struct {
+	text []byte
+	pos  int
+}
+
+// New returns a Reader of text. The error says at which byte text stops being JSON.
+func New(text []byte) (*Reader, error) {
+	if !json.Valid(text) {
+		return nil, fault(text)
+	}
+	return &Reader{text: text}, nil
+}
+
+func fault(text []byte) error {
+	var ignored json.RawMessage
+	err := json.Unmarshal(text, &ignored)
+	if syntax, ok := err.(*json.SyntaxError); ok {
+		return fmt.Errorf("at byte %d: %w", syntax.Offset, err)
+	}
+	return err
+}
+
+// Peek returns the first byte of the next value, or bracket, or 0 at the end.
+func (r *Reader) Peek() byte {
+	for ; r.pos < len(r.text); r.pos++ {
+		switch c := r.text[r.pos]; c {
+		case ' ', '\t', '\n', '\r', ',', ':':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// Open enters an object or a list, by its bracket, and reports whether there was
+// one: null has nothing to read.
+func (r *Reader) Open(bracket byte) (bool, error) {
+	switch r.Peek() {
+	case bracket:
+		r.pos++
+		return true, nil
+	case 'n':
+		r.Skip()
+		return false, nil
+	}
+	what := "an object"
+	if bracket == '[' {
+		what = "a list"
+	}
+	return false, r.not(what)
+}
+
+// More reports whether there is another element. If not, it leaves the object or
+// list.
+func (r *Reader) More() bool {
+	switch r.Peek() {
+	case '}', ']':
+		r.pos++
+		return false
+	}
+	return true
+}
+
+// Key reads the name of a member.
+func (r *Reader) Key() string {
+	s, _ := r.String()
+	return s
+}
+
+// String reads a string, or null as the empty one.
+func (r *Reader) String() (string, error) {
+	switch r.Peek() {
+	case 'n':
+		r.Skip()
+		return "", nil
+	case '"':
+	default:
+		return "", r.not("a string")
+	}
+	quoted, escaped := r.quoted()
+	if !escaped {
+		return wire.Borrow(quoted[1 : len(quoted)-1]), nil // Fast path.
+	}
+	var s string
+	if err := json.Unmarshal(quoted, &s); err != nil {
+		return "", fmt.Errorf("read string: %w", err)
+	}
+	return s, nil
+}
+
+// Scalar reads a string, a number, true or false as text, or null as the empty one.
+func (r *Reader) Scalar() (string, error) {
+	switch r.Peek() {
+	case '"', 'n':
+		return r.String()
+	case '{', '[':
+		return "", r.not("a string, a number or a bool")
+	}
+	start := r.pos
+	r.word()
+	return wire.Borrow(r.text[start:r.pos]), nil
+}
+
+// quoted passes over a string and returns it with its quotes.
+func (r *Reader) quoted() (quoted []byte, escaped bool) {
+	start := r.pos
+	for r.pos++; r.pos < len(r.text); r.pos++ {
+		switch r.text[r.pos] {
+		case '\\':
+			escaped = true
+			r.pos++
+		case '"':
+			r.pos++
+			return r.text[start:r.pos], escaped
+		}
+	}
+	return r.text[start:], escaped // not in valid JSON
+}
+
+// Int reads a whole number, or null as 0.
+func (r *Reader) Int() (int64, error) {
+	c := r.Peek()
+	switch {
+	case c == 'n':
+		r.Skip()
+		return 0, nil
+	case c != '-' && (c < '0' || c > '9'):
+		return 0, r.not("a whole number")
+	}
+	start := r.pos
+	r.word()
+	n, err := strconv.ParseInt(wire.Borrow(r.text[start:r.pos]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not a whole number of 64 bits", Cut(string(r.text[start:r.pos])))
+	}
+	return n, nil
+}
+
+// Skip passes over a value.
+func (r *Reader) Skip() {
+	for depth := 0; ; {
+		switch r.Peek() {
+		case '"':
+			r.quoted()
+		case '{', '[':
+			r.pos++
+			depth++
+		case '}', ']':
+			r.pos++
+			depth--
+		case 0:
+			return
+		default:
+			r.word()
+		}
+		if depth <= 0 {
+			return
+		}
+	}
+}
+
+// word passes over a number, true, false or null.
+func (r *Reader) word() {
+	for ; r.pos < len(r.text); r.pos++ {
+		switch r.text[r.pos] {
+		case ' ', '\t', '\n', '\r', ',', ':', '}', ']':
+			return
+		}
+	}
+}
+
+// not says that the next value is something else than wanted.
+func (r *Reader) not(wanted string) error {
+	kinds := map[byte]string{'{': "an object", '[': "a list", '"': "a string", 't': "true", 'f': "false", 0: "the end"}
+	got, ok := kinds[r.Peek()]
+	if !ok {
+		got = "a number"
+	}
+	return fmt.Errorf("want %s, got %s", wanted, got)
+}
+
+// Cut keeps a hostile value from filling an error, and copies what is borrowed.
+func Cut(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "..."
+	}
+	return string([]byte(s))
+}
