@@ -321,7 +321,7 @@ func (e *edge) tracingView() tracingView {
 	t := e.entry.tracing
 	v := tracingView{Exporter: t.exporter, Endpoint: t.endpoint, ServiceName: e.options.ServiceName}
 	if q := t.queue; q != nil {
-		v.Queued, v.Capacity = len(q.spans), cap(q.spans)
+		v.Queued, v.Capacity = q.length(), queueCapacity
 		v.Sent, v.Dropped, v.Refused, v.LastError = q.exported.Load(), q.dropped.Load(), q.failed.Load(), q.lastError()
 	}
 	return v

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"testing"
+	"time"
 )
 
 // BenchmarkProxy measures one request over real connections: through the edge
@@ -53,29 +54,56 @@ func benchmarkRequests(b *testing.B, url string) {
 }
 
 // BenchmarkSpans measures what tracing alone adds to a request: both spans, the
-// header, and the queue, with an exporter that takes everything.
+// headers, and the queue, with an exporter that takes everything.
 func BenchmarkSpans(b *testing.B) {
-	t, err := newTracing(context.Background(), &Options{TraceExporter: "jaeger", JaegerEndpoint: "http://127.0.0.1:1",
-		Logger: slog.New(slog.DiscardHandler), Getenv: noEnv})
-	if err != nil {
-		b.Fatal(err)
-	}
-	t.queue.exporter = &fakeExporter{export: func(context.Context, int) error { return nil }}
+	t := tracingTo(b, &fakeExporter{})
 	r := httptest.NewRequest(http.MethodGet, "http://a/", nil)
-	rt := &route{spanName: "forward s/r@file"}
+	x := tracedExchange(r)
+	out := http.Header{}
 	b.ReportAllocs()
 	for b.Loop() {
-		ctx, entry := t.startEntry(r, "EntryPoint web a")
-		r := r.WithContext(ctx)
-		ctx, forward := t.startForward(r, rt)
-		t.propagator.Inject(ctx, headerCarrier{})
-		endSpan(forward, 200)
-		endSpan(entry, 200)
+		t.begin(x, r)
+		t.inject(out, x)
+		t.end(x, r)
 	}
 }
 
-type headerCarrier struct{}
+// tracingTo makes spans for an exporter of the test's.
+func tracingTo(t testing.TB, e exporter) *tracing {
+	tracing, err := newTracing(t.Context(), &Options{TraceExporter: "jaeger", JaegerEndpoint: "http://127.0.0.1:1", ServiceName: "edge",
+		Logger: slog.New(slog.DiscardHandler), Getenv: noEnv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = tracing.shutdown(t.Context())
+	tracing.queue = newSpanQueue(tracing.queue.form, e, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { _ = tracing.shutdown(context.Background()) })
+	return tracing
+}
 
-func (headerCarrier) Get(string) string  { return "" }
-func (headerCarrier) Set(string, string) {}
-func (headerCarrier) Keys() []string     { return nil }
+// tracedExchange is a request that has been forwarded and answered.
+func tracedExchange(r *http.Request) *exchange {
+	now := time.Now()
+	return &exchange{Context: r.Context(), target: *r.URL, entryName: "EntryPoint web a", status: 200,
+		start: now, forwardStart: now, forwardEnd: now, end: now, route: &route{name: "r@file", written: "s", spanName: "forward s/r@file"}}
+}
+
+// TestTracingAllocatesLittle: two spans and two headers cost the headers' strings
+// and the lists that hold them.
+func TestTracingAllocatesLittle(t *testing.T) {
+	tracing := tracingTo(t, &fakeExporter{})
+	r := httptest.NewRequest(http.MethodGet, "http://a/", nil)
+	x, out := tracedExchange(r), http.Header{}
+	for range 3 * batchSize { // the buffers grow
+		tracing.begin(x, r)
+		tracing.end(x, r)
+	}
+	n := testing.AllocsPerRun(100, func() {
+		tracing.begin(x, r)
+		tracing.inject(out, x)
+		tracing.end(x, r)
+	})
+	if n > 5 {
+		t.Errorf("tracing a request allocates %v times, want at most 5", n)
+	}
+}

@@ -1,11 +1,11 @@
 // Package edge is the reverse proxy in front of the services: the place where
 // a trace begins.
 //
-// One request passes through the files in this order: entrypoint.go starts the
-// SERVER span and asks router.go for the route; proxy.go starts the CLIENT
-// span, writes the trace context into the headers and forwards; balance.go
-// picks the server; tracing.go ends the spans and queue.go carries them off in
-// the background.
+// One request passes through the files in this order: path.go cleans its path,
+// entrypoint.go asks router.go for the route, tracing.go chooses the ids of its
+// two spans; proxy.go writes the trace context into the headers and forwards;
+// balance.go picks the server; when the answer is complete, tracing.go writes the
+// spans as bytes into the queue, which sends them in the background.
 //
 // What it guarantees: a request never waits for tracing, for a reload or for
 // the dashboard. A reload swaps one pointer; requests in flight finish on the

@@ -154,11 +154,11 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 		h2c: newTransport(o.DialTimeout, o.ResponseHeaderTimeout, func(p *http.Protocols) {
 			p.SetUnencryptedHTTP2(true)
 		}),
-		buffers:    newBufferPool(),
-		forwarder:  forwarder{trusted: o.TrustedIPs, server: hostname()},
-		propagator: tracing.propagator,
-		stats:      e.stats,
-		log:        o.Logger,
+		buffers:   newBufferPool(),
+		forwarder: forwarder{trusted: o.TrustedIPs, server: hostname()},
+		tracing:   tracing,
+		stats:     e.stats,
+		log:       o.Logger,
 	}
 	e.use(c)
 	e.config.set(nil, false)

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-
-	"go.opentelemetry.io/otel/trace"
 )
 
 // entryPoint is the handler of the entry point web.
@@ -25,54 +23,56 @@ type entryPoint struct {
 	running   atomic.Int64 // requests, also those whose connection was taken over
 }
 
-// ServeHTTP serves one request: SERVER span, route, CLIENT span, forward. The
+// ServeHTTP serves one request: path, route, SERVER span, CLIENT span, forward. The
 // table is read once, so that a reload in between changes nothing.
 func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.running.Add(1)
 	defer e.running.Add(-1)
-	start := time.Now()
-	target := *r.URL
-	refused := cleanTarget(&target, r.Method)
-	r.URL = &target
+	x := &exchange{Context: r.Context(), answer: recorder{ResponseWriter: w}, start: time.Now(), target: *r.URL}
+	r = r.WithContext(x)
+	r.URL = &x.target
+	refused := cleanTarget(&x.target, r.Method)
 	keepFromConnection(r.Header)
 	refuseH2C(r.Header)
 	routes := e.table.Load()
-	var rt *route
 	if refused == nil {
-		rt = routes.find(r)
+		x.route = routes.find(r)
 	}
-	if e.answersFavicon(r, rt) {
+	if e.answersFavicon(r, x.route) {
 		serveFavicon(w, r)
 		return
 	}
+	x.entryName = entryName(x.route, r)
 	e.stats.begin()
-	ctx, span := e.tracing.startEntry(r, entryName(rt, r))
-	r = r.WithContext(ctx)
-	rec := &recorder{ResponseWriter: w}
-	defer func() {
-		broken := recover()
-		status := finalStatus(ctx, rec, broken)
-		endSpan(span, status)
-		now := time.Now()
-		e.stats.end(now, status, now.Sub(start))
-		e.metrics.entryPoint.observe(r, entryPointName, status, rec.bytes, now.Sub(start))
-		if e.accessLog {
-			e.logRequest(r, rt, span, rec, status, now.Sub(start))
-		}
-		if broken != nil {
-			if broken != http.ErrAbortHandler {
-				e.log.Error("panic while serving a request", "host", shownHost(r.Host), "path", shownURL(r.URL, e.tracing.wholeURLs), "panic", broken)
-			}
-			panic(http.ErrAbortHandler) // the server cuts the connection, so the client sees a broken answer
-		}
-	}()
+	e.tracing.begin(x, r)
+	defer e.finish(x, r)
 	switch {
 	case refused != nil:
-		plainText(rec, http.StatusBadRequest, fmt.Sprintf("400 Bad Request: %v\n", refused))
-	case rt == nil:
-		routes.notFound(rec, r)
+		plainText(&x.answer, http.StatusBadRequest, fmt.Sprintf("400 Bad Request: %v\n", refused))
+	case x.route == nil:
+		routes.notFound(&x.answer, r)
 	default:
-		e.forward(rec, r, rt, start)
+		e.forward(x, r)
+	}
+}
+
+// finish ends what ServeHTTP began, also when the handler panicked. It must be
+// deferred itself: only then does it see the panic.
+func (e *entryPoint) finish(x *exchange, r *http.Request) {
+	broken := recover()
+	x.status, x.end = finalStatus(x, &x.answer, broken), time.Now()
+	took := x.end.Sub(x.start)
+	e.tracing.end(x, r)
+	e.stats.end(x.end, x.status, took)
+	e.metrics.entryPoint.observe(r, entryPointName, x.status, x.answer.bytes, took)
+	if e.accessLog {
+		e.logRequest(r, x, took)
+	}
+	if broken != nil {
+		if broken != http.ErrAbortHandler {
+			e.log.Error("panic while serving a request", "host", shownHost(r.Host), "path", shownURL(r.URL, e.tracing.wholeURLs), "panic", broken)
+		}
+		panic(http.ErrAbortHandler) // the server cuts the connection, so the client sees a broken answer
 	}
 }
 
@@ -88,21 +88,22 @@ func (e *entryPoint) answersFavicon(r *http.Request, rt *route) bool {
 
 // forward passes the request to the route's service. A panic of ReverseProxy,
 // its way to say that the answer broke off half-way, passes through.
-func (e *entryPoint) forward(rec *recorder, r *http.Request, rt *route, start time.Time) {
+func (e *entryPoint) forward(x *exchange, r *http.Request) {
+	rt := x.route
 	rt.stats.begin()
 	rt.service.stats.begin()
-	ctx, span := e.tracing.startForward(r, rt)
+	x.forwardStart = time.Now()
 	defer func() {
 		broken := recover()
-		status := finalStatus(ctx, rec, broken)
+		status := finalStatus(x, &x.answer, broken)
 		if broken != nil && status != statusClientGone {
-			span.RecordError(errors.New("the answer broke off"))
+			x.fail(errBrokeOff)
 		}
-		endSpan(span, status)
-		now := time.Now()
-		rt.stats.end(now, status, now.Sub(start))
-		rt.service.stats.end(now, status, now.Sub(start))
-		e.metrics.service.observe(r, rt.service.name, status, rec.bytes, now.Sub(start))
+		x.forwardEnd = time.Now()
+		took := x.forwardEnd.Sub(x.start)
+		rt.stats.end(x.forwardEnd, status, took)
+		rt.service.stats.end(x.forwardEnd, status, took)
+		e.metrics.service.observe(r, rt.service.name, status, x.answer.bytes, took)
 		if broken != nil {
 			panic(broken)
 		}
@@ -110,9 +111,9 @@ func (e *entryPoint) forward(rec *recorder, r *http.Request, rt *route, start ti
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		// Lets the answer begin while the request's body is still coming. A
 		// writer that cannot is not an HTTP/1 connection of a server.
-		_ = http.NewResponseController(rec).EnableFullDuplex()
+		_ = http.NewResponseController(&x.answer).EnableFullDuplex()
 	}
-	rt.service.proxy.ServeHTTP(rec, r.WithContext(ctx))
+	rt.service.proxy.ServeHTTP(&x.answer, r)
 }
 
 // finalStatus is the status for spans and statistics. An answer that broke off
@@ -133,17 +134,17 @@ func finalStatus(ctx context.Context, rec *recorder, broken any) int {
 	}
 }
 
-func (e *entryPoint) logRequest(r *http.Request, rt *route, span trace.Span, rec *recorder, status int, took time.Duration) {
+func (e *entryPoint) logRequest(r *http.Request, x *exchange, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("client", clientIP(r.RemoteAddr)),
 		slog.String("method", printable(r.Method)), slog.String("host", shownHost(r.Host)), slog.String("path", shownURL(r.URL, e.tracing.wholeURLs)),
-		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took),
+		slog.Int("status", x.status), slog.Int64("bytes", x.answer.bytes), slog.Duration("took", took),
 	}
-	if rt != nil {
-		attrs = append(attrs, slog.String("router", rt.name), slog.String("service", rt.service.name))
+	if x.route != nil {
+		attrs = append(attrs, slog.String("router", x.route.name), slog.String("service", x.route.service.name))
 	}
-	if sc := span.SpanContext(); sc.IsValid() {
-		attrs = append(attrs, slog.String("trace", sc.TraceID().String()))
+	if x.traced {
+		attrs = append(attrs, slog.String("trace", x.trace.String()))
 	}
 	e.log.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
 }

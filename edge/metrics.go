@@ -237,5 +237,5 @@ func (s state) Collect(out chan<- prometheus.Metric) {
 	for outcome, n := range map[string]int64{"sent": q.exported.Load(), "dropped": q.dropped.Load(), "refused": q.failed.Load()} {
 		out <- prometheus.MustNewConstMetric(spansTotal, prometheus.CounterValue, float64(n), outcome)
 	}
-	out <- prometheus.MustNewConstMetric(spansQueued, prometheus.GaugeValue, float64(len(q.spans)))
+	out <- prometheus.MustNewConstMetric(spansQueued, prometheus.GaugeValue, float64(q.length()))
 }

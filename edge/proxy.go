@@ -12,9 +12,6 @@ import (
 	"net/url"
 	"sync"
 	"time"
-
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -42,14 +39,14 @@ var errNoServers = errors.New("the service has no servers")
 // proxyDeps is what every service shares, across reloads: connection pools
 // above all, which must not be thrown away with a configuration.
 type proxyDeps struct {
-	plain      *http.Transport // HTTP/1.1, and HTTP/2 over TLS
-	h2c        *http.Transport // HTTP/2 without TLS
-	buffers    httputil.BufferPool
-	forwarder  forwarder
-	propagator propagation.TextMapPropagator
-	stats      *registry
-	health     healthBook
-	log        *slog.Logger
+	plain     *http.Transport // HTTP/1.1, and HTTP/2 over TLS
+	h2c       *http.Transport // HTTP/2 without TLS
+	buffers   httputil.BufferPool
+	forwarder forwarder
+	tracing   *tracing
+	stats     *registry
+	health    healthBook
+	log       *slog.Logger
 }
 
 func newTransport(dial, responseHeader time.Duration, protocols func(*http.Protocols)) *http.Transport {
@@ -103,7 +100,7 @@ func (s *service) rewrite(pr *httputil.ProxyRequest) {
 	// Unparsable queries are passed on as they came: the service may read them.
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 	s.deps.forwarder.set(pr)
-	s.deps.propagator.Inject(pr.In.Context(), propagation.HeaderCarrier(pr.Out.Header))
+	s.deps.tracing.inject(pr.Out.Header, exchangeOf(pr.In))
 }
 
 // RoundTrip sends the request to a server. When the connection is refused
@@ -181,7 +178,7 @@ func (s *service) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		return
 	}
-	trace.SpanFromContext(r.Context()).RecordError(err)
+	exchangeOf(r).fail(err)
 	s.deps.log.Debug("forward request", "service", s.name, "status", status, "error", err)
 	plainText(w, status, fmt.Sprintf("%d %s: %s: %s\n", status, http.StatusText(status), s.name, plainError(err)))
 }

@@ -12,33 +12,43 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	"go.opentelemetry.io/otel/trace"
 )
 
-// fakeExporter takes spans as its function says.
+// fakeExporter takes messages as its function says, or all of them. A message of
+// the form countingForm is as long as it has spans.
 type fakeExporter struct {
 	export func(ctx context.Context, n int) error
 	taken  atomic.Int64
 }
 
-func (f *fakeExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	err := f.export(ctx, len(spans))
+func (f *fakeExporter) send(ctx context.Context, message []byte) error {
+	var err error
+	if f.export != nil {
+		err = f.export(ctx, len(message))
+	}
 	if err == nil {
-		f.taken.Add(int64(len(spans)))
+		f.taken.Add(int64(len(message)))
 	}
 	return err
 }
 
-func (f *fakeExporter) Shutdown(context.Context) error { return nil }
+func (f *fakeExporter) close(context.Context) error { return nil }
 
-func sampledSpan() sdktrace.ReadOnlySpan {
-	return tracetest.SpanStub{SpanContext: trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled,
-	})}.Snapshot()
+// countingForm writes one byte for each span.
+type countingForm struct{}
+
+func (countingForm) headroom() int                       { return 3 }
+func (countingForm) appendSpan(b []byte, _ *span) []byte { return append(b, 1) }
+func (countingForm) finish(b []byte, _ int) []byte       { return b[3:] }
+
+func newQueue(f *fakeExporter, log *slog.Logger) *spanQueue {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return newSpanQueue(countingForm{}, f, log)
 }
+
+func addSpan(q *spanQueue) { q.add(1, func(int, *span) {}) }
 
 func TestQueueBatches(t *testing.T) {
 	t.Parallel()
@@ -48,9 +58,9 @@ func TestQueueBatches(t *testing.T) {
 			sizes = append(sizes, n)
 			return nil
 		}}
-		q := newSpanQueue(f, slog.New(slog.DiscardHandler))
+		q := newQueue(f, nil)
 		for range batchSize + 1 {
-			q.OnEnd(sampledSpan())
+			addSpan(q)
 		}
 		start := time.Now()
 		synctest.Wait()
@@ -62,7 +72,7 @@ func TestQueueBatches(t *testing.T) {
 		if f.taken.Load() != batchSize+1 || time.Since(start) != batchDelay {
 			t.Errorf("%d spans after %v", f.taken.Load(), time.Since(start))
 		}
-		if err := q.Shutdown(context.Background()); err != nil {
+		if err := q.shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -80,9 +90,9 @@ func TestQueueRetries(t *testing.T) {
 			}
 			return nil
 		}}
-		q := newSpanQueue(f, slog.New(slog.NewTextHandler(log, nil)))
+		q := newQueue(f, slog.New(slog.NewTextHandler(log, nil)))
 		for range 10 {
-			q.OnEnd(sampledSpan())
+			addSpan(q)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -92,7 +102,7 @@ func TestQueueRetries(t *testing.T) {
 		if text := log.String(); strings.Count(text, "spans cannot be sent") != 1 || strings.Count(text, "spans are sent again") != 1 {
 			t.Errorf("log:\n%s", text)
 		}
-		_ = q.Shutdown(context.Background())
+		_ = q.shutdown(context.Background())
 	})
 }
 
@@ -109,17 +119,17 @@ func TestQueueGivesUpAndCounts(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var calls atomic.Int64
-				q := newSpanQueue(&fakeExporter{export: func(context.Context, int) error {
+				q := newQueue(&fakeExporter{export: func(context.Context, int) error {
 					calls.Add(1)
 					return test.err
-				}}, slog.New(slog.DiscardHandler))
-				q.OnEnd(sampledSpan())
+				}}, nil)
+				addSpan(q)
 				time.Sleep(time.Minute)
 				synctest.Wait()
 				if calls.Load() != test.calls || q.failed.Load() != 1 || q.lastError() == "" {
 					t.Errorf("%d calls, %d failed, last error %q", calls.Load(), q.failed.Load(), q.lastError())
 				}
-				_ = q.Shutdown(context.Background())
+				_ = q.shutdown(context.Background())
 			})
 		})
 	}
@@ -130,23 +140,65 @@ func TestQueueGivesUpAndCounts(t *testing.T) {
 func TestQueueShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := newSpanQueue(&fakeExporter{export: func(ctx context.Context, _ int) error {
+		q := newQueue(&fakeExporter{export: func(ctx context.Context, _ int) error {
 			<-ctx.Done()
 			return ctx.Err()
-		}}, slog.New(slog.DiscardHandler))
+		}}, nil)
 		for range 3 * batchSize {
-			q.OnEnd(sampledSpan())
+			addSpan(q)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		start := time.Now()
-		_ = q.Shutdown(ctx)
+		_ = q.shutdown(ctx)
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("shutdown took %v", took)
 		}
 		if lost := q.failed.Load() + q.dropped.Load(); lost != 3*batchSize {
 			t.Errorf("%d spans accounted for, want %d", lost, 3*batchSize)
 		}
+	})
+}
+
+// TestQueueReusesBuffers: however many spans pass, the queue keeps a few buffers,
+// and a message is whole while the next one fills.
+func TestQueueReusesBuffers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeExporter{}
+		q := newQueue(f, nil)
+		seen := map[*byte]bool{}
+		for range 40 {
+			for range batchSize {
+				addSpan(q)
+			}
+			synctest.Wait()
+			q.mu.Lock()
+			seen[&q.filling.bytes[0]] = true
+			q.mu.Unlock()
+		}
+		if f.taken.Load() != 40*batchSize || len(seen) > keptBuffers+1 {
+			t.Errorf("%d spans sent from %d buffers", f.taken.Load(), len(seen))
+		}
+		_ = q.shutdown(context.Background())
+	})
+}
+
+// TestQueueKeepsNoGiants: a batch is closed when its bytes are many, and the
+// buffer of a giant span is not kept.
+func TestQueueKeepsNoGiants(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeExporter{}
+		q := newSpanQueue(newThriftForm("s", nil), f, slog.New(slog.DiscardHandler))
+		for range 3 {
+			q.add(1, func(_ int, s *span) { s.name = strings.Repeat("x", 3*batchBytes) })
+			synctest.Wait()
+		}
+		if f.taken.Load() < 9*batchBytes || len(q.spare) != 0 {
+			t.Errorf("%d bytes sent, %d buffers kept", f.taken.Load(), len(q.spare))
+		}
+		_ = q.shutdown(context.Background())
 	})
 }
 
@@ -198,7 +250,7 @@ func TestCollectorAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = tracing.queue.exporter.ExportSpans(t.Context(), []sdktrace.ReadOnlySpan{sampledSpan()})
+		err = tracing.queue.exporter.send(t.Context(), []byte("message"))
 		var p permanentError
 		if err == nil || errors.As(err, &p) != permanent || !strings.Contains(err.Error(), "because") {
 			t.Errorf("status %d: error %v, permanent %v", status, err, !permanent)

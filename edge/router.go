@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
 )
 
 // table is one loaded configuration, ready to serve. It is immutable; what
@@ -30,9 +28,9 @@ type route struct {
 	using       []string // those of entryPoints that exist
 	service     *service
 	stats       *traffic
+	written     string // the service as the file names it
 	spanName    string
 	entryNames  map[string]string // see entryName
-	spanAttrs   []attribute.KeyValue
 }
 
 // newTable builds the routes of a configuration. Services and routers that
@@ -46,12 +44,8 @@ func newTable(c *config, shared *proxyDeps) *table {
 		s := t.services[r.service]
 		rt := &route{
 			name: r.name, rule: r.rule, priority: r.priority, entryPoints: r.entryPoints,
-			service: s, stats: shared.stats.of("router", r.name),
+			service: s, written: r.written, stats: shared.stats.of("router", r.name),
 			spanName: "forward " + r.written + "/" + r.name, entryNames: entryNames(&r.rule),
-			spanAttrs: []attribute.KeyValue{
-				attribute.String("traefik.service.name", r.written),
-				attribute.String("traefik.router.name", r.name),
-			},
 		}
 		if len(r.entryPoints) == 0 || slices.Contains(r.entryPoints, entryPointName) {
 			rt.using = []string{entryPointName}

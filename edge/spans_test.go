@@ -11,7 +11,6 @@ import (
 
 	"github.com/jaegertracing/jaeger-idl/thrift-gen/jaeger"
 	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 )
 
 func checkTags(t *testing.T, span *jaeger.Span, want map[string]string) {
@@ -190,6 +189,110 @@ func TestPropagation(t *testing.T) {
 	}
 }
 
+// TestPropagationOfBoth: what the service gets for the headers that come in. T and
+// U are the traces of the two headers, N a new one; S is the CLIENT span, P the
+// SERVER span; "-" is no header.
+func TestPropagationOfBoth(t *testing.T) {
+	t.Parallel()
+	const (
+		T, U   = "0af7651916cd43dd8448eb211c80319c", "0000000000000000771a728620b4bd35"
+		parent = "00-" + T + "-b7ad6b7169203331-01"
+		uber   = "771a728620b4bd35:1b2c3d4e5f607182:0:1"
+	)
+	type pair struct{ key, value string }
+	for _, tt := range []struct {
+		name, propagators     string
+		in                    []pair
+		trace, from, link     string // from is the id of the SERVER span's parent
+		wantParent, wantState string
+	}{
+		{"nothing", "", nil, "N", "0000000000000000", "", "00-N-S-01", "-"},
+		{"traceparent alone", "", []pair{{"traceparent", parent}, {"tracestate", "a=1"}}, T, "b7ad6b7169203331", "", "00-T-S-01", "a=1"},
+		{"uber-trace-id alone", "", []pair{{"uber-trace-id", uber}}, U, "1b2c3d4e5f607182", "", "00-U-S-01", "-"},
+		{"uber-trace-id and a stray tracestate", "", []pair{{"uber-trace-id", uber}, {"tracestate", "a=1"}}, U, "1b2c3d4e5f607182", "", "00-U-S-01", "-"},
+		{"both, one trace", "", []pair{{"traceparent", parent}, {"uber-trace-id", T + ":1b2c3d4e5f607182:0:1"}, {"tracestate", "a=1"}}, T, "b7ad6b7169203331", "", "00-T-S-01", "a=1"},
+		{"both, two traces", "", []pair{{"traceparent", parent}, {"uber-trace-id", uber}, {"tracestate", "a=1"}}, T, "b7ad6b7169203331", U, "00-T-S-01", "a=1"},
+		{"both, the other order of the list", "jaeger,tracecontext", []pair{{"traceparent", parent}, {"uber-trace-id", uber}, {"tracestate", "a=1"}}, U, "1b2c3d4e5f607182", T, "00-U-S-01", "-"},
+		{"traceparent that is none", "", []pair{{"traceparent", "00-" + T + "-0000000000000000-01"}, {"uber-trace-id", uber}, {"tracestate", "a=1"}}, U, "1b2c3d4e5f607182", "", "00-U-S-01", "-"},
+		{"uber-trace-id that is none", "", []pair{{"traceparent", parent}, {"uber-trace-id", "x:y:z"}}, T, "b7ad6b7169203331", "", "00-T-S-01", "-"},
+		{"neither can be read", "", []pair{{"traceparent", "garbage"}, {"uber-trace-id", "garbage"}, {"tracestate", "a=1"}}, "N", "0000000000000000", "", "00-N-S-01", "-"},
+		{"two traceparents", "", []pair{{"traceparent", parent}, {"traceparent", parent}}, "N", "0000000000000000", "", "00-N-S-01", "-"},
+		{"two uber-trace-ids", "", []pair{{"uber-trace-id", uber}, {"uber-trace-id", uber}}, "N", "0000000000000000", "", "00-N-S-01", "-"},
+		{"a version to come", "", []pair{{"traceparent", "cc-" + T + "-b7ad6b7169203331-01-what"}}, T, "b7ad6b7169203331", "", "00-T-S-01", "-"},
+		{"capitals", "", []pair{{"traceparent", strings.ToUpper(parent)}}, "N", "0000000000000000", "", "00-N-S-01", "-"},
+		{"only jaeger", "jaeger", []pair{{"traceparent", parent}, {"tracestate", "a=1"}}, "N", "0000000000000000", "", parent, "a=1"},
+		{"only tracecontext", "tracecontext", []pair{{"uber-trace-id", uber}}, "N", "0000000000000000", "", "00-N-S-01", "-"},
+		{"baggage passes", "tracecontext,baggage,jaeger", []pair{{"baggage", "a=b"}}, "N", "0000000000000000", "", "00-N-S-01", "-"},
+		{"three of them", "b3,jaeger,tracecontext", []pair{{"b3", T + "-b7ad6b7169203331-1"}, {"uber-trace-id", uber}}, T, "b7ad6b7169203331", U, "00-T-S-01", "-"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got http.Header
+			service := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
+			c := newCollector(t)
+			e := start(t, Options{JaegerEndpoint: c.URL, ConfigText: configFor(everything, service.URL), Getenv: func(key string) string {
+				return map[string]string{"OTEL_PROPAGATORS": tt.propagators}[key]
+			}})
+			req, err := http.NewRequest(http.MethodGet, "http://"+e.web, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range tt.in {
+				req.Header.Add(p.key, p.value)
+			}
+			resp, err := visitor.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			spans := c.await(t, 2)
+			forward, entry := spans[0], spans[1]
+			id := fmt.Sprintf("%016x%016x", uint64(entry.TraceIdHigh), uint64(entry.TraceIdLow))
+			if tt.trace != "N" && id != tt.trace || fmt.Sprintf("%016x", uint64(entry.ParentSpanId)) != tt.from {
+				t.Errorf("the SERVER span is in trace %s below %x, want %s below %s", id, uint64(entry.ParentSpanId), tt.trace, tt.from)
+			}
+			link := ""
+			for _, ref := range entry.References {
+				link += fmt.Sprintf("%016x%016x", uint64(ref.TraceIdHigh), uint64(ref.TraceIdLow))
+			}
+			if link != tt.link || len(forward.References) > 0 {
+				t.Errorf("link to %q, want %q", link, tt.link)
+			}
+			for key, want := range map[string]string{"Traceparent": tt.wantParent, "Tracestate": tt.wantState} {
+				value := got.Get(key)
+				if value == "" {
+					value = "-"
+				}
+				want = strings.NewReplacer("T", T, "U", U, "N", id, "S", fmt.Sprintf("%016x", uint64(forward.SpanId))).Replace(want)
+				if value != want {
+					t.Errorf("%s: %s, want %s", key, value, want)
+				}
+			}
+			// All headers that the edge writes say the same.
+			if uber, err := parseUberTraceID(got.Get("Uber-Trace-Id")); tt.propagators != "tracecontext" && (err != nil || uber.trace.String() != id || uber.span.String() != fmt.Sprintf("%016x", uint64(forward.SpanId))) {
+				t.Errorf("uber-trace-id is %s, %v", got.Get("Uber-Trace-Id"), err)
+			}
+		})
+	}
+}
+
+// TestDefaultSDKJoinsTheTrace: a service with an OpenTelemetry SDK as it comes reads
+// traceparent only. Its span is a child of the edge's.
+func TestDefaultSDKJoinsTheTrace(t *testing.T) {
+	t.Parallel()
+	library := libraryPropagator{propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})}
+	var seen spanContext
+	service := serve(t, func(_ http.ResponseWriter, r *http.Request) { seen, _ = library.extract(r.Header) })
+	c := newCollector(t)
+	e := start(t, Options{JaegerEndpoint: c.URL, ConfigText: configFor(everything, service.URL)})
+	get(t, e.web, "a", "/")
+	forward := c.await(t, 2)[0]
+	want := fmt.Sprintf("%016x%016x %016x", uint64(forward.TraceIdHigh), uint64(forward.TraceIdLow), uint64(forward.SpanId))
+	if got := seen.trace.String() + " " + seen.span.String(); got != want || !seen.sampled {
+		t.Errorf("the service sees %s, the edge's span is %s", got, want)
+	}
+}
+
 func TestWideTraceIDs(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
@@ -223,27 +326,59 @@ func TestUnknownPropagatorAndExporter(t *testing.T) {
 
 func FuzzUberTraceID(f *testing.F) {
 	for _, seed := range []string{"771a728620b4bd35:1:0:1", "0:0:0:0", "a%3Ab%3Ac%3A1", ":::", "1:2:3:ff", "1:2:3:100", "%", "g:1:0:1",
-		"00000000000000000000000000000000a:1:0:1", "1771a728620b4bd35771a728620b4bd3:AbC:0:3"} {
+		"00000000000000000000000000000000a:1:0:1", "1771a728620b4bd35771a728620b4bd3:AbC:0:3", "1:2:3:4:5"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		sc, debug, err := parseUberTraceID(value)
+		c, err := parseUberTraceID(value)
 		if err != nil {
-			if sc.IsValid() {
+			if c != (spanContext{}) {
 				t.Error("an error and a span context")
 			}
 			return
 		}
-		if !sc.IsValid() || debug && !sc.IsSampled() {
-			t.Fatalf("%q: got %v, debug %v", value, sc, debug)
+		if !c.trace.IsValid() || !c.span.IsValid() || c.debug && !c.sampled {
+			t.Fatalf("%q: got %+v", value, c)
 		}
-		// What is written must be read as the same.
-		carrier := propagation.MapCarrier{}
-		ctx := trace.ContextWithRemoteSpanContext(context.Background(), sc)
-		jaegerPropagator{}.Inject(ctx, carrier)
-		again, _, err := parseUberTraceID(carrier[uberTraceID])
-		if err != nil || !again.Equal(sc) {
-			t.Errorf("%q became %q: %v, %v", value, carrier[uberTraceID], again, err)
-		}
+		checkRoundTrip(t, value, jaegerPropagator{}, c)
 	})
+}
+
+func FuzzTraceparent(f *testing.F) {
+	for _, seed := range []string{"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03-more",
+		"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "--", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		c, ok := parseTraceparent(value)
+		if !ok {
+			if c != (spanContext{}) {
+				t.Error("a refusal and a span context")
+			}
+			return
+		}
+		if !c.trace.IsValid() || !c.span.IsValid() {
+			t.Fatalf("%q: got %+v", value, c)
+		}
+		// OpenTelemetry's own reader agrees.
+		library := libraryPropagator{propagation.TraceContext{}}
+		value = strings.Trim(value, " \t")
+		if value[:2] == "00" && value[53:] > "02" {
+			return // flags to come, which OpenTelemetry refuses and the specification ignores
+		}
+		if theirs, ok := library.extract(http.Header{headerTraceparent: {value}}); !ok || theirs != c {
+			t.Fatalf("%q: got %+v, OpenTelemetry reads %+v, %v", value, c, theirs, ok)
+		}
+		checkRoundTrip(t, value, traceContextPropagator{}, c)
+	})
+}
+
+// checkRoundTrip: what is written must be read as the same.
+func checkRoundTrip(t *testing.T, value string, p propagator, c spanContext) {
+	t.Helper()
+	h := http.Header{}
+	p.inject(h, &outgoing{spanContext: c})
+	if again, ok := p.extract(h); !ok || again != c {
+		t.Errorf("%q became %v: %+v, want %+v", value, h, again, c)
+	}
 }

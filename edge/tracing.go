@@ -1,57 +1,45 @@
 package edge
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"strings"
+	"time"
 
-	"go.opentelemetry.io/contrib/propagators/autoprop"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// scopeName is the instrumentation scope of the edge's spans.
-const scopeName = "etude/edge"
+// instrumentationScope is the scope of the edge's spans, where the form has one.
+const instrumentationScope = "etude/edge"
 
 // tracing makes the two spans of a request. Their names and attributes are
 // those of Traefik 2.11 with its Jaeger tracer.
+//
+// When a request comes in, begin chooses the ids, which headers must carry on.
+// All else waits until the request has ended: then both spans are written as
+// bytes into the queue, and no object of a span has ever existed.
 type tracing struct {
-	tracer     trace.Tracer
-	propagator propagation.TextMapPropagator
-	component  attribute.KeyValue
-	queue      *spanQueue // nil without exporter
-	shutdown   func(context.Context) error
-	exporter   string // jaeger, otlp or none
-	endpoint   string // for people; empty when the exporter's own variables decide
-	wholeURLs  bool
+	propagators []propagator
+	component   string
+	queue       *spanQueue // nil without exporter
+	exporter    string     // jaeger, otlp or none
+	endpoint    string     // for people; empty when the exporter's own variables decide
+	wholeURLs   bool
+	wideIDs     bool
 }
 
 // newTracing connects the exporter that the options ask for. Nothing is sent
 // yet, and a backend that is away is no error.
 func newTracing(ctx context.Context, o *Options) (*tracing, error) {
-	t := &tracing{
-		component: attribute.String("component", o.ServiceName),
-		exporter:  o.TraceExporter,
-		wholeURLs: o.WholeURLs,
-		shutdown:  func(context.Context) error { return nil },
-	}
-	if o.TraceExporter == "none" {
-		// Without tracing the headers are none of our business either.
-		t.tracer = noop.NewTracerProvider().Tracer(scopeName)
-		t.propagator = propagation.NewCompositeTextMapPropagator()
+	t := &tracing{component: o.ServiceName, exporter: o.TraceExporter, wholeURLs: o.WholeURLs, wideIDs: o.TraceID128}
+	if o.TraceExporter == "none" { // then the headers pass as they came, too
 		return t, nil
 	}
 	var err error
-	if t.propagator, err = newPropagator(o.Getenv("OTEL_PROPAGATORS")); err != nil {
+	if t.propagators, err = newPropagators(o.Getenv("OTEL_PROPAGATORS")); err != nil {
 		return nil, err
 	}
 	res, err := resource.New(ctx,
@@ -60,110 +48,135 @@ func newTracing(ctx context.Context, o *Options) (*tracing, error) {
 	if err != nil { // a malformed OTEL_RESOURCE_ATTRIBUTES; the rest is there
 		o.Logger.Warn("describe this process", "error", err)
 	}
-	exporter, err := t.newExporter(ctx, o, res)
+	form, exporter, err := t.newExporter(ctx, o, res)
 	if err != nil {
 		return nil, err
 	}
-	t.queue = newSpanQueue(exporter, o.Logger)
-	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())),
-		sdktrace.WithIDGenerator(idGenerator{wide: o.TraceID128}),
-		sdktrace.WithResource(res),
-		sdktrace.WithSpanProcessor(t.queue),
-	)
-	t.tracer, t.shutdown = provider.Tracer(scopeName), provider.Shutdown
+	t.queue = newSpanQueue(form, exporter, o.Logger)
 	return t, nil
 }
 
-func (t *tracing) newExporter(ctx context.Context, o *Options, res *resource.Resource) (sdktrace.SpanExporter, error) {
+func (t *tracing) newExporter(ctx context.Context, o *Options, res *resource.Resource) (form, exporter, error) {
 	switch o.TraceExporter {
 	case "jaeger":
 		t.endpoint = redactAddress(o.JaegerEndpoint)
-		return newJaegerExporter(o.JaegerEndpoint, o.JaegerHeaders, o.JaegerTLS, o.ServiceName, o.Version, res)
+		e, err := newJaegerExporter(o.JaegerEndpoint, o.JaegerHeaders, o.JaegerTLS)
+		return newThriftForm(o.ServiceName, processTags(o.Version, res)), e, err
 	case "otlp":
-		return newOTLPExporter(ctx, o.Getenv)
+		f, err := newOTLPForm(res.Attributes())
+		if err != nil {
+			return nil, nil, fmt.Errorf("describe this process: %w", err)
+		}
+		e, err := newOTLPExporter(ctx, o.Getenv)
+		return f, e, err
 	default:
-		return nil, fmt.Errorf("unknown trace exporter %q: use jaeger, otlp or none", o.TraceExporter)
+		return nil, nil, fmt.Errorf("unknown trace exporter %q: use jaeger, otlp or none", o.TraceExporter)
 	}
 }
 
-// newOTLPExporter follows the OTEL_EXPORTER_OTLP_* variables. Where they say
-// nothing, spans go over gRPC without TLS to this machine.
-func newOTLPExporter(ctx context.Context, getenv func(string) string) (sdktrace.SpanExporter, error) {
-	protocol := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "grpc")
-	endpointSet := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT")) != ""
-	switch protocol {
-	case "grpc":
-		var options []otlptracegrpc.Option
-		if !endpointSet {
-			options = append(options, otlptracegrpc.WithEndpointURL("http://127.0.0.1:4317"))
+// shutdown sends the spans that are left.
+func (t *tracing) shutdown(ctx context.Context) error {
+	if t.queue == nil {
+		return nil
+	}
+	return t.queue.shutdown(ctx)
+}
+
+// begin chooses the trace and the ids of both spans: the trace of the caller if
+// there is one, else a new one.
+func (t *tracing) begin(x *exchange, r *http.Request) {
+	if t.queue == nil {
+		return
+	}
+	x.traced = true
+	x.received = extractAll(t.propagators, r.Header)
+	if x.continues {
+		x.entry = newSpanID()
+	} else {
+		x.trace, x.entry = newTraceID(t.wideIDs)
+		x.sampled = true
+	}
+	x.forward = newSpanID()
+}
+
+// inject writes the headers by which the service continues the trace: as a child
+// of the CLIENT span.
+func (t *tracing) inject(h http.Header, x *exchange) {
+	if !x.traced {
+		return
+	}
+	x.out = outgoing{spanContext: x.spanContext, state: x.state}
+	x.out.span = x.forward
+	if x.sampled {
+		x.out.parent = x.entry
+	}
+	for _, p := range t.propagators {
+		p.inject(h, &x.out)
+	}
+}
+
+// end queues the spans of a request: the CLIENT span, if it was forwarded, and
+// then the SERVER span, as they ended.
+func (t *tracing) end(x *exchange, r *http.Request) {
+	if !x.traced || !x.sampled {
+		return
+	}
+	spans := 1
+	if !x.forwardEnd.IsZero() {
+		spans = 2
+	}
+	request := requestTags{methodName(r.Method), shownURL(r.URL, t.wholeURLs), shownHost(r.Host)}
+	t.queue.add(spans, func(i int, s *span) {
+		s.trace = x.trace
+		if i == spans-1 {
+			t.serverSpan(s, x, &request)
+		} else {
+			t.clientSpan(s, x, &request)
 		}
-		return otlptracegrpc.New(ctx, options...)
-	case "http/protobuf":
-		var options []otlptracehttp.Option
-		if !endpointSet {
-			options = append(options, otlptracehttp.WithEndpointURL("http://127.0.0.1:4318/v1/traces"))
-		}
-		return otlptracehttp.New(ctx, options...)
-	default:
-		return nil, fmt.Errorf("unknown OTEL_EXPORTER_OTLP_PROTOCOL %q: use grpc or http/protobuf", protocol)
+		s.number("http.status_code", int64(x.status))
+		s.failed = x.status >= 500 // the client's mistakes are no errors of the edge
+	})
+}
+
+// requestTags are what both spans say of a request.
+type requestTags struct{ method, url, host string }
+
+func (t *requestTags) addTo(s *span) {
+	s.text("http.method", t.method)
+	s.text("http.url", t.url)
+	s.text("http.host", t.host)
+}
+
+// serverSpan is a child of the caller's span if there is one. Only the first span
+// of a new trace says how it was sampled.
+func (t *tracing) serverSpan(s *span, x *exchange, request *requestTags) {
+	s.id, s.kind, s.name = x.entry, trace.SpanKindServer, x.entryName
+	s.start, s.took = x.start, x.end.Sub(x.start)
+	request.addTo(s)
+	s.text("component", t.component)
+	if x.continues {
+		s.parent, s.remote = x.span, true
+	} else {
+		s.text("sampler.type", "const")
+		s.boolean("sampler.param", true)
+	}
+	if x.other != (spanContext{}) {
+		s.link = &x.other
 	}
 }
 
-// newPropagator reads the list of OTEL_PROPAGATORS; empty means jaeger. All
-// names of the specification are known; jaeger is this package's own.
-func newPropagator(list string) (propagation.TextMapPropagator, error) {
-	var all []propagation.TextMapPropagator
-	for name := range strings.SplitSeq(cmp.Or(strings.TrimSpace(list), "jaeger"), ",") {
-		switch name = strings.ToLower(strings.TrimSpace(name)); name {
-		case "":
-		case "none":
-			return propagation.NewCompositeTextMapPropagator(), nil
-		case "jaeger":
-			all = append(all, jaegerPropagator{})
-		default:
-			p, err := autoprop.TextMapPropagator(name)
-			if err != nil {
-				return nil, fmt.Errorf("unknown propagator %q in OTEL_PROPAGATORS: use a list of tracecontext, baggage, b3, b3multi, jaeger, xray, ottrace, or none", name)
-			}
-			all = append(all, p)
-		}
-	}
-	return propagation.NewCompositeTextMapPropagator(all...), nil
+func (t *tracing) clientSpan(s *span, x *exchange, request *requestTags) {
+	s.id, s.parent, s.kind, s.name = x.forward, x.entry, trace.SpanKindClient, x.route.spanName
+	s.start, s.took = x.forwardStart, x.forwardEnd.Sub(x.forwardStart)
+	request.addTo(s)
+	s.text("traefik.service.name", x.route.written)
+	s.text("traefik.router.name", x.route.name)
+	s.exception = x.failure
 }
 
-// startEntry starts the SERVER span, a child of the caller's span if there is
-// one. Only the first span of a new trace says how it was sampled.
-func (t *tracing) startEntry(r *http.Request, name string) (context.Context, trace.Span) {
-	ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	attrs := append(t.requestAttrs(r, 6), t.component)
-	if !trace.SpanContextFromContext(ctx).IsValid() {
-		attrs = append(attrs, attribute.String("sampler.type", "const"), attribute.Bool("sampler.param", true))
-	}
-	return t.tracer.Start(ctx, name,
-		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
+// fail notes why forwarding failed, for the CLIENT span.
+func (x *exchange) fail(err error) {
+	x.failure = &exception{at: time.Now(), kind: fmt.Sprintf("%T", err), text: printable(cut(err.Error(), maxShownURL))}
 }
 
-// startForward starts the CLIENT span, whose context goes to the service.
-func (t *tracing) startForward(r *http.Request, rt *route) (context.Context, trace.Span) {
-	attrs := append(t.requestAttrs(r, 5), rt.spanAttrs...)
-	return t.tracer.Start(r.Context(), rt.spanName,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
-}
-
-func (t *tracing) requestAttrs(r *http.Request, capacity int) []attribute.KeyValue {
-	return append(make([]attribute.KeyValue, 0, capacity),
-		attribute.String("http.method", methodName(r.Method)),
-		attribute.String("http.url", shownURL(r.URL, t.wholeURLs)),
-		attribute.String("http.host", shownHost(r.Host)))
-}
-
-// endSpan ends a span with the status of the answer. Server errors make the
-// span an error; the client's mistakes do not.
-func endSpan(span trace.Span, status int) {
-	span.SetAttributes(attribute.Int("http.status_code", status))
-	if status >= 500 {
-		span.SetStatus(codes.Error, "")
-	}
-	span.End()
-}
+var errBrokeOff = errors.New("the answer broke off")

@@ -1,19 +1,16 @@
 package edge
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
-
-const uberTraceID = "uber-trace-id"
 
 // Bits of the last field of uber-trace-id.
 const (
@@ -30,53 +27,25 @@ const (
 // name prints 32 digits always and the parent as 0.
 type jaegerPropagator struct{}
 
-var _ propagation.TextMapPropagator = jaegerPropagator{}
-
-func (jaegerPropagator) Fields() []string { return []string{uberTraceID} }
-
-// Extract takes over the caller's context. A header that cannot be read counts
-// as none: the trace then begins here.
-func (jaegerPropagator) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
-	value := carrier.Get(uberTraceID)
-	if value == "" {
-		return ctx
+// extract takes a header that cannot be read, or comes more than once, for none.
+func (jaegerPropagator) extract(h http.Header) (spanContext, bool) {
+	values := h[headerUberTraceID]
+	if len(values) != 1 {
+		return spanContext{}, false
 	}
-	sc, debug, err := parseUberTraceID(value)
-	if err != nil {
-		return ctx
-	}
-	if debug {
-		ctx = context.WithValue(ctx, debugKey{}, true)
-	}
-	return trace.ContextWithRemoteSpanContext(ctx, sc)
+	c, err := parseUberTraceID(values[0])
+	return c, err == nil
 }
 
-type debugKey struct{}
-
-// Inject writes the context of the current span.
-func (jaegerPropagator) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
-	span := trace.SpanFromContext(ctx)
-	sc := span.SpanContext()
-	if !sc.IsValid() {
-		return
-	}
+func (jaegerPropagator) inject(h http.Header, o *outgoing) {
 	flags := 0
-	if sc.IsSampled() {
+	if o.sampled {
 		flags |= flagSampled
-		if ctx.Value(debugKey{}) != nil {
+		if o.debug {
 			flags |= flagDebug
 		}
 	}
-	carrier.Set(uberTraceID, formatUberTraceID(sc.TraceID(), sc.SpanID(), parentOf(span), flags))
-}
-
-// parentOf returns the id of a span's parent; zero for a root, and for a span
-// that is not recorded, whose parent nobody kept.
-func parentOf(span trace.Span) trace.SpanID {
-	if s, ok := span.(interface{ Parent() trace.SpanContext }); ok {
-		return s.Parent().SpanID()
-	}
-	return trace.SpanID{}
+	h[headerUberTraceID] = []string{formatUberTraceID(o.trace, o.span, o.parent, flags)}
 }
 
 func formatUberTraceID(t trace.TraceID, s, parent trace.SpanID, flags int) string {
@@ -92,34 +61,32 @@ func formatUberTraceID(t trace.TraceID, s, parent trace.SpanID, flags int) strin
 
 // parseUberTraceID reads a header value, which may be URL-encoded. Ids may
 // lack their leading zeros. The parent is ignored, whatever it is.
-func parseUberTraceID(value string) (sc trace.SpanContext, debug bool, err error) {
+func parseUberTraceID(value string) (c spanContext, err error) {
 	if strings.Contains(value, "%") {
 		if value, err = url.QueryUnescape(value); err != nil {
-			return sc, false, fmt.Errorf("read %s: %w", uberTraceID, err)
+			return c, fmt.Errorf("read uber-trace-id: %w", err)
 		}
 	}
-	parts := strings.Split(value, ":")
-	if len(parts) != 4 {
-		return sc, false, fmt.Errorf("read %s %q: expected 4 fields between colons", uberTraceID, value)
+	id, rest, _ := strings.Cut(value, ":")
+	span, rest, _ := strings.Cut(rest, ":")
+	_, last, found := strings.Cut(rest, ":")
+	if !found {
+		return c, fmt.Errorf("read uber-trace-id %q: expected 4 fields between colons", value)
 	}
-	var t trace.TraceID
-	var s trace.SpanID
-	if err := parseID(t[:], parts[0]); err != nil {
-		return sc, false, fmt.Errorf("read trace id %q: %w", parts[0], err)
+	var read spanContext
+	if err := parseID(read.trace[:], id); err != nil {
+		return c, fmt.Errorf("read trace id %q: %w", id, err)
 	}
-	if err := parseID(s[:], parts[1]); err != nil {
-		return sc, false, fmt.Errorf("read span id %q: %w", parts[1], err)
+	if err := parseID(read.span[:], span); err != nil {
+		return c, fmt.Errorf("read span id %q: %w", span, err)
 	}
-	flags, err := strconv.ParseUint(parts[3], 16, 8)
+	flags, err := strconv.ParseUint(last, 16, 8)
 	if err != nil {
-		return sc, false, fmt.Errorf("read flags %q: expected a hexadecimal number", parts[3])
+		return c, fmt.Errorf("read flags %q: expected a hexadecimal number", last)
 	}
-	debug = flags&flagDebug != 0
-	var sampled trace.TraceFlags
-	if debug || flags&flagSampled != 0 {
-		sampled = trace.FlagsSampled
-	}
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: t, SpanID: s, TraceFlags: sampled, Remote: true}), debug, nil
+	read.debug = flags&flagDebug != 0
+	read.sampled = read.debug || flags&flagSampled != 0
+	return read, nil
 }
 
 // parseID reads up to 2*len(id) hexadecimal digits, right-aligned. Zero is not
@@ -128,17 +95,17 @@ func parseID(id []byte, digits string) error {
 	if digits == "" || len(digits) > 2*len(id) {
 		return fmt.Errorf("expected 1 to %d hexadecimal digits", 2*len(id))
 	}
-	if len(digits)%2 == 1 {
-		digits = "0" + digits
-	}
-	n, err := hex.Decode(id[len(id)-len(digits)/2:], []byte(digits))
-	if err != nil || n != len(digits)/2 {
-		return errors.New("expected hexadecimal digits")
-	}
-	for _, b := range id {
-		if b != 0 {
-			return nil
+	zero := true
+	for i := range len(digits) {
+		d := hexDigit(digits[len(digits)-1-i])
+		if d > 15 {
+			return errors.New("expected hexadecimal digits")
 		}
+		id[len(id)-1-i/2] |= d << (4 * (i % 2))
+		zero = zero && d == 0
 	}
-	return errors.New("the id is zero")
+	if zero {
+		return errors.New("the id is zero")
+	}
+	return nil
 }

@@ -1,0 +1,186 @@
+package edge
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"go.opentelemetry.io/contrib/propagators/autoprop"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// A trace travels from process to process in headers, and there are two common
+// ones: traceparent of the W3C, which every OpenTelemetry SDK reads by default,
+// and uber-trace-id of Jaeger and Traefik 2. A service reads one of them. So the
+// edge reads and writes both, unless OTEL_PROPAGATORS says otherwise: a service
+// that finds only the other header would begin a second trace.
+//
+// When a request carries several, the first propagator of the list whose header
+// can be read decides: by default traceparent before uber-trace-id. If another
+// header names a different trace, the SERVER span links to that one, so that
+// neither is lost. All headers that go out say the same.
+
+// Names of headers in the form in which net/http keeps them.
+const (
+	headerUberTraceID = "Uber-Trace-Id"
+	headerTraceparent = "Traceparent"
+	headerTracestate  = "Tracestate"
+)
+
+// defaultPropagators is what OTEL_PROPAGATORS means when it is empty.
+const defaultPropagators = "tracecontext,jaeger"
+
+// spanContext is what headers say of a trace: its id, the span that a new span
+// continues, and whether the trace is recorded.
+type spanContext struct {
+	trace   trace.TraceID
+	span    trace.SpanID
+	sampled bool
+	debug   bool // Jaeger's: sampled by request, whatever samplers say
+}
+
+// outgoing is what the edge writes into the headers of a forwarded request.
+type outgoing struct {
+	spanContext
+	parent trace.SpanID // of the span; zero when it is not recorded
+	state  bool         // the tracestate that came in belongs to this trace
+}
+
+// propagator reads and writes one header, or one set of them.
+type propagator interface {
+	// extract returns what the headers say; false when they say nothing, or
+	// nothing that can be read.
+	extract(h http.Header) (spanContext, bool)
+	inject(h http.Header, o *outgoing)
+}
+
+// newPropagators reads the list of OTEL_PROPAGATORS. All names of the
+// specification are known.
+func newPropagators(list string) (all []propagator, err error) {
+	for name := range strings.SplitSeq(cmp.Or(strings.TrimSpace(list), defaultPropagators), ",") {
+		switch name = strings.ToLower(strings.TrimSpace(name)); name {
+		case "", "baggage": // the edge adds nothing to baggage, so the header passes as it came
+		case "none":
+			return nil, nil
+		case "jaeger":
+			all = append(all, jaegerPropagator{})
+		case "tracecontext":
+			all = append(all, traceContextPropagator{})
+		default:
+			p, err := autoprop.TextMapPropagator(name)
+			if err != nil {
+				return nil, fmt.Errorf("unknown propagator %q in OTEL_PROPAGATORS: use a list of tracecontext, baggage, b3, b3multi, jaeger, xray, ottrace, or none", name)
+			}
+			all = append(all, libraryPropagator{p})
+		}
+	}
+	return all, nil
+}
+
+// received is what all headers of a request say together.
+type received struct {
+	spanContext
+	other     spanContext // another trace that a header named; zero when there is none
+	state     bool        // the trace is that of traceparent, so tracestate belongs to it
+	continues bool        // false: the trace begins here
+}
+
+// extractAll applies the rule above.
+func extractAll(all []propagator, h http.Header) (r received) {
+	for _, p := range all {
+		c, ok := p.extract(h)
+		if !ok {
+			continue
+		}
+		_, isParent := p.(traceContextPropagator)
+		switch {
+		case !r.continues:
+			r.spanContext, r.continues, r.state = c, true, isParent
+		case c.trace == r.trace:
+			r.debug = r.debug || c.debug && r.sampled
+			r.state = r.state || isParent
+		case r.other == spanContext{}:
+			r.other = c
+		}
+	}
+	return r
+}
+
+// traceContextPropagator reads and writes traceparent (W3C Trace Context, 3.2).
+// tracestate passes as it came; it is dropped when its traceparent is.
+type traceContextPropagator struct{}
+
+func (traceContextPropagator) extract(h http.Header) (spanContext, bool) {
+	values := h[headerTraceparent]
+	if len(values) != 1 {
+		return spanContext{}, false
+	}
+	return parseTraceparent(values[0])
+}
+
+func (traceContextPropagator) inject(h http.Header, o *outgoing) {
+	b := make([]byte, 0, 55)
+	b = hex.AppendEncode(append(b, "00-"...), o.trace[:])
+	b = hex.AppendEncode(append(b, '-'), o.span[:])
+	if o.sampled {
+		b = append(b, "-01"...)
+	} else {
+		b = append(b, "-00"...)
+	}
+	h[headerTraceparent] = []string{string(b)}
+	if !o.state {
+		delete(h, headerTracestate)
+	}
+}
+
+// parseTraceparent reads {version}-{trace-id}-{parent-id}-{flags}, all in
+// lower-case hexadecimal. Of versions to come it reads these four fields.
+func parseTraceparent(value string) (c spanContext, ok bool) {
+	value = strings.Trim(value, " \t")
+	if len(value) < 55 || value[2] != '-' || value[35] != '-' || value[52] != '-' {
+		return c, false
+	}
+	var version, flags [1]byte
+	if !lowerHex(version[:], value[:2]) || !lowerHex(c.trace[:], value[3:35]) || !lowerHex(c.span[:], value[36:52]) || !lowerHex(flags[:], value[53:55]) {
+		return spanContext{}, false
+	}
+	if version[0] == 0xff || version[0] == 0 && len(value) != 55 || len(value) > 55 && value[55] != '-' || !c.trace.IsValid() || !c.span.IsValid() {
+		return spanContext{}, false
+	}
+	c.sampled = flags[0]&1 != 0
+	return c, true
+}
+
+// lowerHex decodes digits of the length of b, of which none is a capital.
+func lowerHex(b []byte, digits string) bool {
+	for i := range b {
+		high, low := digits[2*i], digits[2*i+1]
+		c, ok := unhex(digits[2*i:])
+		if !ok || high >= 'A' && high <= 'F' || low >= 'A' && low <= 'F' {
+			return false
+		}
+		b[i] = c
+	}
+	return true
+}
+
+// libraryPropagator is one of OpenTelemetry's: slower, and good for the headers
+// that few ask for.
+type libraryPropagator struct{ propagation.TextMapPropagator }
+
+func (p libraryPropagator) extract(h http.Header) (spanContext, bool) {
+	sc := trace.SpanContextFromContext(p.Extract(context.Background(), propagation.HeaderCarrier(h)))
+	return spanContext{trace: sc.TraceID(), span: sc.SpanID(), sampled: sc.IsSampled()}, sc.IsValid()
+}
+
+func (p libraryPropagator) inject(h http.Header, o *outgoing) {
+	config := trace.SpanContextConfig{TraceID: o.trace, SpanID: o.span}
+	if o.sampled {
+		config.TraceFlags = trace.FlagsSampled
+	}
+	p.Inject(trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(config)), propagation.HeaderCarrier(h))
+}
