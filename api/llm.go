@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -90,7 +91,7 @@ type jsonSpan struct {
 
 type jsonAttr struct {
 	Key   string
-	Value map[string]json.RawMessage
+	Value jsonValue
 }
 
 // traceLLM rewrites an encoded TracesData.
@@ -146,37 +147,55 @@ func nativeAttrs(attrs []jsonAttr) map[string]any {
 	return out
 }
 
+// jsonValue is an AnyValue, read whole at once: read again at each level, values in
+// each other would cost the square of their depth.
+type jsonValue map[string]any
+
+func (v *jsonValue) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // numbers stay as they were written
+	return d.Decode((*map[string]any)(v))
+}
+
 // native turns an AnyValue in JSON into the value itself; bytes into hex.
-func native(v map[string]json.RawMessage) any {
-	for kind, raw := range v {
+func native(v map[string]any) any {
+	for kind, content := range v {
 		switch kind {
-		case "stringValue":
-			var text string
-			_ = json.Unmarshal(raw, &text) // written by us
-			return text
 		case "intValue":
-			return json.Number(strings.Trim(string(raw), `"`))
+			text, _ := content.(string)
+			return json.Number(text)
 		case "bytesValue":
-			var text string
-			_ = json.Unmarshal(raw, &text)
+			text, _ := content.(string)
 			bytes, _ := base64.StdEncoding.DecodeString(text)
 			return hex.EncodeToString(bytes)
 		case "arrayValue":
-			var array struct{ Values []map[string]json.RawMessage }
-			_ = json.Unmarshal(raw, &array)
-			out := make([]any, len(array.Values))
-			for i, e := range array.Values {
-				out[i] = native(e)
+			elements := values(content)
+			out := make([]any, len(elements))
+			for i, e := range elements {
+				element, _ := e.(map[string]any)
+				out[i] = native(element)
 			}
 			return out
 		case "kvlistValue":
-			var list struct{ Values []jsonAttr }
-			_ = json.Unmarshal(raw, &list)
-			return nativeAttrs(list.Values)
+			out := map[string]any{}
+			for _, e := range values(content) {
+				entry, _ := e.(map[string]any)
+				key, _ := entry["key"].(string)
+				value, _ := entry["value"].(map[string]any)
+				out[key] = native(value)
+			}
+			return out
 		}
-		return raw
+		return content
 	}
 	return nil
+}
+
+// values are the members of an ArrayValue or KeyValueList.
+func values(list any) []any {
+	message, _ := list.(map[string]any)
+	members, _ := message["values"].([]any)
+	return members
 }
 
 // valuesLLM groups values by type.

@@ -111,10 +111,13 @@ func (m *mender) span(b, raw []byte, path string) *Error {
 		return nil
 	}
 	m.e.b = m.e.b[:before]
-	err.Path = joinPath(path, err.Path)
 	if err.kind == malformed {
+		m.v.quiet = false
+		err = m.v.message(span, b, 0) // again, with its path
+		err.Path = joinPath(path, err.Path)
 		return err
 	}
+	err.Path = joinPath(path, err.Path)
 	m.reject(err)
 	return nil
 }
@@ -146,6 +149,7 @@ func (m *mender) rejectAll(of *message, b []byte, reason *Error) *Error {
 func (m *mender) reject(reason *Error) {
 	if m.stats.Rejected.Spans++; m.stats.Rejected.Spans == 1 {
 		m.stats.Rejected.Reason = reason.where()
+		m.v.quiet = true
 	}
 }
 

@@ -64,7 +64,10 @@ func Validate(payload []byte) (valid []byte, stats Stats, err error) {
 	return mend(payload)
 }
 
-type validator struct{ spans int }
+type validator struct {
+	spans int
+	quiet bool // Errors need no path. A path costs as much as the square of its depth.
+}
 
 // message returns the first error with its path from this message down.
 func (v *validator) message(m *message, b []byte, depth int) *Error {
@@ -99,6 +102,9 @@ func (v *validator) message(m *message, b []byte, depth int) *Error {
 			continue
 		}
 		if err := v.content(f, c.data, depth); err != nil {
+			if v.quiet {
+				return err
+			}
 			err.Path = joinPath(step(m, f, b, len(b)-len(c.rest)), err.Path)
 			return err
 		}
