@@ -245,3 +245,22 @@ func TestDistAsksNoOtherHost(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstLoad weighs what a browser must load before the page shows anything:
+// the page itself and every file that it names. Editor, graph and charts come
+// when they are needed.
+func TestFirstLoad(t *testing.T) {
+	t.Parallel()
+	const limit = 100_000 // bytes, with gzip
+	h := Handler(Options{})
+	total := 0
+	names := append([]string{"/"}, regexp.MustCompile(`/(?:assets/[^"]+|theme\.js)`).FindAllString(body(t, get(t, h, "/")), -1)...)
+	for _, name := range names {
+		packed := len(body(t, get(t, h, name, "Accept-Encoding", "gzip")))
+		t.Logf("%6d %s", packed, name)
+		total += packed
+	}
+	if len(names) < 4 || total > limit {
+		t.Errorf("the first load is %d bytes in %d files, want at most %d in at least 4", total, len(names), limit)
+	}
+}

@@ -182,7 +182,8 @@ func walkByMouse(t *testing.T, b *browser, d *demo, trace string) {
 
 	b.do("open a span", chromedp.Click(id("span-row")+":nth-of-type(1)", chromedp.NodeVisible))
 	b.shows("its details", count(id("span-details"), 1))
-	b.do("close it", chromedp.Click(id("span-row")+":nth-of-type(1)", chromedp.NodeVisible))
+	b.do("close them", chromedp.Click(id("close-details"), chromedp.NodeVisible))
+	b.shows("no details", count(id("span-details"), 0))
 	b.do("collapse all", chromedp.Click(id("collapse-all"), chromedp.NodeVisible))
 	b.shows("the root alone", count(id("span-row"), 1))
 	b.do("expand all", chromedp.Click(id("expand-all"), chromedp.NodeVisible))
@@ -194,7 +195,8 @@ func walkByMouse(t *testing.T, b *browser, d *demo, trace string) {
 		b.shows("detail "+want, has(id("span-details"), want))
 	}
 	b.openSpan("other_uservice_call")
-	b.shows("the event", has(id("span-tree"), "Got response!"))
+	b.shows("the event", has(id("span-details"), "Got response!"))
+	b.readViews()
 	background := fmt.Sprintf("getComputedStyle(document.querySelector(%q)).backgroundColor", id("trace-view"))
 	before := eval[string](b, background)
 	b.do("change the theme", chromedp.Click(id("theme-toggle"), chromedp.NodeVisible))
@@ -228,6 +230,35 @@ func (b *browser) readTrace(trace string) {
 	}
 	b.shows("seven rows", count(id("span-row"), 7))
 	b.shows("the minimap", count(id("minimap"), 1))
+	// With mock latencies of 0 any span may be the slowest.
+	b.shows("the answer", fmt.Sprintf(`/^[\d.]+ %% of [\d.]+ (ms|µs|s) is (edge|uservice3|uservice4) /.test(document.querySelector(%q)?.innerText)`, id("answer")))
+	sum := eval[float64](b, fmt.Sprintf(`[...document.querySelectorAll(%q)].reduce((sum, td) => sum + Math.round(10 * parseFloat(td.textContent)), 0)`, id("critical-path")+" tbody td:last-child"))
+	if sum != 1000 {
+		b.t.Errorf("the shares of the critical path add up to %v tenths of a percent, want 1000", sum)
+	}
+}
+
+// readViews goes through the views of the open trace and back.
+func (b *browser) readViews() {
+	b.t.Helper()
+	b.do("close the details", chromedp.Click(id("close-details"), chromedp.NodeVisible))
+	b.do("clear the filter", chromedp.Click(`[aria-label="Clear the filter"]`, chromedp.NodeVisible))
+	for _, view := range []struct{ name, shows string }{
+		{"table", count(id("table-row"), 7)},
+		{"flame", count(id("flame")+" canvas", 1)},
+		{"sequence", `document.querySelectorAll('[data-testid="sequence"] g[data-span]').length >= 6`},
+		{"services", has(id("services-summary"), "uservice4")},
+	} {
+		b.do("open the view "+view.name, chromedp.Click(id("view-"+view.name), chromedp.NodeVisible))
+		b.shows("the view "+view.name, view.shows)
+	}
+	b.do("go back four times", chromedp.Evaluate[chromedp.Void](`history.go(-4)`))
+	b.shows("the waterfall", count(id("span-row"), 7))
+	b.do("only errors", chromedp.Click(id("pill-errors"), chromedp.NodeVisible))
+	b.shows("the failed span below its callers", count(id("span-row"), 3))
+	b.shows("the filter in the address", `location.search.includes("find=status%3Derror")`)
+	b.openSpan("handle_incoming_call")
+	b.shows("why there is an error", has(id("deliberate-error"), "on purpose"))
 }
 
 // openSpan clicks the row of a span, wherever it is.
@@ -254,6 +285,8 @@ func walkByKeyboard(b *browser, d *demo, trace string) {
 	b.do("go up and fold", chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowLeft))
 	b.shows("the root alone", count(id("span-row"), 1))
 	b.do("unfold", chromedp.KeyEvent(kb.ArrowRight))
+	b.do("close the details", chromedp.KeyEvent(kb.Escape))
+	b.shows("no details", count(id("span-details"), 0))
 	b.do("leave", chromedp.KeyEvent(kb.Escape))
 	b.shows("no trace", count(id("trace-view"), 0))
 	b.clean()

@@ -1,19 +1,14 @@
 import { expect, test } from "vitest";
 import type { Result } from "../model/search";
-import { buildTrace, type SpanData, type Trace } from "../model/trace";
+import { runsOf } from "../model/inside";
+import { nameOf, type Trace } from "../model/trace";
+import { random, randomTrace, traceOf } from "../testdata/traces";
 import { barIn, clampView, fullView, isFull, panned, ticks, zoomed } from "./axis";
 import { miniBars } from "./minimap";
-import { collapseAll, collapseLevel, expandLevel, reveal, rowAt, rowTop, rowWindow, toggled, visibleRows } from "./rows";
+import { ownPieces } from "./ownbars";
+import { collapseAll, collapseLevel, expandLevel, type Folds, noFolds, readFolds, reveal, rowWindow, toggled, toggledRun, visibleRows, withAncestors, writeFolds } from "./rows";
 import { dotAt, scatter } from "./scatter";
 import { placeGraph } from "./servicegraph";
-
-function span(id: string, parentId: string, start: number, end: number): SpanData {
-  return {
-    spanId: id, parentId, name: id, kind: "internal", start: BigInt(1000 + start), end: BigInt(1000 + end), traceState: "",
-    statusCode: "unset", statusMessage: "", attributes: [], events: [], links: [],
-    resource: { service: "s", attributes: [] }, scope: { name: "", version: "", attributes: [] },
-  };
-}
 
 //  a
 //  ├ b
@@ -21,46 +16,93 @@ function span(id: string, parentId: string, start: number, end: number): SpanDat
 //  └ d
 //    └ e
 //      └ f
-const tree = buildTrace("t", [span("a", "", 0, 100), span("b", "a", 0, 40), span("c", "b", 10, 20), span("d", "a", 50, 90), span("e", "d", 50, 80), span("f", "e", 60, 70)]);
+const tree = traceOf("a - 0-100\nb a 0-40\nc b 10-20\nd a 50-90\ne d 50-80\nf e 60-70");
+const runs = runsOf(tree);
 
-function shown(t: Trace, collapsed: Uint8Array): string {
-  return [...visibleRows(t, collapsed)].map((i) => t.spans[i]!.name).join("");
+function rowsOf(t: Trace, folds: Folds): Int32Array {
+  return visibleRows(t, folds, runsOf(t));
+}
+
+function shown(t: Trace, folds: Folds): string {
+  return [...rowsOf(t, folds)].map((i) => nameOf(t, i)).join("");
 }
 
 test("collapsing and expanding, all and by level", () => {
-  const none = new Uint8Array(tree.length);
+  const none = noFolds(tree);
+  const deeper = (folds: Folds): Folds => collapseLevel(tree, folds, rowsOf(tree, folds));
+  const wider = (folds: Folds): Folds => expandLevel(tree, folds, rowsOf(tree, folds));
   expect(shown(tree, none)).toBe("abcdef");
   expect(shown(tree, collapseAll(tree))).toBe("a");
   expect(shown(tree, toggled(none, 1))).toBe("abdef");
-  const once = collapseLevel(tree, none);
+  const once = deeper(none);
   expect(shown(tree, once)).toBe("abcde");
-  const twice = collapseLevel(tree, once);
+  const twice = deeper(once);
   expect(shown(tree, twice)).toBe("abd");
-  expect(shown(tree, collapseLevel(tree, collapseLevel(tree, twice)))).toBe("a");
-  const opened = expandLevel(tree, collapseAll(tree));
+  expect(shown(tree, deeper(deeper(twice)))).toBe("a");
+  const opened = wider(collapseAll(tree));
   expect(shown(tree, opened)).toBe("abd");
-  expect(shown(tree, expandLevel(tree, opened))).toBe("abcde");
-  expect(shown(tree, expandLevel(tree, none))).toBe("abcdef");
-  expect(shown(tree, reveal(tree, collapseAll(tree), 5))).toBe("abdef");
-  expect(reveal(tree, none, 5)).toBe(none);
+  expect(shown(tree, wider(opened))).toBe("abcde");
+  expect(shown(tree, wider(none))).toBe("abcdef");
+  expect(shown(tree, reveal(tree, collapseAll(tree), runs, 5))).toBe("abdef");
+  expect(reveal(tree, none, runs, 5)).toBe(none);
 });
 
-test("rows of unequal height: top and at are inverse", () => {
-  const extras = [{ row: 1, height: 100 }, { row: 3, height: 50 }];
-  expect([0, 1, 2, 3, 4].map((row) => rowTop(row, 20, extras))).toEqual([0, 20, 140, 160, 230]);
-  for (const y of [0, 19, 20, 139, 140, 159, 160, 229, 230, 1e6]) {
-    const row = rowAt(y, 5, 20, extras);
-    expect(rowTop(row, 20, extras)).toBeLessThanOrEqual(y);
-    if (row < 4) expect(rowTop(row + 1, 20, extras)).toBeGreaterThan(y);
+const repeated = buildRepeated();
+
+/** A root with a first child, 48 equal ones of which the third has a child, and a last one. */
+function buildRepeated(): Trace {
+  const equal = Array.from({ length: 48 }, (_, i) => `s${i} r ${10 + i}-${11 + i} db`);
+  return traceOf(["r - 0-100", "first r 1-2", ...equal, "below s2 12-13", "last r 90-95"].join("\n"));
+}
+
+test("equal siblings fold into one row", () => {
+  // Every span of repeated has a name of its own, so give the 48 one name.
+  const t = { ...repeated, nameIds: repeated.nameIds.map((n, i) => (repeated.parents[i] === 0 && nameOf(repeated, i).startsWith("s") ? 999 : n)) };
+  const of = runsOf(t);
+  expect([of.counts[2], of.ends[2], of.heads[3]]).toEqual([48, 51, 2]);
+  expect([...visibleRows(t, noFolds(t), of)]).toEqual([0, 1, 2, 51]);
+  expect(visibleRows(t, toggledRun(noFolds(t), 2), of).length).toBe(52);
+  expect(visibleRows(t, reveal(t, noFolds(t), of, 5), of).length).toBe(52);
+  expect(reveal(t, noFolds(t), of, 2).openRuns.size).toBe(0);
+  const matches = new Uint8Array(t.length);
+  matches[5] = 1;
+  expect([...visibleRows(t, noFolds(t), of, withAncestors(t, matches))]).toEqual([0, 4, 5]);
+});
+
+test("folds read as they were written", () => {
+  const folds = toggledRun(toggled(noFolds(tree), 1), 3);
+  expect(writeFolds(tree, folds)).toBe("1.+3");
+  expect(readFolds(tree, "1.+3")).toEqual(folds);
+  expect(writeFolds(tree, collapseAll(tree))).toBe("all");
+  expect(readFolds(tree, "all")).toEqual(collapseAll(tree));
+  expect(readFolds(tree, "zzz.-1.c.2.+zz")).toEqual(noFolds(tree));
+  expect(writeFolds(tree, noFolds(tree))).toBe("");
+});
+
+test.each([
+  ["a lone span works all the time", "a - 0-100", "0-100"],
+  ["around children", "a - 0-100\nb a 20-40\nc a 30-60", "0-20 60-100"],
+  ["a child that covers all", "a - 0-100\nb a 0-100", ""],
+  ["children outside", "a - 0-100\nb a 90-150", "0-90"],
+])("own time: %s", (_, text, want) => {
+  const t = traceOf(text);
+  const pieces = ownPieces(t, 0, { from: 0, to: 100 }, 1000);
+  expect(pieces.map((p) => `${Math.round(p.left * 100)}-${Math.round((p.left + p.width) * 100)}`).join(" ")).toBe(want);
+});
+
+test("the pieces of own time add up to the own time", () => {
+  for (let seed = 1; seed <= 100; seed++) {
+    const t = randomTrace(random(seed));
+    const sum = ownPieces(t, 0, { from: 0, to: Math.max(1, t.duration) }, 1e9).reduce((a, p) => a + p.width * Math.max(1, t.duration), 0);
+    expect(sum, `seed ${seed}`).toBeCloseTo(t.selfTimes[0]!, 3);
   }
-  expect(rowAt(-50, 5, 20, extras)).toBe(0);
 });
 
 test("only rows near the viewport are drawn", () => {
-  expect(rowWindow(0, 400, 10_000, 20, [])).toEqual([0, 27]);
-  expect(rowWindow(100_000, 400, 10_000, 20, [])).toEqual([4994, 5027]);
-  expect(rowWindow(1e9, 400, 10_000, 20, [])).toEqual([9993, 10_000]);
-  expect(rowWindow(0, 400, 0, 20, [])).toEqual([0, 0]);
+  expect(rowWindow(0, 400, 10_000, 20)).toEqual([0, 27]);
+  expect(rowWindow(100_000, 400, 10_000, 20)).toEqual([4994, 5027]);
+  expect(rowWindow(1e9, 400, 10_000, 20)).toEqual([9993, 10_000]);
+  expect(rowWindow(0, 400, 0, 20)).toEqual([0, 0]);
 });
 
 test("views stay inside the trace and never become empty", () => {
@@ -98,7 +140,7 @@ test.each([
 });
 
 test("the minimap draws few bars for many spans, and none outside", () => {
-  const many = buildTrace("t", [span("r", "", 0, 1e6), ...Array.from({ length: 20_000 }, (_, i) => span(`s${i}`, "r", i, i + 5))]);
+  const many = traceOf(["r - 0-1000000", ...Array.from({ length: 20_000 }, (_, i) => `s${i} r ${i}-${i + 5}`)].join("\n"));
   const bars = miniBars(many, 300, 50);
   expect(bars.length).toBeLessThan(15_001);
   expect(bars.length).toBeGreaterThan(50);

@@ -1,4 +1,5 @@
-// A colour for every service, chosen by its name alone, so that a service looks the same in every trace.
+// Colours of services. A name alone chooses its colour, so that a service looks the same on every page; inside one
+// trace, services whose names choose the same colour are moved apart.
 
 export type Theme = "light" | "dark";
 
@@ -21,6 +22,31 @@ const seed = 1055;
 
 export function serviceColour(service: string, theme: Theme): string {
   return palettes[theme][colourIndex(service)]!;
+}
+
+/**
+ * A colour for each service of one trace, all different. Each keeps its own colour where that is free; later ones take
+ * the next free one, and past the palette hues in between, which go on for ever.
+ */
+export function distinctColours(services: string[], theme: Theme): string[] {
+  const palette = palettes[theme];
+  const taken = new Set<number>();
+  const made = services.map((name) => {
+    const own = colourIndex(name);
+    if (taken.has(own)) return undefined;
+    taken.add(own);
+    return palette[own]!;
+  });
+  const free = palette.filter((_, i) => !taken.has(i));
+  let extra = 0;
+  return made.map((colour) => colour ?? free.shift() ?? hue(extra++, theme));
+}
+
+/** Steps of the golden angle: neighbours in the list are far apart on the wheel. Reds, which mean error, are left out. */
+function hue(index: number, theme: Theme): string {
+  const angle = 45 + ((20 + index * 137.508) % 300);
+  const [lightness, chroma] = theme === "light" ? [0.5 + 0.06 * (index % 2), 0.13] : [0.74 + 0.08 * (index % 2), 0.12];
+  return `oklch(${lightness} ${chroma} ${angle.toFixed(1)})`;
 }
 
 /** Colours for lines that are not services, neighbours far apart. */

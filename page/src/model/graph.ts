@@ -3,7 +3,7 @@
 // A call is a span whose parent belongs to another service. A CLIENT or PRODUCER span without children called
 // something that sent no spans of its own: it becomes a dashed node, named by the best address that the span has.
 
-import type { Trace } from "./trace";
+import { kindOf, serviceOf, spanAt, type Trace } from "./trace";
 import type { Nanoseconds, Seconds, Share, SpanIndex } from "./units";
 import { formatValue } from "./value";
 
@@ -72,9 +72,9 @@ export function sortGraph(graph: ServiceGraph): ServiceGraph {
 }
 
 function addSpan(t: Trace, i: SpanIndex, nodes: Map<string, NodeTally>, edges: Map<string, EdgeTally>): void {
-  const service = t.spans[i]!.resource.service;
+  const service = serviceOf(t, i);
   const parent = t.parents[i]!;
-  const caller = parent < 0 ? undefined : t.spans[parent]!.resource.service;
+  const caller = parent < 0 ? undefined : serviceOf(t, parent);
   const node = upsert(nodes, service, () => newNode(service, true));
   node.instrumented = true;
   if (caller !== service) addCall(node, t, i);
@@ -110,9 +110,10 @@ function addCall(to: Tally, t: Trace, i: SpanIndex): void {
 /** Attributes by which a caller names what it calls, the most telling first. */
 export const peerAttributes = ["peer.service", "db.namespace", "db.name", "db.system", "messaging.system", "server.address", "http.host", "net.peer.name"];
 
-function silentPeer(t: Trace, i: SpanIndex): string | undefined {
-  const span = t.spans[i]!;
-  if (t.childCounts[i] !== 0 || (span.kind !== "client" && span.kind !== "producer")) return undefined;
+export function silentPeer(t: Trace, i: SpanIndex): string | undefined {
+  const kind = kindOf(t, i);
+  if (t.childCounts[i] !== 0 || (kind !== "client" && kind !== "producer")) return undefined;
+  const span = spanAt(t, i);
   for (const key of peerAttributes) {
     const found = span.attributes.find((a) => a.key === key);
     if (found) return formatValue(found.value);

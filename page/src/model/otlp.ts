@@ -5,7 +5,8 @@
 // numbers, enums names or numbers.
 
 import { parseId } from "./ids";
-import { buildTrace, type Kind, type Link, type Resource, type Scope, type SpanData, type SpanEvent, type StatusCode, type Trace } from "./trace";
+import { buildTrace } from "./spans";
+import { kinds, type Link, type Resource, type Scope, type SpanData, type SpanEvent, statusCodes, type Trace } from "./trace";
 import type { UnixNanoseconds } from "./units";
 import { type Attribute, Bytes, type Value } from "./value";
 
@@ -122,9 +123,6 @@ function readEvent(json: Json): SpanEvent {
 function readLink(json: Json): Link {
   return { traceId: parseId(json["traceId"], 16), spanId: parseId(json["spanId"], 8), attributes: readAttributes(json["attributes"]) };
 }
-
-const kinds: Kind[] = ["unspecified", "internal", "server", "client", "producer", "consumer"];
-const statusCodes: StatusCode[] = ["unset", "ok", "error"];
 
 function readEnum<T extends string>(json: unknown, prefix: string, words: T[]): T {
   if (typeof json === "number") return words[json] ?? words[0]!;

@@ -1,19 +1,26 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { colourIndex } from "./colour";
-import { findText } from "./find";
+import { parseFilter } from "./filter";
 import { buildGraph } from "./graph";
 import { isTraceId, parseId, sameTraceId } from "./ids";
+import { buildIndex, match } from "./match";
 import { parseText, parseTraces } from "./otlp";
-import { buildTrace, findSpan, rootOf, type SpanData, titleOf, type Trace } from "./trace";
+import { buildTrace } from "./spans";
+import { findSpan, kindOf, nameOf, rootOf, serviceOf, type SpanData, spanAt, spanIdAt, titleOf, type Trace } from "./trace";
 
 /** "id parent start-end", one span a line; "-" is no parent. */
 function spans(text: string): SpanData[] {
   return text.trim().split("\n").map((line) => {
     const [id = "", parent = "", times = ""] = line.trim().split(/\s+/);
     const [start = "0", end = "0"] = times.split("-");
-    return span({ spanId: id, parentId: parent === "-" ? "" : parent, name: id, start: BigInt(start), end: BigInt(end) });
+    return span({ spanId: hex(id), parentId: parent === "-" ? "" : hex(parent), name: id, start: BigInt(start), end: BigInt(end) });
   });
+}
+
+/** A span id out of a short name. */
+function hex(name: string): string {
+  return [...name].map((c) => c.charCodeAt(0).toString(16).padStart(2, "0")).join("").padStart(16, "0");
 }
 
 function span(part: Partial<SpanData>): SpanData {
@@ -25,7 +32,7 @@ function span(part: Partial<SpanData>): SpanData {
 
 /** The tree as text: two dots a level, then name, self time. */
 function drawn(t: Trace): string[] {
-  return t.spans.map((s, i) => `${"..".repeat(t.depths[i]!)}${s.name}${t.orphans[i] ? "?" : ""} ${t.selfTimes[i]}`);
+  return Array.from(t.order, (_, i) => `${"..".repeat(t.depths[i]!)}${nameOf(t, i)}${t.orphans[i] ? "?" : ""} ${t.selfTimes[i]}`);
 }
 
 test.each<[string, string, string[]]>([
@@ -54,7 +61,7 @@ test("nanoseconds past 2^53 stay exact", () => {
 });
 
 test("10,000 levels", () => {
-  const chain = Array.from({ length: 10_000 }, (_, i) => span({ spanId: `s${i}`, parentId: i === 0 ? "" : `s${i - 1}`, start: BigInt(i), end: 20_000n }));
+  const chain = Array.from({ length: 10_000 }, (_, i) => span({ spanId: hex(`s${i}`), parentId: i === 0 ? "" : hex(`s${i - 1}`), start: BigInt(i), end: 20_000n }));
   const t = buildTrace("t", chain.reverse());
   expect([t.depth, t.subtreeEnds[0], t.parents[9999]]).toEqual([10_000, 10_000, 9998]);
 });
@@ -66,7 +73,7 @@ test("the demo's trace: seven spans, three services, depth seven", () => {
   expect(t!.id).toBe("0000000000000000771a728620b4bd35");
   expect([t!.length, t!.depth, t!.services.length, t!.errorCount]).toEqual([7, 7, 3, 1]);
   expect(titleOf(t!)).toBe("edge: EntryPoint web uservice3.localhost");
-  expect(t!.spans.map((s) => `${s.resource.service} ${s.name} ${s.kind}`)).toEqual([
+  expect(Array.from(t!.order, (_, i) => `${serviceOf(t!, i)} ${nameOf(t!, i)} ${kindOf(t!, i)}`)).toEqual([
     "edge EntryPoint web uservice3.localhost server",
     "edge forward uservice3@file/uservice3@file client",
     "uservice3 handle_incoming_call server",
@@ -75,25 +82,29 @@ test("the demo's trace: seven spans, three services, depth seven", () => {
     "uservice4 handle_incoming_call server",
     "uservice4 database_call internal",
   ]);
-  expect(t!.spans[2]!.events[0]).toMatchObject({ name: "Request decoded!", attributes: [{ key: "happened", value: true }] });
-  expect(t!.spans[2]!.resource.attributes.find((a) => a.key === "process.pid")!.value).toBe(4242n);
+  expect(spanAt(t!, 2).events[0]).toMatchObject({ name: "Request decoded!", attributes: [{ key: "happened", value: true }] });
+  expect(spanAt(t!, 2).resource.attributes.find((a) => a.key === "process.pid")!.value).toBe(4242n);
 });
 
 test("find looks at names, attributes of span and resource, and events", () => {
   const t = parseText(seven)[0]!;
-  expect(findText(t, "DATABASE")).toEqual([6]);
-  expect(findText(t, "os.type=linux")).toEqual([2, 3, 4, 5, 6]);
-  expect(findText(t, "got response")).toEqual([4]);
-  expect(findText(t, " ")).toEqual([]);
-  expect(findSpan(t, t.spans[3]!.spanId)).toBe(3);
+  const index = buildIndex(t);
+  const rows = (text: string): number[] => {
+    const found = match(t, index, parseFilter(text));
+    return [...t.order.keys()].filter((row) => found[t.order[row]!]);
+  };
+  expect(rows("DATABASE")).toEqual([6]);
+  expect(rows("os.type=linux")).toEqual([2, 3, 4, 5, 6]);
+  expect(rows('"got response"')).toEqual([4]);
+  expect(findSpan(t, spanIdAt(t, 3))).toBe(3);
   expect(findSpan(t, "")).toBe(-1);
 });
 
 test("the service graph counts calls between services and names silent peers", () => {
   const t = parseText(seven)[0]!;
   const silent = buildTrace("u", [
-    span({ spanId: "a", start: 1n, end: 9n, resource: { service: "edge", attributes: [] } }),
-    span({ spanId: "b", parentId: "a", kind: "client", start: 2n, end: 8n, statusCode: "error", resource: { service: "edge", attributes: [] }, attributes: [{ key: "http.host", value: "uservice1.localhost" }] }),
+    span({ spanId: hex("a"), start: 1n, end: 9n, resource: { service: "edge", attributes: [] } }),
+    span({ spanId: hex("b"), parentId: hex("a"), kind: "client", start: 2n, end: 8n, statusCode: "error", resource: { service: "edge", attributes: [] }, attributes: [{ key: "http.host", value: "uservice1.localhost" }] }),
   ]);
   const graph = buildGraph([t, silent]);
   expect(graph.nodes.map((n) => `${n.name} ${n.amount} ${n.errorShare} ${n.kind}`)).toEqual([

@@ -1,52 +1,97 @@
-// The trace that the address names: from the backend, or from a file that the reader chose.
+// The trace that the address names: from the backend, decoded by a Worker, or from a file that the reader chose.
 
 import { sameTraceId } from "../model/ids";
 import type { Trace } from "../model/trace";
-import { fetchTrace } from "./api";
 import type { Loading } from "./loading";
 import { route } from "./route.svelte";
+import { Matcher, type Shown, shown, shownAs } from "./tracework";
+import type { Answer, Request } from "./traceworker";
+
+/** Which spans the filter text holds for, by their place in the input; or what is wrong with the text. */
+export type Matched = { matches: Uint8Array } | { message: string };
 
 class OpenedTrace {
   /** done with undefined: the backend has no such trace. */
-  trace = $state.raw<Loading<Trace | undefined>>({ state: "none" });
+  trace = $state.raw<Loading<Shown | undefined>>({ state: "none" });
   /** What the backend says about the trace, such as that a part of it is missing. */
   note = $state("");
   /** Traces read from a file: they live in this page only. */
   files = $state.raw<Trace[]>([]);
 
-  #key = "";
-  #request = new AbortController();
+  #id = "";
+  /** Counts up with every trace that is asked for: answers that carry an older number are dropped. */
+  #key = 0;
+  #sequence = 0;
+  #worker: Worker | undefined;
+  #local: Matcher | undefined;
+  #waiting: ((answer: Matched) => void) | undefined;
 
   start(): void {
-    route.onChange(() => void this.#load(route.explore.trace));
+    route.onChange(() => this.#load(route.explore.trace));
   }
 
-  async reload(): Promise<void> {
-    this.#key = "";
-    await this.#load(route.explore.trace);
+  reload(): void {
+    this.#id = "";
+    this.#load(route.explore.trace);
   }
 
-  async #load(id: string): Promise<void> {
-    if (id === this.#key) return;
-    this.#key = id;
+  /** Decides a filter for the open trace. Of several calls only the last is answered. */
+  match(text: string): Promise<Matched> {
+    if (this.#local) return Promise.resolve(matchHere(this.#local, text));
+    this.#sequence++;
+    this.#ask({ type: "match", key: this.#key, sequence: this.#sequence, text });
+    return new Promise((resolve) => (this.#waiting = resolve));
+  }
+
+  #load(id: string): void {
+    if (id === this.#id) return;
+    this.#id = id;
+    this.#key++;
     this.note = "";
-    this.#request.abort();
+    this.#local = undefined;
     const local = this.files.find((t) => sameTraceId(t.id, id));
     if (id === "" || local) {
-      this.trace = local && id !== "" ? { state: "done", value: local } : { state: "none" };
+      if (this.#worker) this.#ask({ type: "close" });
+      this.trace = local && id !== "" ? { state: "done", value: this.#fromFile(local) } : { state: "none" };
       return;
     }
-    this.#request = new AbortController();
-    const { signal } = this.#request;
     this.trace = { state: "loading", before: undefined };
-    try {
-      const { trace, note } = await fetchTrace(id, signal);
-      if (signal.aborted) return;
-      this.note = note;
-      this.trace = { state: "done", value: trace };
-    } catch (err) {
-      if (!signal.aborted) this.trace = { state: "error", message: (err as Error).message };
+    this.#ask({ type: "open", key: this.#key, id });
+  }
+
+  #fromFile(trace: Trace): Shown {
+    const made = shownAs(trace);
+    this.#local = new Matcher(made.trace);
+    return made;
+  }
+
+  #ask(request: Request): void {
+    if (!this.#worker) {
+      this.#worker = new Worker(new URL("./traceworker.ts", import.meta.url), { type: "module" });
+      this.#worker.addEventListener("message", (event: MessageEvent<Answer>) => this.#take(event.data));
+      this.#worker.addEventListener("error", (event) => {
+        event.preventDefault();
+        this.trace = { state: "error", message: `the trace could not be decoded${event.message ? `: ${event.message}` : ""}` };
+      });
     }
+    this.#worker.postMessage(request);
+  }
+
+  #take(answer: Answer): void {
+    if (answer.key !== this.#key) return;
+    if (answer.type === "failed") this.trace = { state: "error", message: answer.message };
+    else if (answer.type === "opened") {
+      this.note = answer.note;
+      this.trace = { state: "done", value: answer.decoded && shown(answer.decoded) };
+    } else if (answer.sequence === this.#sequence) this.#waiting?.(answer.type === "matched" ? { matches: answer.matches } : { message: answer.message });
+  }
+}
+
+function matchHere(matcher: Matcher, text: string): Matched {
+  try {
+    return { matches: matcher.match(text) };
+  } catch (err) {
+    return { message: (err as Error).message };
   }
 }
 

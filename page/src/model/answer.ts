@@ -1,0 +1,78 @@
+// The answer to the question that a trace is opened with: where did the time go? The critical path, gathered by
+// operation: forty-eight short queries in a row are one answer, not forty-eight.
+
+import { criticalPath, type CriticalPath } from "./criticalpath";
+import { type Columns, nameOf, rootOf, serviceOf } from "./trace";
+import type { Nanoseconds, Share, SpanIndex } from "./units";
+
+export interface Part {
+  service: string;
+  /** Into Trace.services; -1 for time in which no span ran. */
+  serviceId: number;
+  name: string;
+  time: Nanoseconds;
+  share: Share;
+  /** How many spans of this operation are on the path. */
+  spans: number;
+  /** The one of them with the greatest share. */
+  span: SpanIndex;
+}
+
+export interface Answer {
+  path: CriticalPath;
+  /** The time that is explained. */
+  whole: Nanoseconds;
+  /** Greatest first; the shares add up to 1, unless whole is 0. */
+  parts: Part[];
+}
+
+const known = new WeakMap<Columns, Answer>();
+
+export function answerFor(t: Columns): Answer {
+  const found = known.get(t);
+  if (found) return found;
+  const path = criticalPath(t);
+  const whole = path.to - path.from;
+  const byOperation = new Map<string, Part>();
+  // Shares come greatest first, so the first span of an operation is its greatest.
+  for (const { span, time } of path.shares) {
+    const key = span < 0 ? "" : `${t.serviceIds[span]} ${t.nameIds[span]}`;
+    const part = byOperation.get(key);
+    if (part) {
+      part.time += time;
+      part.spans++;
+      part.share = part.time / whole;
+      continue;
+    }
+    const named = span < 0 ? { service: "", serviceId: -1, name: "no span at all" } : { service: serviceOf(t, span), serviceId: t.serviceIds[span]!, name: nameOf(t, span) };
+    byOperation.set(key, { ...named, time, share: time / whole, spans: 1, span });
+  }
+  const made = { path, whole, parts: [...byOperation.values()].sort((a, b) => b.time - a.time) };
+  known.set(t, made);
+  return made;
+}
+
+/** Shares as percentages with one decimal that add up to 100.0: what rounding loses goes to the greatest remainders. */
+export function percentages(shares: Share[]): number[] {
+  const exact = shares.map((s) => s * 1000);
+  const floors = exact.map(Math.floor);
+  const missing = Math.round(exact.reduce((a, b) => a + b, 0)) - floors.reduce((a, b) => a + b, 0);
+  const order = exact.map((_, i) => i).sort((a, b) => exact[b]! - floors[b]! - (exact[a]! - floors[a]!) || a - b);
+  for (let k = 0; k < missing; k++) floors[order[k]!]!++;
+  return floors.map((n) => n / 10);
+}
+
+/** "93 %", "7.4 %", "<0.1 %". */
+export function percent(share: Share): string {
+  const value = 100 * share;
+  if (value >= 9.95) return `${Math.min(100, Math.round(value))} %`;
+  return value > 0 && value < 0.1 ? "<0.1 %" : `${value.toFixed(1).replace(/\.0$/, "")} %`;
+}
+
+/** The answer in words, for a title and for a screen reader. */
+export function sentence(t: Columns, format: (ns: Nanoseconds) => string): string {
+  const { whole, parts } = answerFor(t);
+  const [first] = parts;
+  if (!first || whole <= 0) return rootOf(t) < 0 ? "no spans" : "no time passed";
+  return `${percent(first.share)} of ${format(whole)} is ${`${first.service} ${first.name}`.trim()}${first.spans > 1 ? `, in ${first.spans} spans` : ""}`;
+}

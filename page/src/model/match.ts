@@ -1,0 +1,230 @@
+// Which spans a filter holds for.
+//
+// Spans repeat their attributes, so a condition is decided once for each distinct attribute and then looked up by
+// number for each span. That index is built once a trace and costs a pass over all attributes; after it a key stroke
+// costs a few passes over typed arrays, whatever was typed.
+
+import { criticalPath } from "./criticalpath";
+import { attributeField, expression, type Filter, type Literal, type Operator, type Scope } from "./filter";
+import { kinds, statusCodes, type Trace, wordsToHex } from "./trace";
+import { type Attribute, formatValue, type Value } from "./value";
+
+interface Fact {
+  scope: Scope;
+  key: string;
+  value: Value;
+  /** "key=value" in lower case: what a word is looked for in. */
+  text: string;
+}
+
+export interface MatchIndex {
+  facts: Fact[];
+  /** The facts of span i (by source): ids[starts[i]] .. ids[starts[i+1]-1]. */
+  starts: Int32Array;
+  ids: Int32Array;
+}
+
+export function buildIndex(trace: Trace): MatchIndex {
+  const facts = new Facts();
+  const starts = new Int32Array(trace.length + 1);
+  let ids = new Int32Array(Math.max(64, trace.length * 12));
+  let n = 0;
+  const push = (id: number): void => {
+    if (n === ids.length) {
+      const grown = new Int32Array(2 * n);
+      grown.set(ids);
+      ids = grown;
+    }
+    ids[n++] = id;
+  };
+  // Resources and scopes are shared objects: their facts are found once.
+  const shared = new Map<object, number[]>();
+  const sharedFacts = (of: object, list: () => number[]): void => {
+    let known = shared.get(of);
+    if (!known) shared.set(of, (known = list()));
+    known.forEach(push);
+  };
+  for (let i = 0; i < trace.length; i++) {
+    const span = trace.store.at(i);
+    for (const a of span.attributes) push(facts.of("span", a));
+    sharedFacts(span.resource, () => span.resource.attributes.map((a) => facts.of("resource", a)));
+    sharedFacts(span.scope, () => {
+      const named = span.scope.name === "" ? [] : [{ key: "name", value: span.scope.name }];
+      return [...named, ...span.scope.attributes].map((a) => facts.of("instrumentation", a));
+    });
+    for (const e of span.events) {
+      push(facts.of("event", { key: "name", value: e.name }));
+      for (const a of e.attributes) push(facts.of("event", a));
+    }
+    for (const l of span.links) {
+      push(facts.of("link", { key: "traceId", value: l.traceId }));
+      for (const a of l.attributes) push(facts.of("link", a));
+    }
+    if (span.statusMessage !== "") push(facts.of("span", { key: "statusMessage", value: span.statusMessage }));
+    starts[i + 1] = n;
+  }
+  return { facts: facts.list, starts, ids: ids.slice(0, n) };
+}
+
+class Facts {
+  readonly list: Fact[] = [];
+  /** Attributes of large traces are shared objects, so most are found without looking at their text. */
+  #byObject: Record<Scope, Map<Attribute, number>> = { span: new Map(), resource: new Map(), event: new Map(), link: new Map(), instrumentation: new Map() };
+  #byText = new Map<string, number>();
+
+  of(scope: Scope, a: Attribute): number {
+    const known = this.#byObject[scope].get(a);
+    if (known !== undefined) return known;
+    const text = `${a.key}=${formatValue(a.value)}`;
+    const name = `${scope} ${typeof a.value} ${text}`;
+    let id = this.#byText.get(name);
+    if (id === undefined) {
+      id = this.list.push({ scope, key: a.key, value: a.value, text: text.toLowerCase() }) - 1;
+      this.#byText.set(name, id);
+    }
+    this.#byObject[scope].set(a, id);
+    return id;
+  }
+}
+
+/** 1 for each span (by its place in the input) that the filter holds for. */
+export function match(trace: Trace, index: MatchIndex, filter: Filter): Uint8Array {
+  switch (filter.type) {
+    case "all":
+      return new Uint8Array(trace.length).fill(1);
+    case "word":
+      return word(trace, index, filter.text);
+    case "condition":
+      return condition(trace, index, filter.field, filter.operator, filter.value);
+    case "not":
+      return match(trace, index, filter.of).map((m) => 1 - m);
+    default: {
+      const [left, right] = [match(trace, index, filter.left), match(trace, index, filter.right)];
+      return filter.type === "and" ? left.map((m, i) => m & right[i]!) : left.map((m, i) => m | right[i]!);
+    }
+  }
+}
+
+/** Spans of which one of the facts is marked. */
+function withFact(trace: Trace, index: MatchIndex, marked: Uint8Array): Uint8Array {
+  const made = new Uint8Array(trace.length);
+  if (!marked.includes(1)) return made;
+  const { starts, ids } = index;
+  for (let i = 0; i < trace.length; i++) {
+    for (let k = starts[i]!; k < starts[i + 1]!; k++) {
+      if (marked[ids[k]!]) {
+        made[i] = 1;
+        break;
+      }
+    }
+  }
+  return made;
+}
+
+function word(trace: Trace, index: MatchIndex, text: string): Uint8Array {
+  const { raw } = trace;
+  const made = withFact(trace, index, Uint8Array.from(index.facts, (f) => (f.text.includes(text) ? 1 : 0)));
+  const named = raw.names.map((n) => n.toLowerCase().includes(text));
+  const served = raw.services.map((s) => s.toLowerCase().includes(text));
+  const id = /^[0-9a-f]{4,16}$/.test(text);
+  for (let i = 0; i < trace.length; i++) {
+    if (named[raw.nameIds[i]!] || served[raw.serviceIds[i]!] || (id && spanId(trace, i).includes(text))) made[i] = 1;
+  }
+  return made;
+}
+
+function spanId(trace: Trace, source: number): string {
+  return wordsToHex(trace.raw.ids[2 * source]!, trace.raw.ids[2 * source + 1]!);
+}
+
+function condition(trace: Trace, index: MatchIndex, field: string, operator: Operator, value: Literal): Uint8Array {
+  const holds = comparison(operator, value);
+  const { raw } = trace;
+  const each = (of: (source: number) => Value): Uint8Array => Uint8Array.from({ length: trace.length }, (_, i) => (holds(of(i)) ? 1 : 0));
+  const byNumber = (words: readonly string[], of: ArrayLike<number>): Uint8Array => {
+    const marks = words.map((w) => holds(w));
+    return Uint8Array.from(of, (n) => (marks[n] ? 1 : 0));
+  };
+  const byRow = (of: ArrayLike<number | boolean>): Uint8Array => {
+    const made = new Uint8Array(trace.length);
+    for (let row = 0; row < trace.length; row++) made[trace.order[row]!] = holds(of[row]!) ? 1 : 0;
+    return made;
+  };
+  switch (field) {
+    case "name":
+    case "span:name":
+      return byNumber(raw.names, raw.nameIds);
+    case "service":
+    case "service.name":
+    case "resource.service.name":
+      return byNumber(raw.services, raw.serviceIds);
+    case "kind":
+    case "span:kind":
+      return byNumber(kinds, raw.kinds);
+    case "status":
+    case "span:status":
+      // A span that says error=true failed, whatever its status says.
+      return each((i) => (raw.errors[i] ? "error" : statusCodes[raw.statuses[i]!]!));
+    case "duration":
+    case "span:duration":
+      return byRow(trace.durations);
+    case "own":
+      return byRow(trace.selfTimes);
+    case "critical": {
+      const on = new Uint8Array(trace.length);
+      for (const s of criticalPath(trace).shares) if (s.span >= 0) on[s.span] = 1;
+      return byRow(Array.from(on, (n) => n === 1));
+    }
+    case "children":
+    case "childCount":
+    case "span:childCount":
+      return byRow(trace.childCounts);
+    case "span:id":
+      return each((i) => spanId(trace, i));
+    case "statusMessage":
+    case "span:statusMessage":
+      return attribute(trace, index, "span", "statusMessage", holds, value, operator);
+    case "event:name":
+      return attribute(trace, index, "event", "name", holds, value, operator);
+    case "instrumentation:name":
+      return attribute(trace, index, "instrumentation", "name", holds, value, operator);
+    default: {
+      const { scope, key } = attributeField(field);
+      return attribute(trace, index, scope, key, holds, value, operator);
+    }
+  }
+}
+
+function attribute(trace: Trace, index: MatchIndex, scope: Scope | undefined, key: string, holds: (v: Value) => boolean, value: Literal, operator: Operator): Uint8Array {
+  const has = (f: Fact): boolean => f.key === key && (scope === undefined || f.scope === scope);
+  if (value.type !== "nil") return withFact(trace, index, Uint8Array.from(index.facts, (f) => (has(f) && holds(f.value) ? 1 : 0)));
+  const present = withFact(trace, index, Uint8Array.from(index.facts, (f) => (has(f) ? 1 : 0)));
+  return operator === "!=" ? present : present.map((m) => 1 - m);
+}
+
+/** Whether a value stands in the given relation to a literal. Values that cannot be compared do not hold. */
+function comparison(operator: Operator, to: Literal): (value: Value) => boolean {
+  if (operator === "=~" || operator === "!~") {
+    const regex = expression(to);
+    return (v) => regex.test(formatValue(v)) === (operator === "=~");
+  }
+  if (operator === "=") return (v) => equal(v, to);
+  if (operator === "!=") return (v) => !equal(v, to);
+  return (v) => {
+    const [a, b] = [numberOf(v), to.type === "number" ? to.value : to.type === "duration" ? to.ns : undefined];
+    const order = a !== undefined && b !== undefined ? a - b : typeof v === "string" && to.type === "text" ? (v < to.text ? -1 : v > to.text ? 1 : 0) : NaN;
+    return operator === "<" ? order < 0 : operator === "<=" ? order <= 0 : operator === ">" ? order > 0 : order >= 0;
+  };
+}
+
+function equal(v: Value, to: Literal): boolean {
+  if (Array.isArray(v)) return v.some((item) => equal(item, to));
+  if (to.type === "duration") return numberOf(v) === to.ns || formatValue(v) === to.text;
+  const number = numberOf(v);
+  if (to.type === "number" && number !== undefined) return number === to.value;
+  return formatValue(v) === to.text;
+}
+
+function numberOf(v: Value): number | undefined {
+  return typeof v === "number" ? v : typeof v === "bigint" ? Number(v) : undefined;
+}

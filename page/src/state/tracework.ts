@@ -1,0 +1,96 @@
+// What a Worker does for one open trace: fetch, decode, arrange, index, filter. Also run on the page itself, for traces
+// that are small or that came from a file, and in a shared page, which has no Worker.
+
+import { parseFilter } from "../model/filter";
+import { buildIndex, match, type MatchIndex } from "../model/match";
+import { ByteStore, indexSpans, type Places } from "../model/otlpbytes";
+import { corrected } from "../model/skew";
+import { arrange, type Columns, type Trace } from "../model/trace";
+import type { Hex } from "../model/units";
+import { Reader } from "../model/wire";
+
+/** A decoded trace as plain data. */
+export interface Decoded {
+  columns: Columns;
+  /** With clock skew corrected, where there is any. */
+  corrected: Columns | undefined;
+  places: Places;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+export interface Found {
+  decoded: Decoded | undefined;
+  /** What the backend says about a trace of which it returned only a part; "" for a whole one. */
+  note: string;
+}
+
+export function decode(id: Hex, bytes: Uint8Array<ArrayBuffer>): Decoded {
+  const { traceId, raw, places } = indexSpans(bytes);
+  const columns = arrange(traceId || id, raw);
+  return { columns, corrected: corrected(columns), places, bytes };
+}
+
+/** A trace that the page can show, and the same without the correction of clock skew. */
+export interface Shown {
+  trace: Trace;
+  asRecorded: Trace;
+}
+
+export function shown(d: Decoded): Shown {
+  const store = new ByteStore(d.bytes, d.places);
+  const asRecorded = { ...d.columns, store };
+  return { asRecorded, trace: d.corrected ? { ...d.corrected, store } : asRecorded };
+}
+
+export function shownAs(trace: Trace): Shown {
+  const without = corrected(trace);
+  return { asRecorded: trace, trace: without ? { ...without, store: trace.store } : trace };
+}
+
+/** Decides filters for one trace; the index of attributes is made with the first. */
+export class Matcher {
+  #index: MatchIndex | undefined;
+
+  constructor(private readonly trace: Trace) {}
+
+  prepare(): void {
+    this.#index ??= buildIndex(this.trace);
+  }
+
+  /** 1 for each span, by its place in the input, that the filter holds for. Throws an Error for a filter that cannot be read. */
+  match(text: string): Uint8Array {
+    const filter = parseFilter(text);
+    this.prepare();
+    return match(this.trace, this.#index!, filter);
+  }
+}
+
+/** Asks the backend for one trace. */
+export async function fetchBytes(id: string, signal: AbortSignal): Promise<Found> {
+  let response: Response;
+  try {
+    response = await fetch(`/api/v2/traces/${encodeURIComponent(id)}`, { headers: { Accept: "application/protobuf" }, signal });
+  } catch (err) {
+    if (signal.aborted) throw err;
+    throw new Error("The backend does not answer. Is etude still running?");
+  }
+  if (response.status === 404) return { decoded: undefined, note: "" };
+  // Error bodies are plain text, written for people.
+  if (!response.ok) throw new Error((await response.text()).trim() || `The backend answered ${response.status} ${response.statusText}`);
+  const { trace, note } = readAnswer(new Uint8Array(await response.arrayBuffer()));
+  const decoded = decode(id, trace);
+  return { decoded: decoded.columns.length === 0 ? undefined : decoded, note };
+}
+
+/** TraceByIDResponse: trace = 1, status = 3 (1 is PARTIAL), message = 4. */
+function readAnswer(bytes: Uint8Array<ArrayBuffer>): { trace: Uint8Array<ArrayBuffer>; note: string } {
+  let trace = new Uint8Array(0);
+  let [partial, message] = [false, ""];
+  for (const r = new Reader(bytes); r.next(); ) {
+    if (r.field === 1) trace = bytes.subarray(r.from, r.to);
+    else if (r.field === 3) partial = r.lo === 1;
+    else if (r.field === 4) message = r.text();
+  }
+  // A copy of its own, so that the whole of its buffer can be handed over.
+  return { trace: trace.slice(), note: partial ? message || "This is only a part of the trace" : "" };
+}

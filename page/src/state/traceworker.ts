@@ -1,0 +1,57 @@
+// The Worker of the open trace. It keeps a copy of the bytes for itself, since a filter looks at every attribute; the
+// page gets another copy, from which it decodes the spans that it shows.
+
+import type { Trace } from "../model/trace";
+import { type Decoded, fetchBytes, Matcher, shown } from "./tracework";
+
+export type Request = { type: "open"; key: number; id: string } | { type: "match"; key: number; sequence: number; text: string } | { type: "close" };
+
+export type Answer =
+  | { type: "opened"; key: number; decoded: Decoded | undefined; note: string }
+  | { type: "failed"; key: number; message: string }
+  | { type: "matched"; key: number; sequence: number; matches: Uint8Array }
+  | { type: "refused"; key: number; sequence: number; message: string };
+
+let matcher: { key: number; of: Matcher } | undefined;
+let request = new AbortController();
+
+addEventListener("message", (event: MessageEvent<Request>) => {
+  const asked = event.data;
+  if (asked.type === "open") void open(asked.key, asked.id);
+  else if (asked.type === "match") answerMatch(asked.key, asked.sequence, asked.text);
+  else matcher = undefined;
+});
+
+async function open(key: number, id: string): Promise<void> {
+  request.abort();
+  request = new AbortController();
+  const { signal } = request;
+  matcher = undefined;
+  try {
+    const { decoded, note } = await fetchBytes(id, signal);
+    if (signal.aborted) return;
+    if (!decoded) return send({ type: "opened", key, decoded, note });
+    const own: Trace = shown({ ...decoded, bytes: decoded.bytes.slice() }).trace;
+    send({ type: "opened", key, decoded, note }, [decoded.bytes.buffer]);
+    const made = { key, of: new Matcher(own) };
+    matcher = made;
+    // Made ahead, so that the first key in the filter bar is as fast as the others.
+    setTimeout(() => made === matcher && made.of.prepare(), 50);
+  } catch (err) {
+    if (!signal.aborted) send({ type: "failed", key, message: (err as Error).message });
+  }
+}
+
+function answerMatch(key: number, sequence: number, text: string): void {
+  if (matcher?.key !== key) return;
+  try {
+    const matches = matcher.of.match(text);
+    send({ type: "matched", key, sequence, matches }, [matches.buffer]);
+  } catch (err) {
+    send({ type: "refused", key, sequence, message: (err as Error).message });
+  }
+}
+
+function send(answer: Answer, transfer: Transferable[] = []): void {
+  postMessage(answer, { transfer });
+}
