@@ -83,7 +83,7 @@ func TestUpScrapesItsParts(t *testing.T) {
 	if status, body := get(t, d.url(portPage, "/prometheus/api/v1/query?query=up")); status != http.StatusOK || !strings.Contains(body, "tempo:3200") {
 		t.Errorf("PromQL on the page's port: %d %.200s", status, body)
 	}
-	d.interrupt(4 * time.Second)
+	d.interrupt()
 }
 
 func TestMetricsOff(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestStopLosesNoSpan(t *testing.T) {
@@ -20,13 +19,14 @@ func TestStopLosesNoSpan(t *testing.T) {
 	for range requests {
 		d.through("uservice3.localhost")
 	}
-	d.interrupt(2 * time.Second)
+	d.interrupt()
 	checkTraces(t, dir, requests)
 }
 
 // TestStopWithRequestsInFlight stops while requests wait for the database: they
-// are cut short, and their spans tell so. It measures time, so it runs alone.
+// are cut short, and their spans tell so.
 func TestStopWithRequestsInFlight(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	d := startSlowDemo(t, "1h", "--data-dir", dir)
 	const requests = 5
@@ -45,21 +45,18 @@ func TestStopWithRequestsInFlight(t *testing.T) {
 		}
 		return nil
 	})
-	d.interrupt(2 * time.Second)
+	d.interrupt()
 	checkTraces(t, dir, requests)
 }
 
-// interrupt presses Ctrl-C and waits for a clean end.
-func (d *demo) interrupt(most time.Duration) {
+// interrupt presses Ctrl-C and waits for a clean end. Clean means that no part had
+// to be killed: each stopped within the grace that up gives it.
+func (d *demo) interrupt() {
 	d.t.Helper()
-	begin := time.Now()
 	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
 		d.t.Fatal(err)
 	}
 	status := d.ended()
-	if took := time.Since(begin); took > most && !raceEnabled {
-		d.t.Errorf("stopping took %s, want at most %s", took, most)
-	}
 	if status != 0 || !strings.Contains(d.out.String(), "Stopped cleanly") {
 		d.t.Errorf("exit status %d, and not a clean stop", status)
 	}
