@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -106,17 +107,42 @@ func pattern(f *ql.Binary) error {
 	if _, ok := f.L.(*ql.Literal); ok {
 		return nil
 	}
-	if _, err := Regexp(lit.Str); err != nil {
+	if _, _, err := Regexp(lit.Str); err != nil {
 		return errorf(lit, "invalid regular expression %s: %v", lit, err)
 	}
 	return nil
 }
 
+// MaxPattern bounds the size of a regular expression in instructions, of which a
+// letter is one and x{1000} a thousand. Each letter of a text may cost as many
+// steps.
+const MaxPattern = 16_384
+
 // Regexp compiles a pattern as TraceQL reads it: RE2, anchored at both ends, and
-// "." matches a newline as well.
-func Regexp(pattern string) (*regexp.Regexp, error) {
-	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
-		return nil, err
+// "." matches a newline as well. It returns its size too, about.
+func Regexp(pattern string) (re *regexp.Regexp, size int, err error) {
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil, 0, err
 	}
-	return regexp.Compile("^(?s:" + pattern + ")$")
+	if size = instructions(tree); size > MaxPattern {
+		return nil, size, fmt.Errorf("it has %d instructions, at most %d are allowed: shorten it, or repeat less", size, MaxPattern)
+	}
+	re, err = regexp.Compile("^(?s:" + pattern + ")$")
+	return re, size, err
+}
+
+// instructions counts about what a pattern compiles to, before it is compiled.
+func instructions(tree *syntax.Regexp) int {
+	n := 1
+	for _, sub := range tree.Sub {
+		n += instructions(sub)
+	}
+	switch tree.Op {
+	case syntax.OpLiteral:
+		n += len(tree.Rune)
+	case syntax.OpRepeat:
+		n *= max(tree.Min, tree.Max, 1)
+	}
+	return min(n, 1<<40)
 }

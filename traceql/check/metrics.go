@@ -6,6 +6,14 @@ import "etude/traceql/syntax"
 // that keep several numbers a group take one less.
 const maxLabels = 5
 
+// What a metrics query may ask for: numbers of quantile_over_time, each of which
+// is a series more for each group, and values that compare() keeps of each
+// attribute.
+const (
+	MaxQuantiles = 100
+	MaxTopN      = 1000
+)
+
 // metrics checks the stages of a metrics query. Attributes of a parent are not
 // refused here: they read as missing.
 func metrics(m *syntax.Metrics) error {
@@ -16,6 +24,9 @@ func metrics(m *syntax.Metrics) error {
 	}
 	if len(m.By) > limit {
 		return errorf(m, "%s can be grouped by at most %d names, got %d", m.Func, limit, len(m.By))
+	}
+	if len(m.Quantiles) > MaxQuantiles {
+		return errorf(m, "%s takes at most %d quantiles, got %d", m.Func, MaxQuantiles, len(m.Quantiles))
 	}
 	for _, q := range m.Quantiles {
 		if q < 0 || q > 1 {
@@ -41,6 +52,8 @@ func compare(m *syntax.Metrics) error {
 	switch {
 	case c.TopN < 1:
 		return errorf(m, "compare keeps at least 1 value, got %d", c.TopN)
+	case c.TopN > MaxTopN:
+		return errorf(m, "compare keeps at most %d values of an attribute, got %d", MaxTopN, c.TopN)
 	case c.Start == 0 && c.End == 0:
 	case c.Start <= 0 || c.End <= 0 || c.End <= c.Start:
 		return errorf(m, "compare needs a window with 0 < start < end, got %d and %d", c.Start, c.End)

@@ -9,15 +9,16 @@ type accumulator struct {
 	m      *Metrics
 	w      Window // as in spans
 	lead   int    // as in spans
-	memory *memory
+	memory *Memory
 	taken  int // bytes of it
+	poll   poll
 
 	index  []int // series number -> place in the answer, after series()
 	places []quantileGroup
 }
 
 func newAccumulator(s *spans) *accumulator {
-	return &accumulator{groups: newGroups(s.m), cells: cells{slots: s.w.Slots}, m: s.m, w: s.w, lead: s.lead, memory: s.memory}
+	return &accumulator{groups: newGroups(s.m), cells: cells{slots: s.w.Slots}, m: s.m, w: s.w, lead: s.lead, memory: s.memory, poll: poll{ctx: s.ctx}}
 }
 
 // part is what a query finds in one View. Its numbers of labels and series are
@@ -153,13 +154,21 @@ func (a *accumulator) bytes() int {
 	if a.m.sums() {
 		perCell += 4
 	}
-	return a.groups.bytes() + a.groups.series()*(seriesBytes+(1+len(a.m.by))*attrBytes+a.slots*perCell)
+	line := seriesBytes + (1+len(a.m.by))*attrBytes
+	n := a.groups.bytes() + a.groups.series()*(line+a.slots*perCell)
+	if lines := len(a.m.quantiles); lines > 0 {
+		n += a.groups.first(len(a.m.by)) * lines * (line + a.slots*sampleBytes)
+	}
+	if len(a.m.second) > 0 {
+		n += a.groups.series() * a.slots * rankedBytes
+	}
+	return n
 }
 
 // grow makes the cells of new series.
 func (a *accumulator) grow() error {
 	bytes, series := a.bytes(), a.groups.series()
-	if err := a.memory.take(bytes-a.taken, atSeries, series, a.slots-a.lead); err != nil {
+	if err := a.memory.Take(bytes-a.taken, atSeries, series, a.slots-a.lead); err != nil {
 		return err
 	}
 	a.taken = bytes

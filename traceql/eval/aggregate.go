@@ -1,6 +1,9 @@
 package eval
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // aggregate is count() and its kin with a comparison: it gives each spanset the
 // value as an attribute and keeps those for which the comparison holds.
@@ -15,6 +18,9 @@ type aggregate struct {
 func (a *aggregate) apply(r *Run, in []Spanset) ([]Spanset, error) {
 	out := in[:0:0]
 	for _, set := range in {
+		if r.poll.stop(1 + len(set.Spans)) {
+			return nil, context.Cause(r.ctx)
+		}
 		v, ok := a.compute(r, set.Spans)
 		if ok && compare(a.op, v, a.limit) {
 			out = append(out, Spanset{Spans: set.Spans, Attrs: append(slices.Clip(set.Attrs), Attr{a.key, v})})
@@ -30,6 +36,9 @@ func (a *aggregate) compute(r *Run, spans []int32) (v Value, ok bool) {
 	}
 	count := int64(0)
 	for _, span := range spans {
+		if r.poll.stop(1) {
+			return Value{}, false
+		}
 		x := a.arg.value(r.at(span))
 		if !x.numeric() {
 			continue

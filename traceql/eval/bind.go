@@ -69,12 +69,16 @@ func (k *keyColumns) values(b *Bound, row uint32, yield func(Value) bool) bool {
 // Bound is a Program tied to one View: columns found, masks made when asked
 // first. It belongs to one goroutine.
 type Bound struct {
-	V     *trace.View
-	ctx   context.Context
-	p     *Program
-	attrs []boundAttr
-	masks []Mask // one a filter; nil until asked for
-	array map[uint32]decoded
+	V      *trace.View
+	ctx    context.Context
+	poll   poll
+	memory *Memory
+	p      *Program
+	attrs  []boundAttr
+	masks  []Mask // one a filter; nil until asked for
+
+	array      map[uint32]decoded
+	arrayBytes int // that array takes
 }
 
 // boundAttr is an attribute in a View: the table of its scope, and for an
@@ -91,8 +95,8 @@ type decoded struct {
 }
 
 // bind ties the Program to a View.
-func (p *Program) bind(ctx context.Context, v *trace.View) *Bound {
-	return &Bound{V: v, p: p, ctx: ctx, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
+func (p *Program) bind(ctx context.Context, v *trace.View, memory *Memory) *Bound {
+	return &Bound{V: v, p: p, ctx: ctx, poll: poll{ctx: ctx}, memory: memory, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
 }
 
 func (b *Bound) attr(slot int) *boundAttr {
@@ -123,19 +127,24 @@ func (b *Bound) table(s syntax.Scope) *trace.Attrs {
 	return &b.V.SpanAttrs
 }
 
+// maxArrayBytes bounds the decoded arrays that are kept of one View.
+const maxArrayBytes = 4 << 20
+
 // value returns what the language reads at a position of a column. Arrays are
-// decoded once per dictionary code.
+// decoded once per dictionary code, unless there are very many.
 func (b *Bound) value(attrs *trace.Attrs, c *trace.Column, i int) (Value, bool) {
 	if c.Type != trace.Array {
 		return fromAttr(attrs.At(c, i))
 	}
 	d, ok := b.array[c.Codes[i]]
 	if !ok {
-		d.v, d.ok = fromAttr(attrs.At(c, i))
-		if b.array == nil {
-			b.array = map[uint32]decoded{}
+		encoded := attrs.At(c, i)
+		d.v, d.ok = fromAttr(encoded)
+		if b.array == nil || b.arrayBytes > maxArrayBytes {
+			b.array, b.arrayBytes = map[uint32]decoded{}, 0
 		}
 		b.array[c.Codes[i]] = d
+		b.arrayBytes += labelBytes + len(d.v.Elems)*(valueBytes+8) + len(encoded.Str())
 	}
 	return d.v, d.ok
 }
@@ -147,6 +156,7 @@ func (b *Bound) mask(filter int) Mask {
 		m := fullMask(b.V.Spans())
 		b.p.filters[filter].cond.narrow(b, m)
 		b.masks[filter] = m
+		_ = b.memory.Take(8*len(m), "filter %d of %d", filter+1, len(b.masks)) // the context tells
 	}
 	return b.masks[filter]
 }

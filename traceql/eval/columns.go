@@ -219,6 +219,9 @@ func matchArrays(b *Bound, e *constTest, k *keyColumns, c *trace.Column, m Mask)
 	for i, row := range c.Rows {
 		hit, known := verdicts[c.Codes[i]]
 		if !known {
+			if b.poll.stop(rowWork) {
+				return
+			}
 			v, ok := b.value(k.attrs, c, i)
 			hit = ok && e.test(v)
 			verdicts[c.Codes[i]] = hit
@@ -240,7 +243,11 @@ func codeTest(b *Bound, e *constTest) func(code uint32) bool {
 	return func(code uint32) bool {
 		if verdicts[code] == 0 {
 			verdicts[code] = no
-			if e.test(textValue(b.V.Text(code))) {
+			text := b.V.Text(code)
+			if e.re != nil && b.poll.stop(e.re.work(text)) {
+				return false
+			}
+			if e.testText(text, &b.poll) {
 				verdicts[code] = yes
 			}
 		}
@@ -267,7 +274,7 @@ func intrinsicMask(b *Bound, name string, e *constTest) (Mask, bool) {
 	case syntax.ParentID:
 		return e.id.spanIDMask(v.Parent)
 	case syntax.TraceID:
-		return traceIDMask(v, e), true
+		return traceIDMask(b, e), true
 	case syntax.ScopeName:
 		hit := codeTest(b, e)
 		return byScope(v, fill(v.Scopes(), func(i int) bool { return hit(v.ScopeName[i]) })), true
@@ -334,7 +341,8 @@ func interval(op string, lit Value) (lo, hi int64, invert bool) {
 	return 1, 0, false
 }
 
-func traceIDMask(v *trace.View, e *constTest) Mask {
+func traceIDMask(b *Bound, e *constTest) Mask {
+	v := b.V
 	m := newMask(v.Spans())
 	if id, err := trace.ParseTraceID(e.id.lit); e.op == "=" && err == nil {
 		// Fast path: one trace.
@@ -345,6 +353,8 @@ func traceIDMask(v *trace.View, e *constTest) Mask {
 		}
 		return m
 	}
-	hits := fill(len(v.TraceIDs), func(i int) bool { return e.test(textValue(v.TraceIDs[i].Short())) })
+	hits := fill(len(v.TraceIDs), func(i int) bool {
+		return !b.poll.stop(1) && e.test(textValue(v.TraceIDs[i].Short()))
+	})
 	return fill(v.Spans(), func(row int) bool { return hits.Has(v.Trace[row]) })
 }

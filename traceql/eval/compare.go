@@ -105,8 +105,9 @@ type tally struct {
 	slots int
 	lead  int // of the slots, as in spans
 
-	memory *memory
+	memory *Memory
 	taken  int // bytes of it, for labels
+	poll   *poll
 
 	attrs map[string]*attrCounts
 	texts map[*trace.Column]*texts // so that the second time finds all numbers
@@ -115,7 +116,7 @@ type tally struct {
 
 // count returns the series of a query with compare().
 func (c *comparing) count(s *spans) ([]Series, error) {
-	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, attrs: map[string]*attrCounts{}, texts: map[*trace.Column]*texts{}}
+	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, poll: &s.poll, attrs: map[string]*attrCounts{}, texts: map[*trace.Column]*texts{}}
 	for range 2 {
 		for view := range s.views {
 			if s.slots[view] == nil {
@@ -132,9 +133,15 @@ func (c *comparing) count(s *spans) ([]Series, error) {
 		if err := all.keep(); err != nil {
 			return nil, err
 		}
+		if s.ctx.Err() != nil {
+			return nil, context.Cause(s.ctx)
+		}
 	}
 	series := all.series()
-	sortSeries(series)
+	sortSeries(s.ctx, series)
+	if s.ctx.Err() != nil {
+		return nil, context.Cause(s.ctx)
+	}
 	return series, nil
 }
 
@@ -149,7 +156,7 @@ func (k *tally) holdLabels() error {
 	for _, t := range k.texts {
 		bytes += 4 * len(t.seen)
 	}
-	err := k.memory.take(bytes-k.taken, "%d different values of attributes", n)
+	err := k.memory.Take(bytes-k.taken, "%d different values of attributes", n)
 	k.taken = bytes
 	return err
 }
@@ -189,9 +196,12 @@ func (k *tally) keep() error {
 		for group, sums := range a.sums {
 			a.cells[group] = make([][]float64, len(sums))
 			a.total[group] = make([]float64, k.slots)
-			for _, label := range a.top(group, k.c.topN) {
+			if err := k.memory.Take(len(sums)*24+k.slots*(8+sampleBytes)+seriesBytes, atSeries, lines+1, k.slots); err != nil {
+				return err
+			}
+			for _, label := range a.top(group, k.c.topN, k.poll) {
 				lines++
-				if err := k.memory.take(seriesBytes+2*attrBytes+k.slots*(8+sampleBytes), atSeries, lines, k.slots); err != nil {
+				if err := k.memory.Take(seriesBytes+2*attrBytes+k.slots*(8+sampleBytes), atSeries, lines, k.slots); err != nil {
 					return err
 				}
 				a.cells[group][label] = make([]float64, k.slots)
@@ -238,6 +248,9 @@ func (k *tally) add(s *spans, view int) {
 func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
 	attrs := &b.V.SpanAttrs
 	for c := range attrs.All() {
+		if b.poll.stop(1 + len(c.Rows)) {
+			return
+		}
 		if !slices.Contains(readable[:], c.Type) {
 			continue
 		}
@@ -294,6 +307,9 @@ func (k *tally) addByScope(b *Bound, slots []int32, group func(int) int) {
 		if known[scope] == nil {
 			known[scope] = append(read(scope), has{})
 		}
+		if b.poll.stop(len(known[scope])) {
+			return
+		}
 		for _, h := range known[scope] {
 			if h.a != nil {
 				k.observe(h.a, group(row), h.label, slot)
@@ -326,7 +342,7 @@ func (k *tally) series() (out []Series) {
 // top returns the n labels that most spans have, ties by value. Most often there
 // are few to keep and many to refuse, so what is kept stays sorted and a label
 // is first compared with the last of them.
-func (a *attrCounts) top(group, n int) (list []uint32) {
+func (a *attrCounts) top(group, n int, poll *poll) (list []uint32) {
 	sums := a.sums[group]
 	before := func(x, y uint32) int {
 		if c := cmp.Compare(sums[y], sums[x]); c != 0 {
@@ -336,6 +352,9 @@ func (a *attrCounts) top(group, n int) (list []uint32) {
 	}
 	for i, sum := range sums {
 		label := uint32(i)
+		if poll.stop(1) {
+			break
+		}
 		if sum == 0 || len(list) == n && before(label, list[n-1]) > 0 {
 			continue
 		}

@@ -34,6 +34,7 @@ func (p *Program) RelateAsTempo() { p.tempoStructure = true }
 // filter is the condition of one { } of the query.
 type filter struct {
 	cond  cond
+	work  int  // of one row, see poll
 	exact bool // a mask decides it
 	all   bool // it is { }
 }
@@ -145,7 +146,7 @@ func (p *Program) filter(f syntax.Field) node {
 		}
 		p.touchConds(c)
 	}
-	p.filters = append(p.filters, filter{cond: c, exact: !c.needs().trace, all: c == cond(always(true))})
+	p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true))})
 	return pick(len(p.filters) - 1)
 }
 
@@ -181,6 +182,27 @@ func joinChildren(chain allOf) cond {
 	}
 	slices.SortStableFunc(rest, func(a, b cond) int { return cost(a) - cost(b) })
 	return rest
+}
+
+// workOf counts the conditions of a filter.
+func workOf(c cond) (n int) {
+	switch c := c.(type) {
+	case allOf:
+		for _, x := range c {
+			n += workOf(x)
+		}
+		return n
+	case anyOf:
+		for _, x := range c {
+			n += workOf(x)
+		}
+		return n
+	case not:
+		return workOf(c.x)
+	case sameChild:
+		return len(c.conds)
+	}
+	return 1
 }
 
 // cost orders the conditions of a chain: what columns decide comes first.
@@ -376,11 +398,11 @@ func newConstTest(op string, x expr, lit Value) expr {
 	e := &constTest{x: x, op: op, lit: lit}
 	e.attr, _ = x.(*attribute)
 	if op == "=~" || op == "!~" {
-		re, err := check.Regexp(lit.Str)
+		re, size, err := check.Regexp(lit.Str)
 		if err != nil { // package check has refused it
 			return constant{boolValue(false)}
 		}
-		e.re = re
+		e.re = &pattern{re, size}
 	}
 	if field, ok := x.(intrinsic); ok {
 		e.id = newIDTest(field.name, op, lit.Str)

@@ -28,7 +28,7 @@ type allOf []cond
 
 func (a allOf) narrow(b *Bound, m Mask) {
 	for _, x := range a {
-		if m.Empty() {
+		if m.Empty() || b.ctx.Err() != nil {
 			return
 		}
 		x.narrow(b, m)
@@ -106,11 +106,11 @@ func (l leaf) holds(c *ctx) bool {
 	n := l.e.needs()
 	if n.event && c.event < 0 {
 		from, to := c.b.V.Events(c.row)
-		return someChild(from, to, func(i int64) bool { at := *c; at.event = i; return l.holds(&at) })
+		return someChild(c.b, from, to, func(i int64) bool { at := *c; at.event = i; return l.holds(&at) })
 	}
 	if n.link && c.link < 0 {
 		from, to := c.b.V.Links(c.row)
-		return someChild(from, to, func(i int64) bool { at := *c; at.link = i; return l.holds(&at) })
+		return someChild(c.b, from, to, func(i int64) bool { at := *c; at.link = i; return l.holds(&at) })
 	}
 	return l.e.value(c).isTrue()
 }
@@ -133,10 +133,13 @@ func wantsRoot(e expr) bool {
 	return false
 }
 
-func someChild(from, to uint32, f func(int64) bool) bool {
+func someChild(b *Bound, from, to uint32, f func(int64) bool) bool {
 	for i := int64(from); i < int64(to); i++ {
 		if f(i) {
 			return true
+		}
+		if b.poll.stop(1) {
+			return false
 		}
 	}
 	return false
@@ -158,9 +161,8 @@ func (l leaf) narrow(b *Bound, m Mask) {
 		}
 		// Slow path: any expression, for the rows that are left.
 		c := ctx{b: b, event: -1, link: -1}
-		n := 0
 		for row := range m.Rows {
-			if n++; n%1024 == 0 && b.ctx.Err() != nil {
+			if b.poll.stop(rowWork) {
 				clear(m)
 				return
 			}
@@ -170,6 +172,9 @@ func (l leaf) narrow(b *Bound, m Mask) {
 		}
 	}
 }
+
+// rowWork is the work of an expression that is read row by row: some conditions'.
+const rowWork = 4
 
 // narrowByChild keeps the spans of which some event, or link, satisfies l.
 func (l leaf) narrowByChild(b *Bound, m Mask) {
@@ -221,6 +226,10 @@ func (s sameChild) narrowChildren(b *Bound, l leaf, hits Mask, parents []uint32)
 	}
 	c := ctx{b: b, event: -1, link: -1}
 	for child := range hits.Rows {
+		if b.poll.stop(rowWork) {
+			clear(hits)
+			return
+		}
 		c.row = parents[child]
 		s.single(&c, int64(child))
 		if !l.e.value(&c).isTrue() {
@@ -242,7 +251,7 @@ func (s sameChild) holds(c *ctx) bool {
 	if s.link {
 		from, to = c.b.V.Links(c.row)
 	}
-	return someChild(from, to, func(child int64) bool {
+	return someChild(c.b, from, to, func(child int64) bool {
 		at := *c
 		s.single(&at, child)
 		for _, l := range s.conds {

@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"regexp"
 
 	"etude/trace"
 	"etude/traceql/syntax"
@@ -202,19 +201,25 @@ type constTest struct {
 	attr *attribute // x, when it is one
 	op   string
 	lit  Value
-	re   *regexp.Regexp // for =~ and !~
-	id   *idTest        // for an intrinsic that is an id
+	re   *pattern // for =~ and !~
+	id   *idTest  // for an intrinsic that is an id
 }
 
 func (e *constTest) needs() reads { return e.x.needs() }
 
 func (e *constTest) value(c *ctx) (v Value) {
 	if e.attr == nil {
-		return boolValue(e.test(e.x.value(c)))
+		v := e.x.value(c)
+		return boolValue(!e.stopped(c, v) && e.test(v))
 	}
 	hit := false
-	e.attr.eachTested(c, func(v Value) bool { hit = e.test(v); return !hit })
+	e.attr.eachTested(c, func(v Value) bool { hit = !e.stopped(c, v) && e.test(v); return !hit })
 	return boolValue(hit)
+}
+
+// stopped counts the work of a regular expression on a value.
+func (e *constTest) stopped(c *ctx, v Value) bool {
+	return e.re != nil && c != nil && c.b != nil && c.b.poll.stop(e.re.work(v.Str))
 }
 
 // test applies the comparison to a value.
@@ -230,11 +235,20 @@ func (e *constTest) test(v Value) bool {
 	}
 	switch v.Type {
 	case String:
-		return e.re.MatchString(v.Str) == (e.op == "=~")
+		return e.re.match(v.Str, nil) == (e.op == "=~")
 	case Array:
 		return anyElem(v.Elems, e.test)
 	}
 	return false
+}
+
+// testText is test for a text that may be long, and for which a regular
+// expression may take long.
+func (e *constTest) testText(text string, poll *poll) bool {
+	if e.re == nil || e.id != nil {
+		return e.test(textValue(text))
+	}
+	return e.re.match(text, poll) == (e.op == "=~")
 }
 
 // presence is x = nil or x != nil.

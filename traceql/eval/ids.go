@@ -34,7 +34,7 @@ func newIDTest(field, op, lit string) *idTest {
 	}
 	t := &idTest{op: op, digits: digits}
 	if op == "=~" || op == "!~" {
-		re, err := check.Regexp("(?i)" + lit)
+		re, _, err := check.Regexp("(?i)" + lit)
 		if err == nil {
 			t.re = re
 		}

@@ -192,6 +192,9 @@ func (b *Bound) labelColumn(x expr, l *labels, slots []int32) []uint32 {
 	c := ctx{b: b, event: -1, link: -1}
 	for row, slot := range slots {
 		if slot != noSlot {
+			if b.poll.stop(rowWork) {
+				return out
+			}
 			c.row = uint32(row)
 			out[row] = l.number(x.value(&c))
 		}

@@ -5,33 +5,84 @@ import (
 	"sync/atomic"
 )
 
-// memory counts what one metrics query keeps, in bytes, and refuses what goes
-// beyond a limit. Counted is, roughly, what grows with the data: rows, groups,
-// labels, numbers and the samples of the answer. What a query always needs, and
-// masks of one bit a row, are not. Any number of goroutines may use it.
-type memory struct {
+// Memory counts what one query keeps, in bytes, and ends the query when it goes
+// beyond a limit: its own, or that of a [Pool] which several queries share.
+// Counted is, roughly, what grows with the data: rows, groups, labels, numbers,
+// masks, spans of a trace, the answer and its text. What a query always needs is
+// not. Any number of goroutines may use it; a nil Memory has no limit.
+//
+// Whoever meets the limit need not carry an error out of a deep loop: over has
+// ended the query's context by then, and everything that takes long looks at it.
+type Memory struct {
 	limit int64 // 0 for none
+	pool  *Pool // nil for none
+	over  func(*MemoryError)
 	used  atomic.Int64
+	ended atomic.Bool // over has been called
+}
+
+// Pool is what several queries may keep together, in bytes.
+type Pool struct {
+	Limit int64 // 0 for none
+	used  atomic.Int64
+}
+
+// Used is how much the queries that run keep now.
+func (p *Pool) Used() int64 { return p.used.Load() }
+
+// NewMemory returns a Memory with a limit in bytes, 0 for none, that takes from a
+// pool unless it is nil. Over, unless nil, is called when a limit is first met.
+func NewMemory(limit int64, pool *Pool, over func(*MemoryError)) *Memory {
+	return &Memory{limit: max(0, limit), pool: pool, over: over}
 }
 
 // MemoryError is the error of a query that would keep too much.
 type MemoryError struct {
-	Limit int64  // bytes
-	At    string // what the query had come to
+	Limit  int64  // bytes
+	Shared bool   // the limit is that of all queries together
+	At     string // what the query had come to
 }
 
 func (e *MemoryError) Error() string {
+	if e.Shared {
+		return fmt.Sprintf("all queries together keep more than %d bytes, this one at %s", e.Limit, e.At)
+	}
 	return fmt.Sprintf("query keeps more than %d bytes, at %s", e.Limit, e.At)
 }
 
-// take counts n bytes more; the format and its arguments say what the query has
-// come to.
-func (m *memory) take(n int, format string, args ...any) error {
-	if used := m.used.Add(int64(n)); m.limit > 0 && used > m.limit {
-		return &MemoryError{m.limit, fmt.Sprintf(format, args...)}
+// Take counts n bytes more; the format and its arguments say what the query has
+// come to. The error is a [*MemoryError].
+func (m *Memory) Take(n int, format string, args ...any) error {
+	if m == nil || n == 0 {
+		return nil
+	}
+	used := m.used.Add(int64(n))
+	if m.pool != nil {
+		if all := m.pool.used.Add(int64(n)); n > 0 && m.pool.Limit > 0 && all > m.pool.Limit {
+			return m.exceeded(&MemoryError{m.pool.Limit, true, fmt.Sprintf(format, args...)})
+		}
+	}
+	if n > 0 && m.limit > 0 && used > m.limit {
+		return m.exceeded(&MemoryError{m.limit, false, fmt.Sprintf(format, args...)})
 	}
 	return nil
 }
+
+func (m *Memory) exceeded(err *MemoryError) error {
+	if m.over != nil && m.ended.CompareAndSwap(false, true) {
+		m.over(err)
+	}
+	return err
+}
+
+// Free gives bytes back that are not kept any longer.
+func (m *Memory) Free(n int) { _ = m.Take(-n, "") }
+
+// Used is how many bytes the query keeps now.
+func (m *Memory) Used() int64 { return m.used.Load() }
+
+// Close gives back all that has not been freed.
+func (m *Memory) Close() { m.Free(int(m.used.Load())) }
 
 // atSeries is the format for series and their samples.
 const atSeries = "%d series of %d samples"
@@ -44,4 +95,7 @@ const (
 	attrBytes   = 16 + valueBytes
 	seriesBytes = 160     // a series of the answer, and its key while it is put together
 	sampleBytes = 16 + 48 // a sample of the answer, and the text that is made of it
+	rankedBytes = 48      // a sample while topk or bottomk ranks it
+	spanBytes   = 136     // a span of a trace that is put together: its place, and its numbers in the tree
+	groupBytes  = 200     // a spanset of by(), with its attribute, its key and its place in a map
 )

@@ -145,8 +145,8 @@ type Stats struct {
 
 // Bounds limit what a metrics query may give and keep, and say what is known.
 type Bounds struct {
-	Exemplars int   // of all series together, of as many traces
-	Memory    int64 // bytes; 0 for no limit
+	Exemplars int     // of all series together, of as many traces
+	Memory    *Memory // nil for no limit
 
 	// What earlier queries over the same Tables have found; nil for nothing.
 	Repeats *Repeats
@@ -159,9 +159,9 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 	lead := m.lead(w)
 	s := &spans{
 		Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead,
-		memory: &memory{limit: bounds.Memory}, repeats: bounds.Repeats, slots: make([][]int32, len(views)),
+		memory: bounds.Memory, repeats: bounds.Repeats, slots: make([][]int32, len(views)),
 	}
-	s.Splits = bounds.Splits
+	s.Splits, s.Memory = bounds.Splits, bounds.Memory
 	if !m.rowwise {
 		if err := s.byTrees(); err != nil {
 			return nil, s.stats, err
@@ -199,7 +199,7 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 	for _, stage := range m.second {
 		series = stage.apply(series)
 	}
-	sortSeries(series)
+	sortSeries(ctx, series)
 	return series, s.stats, nil
 }
 

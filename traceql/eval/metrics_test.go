@@ -217,7 +217,7 @@ func TestMemory(t *testing.T) {
 		views := forest(t, head, 1)
 		fits := int64(0)
 		for limit := int64(100); fits == 0; limit += limit / 4 {
-			_, _, err := m.Run(t.Context(), views, w, Bounds{Memory: limit})
+			_, _, err := m.Run(t.Context(), views, w, Bounds{Memory: NewMemory(limit, nil, nil)})
 			var tooMuch *MemoryError
 			switch {
 			case err == nil:

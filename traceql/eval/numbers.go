@@ -46,6 +46,9 @@ func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
 		c := ctx{b: b, event: -1, link: -1}
 		for row, slot := range slots {
 			if slot != noSlot {
+				if b.poll.stop(rowWork) {
+					break
+				}
 				c.row = uint32(row)
 				n.set(row, x.value(&c))
 			}

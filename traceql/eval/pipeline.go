@@ -45,6 +45,12 @@ type Run struct {
 	all   []int32
 	c     ctx
 	t     *Trace
+	poll  poll
+	spans int // the most that a trace has had
+	kept  int // bytes that the trace at hand takes beside its spans
+
+	// Memory, if set before anything is asked, counts what the Run keeps.
+	Memory *Memory
 
 	// Splits, if set before anything is asked, knows of the Views' Tables.
 	Splits *Splits
@@ -53,12 +59,12 @@ type Run struct {
 // Start begins a Run. When ctx is done, what takes long ends early with too few
 // spans; the caller asks ctx before it believes an answer.
 func (p *Program) Start(ctx context.Context, views []*trace.View) *Run {
-	return &Run{ctx: ctx, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}}
+	return &Run{ctx: ctx, poll: poll{ctx: ctx}, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}}
 }
 
 func (r *Run) bind(view int) *Bound {
 	if r.bound[view] == nil {
-		r.bound[view] = r.p.bind(r.ctx, r.views[view])
+		r.bound[view] = r.p.bind(r.ctx, r.views[view], r.Memory)
 	}
 	return r.bound[view]
 }
@@ -78,13 +84,26 @@ func (r *Run) Candidates(view int) Mask {
 // Trace sends one trace, loaded from the Views of the Run, through the pipeline.
 // No spanset means that the trace is not in the result.
 func (r *Run) Trace(t *Trace) ([]Spanset, error) {
-	r.t = t
+	r.hold(t)
 	t.tree.strict = r.p.tempoStructure
 	for len(r.all) < len(t.Spans) {
 		r.all = append(r.all, int32(len(r.all)))
 	}
 	sets := []Spanset{{Spans: r.all[:len(t.Spans)]}}
 	return apply(r, r.p.stages, sets)
+}
+
+// hold makes a trace the one at hand and counts what it takes.
+func (r *Run) hold(t *Trace) {
+	r.t = t
+	if n := len(t.Spans) - r.spans; n > 0 {
+		r.spans += n
+		_ = r.Memory.Take(n*spanBytes, "a trace of %d spans", len(t.Spans)) // the context tells
+	}
+	if r.kept > 0 {
+		r.Memory.Free(r.kept)
+		r.kept = 0
+	}
 }
 
 func apply(r *Run, stages []stage, sets []Spanset) (_ []Spanset, err error) {
@@ -109,6 +128,9 @@ type spansetStage struct{ node node }
 func (s spansetStage) apply(r *Run, in []Spanset) ([]Spanset, error) {
 	out := in[:0:0]
 	for _, set := range in {
+		if r.poll.stop(1) {
+			return nil, context.Cause(r.ctx)
+		}
 		spans, _, err := s.node.pick(r, set.Spans)
 		if err != nil {
 			return nil, err
@@ -138,6 +160,9 @@ func (f pick) candidates(r *Run, view int) Mask {
 func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 	fl := &r.p.filters[f]
 	for _, span := range in {
+		if r.poll.stop(fl.work) {
+			return nil, true, context.Cause(r.ctx)
+		}
 		ref := r.t.Spans[span]
 		if !r.bind(ref.View).mask(int(f)).Has(ref.Row) {
 			continue
@@ -190,6 +215,7 @@ func (r *Run) candidates(view int, n node) Mask {
 	if !ok {
 		m = n.candidates(r, view)
 		r.cands[key] = m
+		_ = r.Memory.Take(8*len(m), "the candidates of %d filters", len(r.cands)) // the context tells
 	}
 	return m
 }
@@ -286,11 +312,18 @@ func (g *grouping) apply(r *Run, in []Spanset) ([]Spanset, error) {
 	for _, set := range in {
 		groups := map[string]int{}
 		for _, span := range set.Spans {
+			if r.poll.stop(1) {
+				return nil, context.Cause(r.ctx)
+			}
 			v := g.x.value(r.at(span))
 			at, ok := groups[v.key()]
 			if !ok {
 				at = len(out)
 				groups[v.key()] = at
+				r.kept += groupBytes + len(set.Attrs)*attrBytes
+				if err := r.Memory.Take(groupBytes+len(set.Attrs)*attrBytes, "%d groups of one trace", at+1); err != nil {
+					return nil, context.Cause(r.ctx)
+				}
 				out = append(out, Spanset{Attrs: append(slices.Clip(set.Attrs), Attr{g.key, v})})
 			}
 			out[at].Spans = append(out[at].Spans, span)

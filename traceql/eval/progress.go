@@ -12,8 +12,9 @@ import (
 // called only before it returns, and costs as much as an answer does.
 type Progress func(from, to int, series func() []Series) (taken bool)
 
-// maxPartialCells bounds what is copied to tell progress: 8 MiB of numbers.
-const maxPartialCells = 1 << 20
+// maxPartialCells bounds what is copied to tell progress: 2 MiB of numbers, some
+// 20 MiB when they have become samples and text.
+const maxPartialCells = 1 << 18
 
 // teller tells progress; nil when nobody listens. Views overlap in time as they
 // like: a slot is complete when all Views to come begin behind it.
@@ -60,7 +61,7 @@ func (t *teller) window(a *accumulator, from, to int) (out []Series) {
 	for _, stage := range t.m.second {
 		series = stage.apply(series)
 	}
-	sortSeries(series)
+	sortSeries(a.poll.ctx, series)
 	for _, s := range series {
 		s.Samples = slices.DeleteFunc(s.Samples, func(x Sample) bool { return x.Slot < from || x.Slot >= to })
 		if len(s.Samples) > 0 {

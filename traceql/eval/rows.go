@@ -70,10 +70,13 @@ func (r *Run) decide(view, f int, out Mask) {
 		traces.set(v.Trace[row])
 	}
 	var t Trace
-	r.t = &t
 	for number := range traces.Rows {
 		t.Load(r.views, v.TraceIDs[number])
+		r.hold(&t)
 		for i, ref := range t.Spans {
+			if r.poll.stop(r.p.filters[f].work) {
+				return
+			}
 			if ref.View == view && maybe.Has(ref.Row) && r.p.filters[f].cond.holds(r.at(int32(i))) {
 				out.set(ref.Row)
 			}
@@ -228,6 +231,9 @@ func (b *Bound) intrinsicValues(x intrinsic, rows Mask, yield func(Value)) {
 func (b *Bound) slowValues(x intrinsic, rows Mask, yield func(Value)) {
 	c := ctx{b: b, event: -1, link: -1}
 	for row := range rows.Rows {
+		if b.poll.stop(1) {
+			return
+		}
 		c.row = row
 		if !x.needs().link {
 			yield(x.value(&c))
@@ -249,10 +255,13 @@ func (r *Run) traceValues(view int, rows Mask, yield func(Value)) {
 		traces.set(v.Trace[row])
 	}
 	var t Trace
-	r.t = &t
 	for number := range traces.Rows {
 		t.Load(r.views, v.TraceIDs[number])
+		r.hold(&t)
 		for i, ref := range t.Spans {
+			if r.poll.stop(1) {
+				return
+			}
 			if ref.View == view && rows.Has(ref.Row) {
 				yield(r.p.value.value(r.at(int32(i))))
 			}

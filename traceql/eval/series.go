@@ -2,6 +2,7 @@ package eval
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
@@ -33,9 +34,14 @@ type Exemplar struct {
 }
 
 // sortSeries orders series as answers have them: fewer labels first, then by
-// keys and values as text.
-func sortSeries(series []Series) {
+// keys and values as text. There may be very many; when the query is given up the
+// order is no longer minded.
+func sortSeries(ctx context.Context, series []Series) {
+	p, given := poll{ctx: ctx}, false
 	slices.SortFunc(series, func(a, b Series) int {
+		if given = given || p.stop(1+len(a.Labels)); given {
+			return 0
+		}
 		if c := cmp.Compare(len(a.Labels), len(b.Labels)); c != 0 {
 			return c
 		}

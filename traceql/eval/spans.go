@@ -16,7 +16,7 @@ type spans struct {
 	lead  int
 	stats Stats
 
-	memory  *memory
+	memory  *Memory
 	repeats *Repeats
 
 	// slots is the slot of each row of a View, noSlot for a row that is not
@@ -232,7 +232,7 @@ func (s *spans) holdRows(view int) error {
 		each += 2 * 16
 	}
 	n := s.views[view].Spans()
-	return s.memory.take(n*each, "the rows of %d spans more", n)
+	return s.memory.Take(n*each, "the rows of %d spans more", n)
 }
 
 func (s *spans) makeRoom(view int) {

@@ -23,6 +23,7 @@ type Trace struct {
 
 	views  []*trace.View
 	seen   map[spanKey]bool
+	most   int // that seen has had room for
 	tree   tree
 	rooted bool // root is known
 	root   int  // index of the root span, or -1
@@ -72,10 +73,7 @@ func (t *Trace) cover(began, end uint64) {
 }
 
 func (t *Trace) dropRepeated() {
-	if t.seen == nil {
-		t.seen = make(map[spanKey]bool, len(t.Spans))
-	}
-	clear(t.seen)
+	t.seen, t.most = emptied(t.seen, t.most, len(t.Spans))
 	t.Spans = slices.DeleteFunc(t.Spans, func(r Ref) bool {
 		v := t.views[r.View]
 		key := spanKey{v.SpanID[r.Row], v.Kind[r.Row], v.Start[r.Row]}
@@ -83,6 +81,18 @@ func (t *Trace) dropRepeated() {
 		t.seen[key] = true
 		return repeated
 	})
+}
+
+// emptied returns an empty map for n entries, the same one unless it has had room
+// for many times as many: to empty a map takes as long as its room is large, and
+// one huge trace must not slow down all that follow.
+func emptied[K comparable, V any](m map[K]V, room, n int) (map[K]V, int) {
+	room = max(room, len(m))
+	if m == nil || room > 1024 && room/64 > n {
+		return make(map[K]V, n), n
+	}
+	clear(m)
+	return m, max(room, n)
 }
 
 // View returns the View of a span.

@@ -26,10 +26,12 @@ type tree struct {
 	last            int64   // the last number
 	strict          bool    // see Program.RelateAsTempo
 
-	byID  map[trace.SpanID]sameID
-	first []int32 // first child, or -1
-	next  []int32 // next sibling, or -1
-	stack []int32
+	byID        map[trace.SpanID]sameID
+	most        int     // that byID has had room for
+	mostOrphans int     // likewise of orphans
+	first       []int32 // first child, or -1
+	next        []int32 // next sibling, or -1
+	stack       []int32
 
 	orphans map[trace.SpanID]int32 // first span that names this parent, which is not there
 }
@@ -107,14 +109,8 @@ func (n *tree) shown(span int, number int64) int64 {
 // index collects the spans by id. It reports whether more than two share one,
 // which leaves the trace without numbers.
 func (n *tree) index(t *Trace) (ambiguous bool) {
-	if n.byID == nil {
-		n.byID = make(map[trace.SpanID]sameID, len(t.Spans))
-	}
-	clear(n.byID)
-	if n.orphans == nil {
-		n.orphans = map[trace.SpanID]int32{}
-	}
-	clear(n.orphans)
+	n.byID, n.most = emptied(n.byID, n.most, len(t.Spans))
+	n.orphans, n.mostOrphans = emptied(n.orphans, n.mostOrphans, 0)
 	for i, r := range t.Spans {
 		id := t.View(r).SpanID[r.Row]
 		same, ok := n.byID[id]
