@@ -31,6 +31,10 @@ type Options struct {
 	// query runs; default 500 ms.
 	ProgressInterval time.Duration
 
+	// Stall is how long a client may take to read a piece of an answer, of 32 KiB;
+	// one that takes longer is cut off, for it holds memory. Default 10 s.
+	Stall time.Duration
+
 	// Version and the others are shown by /api/status/buildinfo.
 	Version, Revision, Branch, BuildUser, BuildDate string
 
@@ -46,6 +50,9 @@ func New(o Options) http.Handler {
 	}
 	if o.ProgressInterval <= 0 {
 		o.ProgressInterval = progressInterval
+	}
+	if o.Stall <= 0 {
+		o.Stall = 10 * time.Second
 	}
 	s := &server{Options: o}
 	mux := http.NewServeMux()
@@ -68,18 +75,8 @@ func New(o Options) http.Handler {
 
 type server struct{ Options }
 
-// answer is a successful response.
-type answer struct {
-	status      int // 0 for 200
-	contentType string
-	body        []byte
-}
-
-// notFound is the answer for an unknown trace: no body and no type.
-var notFound = answer{status: http.StatusNotFound}
-
 // query turns a function that answers or fails into a handler.
-func (s *server) query(f func(*http.Request) (answer, error)) http.HandlerFunc {
+func (s *server) query(f func(*http.Request, *out) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Accept-Encoding")
 		r, err := s.ofTenants(r)
@@ -87,12 +84,18 @@ func (s *server) query(f func(*http.Request) (answer, error)) http.HandlerFunc {
 			s.fail(w, r, err)
 			return
 		}
-		a, err := f(r)
-		if err != nil {
-			s.fail(w, r, err)
-			return
+		o := &out{s: s, w: w, r: r}
+		defer o.end()
+		if err = f(r, o); err == nil {
+			err = o.finish()
 		}
-		write(w, r, a)
+		switch {
+		case err == nil:
+		case o.begun:
+			o.cut(err)
+		default:
+			s.fail(w, r, err)
+		}
 	}
 }
 
@@ -110,15 +113,17 @@ func (s *server) statusOf(path string, err error) int {
 	switch {
 	case errors.As(err, &input), errors.As(err, &badTenant):
 		return http.StatusBadRequest
+	case errors.Is(err, errTraceSize):
+		return http.StatusUnprocessableEntity
 	case errors.Is(err, tenant.ErrMissing):
 		return http.StatusUnauthorized
 	case errors.Is(err, query.ErrTimeLimit):
 		return http.StatusGatewayTimeout
 	case errors.Is(err, query.ErrMemoryLimit):
 		return http.StatusUnprocessableEntity
-	case errors.Is(err, query.ErrBusy):
+	case errors.Is(err, query.ErrBusy), errors.Is(err, query.ErrMemoryBusy):
 		return http.StatusTooManyRequests
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, errGone):
 		return statusClientGone
 	}
 	s.Logger.Error("answer query", "path", path, "error", err)

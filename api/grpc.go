@@ -28,7 +28,7 @@ func (s *server) withGRPC(rest http.Handler) http.Handler {
 	healthpb.RegisterHealthServer(g, &health{ready: s.Ready})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.Contains(r.Header.Get("Content-Type"), "application/grpc") {
-			g.ServeHTTP(w, r)
+			g.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), writerKey{}, w)))
 			return
 		}
 		rest.ServeHTTP(w, r)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"net/http"
 	"strconv"
@@ -27,23 +28,6 @@ func wantsLLM(r *http.Request) bool {
 }
 
 type (
-	llmTrace struct {
-		Trace *llmBody `json:"trace,omitempty"`
-	}
-	llmBody struct {
-		TraceID  string       `json:"traceId"`
-		Services []llmService `json:"services"`
-	}
-	llmService struct {
-		ServiceName string         `json:"serviceName"`
-		Resource    map[string]any `json:"resource"`
-		Scopes      []llmScope     `json:"scopes"`
-	}
-	llmScope struct {
-		Name    string    `json:"name"`
-		Version string    `json:"version"`
-		Spans   []llmSpan `json:"spans"`
-	}
 	llmSpan struct {
 		SpanID            string         `json:"spanId"`
 		ParentSpanID      string         `json:"parentSpanId,omitempty"`
@@ -67,16 +51,12 @@ type (
 	}
 )
 
-// jsonTrace is what the form is made of: a trace in OTLP/JSON.
-type jsonTrace struct {
-	ResourceSpans []struct {
-		Resource   struct{ Attributes []jsonAttr }
-		ScopeSpans []struct {
-			Scope struct{ Name, Version string }
-			Spans []jsonSpan
-		}
-	}
-}
+// jsonResource, jsonScope and jsonSpan are what the form is made of: messages of
+// OTLP/JSON.
+type (
+	jsonResource struct{ Attributes []jsonAttr }
+	jsonScope    struct{ Name, Version string }
+)
 
 type jsonSpan struct {
 	TraceID, SpanID, ParentSpanID, Name, Kind string
@@ -94,35 +74,98 @@ type jsonAttr struct {
 	Value jsonValue
 }
 
-// traceLLM rewrites an encoded TracesData.
-func traceLLM(traces []byte) (answer, error) {
-	text := otlp.ToJSON(nil, traces, otlp.Dialect{HexIDs: true, EnumNames: true})
-	var in jsonTrace
-	if err := json.Unmarshal(text, &in); err != nil {
-		return answer{}, fmt.Errorf("read trace: %w", err)
+var llmDialect = otlp.Dialect{HexIDs: true, EnumNames: true}
+
+// traceLLM writes a trace span by span:
+// {"trace":{"traceId":..,"services":[{"serviceName":..,"resource":{..},"scopes":[{"name":..,"version":..,"spans":[..]}]}]}}.
+func (o *out) traceLLM(t *query.WholeTrace) error {
+	if len(t.Spans) == 0 {
+		o.b = append(o.b, '{', '}')
+		return nil
 	}
-	var out llmTrace
-	for _, rs := range in.ResourceSpans {
-		service := llmService{Resource: nativeAttrs(rs.Resource.Attributes)}
-		service.ServiceName, _ = service.Resource["service.name"].(string)
-		delete(service.Resource, "service.name")
-		for _, ss := range rs.ScopeSpans {
-			scope := llmScope{Name: ss.Scope.Name, Version: ss.Scope.Version}
-			for _, s := range ss.Spans {
-				if out.Trace == nil {
-					out.Trace = &llmBody{TraceID: s.TraceID}
-				}
-				scope.Spans = append(scope.Spans, spanLLM(&s))
-			}
-			service.Scopes = append(service.Scopes, scope)
+	w := llmWriter{out: o}
+	o.b = append(o.b, `{"trace":{"traceId":"`...)
+	o.b = append(o.b, t.Spans[0].View.TraceIDs[t.Spans[0].View.Trace[t.Spans[0].Row]].String()...)
+	o.b = append(o.b, `","services":[`...)
+	if err := o.stream(t).Groups(t.Spans, w.group); err != nil {
+		return err
+	}
+	o.b = append(o.b, `]}]}`...)
+	if t.Partial() {
+		o.b = append(o.b, `,"status":"PARTIAL","message":"`+partialTrace(t)+`"`...)
+	}
+	o.b = append(o.b, '}')
+	return nil
+}
+
+type llmWriter struct {
+	*out
+	services int
+	scratch  []byte
+}
+
+// group writes the spans of one resource and scope, and closes the service before
+// when the resource is another.
+func (w *llmWriter) group(resource, scope []byte, spans iter.Seq[[]byte]) (err error) {
+	if resource == nil {
+		w.b = append(w.b, ',')
+	} else if err := w.service(resource); err != nil {
+		return err
+	}
+	var of jsonScope
+	if err := w.read(otlp.ScopeToJSON, scope, &of); err != nil {
+		return err
+	}
+	w.b = append(w.b, `{"name":`...)
+	w.json(of.Name)
+	w.b = append(w.b, `,"version":`...)
+	w.json(of.Version)
+	w.b = append(w.b, `,"spans":[`...)
+	first := true
+	for encoded := range spans {
+		var in jsonSpan
+		if err = w.read(otlp.SpanToJSON, encoded, &in); err != nil {
+			return err
 		}
-		if out.Trace != nil {
-			out.Trace.Services = append(out.Trace.Services, service)
+		if !first {
+			w.b = append(w.b, ',')
+		}
+		first = false
+		w.json(spanLLM(&in))
+		if err = w.step(); err != nil {
+			return err
 		}
 	}
-	a, err := jsonAnswer(out)
-	a.contentType = typeLLM + "+json"
-	return a, err
+	w.b = append(w.b, ']', '}')
+	return nil
+}
+
+func (w *llmWriter) service(resource []byte) error {
+	var of jsonResource
+	if err := w.read(otlp.ResourceToJSON, resource, &of); err != nil {
+		return err
+	}
+	attrs := nativeAttrs(of.Attributes)
+	name, _ := attrs["service.name"].(string)
+	delete(attrs, "service.name")
+	if w.services++; w.services > 1 {
+		w.b = append(w.b, `]},`...)
+	}
+	w.b = append(w.b, `{"serviceName":`...)
+	w.json(name)
+	w.b = append(w.b, `,"resource":`...)
+	w.json(attrs)
+	w.b = append(w.b, `,"scopes":[`...)
+	return nil
+}
+
+// read decodes a message of ours by way of its JSON.
+func (w *llmWriter) read(toJSON func(dst, b []byte, d otlp.Dialect) []byte, message []byte, into any) error {
+	w.scratch = toJSON(w.scratch[:0], message, llmDialect)
+	if err := json.Unmarshal(w.scratch, into); err != nil {
+		return fmt.Errorf("read trace: %w", err)
+	}
+	return nil
 }
 
 func spanLLM(s *jsonSpan) llmSpan {
@@ -199,12 +242,11 @@ func values(list any) []any {
 }
 
 // valuesLLM groups values by type.
-func valuesLLM(values []query.TagValue) (answer, error) {
+func (o *out) valuesLLM(values []query.TagValue) error {
 	groups := map[string][]string{}
 	for _, v := range values {
 		groups[v.Type] = append(groups[v.Type], v.Value)
 	}
-	a, err := jsonAnswer(map[string]any{"tagValues": groups, "metrics": struct{}{}})
-	a.contentType = typeLLM + "+json"
-	return a, err
+	o.contentType = typeLLM + "+json"
+	return o.json(map[string]any{"tagValues": groups, "metrics": struct{}{}})
 }

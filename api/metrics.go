@@ -13,39 +13,48 @@ import (
 
 // metricsRange answers /api/metrics/query_range. Nothing is hidden: Tempo leaves
 // out the newest 30 seconds.
-func (s *server) metricsRange(r *http.Request) (answer, error) {
+func (s *server) metricsRange(r *http.Request, o *out) error {
 	v := r.URL.Query()
 	req, err := metricsRequest(v, time.Now())
 	if err != nil {
-		return answer{}, err
+		return err
 	}
 	if req.Step, err = stepParam(v); err != nil {
-		return answer{}, err
+		return err
 	}
 	exemplars, err := uintParam(v, "exemplars")
 	if err != nil {
-		return answer{}, err
+		return err
 	}
 	req.Exemplars = int(min(exemplars, query.MaxExemplars))
-	result, err := s.Engine.Metrics(r.Context(), req)
+	result, err := s.metrics(r, o, req)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	return jsonAnswer(rangeJSON(result, req.MaxSeries))
+	return o.rangeJSON(result, req.MaxSeries)
 }
 
 // metricsInstant answers /api/metrics/query.
-func (s *server) metricsInstant(r *http.Request) (answer, error) {
+func (s *server) metricsInstant(r *http.Request, o *out) error {
 	req, err := metricsRequest(r.URL.Query(), time.Now())
 	if err != nil {
-		return answer{}, err
+		return err
 	}
 	req.Instant = true
-	result, err := s.Engine.Metrics(r.Context(), req)
+	result, err := s.metrics(r, o, req)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	return jsonAnswer(instantJSON(result, req.MaxSeries))
+	return o.instantJSON(result, req.MaxSeries)
+}
+
+func (s *server) metrics(r *http.Request, o *out, req query.MetricsRequest) (*query.MetricsResult, error) {
+	ctx, err := o.begin(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	o.contentType = typeJSON
+	return s.Engine.Metrics(ctx, req)
 }
 
 // metricsRequest reads what both forms share.

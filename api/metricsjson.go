@@ -10,12 +10,6 @@ import (
 
 // The types below are the messages of metrics answers in JSON; see searchjson.go.
 type (
-	rangeResponse struct {
-		Series  []rangeSeries  `json:"series"`
-		Metrics metricsMetrics `json:"metrics"`
-		Status  string         `json:"status,omitempty"`
-		Message string         `json:"message,omitempty"`
-	}
 	rangeSeries struct {
 		Labels    []keyValue `json:"labels"`
 		Samples   []sample   `json:"samples"`
@@ -30,11 +24,11 @@ type (
 		Value       any        `json:"value,omitempty"`
 		TimestampMs string     `json:"timestampMs"`
 	}
-	instantResponse struct {
-		Series  []instantSeries `json:"series"`
-		Metrics metricsMetrics  `json:"metrics"`
-		Status  string          `json:"status,omitempty"`
-		Message string          `json:"message,omitempty"`
+	// metricsEnd is what follows the series.
+	metricsEnd struct {
+		Metrics metricsMetrics `json:"metrics"`
+		Status  string         `json:"status,omitempty"`
+		Message string         `json:"message,omitempty"`
 	}
 	instantSeries struct {
 		Labels []keyValue `json:"labels"`
@@ -48,25 +42,49 @@ type (
 	}
 )
 
-func rangeJSON(r *query.MetricsResult, maxSeries int) rangeResponse {
-	out := rangeResponse{Series: make([]rangeSeries, len(r.Series)), Metrics: metricsOf(r)}
-	out.Status, out.Message = partial(r, maxSeries)
+// rangeJSON writes the answer to a query over time, series by series.
+func (o *out) rangeJSON(r *query.MetricsResult, maxSeries int) error {
 	times := make([]string, r.Window.Slots)
 	for slot := range times {
 		times[slot] = milliseconds(r.Window.Start + uint64(slot+1)*r.Window.Step)
 	}
-	for i := range r.Series {
-		from := &r.Series[i]
-		s := rangeSeries{Labels: keyValues(from.Labels), Samples: make([]sample, len(from.Samples))}
-		for j, x := range from.Samples {
-			s.Samples[j] = sample{times[x.Slot], number(x.Value)}
+	var s rangeSeries
+	return o.seriesJSON(r, maxSeries, func(from *eval.Series) any {
+		s.Labels, s.Samples, s.Exemplars = keyValues(from.Labels), s.Samples[:0], nil
+		for _, x := range from.Samples {
+			s.Samples = append(s.Samples, sample{times[x.Slot], number(x.Value)})
+		}
+		if s.Samples == nil {
+			s.Samples = []sample{}
 		}
 		for j := range from.Exemplars {
 			s.Exemplars = append(s.Exemplars, exemplarOf(&from.Exemplars[j]))
 		}
-		out.Series[i] = s
+		return s
+	})
+}
+
+// seriesJSON writes what each makes of the series.
+func (o *out) seriesJSON(r *query.MetricsResult, maxSeries int, each func(*eval.Series) any) error {
+	o.b = append(o.b, `{"series":[`...)
+	for i := range r.Series {
+		if i > 0 {
+			o.b = append(o.b, ',')
+		}
+		if err := o.json(each(&r.Series[i])); err != nil {
+			return err
+		}
+		if err := o.step(); err != nil {
+			return err
+		}
 	}
-	return out
+	end := metricsEnd{Metrics: metricsOf(r)}
+	end.Status, end.Message = partial(r, maxSeries)
+	o.b = append(o.b, ']', ',')
+	at := len(o.b)
+	err := o.json(end)
+	o.b = append(o.b[:at], o.b[at+1:]...) // without its own bracket
+	return err
 }
 
 func exemplarOf(x *eval.Exemplar) exemplar {
@@ -75,16 +93,15 @@ func exemplarOf(x *eval.Exemplar) exemplar {
 	return exemplar{Labels: labels, Value: number(x.Value), TimestampMs: milliseconds(x.Start)}
 }
 
-func instantJSON(r *query.MetricsResult, maxSeries int) instantResponse {
-	out := instantResponse{Series: make([]instantSeries, len(r.Series)), Metrics: metricsOf(r)}
-	out.Status, out.Message = partial(r, maxSeries)
-	for i, s := range r.Series {
-		out.Series[i].Labels = keyValues(s.Labels)
-		if len(s.Samples) > 0 {
-			out.Series[i].Value = number(s.Samples[0].Value)
+// instantJSON writes the answer to a query for one number a series.
+func (o *out) instantJSON(r *query.MetricsResult, maxSeries int) error {
+	return o.seriesJSON(r, maxSeries, func(from *eval.Series) any {
+		s := instantSeries{Labels: keyValues(from.Labels)}
+		if len(from.Samples) > 0 {
+			s.Value = number(from.Samples[0].Value)
 		}
-	}
-	return out
+		return s
+	})
 }
 
 func metricsOf(r *query.MetricsResult) metricsMetrics {

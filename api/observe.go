@@ -55,6 +55,9 @@ func Observe(next http.Handler, observers ...Observer) http.Handler {
 		seen := &statusWriter{ResponseWriter: w}
 		defer func() {
 			status := seen.final(call)
+			if seen.cut != 0 {
+				status = seen.cut
+			}
 			for i := range ends {
 				ends[len(ends)-1-i](status)
 			}
@@ -105,6 +108,21 @@ var streamKinds = map[string]Kind{
 type statusWriter struct {
 	http.ResponseWriter
 	status int // 0 until the answer begins
+	cut    int // of an answer that has begun and was cut off; 0 for others
+}
+
+// markCut tells observers why an answer that has begun ends early.
+func markCut(w http.ResponseWriter, status int) {
+	for w != nil {
+		if seen, ok := w.(*statusWriter); ok {
+			seen.cut = status
+		}
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = inner.Unwrap()
+	}
 }
 
 func (w *statusWriter) WriteHeader(status int) {

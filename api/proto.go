@@ -31,23 +31,54 @@ func (w *writer) message(field protowire.Number, fill func(*writer)) {
 	w.b = protowire.AppendBytes(protowire.AppendTag(w.b, field, protowire.BytesType), inner.b)
 }
 
-// searchProto encodes tempopb.SearchResponse.
-func searchProto(r *query.Result) []byte {
-	var w writer
-	w.search(r.Traces, r.InspectedTraces, 1)
-	return w.b
+// results writes an answer of the common form: results, field 1, one by one, and
+// what follows them. Each result is made in a buffer that is used again.
+type results struct {
+	n    int
+	each func(w *writer, i int)
+	end  func(w *writer) // field 2, the metrics, and what follows
 }
 
-// search writes traces and metrics; completed is 1 when nothing follows.
-func (w *writer) search(traces []query.Trace, inspected int, completed uint64) {
-	for i := range traces {
-		w.message(1, func(w *writer) { w.trace(&traces[i]) })
-	}
+// searchProto is tempopb.SearchResponse.
+func searchProto(r *query.Result) results {
+	return results{len(r.Traces), func(w *writer, i int) { w.trace(&r.Traces[i]) },
+		func(w *writer) { w.searchEnd(r.InspectedTraces, 1) }}
+}
+
+// searchEnd writes the metrics of a search; completed is 1 when nothing follows.
+func (w *writer) searchEnd(inspected int, completed uint64) {
 	w.message(2, func(w *writer) {
 		w.uint(1, uint64(inspected))
 		w.uint(4, completed)
 		w.uint(5, 1)
 	})
+}
+
+// proto writes an answer.
+func (o *out) proto(r results) error {
+	var one writer
+	for i := range r.n {
+		one.b = one.b[:0]
+		r.each(&one, i)
+		if err := o.holdResult(cap(one.b)); err != nil {
+			return err
+		}
+		o.b = protowire.AppendBytes(protowire.AppendTag(o.b, 1, protowire.BytesType), one.b)
+		if err := o.step(); err != nil {
+			return err
+		}
+	}
+	w := writer{o.b}
+	r.end(&w)
+	o.b = w.b
+	return nil
+}
+
+// protoBody writes an answer of a bounded size.
+func (o *out) protoBody(body []byte) error {
+	o.contentType = typeProtobuf
+	o.b = append(o.b, body...)
+	return nil
 }
 
 // trace writes tempopb.TraceSearchMetadata.

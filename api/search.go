@@ -21,19 +21,25 @@ const (
 )
 
 // search answers /api/search.
-func (s *server) search(r *http.Request) (answer, error) {
+func (s *server) search(r *http.Request, o *out) error {
 	req, err := searchRequest(r.URL.Query(), time.Now())
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	result, err := s.Engine.Search(r.Context(), req)
+	ctx, err := o.begin(r.Context())
 	if err != nil {
-		return answer{}, err
+		return err
+	}
+	result, err := s.Engine.Search(ctx, req)
+	if err != nil {
+		return err
 	}
 	if wantsProtobuf(r) {
-		return answer{contentType: typeProtobuf, body: searchProto(result)}, nil
+		o.contentType = typeProtobuf
+		return o.proto(searchProto(result))
 	}
-	return jsonAnswer(searchJSON(result))
+	o.contentType = typeJSON
+	return o.searchJSON(result)
 }
 
 func searchRequest(v url.Values, now time.Time) (req query.Request, err error) {

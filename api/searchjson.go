@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -16,33 +15,22 @@ const noRoot = "<root span not yet received>"
 // The types below are the messages of the search answer in JSON. Every member
 // is one that Tempo's protobuf has; Grafana refuses others.
 type (
-	searchResponse struct {
-		Traces  []traceMetadata `json:"traces"`
-		Metrics searchMetrics   `json:"metrics"`
-	}
 	searchMetrics struct {
 		InspectedTraces uint32 `json:"inspectedTraces,omitempty"`
 		CompletedJobs   uint32 `json:"completedJobs,omitempty"`
 		TotalJobs       uint32 `json:"totalJobs,omitempty"`
 	}
-	traceMetadata struct {
-		TraceID           string                  `json:"traceID"`
-		RootServiceName   string                  `json:"rootServiceName,omitempty"`
-		RootTraceName     string                  `json:"rootTraceName,omitempty"`
-		StartTimeUnixNano string                  `json:"startTimeUnixNano,omitempty"`
-		DurationMs        uint32                  `json:"durationMs,omitempty"`
-		SpanSet           *spanSet                `json:"spanSet,omitempty"`
-		SpanSets          []spanSet               `json:"spanSets,omitempty"`
-		ServiceStats      map[string]serviceStats `json:"serviceStats,omitempty"`
+	// traceHead is a trace but for its spans and services.
+	traceHead struct {
+		TraceID           string `json:"traceID"`
+		RootServiceName   string `json:"rootServiceName,omitempty"`
+		RootTraceName     string `json:"rootTraceName,omitempty"`
+		StartTimeUnixNano string `json:"startTimeUnixNano,omitempty"`
+		DurationMs        uint32 `json:"durationMs,omitempty"`
 	}
 	serviceStats struct {
 		SpanCount  uint32 `json:"spanCount,omitempty"`
 		ErrorCount uint32 `json:"errorCount,omitempty"`
-	}
-	spanSet struct {
-		Spans      []span     `json:"spans,omitempty"`
-		Matched    uint32     `json:"matched,omitempty"`
-		Attributes []keyValue `json:"attributes,omitempty"`
 	}
 	span struct {
 		SpanID            string     `json:"spanID"`
@@ -67,66 +55,151 @@ type (
 	}
 )
 
-// jsonAnswer encodes a message.
-func jsonAnswer(v any) (answer, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return answer{}, err
+// json appends a message of a bounded size, and sends nothing: call step between
+// messages.
+func (o *out) json(v any) error {
+	if o.encoder == nil {
+		o.encoder = json.NewEncoder(appender{o})
+		o.encoder.SetEscapeHTML(false)
 	}
-	return answer{contentType: typeJSON, body: bytes.TrimSuffix(b.Bytes(), []byte("\n"))}, nil
+	if err := o.encoder.Encode(v); err != nil {
+		return err
+	}
+	o.b = o.b[:len(o.b)-1] // the encoder ends with a new line
+	return nil
 }
 
-func searchJSON(r *query.Result) searchResponse {
-	out := searchResponse{
-		Traces:  make([]traceMetadata, len(r.Traces)),
-		Metrics: searchMetrics{InspectedTraces: uint32(r.InspectedTraces), CompletedJobs: 1, TotalJobs: 1},
-	}
+// appender appends to an answer.
+type appender struct{ o *out }
+
+func (a appender) Write(p []byte) (int, error) {
+	a.o.b = append(a.o.b, p...)
+	return len(p), nil
+}
+
+// searchJSON writes the answer to a search, span by span: a trace may have very
+// many.
+func (o *out) searchJSON(r *query.Result) error {
+	o.b = append(o.b, `{"traces":[`...)
 	for i := range r.Traces {
-		out.Traces[i] = metadataOf(&r.Traces[i])
+		if i > 0 {
+			o.b = append(o.b, ',')
+		}
+		if err := o.traceJSON(&r.Traces[i]); err != nil {
+			return err
+		}
 	}
-	return out
+	o.b = append(o.b, `],"metrics":`...)
+	err := o.json(searchMetrics{InspectedTraces: uint32(r.InspectedTraces), CompletedJobs: 1, TotalJobs: 1})
+	o.b = append(o.b, '}')
+	return err
 }
 
-func metadataOf(t *query.Trace) traceMetadata {
-	m := traceMetadata{
+func (o *out) traceJSON(t *query.Trace) error {
+	head := traceHead{
 		TraceID:           t.ID.Short(),
 		RootServiceName:   t.RootService,
 		RootTraceName:     t.RootName,
 		StartTimeUnixNano: decimal(t.Start),
 		DurationMs:        uint32(min(t.Duration.Milliseconds(), math.MaxUint32)),
 	}
-	if m.RootServiceName == "" {
-		m.RootServiceName = noRoot
+	if head.RootServiceName == "" {
+		head.RootServiceName = noRoot
+	}
+	if err := o.openJSON(head); err != nil {
+		return err
 	}
 	for i := range t.SpanSets {
-		m.SpanSets = append(m.SpanSets, spanSetOf(&t.SpanSets[i]))
-	}
-	if len(m.SpanSets) > 0 {
-		m.SpanSet = &m.SpanSets[0]
-	}
-	for _, s := range t.Services {
-		if m.ServiceStats == nil {
-			m.ServiceStats = map[string]serviceStats{}
+		if i == 0 {
+			o.b = append(o.b, `,"spanSet":`...)
+			if err := o.spanSetJSON(&t.SpanSets[i]); err != nil {
+				return err
+			}
+			o.b = append(o.b, `,"spanSets":[`...)
+		} else {
+			o.b = append(o.b, ',')
 		}
-		m.ServiceStats[s.Service] = serviceStats{uint32(s.Spans), uint32(s.Errors)}
+		if err := o.spanSetJSON(&t.SpanSets[i]); err != nil {
+			return err
+		}
 	}
-	return m
+	if len(t.SpanSets) > 0 {
+		o.b = append(o.b, ']')
+	}
+	return o.servicesJSON(t.Services)
 }
 
-func spanSetOf(s *query.SpanSet) spanSet {
-	out := spanSet{Matched: uint32(s.Matched), Attributes: keyValues(s.Attrs)}
-	for _, sp := range s.Spans {
-		out.Spans = append(out.Spans, span{
+// servicesJSON writes the services, which are sorted and come each once, and
+// closes the trace.
+func (o *out) servicesJSON(services []query.ServiceStats) error {
+	for i, s := range services {
+		if i == 0 {
+			o.b = append(o.b, `,"serviceStats":{`...)
+		} else {
+			o.b = append(o.b, ',')
+		}
+		if err := o.json(s.Service); err != nil {
+			return err
+		}
+		o.b = append(o.b, ':')
+		if err := o.json(serviceStats{uint32(s.Spans), uint32(s.Errors)}); err != nil {
+			return err
+		}
+	}
+	if len(services) > 0 {
+		o.b = append(o.b, '}')
+	}
+	o.b = append(o.b, '}')
+	return o.step()
+}
+
+// openJSON writes a message without the bracket at its end.
+func (o *out) openJSON(v any) error {
+	err := o.json(v)
+	o.b = o.b[:len(o.b)-1]
+	return err
+}
+
+func (o *out) spanSetJSON(s *query.SpanSet) error {
+	o.b = append(o.b, '{')
+	for i := range s.Spans {
+		if i == 0 {
+			o.b = append(o.b, `"spans":[`...)
+		} else {
+			o.b = append(o.b, ',')
+		}
+		sp := &s.Spans[i]
+		err := o.json(span{
 			SpanID:            sp.ID.String(),
 			Name:              sp.Name,
 			StartTimeUnixNano: decimal(sp.Start),
 			DurationNanos:     decimal(sp.Duration),
 			Attributes:        keyValues(sp.Attrs),
 		})
+		if err == nil {
+			err = o.step()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return out
+	comma := ""
+	if len(s.Spans) > 0 {
+		o.b = append(o.b, ']')
+		comma = ","
+	}
+	if s.Matched != 0 {
+		o.b = strconv.AppendUint(append(o.b, comma+`"matched":`...), uint64(uint32(s.Matched)), 10)
+		comma = ","
+	}
+	if len(s.Attrs) > 0 {
+		o.b = append(o.b, comma+`"attributes":`...)
+		if err := o.json(keyValues(s.Attrs)); err != nil {
+			return err
+		}
+	}
+	o.b = append(o.b, '}')
+	return nil
 }
 
 func keyValues(attrs []eval.Attr) (out []keyValue) {

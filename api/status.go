@@ -52,10 +52,11 @@ type buildInfo struct {
 }
 
 func (s *server) buildInfo(w http.ResponseWriter, r *http.Request) {
-	a, err := jsonAnswer(buildInfo{s.Version, s.Revision, s.Branch, s.BuildUser, s.BuildDate, runtime.Version()})
+	o := &out{s: s, w: w, r: r, contentType: typeJSON}
+	err := o.json(buildInfo{s.Version, s.Revision, s.Branch, s.BuildUser, s.BuildDate, runtime.Version()})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	write(w, r, a)
+	_ = o.finish() // the client may be gone
 }

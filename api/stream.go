@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"runtime/debug"
 
 	"google.golang.org/grpc"
@@ -22,9 +23,9 @@ const streamingService = "tempopb.StreamingQuerier"
 // maxPacket is the size in bytes at which an answer is split into messages.
 const maxPacket = 2 << 20
 
-// streamCall answers a request with an encoded message, as long as it may be. It
-// may tell what is new on the way.
-type streamCall func(context.Context, *streamRequest, *teller) ([]byte, error)
+// streamCall finds the answer to a request and returns what sends it. It may tell
+// what is new on the way.
+type streamCall func(context.Context, *streamRequest, *streamOut, *teller) (send func() error, err error)
 
 // streamingQuerier describes the service. All of its methods take one request and
 // stream answers: while the query runs, messages with what is new, or which say
@@ -77,34 +78,34 @@ func (s *server) serveStream(stream grpc.ServerStream, method string, call strea
 	if err != nil {
 		return s.grpcError(method, err)
 	}
-	t := newTeller(stream, s.ProgressInterval, progress)
-	body, err := s.guarded(ctx, call, req, t)
-	t.stop()
+	o := &streamOut{s: s, stream: stream}
+	o.w, _ = ctx.Value(writerKey{}).(http.ResponseWriter)
+	defer o.end()
+	t := newTeller(o, s.ProgressInterval, progress)
+	err = s.guarded(func() (err error) {
+		defer t.stop()
+		o.answer, err = call(ctx, req, o, t)
+		return err
+	})
+	if err == nil {
+		err = s.guarded(o.answer)
+	}
 	if err != nil {
 		return s.grpcError(method, err)
 	}
-	return sendPieces(stream, body)
+	return nil
 }
 
 // guarded turns a panic into an error: gRPC does not recover, and one query must
 // not end the process.
-func (s *server) guarded(ctx context.Context, call streamCall, req *streamRequest, t *teller) (body []byte, err error) {
+func (s *server) guarded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.Logger.Error("panic in a query", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("answer query: internal error")
 		}
 	}()
-	return call(ctx, req, t)
-}
-
-func sendPieces(stream grpc.ServerStream, body []byte) error {
-	for piece := range pieces(body, maxPacket) {
-		if err := stream.SendMsg(&message{piece}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f()
 }
 
 // pieces splits an encoded answer into messages of at most most bytes. Each has

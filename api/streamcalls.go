@@ -12,7 +12,7 @@ import (
 )
 
 // streamSearch answers a SearchRequest.
-func (s *server) streamSearch(ctx context.Context, r *streamRequest, t *teller) ([]byte, error) {
+func (s *server) streamSearch(ctx context.Context, r *streamRequest, o *streamOut, t *teller) (func() error, error) {
 	v, err := r.values(streamParam{4, "limit", false}, streamParam{5, "start", false}, streamParam{6, "end", false},
 		streamParam{8, "q", true}, streamParam{9, "spss", false})
 	if err != nil {
@@ -37,28 +37,31 @@ func (s *server) streamSearch(ctx context.Context, r *streamRequest, t *teller) 
 	var news searchNews
 	req.Progress = news.note
 	t.tell(news.message)
+	if ctx, err = o.begin(ctx); err != nil {
+		return nil, err
+	}
 	result, err := s.Engine.Search(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	return searchProto(result), nil
+	return func() error { return o.sendResults(searchProto(result)) }, nil
 }
 
 // streamTags answers a SearchTagsRequest by an HTTP route.
-func (s *server) streamTags(route func(*http.Request) (answer, error)) streamCall {
-	return func(ctx context.Context, r *streamRequest, _ *teller) ([]byte, error) {
+func (s *server) streamTags(route func(*http.Request, *out) error) streamCall {
+	return func(ctx context.Context, r *streamRequest, o *streamOut, _ *teller) (func() error, error) {
 		v, err := r.values(streamParam{1, "scope", true}, streamParam{2, "q", true}, streamParam{3, "start", false},
 			streamParam{4, "end", false}, streamParam{5, "limit", false}, streamParam{6, "maxStaleValues", false})
 		if err != nil {
 			return nil, err
 		}
-		return protoAnswer(ctx, route, "/", v)
+		return s.protoAnswer(ctx, o, route, "/", v)
 	}
 }
 
 // streamValues answers a SearchTagValuesRequest by an HTTP route.
-func (s *server) streamValues(path string, route func(*http.Request) (answer, error)) streamCall {
-	return func(ctx context.Context, r *streamRequest, _ *teller) ([]byte, error) {
+func (s *server) streamValues(path string, route func(*http.Request, *out) error) streamCall {
+	return func(ctx context.Context, r *streamRequest, o *streamOut, _ *teller) (func() error, error) {
 		v, err := r.values(streamParam{2, "q", true}, streamParam{3, "start", false}, streamParam{4, "end", false},
 			streamParam{6, "limit", false}, streamParam{7, "maxStaleValues", false})
 		if err != nil {
@@ -71,23 +74,27 @@ func (s *server) streamValues(path string, route func(*http.Request) (answer, er
 		if tag == "" {
 			return nil, badRequest("invalid request: tagName, field 1, is missing")
 		}
-		return protoAnswer(ctx, route, path+url.PathEscape(tag)+"/values", v)
+		return s.protoAnswer(ctx, o, route, path+url.PathEscape(tag)+"/values", v)
 	}
 }
 
-// protoAnswer asks a route for protobuf.
-func protoAnswer(ctx context.Context, route func(*http.Request) (answer, error), path string, v url.Values) ([]byte, error) {
+// protoAnswer asks a route, whose answer has a bounded size, for protobuf.
+func (s *server) protoAnswer(ctx context.Context, o *streamOut, route func(*http.Request, *out) error, path string, v url.Values) (func() error, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, path+"?"+v.Encode(), nil)
 	if err != nil {
 		return nil, badRequest("invalid request: %w", err)
 	}
 	r.Header.Set("Accept", typeProtobuf)
-	a, err := route(r)
-	return a.body, err
+	a := &out{s: s, r: r}
+	err = route(r, a)
+	if o.job = a.job; err != nil {
+		return nil, err
+	}
+	return func() error { return o.sendBody(a.b) }, nil
 }
 
 // streamRange answers a QueryRangeRequest.
-func (s *server) streamRange(ctx context.Context, r *streamRequest, t *teller) ([]byte, error) {
+func (s *server) streamRange(ctx context.Context, r *streamRequest, o *streamOut, t *teller) (func() error, error) {
 	req, err := streamMetrics(r)
 	if err != nil {
 		return nil, err
@@ -98,25 +105,31 @@ func (s *server) streamRange(ctx context.Context, r *streamRequest, t *teller) (
 	news := windowNews{every: s.ProgressInterval, maxSeries: req.MaxSeries, last: time.Now()}
 	req.Progress = news.note
 	t.tell(news.message)
+	if ctx, err = o.begin(ctx); err != nil {
+		return nil, err
+	}
 	result, err := s.Engine.Metrics(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	return rangeProto(result, req.MaxSeries), nil
+	return func() error { return o.sendResults(rangeProto(result, req.MaxSeries)) }, nil
 }
 
 // streamInstant answers a QueryInstantRequest.
-func (s *server) streamInstant(ctx context.Context, r *streamRequest, _ *teller) ([]byte, error) {
+func (s *server) streamInstant(ctx context.Context, r *streamRequest, o *streamOut, _ *teller) (func() error, error) {
 	req, err := streamMetrics(r)
 	if err != nil {
 		return nil, err
 	}
 	req.Instant = true
+	if ctx, err = o.begin(ctx); err != nil {
+		return nil, err
+	}
 	result, err := s.Engine.Metrics(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	return instantProto(result, req.MaxSeries), nil
+	return func() error { return o.sendResults(instantProto(result, req.MaxSeries)) }, nil
 }
 
 // streamMetrics reads what both metrics requests share. Their times are always

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"etude/query"
 	"etude/traceql/eval"
 )
@@ -17,9 +15,9 @@ const progressInterval = 500 * time.Millisecond
 // that the query runs. It sends from a goroutine of its own, so that a slow
 // client does not hold up the query.
 type teller struct {
-	stream grpc.ServerStream
-	every  time.Duration
-	idle   []byte // the message when nothing is new
+	to    *streamOut
+	every time.Duration
+	idle  []byte // the message when nothing is new
 
 	mu   sync.Mutex
 	news func() []byte // encodes what is new, nil for nothing; nil when the query has none to tell
@@ -28,8 +26,8 @@ type teller struct {
 	ending sync.WaitGroup
 }
 
-func newTeller(stream grpc.ServerStream, every time.Duration, idle []byte) *teller {
-	t := &teller{stream: stream, every: every, idle: idle, done: make(chan struct{})}
+func newTeller(to *streamOut, every time.Duration, idle []byte) *teller {
+	t := &teller{to: to, every: every, idle: idle, done: make(chan struct{})}
 	t.ending.Go(t.run)
 	return t
 }
@@ -70,7 +68,7 @@ func (t *teller) send() error {
 			body = b
 		}
 	}
-	return sendPieces(t.stream, body)
+	return t.to.tell(body)
 }
 
 // searchNews are the traces of a search that have not been sent yet. Clients keep
@@ -98,7 +96,10 @@ func (n *searchNews) message() []byte {
 		return nil
 	}
 	var w writer
-	w.search(fresh, inspected, 0)
+	for i := range fresh {
+		w.message(1, func(w *writer) { w.trace(&fresh[i]) })
+	}
+	w.searchEnd(inspected, 0)
 	return w.b
 }
 
@@ -124,7 +125,9 @@ func (n *windowNews) note(w eval.Window, from, to int, series func() []eval.Seri
 		return false // the answer will choose
 	}
 	var out writer
-	out.rangeSeries(r)
+	for i := range r.Series {
+		out.message(1, func(w *writer) { w.rangeSeries(r, i) })
+	}
 	out.message(2, func(w *writer) { w.uint(5, 1) })
 	n.mu.Lock()
 	defer n.mu.Unlock()

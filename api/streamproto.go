@@ -16,29 +16,24 @@ func (w *writer) double(field protowire.Number, f float64) {
 	}
 }
 
-// rangeProto encodes tempopb.QueryRangeResponse.
-func rangeProto(r *query.MetricsResult, maxSeries int) []byte {
-	var w writer
-	w.rangeSeries(r)
-	w.metricsEnd(r, maxSeries)
-	return w.b
+// rangeProto is tempopb.QueryRangeResponse.
+func rangeProto(r *query.MetricsResult, maxSeries int) results {
+	return results{len(r.Series), func(w *writer, i int) { w.rangeSeries(r, i) },
+		func(w *writer) { w.metricsEnd(r, maxSeries) }}
 }
 
-func (w *writer) rangeSeries(r *query.MetricsResult) {
-	for i := range r.Series {
-		s := &r.Series[i]
-		w.message(1, func(w *writer) {
-			w.attrs(1, s.Labels)
-			for _, x := range s.Samples {
-				w.message(2, func(w *writer) {
-					w.double(1, x.Value)
-					w.uint(2, (r.Window.Start+uint64(x.Slot+1)*r.Window.Step)/1e6)
-				})
-			}
-			for j := range s.Exemplars {
-				w.message(4, func(w *writer) { w.exemplar(&s.Exemplars[j]) })
-			}
+// rangeSeries writes one series.
+func (w *writer) rangeSeries(r *query.MetricsResult, i int) {
+	s := &r.Series[i]
+	w.attrs(1, s.Labels)
+	for _, x := range s.Samples {
+		w.message(2, func(w *writer) {
+			w.double(1, x.Value)
+			w.uint(2, (r.Window.Start+uint64(x.Slot+1)*r.Window.Step)/1e6)
 		})
+	}
+	for j := range s.Exemplars {
+		w.message(4, func(w *writer) { w.exemplar(&s.Exemplars[j]) })
 	}
 }
 
@@ -52,19 +47,15 @@ func (w *writer) exemplar(x *eval.Exemplar) {
 	w.uint(3, x.Start/1e6)
 }
 
-// instantProto encodes tempopb.QueryInstantResponse.
-func instantProto(r *query.MetricsResult, maxSeries int) []byte {
-	var w writer
-	for _, s := range r.Series {
-		w.message(1, func(w *writer) {
-			w.attrs(1, s.Labels)
-			if len(s.Samples) > 0 {
-				w.double(2, s.Samples[0].Value)
-			}
-		})
-	}
-	w.metricsEnd(r, maxSeries)
-	return w.b
+// instantProto is tempopb.QueryInstantResponse.
+func instantProto(r *query.MetricsResult, maxSeries int) results {
+	return results{len(r.Series), func(w *writer, i int) {
+		s := &r.Series[i]
+		w.attrs(1, s.Labels)
+		if len(s.Samples) > 0 {
+			w.double(2, s.Samples[0].Value)
+		}
+	}, func(w *writer) { w.metricsEnd(r, maxSeries) }}
 }
 
 // metricsEnd writes what follows the series in both answers.

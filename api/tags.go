@@ -26,10 +26,10 @@ type (
 
 // tagsV1 answers /api/search/tags: names of all scopes in one list. Intrinsics
 // are listed only when asked for.
-func (s *server) tagsV1(r *http.Request) (answer, error) {
-	scopes, err := s.tagNames(r)
+func (s *server) tagsV1(r *http.Request, o *out) error {
+	scopes, err := s.tagNames(r, o)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
 	names := []string{}
 	for _, scope := range scopes {
@@ -40,33 +40,39 @@ func (s *server) tagsV1(r *http.Request) (answer, error) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if wantsProtobuf(r) {
-		return answer{contentType: typeProtobuf, body: tagsV1Proto(names)}, nil
+		return o.protoBody(tagsV1Proto(names))
 	}
-	return jsonAnswer(tagsResponse{TagNames: names})
+	o.contentType = typeJSON
+	return o.json(tagsResponse{TagNames: names})
 }
 
 // tagsV2 answers /api/v2/search/tags: names by scope.
-func (s *server) tagsV2(r *http.Request) (answer, error) {
-	scopes, err := s.tagNames(r)
+func (s *server) tagsV2(r *http.Request, o *out) error {
+	scopes, err := s.tagNames(r, o)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
 	if wantsProtobuf(r) {
-		return answer{contentType: typeProtobuf, body: tagsV2Proto(scopes)}, nil
+		return o.protoBody(tagsV2Proto(scopes))
 	}
-	out := tagsV2Response{Scopes: make([]tagScope, len(scopes))}
+	list := tagsV2Response{Scopes: make([]tagScope, len(scopes))}
 	for i, scope := range scopes {
-		out.Scopes[i] = tagScope{scope.Scope, scope.Tags}
+		list.Scopes[i] = tagScope{scope.Scope, scope.Tags}
 	}
-	return jsonAnswer(out)
+	o.contentType = typeJSON
+	return o.json(list)
 }
 
-func (s *server) tagNames(r *http.Request) ([]query.ScopeTags, error) {
+func (s *server) tagNames(r *http.Request, o *out) ([]query.ScopeTags, error) {
 	req, err := tagRequest(r.URL.Query(), time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return s.Engine.TagNames(r.Context(), req)
+	ctx, err := o.begin(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return s.Engine.TagNames(ctx, req)
 }
 
 func tagRequest(v url.Values, now time.Time) (req query.TagRequest, err error) {

@@ -1,74 +1,173 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"etude/otlp"
+	"etude/query"
 	"etude/trace"
 )
 
+// errTraceSize is the error of a trace that is larger than an answer may be, in
+// the first form of the API, which cannot say that it is partial.
+var errTraceSize = errors.New("trace exceeds max size")
+
 // traceV1 answers /api/traces/{id}: OTLP TracesData, in JSON with the top list
 // named batches. An unknown trace is a 404.
-func (s *server) traceV1(r *http.Request) (answer, error) {
-	spans, err := s.traceSpans(r)
+func (s *server) traceV1(r *http.Request, o *out) error {
+	t, err := s.wholeTrace(r, o)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	if len(spans) == 0 {
-		return notFound, nil
+	switch {
+	case len(t.Spans) == 0:
+		o.status = http.StatusNotFound
+		return nil
+	case t.Partial():
+		return fmt.Errorf("%w (max spans: %d, --max-trace-spans); ask for /api/v2/traces for a part of its %d spans", errTraceSize, t.Most, t.Total)
+	case wantsProtobuf(r):
+		o.contentType = typeProtobuf
+		return o.protoTrace(t, func([]byte, int) []byte { return nil })
 	}
-	body := encodeTrace(spans)
-	if wantsProtobuf(r) {
-		return answer{contentType: typeProtobuf, body: body}, nil
-	}
-	return answer{contentType: typeJSON, body: otlp.ToJSON(nil, body, otlp.TempoBatches)}, nil
+	o.contentType = typeJSON
+	return o.jsonTrace(t, otlp.TempoBatches)
 }
 
 // traceV2 answers /api/v2/traces/{id}: the same inside a message with metrics.
-// An unknown trace is an empty one.
-func (s *server) traceV2(r *http.Request) (answer, error) {
-	spans, err := s.traceSpans(r)
+// An unknown trace is an empty one. Of a trace that is too large the answer holds
+// a part, and says so.
+func (s *server) traceV2(r *http.Request, o *out) error {
+	t, err := s.wholeTrace(r, o)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	traces := encodeTrace(spans)
-	if wantsProtobuf(r) {
-		// Grafana needs both messages present, empty or not.
-		body := protowire.AppendTag(nil, 1, protowire.BytesType)
-		body = protowire.AppendBytes(body, traces)
-		body = protowire.AppendTag(body, 2, protowire.BytesType)
-		return answer{contentType: typeProtobuf, body: protowire.AppendBytes(body, nil)}, nil
+	switch {
+	case wantsProtobuf(r):
+		o.contentType = typeProtobuf
+		return o.protoTraceByID(t)
+	case wantsLLM(r):
+		o.contentType = typeLLM + "+json"
+		return o.traceLLM(t)
 	}
-	if wantsLLM(r) {
-		return traceLLM(traces)
+	o.contentType = typeJSON
+	o.b = append(o.b, `{"trace":`...)
+	if err := o.jsonTrace(t, otlp.TempoJSON); err != nil {
+		return err
 	}
-	body := otlp.ToJSON([]byte(`{"trace":`), traces, otlp.TempoJSON)
-	return answer{contentType: typeJSON, body: append(body, `,"metrics":{}}`...)}, nil
+	o.b = append(o.b, `,"metrics":{}`...)
+	if t.Partial() {
+		o.b = append(o.b, `,"status":"PARTIAL","message":"`+partialTrace(t)+`"`...)
+	}
+	o.b = append(o.b, '}')
+	return nil
 }
 
-func encodeTrace(spans []otlp.Ref) []byte {
-	return withFreshIDs(otlp.AppendTraces(nil, spans), freshIDs(spans))
+// partialTrace says what is missing; it needs no escaping in JSON.
+func partialTrace(t *query.WholeTrace) string {
+	return fmt.Sprintf("Trace exceeds maximum size of %d spans (--max-trace-spans), a partial trace is returned: the %d of its %d spans that start first", t.Most, len(t.Spans), t.Total)
 }
 
-func (s *server) traceSpans(r *http.Request) ([]otlp.Ref, error) {
+// stream returns how the trace is written: to o, with ids of its own for spans
+// that share one.
+func (o *out) stream(t *query.WholeTrace) otlp.Stream {
+	fresh := freshIDs(t.Spans)
+	s := otlp.Stream{Step: func(b []byte) ([]byte, error) {
+		if b == nil { // only measured
+			return nil, o.job.Err()
+		}
+		o.b = b
+		err := o.step()
+		return o.b, err
+	}}
+	if len(fresh) > 0 {
+		s.Edit = func(span []byte) []byte { return rewriteSpan(span, fresh) }
+	}
+	return s
+}
+
+func (o *out) jsonTrace(t *query.WholeTrace, d otlp.Dialect) (err error) {
+	o.b, err = o.stream(t).JSON(o.b, t.Spans, d)
+	return err
+}
+
+// protoTraceByID writes tempopb.TraceByIDResponse. Grafana needs both messages
+// present, empty or not.
+func (o *out) protoTraceByID(t *query.WholeTrace) error {
+	err := o.protoTrace(t, func(dst []byte, size int) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(dst, 1, protowire.BytesType), uint64(size))
+	})
+	if err != nil {
+		return err
+	}
+	w := writer{o.b}
+	w.message(2, func(*writer) {})
+	if t.Partial() {
+		w.uint(3, 1)
+		w.text(4, partialTrace(t))
+	}
+	o.b = w.b
+	return nil
+}
+
+// smallTrace is the size of an encoded trace up to which it is written in one
+// piece.
+const smallTrace = 256 << 10
+
+// protoTrace writes a trace and, in front of it, what front appends for its size.
+func (o *out) protoTrace(t *query.WholeTrace, front func(dst []byte, size int) []byte) error {
+	stream := o.stream(t)
+	// Fast path: nearly every trace is small, and its length is known once it has
+	// been encoded.
+	if len(t.Spans) <= smallTrace/64 {
+		small, err := stream.Small(t.Spans, smallTrace)
+		if err != nil {
+			return err
+		}
+		if small != nil {
+			o.b = append(front(o.b, len(small)), small...)
+			return o.step()
+		}
+	}
+	arranged, err := stream.Arrange(t.Spans)
+	if err != nil {
+		return err
+	}
+	o.b, err = arranged.Proto(front(o.b, arranged.Size))
+	return err
+}
+
+// wholeTrace finds the trace that a request names. MaxSpans is etude's own
+// parameter: a caller that has no use for more asks for less.
+func (s *server) wholeTrace(r *http.Request, o *out) (*query.WholeTrace, error) {
 	id, err := trace.ParseTraceID(r.PathValue("id"))
 	if err != nil {
 		return nil, badRequest("%w", err)
 	}
-	if err := checkTraceParams(r); err != nil {
+	v := r.URL.Query()
+	if err := checkTraceParams(v); err != nil {
 		return nil, err
 	}
-	return s.Engine.Trace(r.Context(), id)
+	most, err := uintParam(v, "maxSpans")
+	if err != nil {
+		return nil, err
+	}
+	ctx, err := o.begin(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return s.Engine.Trace(ctx, id, int(most))
 }
 
 // checkTraceParams refuses parameters that Tempo refuses. They choose which of
 // its storage to read and have no meaning for the answer here.
-func checkTraceParams(r *http.Request) error {
-	v := r.URL.Query()
+func checkTraceParams(v url.Values) error {
 	var times [2]int64
 	for i, name := range []string{"start", "end"} {
 		if s := v.Get(name); s != "" {

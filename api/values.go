@@ -32,43 +32,61 @@ type (
 )
 
 // valuesV1 answers /api/search/tag/{tag}/values: texts, the tag without scope.
-func (s *server) valuesV1(r *http.Request) (answer, error) {
+func (s *server) valuesV1(r *http.Request, o *out) error {
 	tag, req, err := valuesRequest(r, valuesV1Path)
-	if err != nil || tag == "" {
-		return notFound, err
-	}
-	values, err := s.Engine.TagTexts(r.Context(), tag, req)
 	if err != nil {
-		return answer{}, err
+		return err
+	}
+	if tag == "" {
+		o.status = http.StatusNotFound
+		return nil
+	}
+	ctx, err := o.begin(r.Context())
+	if err != nil {
+		return err
+	}
+	values, err := s.Engine.TagTexts(ctx, tag, req)
+	if err != nil {
+		return err
 	}
 	if wantsProtobuf(r) {
-		return answer{contentType: typeProtobuf, body: valuesV1Proto(values)}, nil
+		return o.protoBody(valuesV1Proto(values))
 	}
-	return jsonAnswer(valuesResponse{TagValues: append([]string{}, values...)})
+	o.contentType = typeJSON
+	return o.json(valuesResponse{TagValues: append([]string{}, values...)})
 }
 
 // valuesV2 answers /api/v2/search/tag/{tag}/values: values with their types, the
 // tag as a query writes it.
-func (s *server) valuesV2(r *http.Request) (answer, error) {
+func (s *server) valuesV2(r *http.Request, o *out) error {
 	tag, req, err := valuesRequest(r, valuesV2Path)
-	if err != nil || tag == "" {
-		return notFound, err
-	}
-	values, err := s.Engine.TagValues(r.Context(), tag, req)
 	if err != nil {
-		return answer{}, err
+		return err
+	}
+	if tag == "" {
+		o.status = http.StatusNotFound
+		return nil
+	}
+	ctx, err := o.begin(r.Context())
+	if err != nil {
+		return err
+	}
+	values, err := s.Engine.TagValues(ctx, tag, req)
+	if err != nil {
+		return err
 	}
 	if wantsProtobuf(r) {
-		return answer{contentType: typeProtobuf, body: valuesV2Proto(values)}, nil
+		return o.protoBody(valuesV2Proto(values))
 	}
 	if wantsLLM(r) {
-		return valuesLLM(values)
+		return o.valuesLLM(values)
 	}
-	out := valuesV2Response{TagValues: make([]tagValue, len(values))}
+	list := valuesV2Response{TagValues: make([]tagValue, len(values))}
 	for i, v := range values {
-		out.TagValues[i] = tagValue(v)
+		list.TagValues[i] = tagValue(v)
 	}
-	return jsonAnswer(out)
+	o.contentType = typeJSON
+	return o.json(list)
 }
 
 // valuesRequest takes the tag from the path; "" when the path has another form.

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -9,47 +10,14 @@ import (
 	"etude/trace"
 )
 
-// Ref names one span: a row of a View.
-type Ref struct {
-	View *trace.View
-	Row  uint32
-}
-
 // AppendTraces appends the spans as an encoded TracesData to dst. Spans of one
 // resource and scope come together, in the order given; resource, scope and
 // status are written even when empty, because readers of Tempo's answers rely
 // on them.
 func AppendTraces(dst []byte, spans []Ref) []byte {
-	e := encoder{b: dst}
-	for _, group := range groupBy(spans, func(r Ref) group { return group{r.View, r.View.Resource(r.Row)} }) {
-		at := e.begin(1)
-		e.resourceSpans(group)
-		e.end(at)
-	}
-	return e.b
-}
-
-// group is what spans are grouped by: a resource or scope number of a View.
-type group struct {
-	view   *trace.View
-	number uint32
-}
-
-// groupBy splits spans into runs of one key, by first appearance.
-func groupBy(spans []Ref, key func(Ref) group) [][]Ref {
-	var groups [][]Ref
-	at := map[group]int{}
-	for _, r := range spans {
-		k := key(r)
-		i, ok := at[k]
-		if !ok {
-			i = len(groups)
-			at[k] = i
-			groups = append(groups, nil)
-		}
-		groups[i] = append(groups[i], r)
-	}
-	return groups
+	s := Stream{Step: func([]byte) ([]byte, error) { return nil, nil }}
+	out, _ := s.small(dst, spans, math.MaxInt) // without a limit there is no error
+	return out
 }
 
 // encoder writes protobuf. A message is written between begin and end, which
@@ -102,35 +70,17 @@ func (e *encoder) fixed32(number protowire.Number, v uint32) {
 	}
 }
 
-func (e *encoder) resourceSpans(spans []Ref) {
-	v, number := spans[0].View, spans[0].View.Resource(spans[0].Row)
-	at := e.begin(1)
+func (e *encoder) resource(v *trace.View, number uint32) {
 	e.attributes(1, &v.ResourceAttrs, number)
 	e.varint(2, uint64(v.ResourceDropped[number]))
 	e.b = append(e.b, v.Text(v.ResourceExtra[number])...)
-	e.end(at)
-	for _, group := range groupBy(spans, func(r Ref) group { return group{r.View, r.View.Scope[r.Row]} }) {
-		at := e.begin(2)
-		e.scopeSpans(group)
-		e.end(at)
-	}
-	e.text(3, v.Text(v.ResourceSchemaURL[number]))
 }
 
-func (e *encoder) scopeSpans(spans []Ref) {
-	v, number := spans[0].View, spans[0].View.Scope[spans[0].Row]
-	at := e.begin(1)
+func (e *encoder) scope(v *trace.View, number uint32) {
 	e.text(1, v.Text(v.ScopeName[number]))
 	e.text(2, v.Text(v.ScopeVersion[number]))
 	e.attributes(3, &v.ScopeAttrs, number)
 	e.varint(4, uint64(v.ScopeDropped[number]))
-	e.end(at)
-	for _, r := range spans {
-		at := e.begin(2)
-		e.span(r.View, r.Row)
-		e.end(at)
-	}
-	e.text(3, v.Text(v.ScopeSchemaURL[number]))
 }
 
 func (e *encoder) span(v *trace.View, row uint32) {

@@ -45,6 +45,22 @@ func ValueToJSON(dst, value []byte) []byte {
 	return w.b
 }
 
+// ResourceToJSON, ScopeToJSON and SpanToJSON append one encoded message as a JSON
+// object.
+func ResourceToJSON(dst, b []byte, d Dialect) []byte { return messageToJSON(dst, resource, b, d) }
+
+// ScopeToJSON is like [ResourceToJSON].
+func ScopeToJSON(dst, b []byte, d Dialect) []byte { return messageToJSON(dst, scope, b, d) }
+
+// SpanToJSON is like [ResourceToJSON].
+func SpanToJSON(dst, b []byte, d Dialect) []byte { return messageToJSON(dst, span, b, d) }
+
+func messageToJSON(dst []byte, m *message, b []byte, d Dialect) []byte {
+	w := jsonWriter{b: dst, d: d}
+	w.message(m, b)
+	return w.b
+}
+
 type jsonWriter struct {
 	b []byte
 	d Dialect

@@ -102,8 +102,8 @@ func BenchmarkTrace(b *testing.B) {
 	e := query.New(benchViews(), query.Options{MaxTime: time.Minute})
 	b.ReportAllocs()
 	for b.Loop() {
-		if spans, err := e.Trace(b.Context(), id); err != nil || len(spans) != 10 {
-			b.Fatalf("%d spans, %v", len(spans), err)
+		if whole, err := e.Trace(b.Context(), id, 0); err != nil || len(whole.Spans) != 10 {
+			b.Fatalf("%v, %v", whole, err)
 		}
 	}
 }

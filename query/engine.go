@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"etude/otlp"
 	"etude/trace"
 	"etude/traceql/eval"
 )
@@ -22,9 +21,16 @@ type Options struct {
 	// MaxTime is how long one query may take, waiting included; default 30 s.
 	MaxTime time.Duration
 	// MaxMemory is how many bytes one query may keep, of what grows with the
-	// data: groups, labels and samples of metrics, traces found; default 512 MiB,
-	// below 0 for no limit.
+	// data: groups, labels and samples of metrics, traces found, spans of a trace,
+	// the answer's text; default 512 MiB, below 0 for no limit.
 	MaxMemory int64
+	// MaxTotalMemory is how many bytes all queries may keep together; default
+	// 1 GiB, below 0 for no limit. A query that would go beyond is refused.
+	MaxTotalMemory int64
+	// MaxTraceSpans is how many spans an answer that holds a whole trace may have;
+	// of a larger trace it holds those that start first. Default 200,000, below 0
+	// for no limit.
+	MaxTraceSpans int
 	// MaxConcurrent is how many queries run at a time, others wait; default 16.
 	MaxConcurrent int
 	// MaxWaiting is how many wait, more are refused; default 1000.
@@ -48,6 +54,7 @@ type Engine struct {
 	observer Observer
 	repeats  eval.Repeats
 	splits   eval.Splits
+	pool     eval.Pool // of what all queries keep
 }
 
 // New returns an Engine over a source.
@@ -57,6 +64,12 @@ func New(src Source, o Options) *Engine {
 	}
 	if o.MaxMemory == 0 {
 		o.MaxMemory = 512 << 20
+	}
+	if o.MaxTotalMemory == 0 {
+		o.MaxTotalMemory = 1 << 30
+	}
+	if o.MaxTraceSpans == 0 {
+		o.MaxTraceSpans = 200_000
 	}
 	if o.MaxConcurrent <= 0 {
 		o.MaxConcurrent = 16
@@ -76,8 +89,12 @@ func New(src Source, o Options) *Engine {
 		o:        o,
 		slots:    make(chan struct{}, o.MaxConcurrent),
 		observer: o.Observer,
+		pool:     eval.Pool{Limit: max(0, o.MaxTotalMemory)},
 	}
 }
+
+// Memory is how many bytes the queries that run keep now, see Options.MaxMemory.
+func (e *Engine) Memory() int64 { return e.pool.Used() }
 
 // InputError is a mistake of the caller: a query that does not parse, a limit
 // exceeded. Its text is meant for them.
@@ -97,20 +114,9 @@ func inputErrorf(format string, args ...any) error {
 var (
 	ErrTimeLimit   = errors.New("query time limit exceeded")
 	ErrMemoryLimit = errors.New("query memory limit exceeded")
+	ErrMemoryBusy  = errors.New("queries use all of their memory")
 	ErrBusy        = errors.New("too many queries")
 )
-
-// begin waits for a free slot and bounds the time. Call end when done.
-func (e *Engine) begin(ctx context.Context) (_ context.Context, end func(), err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, e.o.MaxTime,
-		fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime, --max-query-time); narrow it by time range or conditions", ErrTimeLimit, e.o.MaxTime))
-	if err := e.enter(ctx); err != nil {
-		cancel()
-		return nil, nil, err
-	}
-	done := e.o.Running()
-	return ctx, func() { done(); <-e.slots; cancel() }, nil
-}
 
 func (e *Engine) enter(ctx context.Context) error {
 	select {
@@ -131,37 +137,4 @@ func (e *Engine) enter(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// memoryError is the error of a query that would keep more than it may.
-func (e *Engine) memoryError(at, advice string) error {
-	return fmt.Errorf("%w: the query keeps more than %d bytes (query.Options.MaxMemory, --max-query-memory) at %s; %s",
-		ErrMemoryLimit, e.o.MaxMemory, at, advice)
-}
-
-// Trace returns the spans of a trace, each once, oldest View first; none when
-// the trace is unknown.
-func (e *Engine) Trace(ctx context.Context, id trace.TraceID) ([]otlp.Ref, error) {
-	var done Work
-	defer e.report(ctx, &done)
-	ctx, end, err := e.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
-	}
-	var t eval.Trace
-	views := e.tables(ctx)
-	done.Tables = len(views)
-	if !t.Load(views, id) {
-		return nil, nil
-	}
-	done.Results = len(t.Spans)
-	spans := make([]otlp.Ref, len(t.Spans))
-	for i, r := range t.Spans {
-		spans[i] = otlp.Ref{View: t.View(r), Row: r.Row}
-	}
-	return spans, nil
 }

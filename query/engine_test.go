@@ -102,19 +102,19 @@ func TestTraceIsWholeAndEachSpanOnce(t *testing.T) {
 	root := span{trace: 1, id: 1, service: "a", name: "root", end: 10}
 	late := span{trace: 1, id: 2, parent: 1, service: "b", name: "late", start: 2, end: 30}
 	e := query.New(views(tableOf(root), tableOf(root, late), tableOf(late)), query.Options{})
-	spans, err := e.Trace(t.Context(), trace.TraceID{15: 1})
+	whole, err := e.Trace(t.Context(), trace.TraceID{15: 1}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, r := range spans {
+	for _, r := range whole.Spans {
 		names = append(names, r.View.Text(r.View.Name[r.Row]))
 	}
 	if !slices.Equal(names, []string{"root", "late"}) {
 		t.Errorf("trace has spans %v, want root and late once each", names)
 	}
-	if spans, err := e.Trace(t.Context(), trace.TraceID{15: 9}); err != nil || len(spans) != 0 {
-		t.Errorf("unknown trace: %d spans, error %v", len(spans), err)
+	if whole, err := e.Trace(t.Context(), trace.TraceID{15: 9}, 0); err != nil || len(whole.Spans) != 0 {
+		t.Errorf("unknown trace: %v, error %v", whole, err)
 	}
 	// Structure, duration and counts are those of the whole trace.
 	for q, want := range map[string]string{
@@ -268,7 +268,7 @@ func TestLimitsNameThemselves(t *testing.T) {
 			_, _ = e.Search(context.Background(), query.Request{}) // holds the slot
 		}()
 		synctest.Wait()
-		if _, err := e.Trace(t.Context(), trace.TraceID{15: 1}); !errors.Is(err, query.ErrTimeLimit) {
+		if _, err := e.Trace(t.Context(), trace.TraceID{15: 1}, 0); !errors.Is(err, query.ErrTimeLimit) {
 			t.Errorf("a query without a slot: %v, want ErrTimeLimit", err)
 		}
 		<-done

@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"etude/traceql/eval"
@@ -53,28 +52,26 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	if err != nil {
 		return nil, err
 	}
-	ctx, end, err := e.begin(ctx)
+	j, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
+	ctx, j.advice = j.ctx, "group by fewer values, or take a larger step or a shorter range"
 	if req.Progress != nil {
 		m.Progress = func(from, to int, series func() []eval.Series) bool { return req.Progress(w, from, to, series) }
 	}
 	out := &MetricsResult{Window: w}
 	views := e.tables(ctx)
 	evaluated := e.observer.Stage(ctx, Evaluating)
-	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: max(0, e.o.MaxMemory), Repeats: &e.repeats, Splits: &e.splits})
+	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: j.memory, Repeats: &e.repeats, Splits: &e.splits})
 	evaluated()
 	done.Tables, done.Spans, done.Results = len(views), out.Stats.Spans, len(out.Series)
-	var tooMuch *eval.MemoryError
 	switch {
-	case errors.As(err, &tooMuch):
-		return nil, e.memoryError(tooMuch.At, "group by fewer values, or take a larger step or a shorter range")
-	case err != nil:
-		return nil, err
 	case ctx.Err() != nil: // what took long has ended early
 		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, err
 	}
 	if req.MaxSeries > 0 && len(out.Series) >= req.MaxSeries {
 		out.Series, out.Partial = out.Series[:req.MaxSeries], true

@@ -71,8 +71,8 @@ func TestObserver(t *testing.T) {
 		{"search that does not parse", searched(`{`), `parse; /parse; "{" tables=0 spans=0 results=0`},
 		{"metrics", measured(`{ } | count_over_time() by (name)`),
 			`parse; /parse; evaluate; /evaluate; "{ } | count_over_time() by (name)" tables=1 spans=3 results=2`},
-		{"trace", func() error { _, err := e.Trace(t.Context(), trace.TraceID{15: 1}); return err }, `"" tables=1 spans=0 results=2`},
-		{"unknown trace", func() error { _, err := e.Trace(t.Context(), trace.TraceID{15: 9}); return err }, `"" tables=1 spans=0 results=0`},
+		{"trace", func() error { _, err := e.Trace(t.Context(), trace.TraceID{15: 1}, 0); return err }, `"" tables=1 spans=0 results=2`},
+		{"unknown trace", func() error { _, err := e.Trace(t.Context(), trace.TraceID{15: 9}, 0); return err }, `"" tables=1 spans=0 results=0`},
 		{"values", func() error {
 			_, err := e.TagValues(t.Context(), "name", query.TagRequest{Query: "{ true }"})
 			return err

@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -86,11 +85,12 @@ type ServiceStats struct {
 func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	done := Work{Query: req.Query}
 	defer e.report(ctx, &done)
-	ctx, end, err := e.begin(ctx)
+	j, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
+	ctx, j.advice = j.ctx, "ask for fewer traces, or fewer spans of each"
 	p, err := e.compile(ctx, req)
 	if err != nil {
 		return nil, err
@@ -99,10 +99,14 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	views, infos := e.views(ctx)
 	s := &search{
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
-		seen: map[trace.TraceID]bool{}, out: &Result{}, maxBytes: e.o.MaxMemory, tooMuch: e.memoryError,
+		seen: map[trace.TraceID]bool{}, out: &Result{}, job: j,
 	}
-	s.run.Splits = &e.splits
+	s.run.Splits, s.run.Memory = &e.splits, j.memory
 	for i, in := range infos {
+		if err := j.Err(); err != nil {
+			planned()
+			return nil, err
+		}
 		if in.v.Spans() > 0 {
 			s.cursors = append(s.cursors, &cursor{view: i, times: in.load()})
 		}
@@ -178,8 +182,7 @@ type search struct {
 	out     *Result
 	told    int // traces that Progress has been told of
 
-	bytes, maxBytes int64 // what out takes and may take; 0 for no bound
-	tooMuch         func(at, advice string) error
+	job *Job
 }
 
 // cursor walks over the candidate traces of one View, newest first. Its
@@ -232,9 +235,6 @@ func (s *search) walk() error {
 			s.cursors = slices.Delete(s.cursors, i, i+1)
 		}
 	}
-	if len(s.out.Traces) > s.req.Limit {
-		s.out.Traces = s.out.Traces[:s.req.Limit]
-	}
 	return nil
 }
 
@@ -264,6 +264,9 @@ func (s *search) look(c *cursor) error {
 	}
 	if s.t.Split {
 		s.seen[id] = true
+		if err := s.job.Hold(seenBytes, "%d traces looked at", s.out.InspectedTraces); err != nil {
+			return err
+		}
 	}
 	d := time.Duration(s.t.Duration())
 	if s.t.Start > s.req.End || s.t.End < s.req.Start || d < s.req.MinDuration || d > s.req.MaxDuration {
@@ -272,50 +275,68 @@ func (s *search) look(c *cursor) error {
 	s.out.InspectedTraces++
 	s.out.InspectedSpans += len(s.t.Spans)
 	sets, err := s.run.Trace(&s.t)
-	if err != nil {
+	switch {
+	case s.ctx.Err() != nil:
+		return context.Cause(s.ctx)
+	case err != nil:
 		return &InputError{err}
-	}
-	if len(sets) > 0 {
-		s.keep(sets)
-	}
-	if s.maxBytes > 0 && s.bytes > s.maxBytes {
-		return s.tooMuch(fmt.Sprintf("%d traces", len(s.out.Traces)), "ask for fewer traces, or fewer spans of each")
+	case len(sets) > 0:
+		return s.keep(sets)
 	}
 	return nil
 }
 
+// seenBytes is what the id of a trace takes in a map.
+const seenBytes = 48
+
 // keep puts the trace at its place in the result.
-func (s *search) keep(sets []eval.Spanset) {
+func (s *search) keep(sets []eval.Spanset) error {
 	at, _ := slices.BinarySearchFunc(s.out.Traces, &s.t, func(have Trace, t *eval.Trace) int {
 		return newerFirst(have.Start, have.ID, t.Start, t.ID)
 	})
 	if at >= s.req.Limit {
-		return
+		return nil
 	}
 	t := Trace{ID: s.t.ID, Start: s.t.Start, Duration: time.Duration(s.t.Duration())}
 	t.RootName, t.RootService = s.t.Root()
 	s.omit(&t)
 	if s.req.Query != "" {
 		t.Services = serviceStats(&s.t)
-		for _, set := range sets {
+		for i, set := range sets {
 			t.SpanSets = append(t.SpanSets, s.spanSet(set))
+			if err := s.job.Hold(t.SpanSets[i].bytes(), "%d traces and %d sets of spans of the next", len(s.out.Traces), i+1); err != nil {
+				return err
+			}
 		}
 	}
 	s.out.Traces = slices.Insert(s.out.Traces, at, t)
-	s.bytes += t.bytes()
+	for len(s.out.Traces) > s.req.Limit {
+		last := len(s.out.Traces) - 1
+		s.job.memory.Free(s.out.Traces[last].bytes())
+		s.out.Traces = s.out.Traces[:last]
+	}
+	return s.job.Hold(itemBytes*(1+len(t.Services)), "%d traces", len(s.out.Traces))
 }
 
+// itemBytes is about what a Trace, a SpanSet, a Span or a ServiceStats takes in a
+// result, attrBytes an Attr. Texts are those of the dictionaries.
+const itemBytes, attrBytes = 128, 80
+
 // bytes is about what a trace takes in a result.
-func (t *Trace) bytes() int64 {
-	const each, attr = 128, 80 // a Trace, SpanSet, Span or ServiceStats; an Attr
-	n := each * (1 + len(t.Services))
-	for _, set := range t.SpanSets {
-		n += each + attr*len(set.Attrs)
-		for _, span := range set.Spans {
-			n += each + attr*len(span.Attrs)
-		}
+func (t *Trace) bytes() int {
+	n := itemBytes * (1 + len(t.Services))
+	for i := range t.SpanSets {
+		n += t.SpanSets[i].bytes()
 	}
-	return int64(n)
+	return n
+}
+
+func (s *SpanSet) bytes() int {
+	n := itemBytes + attrBytes*len(s.Attrs)
+	for _, span := range s.Spans {
+		n += itemBytes + attrBytes*len(span.Attrs)
+	}
+	return n
 }
 
 // omit empties the fields that an answer to the query does not show.

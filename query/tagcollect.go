@@ -1,5 +1,11 @@
 package query
 
+import "etude/traceql/eval"
+
+// valueBytes is what a value takes beside its text: in the set, in the sorted
+// list and in the answer.
+const valueBytes = 160
+
 // maxTagBytes bounds the names or values of one answer, type names included, as
 // Tempo's max_bytes_per_tag_values_query does by default. An answer is cut there
 // without a word; since Views are gone through newest first, each in a fixed
@@ -11,14 +17,15 @@ type collector struct {
 	limit, maxStale int  // 0 for no bound
 	untyped         bool // values of the same text are one
 	room            *int // bytes that the answer may still take
+	memory          *eval.Memory
 
 	seen  map[TagValue]struct{}
 	stale int // values since the last new one
 	full  bool
 }
 
-func newCollector(req TagRequest, room *int) *collector {
-	return &collector{limit: req.Limit, maxStale: req.MaxStale, room: room, seen: map[TagValue]struct{}{}}
+func newCollector(req TagRequest, room *int, memory *eval.Memory) *collector {
+	return &collector{limit: req.Limit, maxStale: req.MaxStale, room: room, memory: memory, seen: map[TagValue]struct{}{}}
 }
 
 // add takes in a value and tells whether there is use for more.
@@ -40,6 +47,10 @@ func (c *collector) add(v TagValue) (more bool) {
 	}
 	if size > *c.room {
 		c.full = true
+		return false
+	}
+	if c.memory.Take(size+valueBytes, "%d names or values", len(c.seen)) != nil {
+		c.full = true // the context tells
 		return false
 	}
 	*c.room -= size

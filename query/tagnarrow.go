@@ -12,7 +12,9 @@ import (
 
 // narrowed are the spans that a TagRequest is about.
 type narrowed struct {
+	job   *Job
 	ctx   context.Context
+	work  int // since the context was looked at
 	views []*trace.View
 	conds []syntax.Field
 	all   bool // conds select every span
@@ -23,8 +25,8 @@ type narrowed struct {
 	selected *selection                 // of one View, the last asked for
 }
 
-func narrow(ctx context.Context, views []*trace.View, req TagRequest) *narrowed {
-	n := &narrowed{ctx: ctx, views: views, req: req, runs: map[syntax.Field]*eval.Run{}}
+func narrow(j *Job, views []*trace.View, req TagRequest) *narrowed {
+	n := &narrowed{job: j, ctx: j.ctx, views: views, req: req, runs: map[syntax.Field]*eval.Run{}}
 	for _, c := range syntax.Conditions(req.Query) {
 		if c == nil || check.Condition(c) == nil {
 			n.conds = append(n.conds, selective(c, func(syntax.Field) bool { return true }))
@@ -57,8 +59,20 @@ func (n *narrowed) forNames() {
 func (n *narrowed) runOf(f syntax.Field) *eval.Run {
 	if n.runs[f] == nil {
 		n.runs[f] = eval.CompileValue(n.conds, f).Start(n.ctx, n.views)
+		n.runs[f].Memory = n.job.memory
 	}
 	return n.runs[f]
+}
+
+// given counts rows gone over and tells, now and then, whether the request has
+// been given up.
+func (n *narrowed) given(rows int) bool {
+	const lookEvery = 1 << 14
+	if n.work += 1 + rows; n.work < lookEvery {
+		return false
+	}
+	n.work = 0
+	return n.ctx.Err() != nil
 }
 
 // selection returns the rows of a View that the conditions select.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"etude/trace"
+	"etude/traceql/eval"
 	"etude/traceql/syntax"
 )
 
@@ -50,18 +51,19 @@ var intrinsicTags = []string{
 func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, error) {
 	done := Work{Query: req.Query}
 	defer e.report(ctx, &done)
-	ctx, end, err := e.begin(ctx)
+	j, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
+	ctx = j.ctx
 	if !slices.Contains(Scopes, req.Scope) {
 		return nil, inputErrorf("invalid scope: %s", req.Scope)
 	}
 	views := e.tables(ctx)
-	n := narrow(ctx, views, req)
+	n := narrow(j, views, req)
 	n.forNames()
-	names := newNames(req)
+	names := newNames(req, j.memory)
 	for i, v := range slices.Backward(views) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -91,12 +93,12 @@ type tagNames struct {
 	scopes map[string]*collector
 }
 
-func newNames(req TagRequest) *tagNames {
+func newNames(req TagRequest, memory *eval.Memory) *tagNames {
 	n := &tagNames{req: req, scopes: map[string]*collector{}}
 	room := maxTagBytes
 	for _, scope := range []string{"span", "resource", "event", "link", "instrumentation"} {
 		if req.wants(scope) {
-			n.scopes[scope] = newCollector(req, &room)
+			n.scopes[scope] = newCollector(req, &room, memory)
 		}
 	}
 	return n
@@ -130,6 +132,9 @@ func (t *tagNames) collect(n *narrowed, view int) {
 			continue
 		}
 		for c := range s.attrs.All() {
+			if n.given(len(c.Rows)) {
+				return
+			}
 			if len(c.Rows) > 0 && (n.all || n.selection(view).shows(c, s.of, s.scope)) && !names.add(TagValue{Value: c.Key}) {
 				break
 			}

@@ -30,7 +30,7 @@ func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]T
 	}
 	done := Work{Query: req.Query}
 	defer e.report(ctx, &done)
-	ctx, end, err := e.begin(ctx)
+	j, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +39,8 @@ func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]T
 		return fixed, nil
 	}
 	room := maxTagBytes
-	c := newCollector(req, &room)
-	if err := e.collectValues(ctx, []syntax.Field{f}, req, c, &done); err != nil {
+	c := newCollector(req, &room, j.memory)
+	if err := e.collectValues(j, []syntax.Field{f}, req, c, &done); err != nil {
 		return nil, err
 	}
 	values := c.sorted()
@@ -75,11 +75,12 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 
 // collectValues goes through the Views, the newest first, and in each through
 // the fields in their order, until the collector has enough.
-func (e *Engine) collectValues(ctx context.Context, fields []syntax.Field, req TagRequest, c *collector, done *Work) error {
+func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c *collector, done *Work) error {
+	ctx := j.ctx
 	defer e.observer.Stage(ctx, Evaluating)()
 	views, infos := e.views(ctx)
 	done.Tables = len(views)
-	n := narrow(ctx, views, req)
+	n := narrow(j, views, req)
 	for i, v := range slices.Backward(views) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -171,7 +172,7 @@ var textIntrinsics = map[string]bool{
 func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]string, error) {
 	done := Work{Query: req.Query}
 	defer e.report(ctx, &done)
-	ctx, end, err := e.begin(ctx)
+	j, end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -189,9 +190,9 @@ func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]s
 		}
 	}
 	room := maxTagBytes
-	c := newCollector(req, &room)
+	c := newCollector(req, &room, j.memory)
 	c.untyped = true
-	if err := e.collectValues(ctx, fields, req, c, &done); err != nil {
+	if err := e.collectValues(j, fields, req, c, &done); err != nil {
 		return nil, err
 	}
 	var out []string

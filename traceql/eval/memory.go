@@ -56,19 +56,26 @@ func (m *Memory) Take(n int, format string, args ...any) error {
 	if m == nil || n == 0 {
 		return nil
 	}
+	var all int64
 	used := m.used.Add(int64(n))
 	if m.pool != nil {
-		if all := m.pool.used.Add(int64(n)); n > 0 && m.pool.Limit > 0 && all > m.pool.Limit {
-			return m.exceeded(&MemoryError{m.pool.Limit, true, fmt.Sprintf(format, args...)})
-		}
+		all = m.pool.used.Add(int64(n))
 	}
-	if n > 0 && m.limit > 0 && used > m.limit {
-		return m.exceeded(&MemoryError{m.limit, false, fmt.Sprintf(format, args...)})
+	switch {
+	case n < 0:
+		return nil
+	case m.limit > 0 && used > m.limit:
+		return m.exceeded(n, &MemoryError{m.limit, false, fmt.Sprintf(format, args...)})
+	case m.pool != nil && m.pool.Limit > 0 && all > m.pool.Limit:
+		return m.exceeded(n, &MemoryError{m.pool.Limit, true, fmt.Sprintf(format, args...)})
 	}
 	return nil
 }
 
-func (m *Memory) exceeded(err *MemoryError) error {
+// exceeded gives back at once what the query does not get, so that a query which
+// asks for far too much refuses no other.
+func (m *Memory) exceeded(n int, err *MemoryError) error {
+	m.Free(n)
 	if m.over != nil && m.ended.CompareAndSwap(false, true) {
 		m.over(err)
 	}

@@ -21,6 +21,10 @@ type Trace struct {
 	Start, End uint64 // of the whole trace, unix nanoseconds
 	Split      bool   // it has rows in several Views
 
+	// Memory, if set, counts what a Trace takes that is loaded once; a Run counts
+	// for itself.
+	Memory *Memory
+
 	views  []*trace.View
 	seen   map[spanKey]bool
 	most   int // that seen has had room for
@@ -50,9 +54,13 @@ func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
 			continue
 		}
 		sources++
+		before := len(t.Spans)
 		for row := range v.Rows(number) {
 			t.Spans = append(t.Spans, Ref{View: i, Row: row})
 			t.cover(v.Began(row), v.End[row])
+		}
+		if t.Memory != nil && t.Memory.Take((len(t.Spans)-before)*spanBytes, "a trace of %d spans", len(t.Spans)) != nil {
+			break
 		}
 	}
 	if t.End == 0 {

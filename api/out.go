@@ -1,0 +1,235 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"etude/query"
+)
+
+// An answer is written as it is made. What has been written lies in one buffer,
+// which is sent and emptied when it is full, so an answer of any size takes some
+// ten thousand bytes. It is part of its query: it has the query's time, it counts
+// against the query's memory, and it ends when the client leaves.
+//
+// Until the first piece is sent an error can still become a status. Afterwards it
+// cannot, and a client must not take half an answer for a whole one: the
+// connection is aborted, which HTTP/1.1 shows as a missing last chunk and HTTP/2
+// as a reset stream.
+
+const (
+	sendAt = 32 << 10 // bytes written at which they are sent
+	// minGzip is the body size from which compression pays.
+	minGzip = 1 << 10
+	// minDeadline is the body size from which sending may have to wait at all.
+	minDeadline = 2 << 10
+)
+
+// out is an answer on its way.
+type out struct {
+	s   *server
+	w   http.ResponseWriter
+	r   *http.Request
+	job *query.Job // nil until begin
+
+	status      int // 0 for 200
+	contentType string
+	b           []byte // written and not sent
+	held        int    // of the job's memory, for b
+	result      int    // of the job's memory, see holdResult
+	begun       bool   // something was sent
+	small       bool   // the whole answer is so small that nothing waits for the client
+	gzip        *gzip.Writer
+	encoder     *json.Encoder // see json
+}
+
+// begin makes the request a query: it waits until it may run. Call end at last.
+func (o *out) begin(ctx context.Context) (context.Context, error) {
+	job, err := o.s.Engine.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.job = job
+	return job.Context(), nil
+}
+
+func (o *out) end() {
+	if o.gzip != nil {
+		gzips.Put(o.gzip)
+		o.gzip = nil
+	}
+	if o.job != nil {
+		o.job.End()
+	}
+}
+
+// Write appends to the answer.
+func (o *out) Write(p []byte) (n int, err error) {
+	o.b = append(o.b, p...)
+	return len(p), o.step()
+}
+
+// step is called between the parts of an answer. It sends what is written when
+// that is enough.
+func (o *out) step() error {
+	if o.job != nil {
+		if err := o.job.Err(); err != nil {
+			return err
+		}
+		if n := cap(o.b) - max(o.held, 2*sendAt); n > 0 {
+			o.held += n
+			if err := o.job.Hold(n, "an answer with a part of %d bytes", len(o.b)); err != nil {
+				return err
+			}
+		}
+	}
+	if len(o.b) < sendAt {
+		return nil
+	}
+	err := o.send(o.b)
+	o.b = o.b[:0]
+	return err
+}
+
+// holdResult counts a buffer beside the answer's, of a size that has grown.
+func (o *out) holdResult(size int) error {
+	if n := size - max(o.result, sendAt); n > 0 {
+		o.result += n
+		return o.job.Hold(n, "a result of %d bytes", size)
+	}
+	return nil
+}
+
+// send sends bytes, the head of the answer before the first.
+func (o *out) send(p []byte) error {
+	if !o.begun {
+		o.begun = true
+		o.head(-1)
+	}
+	if o.gzip != nil {
+		_, err := o.gzip.Write(p)
+		return err
+	}
+	return o.push(p)
+}
+
+// head sends status and headers. Length is that of the body, below 0 when it is
+// not known.
+func (o *out) head(length int) {
+	h := o.w.Header()
+	if o.contentType != "" {
+		h.Set("Content-Type", o.contentType)
+	}
+	if (length < 0 || length >= minGzip) && strings.Contains(o.r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		o.gzip = gzips.Get().(*gzip.Writer)
+		o.gzip.Reset(pusher{o})
+	} else if length >= 0 {
+		h.Set("Content-Length", strconv.Itoa(length))
+	}
+	if o.status == 0 {
+		o.status = http.StatusOK
+	}
+	o.w.WriteHeader(o.status)
+}
+
+// gzips are writers to use again; each takes a megabyte.
+var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+// pusher is what a gzip.Writer writes to.
+type pusher struct{ o *out }
+
+func (p pusher) Write(b []byte) (int, error) {
+	if err := p.o.push(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// errGone is the error of an answer that its client does not take.
+var errGone = errors.New("the client has left, or reads too slowly")
+
+// push hands bytes to the connection, in pieces for each of which the client has
+// a time.
+func (o *out) push(p []byte) error {
+	for len(p) > 0 {
+		piece := p[:min(len(p), sendAt)]
+		p = p[len(piece):]
+		if err := o.pushPiece(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *out) pushPiece(piece []byte) (err error) {
+	if o.job == nil || o.small { // Fast path: it fits into the connection's buffer.
+		_, err = o.w.Write(piece)
+	} else {
+		if err := o.job.Err(); err != nil {
+			return err
+		}
+		o.deadline(earlier(time.Now().Add(o.s.Stall), o.job.Deadline()))
+		defer o.deadline(time.Time{}) // what comes next may take its time to make
+		err = o.job.Write(func() error { _, err := o.w.Write(piece); return err })
+		if ended := o.job.Err(); err != nil && ended != nil {
+			return ended
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// deadline bounds writing to the connection, where it can be bounded.
+func (o *out) deadline(t time.Time) { _ = http.NewResponseController(o.w).SetWriteDeadline(t) }
+
+// finish sends what is left.
+func (o *out) finish() error {
+	if !o.begun {
+		o.begun, o.small = true, len(o.b) < minDeadline
+		o.head(len(o.b))
+	}
+	if err := o.sendLast(); err != nil || o.small || o.job == nil {
+		return err
+	}
+	// The last bytes leave under a deadline as well, and the connection is given
+	// back without one.
+	o.deadline(earlier(time.Now().Add(o.s.Stall), o.job.Deadline()))
+	_ = http.NewResponseController(o.w).Flush()
+	o.deadline(time.Time{})
+	return nil
+}
+
+func (o *out) sendLast() error {
+	if o.gzip == nil {
+		return o.push(o.b)
+	}
+	if _, err := o.gzip.Write(o.b); err != nil {
+		return err
+	}
+	return o.gzip.Close()
+}
+
+// cut ends an answer that has begun and cannot be completed.
+func (o *out) cut(err error) {
+	markCut(o.w, o.s.statusOf(o.r.URL.Path, err))
+	panic(http.ErrAbortHandler)
+}

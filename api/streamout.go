@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/query"
+)
+
+// streamOut is the answer of a stream on its way. Like that of HTTP it is made
+// and sent piece by piece, as part of its query.
+//
+// gRPC hands a message to the connection while the next one is made, so sending
+// one waits for the client to read the one before. A client that reads none for
+// a while has its stream reset.
+type streamOut struct {
+	s      *server
+	stream grpc.ServerStream
+	w      http.ResponseWriter // of the stream; nil when it is not known
+	job    *query.Job          // nil until begin
+	answer func() error
+
+	result int // bytes of the job's memory, for one result
+}
+
+// writerKey is the key of the http.ResponseWriter in a stream's context.
+type writerKey struct{}
+
+func (o *streamOut) begin(ctx context.Context) (context.Context, error) {
+	job, err := o.s.Engine.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.job = job
+	return job.Context(), nil
+}
+
+func (o *streamOut) end() {
+	if o.job != nil {
+		o.job.End()
+	}
+}
+
+// tell sends a message while the query runs, which goes on meanwhile.
+func (o *streamOut) tell(body []byte) error {
+	o.deadline(time.Now().Add(o.s.Stall))
+	for piece := range pieces(body, maxPacket) {
+		if err := o.stream.SendMsg(&message{piece}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send sends a piece of the answer.
+func (o *streamOut) send(piece []byte) error {
+	if err := o.job.Err(); err != nil {
+		return err
+	}
+	o.deadline(earlier(time.Now().Add(o.s.Stall), o.job.Deadline()))
+	err := o.job.Write(func() error { return o.stream.SendMsg(&message{piece}) })
+	if ended := o.job.Err(); err != nil && ended != nil {
+		return ended
+	} else if err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return nil
+}
+
+func (o *streamOut) deadline(t time.Time) {
+	if o.w != nil {
+		_ = http.NewResponseController(o.w).SetWriteDeadline(t) // a test's writer has none
+	}
+}
+
+// sendBody sends an answer of a bounded size.
+func (o *streamOut) sendBody(body []byte) error {
+	for piece := range pieces(body, maxPacket) {
+		if err := o.send(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendResults sends an answer of any size, in messages as [pieces] has them.
+func (o *streamOut) sendResults(r results) error {
+	var end, one writer
+	r.end(&end)
+	_, metrics, rest := fieldsOf(end.b)
+	var piece []byte
+	for i := range r.n {
+		if err := o.job.Err(); err != nil {
+			return err
+		}
+		one.b = one.b[:0]
+		r.each(&one, i)
+		if err := o.hold(cap(one.b)); err != nil {
+			return err
+		}
+		size := 1 + protowire.SizeBytes(len(one.b))
+		if len(piece) > 0 && len(piece)+size+len(metrics)+len(rest) > maxPacket {
+			if err := o.send(append(piece, metrics...)); err != nil {
+				return err
+			}
+			piece = nil // the message before may still be on its way
+		}
+		piece = protowire.AppendBytes(protowire.AppendTag(piece, 1, protowire.BytesType), one.b)
+	}
+	return o.send(append(append(piece, metrics...), rest...))
+}
+
+// hold counts the buffer of one result, which goes alone when it is large.
+func (o *streamOut) hold(size int) error {
+	if n := 2*size - max(o.result, maxPacket); n > 0 {
+		o.result += n
+		return o.job.Hold(n, "a result of %d bytes", size)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"etude/traceql/eval"
+)
+
+// Job is one query from the moment it is let in until its answer has been
+// written. It has the query's time, its memory, and its place among the queries
+// that run. Methods of the Engine that are given its context are part of it.
+//
+// The place is lent to others while the reader of the answer is slow: a reader
+// must not keep queries from running. The memory is not, for it is in use.
+type Job struct {
+	e      *Engine
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	stop   context.CancelFunc
+	memory *eval.Memory
+
+	mu      sync.Mutex
+	waits   bool   // for the reader, so that the place may be lent
+	lent    bool   // the place is lent
+	done    func() // ends what Options.Running has begun
+	lending *time.Timer
+
+	advice string // how to ask for less
+}
+
+type jobKey struct{}
+
+// lendAfter is how long the reader of an answer may take for a piece of it before
+// the query's place is lent to others.
+const lendAfter = 20 * time.Millisecond
+
+// Begin waits for a place among the queries that run, and bounds the time and the
+// memory of all that is done with the Job's context. Call End when the answer has
+// been written.
+func (e *Engine) Begin(ctx context.Context) (*Job, error) {
+	j := &Job{e: e}
+	ctx, j.stop = context.WithTimeoutCause(ctx, e.o.MaxTime,
+		fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime, --max-query-time); narrow it by time range or conditions", ErrTimeLimit, e.o.MaxTime))
+	if err := e.enter(ctx); err != nil {
+		j.stop()
+		return nil, err
+	}
+	ctx, j.cancel = context.WithCancelCause(ctx)
+	j.ctx = context.WithValue(ctx, jobKey{}, j)
+	j.memory = eval.NewMemory(e.o.MaxMemory, &e.pool, j.tooMuch)
+	j.done = e.o.Running()
+	return j, nil
+}
+
+// begin returns the Job that a context belongs to, or begins one. Call end when
+// done.
+func (e *Engine) begin(ctx context.Context) (j *Job, end func(), err error) {
+	if j, ok := ctx.Value(jobKey{}).(*Job); ok && j.e == e {
+		return j, func() {}, nil
+	}
+	if j, err = e.Begin(ctx); err != nil {
+		return nil, nil, err
+	}
+	return j, j.End, nil
+}
+
+// Context is done when the time is over, the memory is used up or the caller has
+// left.
+func (j *Job) Context() context.Context { return j.ctx }
+
+// Err returns why the Job must end, nil while it need not.
+func (j *Job) Err() error {
+	if j.ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(j.ctx)
+}
+
+// Hold counts n bytes that the answer takes, below 0 for bytes given back; the
+// format and its arguments say what it has come to.
+func (j *Job) Hold(n int, format string, args ...any) error {
+	if err := j.memory.Take(n, format, args...); err != nil {
+		return context.Cause(j.ctx)
+	}
+	return nil
+}
+
+// Deadline is when the time is over.
+func (j *Job) Deadline() time.Time {
+	t, _ := j.ctx.Deadline() // it has one
+	return t
+}
+
+// Write calls f, which hands a piece of the answer to its reader. When that takes
+// long, the place is lent until f returns.
+func (j *Job) Write(f func() error) error {
+	j.mu.Lock()
+	j.waits = true
+	if j.lending == nil {
+		j.lending = time.AfterFunc(lendAfter, j.lend)
+	} else {
+		j.lending.Reset(lendAfter)
+	}
+	j.mu.Unlock()
+	err := f()
+	j.lending.Stop()
+	j.mu.Lock()
+	j.waits = false
+	lent := j.lent
+	j.mu.Unlock()
+	if !lent {
+		return err
+	}
+	if back := j.e.enter(j.ctx); back != nil {
+		return errors.Join(err, back)
+	}
+	j.mu.Lock()
+	j.lent, j.done = false, j.e.o.Running()
+	j.mu.Unlock()
+	return err
+}
+
+func (j *Job) lend() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.waits && !j.lent {
+		j.lent = true
+		j.done()
+		<-j.e.slots
+	}
+}
+
+// End gives everything back.
+func (j *Job) End() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.lent {
+		j.lent = true
+		j.done()
+		<-j.e.slots
+	}
+	j.memory.Close()
+	j.cancel(context.Canceled)
+	j.stop()
+}
+
+// tooMuch ends the Job because of its memory.
+func (j *Job) tooMuch(m *eval.MemoryError) {
+	if m.Shared {
+		j.cancel(fmt.Errorf("%w: all queries together keep more than %d bytes (query.Options.MaxTotalMemory, --max-queries-memory), this one at %s; ask again later, or for less",
+			ErrMemoryBusy, m.Limit, m.At))
+		return
+	}
+	advice := j.advice
+	if advice == "" {
+		advice = "ask for less"
+	}
+	j.cancel(fmt.Errorf("%w: the query keeps more than %d bytes (query.Options.MaxMemory, --max-query-memory) at %s; %s",
+		ErrMemoryLimit, m.Limit, m.At, advice))
+}

@@ -1,0 +1,91 @@
+package query
+
+import (
+	"context"
+	"slices"
+
+	"etude/otlp"
+	"etude/trace"
+	"etude/traceql/eval"
+)
+
+// WholeTrace is a trace by its id. Spans come each once, oldest View first.
+type WholeTrace struct {
+	Spans []otlp.Ref
+	Total int // spans that there are
+	Most  int // spans that the answer may have
+}
+
+// Partial tells whether spans were left out.
+func (w *WholeTrace) Partial() bool { return len(w.Spans) < w.Total }
+
+// refBytes is what the place of a span takes: as it is found, as it is handed
+// out, and as it is put in order for an answer.
+const refBytes = 16 + 16 + 24
+
+// Trace returns the spans of a trace, none when the trace is unknown. Of one that
+// has more than most spans (0 for as many as the Options allow, which most does
+// not exceed) it returns those that start first.
+func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeTrace, error) {
+	var done Work
+	defer e.report(ctx, &done)
+	j, end, err := e.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if err := j.Err(); err != nil {
+		return nil, err
+	}
+	j.advice = "search for the spans in question with { trace:id = ... && ... }"
+	t := eval.Trace{Memory: j.memory}
+	views := e.tables(ctx)
+	done.Tables = len(views)
+	out := &WholeTrace{Most: e.mostSpans(most)}
+	if !t.Load(views, id) {
+		return out, j.Err()
+	}
+	out.Total = len(t.Spans)
+	if err := j.Hold(len(t.Spans)*refBytes, "a trace of %d spans", len(t.Spans)); err != nil {
+		return nil, err
+	}
+	refs := t.Spans
+	if out.Most > 0 && len(refs) > out.Most {
+		refs = firstSpans(&t, out.Most)
+	}
+	done.Results, done.Cut = len(refs), out.Total-len(refs)
+	out.Spans = make([]otlp.Ref, len(refs))
+	for i, r := range refs {
+		out.Spans[i] = otlp.Ref{View: t.View(r), Row: r.Row}
+	}
+	return out, j.Err()
+}
+
+func (e *Engine) mostSpans(asked int) int {
+	most := max(0, e.o.MaxTraceSpans)
+	if asked > 0 && (most == 0 || asked < most) {
+		return asked
+	}
+	return most
+}
+
+// firstSpans returns the n spans that start first, in stored order: what came
+// last is most often not what explains a trace, and its root, which ends last and
+// so comes last, starts first.
+func firstSpans(t *eval.Trace, n int) []eval.Ref {
+	starts := make([]uint64, len(t.Spans))
+	for i, r := range t.Spans {
+		starts[i] = t.View(r).Start[r.Row]
+	}
+	slices.Sort(starts)
+	last := starts[n-1]
+	ties := n - func() int { first, _ := slices.BinarySearch(starts, last); return first }()
+	return slices.DeleteFunc(t.Spans, func(r eval.Ref) bool {
+		start := t.View(r).Start[r.Row]
+		if start == last {
+			ties--
+			return ties < 0
+		}
+		return start > last
+	})
+}
