@@ -94,6 +94,7 @@ func (s *server) query(f func(*http.Request, *out) error) http.HandlerFunc {
 		case o.begun:
 			o.cut(err)
 		default:
+			o.end() // it is over, whenever its client reads why
 			s.fail(w, r, err)
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxRequest bounds a gRPC request in bytes, as Tempo's server does.
-const maxRequest = 16 << 20
+// maxRequest bounds a gRPC request in bytes: eight queries of the greatest length.
+const maxRequest = 1 << 20
 
 // withGRPC sends gRPC requests to the streaming service and all others to rest.
 // gRPC runs inside net/http, so that one port, its timeouts and its shutdown

@@ -108,15 +108,8 @@ func dialStream(t *testing.T, h http.Handler) *streamClient {
 // ask sends a request in JSON and returns all messages of the answer.
 func (c *streamClient) ask(ctx context.Context, method, request string) ([]*dynamicpb.Message, error) {
 	names := streamMethods[method]
-	req := newMessage(c.requests, names[0])
-	if err := protojson.Unmarshal([]byte(request), req); err != nil {
-		return nil, err
-	}
-	stream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/tempopb.StreamingQuerier/"+method)
+	stream, err := c.open(ctx, method, request)
 	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(stream.SendMsg(req), stream.CloseSend()); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	var all []*dynamicpb.Message
@@ -129,6 +122,22 @@ func (c *streamClient) ask(ctx context.Context, method, request string) ([]*dyna
 		}
 		all = append(all, m)
 	}
+}
+
+// open sends a request in JSON.
+func (c *streamClient) open(ctx context.Context, method, request string) (grpc.ClientStream, error) {
+	req := newMessage(c.requests, streamMethods[method][0])
+	if err := protojson.Unmarshal([]byte(request), req); err != nil {
+		return nil, err
+	}
+	stream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/tempopb.StreamingQuerier/"+method)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(stream.SendMsg(req), stream.CloseSend()); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return stream, nil
 }
 
 func TestStreamErrors(t *testing.T) {

@@ -69,6 +69,7 @@ func (o *out) end() {
 	}
 	if o.job != nil {
 		o.job.End()
+		o.job = nil
 	}
 }
 

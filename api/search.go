@@ -12,12 +12,14 @@ import (
 
 	"etude/query"
 	"etude/traceql/eval"
+	"etude/traceql/syntax"
 )
 
 // Limits of a search request.
 const (
 	maxTraces      = 262144
 	maxSpansPerSet = 100
+	maxTags        = 1000
 )
 
 // search answers /api/search.
@@ -56,8 +58,18 @@ func searchRequest(v url.Values, now time.Time) (req query.Request, err error) {
 	if req.Query != "" && v.Get("tags") != "" {
 		return req, badRequest("invalid request: can't specify tags and q in the same query")
 	}
-	req.Tags, err = legacyTags(v)
-	return req, err
+	if req.Tags, err = legacyTags(v); err != nil {
+		return req, err
+	}
+	return req, checkTags(req.Tags)
+}
+
+// checkTags bounds the conditions of a search without TraceQL.
+func checkTags(tags []eval.Tag) error {
+	if len(tags) > maxTags {
+		return badRequest("invalid tags: there are %d, at most %d are allowed", len(tags), maxTags)
+	}
+	return nil
 }
 
 func searchLimits(v url.Values, req *query.Request) error {
@@ -109,6 +121,9 @@ func legacyTags(v url.Values) (tags []eval.Tag, err error) {
 
 // parseTags reads logfmt: k=v k2="v 2".
 func parseTags(text string) (tags []eval.Tag, err error) {
+	if len(text) > syntax.MaxLength {
+		return nil, badRequest("invalid tags: they have %d bytes, at most %d are allowed", len(text), syntax.MaxLength)
+	}
 	seen := map[string]bool{}
 	d := logfmt.NewDecoder(strings.NewReader(text))
 	for d.ScanRecord() {

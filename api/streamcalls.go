@@ -31,6 +31,9 @@ func (s *server) streamSearch(ctx context.Context, r *streamRequest, o *streamOu
 	if req.Tags, err = r.tags(1); err != nil {
 		return nil, err
 	}
+	if err := checkTags(req.Tags); err != nil {
+		return nil, err
+	}
 	if req.Query != "" && len(req.Tags) > 0 {
 		return nil, badRequest("invalid request: can't specify tags and q in the same query")
 	}

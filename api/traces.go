@@ -31,7 +31,7 @@ func (s *server) traceV1(r *http.Request, o *out) error {
 		o.status = http.StatusNotFound
 		return nil
 	case t.Partial():
-		return fmt.Errorf("%w (max spans: %d, --max-trace-spans); ask for /api/v2/traces for a part of its %d spans", errTraceSize, t.Most, t.Total)
+		return fmt.Errorf("%w (max spans: %d, %s); ask for /api/v2/traces for a part of its %d spans", errTraceSize, t.Most, spanLimit(t), t.Total)
 	case wantsProtobuf(r):
 		o.contentType = typeProtobuf
 		return o.protoTrace(t, func([]byte, int) []byte { return nil })
@@ -71,7 +71,16 @@ func (s *server) traceV2(r *http.Request, o *out) error {
 
 // partialTrace says what is missing; it needs no escaping in JSON.
 func partialTrace(t *query.WholeTrace) string {
-	return fmt.Sprintf("Trace exceeds maximum size of %d spans (--max-trace-spans), a partial trace is returned: the %d of its %d spans that start first", t.Most, len(t.Spans), t.Total)
+	return fmt.Sprintf("Trace exceeds maximum size of %d spans (%s), a partial trace is returned: the %d of its %d spans that start first", t.Most, spanLimit(t), len(t.Spans), t.Total)
+}
+
+// spanLimit names the limit on spans: the backend's flag or the request's
+// parameter.
+func spanLimit(t *query.WholeTrace) string {
+	if t.Asked {
+		return "maxSpans"
+	}
+	return "--max-trace-spans"
 }
 
 // stream returns how the trace is written: to o, with ids of its own for spans

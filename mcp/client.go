@@ -11,7 +11,9 @@ import (
 )
 
 // maxAPIBytes bounds what is read of the API's answer before it is shortened.
-const maxAPIBytes = 64 << 20
+const maxAPIBytes = 8 << 20
+
+var errTooLarge = fmt.Errorf("the answer is larger than %d MiB: ask for less, with more conditions or a shorter time range", maxAPIBytes>>20)
 
 // tenantHeader names the tenant; it is handed on to the API.
 const tenantHeader = "X-Scope-OrgID"
@@ -35,16 +37,32 @@ func (c client) get(ctx context.Context, tenant, path string, params url.Values,
 		r.Header.Set(tenantHeader, tenant)
 	}
 	w := &recorder{header: http.Header{}}
-	c.api.ServeHTTP(w, r)
+	cut := serve(c.api, w, r)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case w.overflow:
-		return nil, errors.New("the answer is larger than 64 MiB: ask for less, with more conditions or a shorter time range")
+		return nil, errTooLarge
+	case cut:
+		return nil, errors.New("the answer was cut off, because it takes too much time or memory: ask for less, with more conditions or a shorter time range")
 	case w.status == 0 || w.status == http.StatusOK:
 		return w.body.Bytes(), nil
 	}
 	return nil, &apiError{w.status, strings.TrimSpace(w.body.String())}
+}
+
+// serve lets the API answer. Cut tells that it has aborted an answer that had
+// begun: over a network that ends the connection.
+func serve(api http.Handler, w http.ResponseWriter, r *http.Request) (cut bool) {
+	defer func() {
+		if p := recover(); p == http.ErrAbortHandler {
+			cut = true
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	api.ServeHTTP(w, r)
+	return false
 }
 
 // apiError is an answer of the API other than 200.

@@ -13,9 +13,6 @@ import (
 // some 20,000 tokens.
 const DefaultMaxBytes = 64 << 10
 
-// sessionIdle is how long a session is kept after its last request.
-const sessionIdle = 30 * time.Minute
-
 // Options configure the server.
 type Options struct {
 	// PageURL is where a browser finds the page, such as http://localhost:3000;
@@ -40,7 +37,7 @@ func Handler(api http.Handler, o Options) http.Handler {
 		o.MaxBytes = DefaultMaxBytes
 	}
 	log := quiet(o.Logger)
-	t := &tools{api: client{api}, page: links{strings.TrimRight(o.PageURL, "/")}, maxBytes: o.MaxBytes}
+	t := &tools{api: client{api}, page: links{strings.TrimRight(o.PageURL, "/")}, maxBytes: o.MaxBytes, shortening: make(chan struct{}, 1)}
 	server := mcp.NewServer(&mcp.Implementation{Name: "etude", Title: "etude: traces", Version: o.Version}, &mcp.ServerOptions{
 		Instructions: instructions,
 		Capabilities: &mcp.ServerCapabilities{}, // not the default, which promises log messages
@@ -52,7 +49,7 @@ func Handler(api http.Handler, o Options) http.Handler {
 		JSONResponse: true, SessionTimeout: sessionIdle, Logger: log,
 		MaxRequestBodyBytes: 1 << 20, PropagateRequestCancellation: true,
 	})
-	return http.NewCrossOriginProtection().Handler(streamable)
+	return http.NewCrossOriginProtection().Handler(newSessions(server, streamable, maxSessions, time.Now))
 }
 
 const instructions = "Distributed traces, asked for in TraceQL. Start with get-attribute-names and get-attribute-values to learn " +

@@ -125,7 +125,7 @@ func TestCalls(t *testing.T) {
 			"end=2026-01-02T03%3A04%3A05Z&exemplars=5&q=%7B+%7D+%7C+rate%28%29&start=2026-01-02T02%3A00%3A00Z", "metrics-range json 1", "/explore?from=1767319200000&"},
 		{"traceql-metrics-instant", "query={ } | rate();end=" + from, "/api/metrics/query",
 			"end=2026-01-02T03%3A04%3A05Z&q=%7B+%7D+%7C+rate%28%29&start=2026-01-02T02%3A04%3A05Z", "metrics-instant json 1", "/explore?from=1767319445000&"},
-		{"get-trace", "trace_id=ab12", "/api/v2/traces/ab12", "", "trace json 2", "/trace/ab12"},
+		{"get-trace", "trace_id=ab12", "/api/v2/traces/ab12", "maxSpans=4000", "trace json 2", "/trace/ab12"},
 		{"get-attribute-names", "", "/api/v2/search/tags", "", "attribute-names json 2", "/explore?tab=traceql"},
 		{"get-attribute-names", "scope=span", "/api/v2/search/tags", "scope=span", "attribute-names json 2", "/explore?tab=traceql"},
 		{"get-attribute-values", "name=span.a/b c", "/api/v2/search/tag/span.a%2Fb%20c/values", "", "attribute-values json 2", "/explore?q=%7B+span.a%2Fb+c+%21%3D+nil+%7D&tab=traceql"},

@@ -16,6 +16,10 @@ type tools struct {
 	api      client
 	page     links
 	maxBytes int
+
+	// shortening is held while an answer is taken apart, which takes ten times its
+	// size in memory: one at a time.
+	shortening chan struct{}
 }
 
 // The arguments of the tools.
@@ -74,6 +78,12 @@ func tool[In any](t *tools, s *mcp.Server, name, about string, f func(context.Co
 			if err != nil {
 				return nil, nil, err // the SDK makes it an answer with isError
 			}
+			select {
+			case t.shortening <- struct{}{}:
+			case <-ctx.Done():
+				return nil, nil, ctx.Err()
+			}
+			defer func() { <-t.shortening }()
 			return t.result(r), nil, nil
 		})
 }
@@ -160,12 +170,22 @@ func (t *tools) metrics(ctx context.Context, tenant string, in queryArgs, kind, 
 		narrow: narrowMetrics, links: []string{t.page.explore(in.Query, w)}}, err
 }
 
+// maxTraceSpans is how many spans of a trace are asked for: several times as many
+// as an answer has room for, and fewer when these are too large.
+var maxTraceSpans = []string{"4000", "400", "40"}
+
 func (t *tools) trace(ctx context.Context, tenant string, in traceArgs) (r found, err error) {
 	id := strings.TrimSpace(in.TraceID)
 	if id == "" {
 		return r, errors.New("trace_id is empty: take one from traceql-search")
 	}
-	text, err := t.api.get(ctx, tenant, "/api/v2/traces/"+url.PathEscape(id), nil, acceptLLM)
+	var text []byte
+	for _, most := range maxTraceSpans {
+		text, err = t.api.get(ctx, tenant, "/api/v2/traces/"+url.PathEscape(id), url.Values{"maxSpans": {most}}, acceptLLM)
+		if !errors.Is(err, errTooLarge) {
+			break
+		}
+	}
 	if err != nil {
 		return r, err
 	}

@@ -53,7 +53,9 @@ type backendLimits struct {
 	MaxQueue        autoBytes `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"auto" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to come back. auto: a twentieth of --memory, at most 64MiB (here ${queue})."`
 
 	MaxQueryTime      time.Duration `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
-	MaxQueryMemory    autoBytes     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for what one query groups, counts and finds; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
+	MaxQueryMemory    autoBytes     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for what one query groups, counts and finds, its answer included; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
+	MaxQueriesMemory  autoBytes     `name:"max-queries-memory" env:"ETUDE_MAX_QUERIES_MEMORY" default:"auto" help:"Most memory for what all queries together group, count and find; a query that needs more than is left is told to come back. 0 lifts the limit. auto: twice --max-query-memory."`
+	MaxTraceSpans     int           `name:"max-trace-spans" env:"ETUDE_MAX_TRACE_SPANS" default:"200000" help:"Most spans in an answer that holds a whole trace. Of a larger trace /api/v2/traces answers the spans that start first, with status PARTIAL; /api/traces refuses it. 0 lifts the limit."`
 	MaxQueries        autoCount     `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"auto" help:"Queries answered at a time; others wait. auto: 16, fewer when --memory is below 1GiB (here ${queries})."`
 	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Queries that wait; when there are more, clients are told to come back."`
 	TempoStructure    bool          `name:"tempo-structure" env:"ETUDE_TEMPO_STRUCTURE" help:"Let TraceQL's structural operators relate spans only below a root that has arrived, as Tempo does. By default the ids of the spans alone decide, so that a trace that is still running can be asked."`
@@ -66,6 +68,8 @@ func (l *backendLimits) Validate() error {
 		return fmt.Errorf("--max-query-time %s: want more than 0", l.MaxQueryTime)
 	case l.MaxInFlight == 0:
 		return errors.New("--max-in-flight 0: want more than 0, or auto")
+	case l.MaxTraceSpans < 0:
+		return fmt.Errorf("--max-trace-spans %d: want 0 or more", l.MaxTraceSpans)
 	case l.MaxWaitingQueries < 1:
 		return fmt.Errorf("--max-waiting-queries %d: want at least 1", l.MaxWaitingQueries)
 	}
@@ -143,6 +147,7 @@ type backendRun struct {
 	failed  chan error
 
 	priority   store.Priority // of queries over writes, in all stores
+	queries    *query.Engine
 	telemetry  *telemetry.Telemetry
 	self       *selfTrace             // nil when the backend does not trace itself
 	prometheus *prometheus.Prometheus // nil with --metrics.off
@@ -158,6 +163,7 @@ func (b *backendRun) open(dir string) error {
 	if err != nil {
 		return fmt.Errorf("open the data in %s: %w", dir, err)
 	}
+	b.queries = b.engine()
 	opened := time.Now()
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
@@ -198,12 +204,18 @@ func (b *backendRun) storeOptions(dir string) store.Options {
 
 func (b *backendRun) queryOptions() query.Options {
 	c := b.cmd
-	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: int64(c.MaxQueryMemory), MaxConcurrent: int(c.MaxQueries), MaxWaiting: c.MaxWaitingQueries, TempoStructure: c.TempoStructure,
+	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: orNone(int64(c.MaxQueryMemory)), MaxTotalMemory: orNone(int64(c.MaxQueriesMemory)),
+		MaxTraceSpans: int(orNone(int64(c.MaxTraceSpans))), MaxConcurrent: int(c.MaxQueries), MaxWaiting: c.MaxWaitingQueries, TempoStructure: c.TempoStructure,
 		Running: b.priority.Query, Observer: queryObserver{b.telemetry, b.self}}
-	if o.MaxMemory == 0 {
-		o.MaxMemory = -1
-	}
 	return o
+}
+
+// orNone turns a flag's 0, which lifts a limit, into an option's -1.
+func orNone(limit int64) int64 {
+	if limit == 0 {
+		return -1
+	}
+	return limit
 }
 
 func (b *backendRun) isReady() error {

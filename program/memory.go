@@ -128,6 +128,9 @@ func (l *backendLimits) derive(m memory) {
 			*x.flag = autoBytes(x.size)
 		}
 	}
+	if l.MaxQueriesMemory == auto {
+		l.MaxQueriesMemory = 2 * l.MaxQueryMemory
+	}
 	if l.MaxQueries == auto {
 		l.MaxQueries = autoCount(b.queries)
 	}

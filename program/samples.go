@@ -1,6 +1,7 @@
 package program
 
 import (
+	"etude/query"
 	"etude/receive"
 	"etude/store"
 	"etude/telemetry"
@@ -10,6 +11,9 @@ import (
 func (b *backendRun) samples(stats *receive.Stats) telemetry.Source {
 	return func(yield func(telemetry.Sample)) {
 		receiveSamples(stats.Counts(), yield)
+		if b.queries != nil {
+			querySamples(b.queries.Stats(), yield)
+		}
 		b.eachStore(func(tenant string, s *tenantStore) {
 			storeSamples(tenant, s, yield)
 			if s.generator != nil {
@@ -48,6 +52,15 @@ func receiveSamples(c receive.Counts, yield func(telemetry.Sample)) {
 	total("etude_receive_metric_points_total", "Data points of OTLP metrics acknowledged.", c.Points)
 	total("etude_receive_rejected_total", "Log records and data points of metrics that were answered by a partial success: not kept.", c.RejectedLogs, telemetry.Label{Name: "signal", Value: "logs"})
 	total("etude_receive_rejected_total", "Log records and data points of metrics that were answered by a partial success: not kept.", c.RejectedPoints, telemetry.Label{Name: "signal", Value: "metrics"})
+}
+
+func querySamples(s query.Stats, yield func(telemetry.Sample)) {
+	yield(telemetry.Sample{Name: "etude_query_memory_bytes", Help: "Memory that the queries being answered keep, their answers included.", Gauge: true, Value: float64(s.Memory)})
+	for _, name := range sortedKeys(s.Limits) {
+		yield(telemetry.Sample{Name: "etude_query_limit_hits_total", Help: "Queries that ended at a limit, by limit.",
+			Labels: []telemetry.Label{{Name: "limit", Value: name}}, Value: float64(s.Limits[name])})
+	}
+	yield(telemetry.Sample{Name: "etude_query_partial_traces_total", Help: "Traces with more spans than --max-trace-spans that were asked for by their id: part of them was answered, or nothing.", Value: float64(s.Partial)})
 }
 
 // storeSamples are those of one store, with its tenant for a label if it has one.

@@ -51,7 +51,7 @@ func closeAll(listeners []*door.Listener) error {
 
 // answers is all that the API's port answers.
 func (b *backendRun) answers() http.Handler {
-	answers := b.watched(api.New(api.Options{Engine: b.engine(), Multitenancy: b.cmd.Multitenancy, Ready: b.isReady, Status: b.status,
+	answers := b.watched(api.New(api.Options{Engine: b.queries, Multitenancy: b.cmd.Multitenancy, Ready: b.isReady, Status: b.status,
 		Version: Version, Revision: revision(), Logger: b.log}))
 	mux := http.NewServeMux()
 	mux.Handle("/", answers)

@@ -55,6 +55,36 @@ type Engine struct {
 	repeats  eval.Repeats
 	splits   eval.Splits
 	pool     eval.Pool // of what all queries keep
+	hits     [len(limitNames)]atomic.Int64
+	partial  atomic.Int64
+}
+
+// Stats count what the bounds of queries have done since the Engine was made.
+type Stats struct {
+	Memory  int64            // bytes that the queries that run keep now
+	Limits  map[string]int64 // queries that ended at a limit, by its name: time, memory, total_memory, waiting
+	Partial int64            // whole traces of which an answer held a part
+}
+
+// limitNames are the names of the limits in the order in which ended has them.
+var limitNames = [...]string{"time", "memory", "total_memory", "waiting"}
+
+// Stats returns the counts.
+func (e *Engine) Stats() Stats {
+	s := Stats{Memory: e.pool.Used(), Limits: map[string]int64{}, Partial: e.partial.Load()}
+	for i, name := range limitNames {
+		s.Limits[name] = e.hits[i].Load()
+	}
+	return s
+}
+
+// ended counts a query that ended at a limit.
+func (e *Engine) ended(err error) {
+	for i, limit := range [...]error{ErrTimeLimit, ErrMemoryLimit, ErrMemoryBusy, ErrBusy} {
+		if errors.Is(err, limit) {
+			e.hits[i].Add(1)
+		}
+	}
 }
 
 // New returns an Engine over a source.
@@ -92,9 +122,6 @@ func New(src Source, o Options) *Engine {
 		pool:     eval.Pool{Limit: max(0, o.MaxTotalMemory)},
 	}
 }
-
-// Memory is how many bytes the queries that run keep now, see Options.MaxMemory.
-func (e *Engine) Memory() int64 { return e.pool.Used() }
 
 // InputError is a mistake of the caller: a query that does not parse, a limit
 // exceeded. Its text is meant for them.

@@ -46,6 +46,7 @@ func (e *Engine) Begin(ctx context.Context) (*Job, error) {
 	ctx, j.stop = context.WithTimeoutCause(ctx, e.o.MaxTime,
 		fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime, --max-query-time); narrow it by time range or conditions", ErrTimeLimit, e.o.MaxTime))
 	if err := e.enter(ctx); err != nil {
+		e.ended(err)
 		j.stop()
 		return nil, err
 	}
@@ -144,6 +145,9 @@ func (j *Job) End() {
 		<-j.e.slots
 	}
 	j.memory.Close()
+	if err := j.Err(); err != nil {
+		j.e.ended(err)
+	}
 	j.cancel(context.Canceled)
 	j.stop()
 }

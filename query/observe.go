@@ -19,7 +19,6 @@ type Work struct {
 	Tables  int    // that there were to look at
 	Spans   int    // looked at
 	Results int    // traces, series, names, values, or spans of one trace
-	Cut     int    // spans of one trace that the answer leaves out
 }
 
 // Observer is told how queries go, so that they can be measured and traced. Its

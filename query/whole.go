@@ -12,8 +12,9 @@ import (
 // WholeTrace is a trace by its id. Spans come each once, oldest View first.
 type WholeTrace struct {
 	Spans []otlp.Ref
-	Total int // spans that there are
-	Most  int // spans that the answer may have
+	Total int  // spans that there are
+	Most  int  // spans that the answer may have
+	Asked bool // Most is what the caller asked for
 }
 
 // Partial tells whether spans were left out.
@@ -41,7 +42,7 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	t := eval.Trace{Memory: j.memory}
 	views := e.tables(ctx)
 	done.Tables = len(views)
-	out := &WholeTrace{Most: e.mostSpans(most)}
+	out := e.wholeTrace(most)
 	if !t.Load(views, id) {
 		return out, j.Err()
 	}
@@ -53,7 +54,9 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	if out.Most > 0 && len(refs) > out.Most {
 		refs = firstSpans(&t, out.Most)
 	}
-	done.Results, done.Cut = len(refs), out.Total-len(refs)
+	if done.Results = len(refs); done.Results < out.Total && !out.Asked {
+		e.partial.Add(1)
+	}
 	out.Spans = make([]otlp.Ref, len(refs))
 	for i, r := range refs {
 		out.Spans[i] = otlp.Ref{View: t.View(r), Row: r.Row}
@@ -61,12 +64,12 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	return out, j.Err()
 }
 
-func (e *Engine) mostSpans(asked int) int {
+func (e *Engine) wholeTrace(asked int) *WholeTrace {
 	most := max(0, e.o.MaxTraceSpans)
 	if asked > 0 && (most == 0 || asked < most) {
-		return asked
+		return &WholeTrace{Most: asked, Asked: true}
 	}
-	return most
+	return &WholeTrace{Most: most}
 }
 
 // firstSpans returns the n spans that start first, in stored order: what came
