@@ -163,7 +163,6 @@ func (b *backendRun) open(dir string) error {
 	if err != nil {
 		return fmt.Errorf("open the data in %s: %w", dir, err)
 	}
-	b.queries = b.engine()
 	opened := time.Now()
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
@@ -184,6 +183,7 @@ func (b *backendRun) open(dir string) error {
 		return err
 	}
 	b.self.opened(began, opened, b.held())
+	b.queries = b.engine() // it tells b.self
 	if err := b.openHTTP(dir); err != nil {
 		return err
 	}
