@@ -1,7 +1,6 @@
 package eval
 
 import (
-
 	"etude/trace"
 	"etude/traceql/syntax"
 )
