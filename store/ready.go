@@ -12,6 +12,9 @@ const stallAfter = 10 * time.Second
 // Ready returns nil when the store takes spans, else the reason why not. It never
 // waits for other work of the store.
 func (s *Store) Ready() error {
+	if err := s.log.Trouble(); err != nil {
+		return err
+	}
 	waiting, moved := s.waiting.Load(), s.moved.Load()
 	if still := time.Duration(time.Now().UnixNano() - moved); waiting > 0 && still >= stallAfter {
 		return &StalledError{Waiting: waiting, Since: still}

@@ -13,3 +13,11 @@ func checkLink(name string) error {
 	}
 	return &KindError{Path: name, Kind: kindOf(info.Mode())}
 }
+
+func (f osFile) Named() error {
+	own, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return leadsTo(os.Lstat, f.Name(), own)
+}

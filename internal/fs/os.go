@@ -104,14 +104,6 @@ func wrap(f *os.File, err error) (File, error) {
 	return osFile{f}, nil
 }
 
-func (f osFile) Named() error {
-	own, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	return leadsTo(os.Lstat, f.Name(), own)
-}
-
 // leadsTo returns an error unless a name leads to a file.
 func leadsTo(stat func(string) (os.FileInfo, error), name string, file os.FileInfo) error {
 	now, err := stat(name)

@@ -101,7 +101,13 @@ func (l *Log) Close() error {
 	if l.lock == nil {
 		return nil
 	}
-	err := errors.Join(l.finish(), l.manifest.settle())
+	err := l.finish()
+	if gone := l.checkFolders(); gone == nil {
+		err = errors.Join(err, l.manifest.settle())
+	} else {
+		err = errors.Join(err, gone)
+	}
+	err = errors.Join(err, l.unpin())
 	lock := l.lock
 	l.lock = nil
 	if e := lock.Close(); e != nil {
@@ -113,8 +119,9 @@ func (l *Log) Close() error {
 // run is the committer.
 func (l *Log) run() {
 	defer close(l.done)
-	timer := time.NewTimer(l.o.SyncInterval)
+	timer, watch := time.NewTimer(l.o.SyncInterval), time.NewTicker(watchEvery)
 	defer timer.Stop()
+	defer watch.Stop()
 	for {
 		l.queue.gather()
 		batch, open := l.queue.take()
@@ -125,15 +132,17 @@ func (l *Log) run() {
 			l.commit(batch)
 			continue
 		}
-		if l.seg.unsynced == 0 {
-			<-l.queue.wake
-			continue
+		var due <-chan time.Time
+		if l.seg.unsynced > 0 {
+			timer.Reset(time.Until(l.seg.synced.Add(l.o.SyncInterval)))
+			due = timer.C
 		}
-		timer.Reset(time.Until(l.seg.synced.Add(l.o.SyncInterval)))
 		select {
 		case <-l.queue.wake:
-		case <-timer.C:
+		case <-due:
 			l.syncUnsynced()
+		case <-watch.C:
+			l.watch()
 		}
 	}
 }
@@ -144,6 +153,7 @@ func (l *Log) commit(b *Batch) {
 		b.Err = l.finish()
 	} else {
 		b.Err = l.write(b)
+		l.setTrouble(b.Err)
 		b.Segment = l.seg.number
 	}
 	l.o.Committed(b)
@@ -158,7 +168,6 @@ func (l *Log) write(b *Batch) error {
 	}
 	if w.file == nil {
 		if err := l.begin(); err != nil {
-			l.complain("begin log segment", err)
 			return &WriteError{File: w.name, Err: err}
 		}
 	}
@@ -170,6 +179,9 @@ func (l *Log) write(b *Batch) error {
 		if l.o.Sync == SyncGroup || time.Since(w.synced) >= l.o.SyncInterval {
 			err = l.sync()
 		}
+	}
+	if err == nil {
+		err = l.checkSegment() // It may have gone to a file that no longer has a name.
 	}
 	if err != nil {
 		l.giveUp(err)
@@ -244,6 +256,10 @@ func (l *Log) begin() error {
 	l.next++
 	l.mu.Unlock()
 	w := &l.seg
+	if err := l.checkFolders(); err != nil {
+		w.name = folder(l.o.Dir)
+		return err
+	}
 	*w = writer{buf: w.buf, name: path(l.o.Dir, number, segmentSuffix), number: number, created: now, synced: now, notedAt: now, size: headerSize}
 	f, err := l.o.FS.Create(w.name)
 	if err != nil {
@@ -255,6 +271,9 @@ func (l *Log) begin() error {
 	}
 	if err == nil {
 		err = l.o.FS.SyncDir(folder(l.o.Dir))
+	}
+	if err == nil {
+		err = l.checkFolders()
 	}
 	if err == nil {
 		err = l.manifest.list(entry{number: number, created: now.UnixNano()})

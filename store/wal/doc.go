@@ -24,6 +24,12 @@
 // when the disk has room again. The rejected alternative, going on in the same
 // file after a repair, would have to trust exactly the file that failed.
 //
+// # Files that are taken away
+//
+// A record counts as committed only if the segment's name still leads to the file
+// that it was written to; watch.go has the rules. [Log.Trouble] says why the log
+// takes no records.
+//
 // # Damage
 //
 // Each record carries a marker, its length and a checksum. Bad bytes at the end

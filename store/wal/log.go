@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"etude/internal/fs"
@@ -81,6 +82,7 @@ type Options struct {
 type Log struct {
 	o        Options
 	lock     io.Closer // nil when closed
+	pins     []pinned
 	manifest manifest
 	found    []Segment
 	last     uint64          // highest number found at the start
@@ -91,6 +93,7 @@ type Log struct {
 
 	seg        writer    // the committer's
 	complained time.Time // the committer's: when it last logged an error
+	trouble    atomic.Pointer[error]
 
 	mu     sync.Mutex // guards what follows
 	active uint64     // number of the segment being written, 0 for none
@@ -117,8 +120,12 @@ func Open(o Options) (*Log, error) {
 	l := &Log{o: o, lock: lock, done: make(chan struct{}), next: 1, sizes: map[uint64]int64{}}
 	l.manifest = manifest{fs: o.FS, dir: o.Dir}
 	l.queue.wake, l.queue.maxSpans = make(chan struct{}, 1), max(1, o.SegmentSpans/4)
-	if err := l.find(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	err = l.pin()
+	if err == nil {
+		err = l.find()
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.unpin(), lock.Close())
 	}
 	go l.run()
 	return l, nil
