@@ -154,6 +154,9 @@ func (d *decoder) rule(what string, n *yaml.Node, r *routerConfig) {
 		return
 	}
 	r.rule = parsed
+	for _, warning := range parsed.warnings {
+		d.warn(n, "%s: %s", what, warning)
+	}
 }
 
 // checkEntryPoints warns about entry points that do not exist. A router with

@@ -144,7 +144,8 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.entry = &entryPoint{tracing: tracing, log: o.Logger, accessLog: o.AccessLog, favicons: o.FaviconHosts,
+	forwarder := &forwarder{trusted: o.TrustedIPs, server: hostname()}
+	e.entry = &entryPoint{forwarder: forwarder, tracing: tracing, log: o.Logger, accessLog: o.AccessLog, favicons: o.FaviconHosts,
 		stats: e.stats.of("entryPoint", entryPointName), metrics: e.metrics}
 	e.deps = &proxyDeps{
 		plain: newTransport(o.DialTimeout, o.ResponseHeaderTimeout, func(p *http.Protocols) {
@@ -155,7 +156,7 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 			p.SetUnencryptedHTTP2(true)
 		}),
 		buffers:   newBufferPool(),
-		forwarder: forwarder{trusted: o.TrustedIPs, server: hostname()},
+		forwarder: forwarder,
 		tracing:   tracing,
 		stats:     e.stats,
 		log:       o.Logger,

@@ -14,6 +14,7 @@ import (
 // entryPoint is the handler of the entry point web.
 type entryPoint struct {
 	table     atomic.Pointer[table]
+	forwarder *forwarder
 	tracing   *tracing
 	stats     *traffic
 	metrics   *instruments
@@ -34,8 +35,9 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refused := cleanTarget(&x.target, r.Method)
 	keepFromConnection(r.Header)
 	refuseH2C(r.Header)
+	e.forwarder.clean(r)
 	routes := e.table.Load()
-	if refused == nil {
+	if x.queries = routes.queries; refused == nil {
 		x.route = routes.find(r)
 	}
 	if e.answersFavicon(r, x.route) {

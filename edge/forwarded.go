@@ -99,18 +99,20 @@ func kindOf(name string) (kind headerKind, alias bool) {
 	return ordinary, alias
 }
 
-// set drops the claims of the client and writes those of the edge.
+// clean drops what the client may not claim. It comes before rules see the request,
+// so that they decide by what the service gets.
+func (f *forwarder) clean(r *http.Request) {
+	dropClaims(r.Header, within(f.trusted, r.RemoteAddr))
+	dropClaims(r.Trailer, false) // a trailer comes too late to be true
+}
+
+// set writes the headers of the edge, behind those of trusted proxies.
 func (f *forwarder) set(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out.Header
-	trusted := within(f.trusted, in.RemoteAddr)
-	dropClaims(out, trusted)
-	dropClaims(pr.Out.Trailer, false) // a trailer comes too late to be true
-	if trusted {
-		// ReverseProxy has dropped some of them, and so may have a Connection header.
-		for name, values := range in.Header {
-			if kind, alias := kindOf(name); kind == claim && !alias {
-				out[name] = values
-			}
+	// ReverseProxy has dropped some claims, and so may have a Connection header.
+	for name, values := range in.Header {
+		if kind, _ := kindOf(name); kind == claim {
+			out[name] = values
 		}
 	}
 	client := clientIP(in.RemoteAddr)

@@ -49,6 +49,7 @@ func send(t testing.TB, trusted bool, header http.Header) http.Header {
 	r := httptest.NewRequest(http.MethodGet, "http://asked.localhost/", nil)
 	r.RemoteAddr, r.Header = "192.0.2.7:1234", header
 	keepFromConnection(r.Header)
+	f.clean(r)
 	proxy.ServeHTTP(httptest.NewRecorder(), r)
 	return got
 }
@@ -100,6 +101,37 @@ func TestClaimsOfTrustedProxiesAreKept(t *testing.T) {
 					t.Errorf("%s from behind a trusted proxy: the service got %s: %s", alias, key, values)
 				}
 			}
+		}
+	}
+}
+
+// TestRulesSeeNoClaims: a stranger cannot choose a route by a header that says who
+// asked.
+func TestRulesSeeNoClaims(t *testing.T) {
+	t.Parallel()
+	service := serve(t, func(http.ResponseWriter, *http.Request) {})
+	text := configFor("Header(`X-Forwarded-Proto`, `https`) || HeaderRegexp(`X-Real-Ip`, `.`)", service.URL)
+	for _, tt := range []struct {
+		trusted []netip.Prefix
+		want    int
+	}{{nil, http.StatusNotFound}, {[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, http.StatusOK}} {
+		e := start(t, Options{ConfigText: text, TrustedIPs: tt.trusted})
+		if status, _ := get(t, e.web, "a", "/", "X-Forwarded-Proto", "https", "X-Real-Ip", "1.2.3.4"); status != tt.want {
+			t.Errorf("trusted %v: status %d, want %d", tt.trusted, status, tt.want)
+		}
+	}
+}
+
+// TestRulesAndServiceSeeOneQuery: where rules decide by the query, the service gets
+// no parameter that they could not read.
+func TestRulesAndServiceSeeOneQuery(t *testing.T) {
+	t.Parallel()
+	var query string
+	service := serve(t, func(_ http.ResponseWriter, r *http.Request) { query = r.URL.RawQuery })
+	for rule, want := range map[string]string{"!Query(`role`, `admin`)": "a=1&b=%20", everything: "a=1&x;role=admin&b=%20&%zz=1"} {
+		e := start(t, Options{ConfigText: configFor(rule, service.URL)})
+		if get(t, e.web, "a", "/?a=1&x;role=admin&b=%20&%zz=1"); query != want {
+			t.Errorf("%s: the service got %s, want %s", rule, query, want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -53,7 +52,7 @@ type matcherKind struct {
 	label    string // the usual spelling
 	min, max int    // number of arguments
 	build    func(args ...string) matcher
-	checkArg func(i int, arg string) error
+	check    func(i int, args []string) error // of the i-th argument
 }
 
 func (k matcherKind) arity() string {
@@ -78,15 +77,15 @@ var matcherKinds = spellings(map[string]matcherKind{
 	"HostHeader":    {"Host", 1, many, matchHost, checkHost},
 	"HostRegexp":    {"HostRegexp", 1, many, matchHostRegexp, checkHostRegexp},
 	"Path":          {"Path", 1, many, matchPath, checkPath},
-	"PathPrefix":    {"PathPrefix", 1, many, matchPathPrefix, checkPath},
+	"PathPrefix":    {"PathPrefix", 1, many, matchPathPrefix, checkPathPrefix},
 	"PathRegexp":    {"PathRegexp", 1, many, matchPathRegexp, checkRegexp},
-	"Method":        {"Method", 1, many, matchMethod, checkNotEmpty},
-	"Header":        {"Header", 2, 2, matchHeader, checkKey},
-	"Headers":       {"Header", 2, 2, matchHeader, checkKey},
-	"HeaderRegexp":  {"HeaderRegexp", 2, 2, matchHeaderRegexp, checkKeyRegexp},
-	"HeadersRegexp": {"HeaderRegexp", 2, 2, matchHeaderRegexp, checkKeyRegexp},
-	"Query":         {"Query", 1, 2, matchQuery, checkKey},
-	"QueryRegexp":   {"QueryRegexp", 2, 2, matchQueryRegexp, checkKeyRegexp},
+	"Method":        {"Method", 1, many, matchMethod, checkMethod},
+	"Header":        {"Header", 2, 2, matchHeader, checkHeader},
+	"Headers":       {"Header", 2, 2, matchHeader, checkHeader},
+	"HeaderRegexp":  {"HeaderRegexp", 2, 2, matchHeaderRegexp, checkHeaderRegexp},
+	"HeadersRegexp": {"HeaderRegexp", 2, 2, matchHeaderRegexp, checkHeaderRegexp},
+	"Query":         {"Query", 1, 2, matchQuery, checkQuery},
+	"QueryRegexp":   {"QueryRegexp", 2, 2, matchQueryRegexp, checkQueryRegexp},
 	"ClientIP":      {"ClientIP", 1, many, matchClientIP, checkRange},
 })
 
@@ -113,23 +112,51 @@ func matchHost(hosts ...string) matcher {
 
 func matchHostRegexp(patterns ...string) matcher {
 	// Names are compared in lower case, so the pattern must not care.
-	matches := anyRegexp("(?i)", patterns)
-	return func(r *request) bool { return matches(r.host) }
+	compiled := make([]*regexp.Regexp, len(patterns))
+	for i, p := range patterns {
+		if isTemplate(p) {
+			p = "^" + mustTemplate(p, inHost) + "$"
+		}
+		compiled[i] = regexp.MustCompile("(?i)" + p)
+	}
+	return func(r *request) bool { return anyMatches(compiled, r.host) }
 }
 
 func matchPath(paths ...string) matcher {
-	return func(r *request) bool { return slices.Contains(paths, r.path) }
+	plain, patterns := splitTemplates(paths, "$")
+	return func(r *request) bool { return slices.Contains(plain, r.path) || anyMatches(patterns, r.path) }
 }
 
 func matchPathPrefix(prefixes ...string) matcher {
+	plain, patterns := splitTemplates(prefixes, "")
 	return func(r *request) bool {
-		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(r.path, p) })
+		return slices.ContainsFunc(plain, func(p string) bool { return strings.HasPrefix(r.path, p) }) || anyMatches(patterns, r.path)
 	}
 }
 
+// splitTemplates tells the paths that are text from those that are templates of
+// Traefik 2. Both are compared with the path as rules see it.
+func splitTemplates(paths []string, end string) (plain []string, patterns []*regexp.Regexp) {
+	for _, path := range paths {
+		if isTemplate(path) {
+			patterns = append(patterns, regexp.MustCompile("^"+mustTemplate(path, inPath)+end))
+		} else {
+			plain = append(plain, routingPath(path))
+		}
+	}
+	return plain, patterns
+}
+
 func matchPathRegexp(patterns ...string) matcher {
-	matches := anyRegexp("", patterns)
-	return func(r *request) bool { return matches(r.path) }
+	compiled := make([]*regexp.Regexp, len(patterns))
+	for i, p := range patterns {
+		compiled[i] = regexp.MustCompile(p)
+	}
+	return func(r *request) bool { return anyMatches(compiled, r.path) }
+}
+
+func anyMatches(patterns []*regexp.Regexp, text string) bool {
+	return slices.ContainsFunc(patterns, func(re *regexp.Regexp) bool { return re.MatchString(text) })
 }
 
 func matchMethod(methods ...string) matcher {
@@ -148,13 +175,37 @@ func matchHeaderRegexp(args ...string) matcher {
 	return func(r *request) bool { return slices.ContainsFunc(r.Header[key], pattern.MatchString) }
 }
 
-// matchQuery with one argument wants the key without a value, as Traefik does.
+// matchQuery with one argument wants the key without a value, as Traefik 3 does;
+// with key=value, the form of Traefik 2, it wants all of them.
 func matchQuery(args ...string) matcher {
+	if isPair(args[0]) {
+		return matchPairs(args)
+	}
 	value := ""
 	if len(args) == 2 {
 		value = args[1]
 	}
 	return func(r *request) bool { return slices.Contains(r.values()[args[0]], value) }
+}
+
+func matchPairs(pairs []string) matcher {
+	keys, patterns := make([]string, len(pairs)), make([]*regexp.Regexp, len(pairs))
+	for i, pair := range pairs {
+		key, value, _ := strings.Cut(pair, "=")
+		keys[i] = key
+		if value != "" { // else any value will do
+			patterns[i] = regexp.MustCompile("^" + mustTemplate(value, inQuery) + "$")
+		}
+	}
+	return func(r *request) bool {
+		for i, key := range keys {
+			values, found := r.values()[key]
+			if !found || patterns[i] != nil && !slices.ContainsFunc(values, patterns[i].MatchString) {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 func matchQueryRegexp(args ...string) matcher {
@@ -168,84 +219,6 @@ func matchClientIP(ranges ...string) matcher {
 		prefixes[i], _ = ParseRange(text)
 	}
 	return func(r *request) bool { return within(prefixes, r.RemoteAddr) }
-}
-
-func anyRegexp(flags string, patterns []string) func(string) bool {
-	compiled := make([]*regexp.Regexp, len(patterns))
-	for i, p := range patterns {
-		compiled[i] = regexp.MustCompile(flags + p)
-	}
-	return func(text string) bool {
-		return slices.ContainsFunc(compiled, func(re *regexp.Regexp) bool { return re.MatchString(text) })
-	}
-}
-
-func checkNotEmpty(_ int, arg string) error {
-	if arg == "" {
-		return errors.New("the argument is empty")
-	}
-	return nil
-}
-
-func checkHost(_ int, host string) error {
-	if host == "" {
-		return errors.New("the host name is empty")
-	}
-	for _, c := range []byte(host) {
-		if c <= ' ' || c >= 0x7f {
-			return fmt.Errorf("%q is not an ASCII host name: write other alphabets in their xn-- form", host)
-		}
-	}
-	if strings.ContainsAny(host, "{}*/") {
-		return fmt.Errorf("%q is a pattern: use HostRegexp", host)
-	}
-	return nil
-}
-
-// checkHostRegexp also catches the {name:pattern} form of Traefik 2, which
-// today would silently match nothing.
-func checkHostRegexp(i int, pattern string) error {
-	if open := strings.IndexByte(pattern, '{'); open >= 0 && strings.Contains(pattern[open:], ":") && !strings.Contains(pattern, "(?") {
-		return fmt.Errorf("%q is the form of Traefik 2: write a plain regular expression such as ^[a-z]+\\.localhost$", pattern)
-	}
-	if err := checkRegexp(i, pattern); err != nil {
-		return err
-	}
-	return nil
-}
-
-func checkPath(_ int, path string) error {
-	if !strings.HasPrefix(path, "/") {
-		return fmt.Errorf("%q does not start with /", path)
-	}
-	return nil
-}
-
-func checkRegexp(_ int, pattern string) error {
-	if _, err := regexp.Compile("(?i)" + pattern); err != nil {
-		return err
-	}
-	_, err := regexp.Compile(pattern)
-	return err
-}
-
-func checkKey(i int, arg string) error {
-	if i == 0 {
-		return checkNotEmpty(i, arg)
-	}
-	return nil
-}
-
-func checkKeyRegexp(i int, arg string) error {
-	if i == 0 {
-		return checkNotEmpty(i, arg)
-	}
-	return checkRegexp(i, arg)
-}
-
-func checkRange(_ int, text string) error {
-	_, err := ParseRange(text)
-	return err
 }
 
 // ParseRange reads an IP address, or a range of them such as 10.0.0.0/8. IPv4

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -42,7 +43,7 @@ type proxyDeps struct {
 	plain     *http.Transport // HTTP/1.1, and HTTP/2 over TLS
 	h2c       *http.Transport // HTTP/2 without TLS
 	buffers   httputil.BufferPool
-	forwarder forwarder
+	forwarder *forwarder
 	tracing   *tracing
 	stats     *registry
 	health    healthBook
@@ -97,10 +98,31 @@ func newService(c *serviceConfig, deps *proxyDeps) *service {
 // rewrite prepares the outgoing request. The server is chosen later, in
 // RoundTrip, since a refused connection moves on to the next.
 func (s *service) rewrite(pr *httputil.ProxyRequest) {
-	// Unparsable queries are passed on as they came: the service may read them.
+	x := exchangeOf(pr.In)
+	// Queries that cannot be parsed are passed on as they came: the service may
+	// read them. Where rules decide by the query, it gets what they have seen.
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
+	if x.queries {
+		pr.Out.URL.RawQuery = readablePairs(pr.In.URL.RawQuery)
+	}
 	s.deps.forwarder.set(pr)
-	s.deps.tracing.inject(pr.Out.Header, exchangeOf(pr.In))
+	s.deps.tracing.inject(pr.Out.Header, x)
+}
+
+// readablePairs leaves out of a query what url.ParseQuery cannot read: parameters
+// with a semicolon, which some servers take for the end of one, and those that are
+// badly encoded.
+func readablePairs(query string) string {
+	if _, err := url.ParseQuery(query); err == nil { // Fast path
+		return query
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		if _, err := url.ParseQuery(pair); err == nil {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
 }
 
 // RoundTrip sends the request to a server. When the connection is refused

@@ -16,6 +16,7 @@ type table struct {
 	routes   []*route // in the order in which they are asked
 	services map[string]*service
 	warnings []string
+	queries  bool // some rule reads the query
 	loaded   time.Time
 }
 
@@ -50,7 +51,7 @@ func newTable(c *config, shared *proxyDeps) *table {
 		if len(r.entryPoints) == 0 || slices.Contains(r.entryPoints, entryPointName) {
 			rt.using = []string{entryPointName}
 		}
-		t.routes = append(t.routes, rt)
+		t.routes, t.queries = append(t.routes, rt), t.queries || rt.rule.queries
 	}
 	return t
 }

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/vulcand/predicate"
 )
 
 // maxRuleLength bounds the text of one rule, in bytes.
@@ -24,6 +22,8 @@ type rule struct {
 	match    matcher
 	hosts    []string // what Host names, for telling people where to go
 	prefixes []string // what PathPrefix names, likewise
+	queries  bool     // it reads the query
+	warnings []string // about what is allowed, and probably meant otherwise
 }
 
 // ruleError says what is wrong with a rule and where.
@@ -41,9 +41,9 @@ func (e *ruleError) Error() string {
 
 // parseRule compiles a rule. Errors are of type *ruleError.
 //
-// The predicate library evaluates the rule but reports no positions. So the
-// syntax tree, which is Go's own, is checked first, completely; what passes
-// the check evaluates.
+// The syntax of rules is Go's expression syntax, so Go's parser reads them. One
+// walk over its tree checks each node and turns it into a matcher; what the walk
+// does not know is not part of the rule language.
 func parseRule(text string) (rule, error) {
 	if strings.TrimSpace(text) == "" {
 		return rule{}, &ruleError{1, 1, "the rule is empty"}
@@ -55,42 +55,11 @@ func parseRule(text string) (rule, error) {
 	if err != nil {
 		return rule{}, syntaxError(err)
 	}
-	c := ruleChecker{text: text, rule: rule{text: text}}
-	if err := c.check(tree); err != nil {
+	c := compiler{text: text, rule: rule{text: text}}
+	if c.rule.match, err = c.compile(tree); err != nil {
 		return rule{}, err
 	}
-	value, err := ruleEvaluator.Parse(text)
-	if err != nil {
-		return rule{}, &ruleError{1, 1, err.Error()}
-	}
-	match, ok := value.(matcher)
-	if !ok {
-		return rule{}, &ruleError{1, 1, "the rule matches nothing: write for example Host(`name`)"}
-	}
-	c.rule.match = match
 	return c.rule, nil
-}
-
-// ruleEvaluator turns a checked rule into a matcher.
-var ruleEvaluator = newRuleEvaluator()
-
-func newRuleEvaluator() predicate.Parser {
-	functions := make(map[string]any, len(matcherKinds))
-	for name, kind := range matcherKinds {
-		functions[name] = kind.build
-	}
-	p, err := predicate.NewParser(predicate.Def{
-		Operators: predicate.Operators{
-			AND: func(a, b matcher) matcher { return func(r *request) bool { return a(r) && b(r) } },
-			OR:  func(a, b matcher) matcher { return func(r *request) bool { return a(r) || b(r) } },
-			NOT: func(a matcher) matcher { return func(r *request) bool { return !a(r) } },
-		},
-		Functions: functions,
-	})
-	if err != nil {
-		panic(err) // the definition above is constant
-	}
-	return p
 }
 
 // syntaxError takes the first position out of an error of Go's parser.
@@ -107,88 +76,112 @@ func syntaxError(err error) error {
 	return &ruleError{max(first.Pos.Line, 1), max(first.Pos.Column, 1), text}
 }
 
-// ruleChecker walks the tree of a rule and reports the first thing that is not
-// part of the rule language.
-type ruleChecker struct {
+// compiler walks the tree of a rule and stops at the first thing that is not part
+// of the rule language.
+type compiler struct {
 	text string
 	rule rule
 }
 
-func (c *ruleChecker) check(node ast.Expr) error {
+func (c *compiler) compile(node ast.Expr) (matcher, error) {
 	switch n := node.(type) {
 	case *ast.ParenExpr:
-		return c.check(n.X)
+		return c.compile(n.X)
 	case *ast.UnaryExpr:
 		if n.Op != token.NOT {
-			return c.errorf(n.OpPos, "operator %s is not part of a rule: use &&, || and !", n.Op)
+			return nil, c.errorf(n.OpPos, "operator %s is not part of a rule: use &&, || and !", n.Op)
 		}
-		return c.check(n.X)
+		x, err := c.compile(n.X)
+		return func(r *request) bool { return !x(r) }, err
 	case *ast.BinaryExpr:
-		if n.Op != token.LAND && n.Op != token.LOR {
-			return c.errorf(n.OpPos, "operator %s is not part of a rule: use &&, || and !", n.Op)
-		}
-		if err := c.check(n.X); err != nil {
-			return err
-		}
-		return c.check(n.Y)
+		return c.compileBinary(n)
 	case *ast.CallExpr:
-		return c.checkCall(n)
+		return c.compileCall(n)
 	default:
-		return c.errorf(node.Pos(), "expected a matcher such as Host(`name`)")
+		return nil, c.errorf(node.Pos(), "expected a matcher such as Host(`name`)")
 	}
 }
 
-// checkCall checks one matcher: its name, the number of arguments, and each
+func (c *compiler) compileBinary(n *ast.BinaryExpr) (matcher, error) {
+	if n.Op != token.LAND && n.Op != token.LOR {
+		return nil, c.errorf(n.OpPos, "operator %s is not part of a rule: use &&, || and !", n.Op)
+	}
+	x, err := c.compile(n.X)
+	if err != nil {
+		return nil, err
+	}
+	y, err := c.compile(n.Y)
+	if n.Op == token.LAND {
+		return func(r *request) bool { return x(r) && y(r) }, err
+	}
+	return func(r *request) bool { return x(r) || y(r) }, err
+}
+
+// compileCall checks one matcher: its name, the number of arguments, and each
 // argument by itself, so that the error points at the argument.
-func (c *ruleChecker) checkCall(call *ast.CallExpr) error {
+func (c *compiler) compileCall(call *ast.CallExpr) (matcher, error) {
 	name, ok := call.Fun.(*ast.Ident)
 	if !ok {
-		return c.errorf(call.Pos(), "expected a matcher such as Host(`name`)")
+		return nil, c.errorf(call.Pos(), "expected a matcher such as Host(`name`)")
 	}
 	kind, ok := matcherKinds[name.Name]
 	if !ok {
-		return c.errorf(call.Pos(), "unknown matcher %s: known are %s", name.Name, strings.Join(matcherNames(), ", "))
-	}
-	if n := len(call.Args); n < kind.min || n > kind.max {
-		return c.errorf(call.Pos(), "%s takes %s, not %d", name.Name, kind.arity(), n)
+		return nil, c.errorf(call.Pos(), "unknown matcher %s: known are %s", name.Name, strings.Join(matcherNames(), ", "))
 	}
 	if call.Ellipsis.IsValid() {
-		return c.errorf(call.Ellipsis, "... is not part of a rule")
+		return nil, c.errorf(call.Ellipsis, "... is not part of a rule")
 	}
 	args := make([]string, len(call.Args))
 	for i, arg := range call.Args {
 		literal, ok := arg.(*ast.BasicLit)
 		if !ok || literal.Kind != token.STRING {
-			return c.errorf(arg.Pos(), "%s takes text in backquotes or double quotes", name.Name)
+			return nil, c.errorf(arg.Pos(), "%s takes text in backquotes or double quotes", name.Name)
 		}
 		text, err := strconv.Unquote(literal.Value)
 		if err != nil {
-			return c.errorf(arg.Pos(), "read text %s: %v", literal.Value, err)
+			return nil, c.errorf(arg.Pos(), "read text %s: %v", literal.Value, err)
 		}
 		args[i] = text
-		if err := kind.checkArg(i, text); err != nil {
-			return c.errorf(arg.Pos(), "%s: %v", name.Name, err)
+	}
+	// Traefik 2 takes any number of key=value.
+	if n, pairs := len(args), kind.label == "Query" && slices.ContainsFunc(args, isPair); n < kind.min || n > kind.max && !pairs {
+		return nil, c.errorf(call.Pos(), "%s takes %s, not %d", name.Name, kind.arity(), n)
+	}
+	for i, arg := range call.Args {
+		if err := kind.check(i, args); err != nil {
+			return nil, c.errorf(arg.Pos(), "%s: %v", name.Name, err)
 		}
 	}
-	c.note(name.Name, args)
-	return nil
+	c.note(kind.label, args)
+	return kind.build(args...), nil
 }
 
 // note keeps what a person could type into a browser to reach the route.
-func (c *ruleChecker) note(name string, args []string) {
-	switch matcherKinds[name].label {
+func (c *compiler) note(label string, args []string) {
+	switch label {
 	case "Host":
 		for _, host := range args {
 			c.rule.hosts = append(c.rule.hosts, strings.ToLower(host))
 		}
+	case "Query", "QueryRegexp":
+		c.rule.queries = true
 	case "PathPrefix", "Path":
-		c.rule.prefixes = append(c.rule.prefixes, args...)
+		for _, path := range args {
+			switch {
+			case isTemplate(path):
+			case strings.Contains(path, "*"):
+				c.rule.warnings = append(c.rule.warnings, fmt.Sprintf("%s: in %q the * stands for itself: for all paths below, use PathPrefix", label, path))
+				fallthrough
+			default:
+				c.rule.prefixes = append(c.rule.prefixes, path)
+			}
+		}
 	}
 }
 
 // errorf places an error. Positions of Go's expression parser count from 1 over
 // the bytes of the text.
-func (c *ruleChecker) errorf(pos token.Pos, format string, args ...any) error {
+func (c *compiler) errorf(pos token.Pos, format string, args ...any) error {
 	offset := min(max(int(pos)-1, 0), len(c.text))
 	before := c.text[:offset]
 	return &ruleError{

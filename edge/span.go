@@ -71,12 +71,13 @@ func (s *span) number(key string, value int64) {
 // request too, so that all who serve the request find it there.
 type exchange struct {
 	context.Context
-	answer recorder
-	target url.URL // clean, see path.go
-	route  *route  // nil when no rule takes the request
-	start  time.Time
-	end    time.Time
-	status int // of the answer, for spans and statistics
+	answer  recorder
+	target  url.URL // clean, see path.go
+	route   *route  // nil when no rule takes the request
+	queries bool    // rules have read the query
+	start   time.Time
+	end     time.Time
+	status  int // of the answer, for spans and statistics
 
 	// Of the CLIENT span; zero when the request is not forwarded.
 	forwardStart, forwardEnd time.Time
