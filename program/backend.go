@@ -23,21 +23,28 @@ import (
 const infoEnv = "ETUDE_PAGE_INFO"
 
 type backendCmd struct {
-	offsetFlag
-	backendAddrs
-	doorFlags
-	clientFlags
+	offsetFlag   `group:"listen"`
+	backendAddrs `group:"listen"`
+	doorFlags    `group:"door"`
+	clientFlags  `group:"client"`
 	backendLimits
-	selfTraceFlags
-	Generator generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_"`
-	Metrics   metricsFlags   `embed:""`
+	selfTraceFlags `group:"self"`
+	Generator      generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_" group:"generator"`
+	Metrics        metricsFlags   `embed:"" group:"metrics"`
 }
 
 // backendLimits say where the data are kept, how much of them, and what clients
-// may ask for.
+// may send and ask for.
 type backendLimits struct {
-	tenantFlags
-	spanLimits
+	storageFlags `group:"storage"`
+	ingestFlags  `group:"ingest"`
+	spanLimits   `group:"ingest"`
+	queryFlags   `group:"query"`
+	tenantFlags  `group:"tenants"`
+}
+
+// storageFlags say what is kept, and where.
+type storageFlags struct {
 	DataDir      string        `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
 	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
 	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data, of all tenants together, take more than this on disk; 0 lifts the limit. When tenants exceed it together, those with the most give way."`
@@ -45,13 +52,19 @@ type backendLimits struct {
 	HeadMaxBytes autoBytes     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"auto" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit. auto: a third of --memory, at most 1GiB (here ${head}). Tenants share it as they share --max-disk."`
 	HeadMaxSpans int64         `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"Drop the oldest spans when there are more than this; 0 lifts the limit. Tenants share it as they share --max-disk."`
 	WALSync      store.Sync    `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
+}
 
+// ingestFlags bound what clients send.
+type ingestFlags struct {
 	MaxBody         bytesFlag `name:"max-body" env:"ETUDE_MAX_BODY" default:"20MiB" help:"Largest request body as sent."`
 	MaxDecompressed bytesFlag `name:"max-decompressed" env:"ETUDE_MAX_DECOMPRESSED" default:"20MiB" help:"Largest request after decompression."`
 	MaxSpans        int       `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Most spans in one request."`
 	MaxInFlight     autoBytes `name:"max-in-flight" env:"ETUDE_MAX_IN_FLIGHT" default:"auto" help:"Memory for all requests with spans that are being received; when they take more, clients are told to come back. auto: a seventh of --memory, at most 256MiB (here ${in_flight})."`
 	MaxQueue        autoBytes `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"auto" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to come back. auto: a twentieth of --memory, at most 64MiB (here ${queue})."`
+}
 
+// queryFlags bound what clients ask for.
+type queryFlags struct {
 	MaxQueryTime      time.Duration `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
 	MaxQueryMemory    autoBytes     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for what one query groups, counts and finds, its answer included; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
 	MaxQueriesMemory  autoBytes     `name:"max-queries-memory" env:"ETUDE_MAX_QUERIES_MEMORY" default:"auto" help:"Most memory for what all queries together group, count and find; a query that needs more than is left is told to come back. 0 lifts the limit. auto: twice --max-query-memory."`

@@ -17,15 +17,15 @@ import (
 )
 
 type edgeCmd struct {
-	offsetFlag
-	edgeAddrs
-	doorFlags
-	clientFlags
-	edgeFlags
-	Config         string            `name:"config" aliases:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
-	TraceExporter  string            `name:"trace-exporter" env:"ETUDE_TRACE_EXPORTER" enum:"jaeger,otlp,none" default:"jaeger" help:"How the edge sends its spans: ${enum}. With otlp, the OTEL_EXPORTER_OTLP_* variables apply."`
-	JaegerEndpoint string            `name:"jaeger-endpoint" env:"ETUDE_JAEGER_ENDPOINT" placeholder:"URL" help:"Where spans go as Jaeger thrift (default: port 14268 of this machine)."`
-	JaegerHeaders  map[string]string `name:"jaeger-header" env:"ETUDE_JAEGER_HEADER" placeholder:"NAME=VALUE" help:"Headers sent with spans as Jaeger thrift, such as X-Scope-OrgID=t1."`
+	offsetFlag     `group:"listen"`
+	edgeAddrs      `group:"listen"`
+	doorFlags      `group:"door"`
+	clientFlags    `group:"client"`
+	edgeFlags      `group:"edge"`
+	Config         string            `name:"config" group:"edge" aliases:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
+	TraceExporter  string            `name:"trace-exporter" group:"edge" env:"ETUDE_TRACE_EXPORTER" enum:"jaeger,otlp,none" default:"jaeger" help:"How the edge sends its spans: ${enum}. With otlp, the OTEL_EXPORTER_OTLP_* variables apply."`
+	JaegerEndpoint string            `name:"jaeger-endpoint" group:"edge" env:"ETUDE_JAEGER_ENDPOINT" placeholder:"URL" help:"Where spans go as Jaeger thrift (default: port 14268 of this machine)."`
+	JaegerHeaders  map[string]string `name:"jaeger-header" group:"edge" env:"ETUDE_JAEGER_HEADER" placeholder:"NAME=VALUE" help:"Headers sent with spans as Jaeger thrift, such as X-Scope-OrgID=t1."`
 }
 
 // edgeFlags are the flags of the edge that `up` has as well.

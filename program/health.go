@@ -11,9 +11,9 @@ import (
 )
 
 type healthCmd struct {
-	clientFlags
-	URL     string        `arg:"" help:"What to ask: http://HOST:PORT/PATH, or tcp://HOST:PORT to only connect."`
-	Timeout time.Duration `default:"2s" help:"How long the answer may take."`
+	clientFlags `group:"client"`
+	URL         string        `arg:"" help:"What to ask: http://HOST:PORT/PATH, or tcp://HOST:PORT to only connect."`
+	Timeout     time.Duration `default:"2s" help:"How long the answer may take."`
 }
 
 // Run succeeds when the URL answers with a status below 500: a service that

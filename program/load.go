@@ -17,7 +17,7 @@ import (
 
 type loadCmd struct {
 	offsetFlag
-	clientFlags
+	clientFlags `group:"client"`
 	URL         string        `arg:"" optional:"" help:"Where to send requests (default: the edge on port 80 of this machine, or 8000 where it fell back to that)."`
 	Host        string        `default:"uservice3.localhost" help:"Host header, by which the edge chooses the service."`
 	Rate        float64       `default:"10" help:"Requests a second."`

@@ -85,7 +85,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 
 func newParser(stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(new(cli), kong.Name("etude"), kong.Description(description),
-		kong.Writers(stdout, stderr), kong.UsageOnError(), helpVars(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+		kong.Writers(stdout, stderr), kong.UsageOnError(), helpVars(), kong.ExplicitGroups(flagGroups), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 }
 
 // supervisedEnv marks a child of `etude up`: its standard input is a pipe whose

@@ -71,6 +71,18 @@ func TestHelpNamesEveryListener(t *testing.T) {
 	}
 }
 
+// TestEveryFlagHasAGroup: --help is read by topic.
+func TestEveryFlagHasAGroup(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"up", "backend", "edge"} {
+		for _, flag := range parse(t, command).Flags {
+			if flag.Group == nil || flag.Group.Title == flag.Group.Key {
+				t.Errorf("%s --%s has no group that is in flagGroups: name one in its tag", command, flag.Name)
+			}
+		}
+	}
+}
+
 func TestWrongCommandLines(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

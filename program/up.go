@@ -20,18 +20,18 @@ import (
 )
 
 type upCmd struct {
-	offsetFlag
-	backendAddrs
-	edgeAddrs
-	doorFlags
-	clientFlags
+	KeepGoing    bool `name:"keep-going" group:"parts" help:"Go on when a part dies, instead of stopping as a whole."`
+	offsetFlag   `group:"listen"`
+	backendAddrs `group:"listen"`
+	edgeAddrs    `group:"listen"`
+	doorFlags    `group:"door"`
+	clientFlags  `group:"client"`
 	backendLimits
-	selfTraceFlags
-	edgeFlags
-	Generator  generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_"`
-	Metrics    metricsFlags   `embed:""`
-	EdgeConfig string         `name:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
-	KeepGoing  bool           `name:"keep-going" help:"Go on when a part dies, instead of stopping as a whole."`
+	edgeFlags      `group:"edge"`
+	EdgeConfig     string `name:"edge-config" env:"ETUDE_EDGE_CONFIG" group:"edge" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
+	selfTraceFlags `group:"self"`
+	Metrics        metricsFlags   `embed:"" group:"metrics"`
+	Generator      generatorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_" group:"generator"`
 }
 
 const (
