@@ -216,7 +216,7 @@ func (s *search) walk() error {
 		}
 		i := s.newest()
 		c := s.cursors[i]
-		if s.full(c.start()) {
+		if s.full(c) {
 			break
 		}
 		s.tell(c.start())
@@ -238,22 +238,37 @@ func (s *search) walk() error {
 	return nil
 }
 
-// newest returns the index of the cursor with the newest start.
+// newest returns the index of the cursor whose trace comes first in answers. Its id
+// counts as well: of a million traces with one start, only those that are in the
+// answer are looked at.
 func (s *search) newest() int {
 	best := 0
 	for i, c := range s.cursors {
-		if c.start() > s.cursors[best].start() {
+		if have := s.cursors[best]; c.start() > have.start() || c.start() == have.start() && s.before(c, have.start(), s.id(have)) {
 			best = i
 		}
 	}
 	return best
 }
 
-// full tells whether the result has as many traces as it may, all newer than
-// any that starts at next or before.
-func (s *search) full(next uint64) bool {
+// id is the id of the trace at a cursor.
+func (s *search) id(c *cursor) trace.TraceID { return s.views[c.view].TraceIDs[c.times.order[c.at]] }
+
+// before tells whether the trace at a cursor comes before one with this start and id.
+func (s *search) before(c *cursor, start uint64, id trace.TraceID) bool {
+	return newerFirst(c.start(), s.id(c), start, id) < 0
+}
+
+// full tells whether the result has as many traces as it may, and they come before
+// the one at the newest cursor. That one, and all that follow, start then or, with
+// what they have in other Views, before.
+func (s *search) full(c *cursor) bool {
 	found := s.out.Traces
-	return len(found) >= s.req.Limit && found[s.req.Limit-1].Start > next
+	if len(found) < s.req.Limit {
+		return false
+	}
+	last := &found[s.req.Limit-1]
+	return !s.before(c, last.Start, last.ID)
 }
 
 // look evaluates the trace at a cursor and keeps it if it has a result.
