@@ -182,7 +182,7 @@ func (b *backendRun) open(dir string) error {
 		JaegerAddr: b.cmd.JaegerAddr, JaegerGRPCAddr: b.cmd.JaegerGRPCAddr, ZipkinAddr: b.cmd.ZipkinAddr,
 		Limits: receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans, InFlight: int64(b.cmd.MaxInFlight)},
 		Open:   b.doors.openIngest, Authorize: b.doors.authorizeIngest(), AllowedOrigins: b.cmd.AllowedOrigins,
-		Multitenancy: b.cmd.Multitenancy, Logger: b.log, Stats: stats,
+		Multitenancy: b.cmd.Multitenancy, Logger: b.log, Stats: stats, Metrics: b.metricsSink(),
 	}, sink)
 	if err != nil {
 		return err

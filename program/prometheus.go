@@ -29,6 +29,8 @@ type metricsFlags struct {
 	MaxDisk     bytesFlag         `name:"metrics.max-disk" env:"ETUDE_METRICS_MAX_DISK" default:"512MiB" help:"Drop the oldest metrics when they take more than this on disk; 0 lifts the limit."`
 	RemoteWrite []string          `name:"metrics.remote-write" env:"ETUDE_METRICS_REMOTE_WRITE" secret:"" placeholder:"URL" help:"Send metrics, with exemplars, to this Prometheus as well (http://USER:PASSWORD@HOST:9090/api/v1/write); may be repeated."`
 	Lifecycle   bool              `name:"metrics.lifecycle" env:"ETUDE_METRICS_LIFECYCLE" help:"Let POST /-/reload on Prometheus' port read the configuration again."`
+	Receiver    bool              `name:"metrics.remote-write-receiver" env:"ETUDE_METRICS_REMOTE_WRITE_RECEIVER" help:"Let others write metrics to Prometheus' port: remote write to /api/v1/write, OTLP to /api/v1/otlp/v1/metrics. OTLP metrics to ports 4317 and 4318 need no flag."`
+	MaxReceived int               `name:"metrics.max-received-series" env:"ETUDE_METRICS_MAX_RECEIVED_SERIES" default:"50000" help:"Most series that others write, by OTLP and by remote write, and most that are made anew in an hour. A service gets at most a third. 0 lifts the limit."`
 	Pprof       bool              `name:"pprof" env:"ETUDE_PPROF" help:"Serve Go's profiles below /debug/pprof/ on Prometheus' port. They never show the command line."`
 }
 
@@ -43,7 +45,7 @@ func (b *backendRun) openPrometheus(dir string, api http.Handler, addr string) e
 	b.prometheus, err = prometheus.Open(prometheus.Options{
 		Dir: filepath.Join(dir, "prometheus"), Config: conf.Prometheus, ConfigFile: f.Config, Hosts: hosts,
 		RemoteWrite: f.RemoteWrite, Retention: f.Retention, MaxDisk: int64(f.MaxDisk),
-		Addr: strings.TrimPrefix(browserURL("http", addr), "http://"), Lifecycle: f.Lifecycle,
+		Addr: strings.TrimPrefix(browserURL("http", addr), "http://"), Lifecycle: f.Lifecycle, Receiver: f.Receiver, MaxReceivedSeries: f.MaxReceived,
 		UI: page.PrometheusUI(b.cmd.pageInfo()), Logger: b.log,
 	})
 	if err == nil && f.Config != "" {
@@ -152,8 +154,11 @@ func (f *metricsFlags) check() error {
 			return fmt.Errorf("--metrics.host %s=%s: want NAME:PORT=HOST:PORT: %w", name, addr, err)
 		}
 	}
-	if f.Off && (f.Config != "" || len(f.RemoteWrite) > 0) {
-		return errors.New("--metrics.off leaves nothing that --metrics.config or --metrics.remote-write could be for")
+	if f.MaxReceived < 0 {
+		return fmt.Errorf("--metrics.max-received-series %d: want 0 or more", f.MaxReceived)
+	}
+	if f.Off && (f.Config != "" || len(f.RemoteWrite) > 0 || f.Receiver) {
+		return errors.New("--metrics.off leaves nothing for --metrics.config, --metrics.remote-write or --metrics.remote-write-receiver to act on")
 	}
 	return nil
 }

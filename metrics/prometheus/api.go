@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/grafana/regexp"
-	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	client "github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/route"
 	"github.com/prometheus/prometheus/config"
@@ -37,7 +36,7 @@ var noOrigin = regexp.MustCompile(`^\b$`)
 func (s *server) buildAPI(registry *client.Registry) http.Handler {
 	p := s.p
 	host := p.options.Addr
-	built := api.NewAPI(s.engine, s.storage, s.storage, s.db,
+	built := api.NewAPI(s.engine, s.storage, nil, s.db,
 		func(context.Context) api.ScrapePoolsRetriever { return s.scraper },
 		func(context.Context) api.TargetRetriever { return s.scraper },
 		func(context.Context) api.AlertmanagerRetriever { return noAlertmanagers{} },
@@ -56,10 +55,9 @@ func (s *server) buildAPI(registry *client.Registry) http.Handler {
 		p.runtimeInfo, version(),
 		p.notes.Get, p.notes.Sub,
 		client.GathererFunc(p.gather), registry,
-		nil,  // the engine's statistics as they are
-		true, // receives remote write
-		remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType},
-		false, false, false, // metrics by OTLP
+		nil,        // the engine's statistics as they are
+		false, nil, // remote write; see buildReceiver
+		false, false, false, // metrics by OTLP; likewise
 		lookback,
 		false, false, // type and unit as labels, metadata in the log
 		nil, s.features,
@@ -105,8 +103,8 @@ func (p *Prometheus) flags() map[string]string {
 		"storage.tsdb.retention.time":            retention.Time.String(),
 		"web.enable-admin-api":                   "false",
 		"web.enable-lifecycle":                   strconv.FormatBool(p.options.Lifecycle),
-		"web.enable-remote-write-receiver":       "true",
-		"web.enable-otlp-receiver":               "false",
+		"web.enable-remote-write-receiver":       strconv.FormatBool(p.options.Receiver),
+		"web.enable-otlp-receiver":               strconv.FormatBool(p.options.Receiver),
 		"web.listen-address":                     p.options.Addr,
 		"storage.remote.flush-deadline":          flushRemote.String(),
 		"storage.remote.read-sample-limit":       strconv.Itoa(remoteReadSamples),

@@ -108,7 +108,8 @@ func TestPaths(t *testing.T) {
 		{"GET", "/api/v1/notifications", 200, `"success"`},
 		{"GET", "/api/v1/query?query=up(", 400, `"bad_data"`},
 		{"POST", "/api/v1/admin/tsdb/delete_series?match[]=up", 500, "admin APIs disabled"},
-		{"POST", "/api/v1/otlp/v1/metrics", 404, "otlp"},
+		{"POST", "/api/v1/otlp/v1/metrics", 404, "--metrics.remote-write-receiver"},
+		{"POST", "/api/v1/write", 404, "--metrics.remote-write-receiver"},
 	}
 	for _, test := range tests {
 		req, _ := http.NewRequest(test.method, in.url+test.path, nil)

@@ -2,13 +2,16 @@
 // packages: its storage with exemplars, its query engine, its scraper, rules,
 // remote write and read, and its HTTP API.
 //
-// It reads the configuration file that the real Prometheus reads. It guarantees
-// that what goes wrong with metrics stays here: damaged files are moved aside,
-// a full disk is waited for, and whoever embeds it goes on. A wrong
-// configuration is the caller's mistake, though, and refused before anything
-// starts.
+// It reads the configuration file that the real Prometheus reads. A problem with
+// metrics stays here: damaged files are moved aside, a start on a full disk is tried
+// again, and the embedding program goes on. A wrong configuration is the caller's
+// mistake, and is refused before anything starts.
 //
-// It leaves to others where to listen (Handler), what the start page shows
-// (Options.UI), and which series there are beside the scraped ones (Appendable).
-// Alerts are evaluated and shown, but sent to nobody.
+// Samples come in by three ways. The scraper and Appendable are trusted: they are
+// this process's own. outside.go bounds what other processes send, by OTLP
+// (AppendOTLP) and by remote write (Options.Receiver).
+//
+// The embedding program decides where to listen (Handler), which hosts and origins
+// may ask, what the start page shows (Options.UI), and which other series there are
+// (Appendable). Alerts are evaluated and shown. Nothing sends them.
 package prometheus

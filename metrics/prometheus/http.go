@@ -48,7 +48,12 @@ func (p *Prometheus) serveAPI(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBody)
 	}
 	if s := p.running.Load(); s != nil {
-		s.api.ServeHTTP(w, r)
+		switch r.URL.Path {
+		case writePath, otlpPath:
+			s.receiver.ServeHTTP(w, r)
+		default:
+			s.api.ServeHTTP(w, r)
+		}
 		return
 	}
 	if r.URL.Path == "/api/v1/status/walreplay" {

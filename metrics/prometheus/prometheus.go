@@ -39,6 +39,12 @@ type Options struct {
 	Retention time.Duration
 	MaxDisk   int64
 
+	// Receiver lets other processes write to Handler: remote write and OTLP.
+	Receiver bool
+	// MaxReceivedSeries bounds the series that other processes have, by Receiver and
+	// by AppendOTLP together; 0 for any.
+	MaxReceivedSeries int
+
 	Addr      string       // where Handler is served, "host:port", for the links in its answers
 	Lifecycle bool         // whether POST /-/reload works
 	UI        http.Handler // answers /, /graph, /query and all else; nil lists the endpoints

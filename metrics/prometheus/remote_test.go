@@ -30,7 +30,7 @@ func clientConfig(t *testing.T, address string) *remote.ClientConfig {
 
 func TestRemoteWriteAndReadByPrometheusOwnClient(t *testing.T) {
 	t.Parallel()
-	in := run(t, Options{})
+	in := run(t, Options{Receiver: true})
 	now := time.Now().UnixMilli()
 	request := &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{{
 		Labels:    []prompb.Label{{Name: "__name__", Value: "calls_total"}, {Name: "service", Value: "a"}},
@@ -78,7 +78,7 @@ func TestRemoteWriteAndReadByPrometheusOwnClient(t *testing.T) {
 // its exemplar, and with the credentials that stood in the URL.
 func TestSendsToAnother(t *testing.T) {
 	t.Parallel()
-	other := run(t, Options{})
+	other := run(t, Options{Receiver: true})
 	var user atomic.Value
 	guard := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, password, _ := r.BasicAuth()

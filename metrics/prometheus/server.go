@@ -62,6 +62,9 @@ type server struct {
 	features features.Collector
 	interval atomic.Int64 // of rules, in milliseconds; the default step of a subquery
 	api      http.Handler
+	receiver http.Handler
+	outside  *outside
+	letters  chan struct{} // requests from outside in memory
 
 	stopDiscovery context.CancelFunc
 	running       sync.WaitGroup // the goroutines of rules, discovery and scraper
@@ -107,8 +110,17 @@ func (s *server) build(cfg *config.Config) error {
 	if err := s.buildScraper(registry); err != nil {
 		return err
 	}
+	s.outside = newOutside(s.storage, p.options.MaxReceivedSeries, p.oldestSample, p.own.outside, p.log)
+	s.letters = make(chan struct{}, lettersAtOnce)
+	s.receiver = s.buildReceiver(registry)
 	s.api = s.buildAPI(registry)
 	return nil
+}
+
+// oldestSample is how old a sample from outside may be: so old that the storage
+// takes it in order, or older when the configuration says so.
+func (p *Prometheus) oldestSample() time.Duration {
+	return max(oldest, time.Duration(p.config.Load().StorageConfig.TSDBConfig.OutOfOrderTimeWindow)*time.Millisecond)
 }
 
 func (s *server) buildRules(cfg *config.Config, registry client.Registerer) {

@@ -50,7 +50,8 @@ func storageOptions(cfg *config.Config) *tsdb.Options {
 	o.EnableExemplarStorage, o.MaxExemplars = true, cfg.StorageConfig.ExemplarsConfig.MaxExemplars
 	o.StripeSize, o.HeadChunksWriteBufferSize, o.WALSegmentSize = stripeSize, chunkBuffer, walSegment
 	o.WALCompression = compression.Snappy
-	o.NoLockfile = true // the directory belongs to this process alone
+	o.EnableSTAsZeroSample = true // a counter with a known start begins with a zero, which rate() needs
+	o.NoLockfile = true           // the directory belongs to this process alone
 	return o
 }
 

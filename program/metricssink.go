@@ -1,0 +1,71 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb"
+
+	"etude/metrics/prometheus"
+	"etude/receive"
+	"etude/tenant"
+)
+
+// metricsSink hands the OTLP metrics that the receivers take to the embedded
+// Prometheus, within the rate that the tenant's spans have too.
+type metricsSink struct{ b *backendRun }
+
+// metricsSink returns the receivers' sink for metrics; nil with --metrics.off.
+func (b *backendRun) metricsSink() receive.MetricsSink {
+	if b.cmd.Metrics.Off {
+		return nil
+	}
+	return metricsSink{b}
+}
+
+// AppendMetrics stores a request of the context's tenant.
+func (s metricsSink) AppendMetrics(ctx context.Context, payload []byte) (receive.RejectedPoints, error) {
+	m, rate := prometheus.Metrics{Payload: payload}, s.b.rate
+	if tenants := s.b.tenants; tenants != nil {
+		ids := tenant.Of(ctx)
+		if len(ids) != 1 { // The listeners have seen to it.
+			return receive.RejectedPoints{}, fmt.Errorf("append metrics: the request is of %d tenants", len(ids))
+		}
+		m.TenantLabel, m.Tenant, rate = s.b.cmd.Generator.TenantLabel, ids[0], nil
+		if ts := tenants.get(ids[0]); ts != nil {
+			rate = ts.rate
+		}
+	}
+	if err := rate.take(len(payload)); err != nil {
+		return receive.RejectedPoints{}, err
+	}
+	rejected, err := s.b.prometheus.AppendOTLP(ctx, m)
+	switch {
+	case errors.Is(err, prometheus.ErrNotOTLP):
+		return receive.RejectedPoints{}, badMetricsError{err}
+	case errors.Is(err, tsdb.ErrNotReady):
+		return receive.RejectedPoints{}, metricsNotReadyError{s.b.prometheus.Ready()}
+	}
+	return receive.RejectedPoints{Points: rejected.Points, Reason: rejected.Reason}, err
+}
+
+// badMetricsError is the sender's mistake.
+type badMetricsError struct{ error }
+
+// InvalidSpans says that sending the same again does not help.
+func (badMetricsError) InvalidSpans() bool { return true }
+
+// metricsNotReadyError says that the metrics storage is not open.
+type metricsNotReadyError struct{ why error }
+
+func (e metricsNotReadyError) Error() string {
+	return fmt.Sprintf("metrics cannot be stored yet: %v", e.why)
+}
+
+// RetryAfter is when the storage is likely to be open.
+func (metricsNotReadyError) RetryAfter() time.Duration { return time.Second }
+
+// Unavailable says that the load is not the reason.
+func (metricsNotReadyError) Unavailable() bool { return true }
