@@ -76,6 +76,8 @@ func BenchmarkSearch(b *testing.B) {
 		{"high-cardinality", `{ span.user.id = "user-4711" }`},
 		{"absent", `{ span.user.id = "nobody" }`},
 		{"regex", `{ span.http.route =~ "/route/1.*" && status = error }`},
+		{"regex-distinct", `{ span.user.id =~ "us.*-512.." }`},
+		{"regex-distinct-absent", `{ span.user.id =~ "us.*nobody.*" }`},
 		{"structural", `{ resource.service.name = "service-3" } >> { status = error }`},
 		{"structural-none", `{ name = "nobody" } >> { status = error }`},
 		{"aggregate", `{ status = error } | count() > 2`},

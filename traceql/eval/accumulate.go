@@ -15,6 +15,7 @@ type accumulator struct {
 
 	index  []int // series number -> place in the answer, after series()
 	places []quantileGroup
+	exact  []exactValue // see exact.go
 }
 
 func newAccumulator(s *spans) *accumulator {
@@ -137,6 +138,8 @@ func (a *accumulator) add(s *spans, p *part, pick *exemplars) error {
 	}
 	pick.offer(s, p)
 	switch {
+	case a.m.exact:
+		return a.addExact(p)
 	case a.m.sums():
 		a.addNumbers(p, joins[a.m.fn])
 	case p.counts.cells == nil:
@@ -172,6 +175,8 @@ func (a *accumulator) grow() error {
 		return err
 	}
 	a.taken = bytes
-	a.cells.grow(series*a.slots, a.m.sums())
+	if !a.m.exact {
+		a.cells.grow(series*a.slots, a.m.sums())
+	}
 	return nil
 }

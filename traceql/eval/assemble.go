@@ -28,7 +28,10 @@ type line struct {
 // series turns cells into the series of the answer. Groups whose labels look the
 // same, because one lacks a value and the other has the text "nil", are one.
 func (a *accumulator) series() []Series {
-	if a.m.fn == "quantile_over_time" {
+	switch {
+	case a.m.exact:
+		return a.exactQuantiles()
+	case a.m.fn == "quantile_over_time":
 		return a.quantiles()
 	}
 	a.index = make([]int, a.groups.series())

@@ -240,9 +240,17 @@ func codeTest(b *Bound, e *constTest) func(code uint32) bool {
 	}
 	const yes, no = 1, 2
 	verdicts := make([]uint8, b.V.Strings.Len())
+	var may Mask // codes that may match, once it pays to know
+	asked := 0
 	return func(code uint32) bool {
 		if verdicts[code] == 0 {
 			verdicts[code] = no
+			if asked++; asked == manyTexts {
+				may = e.mayMatch(b)
+			}
+			if may != nil && !may.Has(code) {
+				return false
+			}
 			text := b.V.Text(code)
 			if e.re != nil && b.poll.stop(e.re.work(text)) {
 				return false
@@ -253,6 +261,24 @@ func codeTest(b *Bound, e *constTest) func(code uint32) bool {
 		}
 		return verdicts[code] == yes
 	}
+}
+
+// manyTexts is how many texts a pattern reads before all texts of the View are
+// searched for what it needs.
+const manyTexts = 512
+
+// mayMatch returns the codes of the texts that have what the pattern needs, nil
+// when that is not known.
+func (e *constTest) mayMatch(b *Bound) Mask {
+	if e.op != "=~" || e.id != nil || e.re.needs == "" {
+		return nil
+	}
+	may := newMask(b.V.Strings.Len())
+	b.V.Strings.Containing(e.re.needs, func(code uint32) bool {
+		may.set(code)
+		return !b.poll.stop(1)
+	})
+	return may
 }
 
 func intrinsicMask(b *Bound, name string, e *constTest) (Mask, bool) {

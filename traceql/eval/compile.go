@@ -402,7 +402,7 @@ func newConstTest(op string, x expr, lit Value) expr {
 		if err != nil { // package check has refused it
 			return constant{boolValue(false)}
 		}
-		e.re = &pattern{re, size}
+		e.re = newPattern(lit.Str, re, size)
 	}
 	if field, ok := x.(intrinsic); ok {
 		e.id = newIDTest(field.name, op, lit.Str)

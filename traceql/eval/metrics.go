@@ -39,6 +39,7 @@ type Metrics struct {
 	quantiles []float64
 	compare   *comparing
 	second    []secondStage
+	exact     bool // see exact.go
 	rowwise   bool // columns decide everything: no trace has to be put together
 
 	// Exemplars is the hint exemplars, -1 when it is not given.
@@ -58,6 +59,7 @@ func CompileMetrics(q *syntax.Query) (*Metrics, error) {
 	from := q.Metrics
 	m := &Metrics{p: p, fn: from.Func, quantiles: from.Quantiles, Exemplars: exemplarHint(q.Hints)}
 	m.rowwise = rowwise(p, p.stages)
+	m.exact = m.fn == "quantile_over_time" && exactHint(q.Hints)
 	for _, f := range from.By {
 		m.by = append(m.by, m.operand(f))
 		m.keys = append(m.keys, labelName(f))
@@ -216,7 +218,7 @@ func (m *Metrics) lead(w Window) int {
 
 // buckets tells whether the function sorts values into buckets.
 func (m *Metrics) buckets() bool {
-	return m.fn == "histogram_over_time" || m.fn == "quantile_over_time"
+	return m.fn == "histogram_over_time" || m.fn == "quantile_over_time" && !m.exact
 }
 
 // sums tells whether the function makes one number of the spans' numbers. All

@@ -32,7 +32,7 @@ func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
 	}
 	n := numbers{kind: kindArrays.zeroed(len(slots)), bits: bitArrays.get(len(slots)), unit: 1}
 	bucketed := m.buckets()
-	if bucketed {
+	if bucketed || m.exact {
 		n.unit = 1e9
 	}
 	switch attr, ok := x.(*attribute); {

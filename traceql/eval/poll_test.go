@@ -146,7 +146,7 @@ func TestPatternsMatchAlike(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, text := range []string{"", "a", "aab", "ab\nc", "äb", "xx", "word up", "abbc", "\xff\xfe", "é"} {
-			p := pattern{re, size}
+			p := newPattern(expr, re, size)
 			want := p.match(text, nil)
 			got := p.MatchReader(&polledText{text: text, each: 1, poll: &poll{ctx: t.Context()}})
 			if got != want {
