@@ -39,6 +39,14 @@ bench: ## all benchmarks, six times, for benchstat
 page: ## build and test the page (needs Node.js)
 	cd page && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
 
+node: ## try the OpenTelemetry SDK for Node.js at its defaults (needs Node.js)
+	cd testdata/node-sdk && npm ci --no-audit --no-fund
+	ETUDE_NODE=1 go test -count 1 -run NodeSDK ./program
+
+# Tests that take minutes or gigabytes skip themselves everywhere else. One package after the other: they measure memory.
+hostile: ## what an attacker and a machine with little memory do to it
+	ETUDE_HOSTILE=1 go test -count 1 -p 1 -timeout 40m -run Hostile ./...
+
 measure: ## time to ready and idle memory, as README has them
 	.ci/measure
 
@@ -52,4 +60,4 @@ cross: ## build for every supported system
 demo: ## start the real stack in containers
 	docker compose up --build --abort-on-container-exit
 
-.PHONY: help dev check test race hostile fuzz bench page measure golden cross demo
+.PHONY: help dev check test race hostile fuzz bench page node hostile measure golden cross demo
