@@ -52,6 +52,11 @@ export function answerFor(t: Columns): Answer {
   return made;
 }
 
+/** Keeps an answer that a Worker computed for the same columns. */
+export function keepAnswer(t: Columns, answer: Answer): void {
+  known.set(t, answer);
+}
+
 /** Shares as percentages with one decimal that add up to 100.0: what rounding loses goes to the greatest remainders. */
 export function percentages(shares: Share[]): number[] {
   const exact = shares.map((s) => s * 1000);

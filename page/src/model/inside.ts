@@ -22,9 +22,9 @@ function insideOf(t: Columns): Inside {
   for (let i = t.length - 1; i >= 0; i--) {
     const parent = t.parents[i]!;
     if (parent < 0) continue;
-    for (const candidate of [i, worst[i]!]) {
-      if (candidate >= 0 && (worst[parent]! < 0 || t.selfTimes[candidate]! >= t.selfTimes[worst[parent]!]!)) worst[parent] = candidate;
-    }
+    const below = worst[i]!;
+    const candidate = below >= 0 && t.selfTimes[below]! > t.selfTimes[i]! ? below : i;
+    if (worst[parent]! < 0 || t.selfTimes[candidate]! >= t.selfTimes[worst[parent]!]!) worst[parent] = candidate;
   }
   const made = { errorsBefore, worst };
   known.set(t, made);

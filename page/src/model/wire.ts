@@ -127,28 +127,31 @@ export class Writer {
   }
 
   tag(field: number, type: number): void {
-    this.varint(BigInt((field << 3) | type));
+    this.small((field << 3) | type);
   }
 
   uint(field: number, value: number | bigint): void {
     this.tag(field, wire.varint);
-    this.varint(BigInt.asUintN(64, BigInt(value)));
+    if (typeof value === "number") this.small(value);
+    else this.varint(BigInt.asUintN(64, value));
   }
 
   fixed64(field: number, value: bigint): void {
     this.tag(field, wire.fixed64);
-    for (let i = 0n; i < 64n; i += 8n) this.byte(Number((value >> i) & 255n));
+    this.word(Number(value & 0xffffffffn));
+    this.word(Number((value >> 32n) & 0xffffffffn));
   }
 
   double(field: number, value: number): void {
     this.tag(field, wire.fixed64);
     doubles[0] = value;
-    for (const byte of new Uint8Array(doubles.buffer)) this.byte(byte);
+    this.word(words[0]!);
+    this.word(words[1]!);
   }
 
   blob(field: number, value: Uint8Array): void {
     this.tag(field, wire.bytes);
-    this.varint(BigInt(value.length));
+    this.small(value.length);
     this.reserve(value.length);
     this.bytes.set(value, this.length);
     this.length += value.length;
@@ -158,10 +161,33 @@ export class Writer {
     if (value !== "") this.blob(field, encoder.encode(value));
   }
 
+  /** Writes the message in place: behind room for a length of one byte, which is widened afterwards where it must be. */
   message(field: number, write: (w: Writer) => void): void {
-    const inner = new Writer();
-    write(inner);
-    this.blob(field, inner.bytes.subarray(0, inner.length));
+    this.tag(field, wire.bytes);
+    const at = this.length;
+    this.byte(0);
+    write(this);
+    const size = this.length - at - 1;
+    let more = 0;
+    for (let rest = size; rest > 127; rest = Math.floor(rest / 128)) more++;
+    if (more > 0) {
+      this.reserve(more);
+      this.bytes.copyWithin(at + 1 + more, at + 1, this.length);
+    }
+    this.length = at;
+    this.small(size);
+    this.length += size;
+  }
+
+  private word(value: number): void {
+    for (let shift = 0; shift < 32; shift += 8) this.byte((value >>> shift) & 255);
+  }
+
+  /** A varint below 2^53. */
+  private small(value: number): void {
+    let rest = value;
+    for (; rest > 127; rest = Math.floor(rest / 128)) this.byte((rest % 128) | 128);
+    this.byte(rest);
   }
 
   private varint(value: bigint): void {

@@ -1,6 +1,7 @@
 // What a Worker does for one open trace: fetch, decode, arrange, index, filter. Also run on the page itself, for traces
 // that are small or that came from a file, and in a shared page, which has no Worker.
 
+import { type Answer, answerFor, keepAnswer } from "../model/answer";
 import { parseFilter } from "../model/filter";
 import { buildIndex, match, type MatchIndex } from "../model/match";
 import { ByteStore, indexSpans, type Places } from "../model/otlpbytes";
@@ -14,6 +15,8 @@ export interface Decoded {
   columns: Columns;
   /** With clock skew corrected, where there is any. */
   corrected: Columns | undefined;
+  /** For the columns that are shown first: the corrected ones, where there are any. */
+  answer: Answer;
   places: Places;
   bytes: Uint8Array<ArrayBuffer>;
 }
@@ -27,7 +30,19 @@ export interface Found {
 export function decode(id: Hex, bytes: Uint8Array<ArrayBuffer>): Decoded {
   const { traceId, raw, places } = indexSpans(bytes);
   const columns = arrange(traceId || id, raw);
-  return { columns, corrected: corrected(columns), places, bytes };
+  const skewless = corrected(columns);
+  return { columns, corrected: skewless, answer: answerFor(skewless ?? columns), places, bytes };
+}
+
+/** All buffers of a decoded trace: handed over with it, they change their owner without being copied. */
+export function buffersOf(d: Decoded): ArrayBuffer[] {
+  const found = new Set<ArrayBuffer>();
+  const look = (value: unknown): void => {
+    if (ArrayBuffer.isView(value)) found.add(value.buffer as ArrayBuffer);
+    else if (typeof value === "object" && value !== null && !Array.isArray(value)) Object.values(value).forEach(look);
+  };
+  for (const part of [d.columns, d.corrected, d.places, d.bytes]) look(part);
+  return [...found];
 }
 
 /** A trace that the page can show, and the same without the correction of clock skew. */
@@ -39,7 +54,9 @@ export interface Shown {
 export function shown(d: Decoded): Shown {
   const store = new ByteStore(d.bytes, d.places);
   const asRecorded = { ...d.columns, store };
-  return { asRecorded, trace: d.corrected ? { ...d.corrected, store } : asRecorded };
+  const trace = d.corrected ? { ...d.corrected, store } : asRecorded;
+  keepAnswer(trace, d.answer);
+  return { asRecorded, trace };
 }
 
 export function shownAs(trace: Trace): Shown {

@@ -1,8 +1,8 @@
-// The Worker of the open trace. It keeps a copy of the bytes for itself, since a filter looks at every attribute; the
-// page gets another copy, from which it decodes the spans that it shows.
+// The Worker of the open trace. It keeps a copy for itself, since a filter looks at every attribute; the page gets the
+// other one, by a change of owner and so without a pause, and decodes from it the spans that it shows.
 
 import type { Trace } from "../model/trace";
-import { type Decoded, fetchBytes, Matcher, shown } from "./tracework";
+import { buffersOf, type Decoded, fetchBytes, Matcher, shown } from "./tracework";
 
 export type Request = { type: "open"; key: number; id: string } | { type: "match"; key: number; sequence: number; text: string } | { type: "close" };
 
@@ -31,8 +31,8 @@ async function open(key: number, id: string): Promise<void> {
     const { decoded, note } = await fetchBytes(id, signal);
     if (signal.aborted) return;
     if (!decoded) return send({ type: "opened", key, decoded, note });
-    const own: Trace = shown({ ...decoded, bytes: decoded.bytes.slice() }).trace;
-    send({ type: "opened", key, decoded, note }, [decoded.bytes.buffer]);
+    const own: Trace = shown(structuredClone(decoded)).trace;
+    send({ type: "opened", key, decoded, note }, buffersOf(decoded));
     const made = { key, of: new Matcher(own) };
     matcher = made;
     // Made ahead, so that the first key in the filter bar is as fast as the others.
