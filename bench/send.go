@@ -3,11 +3,13 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
-	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/internal/wire"
 )
 
 // sender sends payloads from one worker at a time and says what became of each.
@@ -90,20 +92,23 @@ func (p *packer) pack(payload *[]byte) *[]byte {
 // readResponse reads an ExportTraceServiceResponse: field 1 is partial_success,
 // and in it 1 is rejected_spans, 2 is error_message.
 func readResponse(b []byte) (rejected int64, message string, err error) {
-	err = fields(b, func(n protowire.Number, varint uint64, bytes []byte) error {
-		if n != 1 || bytes == nil {
-			return nil
+	r := wire.Reader{Rest: b}
+	for r.Next() {
+		if !r.IsBytes(1) {
+			continue
 		}
-		return fields(bytes, func(n protowire.Number, varint uint64, bytes []byte) error {
+		partial := wire.Reader{Rest: r.Data}
+		for partial.Next() {
 			switch {
-			case n == 1 && bytes == nil:
-				rejected = int64(varint)
-			case n == 2 && bytes != nil:
-				message = string(bytes)
+			case partial.IsVarint(1):
+				rejected = int64(partial.Value)
+			case partial.IsBytes(2):
+				message = string(partial.Data)
 			}
-			return nil
-		})
-	})
+		}
+		err = errors.Join(err, partial.Err)
+	}
+	err = errors.Join(err, r.Err)
 	if err == nil && rejected < 0 {
 		err = fmt.Errorf("rejected_spans is %d", rejected)
 	}
@@ -111,41 +116,6 @@ func readResponse(b []byte) (rejected int64, message string, err error) {
 		return 0, "", fmt.Errorf("read ExportTraceServiceResponse: %w", err)
 	}
 	return rejected, message, nil
-}
-
-// fields calls do for every varint (bytes is nil) and every length-delimited
-// field (bytes is not nil).
-func fields(b []byte, do func(n protowire.Number, varint uint64, bytes []byte) error) error {
-	for len(b) > 0 {
-		number, wire, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		var err error
-		switch wire {
-		case protowire.VarintType:
-			var v uint64
-			if v, n = protowire.ConsumeVarint(b); n >= 0 {
-				err = do(number, v, nil)
-			}
-		case protowire.BytesType:
-			var v []byte
-			if v, n = protowire.ConsumeBytes(b); n >= 0 {
-				err = do(number, 0, append([]byte{}, v...))
-			}
-		default:
-			n = protowire.ConsumeFieldValue(number, wire, b)
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		if err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
 }
 
 // acknowledged is the outcome of a success with this response body.

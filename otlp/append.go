@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 
+	"etude/internal/wire"
 	"etude/trace"
 )
 
@@ -23,13 +24,13 @@ func Append(t *trace.Table, payload []byte, arrival int64) (added int, err error
 		a.most = math.MaxInt
 	}
 	t.Arrived(arrival)
-	c := cursor{rest: payload}
-	for c.next() {
-		if c.number == 1 && c.wire == wireBytes {
-			a.resourceSpans(c.data)
+	c := wire.Reader{Rest: payload}
+	for c.Next() {
+		if c.Number == 1 && c.Type == wireBytes {
+			a.resourceSpans(c.Data)
 		}
 	}
-	if c.bad || a.bad {
+	if c.Err != nil || a.bad {
 		return a.added, errUnvalidated
 	}
 	return a.added, nil
@@ -45,26 +46,26 @@ type appender struct {
 	link  trace.Link
 }
 
-func (a *appender) done(c *cursor) { a.bad = a.bad || c.bad }
+func (a *appender) done(c *wire.Reader) { a.bad = a.bad || c.Err != nil }
 
 // resourceSpans reads twice: the resource may stand behind its spans.
 func (a *appender) resourceSpans(b []byte) {
 	var res, schema []byte
-	c := cursor{rest: b}
-	for c.next() {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
 		switch {
-		case c.wire != wireBytes:
-		case c.number == 1:
-			res = merge(res, c.data)
-		case c.number == 3:
-			schema = c.data
+		case c.Type != wireBytes:
+		case c.Number == 1:
+			res = merge(res, c.Data)
+		case c.Number == 3:
+			schema = c.Data
 		}
 	}
 	number := a.resource(res, schema)
-	c = cursor{rest: b}
-	for c.next() {
-		if c.number == 2 && c.wire == wireBytes {
-			a.scopeSpans(number, c.data)
+	c = wire.Reader{Rest: b}
+	for c.Next() {
+		if c.Number == 2 && c.Type == wireBytes {
+			a.scopeSpans(number, c.Data)
 		}
 	}
 	a.done(&c)
@@ -89,13 +90,13 @@ func (a *appender) resource(b, schema []byte) uint32 {
 	}
 	var dropped uint64
 	var extra []byte
-	c := cursor{rest: b}
-	for begin := b; c.next(); begin = c.rest {
+	c := wire.Reader{Rest: b}
+	for begin := b; c.Next(); begin = c.Rest {
 		switch {
-		case c.number == 2 && c.wire == wireVarint:
-			dropped = c.value
-		case c.number == 3 && c.wire == wireBytes:
-			extra = append(extra, begin[:len(begin)-len(c.rest)]...)
+		case c.Number == 2 && c.Type == wireVarint:
+			dropped = c.Value
+		case c.Number == 3 && c.Type == wireBytes:
+			extra = append(extra, begin[:len(begin)-len(c.Rest)]...)
 		}
 	}
 	a.done(&c)
@@ -107,21 +108,21 @@ func (a *appender) resource(b, schema []byte) uint32 {
 
 func (a *appender) scopeSpans(resource uint32, b []byte) {
 	var head, schema []byte
-	c := cursor{rest: b}
-	for c.next() {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
 		switch {
-		case c.wire != wireBytes:
-		case c.number == 1:
-			head = merge(head, c.data)
-		case c.number == 3:
-			schema = c.data
+		case c.Type != wireBytes:
+		case c.Number == 1:
+			head = merge(head, c.Data)
+		case c.Number == 3:
+			schema = c.Data
 		}
 	}
 	a.span.Scope = a.scope(resource, head, schema)
-	c = cursor{rest: b}
-	for c.next() {
-		if c.number == 2 && c.wire == wireBytes {
-			a.addSpan(c.data)
+	c = wire.Reader{Rest: b}
+	for c.Next() {
+		if c.Number == 2 && c.Type == wireBytes {
+			a.addSpan(c.Data)
 		}
 	}
 	a.done(&c)
@@ -136,15 +137,15 @@ func (a *appender) scope(resource uint32, b, schema []byte) uint32 {
 	}
 	var name, version []byte
 	var dropped uint64
-	c := cursor{rest: b}
-	for c.next() {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
 		switch {
-		case c.number == 1 && c.wire == wireBytes:
-			name = c.data
-		case c.number == 2 && c.wire == wireBytes:
-			version = c.data
-		case c.number == 4 && c.wire == wireVarint:
-			dropped = c.value
+		case c.Number == 1 && c.Type == wireBytes:
+			name = c.Data
+		case c.Number == 2 && c.Type == wireBytes:
+			version = c.Data
+		case c.Number == 4 && c.Type == wireVarint:
+			dropped = c.Value
 		}
 	}
 	a.done(&c)
@@ -185,60 +186,60 @@ func (a *appender) fixed(b []byte) (children []byte) {
 	s := &a.span
 	var state []byte
 	from, to := len(b), 0 // the stretch
-	c := cursor{rest: a.begin(b)}
+	c := wire.Reader{Rest: a.begin(b)}
 	for {
-		begin := len(b) - len(c.rest)
+		begin := len(b) - len(c.Rest)
 		for ok := true; ok; { // Fast path
-			_, c.rest, ok = plainField(c.rest, tagSpanAttribute)
+			_, c.Rest, ok = plainField(c.Rest, tagSpanAttribute)
 		}
-		if at := len(b) - len(c.rest); at > begin {
+		if at := len(b) - len(c.Rest); at > begin {
 			from, to, begin = min(from, begin), at, at
 		}
-		if !c.next() {
+		if !c.Next() {
 			break
 		}
-		switch c.wire {
+		switch c.Type {
 		case wireBytes:
-			switch c.number {
+			switch c.Number {
 			case 1:
 				s.TraceID = trace.TraceID{}
-				copy(s.TraceID[:], c.data)
+				copy(s.TraceID[:], c.Data)
 			case 2:
 				s.SpanID = trace.SpanID{}
-				copy(s.SpanID[:], c.data)
+				copy(s.SpanID[:], c.Data)
 			case 3:
-				s.TraceState = c.data
+				s.TraceState = c.Data
 			case 4:
 				s.Parent = trace.SpanID{}
-				copy(s.Parent[:], c.data)
+				copy(s.Parent[:], c.Data)
 			case 5:
-				s.Name = c.data
+				s.Name = c.Data
 			case 9, 11, 13:
-				from, to = min(from, begin), len(b)-len(c.rest)
+				from, to = min(from, begin), len(b)-len(c.Rest)
 			case 15:
-				state = merge(state, c.data)
+				state = merge(state, c.Data)
 			}
 		case wireFixed64:
-			switch c.number {
+			switch c.Number {
 			case 7:
-				s.Start = c.value
+				s.Start = c.Value
 			case 8:
-				s.End = c.value
+				s.End = c.Value
 			}
 		case wireVarint:
-			switch c.number {
+			switch c.Number {
 			case 6:
-				s.Kind = enumByte(c.value)
+				s.Kind = enumByte(c.Value)
 			case 10:
-				s.DroppedAttrs = uint32(c.value)
+				s.DroppedAttrs = uint32(c.Value)
 			case 12:
-				s.DroppedEvents = uint32(c.value)
+				s.DroppedEvents = uint32(c.Value)
 			case 14:
-				s.DroppedLinks = uint32(c.value)
+				s.DroppedLinks = uint32(c.Value)
 			}
 		case wireFixed32:
-			if c.number == 16 {
-				s.Flags = uint32(c.value)
+			if c.Number == 16 {
+				s.Flags = uint32(c.Value)
 			}
 		}
 	}
@@ -248,13 +249,13 @@ func (a *appender) fixed(b []byte) (children []byte) {
 }
 
 func (a *appender) status(b []byte) {
-	c := cursor{rest: b}
-	for c.next() {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
 		switch {
-		case c.number == 2 && c.wire == wireBytes:
-			a.span.StatusMessage = c.data
-		case c.number == 3 && c.wire == wireVarint:
-			a.span.Status = enumByte(c.value)
+		case c.Number == 2 && c.Type == wireBytes:
+			a.span.StatusMessage = c.Data
+		case c.Number == 3 && c.Type == wireVarint:
+			a.span.Status = enumByte(c.Value)
 		}
 	}
 	a.done(&c)
@@ -267,29 +268,29 @@ func enumByte(v uint64) uint8 { return uint8(min(v, 255)) }
 // children adds attributes, events and links, in one pass each: an attribute
 // writer is open for one kind of row at a time only within its kind.
 func (a *appender) children(w *trace.AttrWriter, b []byte) {
-	c := cursor{rest: b}
+	c := wire.Reader{Rest: b}
 	for {
 		for { // Fast path
-			attr, rest, ok := plainField(c.rest, tagSpanAttribute)
+			attr, rest, ok := plainField(c.Rest, tagSpanAttribute)
 			if !ok {
 				break
 			}
 			a.attribute(w, attr)
-			c.rest = rest
+			c.Rest = rest
 		}
-		if !c.next() {
+		if !c.Next() {
 			return
 		}
-		if c.wire != wireBytes {
+		if c.Type != wireBytes {
 			continue
 		}
-		switch c.number {
+		switch c.Number {
 		case 9:
-			a.attribute(w, c.data)
+			a.attribute(w, c.Data)
 		case 11:
-			a.event(c.data)
+			a.event(c.Data)
 		case 13:
-			a.addLink(c.data)
+			a.addLink(c.Data)
 		}
 	}
 }
@@ -297,15 +298,15 @@ func (a *appender) children(w *trace.AttrWriter, b []byte) {
 func (a *appender) event(b []byte) {
 	var time, dropped uint64
 	var name []byte
-	c := cursor{rest: b}
-	for c.next() {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
 		switch {
-		case c.number == 1 && c.wire == wireFixed64:
-			time = c.value
-		case c.number == 2 && c.wire == wireBytes:
-			name = c.data
-		case c.number == 4 && c.wire == wireVarint:
-			dropped = c.value
+		case c.Number == 1 && c.Type == wireFixed64:
+			time = c.Value
+		case c.Number == 2 && c.Type == wireBytes:
+			name = c.Data
+		case c.Number == 4 && c.Type == wireVarint:
+			dropped = c.Value
 		}
 	}
 	a.done(&c)
@@ -318,19 +319,19 @@ func (a *appender) event(b []byte) {
 func (a *appender) addLink(b []byte) {
 	a.link = trace.Link{}
 	l := &a.link
-	c := cursor{rest: b}
-	for c.next() {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
 		switch {
-		case c.number == 1 && c.wire == wireBytes:
-			copy(l.TraceID[:], c.data)
-		case c.number == 2 && c.wire == wireBytes:
-			copy(l.SpanID[:], c.data)
-		case c.number == 3 && c.wire == wireBytes:
-			l.TraceState = c.data
-		case c.number == 5 && c.wire == wireVarint:
-			l.Dropped = uint32(c.value)
-		case c.number == 6 && c.wire == wireFixed32:
-			l.Flags = uint32(c.value)
+		case c.Number == 1 && c.Type == wireBytes:
+			copy(l.TraceID[:], c.Data)
+		case c.Number == 2 && c.Type == wireBytes:
+			copy(l.SpanID[:], c.Data)
+		case c.Number == 3 && c.Type == wireBytes:
+			l.TraceState = c.Data
+		case c.Number == 5 && c.Type == wireVarint:
+			l.Dropped = uint32(c.Value)
+		case c.Number == 6 && c.Type == wireFixed32:
+			l.Flags = uint32(c.Value)
 		}
 	}
 	a.done(&c)
@@ -341,11 +342,11 @@ func (a *appender) addLink(b []byte) {
 }
 
 // attributes adds the KeyValues that a message holds under one field number.
-func (a *appender) attributes(w *trace.AttrWriter, b []byte, number uint64) {
-	c := cursor{rest: b}
-	for c.next() {
-		if c.number == number && c.wire == wireBytes {
-			a.attribute(w, c.data)
+func (a *appender) attributes(w *trace.AttrWriter, b []byte, number wire.Number) {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
+		if c.Number == number && c.Type == wireBytes {
+			a.attribute(w, c.Data)
 		}
 	}
 }
@@ -363,13 +364,13 @@ func (a *appender) attribute(w *trace.AttrWriter, b []byte) {
 		return
 	}
 	key, value = nil, nil // Slow path
-	c := cursor{rest: b}
-	for c.next() {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
 		switch {
-		case c.number == 1 && c.wire == wireBytes:
-			key = c.data
-		case c.number == 2 && c.wire == wireBytes:
-			value = merge(value, c.data)
+		case c.Number == 1 && c.Type == wireBytes:
+			key = c.Data
+		case c.Number == 2 && c.Type == wireBytes:
+			value = merge(value, c.Data)
 		}
 	}
 	a.done(&c)
@@ -405,35 +406,35 @@ func (a *appender) value(w *trace.AttrWriter, key, b []byte) {
 		w.AddEmpty(key)
 		return
 	}
-	switch c.number {
+	switch c.Number {
 	case 1:
-		w.AddText(key, trace.String, a.cutText(c.data))
+		w.AddText(key, trace.String, a.cutText(c.Data))
 	case 2:
-		w.AddNum(key, trace.Bool, min(c.value, 1))
+		w.AddNum(key, trace.Bool, min(c.Value, 1))
 	case 3:
-		w.AddNum(key, trace.Int, c.value)
+		w.AddNum(key, trace.Int, c.Value)
 	case 4:
-		w.AddNum(key, trace.Double, c.value)
+		w.AddNum(key, trace.Double, c.Value)
 	case 5:
 		w.AddText(key, trace.Array, a.cutList(b, arrayValue, &c))
 	case 6:
 		w.AddText(key, trace.KVList, a.cutList(b, keyValueList, &c))
 	case 7:
-		w.AddText(key, trace.Bytes, a.cutBytes(c.data))
+		w.AddText(key, trace.Bytes, a.cutBytes(c.Data))
 	}
 }
 
 // lastField returns the last known field of a message and a cursor that stands
 // on it, or nil when there is none.
-func lastField(m *message, b []byte) (*field, cursor) {
+func lastField(m *message, b []byte) (*field, wire.Reader) {
 	var last *field
-	var at cursor
-	c := cursor{rest: b}
-	for c.next() {
-		if f := m.field(c.number, c.wire); f != nil {
+	var at wire.Reader
+	c := wire.Reader{Rest: b}
+	for c.Next() {
+		if f := m.field(c.Number, c.Type); f != nil {
 			last, at = f, c
 		}
 	}
-	at.bad = c.bad
+	at.Err = c.Err
 	return last, at
 }

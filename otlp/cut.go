@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/internal/wire"
 )
 
 // Values and keys past the limit of a Table are cut. A text ends in a mark that a
@@ -44,7 +46,7 @@ func (a *appender) cutBytes(b []byte) []byte {
 
 // cutList keeps whole elements of an AnyValue b whose list of this form is what c
 // is at.
-func (a *appender) cutList(b []byte, form *message, c *cursor) []byte {
+func (a *appender) cutList(b []byte, form *message, c *wire.Reader) []byte {
 	if len(b) <= a.most { // Fast path
 		return b
 	}
@@ -52,26 +54,26 @@ func (a *appender) cutList(b []byte, form *message, c *cursor) []byte {
 	mark := encoder{}
 	value := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), cutMark(len(b)))
 	if form == keyValueList {
-		at := mark.begin(1)
-		mark.text(1, cutKey)
-		mark.bytes(2, value)
-		mark.end(at)
+		at := mark.Open(1)
+		mark.Raw(1, cutKey)
+		mark.Bytes(2, value)
+		mark.Close(at)
 	} else {
-		mark.bytes(1, value)
+		mark.Bytes(1, value)
 	}
 	const head = 12 // tag and length of the list
-	room := a.most - len(mark.b) - head
+	room := a.most - len(mark.B) - head
 	var e encoder
-	at := e.begin(protowire.Number(c.number))
-	list := cursor{rest: c.data}
-	for begin := list.rest; list.next(); begin = list.rest {
-		element := begin[:len(begin)-len(list.rest)]
-		if len(e.b)+len(element) > room {
+	at := e.Open(c.Number)
+	list := wire.Reader{Rest: c.Data}
+	for begin := list.Rest; list.Next(); begin = list.Rest {
+		element := begin[:len(begin)-len(list.Rest)]
+		if len(e.B)+len(element) > room {
 			break
 		}
-		e.b = append(e.b, element...)
+		e.B = append(e.B, element...)
 	}
-	e.b = append(e.b, mark.b...)
-	e.end(at)
-	return e.b
+	e.B = append(e.B, mark.B...)
+	e.Close(at)
+	return e.B
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/internal/wire"
 )
 
 // FromJSON turns an OTLP/JSON ExportTraceServiceRequest into protobuf bytes. As
@@ -28,11 +30,11 @@ func fromJSON(m *message, text []byte) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	r := jsonReader{d: d}
-	r.e.b = make([]byte, 0, len(text)/2)
+	r.e.B = make([]byte, 0, len(text)/2)
 	if err := r.top(m); err != nil {
 		return nil, err
 	}
-	return r.e.b, nil
+	return r.e.B, nil
 }
 
 type jsonReader struct {
@@ -126,10 +128,10 @@ func (r *jsonReader) member(m *message, name string) error {
 }
 
 // named finds a field by its JSON name.
-func (m *message) named(name string) (protowire.Number, *field) {
+func (m *message) named(name string) (wire.Number, *field) {
 	for n := range m.fields {
 		if f := &m.fields[n]; f.form != 0 && (f.json == name || f.proto == name) {
-			return protowire.Number(n), f
+			return wire.Number(n), f
 		}
 	}
 	return 0, nil
@@ -155,11 +157,11 @@ func (r *jsonReader) skip() error {
 }
 
 // value writes one value. Members of a oneof are written even when zero.
-func (r *jsonReader) value(number protowire.Number, f *field, token json.Token) error {
+func (r *jsonReader) value(number wire.Number, f *field, token json.Token) error {
 	if f.form == formMessage {
-		at := r.e.begin(number)
+		at := r.e.Open(number)
 		err := r.message(f.message, token)
-		r.e.end(at)
+		r.e.Close(at)
 		return err
 	}
 	switch f.form.wire() {
@@ -168,8 +170,8 @@ func (r *jsonReader) value(number protowire.Number, f *field, token json.Token) 
 		if err != nil {
 			return err
 		}
-		r.e.b = protowire.AppendTag(r.e.b, number, protowire.BytesType)
-		r.e.b = protowire.AppendBytes(r.e.b, content)
+		r.e.B = protowire.AppendTag(r.e.B, number, protowire.BytesType)
+		r.e.B = protowire.AppendBytes(r.e.B, content)
 		return nil
 	default:
 		v, err := numberValue(f, token)
@@ -181,17 +183,17 @@ func (r *jsonReader) value(number protowire.Number, f *field, token json.Token) 
 	}
 }
 
-func (r *jsonReader) number(number protowire.Number, f *field, v uint64) {
+func (r *jsonReader) number(number wire.Number, f *field, v uint64) {
 	switch f.form.wire() {
 	case wireFixed64:
-		r.e.b = protowire.AppendTag(r.e.b, number, protowire.Fixed64Type)
-		r.e.b = protowire.AppendFixed64(r.e.b, v)
+		r.e.B = protowire.AppendTag(r.e.B, number, protowire.Fixed64Type)
+		r.e.B = protowire.AppendFixed64(r.e.B, v)
 	case wireFixed32:
-		r.e.b = protowire.AppendTag(r.e.b, number, protowire.Fixed32Type)
-		r.e.b = protowire.AppendFixed32(r.e.b, uint32(v))
+		r.e.B = protowire.AppendTag(r.e.B, number, protowire.Fixed32Type)
+		r.e.B = protowire.AppendFixed32(r.e.B, uint32(v))
 	default:
-		r.e.b = protowire.AppendTag(r.e.b, number, protowire.VarintType)
-		r.e.b = protowire.AppendVarint(r.e.b, v)
+		r.e.B = protowire.AppendTag(r.e.B, number, protowire.VarintType)
+		r.e.B = protowire.AppendVarint(r.e.B, v)
 	}
 }
 

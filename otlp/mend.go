@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"etude/internal/wire"
 )
 
 // The slow path of [Validate]: something is wrong with the request.
@@ -32,11 +32,11 @@ type mender struct {
 
 func mend(payload []byte) ([]byte, Stats, error) {
 	var m mender
-	m.e.b = make([]byte, 0, len(payload)+len(payload)/8)
+	m.e.B = make([]byte, 0, len(payload)+len(payload)/8)
 	if err := m.parts(tracesData, payload, ""); err != nil {
 		return nil, Stats{}, err
 	}
-	return m.e.b, m.stats, nil
+	return m.e.B, m.stats, nil
 }
 
 // parts copies a message of the levels above spans, which has this path.
@@ -45,10 +45,10 @@ func (m *mender) parts(of *message, b []byte, path string) *Error {
 		err.Path = joinPath(path, err.Path)
 		return m.rejectAll(of, b, err)
 	}
-	c, n := cursor{rest: b}, 0
-	for begin := b; c.next(); begin = c.rest {
-		raw := begin[:len(begin)-len(c.rest)]
-		f := of.field(c.number, c.wire)
+	c, n := wire.Reader{Rest: b}, 0
+	for begin := b; c.Next(); begin = c.Rest {
+		raw := begin[:len(begin)-len(c.Rest)]
+		f := of.field(c.Number, c.Type)
 		if f == nil || f.message == nil || !f.repeated {
 			m.stats.Mended = m.e.mended(f, &c, raw, 0) || m.stats.Mended
 			continue
@@ -58,23 +58,23 @@ func (m *mender) parts(of *message, b []byte, path string) *Error {
 		}
 		n++
 	}
-	if c.bad {
-		return notProtobuf(of, path, len(b)-len(c.rest))
+	if c.Err != nil {
+		return notProtobuf(of, path, len(b)-len(c.Rest))
 	}
 	return nil
 }
 
 // ownFields judges resource and scope: the messages that are not repeated.
 func (m *mender) ownFields(of *message, b []byte) *Error {
-	c := cursor{rest: b}
-	for c.next() {
-		f := of.field(c.number, c.wire)
+	c := wire.Reader{Rest: b}
+	for c.Next() {
+		f := of.field(c.Number, c.Type)
 		if f == nil || f.message == nil || f.repeated {
 			continue
 		}
 		var e encoder
-		e.fields(f.message, c.data, 0)
-		if err := m.v.content(f, e.b, 0); err != nil {
+		e.fields(f.message, c.Data, 0)
+		if err := m.v.content(f, e.B, 0); err != nil {
 			err.Path = joinPath(f.proto, err.Path)
 			return err
 		}
@@ -83,34 +83,34 @@ func (m *mender) ownFields(of *message, b []byte) *Error {
 }
 
 // part copies one resource_spans, scope_spans or span.
-func (m *mender) part(f *field, c *cursor, raw []byte, path string) *Error {
+func (m *mender) part(f *field, c *wire.Reader, raw []byte, path string) *Error {
 	if f.message == span {
-		return m.span(c.data, raw, path)
+		return m.span(c.Data, raw, path)
 	}
-	at := m.e.begin(protowire.Number(c.number))
-	err := m.parts(f.message, c.data, path)
-	m.e.end(at)
+	at := m.e.Open(c.Number)
+	err := m.parts(f.message, c.Data, path)
+	m.e.Close(at)
 	return err
 }
 
 func (m *mender) span(b, raw []byte, path string) *Error {
-	before := len(m.e.b)
+	before := len(m.e.B)
 	err := m.v.message(span, b, 0)
 	switch {
 	case err == nil:
-		m.e.b = append(m.e.b, raw...)
+		m.e.B = append(m.e.B, raw...)
 	case err.kind == badText:
-		at := m.e.begin(2)
+		at := m.e.Open(2)
 		m.e.fields(span, b, 0)
-		err = m.v.message(span, m.e.b[at:], 0)
-		m.e.end(at)
+		err = m.v.message(span, m.e.B[at:], 0)
+		m.e.Close(at)
 	}
 	if err == nil {
-		m.stats.Mended = m.stats.Mended || len(m.e.b)-before != len(raw) || !bytes.Equal(m.e.b[before:], raw)
+		m.stats.Mended = m.stats.Mended || len(m.e.B)-before != len(raw) || !bytes.Equal(m.e.B[before:], raw)
 		m.stats.Spans++
 		return nil
 	}
-	m.e.b = m.e.b[:before]
+	m.e.B = m.e.B[:before]
 	if err.kind == malformed {
 		m.v.quiet = false
 		err = m.v.message(span, b, 0) // again, with its path
@@ -127,21 +127,21 @@ func (m *mender) rejectAll(of *message, b []byte, reason *Error) *Error {
 	if reason.kind == malformed {
 		return reason
 	}
-	c := cursor{rest: b}
-	for c.next() {
-		f := of.field(c.number, c.wire)
+	c := wire.Reader{Rest: b}
+	for c.Next() {
+		f := of.field(c.Number, c.Type)
 		switch {
 		case f == nil || f.message == nil || !f.repeated:
 		case f.message == span:
 			m.reject(reason)
 		default:
-			if err := m.rejectAll(f.message, c.data, reason); err != nil {
+			if err := m.rejectAll(f.message, c.Data, reason); err != nil {
 				return err
 			}
 		}
 	}
-	if c.bad {
-		return notProtobuf(of, reason.Path, len(b)-len(c.rest))
+	if c.Err != nil {
+		return notProtobuf(of, reason.Path, len(b)-len(c.Rest))
 	}
 	return nil
 }
@@ -156,29 +156,29 @@ func (m *mender) reject(reason *Error) {
 // fields writes the content of a message, with U+FFFD for each stretch of a string
 // that is not UTF-8. Bytes that are not protobuf stay, for the validator to find.
 func (e *encoder) fields(of *message, b []byte, depth int) (mended bool) {
-	c, begin := cursor{rest: b}, b
-	for ; c.next(); begin = c.rest {
-		mended = e.mended(of.field(c.number, c.wire), &c, begin[:len(begin)-len(c.rest)], depth) || mended
+	c, begin := wire.Reader{Rest: b}, b
+	for ; c.Next(); begin = c.Rest {
+		mended = e.mended(of.field(c.Number, c.Type), &c, begin[:len(begin)-len(c.Rest)], depth) || mended
 	}
-	e.b = append(e.b, begin...)
+	e.B = append(e.B, begin...)
 	return mended
 }
 
 // mended writes one field, whose bytes are raw. Messages below any depth that is
 // allowed stay as they are, for the validator to find.
-func (e *encoder) mended(f *field, c *cursor, raw []byte, depth int) (mended bool) {
+func (e *encoder) mended(f *field, c *wire.Reader, raw []byte, depth int) (mended bool) {
 	switch {
 	case f == nil:
-	case f.form == formString && !validUTF8(c.data):
-		e.bytes(protowire.Number(c.number), bytes.ToValidUTF8(c.data, replacement))
+	case f.form == formString && !validUTF8(c.Data):
+		e.Bytes(c.Number, bytes.ToValidUTF8(c.Data, replacement))
 		return true
-	case f.form == formMessage && depth <= maxMessages && !(f.message == keyValue && plainValid(c.data)):
-		at := e.begin(protowire.Number(c.number))
-		mended = e.fields(f.message, c.data, depth+1)
-		e.end(at)
+	case f.form == formMessage && depth <= maxMessages && !(f.message == keyValue && plainValid(c.Data)):
+		at := e.Open(c.Number)
+		mended = e.fields(f.message, c.Data, depth+1)
+		e.Close(at)
 		return mended
 	}
-	e.b = append(e.b, raw...)
+	e.B = append(e.B, raw...)
 	return false
 }
 

@@ -1,5 +1,11 @@
 package otlp
 
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/internal/wire"
+)
+
 // form is how the content of a field is read.
 type form uint8
 
@@ -32,7 +38,7 @@ const (
 	wireFixed32 = 5
 )
 
-func (f form) wire() uint8 {
+func (f form) wire() protowire.Type {
 	switch f {
 	case formVarint, formInt64, formBool, formEnum, formUint64, formSInt32:
 		return wireVarint
@@ -161,12 +167,12 @@ func camel(name string) string {
 // field returns the description of a field by number and wire type, or nil when
 // it is unknown. A known number with another wire type is unknown too, as in
 // every protobuf implementation.
-func (m *message) field(number uint64, wire uint8) *field {
-	if number >= uint64(len(m.fields)) {
+func (m *message) field(number wire.Number, typ protowire.Type) *field {
+	if uint(number) >= uint(len(m.fields)) {
 		return nil
 	}
 	f := &m.fields[number]
-	if f.form == 0 || f.form.wire() != wire {
+	if f.form == 0 || f.form.wire() != typ {
 		return nil
 	}
 	return f

@@ -284,24 +284,24 @@ func TestMessagesInAnyOrder(t *testing.T) {
 	want.ResourceSpans = want.ResourceSpans[:1]
 	first := want.ResourceSpans[0]
 	var e encoder
-	at := e.begin(1)
+	at := e.Open(1)
 	for _, ss := range first.ScopeSpans {
-		inner := e.begin(2)
+		inner := e.Open(2)
 		for _, s := range ss.Spans {
-			e.bytes(2, append(marshal(t, &tracepb.Span{Attributes: s.Attributes}), marshal(t, &tracepb.Span{
+			e.Bytes(2, append(marshal(t, &tracepb.Span{Attributes: s.Attributes}), marshal(t, &tracepb.Span{
 				TraceId: s.TraceId, SpanId: s.SpanId, ParentSpanId: s.ParentSpanId, Name: s.Name, TraceState: s.TraceState, Kind: s.Kind,
 				StartTimeUnixNano: s.StartTimeUnixNano, EndTimeUnixNano: s.EndTimeUnixNano, Events: s.Events, Links: s.Links, Status: s.Status, Flags: s.Flags,
 				DroppedAttributesCount: s.DroppedAttributesCount, DroppedEventsCount: s.DroppedEventsCount, DroppedLinksCount: s.DroppedLinksCount})...))
 		}
-		e.b = append(e.b, marshal(t, &tracepb.ScopeSpans{Scope: ss.Scope, SchemaUrl: ss.SchemaUrl})...)
-		e.end(inner)
+		e.B = append(e.B, marshal(t, &tracepb.ScopeSpans{Scope: ss.Scope, SchemaUrl: ss.SchemaUrl})...)
+		e.Close(inner)
 	}
-	e.b = append(e.b, marshal(t, &tracepb.ResourceSpans{Resource: &res.Resource{Attributes: first.Resource.Attributes}, SchemaUrl: first.SchemaUrl})...)
-	e.b = append(e.b, marshal(t, &tracepb.ResourceSpans{Resource: &res.Resource{DroppedAttributesCount: first.Resource.DroppedAttributesCount, EntityRefs: first.Resource.EntityRefs}})...)
-	e.end(at)
+	e.B = append(e.B, marshal(t, &tracepb.ResourceSpans{Resource: &res.Resource{Attributes: first.Resource.Attributes}, SchemaUrl: first.SchemaUrl})...)
+	e.B = append(e.B, marshal(t, &tracepb.ResourceSpans{Resource: &res.Resource{DroppedAttributesCount: first.Resource.DroppedAttributesCount, EntityRefs: first.Resource.EntityRefs}})...)
+	e.Close(at)
 
 	got := &tracepb.TracesData{}
-	if err := proto.Unmarshal(AppendTraces(nil, allRows(tableOf(t, e.b).View())), got); err != nil {
+	if err := proto.Unmarshal(AppendTraces(nil, allRows(tableOf(t, e.B).View())), got); err != nil {
 		t.Fatal(err)
 	}
 	compare(t, 7, bySpan(&tracepb.TracesData{ResourceSpans: want.ResourceSpans}), bySpan(got))

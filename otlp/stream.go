@@ -4,6 +4,8 @@ import (
 	"iter"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"etude/internal/wire"
 )
 
 // A trace of a million spans is 300 MB of JSON. So an answer is written span by
@@ -61,11 +63,11 @@ func (w *jsonStream) separate(open byte, i int) {
 
 func (w *jsonStream) resourceSpans(spans []Ref) error {
 	v, number := spans[0].View, spans[0].View.Resource(spans[0].Row)
-	w.e.b = w.e.b[:0]
+	w.e.B = w.e.B[:0]
 	w.e.resource(v, number)
 	w.b = append(w.b, '{')
 	w.name(&resourceSpans.fields[1], true)
-	w.message(resource, w.e.b)
+	w.message(resource, w.e.B)
 	w.name(&resourceSpans.fields[2], false)
 	for i, group := range groupBy(spans, byScope) {
 		w.separate('[', i)
@@ -80,11 +82,11 @@ func (w *jsonStream) resourceSpans(spans []Ref) error {
 
 func (w *jsonStream) scopeSpans(spans []Ref) error {
 	v, number := spans[0].View, spans[0].View.Scope[spans[0].Row]
-	w.e.b = w.e.b[:0]
+	w.e.B = w.e.B[:0]
 	w.e.scope(v, number)
 	w.b = append(w.b, '{')
 	w.name(&scopeSpans.fields[1], true)
-	w.message(scope, w.e.b)
+	w.message(scope, w.e.B)
 	w.name(&scopeSpans.fields[2], false)
 	for i, r := range spans {
 		w.separate('[', i)
@@ -110,28 +112,28 @@ func (w *jsonStream) schemaURL(f *field, url string) {
 
 // encoded returns a span as the answer has it, in the encoder's buffer.
 func (s Stream) encoded(e *encoder, r Ref) []byte {
-	e.b = e.b[:0]
+	e.B = e.B[:0]
 	e.span(r.View, r.Row)
 	if s.Edit != nil {
-		return s.Edit(e.b)
+		return s.Edit(e.B)
 	}
-	return e.b
+	return e.B
 }
 
 // Groups calls f with each group of one resource and scope, in the order of an
 // answer: both as messages, resource nil when it is that of the group before, and
 // the spans one by one. The bytes are good until the next.
 func (s Stream) Groups(spans []Ref, f func(resource, scope []byte, spans iter.Seq[[]byte]) error) error {
-	head, inner, e := encoder{b: []byte{}}, encoder{}, encoder{}
+	head, inner, e := encoder{wire.Builder{B: []byte{}}}, encoder{}, encoder{}
 	for _, group := range groupBy(spans, byResource) {
 		v := group[0].View
-		head.b = head.b[:0]
+		head.B = head.B[:0]
 		head.resource(v, v.Resource(group[0].Row))
-		about := head.b
+		about := head.B
 		for _, of := range groupBy(group, byScope) {
-			inner.b = inner.b[:0]
+			inner.B = inner.B[:0]
 			inner.scope(v, v.Scope[of[0].Row])
-			err := f(about, inner.b, func(yield func([]byte) bool) {
+			err := f(about, inner.B, func(yield func([]byte) bool) {
 				for _, r := range of {
 					if !yield(s.encoded(&e, r)) {
 						return
@@ -154,44 +156,44 @@ func (s Stream) Small(spans []Ref, most int) ([]byte, error) {
 }
 
 func (s Stream) small(dst []byte, spans []Ref, most int) ([]byte, error) {
-	out, one := encoder{b: dst}, encoder{}
+	out, one := encoder{wire.Builder{B: dst}}, encoder{}
 	for _, group := range groupBy(spans, byResource) {
 		v, number := group[0].View, group[0].View.Resource(group[0].Row)
-		rs := out.begin(1)
-		at := out.begin(1)
+		rs := out.Open(1)
+		at := out.Open(1)
 		out.resource(v, number)
-		out.end(at)
+		out.Close(at)
 		for _, of := range groupBy(group, byScope) {
-			ss := out.begin(2)
+			ss := out.Open(2)
 			if ok, err := s.smallScope(&out, &one, of, most); !ok {
 				return nil, err
 			}
-			out.end(ss)
+			out.Close(ss)
 		}
-		out.text(3, v.Text(v.ResourceSchemaURL[number]))
-		out.end(rs)
+		out.Raw(3, v.Text(v.ResourceSchemaURL[number]))
+		out.Close(rs)
 	}
-	return out.b, nil
+	return out.B, nil
 }
 
 func (s Stream) smallScope(out, one *encoder, spans []Ref, most int) (ok bool, err error) {
 	v, number := spans[0].View, spans[0].View.Scope[spans[0].Row]
-	at := out.begin(1)
+	at := out.Open(1)
 	out.scope(v, number)
-	out.end(at)
+	out.Close(at)
 	for _, r := range spans {
-		if _, err := s.Step(nil); err != nil || len(out.b) > most {
+		if _, err := s.Step(nil); err != nil || len(out.B) > most {
 			return false, err
 		}
-		at := out.begin(2)
+		at := out.Open(2)
 		if s.Edit == nil { // Fast path: nearly every trace.
 			out.span(r.View, r.Row)
 		} else {
-			out.b = append(out.b, s.encoded(one, r)...)
+			out.B = append(out.B, s.encoded(one, r)...)
 		}
-		out.end(at)
+		out.Close(at)
 	}
-	out.text(3, v.Text(v.ScopeSchemaURL[number]))
+	out.Raw(3, v.Text(v.ScopeSchemaURL[number]))
 	return true, nil
 }
 
@@ -216,9 +218,9 @@ func (s Stream) Arrange(spans []Ref) (*Arranged, error) {
 	for _, group := range groupBy(spans, byResource) {
 		rs := sizedGroup{spans: group}
 		v, number := group[0].View, group[0].View.Resource(group[0].Row)
-		a.e.b = a.e.b[:0]
+		a.e.B = a.e.B[:0]
 		a.e.resource(v, number)
-		rs.size = field1(len(a.e.b)) + textSize(v.Text(v.ResourceSchemaURL[number]))
+		rs.size = field1(len(a.e.B)) + textSize(v.Text(v.ResourceSchemaURL[number]))
 		for _, of := range groupBy(group, byScope) {
 			ss, err := a.measure(of)
 			if err != nil {
@@ -236,9 +238,9 @@ func (s Stream) Arrange(spans []Ref) (*Arranged, error) {
 func (a *Arranged) measure(spans []Ref) (sizedGroup, error) {
 	ss := sizedGroup{spans: spans}
 	v, number := spans[0].View, spans[0].View.Scope[spans[0].Row]
-	a.e.b = a.e.b[:0]
+	a.e.B = a.e.B[:0]
 	a.e.scope(v, number)
-	ss.size = field1(len(a.e.b)) + textSize(v.Text(v.ScopeSchemaURL[number]))
+	ss.size = field1(len(a.e.B)) + textSize(v.Text(v.ScopeSchemaURL[number]))
 	for _, r := range spans {
 		ss.size += field1(len(a.encoded(&a.e, r)))
 		if _, err := a.Step(nil); err != nil {
@@ -263,9 +265,9 @@ func (a *Arranged) Proto(dst []byte) ([]byte, error) {
 	for _, rs := range a.groups {
 		v, number := rs.spans[0].View, rs.spans[0].View.Resource(rs.spans[0].Row)
 		dst = appendHead(dst, 1, rs.size)
-		a.e.b = a.e.b[:0]
+		a.e.B = a.e.B[:0]
 		a.e.resource(v, number)
-		dst = appendField(dst, 1, a.e.b)
+		dst = appendField(dst, 1, a.e.B)
 		for _, ss := range rs.scopes {
 			var err error
 			if dst, err = a.scopeSpans(appendHead(dst, 2, ss.size), ss.spans); err != nil {
@@ -281,9 +283,9 @@ func (a *Arranged) Proto(dst []byte) ([]byte, error) {
 
 func (a *Arranged) scopeSpans(dst []byte, spans []Ref) (_ []byte, err error) {
 	v, number := spans[0].View, spans[0].View.Scope[spans[0].Row]
-	a.e.b = a.e.b[:0]
+	a.e.B = a.e.B[:0]
 	a.e.scope(v, number)
-	dst = appendField(dst, 1, a.e.b)
+	dst = appendField(dst, 1, a.e.B)
 	for _, r := range spans {
 		if dst, err = a.Step(appendField(dst, 2, a.encoded(&a.e, r))); err != nil {
 			return nil, err
@@ -295,10 +297,10 @@ func (a *Arranged) scopeSpans(dst []byte, spans []Ref) (_ []byte, err error) {
 	return dst, nil
 }
 
-func appendHead(dst []byte, number protowire.Number, size int) []byte {
+func appendHead(dst []byte, number wire.Number, size int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(dst, number, protowire.BytesType), uint64(size))
 }
 
-func appendField(dst []byte, number protowire.Number, content []byte) []byte {
+func appendField(dst []byte, number wire.Number, content []byte) []byte {
 	return append(appendHead(dst, number, len(content)), content...)
 }

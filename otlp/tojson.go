@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+
+	"etude/internal/wire"
 )
 
 // Dialect is a way to write spans as JSON.
@@ -83,14 +85,14 @@ func (w *jsonWriter) message(m *message, b []byte) {
 // from elsewhere may scatter a repeated field, or give a single one twice.
 func (w *jsonWriter) fields(m *message, b []byte) {
 	var seen uint32
-	c := cursor{rest: b}
-	for c.next() {
-		f := m.field(c.number, c.wire)
-		if f == nil || seen&(1<<c.number) != 0 {
+	c := wire.Reader{Rest: b}
+	for c.Next() {
+		f := m.field(c.Number, c.Type)
+		if f == nil || seen&(1<<c.Number) != 0 {
 			continue
 		}
 		w.name(f, seen == 0)
-		seen |= 1 << c.number
+		seen |= 1 << c.Number
 		if f.repeated {
 			w.list(m, f, c)
 		} else {
@@ -113,11 +115,11 @@ func (w *jsonWriter) name(f *field, first bool) {
 	w.b = append(w.b, '"', ':')
 }
 
-func (w *jsonWriter) list(m *message, f *field, c cursor) {
+func (w *jsonWriter) list(m *message, f *field, c wire.Reader) {
 	w.b = append(w.b, '[')
 	w.value(f, &c)
-	for c.next() {
-		if m.field(c.number, c.wire) == f {
+	for c.Next() {
+		if m.field(c.Number, c.Type) == f {
 			w.b = append(w.b, ',')
 			w.value(f, &c)
 		}
@@ -127,46 +129,46 @@ func (w *jsonWriter) list(m *message, f *field, c cursor) {
 
 // lastOf returns a cursor on the field as it finally is: the last occurrence, or
 // for a message all of them merged.
-func lastOf(m *message, f *field, c cursor) cursor {
+func lastOf(m *message, f *field, c wire.Reader) wire.Reader {
 	at := c
-	for c.next() {
-		if m.field(c.number, c.wire) == f {
-			data := at.data
+	for c.Next() {
+		if m.field(c.Number, c.Type) == f {
+			data := at.Data
 			at = c
 			if f.form == formMessage {
-				at.data = merge(data, c.data)
+				at.Data = merge(data, c.Data)
 			}
 		}
 	}
 	return at
 }
 
-func (w *jsonWriter) value(f *field, c *cursor) {
+func (w *jsonWriter) value(f *field, c *wire.Reader) {
 	switch f.form {
 	case formMessage:
-		w.message(f.message, c.data)
+		w.message(f.message, c.Data)
 	case formString:
-		w.string(c.data)
+		w.string(c.Data)
 	case formBytes:
-		w.base64(c.data)
+		w.base64(c.Data)
 	case formTraceID, formSpanID, formAnyID:
-		w.id(c.data)
+		w.id(c.Data)
 	case formBool:
-		w.b = strconv.AppendBool(w.b, c.value != 0)
+		w.b = strconv.AppendBool(w.b, c.Value != 0)
 	case formVarint, formFixed32:
-		w.b = strconv.AppendUint(w.b, uint64(uint32(c.value)), 10)
+		w.b = strconv.AppendUint(w.b, uint64(uint32(c.Value)), 10)
 	case formInt64:
 		w.b = append(w.b, '"')
-		w.b = strconv.AppendInt(w.b, int64(c.value), 10)
+		w.b = strconv.AppendInt(w.b, int64(c.Value), 10)
 		w.b = append(w.b, '"')
 	case formFixed64:
 		w.b = append(w.b, '"')
-		w.b = strconv.AppendUint(w.b, c.value, 10)
+		w.b = strconv.AppendUint(w.b, c.Value, 10)
 		w.b = append(w.b, '"')
 	case formDouble:
-		w.double(math.Float64frombits(c.value))
+		w.double(math.Float64frombits(c.Value))
 	case formEnum:
-		w.enum(f, int32(c.value))
+		w.enum(f, int32(c.Value))
 	}
 }
 

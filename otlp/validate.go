@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"etude/internal/wire"
 )
 
 // MaxDepth is how deep attribute values may nest.
@@ -75,42 +77,42 @@ func (v *validator) message(m *message, b []byte, depth int) *Error {
 		return &Error{Reason: fmt.Sprintf("values nest deeper than %d", MaxDepth)}
 	}
 	var seen uint32
-	c := cursor{rest: b}
+	c := wire.Reader{Rest: b}
 	if m == span {
 		v.spans++
 		if rest, ok := plainHead(b); ok { // Fast path
-			c.rest, seen = rest, span.required
+			c.Rest, seen = rest, span.required
 		}
 	}
 	for {
 		for m.attrs != 0 { // Fast path: most of a request is this.
-			attr, rest, ok := plainField(c.rest, m.attrs)
+			attr, rest, ok := plainField(c.Rest, m.attrs)
 			if !ok || !plainValid(attr) {
 				break
 			}
-			c.rest = rest
+			c.Rest = rest
 		}
-		if !c.next() {
+		if !c.Next() {
 			break
 		}
-		f := m.field(c.number, c.wire)
+		f := m.field(c.Number, c.Type)
 		if f == nil {
 			continue
 		}
-		seen |= 1 << c.number
+		seen |= 1 << c.Number
 		if f.form < formString {
 			continue
 		}
-		if err := v.content(f, c.data, depth); err != nil {
+		if err := v.content(f, c.Data, depth); err != nil {
 			if v.quiet {
 				return err
 			}
-			err.Path = joinPath(step(m, f, b, len(b)-len(c.rest)), err.Path)
+			err.Path = joinPath(step(m, f, b, len(b)-len(c.Rest)), err.Path)
 			return err
 		}
 	}
-	if c.bad {
-		return notProtobuf(m, "", len(b)-len(c.rest))
+	if c.Err != nil {
+		return notProtobuf(m, "", len(b)-len(c.Rest))
 	}
 	if missing := m.required &^ seen; missing != 0 {
 		return missingID(m, missing)
@@ -226,9 +228,9 @@ func step(m *message, f *field, b []byte, end int) string {
 	if !f.repeated {
 		return f.proto
 	}
-	c, n := cursor{rest: b[:end]}, -1
-	for c.next() {
-		if m.field(c.number, c.wire) == f {
+	c, n := wire.Reader{Rest: b[:end]}, -1
+	for c.Next() {
+		if m.field(c.Number, c.Type) == f {
 			n++
 		}
 	}

@@ -1,6 +1,11 @@
 package wire
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"encoding/binary"
+	"errors"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 // Reader reads the fields of the message in Rest, one after the other:
 //
@@ -22,40 +27,83 @@ type Reader struct {
 }
 
 // Next reads a field and reports whether there was one. At the end, and at bytes
-// that cannot be read (then Err is set), it returns false.
+// that cannot be read (then Err is set), it returns false. Data has no room behind
+// it, so appending to it copies.
 func (r *Reader) Next() bool {
-	if len(r.Rest) == 0 || r.Err != nil {
+	b := r.Rest
+	if len(b) == 0 || r.Err != nil {
 		return false
 	}
-	number, typ, n := protowire.ConsumeTag(r.Rest)
-	if n < 0 {
-		return r.fail(n)
+	tag := uint64(b[0])
+	if tag < 0x80 { // Fast path: numbers up to 15.
+		b = b[1:]
+	} else {
+		var n int
+		if tag, n = uvarint(b); n < 0 || tag>>3 > uint64(protowire.MaxValidNumber) {
+			return r.fail()
+		}
+		b = b[n:]
 	}
-	b := r.Rest[n:]
-	r.Number, r.Type = number, typ
-	switch typ {
+	if tag < 8 {
+		return r.fail() // number 0
+	}
+	r.Number, r.Type = Number(tag>>3), protowire.Type(tag&7)
+	switch r.Type {
 	case protowire.VarintType:
-		r.Value, n = protowire.ConsumeVarint(b)
+		v, n := uvarint(b)
+		if n < 0 {
+			return r.fail()
+		}
+		r.Value, r.Rest = v, b[n:]
 	case protowire.BytesType:
-		r.Data, n = protowire.ConsumeBytes(b)
+		size, n := uvarint(b)
+		if n < 0 || size > uint64(len(b)-n) {
+			return r.fail()
+		}
+		end := n + int(size)
+		r.Data, r.Rest = b[n:end:end], b[end:]
 	case protowire.Fixed64Type:
-		r.Value, n = protowire.ConsumeFixed64(b)
+		if len(b) < 8 {
+			return r.fail()
+		}
+		r.Value, r.Rest = binary.LittleEndian.Uint64(b), b[8:]
 	case protowire.Fixed32Type:
-		var v uint32
-		v, n = protowire.ConsumeFixed32(b)
-		r.Value = uint64(v)
-	default:
-		n = protowire.ConsumeFieldValue(number, typ, b)
+		if len(b) < 4 {
+			return r.fail()
+		}
+		r.Value, r.Rest = uint64(binary.LittleEndian.Uint32(b)), b[4:]
+	default: // a group, an old form that only unknown fields can have, or no type
+		n := protowire.ConsumeFieldValue(r.Number, r.Type, b)
+		if n < 0 {
+			return r.fail()
+		}
+		r.Rest = b[n:]
 	}
-	if n < 0 {
-		return r.fail(n)
-	}
-	r.Rest = b[n:]
 	return true
 }
 
-func (r *Reader) fail(n int) bool {
-	r.Err = protowire.ParseError(n)
+// uvarint reads a varint and returns its length, or a negative number.
+func uvarint(b []byte) (uint64, int) {
+	if len(b) > 0 && b[0] < 0x80 { // Fast path: one byte.
+		return uint64(b[0]), 1
+	}
+	if len(b) > 1 && b[1] < 0x80 { // Fast path: two bytes.
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7, 2
+	}
+	return protowire.ConsumeVarint(b)
+}
+
+// fail finds out, by protowire's own code, why the next field cannot be read.
+func (r *Reader) fail() bool {
+	n := 0
+	if number, typ, tag := protowire.ConsumeTag(r.Rest); tag < 0 {
+		n = tag
+	} else {
+		n = protowire.ConsumeFieldValue(number, typ, r.Rest[tag:])
+	}
+	if r.Err = protowire.ParseError(n); r.Err == nil {
+		r.Err = errors.New("invalid field number")
+	}
 	return false
 }
 
@@ -63,8 +111,8 @@ func (r *Reader) fail(n int) bool {
 // the field begins that cannot be read.
 func (r *Reader) Offset(whole []byte) int { return len(whole) - len(r.Rest) }
 
-// IsBytes and the like report that the field has this number and the type that it
-// must have. A known number with another type is unknown, as it is to every
+// IsBytes reports that the field has this number and the type that it must have:
+// something with a length. A known number with another type is unknown, as it is to every
 // implementation of protobuf.
 func (r *Reader) IsBytes(number Number) bool {
 	return r.Number == number && r.Type == protowire.BytesType

@@ -103,7 +103,14 @@ func (b *Builder) StringAlways(field Number, v string) {
 	b.B = protowire.AppendString(b.B, ValidText(v))
 }
 
-// RawAlways writes a string that need not be UTF-8, as bytes, even when it is empty.
+// Raw writes a string as it is, without a look at whether it is UTF-8.
+func (b *Builder) Raw(field Number, v string) {
+	if v != "" {
+		b.RawAlways(field, v)
+	}
+}
+
+// RawAlways writes a string as it is, even when it is empty.
 func (b *Builder) RawAlways(field Number, v string) {
 	b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
 	b.B = protowire.AppendString(b.B, v)
