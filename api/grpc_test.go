@@ -32,10 +32,10 @@ import (
 
 // requests are the request messages; see messages.
 var requests = map[string]string{
-	"SearchRequest":          "1 Tags *SearchRequest.TagsEntry, 2 MinDurationMs uint32, 3 MaxDurationMs uint32, 4 Limit uint32, 5 start uint32, 6 end uint32, 8 Query string, 9 SpansPerSpanSet uint32, 11 skipASTTransformations *string",
-	"SearchTagsRequest":      "1 scope string, 2 query string, 3 start uint32, 4 end uint32, 5 maxTagsPerScope uint32, 6 staleValuesThreshold uint32",
-	"SearchTagValuesRequest": "1 tagName string, 2 query string, 3 start uint32, 4 end uint32, 6 maxTagValues uint32, 7 staleValueThreshold uint32",
-	"QueryRangeRequest":      "1 query string, 2 start uint64, 3 end uint64, 4 step uint64, 7 queryMode string, 16 exemplars uint32, 17 maxSeries uint32",
+	"SearchRequest":          "1 Tags *SearchRequest.TagsEntry, 2 MinDurationMs uint32, 3 MaxDurationMs uint32, 4 Limit uint32, 5 start uint32, 6 end uint32, 8 Query string, 9 SpansPerSpanSet uint32, 10 RF1After bytes, 11 skipASTTransformations *string",
+	"SearchTagsRequest":      "1 scope string, 2 query string, 3 start uint32, 4 end uint32, 5 maxTagsPerScope uint32, 6 staleValuesThreshold uint32, 7 RF1After bytes",
+	"SearchTagValuesRequest": "1 tagName string, 2 query string, 4 start uint32, 5 end uint32, 6 maxTagValues uint32, 7 staleValueThreshold uint32, 8 RF1After bytes",
+	"QueryRangeRequest":      "1 query string, 2 start uint64, 3 end uint64, 4 step uint64, 7 queryMode string, 16 exemplars uint32, 17 maxSeries uint32, 18 instant bool, 19 skipASTTransformations *string",
 	"QueryInstantRequest":    "1 query string, 2 start uint64, 3 end uint64",
 }
 

@@ -34,7 +34,8 @@ func TestMetricsFitTheSchema(t *testing.T) {
 			if err := protojson.Unmarshal(w.Body.Bytes(), m); err != nil || w.Code != http.StatusOK {
 				t.Errorf("%s of %s: %d, %v in %.300s", path, query, w.Code, err, w.Body)
 			}
-			if !strings.Contains(w.Body.String(), `"series":[`) || w.Header().Get("Content-Type") != "application/json" {
+			empty := path == "query" && strings.Contains(query, "none") // where Tempo leaves the list out
+			if strings.Contains(w.Body.String(), `"series":[`) == empty || w.Header().Get("Content-Type") != "application/json" {
 				t.Errorf("%s of %s: %s %.100s", path, query, w.Header(), w.Body)
 			}
 		}

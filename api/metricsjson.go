@@ -95,6 +95,9 @@ func exemplarOf(x *eval.Exemplar) exemplar {
 
 // instantJSON writes the answer to a query for one number a series.
 func (o *out) instantJSON(r *query.MetricsResult, maxSeries int) error {
+	if len(r.Series) == 0 { // Tempo leaves out the empty list here, and only here, and what was looked at
+		return o.json(metricsEnd{Metrics: metricsMetrics{CompletedJobs: 1, TotalJobs: 1}})
+	}
 	return o.seriesJSON(r, maxSeries, func(from *eval.Series) any {
 		s := instantSeries{Labels: keyValues(from.Labels)}
 		if len(from.Samples) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,36 @@ var streamCases = []struct{ method, request, target string }{
 		metricsTarget("query_range", "{ } | quantile_over_time(duration, .5, 1) by(name)", "&exemplars=7&maxSeries=3")},
 	{"MetricsQueryInstant", `{"query": "{ } | avg_over_time(duration) by(name)", "start": "` + nanos(-60) + `", "end": "` + nanos(420) + `"}`,
 		metricsTarget("query", "{ } | avg_over_time(duration) by(name)", "")},
+	// Every field of every request.
+	{"Search", fmt.Sprintf(`{"Query": "{ status = error }", "MinDurationMs": 1, "MaxDurationMs": 100000, "Limit": 7, "start": %d, "end": %d, "SpansPerSpanSet": 2, "RF1After": "CAE=", "skipASTTransformations": ["x"]}`, metricsBase, metricsBase+100),
+		fmt.Sprintf("/api/search?minDuration=1ms&maxDuration=100s&limit=7&spss=2&start=%d&end=%d&q=%s", metricsBase, metricsBase+100, url.QueryEscape("{ status = error }"))},
+	{"SearchTags", fmt.Sprintf(`{"scope": "span", "query": "{ status = error }", "start": %d, "end": %d, "maxTagsPerScope": 3, "staleValuesThreshold": 900, "RF1After": "CAE="}`, metricsBase, metricsBase+60),
+		fmt.Sprintf("/api/search/tags?scope=span&limit=3&maxStaleValues=900&start=%d&end=%d&q=%s", metricsBase, metricsBase+60, url.QueryEscape("{ status = error }"))},
+	{"SearchTagsV2", fmt.Sprintf(`{"scope": "span", "query": "{ status = error }", "start": %d, "end": %d, "maxTagsPerScope": 3, "staleValuesThreshold": 900, "RF1After": "CAE="}`, metricsBase, metricsBase+60),
+		fmt.Sprintf("/api/v2/search/tags?scope=span&limit=3&maxStaleValues=900&start=%d&end=%d&q=%s", metricsBase, metricsBase+60, url.QueryEscape("{ status = error }"))},
+	{"SearchTagValues", fmt.Sprintf(`{"tagName": "service.name", "query": "{ status = error }", "start": %d, "end": %d, "maxTagValues": 4, "staleValueThreshold": 900, "RF1After": "CAE="}`, metricsBase, metricsBase+60),
+		fmt.Sprintf("/api/search/tag/service.name/values?limit=4&maxStaleValues=900&start=%d&end=%d&q=%s", metricsBase, metricsBase+60, url.QueryEscape("{ status = error }"))},
+	{"SearchTagValuesV2", fmt.Sprintf(`{"tagName": "span.ratio", "query": "{ status = error }", "start": %d, "end": %d, "maxTagValues": 4, "staleValueThreshold": 900, "RF1After": "CAE="}`, metricsBase, metricsBase+60),
+		fmt.Sprintf("/api/v2/search/tag/span.ratio/values?limit=4&maxStaleValues=900&start=%d&end=%d&q=%s", metricsBase, metricsBase+60, url.QueryEscape("{ status = error }"))},
+	{"MetricsQueryRange", `{"query": "{ } | rate() by(kind)", "start": "` + nanos(-60) + `", "end": "` + nanos(420) + `", "step": "30000000000", "queryMode": "x", "exemplars": 7, "maxSeries": 30, "instant": false, "skipASTTransformations": ["x"]}`,
+		metricsTarget("query_range", "{ } | rate() by(kind)", "&exemplars=7&maxSeries=30&step=30")},
+}
+
+// TestStreamRequestsAreWhole: every field that the reference names is sent in some
+// case above, and every time range is one that a wrong field would not give.
+func TestStreamRequestsAreWhole(t *testing.T) {
+	t.Parallel()
+	for method, names := range streamMethods {
+		for _, f := range strings.Split(requests[names[0]], ", ") {
+			field := strings.Fields(f)[1]
+			sent := slices.ContainsFunc(streamCases, func(c struct{ method, request, target string }) bool {
+				return c.method == method && strings.Contains(c.request, `"`+field+`"`)
+			})
+			if !sent {
+				t.Errorf("%s: no case sends %s", method, field)
+			}
+		}
+	}
 }
 
 // TestStreamSaysWhatHTTPSays compares with the JSON answers, many at a time.

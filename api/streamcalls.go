@@ -65,7 +65,7 @@ func (s *server) streamTags(route func(*http.Request, *out) error) streamCall {
 // streamValues answers a SearchTagValuesRequest by an HTTP route.
 func (s *server) streamValues(path string, route func(*http.Request, *out) error) streamCall {
 	return func(ctx context.Context, r *streamRequest, o *streamOut, _ *teller) (func() error, error) {
-		v, err := r.values(streamParam{2, "q", true}, streamParam{3, "start", false}, streamParam{4, "end", false},
+		v, err := r.values(streamParam{2, "q", true}, streamParam{4, "start", false}, streamParam{5, "end", false},
 			streamParam{6, "limit", false}, streamParam{7, "maxStaleValues", false})
 		if err != nil {
 			return nil, err

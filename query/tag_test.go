@@ -112,7 +112,12 @@ func wantValues(t *testing.T, s source, tag, q string) []query.TagValue {
 	}
 	types := map[eval.Type]string{eval.String: "string", eval.Int: "int", eval.Float: "float", eval.Bool: "bool"}
 	found := map[query.TagValue]bool{}
-	for i := range s {
+	fields := []syntax.Field{f}
+	if a, ok := f.(*syntax.AttrRef); ok && a.Scope == syntax.ScopeNone {
+		fields = append(fields, &syntax.AttrRef{Attr: syntax.Attr{Scope: syntax.ScopeInstrumentation, Name: a.Name}})
+	}
+	for i := range len(s) * len(fields) {
+		i, f := i/len(fields), fields[i%len(fields)]
 		run := eval.CompileValue(conds, f).Start(t.Context(), s)
 		run.Values(i, run.Rows(i), func(v eval.Value) { found[query.TagValue{Type: types[v.Type], Value: v.Text()}] = true })
 	}
@@ -129,7 +134,7 @@ func wantValues(t *testing.T, s source, tag, q string) []query.TagValue {
 var motleyTags = []string{
 	"resource.service.name", ".service.name", "span.mixed", ".mixed", ".both", "span.both", "resource.both", ".lang", "instrumentation.lang",
 	"event.n", "link.opentracing.ref_type", "name", "statusMessage", "event:name", "instrumentation:name", "instrumentation:version",
-	"rootName", "rootServiceName", "link:spanID", "span:childCount", "span.none",
+	"rootName", "rootServiceName", "span:childCount", "span.none",
 }
 
 func TestTagValuesAreThoseOfTheLanguage(t *testing.T) {

@@ -162,9 +162,9 @@ func (s *selection) distinct(c column) *distinct {
 }
 
 // shows tells whether the name of a column is listed: it has a selected row, or
-// it is one of those that recorded answers list for whatever spans.
+// it is one of those that recorded answers list for whatever spans, and for none.
 func (s *selection) shows(c *trace.Column, t table, scope syntax.Scope) bool {
-	return s.has(c, t) || eval.FixedColumn(scope, c.Key) && !s.rows.Empty()
+	return s.has(c, t) || eval.FixedColumn(scope, c.Key) || scope == syntax.ScopeResource && c.Key == "service.name"
 }
 
 // has tells whether a column has a selected row.

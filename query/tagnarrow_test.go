@@ -56,7 +56,7 @@ func TestNarrowedNames(t *testing.T) {
 		// Events and links side by side, spans with only either not at all, and
 		// the resource's fixed column for whatever spans.
 		{"", `{ name != "a" }`, "span:b,c resource:cluster,region event:b.e0,c.e0 link:b.l0,c.l0"},
-		{"none", `{ name = "d" || name = "e" }`, ""},
+		{"none", `{ name = "d" || name = "e" }`, "resource:cluster"},
 		{"", `{ name = "a" }`, "span:a resource:cluster"},
 		// One scope alone has no sides.
 		{"event", `{ name != "a" }`, "event:b.e0,b.e1,c.e0,d.e0"},

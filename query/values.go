@@ -40,12 +40,22 @@ func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]T
 	}
 	room := maxTagBytes
 	c := newCollector(req, &room, j.memory)
-	if err := e.collectValues(j, []syntax.Field{f}, req, c, &done); err != nil {
+	if err := e.collectValues(j, unscoped(f), req, c, &done); err != nil {
 		return nil, err
 	}
 	values := c.sorted()
 	done.Results = len(values)
 	return values, nil
+}
+
+// unscoped returns where the values of a field are: those of an attribute without
+// a scope also at instrumentation scopes, where no condition looks for it.
+func unscoped(f syntax.Field) []syntax.Field {
+	a, ok := f.(*syntax.AttrRef)
+	if !ok || a.Scope != syntax.ScopeNone || a.Parent {
+		return []syntax.Field{f}
+	}
+	return []syntax.Field{f, &syntax.AttrRef{Attr: syntax.Attr{Scope: syntax.ScopeInstrumentation, Name: a.Name}}}
 }
 
 // fixedValues answers for intrinsics that need no look at spans.
@@ -59,7 +69,7 @@ func fixedValues(f syntax.Field) (values []TagValue, ok bool) {
 		return words(syntax.StatusWord, 3), true
 	case syntax.Kind:
 		return words(syntax.KindWord, 6), true
-	case syntax.Duration, syntax.TraceDuration, syntax.TraceID, syntax.SpanID, syntax.ParentID, syntax.EventTime:
+	case syntax.Duration, syntax.TraceDuration, syntax.TraceID, syntax.SpanID, syntax.ParentID, syntax.LinkSpanID, syntax.EventTime:
 		return nil, true
 	}
 	return nil, false
@@ -102,6 +112,9 @@ func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c 
 
 // values collects the values of a field in one View.
 func (n *narrowed) values(view int, in *info, f syntax.Field, c *collector) {
+	if a, ok := f.(*syntax.AttrRef); ok && a.Name == "service.name" && (a.Scope == syntax.ScopeResource || a.Scope == syntax.ScopeNone) {
+		n.noService(view, in, c)
+	}
 	cols, ok := columnsOf(in.v, f)
 	if i, isIntrinsic := f.(*syntax.Intrinsic); isIntrinsic && n.all {
 		switch i.Name {
@@ -127,6 +140,21 @@ func (n *narrowed) values(view int, in *info, f syntax.Field, c *collector) {
 			d.each(d.upTo, c.add)
 		}
 		if c.full {
+			return
+		}
+	}
+}
+
+// noService collects the name of the services that have none: a service name
+// always exists.
+func (n *narrowed) noService(view int, in *info, c *collector) {
+	resources := in.all().resources
+	if !n.all {
+		resources = n.selection(view).resources
+	}
+	for resource, selected := range resources {
+		if _, given := in.v.ResourceAttrs.Value(uint32(resource), "service.name"); selected && !given {
+			c.add(TagValue{valueTypes[eval.String], ""})
 			return
 		}
 	}
@@ -162,8 +190,10 @@ func compareValues(a, b TagValue) int {
 }
 
 // textIntrinsics are the intrinsics whose values an unscoped name lists as well.
-var textIntrinsics = map[string]bool{
-	"name": true, "rootName": true, "rootServiceName": true, "statusMessage": true,
+// They have names of their own in the first form of the API, too.
+var textIntrinsics = map[string]string{
+	"name": "name", "rootName": "rootName", "rootServiceName": "rootServiceName", "statusMessage": "statusMessage",
+	"root.name": "rootName", "root.service.name": "rootServiceName",
 }
 
 // TagTexts returns distinct values, as text and sorted, that an attribute of
@@ -184,14 +214,17 @@ func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]s
 	for _, scope := range append(eval.LegacyScopes(name), syntax.ScopeInstrumentation) {
 		fields = append(fields, &syntax.AttrRef{Attr: syntax.Attr{Scope: scope, Name: name}})
 	}
-	if textIntrinsics[name] {
-		if f, err := syntax.ParseField(name); err == nil {
+	if intrinsic, ok := textIntrinsics[name]; ok {
+		if f, err := syntax.ParseField(intrinsic); err == nil {
 			fields = append(fields, f)
 		}
 	}
 	room := maxTagBytes
 	c := newCollector(req, &room, j.memory)
 	c.untyped = true
+	if name == "error" { // whether or not a span has such an attribute
+		c.add(TagValue{Value: "true"})
+	}
 	if err := e.collectValues(j, fields, req, c, &done); err != nil {
 		return nil, err
 	}

@@ -13,25 +13,45 @@ import (
 type Tag struct{ Key, Value string }
 
 // CompileTags builds the Program of a legacy search. Each tag must match some
-// span of the trace; different tags may match different spans. The keys
+// span of the trace. Those that Tempo keeps in columns of their own may match
+// different spans, all others together must match one. The keys
 // root.name, root.service.name and name mean the intrinsics, status.code the
 // status by its word, and http.status_code also an equal integer.
 func CompileTags(tags []Tag) *Program {
 	p := &Program{}
 	p.filters = append(p.filters, filter{cond: always(true), exact: true})
-	all := node(pick(0))
-	for i, t := range tags {
-		c := p.tag(t)
-		p.filters = append(p.filters, filter{cond: c, exact: !c.needs().trace})
-		next := node(pick(len(p.filters) - 1))
-		if i == 0 {
+	all := node(nil)
+	add := func(c cond) {
+		p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace})
+		if next := node(pick(len(p.filters) - 1)); all == nil {
 			all = next
 		} else {
 			all = &logical{and: true, l: all, r: next}
 		}
 	}
+	var together allOf
+	for _, t := range tags {
+		if c := p.tag(t); ownColumn(t.Key) {
+			add(c)
+		} else {
+			together = append(together, c)
+		}
+	}
+	if len(together) > 0 {
+		add(together)
+	}
+	if all == nil {
+		all = pick(0)
+	}
 	p.stages = []stage{spansetStage{all}}
 	return p
+}
+
+// ownColumn tells whether Tempo keeps a key apart from the general attributes.
+func ownColumn(key string) bool {
+	_, intrinsic := legacyIntrinsics[key]
+	_, known := legacyKeys[key]
+	return intrinsic || known || key == "status.code"
 }
 
 var legacyIntrinsics = map[string]string{
