@@ -97,7 +97,8 @@ type layout struct {
 	reordered bool // the spans came in another order
 }
 
-// layouts returns all ways but one growing table: that table sealed; the spans of
+// layouts returns all ways but one growing table: that table sealed; a table whose
+// attribute keys share columns; the spans of
 // each trace spread over three tables; a store that has filled and sealed several
 // tables and goes on with another; and that store closed and opened again, with
 // what it has read back from its log.
@@ -129,6 +130,7 @@ func layouts(t *testing.T, load [][]byte) []layout {
 	}
 	return []layout{
 		{"a sealed table", newServer(viewsOf(sealed)), false},
+		{"a table of shared columns", newServer(viewsOf(sharedColumns(t, load))), false},
 		{"three tables", newServer(tablesOf(t, load, 3)), true},
 		{"a store of sealed tables", newServer(views(tables)), false},
 		{"a store opened again", newServer(again), false},
@@ -376,6 +378,22 @@ func growingTables(t *testing.T, load [][]byte, tables int) []*trace.Table {
 		}
 	}
 	return all
+}
+
+// sharedColumns is growingTables, one table, in which nearly all attribute keys
+// share columns.
+func sharedColumns(t *testing.T, load [][]byte) []*trace.Table {
+	table := trace.NewTable()
+	table.Limit(trace.Limits{Columns: 2})
+	for _, payload := range load {
+		if _, err := otlp.Append(table, payload, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if table.Losses().SharedColumns < 5 {
+		t.Fatalf("%d shared columns", table.Losses().SharedColumns)
+	}
+	return []*trace.Table{table}
 }
 
 // resourcesOf cuts a request into one for each resource.
