@@ -7,11 +7,12 @@ import (
 	"etude/tenant"
 )
 
-// forTenants puts the tenants that a header names into the context, when there
-// are tenants. The header may name several; their spans are answered together.
+// forTenants puts the tenants that a header names into the context. The header may
+// name several; their spans are answered together. Without tenants, everything is
+// of the one that a backend has then.
 func (s *server) forTenants(ctx context.Context, header []string) (context.Context, error) {
 	if !s.Multitenancy {
-		return ctx, nil
+		return tenant.With(ctx, tenant.Single), nil
 	}
 	ids, err := tenant.ForRead(header)
 	if err != nil {

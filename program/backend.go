@@ -16,6 +16,7 @@ import (
 	"etude/query"
 	"etude/receive"
 	"etude/store"
+	"etude/store/tenants"
 	"etude/telemetry"
 )
 
@@ -151,9 +152,7 @@ type backendRun struct {
 	log     *slog.Logger
 	doors   *doors
 	ready   atomic.Bool
-	store   *store.Store // nil with tenants
-	tenants *tenants     // nil without
-	rate    *rateLimit   // of the only store; nil for none
+	stores  *tenants.Set
 	receive *receive.Server
 	servers []*http.Server
 	urls    []string // API, page, Prometheus
@@ -164,7 +163,7 @@ type backendRun struct {
 	telemetry  *telemetry.Telemetry
 	self       *selfTrace             // nil when the backend does not trace itself
 	prometheus *prometheus.Prometheus // nil with --metrics.off
-	generator  *generatorRun          // likewise; that of the only store
+	generators generators
 }
 
 func (b *backendRun) open(dir string) error {
@@ -172,18 +171,18 @@ func (b *backendRun) open(dir string) error {
 	stats := &receive.Stats{}
 	b.telemetry = telemetry.New(b.samples(stats))
 	began := time.Now()
-	sink, err := b.openStore(dir)
-	if err != nil {
+	if err := b.openStores(dir); err != nil {
 		return fmt.Errorf("open the data in %s: %w", dir, err)
 	}
 	opened := time.Now()
+	var err error
 	b.receive, err = receive.Listen(receive.Config{
 		OTLPGRPCAddr: b.cmd.OTLPGRPCAddr, OTLPHTTPAddr: b.cmd.OTLPHTTPAddr,
 		JaegerAddr: b.cmd.JaegerAddr, JaegerGRPCAddr: b.cmd.JaegerGRPCAddr, ZipkinAddr: b.cmd.ZipkinAddr,
 		Limits: receive.Limits{Body: int64(b.cmd.MaxBody), Decompressed: int64(b.cmd.MaxDecompressed), Spans: b.cmd.MaxSpans, InFlight: int64(b.cmd.MaxInFlight)},
 		Open:   b.doors.openIngest, Authorize: b.doors.authorizeIngest(), AllowedOrigins: b.cmd.AllowedOrigins,
 		Multitenancy: b.cmd.Multitenancy, Logger: b.log, Stats: stats, Metrics: b.metricsSink(),
-	}, sink)
+	}, b.stores)
 	if err != nil {
 		return err
 	}
@@ -196,7 +195,7 @@ func (b *backendRun) open(dir string) error {
 		return err
 	}
 	b.self.opened(began, opened, b.held())
-	b.queries = b.engine() // it tells b.self
+	b.queries = query.NewForTenants(sources{b.stores}, b.queryOptions()) // it tells b.self
 	if err := b.openHTTP(dir); err != nil {
 		return err
 	}
@@ -206,13 +205,6 @@ func (b *backendRun) open(dir string) error {
 		}
 	}()
 	return nil
-}
-
-func (b *backendRun) storeOptions(dir string) store.Options {
-	c := b.cmd
-	return store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
-		Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), Limits: c.spanLimits.limits(),
-		Priority: &b.priority, Observer: b.telemetry, Logger: b.log}
 }
 
 func (b *backendRun) queryOptions() query.Options {
@@ -235,21 +227,19 @@ func (b *backendRun) isReady() error {
 	if !b.ready.Load() {
 		return errors.New("starting or stopping")
 	}
-	var reasons []error
-	b.eachStore(func(_ string, s *tenantStore) { reasons = append(reasons, s.Ready()) })
-	return errors.Join(reasons...)
+	return b.stores.Ready()
 }
 
 // status are the lines of /status about the data.
 func (b *backendRun) status() (lines []string) {
-	b.eachStore(func(tenant string, s *tenantStore) {
-		for _, line := range s.Problems() {
-			if tenant != "" {
-				line = "tenant " + tenant + ": " + line
+	for _, t := range b.stores.Tenants() {
+		for _, line := range t.Problems() {
+			if name := b.labelOf(t); name != "" {
+				line = "tenant " + name + ": " + line
 			}
 			lines = append(lines, line)
 		}
-	})
+	}
 	return lines
 }
 
@@ -288,15 +278,14 @@ func (b *backendRun) close() error {
 		defer cancel()
 		errs = append(errs, b.receive.Shutdown(ctx))
 	}
-	b.closeGenerators()
+	if b.stores != nil {
+		b.stores.Unfollow()
+	}
 	if b.prometheus != nil {
 		errs = append(errs, b.prometheus.Close())
 	}
-	if b.store != nil {
-		errs = append(errs, b.store.Close())
-	}
-	if b.tenants != nil {
-		errs = append(errs, b.tenants.Close())
+	if b.stores != nil {
+		errs = append(errs, b.stores.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -106,7 +106,12 @@ func TestGeneratorFromStoreToDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	ready := make(chan struct{})
-	run, err := startGenerator(&c.Generator, "", nil, st, db, ready, slog.New(slog.DiscardHandler))
+	o, err := c.Generator.optionsFor("", st, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Out, o.Ready = db, ready
+	run, err := runGenerator(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +124,7 @@ func TestGeneratorFromStoreToDatabase(t *testing.T) {
 		return nil
 	})
 	appendSpans(t, st, 2001, 5)
-	run.close() // counts a last time
+	run.Close() // counts a last time
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +139,6 @@ func TestGeneratorFromStoreToDatabase(t *testing.T) {
 	if err != nil || len(vector) != 1 || vector[0].F != 55 {
 		t.Errorf("calls %v, error %v; want 55", vector, err)
 	}
-	(*generatorRun)(nil).close()
 }
 
 func appendSpans(t *testing.T, st *store.Store, first, n int) {

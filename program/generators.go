@@ -3,48 +3,113 @@ package program
 import (
 	"context"
 	"log/slog"
-
-	"github.com/prometheus/prometheus/storage"
+	"sync"
+	"time"
 
 	"etude/metrics/generator"
 	"etude/metrics/quota"
 	"etude/store"
+	"etude/store/tenants"
 	"etude/telemetry"
 )
+
+// generators are the running ones, one for each tenant.
+type generators struct {
+	mu   sync.Mutex
+	runs map[string]*generatorRun
+}
 
 // generatorRun is a running generator.
 type generatorRun struct {
 	*generator.Generator
-	stop  context.CancelFunc
-	ended chan struct{}
+	of     *generators
+	tenant string
+	stop   context.CancelFunc
+	ended  chan struct{}
 }
 
-// startGenerator computes metrics from the spans that come to the store from now
-// on, and stores them in out once ready is closed. They are labelled with the
-// tenant, if there is one.
-func startGenerator(f *generatorFlags, tenant string, shared *quota.Pool, st *store.Store, out storage.AppendableV2, ready <-chan struct{}, log *slog.Logger) (*generatorRun, error) {
-	o, err := f.options()
+// openGenerators computes metrics from the spans of each store whenever it opens,
+// and stores them once Prometheus is ready.
+func (b *backendRun) openGenerators() error {
+	if b.prometheus == nil {
+		return nil
+	}
+	b.generators.runs = map[string]*generatorRun{}
+	shared := quota.New(b.cmd.Generator.MaxTotal, b.cmd.MaxTenants)
+	return b.stores.Follow(func(t *tenants.Tenant) (tenants.Follower, error) { return b.startGenerator(t, shared) })
+}
+
+// startGenerator computes metrics from the spans that come to a tenant from now on.
+func (b *backendRun) startGenerator(t *tenants.Tenant, shared *quota.Pool) (*generatorRun, error) {
+	o, err := b.cmd.Generator.optionsFor(b.labelOf(t), t.Store, b.log)
 	if err != nil {
 		return nil, err
 	}
-	o.Shared, o.Name = shared, tenant
+	o.Shared, o.Out, o.Ready = shared, b.prometheus.Appendable(), b.prometheus.Started()
+	r, err := runGenerator(o)
+	if err != nil {
+		return nil, err
+	}
+	r.of, r.tenant = &b.generators, t.ID
+	b.generators.mu.Lock()
+	defer b.generators.mu.Unlock()
+	b.generators.runs[t.ID] = r
+	return r, nil
+}
+
+// optionsFor are those of the generator of a store. Its metrics are labelled with
+// the tenant, if it has a name.
+func (f *generatorFlags) optionsFor(tenant string, st *store.Store, log *slog.Logger) (o generator.Options, err error) {
+	if o, err = f.options(); err != nil {
+		return o, err
+	}
+	o.Name, o.Logger = tenant, log
 	if tenant != "" {
 		o.ExternalLabels = withLabel(o.ExternalLabels, f.TenantLabel, tenant)
-		log = log.With("tenant", tenant)
+		o.Logger = log.With("tenant", tenant)
 	}
-	o.Source, o.Out, o.Ready, o.Logger = st, out, ready, log
-	o.Appended = func() int64 { return st.Stats().Appended }
+	o.Source, o.Appended = st, func() int64 { return st.Stats().Appended }
+	return o, nil
+}
+
+func runGenerator(o generator.Options) (*generatorRun, error) {
 	g, err := generator.New(o)
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &generatorRun{g, stop, make(chan struct{})}
+	r := &generatorRun{Generator: g, of: &generators{}, stop: stop, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
 		g.Run(ctx)
 	}()
 	return r, nil
+}
+
+// get returns the generator of a tenant, nil when it has none.
+func (g *generators) get(id string) *generatorRun {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.runs[id]
+}
+
+// lastCollection bounds how long a generator may take at the end: it reads the
+// store, whose applier may be stuck, and writes to Prometheus.
+const lastCollection = 5 * time.Second
+
+// Close stores what has been counted a last time. The caller has stopped what
+// fills the store, and closes the storage of metrics afterwards.
+func (r *generatorRun) Close() {
+	r.stop()
+	select {
+	case <-r.ended:
+	case <-time.After(lastCollection):
+	}
+	r.of.mu.Lock()
+	defer r.of.mu.Unlock()
+	if r.of.runs[r.tenant] == r {
+		delete(r.of.runs, r.tenant)
+	}
 }
 
 // withLabel returns a copy of labels with one more.
@@ -56,38 +121,6 @@ func withLabel(labels map[string]string, name, value string) map[string]string {
 		}
 	}
 	return more
-}
-
-// close stores what has been counted a last time. What fills the store has been
-// stopped before; the storage is closed afterwards.
-func (r *generatorRun) close() {
-	if r != nil {
-		r.stop()
-		<-r.ended
-	}
-}
-
-// openGenerators computes metrics from the spans of each store: of the only one,
-// or of every tenant's, whenever it opens.
-func (b *backendRun) openGenerators() error {
-	if b.prometheus == nil {
-		return nil
-	}
-	shared := quota.New(b.cmd.Generator.MaxTotal, b.cmd.MaxTenants)
-	start := func(tenant string, st *store.Store) (*generatorRun, error) {
-		return startGenerator(&b.cmd.Generator, tenant, shared, st, b.prometheus.Appendable(), b.prometheus.Started(), b.log)
-	}
-	if b.tenants != nil {
-		return b.tenants.generate(start)
-	}
-	var err error
-	b.generator, err = start("", b.store)
-	return err
-}
-
-// closeGenerators stores what has been counted a last time.
-func (b *backendRun) closeGenerators() {
-	b.eachStore(func(_ string, s *tenantStore) { s.generator.close() })
 }
 
 // generatorSamples are those of one generator, with its tenant for a label if it

@@ -10,7 +10,6 @@ import (
 
 	"etude/metrics/prometheus"
 	"etude/receive"
-	"etude/tenant"
 )
 
 // metricsSink hands the OTLP metrics that the receivers take to the embedded
@@ -27,19 +26,13 @@ func (b *backendRun) metricsSink() receive.MetricsSink {
 
 // AppendMetrics stores a request of the context's tenant.
 func (s metricsSink) AppendMetrics(ctx context.Context, payload []byte) (receive.RejectedPoints, error) {
-	m, rate := prometheus.Metrics{Payload: payload}, s.b.rate
-	if tenants := s.b.tenants; tenants != nil {
-		ids := tenant.Of(ctx)
-		if len(ids) != 1 { // The listeners have seen to it.
-			return receive.RejectedPoints{}, fmt.Errorf("append metrics: the request is of %d tenants", len(ids))
-		}
-		m.TenantLabel, m.Tenant, rate = s.b.cmd.Generator.TenantLabel, ids[0], nil
-		if ts := tenants.get(ids[0]); ts != nil {
-			rate = ts.rate
-		}
-	}
-	if err := rate.take(len(payload)); err != nil {
+	id, err := s.b.stores.Allow(ctx, len(payload))
+	if err != nil {
 		return receive.RejectedPoints{}, err
+	}
+	m := prometheus.Metrics{Payload: payload}
+	if s.b.cmd.Multitenancy {
+		m.TenantLabel, m.Tenant = s.b.cmd.Generator.TenantLabel, id
 	}
 	rejected, err := s.b.prometheus.AppendOTLP(ctx, m)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"etude/query"
 	"etude/receive"
 	"etude/store"
+	"etude/store/tenants"
 	"etude/telemetry"
 )
 
@@ -14,12 +15,12 @@ func (b *backendRun) samples(stats *receive.Stats) telemetry.Source {
 		if b.queries != nil {
 			querySamples(b.queries.Stats(), yield)
 		}
-		b.eachStore(func(tenant string, s *tenantStore) {
-			storeSamples(tenant, s, yield)
-			if s.generator != nil {
-				generatorSamples(tenant, s.generator.Stats(), yield)
+		for _, t := range b.stores.Tenants() {
+			storeSamples(b.labelOf(t), t, yield)
+			if g := b.generators.get(t.ID); g != nil {
+				generatorSamples(b.labelOf(t), g.Stats(), yield)
 			}
-		})
+		}
 	}
 }
 
@@ -64,7 +65,7 @@ func querySamples(s query.Stats, yield func(telemetry.Sample)) {
 }
 
 // storeSamples are those of one store, with its tenant for a label if it has one.
-func storeSamples(tenant string, ts *tenantStore, yield func(telemetry.Sample)) {
+func storeSamples(tenant string, ts *tenants.Tenant, yield func(telemetry.Sample)) {
 	s := ts.Stats()
 	of := tenantLabels(tenant)
 	counter := func(name, help string, v int64, labels ...telemetry.Label) {
@@ -96,9 +97,7 @@ func storeSamples(tenant string, ts *tenantStore, yield func(telemetry.Sample)) 
 	refused("invalid", s.Invalid)
 	refused("overloaded", s.Overloaded)
 	refused("disk", s.Refused)
-	if ts.rate != nil {
-		refused("rate", ts.rate.refused.Load())
-	}
+	refused("rate", ts.Refused())
 	dropped := func(limit string, left store.Left) {
 		counter("etude_store_dropped_spans_total", "Spans dropped as the oldest, by the limit reached.", left.Spans, telemetry.Label{Name: "limit", Value: limit})
 	}

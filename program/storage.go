@@ -5,8 +5,8 @@ import (
 	"net/http"
 
 	"etude/query"
-	"etude/receive"
 	"etude/store"
+	"etude/store/tenants"
 	"etude/tenant"
 )
 
@@ -37,62 +37,47 @@ func (f *tenantFlags) ownHeaders() map[string]string {
 	return map[string]string{tenant.Header: tenant.Single}
 }
 
-func (f *tenantFlags) newRateLimit() *rateLimit {
-	return newRateLimit(int64(f.MaxIngestRate), int64(f.MaxIngestBurst))
+// openStores opens the storage: a store for each tenant, or for the only one.
+func (b *backendRun) openStores(dir string) (err error) {
+	c := b.cmd
+	b.stores, err = tenants.Open(tenants.Options{
+		Store: store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
+			Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), Limits: c.spanLimits.limits(),
+			Priority: &b.priority, Observer: b.telemetry, Logger: b.log},
+		Multi: c.Multitenancy, Most: c.MaxTenants, Rate: int64(c.MaxIngestRate), Burst: int64(c.MaxIngestBurst),
+	})
+	return err
 }
 
-// openStore opens what keeps the spans: one store, or one a tenant.
-func (b *backendRun) openStore(dir string) (receive.Sink, error) {
-	var err error
-	if !b.cmd.Multitenancy {
-		if b.store, err = store.Open(b.storeOptions(dir)); err != nil {
-			return nil, err
-		}
-		if b.rate = b.cmd.newRateLimit(); b.rate != nil {
-			return &limitedSink{b.store, b.rate}, nil
-		}
-		return b.store, nil
-	}
-	o := b.storeOptions(dir)
-	limits := tenantLimits{most: b.cmd.MaxTenants, bounds: store.Bounds{Disk: o.MaxDisk, Memory: o.HeadMaxBytes, Spans: o.HeadMaxSpans},
-		rate: b.cmd.newRateLimit, idle: tenantIdle, every: tenantCheck}
-	b.tenants, err = openTenants(dir, limits, func(dir string) store.Options {
-		return pieces(b.storeOptions(dir), b.cmd.MaxTenants)
-	}, b.log)
-	if err != nil {
-		return nil, err
-	}
-	return b.tenants, nil
-}
+// sources are the stores as queries see them.
+type sources struct{ *tenants.Set }
 
-func (b *backendRun) engine() *query.Engine {
-	o := b.queryOptions()
-	if b.tenants != nil {
-		return query.NewForTenants(b.tenants, o)
+func (s sources) Source(id string) query.Source {
+	if t := s.Get(id); t != nil {
+		return t.Store
 	}
-	return query.New(b.store, o)
+	return nil
 }
 
 // held is what the stores hold and what they have read back, all together.
 func (b *backendRun) held() (sum store.Stats) {
-	b.eachStore(func(_ string, s *tenantStore) {
-		st := s.Stats()
+	for _, t := range b.stores.Tenants() {
+		st := t.Stats()
 		sum.Spans += st.Spans
 		sum.Tables += st.Tables
 		sum.DiskBytes += st.DiskBytes
 		sum.Replayed += st.Replayed
 		sum.Damaged += st.Damaged
-	})
+	}
 	return sum
 }
 
-// eachStore calls f with the store of each tenant, or with the only one and "".
-func (b *backendRun) eachStore(f func(tenant string, s *tenantStore)) {
-	if b.tenants != nil {
-		b.tenants.each(f)
-		return
+// labelOf is the tenant's name in metrics and messages; "" when there is only one.
+func (b *backendRun) labelOf(t *tenants.Tenant) string {
+	if !b.cmd.Multitenancy {
+		return ""
 	}
-	f("", &tenantStore{Store: b.store, rate: b.rate, generator: b.generator})
+	return t.ID
 }
 
 // ofPageTenant names a tenant for the page, which has no header to name one.

@@ -1,19 +1,16 @@
-package program
+package tenants
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"etude/receive"
 )
 
-// rateLimit bounds the bytes a second of one sender of spans: a bucket that
-// fills at the rate up to the burst, and from which each request takes its size.
-// A request larger than the burst passes when the bucket is full, and those that
-// follow wait the longer; refused, it would be refused forever.
+// rateLimit bounds the bytes a second of one tenant: a bucket that fills at the
+// rate up to the burst, and from which each request takes its size. A request
+// larger than the burst passes when the bucket is full, and the following requests
+// wait the longer. Otherwise it would be refused forever.
 type rateLimit struct {
 	perSecond, burst float64 // bytes
 
@@ -54,6 +51,14 @@ func (l *rateLimit) take(size int) error {
 	return &rateLimitedError{l, time.Duration(missing / l.perSecond * float64(time.Second))}
 }
 
+// refusals counts the requests refused so far.
+func (l *rateLimit) refusals() int64 {
+	if l == nil {
+		return 0
+	}
+	return l.refused.Load()
+}
+
 // rateLimitedError says that the same request passes later.
 type rateLimitedError struct {
 	limit *rateLimit
@@ -68,17 +73,4 @@ func (e *rateLimitedError) Error() string {
 // RetryAfter is when the bucket is full enough, in whole seconds as HTTP has them.
 func (e *rateLimitedError) RetryAfter() time.Duration {
 	return max(time.Second, (e.after + time.Second - 1).Truncate(time.Second))
-}
-
-// limitedSink is a Sink behind a rate limit.
-type limitedSink struct {
-	receive.Sink
-	rate *rateLimit
-}
-
-func (s *limitedSink) Append(ctx context.Context, payload []byte) (receive.Rejected, error) {
-	if err := s.rate.take(len(payload)); err != nil {
-		return receive.Rejected{}, err
-	}
-	return s.Sink.Append(ctx, payload)
 }

@@ -1,4 +1,4 @@
-package program
+package tenants
 
 import (
 	"errors"
@@ -59,24 +59,5 @@ func limitSteps(t *testing.T, l *rateLimit, steps []string) {
 			t.Fatalf("%s bytes: %s, want %s; left: %v", steps[0], got, steps[1], steps[2:])
 		}
 		steps = steps[2:]
-	}
-}
-
-// TestTenantsHaveRatesOfTheirOwn has one tenant send too much beside another.
-func TestTenantsHaveRatesOfTheirOwn(t *testing.T) {
-	t.Parallel()
-	set := tenantSet(t, t.TempDir(), tenantLimits{most: 4, idle: time.Hour, rate: func() *rateLimit { return newRateLimit(1, 1) }})
-	defer set.Close()
-	for _, id := range []string{"t1", "t2"} {
-		if err := set.add(t, id, 1, 1); err != nil {
-			t.Errorf("%s, first: %v", id, err)
-		}
-		var limited *rateLimitedError
-		if err := set.add(t, id, 2, 1); !errors.As(err, &limited) {
-			t.Errorf("%s, second: %v, want a refusal by rate", id, err)
-		}
-	}
-	if got := set.get("t1").rate.refused.Load(); got != 1 {
-		t.Errorf("%d refusals are counted", got)
 	}
 }

@@ -1,0 +1,74 @@
+package tenants
+
+import (
+	"slices"
+
+	"etude/store"
+)
+
+// balance shares out what the tenants may hold together. As long as they keep
+// within it, each may take all that is left. When they do not, the largest give way,
+// down to one level for all; a tenant below that level keeps what it has.
+func (s *Set) balance() {
+	var disk, memory, spans []int64
+	tenants := s.Tenants()
+	for _, t := range tenants {
+		st := t.Stats()
+		disk, memory, spans = append(disk, st.DiskBytes), append(memory, st.HeadBytes), append(spans, st.Spans)
+	}
+	most := &s.o.Store
+	level := store.Bounds{Disk: levelOf(most.MaxDisk, disk), Memory: levelOf(most.HeadMaxBytes, memory), Spans: levelOf(most.HeadMaxSpans, spans)}
+	for _, t := range tenants {
+		t.SetBounds(level)
+	}
+}
+
+// levelOf is the most that each may use so that all together use at most total;
+// total itself when they do. 0 means no limit, in and out.
+func levelOf(total int64, used []int64) int64 {
+	if total <= 0 {
+		return 0
+	}
+	used = slices.Sorted(slices.Values(used))
+	left := total
+	for i, u := range used {
+		share := left / int64(len(used)-i)
+		if u > share {
+			return max(1, share)
+		}
+		left -= u
+	}
+	return total
+}
+
+// storeOptions are those of one store of n. While it is read back it may take what
+// the open ones are sure to leave: a store has at least the n-th part of each bound.
+func (s *Set) storeOptions(dir string, n int) store.Options {
+	o := s.o.Store
+	o.Dir = dir
+	if s.o.Multi {
+		pieces(&o, max(n, s.o.Most))
+	}
+	for _, t := range s.Tenants() {
+		if o.HeadMaxBytes > 0 {
+			o.HeadMaxBytes = max(1, o.HeadMaxBytes-min(t.Stats().HeadBytes, s.o.Store.HeadMaxBytes/int64(n)))
+		}
+		if o.HeadMaxSpans > 0 {
+			o.HeadMaxSpans = max(1, o.HeadMaxSpans-min(t.Stats().Spans, s.o.Store.HeadMaxSpans/int64(n)))
+		}
+	}
+	return o
+}
+
+// pieces cuts what is sealed and dropped as a whole so small that a tenant's
+// least share holds four of them.
+func pieces(o *store.Options, tenants int) {
+	least := func(size, limit int64) int64 {
+		if limit <= 0 {
+			return size
+		}
+		return min(size, limit/int64(4*tenants))
+	}
+	o.TableBytes = max(64<<10, least(least(32<<20, o.MaxDisk), o.HeadMaxBytes))
+	o.TableSpans = int(max(1, least(1<<16, o.HeadMaxSpans)))
+}
