@@ -94,17 +94,25 @@ type part struct {
 // Views; calling it often is cheap.
 func (s *Store) Tables() []*trace.View { return s.head.tables() }
 
-func (h *head) tables() []*trace.View {
-	for {
-		if h.growing.lockWithin(viewPatience) {
-			h.publish()
-			h.growing.unlock()
-			break
-		}
-		if h.heavy.Load() {
-			break
+// Head returns the Tables that Append has filled since the store was opened and
+// that it still holds, the newest last. It is the feed for counting spans as they
+// come: a Table that was read back from disk is never in it, and a Table keeps its
+// identity while it grows and when it is sealed.
+func (s *Store) Head() []*trace.View {
+	s.head.refresh()
+	s.head.mu.Lock()
+	defer s.head.mu.Unlock()
+	var views []*trace.View
+	for _, p := range s.head.parts {
+		if p.live && p.view != nil && p.view.Spans() > 0 {
+			views = append(views, p.view)
 		}
 	}
+	return views
+}
+
+func (h *head) tables() []*trace.View {
+	h.refresh()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.views == nil {
@@ -116,6 +124,20 @@ func (h *head) tables() []*trace.View {
 		}
 	}
 	return h.views
+}
+
+// refresh publishes the newest rows, unless the applier adds a heavy payload.
+func (h *head) refresh() {
+	for {
+		if h.growing.lockWithin(viewPatience) {
+			h.publish()
+			h.growing.unlock()
+			return
+		}
+		if h.heavy.Load() {
+			return
+		}
+	}
 }
 
 // publish makes the newest rows of the growing part visible; the caller holds

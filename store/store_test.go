@@ -360,3 +360,37 @@ func TestCloseEndsAPause(t *testing.T) {
 		}
 	})
 }
+
+// The feed has new spans only, through sealing, restart and replay.
+func TestHeadFeedsNewSpans(t *testing.T) {
+	t.Parallel()
+	m := fs.NewMem()
+	feed := func(s *store.Store) (n int) {
+		for _, v := range s.Head() {
+			n += v.Spans()
+		}
+		return n
+	}
+	for run := range 3 {
+		s := mustOpen(t, store.Options{FS: m, TableSpans: 10})
+		if n := feed(s); n != 0 {
+			t.Errorf("run %d: the feed has %d spans at the start", run, n)
+		}
+		ids := map[uint64]bool{}
+		for i := range 5 {
+			if _, err := s.Append(t.Context(), payload(10*run+i, 7)); err != nil {
+				t.Fatal(err)
+			}
+			if n := feed(s); n != 7*(i+1) {
+				t.Errorf("run %d: %d spans in the feed after %d payloads of 7", run, n, i+1)
+			}
+			for _, v := range s.Head() {
+				ids[v.ID()] = true
+			}
+		}
+		if len(ids) != 5 || total(s) != 35*(run+1) {
+			t.Errorf("run %d: %d tables in the feed, %d spans held", run, len(ids), total(s))
+		}
+		_ = s.Close()
+	}
+}

@@ -54,7 +54,7 @@ func New(o Options) (*Generator, error) {
 	}
 	now := time.Now()
 	g.lastRead, g.collected, g.began = now.UnixNano(), now.UnixMilli(), now.UnixMilli()
-	for _, v := range o.Source.Tables() {
+	for _, v := range o.Source.Head() {
 		g.cursorOf(v).rows = v.Spans()
 	}
 	g.appended = g.spansAppended()
@@ -198,8 +198,8 @@ func (g *Generator) Read(now time.Time) {
 }
 
 func (g *Generator) read(now int64) {
-	appended := g.spansAppended() // before Tables: all these are in them, unless dropped
-	views := g.o.Source.Tables()
+	appended := g.spansAppended() // before Head: all these are in them, unless dropped
+	views := g.o.Source.Head()
 	g.round++
 	g.registry.now = time.Unix(0, now)
 	for i, v := range views {

@@ -34,7 +34,7 @@ type memoryStore struct {
 	appended int64
 }
 
-func (m *memoryStore) Tables() []*trace.View {
+func (m *memoryStore) Head() []*trace.View {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.table == nil {
@@ -92,7 +92,7 @@ func both() Options { return Options{Processors: []Processor{SpanMetrics, Servic
 // fixedSource always has the same Tables.
 type fixedSource []*trace.View
 
-func (f fixedSource) Tables() []*trace.View { return f }
+func (f fixedSource) Head() []*trace.View { return f }
 
 // recorder is a storage that writes down what it is sent.
 type recorder struct {

@@ -14,9 +14,11 @@ import (
 	"etude/trace"
 )
 
-// Source is where spans come from: a store's Tables, the newest last. What it
-// returns is not changed afterwards.
-type Source interface{ Tables() []*trace.View }
+// Source feeds spans: Head returns the Tables that have been filled with new spans,
+// the newest last, each for as long as the source holds it. Tables that were read
+// back from disk must not be among them. Nothing that is returned changes
+// afterwards.
+type Source interface{ Head() []*trace.View }
 
 // Processor names a part of the generator, as Tempo's configuration does.
 type Processor string
