@@ -44,6 +44,7 @@ type state struct {
 type tables struct{ views []*trace.View }
 
 func (s *tables) Tables() []*trace.View { return s.views }
+func (s *tables) Head() []*trace.View   { return s.views }
 
 var activities = []activity{
 	{"write as JSON", func(s *state) {
