@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"etude/internal/histogram"
 )
 
 // driver sends payloads by a number of workers and keeps the books.
@@ -60,7 +62,7 @@ type plan struct {
 type tally struct {
 	requests, accepted, rejected, refused, failed int64 // all but requests: spans
 	reasons                                       map[string]*Reason
-	latency, service                              latencies
+	latency, service                              histogram.Durations
 	elapsed                                       time.Duration
 }
 
@@ -197,8 +199,8 @@ func (t *tally) add(out outcome, spans int64, latency, service time.Duration) {
 		lost = min(out.rejected, spans)
 		t.rejected += lost
 		t.accepted += spans - lost
-		t.latency.add(latency)
-		t.service.add(service)
+		t.latency.Add(latency)
+		t.service.Add(service)
 	}
 	if out.reason != "" {
 		t.count(&Reason{out.reason, 1, lost, out.text})
@@ -223,8 +225,8 @@ func (t *tally) merge(other *tally) {
 	t.rejected += other.rejected
 	t.refused += other.refused
 	t.failed += other.failed
-	t.latency.merge(&other.latency)
-	t.service.merge(&other.service)
+	t.latency.Merge(&other.latency)
+	t.service.Merge(&other.service)
 	for _, r := range other.reasons {
 		t.count(r)
 	}

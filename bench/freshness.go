@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"text/tabwriter"
 	"time"
+
+	"etude/internal/histogram"
 )
 
 // FreshnessOptions say where to send traces and where to look for them.
@@ -102,13 +104,13 @@ type freshness struct {
 	api     *apiClient
 	options *FreshnessOptions
 	report  *FreshnessReport
-	ack     latencies
+	ack     histogram.Durations
 }
 
 func (f *freshness) run(ctx context.Context) error {
 	ways := [2]struct {
 		look  func(ctx context.Context, trace, span uint64) (bool, error)
-		found latencies
+		found histogram.Durations
 		out   *Found
 		looks int
 	}{{look: f.byID, out: &f.report.ByID}, {look: f.bySearch, out: &f.report.BySearch}}
@@ -129,15 +131,15 @@ func (f *freshness) run(ctx context.Context) error {
 				w.out.Missing++
 				continue
 			}
-			f.ack.add(took)
-			w.found.add(after)
+			f.ack.Add(took)
+			w.found.Add(after)
 			w.looks += looks
 		}
 	}
-	f.report.Ack = f.ack.summary()
+	f.report.Ack = summary(&f.ack)
 	for n := range ways {
 		w := &ways[n]
-		w.out.Latency, w.out.Looks = w.found.summary(), float64(w.looks)/float64(max(w.found.count, 1))
+		w.out.Latency, w.out.Looks = summary(&w.found), float64(w.looks)/float64(max(w.found.Count(), 1))
 	}
 	return nil
 }

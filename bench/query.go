@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"etude/internal/histogram"
 )
 
 //go:embed queries.txt
@@ -52,7 +54,7 @@ type QueryResult struct {
 	Errors int    `json:"errors"`
 	Error  string `json:"error,omitempty"` // the last one
 
-	times latencies
+	times histogram.Durations
 	spent time.Duration // warm-up included
 }
 
@@ -143,7 +145,7 @@ func parseQueries(text string) (queries []QueryResult, err error) {
 func askAll(ctx context.Context, api *apiClient, queries []QueryResult, o *QueryOptions) error {
 	defer func() {
 		for i := range queries {
-			queries[i].Latency = queries[i].times.summary()
+			queries[i].Latency = summary(&queries[i].times)
 		}
 	}()
 	for round := range o.Warmup + o.Count {
@@ -190,7 +192,7 @@ func (q *QueryResult) book(took time.Duration, status int, body []byte, err erro
 		q.Errors++
 		q.Error = fmt.Sprintf("HTTP %d: %.200s", status, body)
 	default:
-		q.times.add(took)
+		q.times.Add(took)
 		q.Bytes = len(body)
 	}
 }

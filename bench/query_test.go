@@ -150,10 +150,10 @@ func TestQuery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bad := r.Queries[0]; bad.Errors != 7 || bad.Error != "HTTP 400: no such thing\n" || bad.times.count != 0 {
+	if bad := r.Queries[0]; bad.Errors != 7 || bad.Error != "HTTP 400: no such thing\n" || bad.times.Count() != 0 {
 		t.Errorf("%+v", bad)
 	}
-	if found := r.Queries[1]; found.Errors != 0 || found.times.count != 7 || found.Max <= 0 || strings.Contains(found.Query, "$") {
+	if found := r.Queries[1]; found.Errors != 0 || found.times.Count() != 7 || found.Max <= 0 || strings.Contains(found.Query, "$") {
 		t.Errorf("%+v", found)
 	}
 	if r.IngestRate <= 0 {
@@ -209,33 +209,6 @@ func FuzzResponse(f *testing.F) {
 			t.Errorf("rejected %d, message %q, error %v", rejected, message, err)
 		}
 	})
-}
-
-func TestLatencies(t *testing.T) {
-	t.Parallel()
-	var even, odd latencies
-	for i := range 10_000 {
-		l := &even
-		if i%2 == 1 {
-			l = &odd
-		}
-		l.add(time.Duration(i+1) * time.Microsecond)
-	}
-	even.merge(&odd)
-	for _, test := range []struct {
-		q    float64
-		want time.Duration
-	}{{.5, 5 * time.Millisecond}, {.9, 9 * time.Millisecond}, {.99, 9900 * time.Microsecond}, {1, 10 * time.Millisecond}} {
-		got := even.quantile(test.q)
-		if got < test.want || got > test.want+test.want/100 {
-			t.Errorf("quantile %g is %s, want %s or 1 %% more", test.q, got, test.want)
-		}
-	}
-	for v := time.Duration(0); v < time.Hour; v += v/7 + 1 {
-		if edge := edgeOf(bucketOf(v)); edge < v || edge > v+v/100 {
-			t.Errorf("%d falls into a bucket up to %d", v, edge)
-		}
-	}
 }
 
 func TestProgressLines(t *testing.T) {

@@ -53,13 +53,13 @@ func newIngestReport(o *IngestOptions, d *driver, t *tally, before, after usage)
 		Services: o.Services, Cardinality: o.Cardinality, Compression: o.Compression, Rate: o.Rate,
 		BytesPerSpan: d.whole.size() / float64(o.Batch), Seconds: t.elapsed.Seconds(), Requests: t.requests,
 		Accepted: t.accepted, Rejected: t.rejected, Refused: t.refused, Failed: t.failed,
-		SpansPerSecond: float64(t.accepted) / t.elapsed.Seconds(), Latency: t.latency.summary(),
+		SpansPerSecond: float64(t.accepted) / t.elapsed.Seconds(), Latency: summary(&t.latency),
 		Reasons: []Reason{}, pid: o.PID != 0, dir: o.Dir != ""}
 	if target, err := parseTarget(o.Target); err == nil {
 		r.Connections = o.connections(target)
 	}
 	if o.Rate > 0 {
-		service := t.service.summary()
+		service := summary(&t.service)
 		r.Service = &service
 	}
 	for _, reason := range t.reasons {

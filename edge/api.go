@@ -302,17 +302,17 @@ func (e *edge) serveStats(w http.ResponseWriter, _ *http.Request) {
 	now, t := time.Now(), e.entry.table.Load()
 	v := statsView{
 		Now: now.UTC(), UptimeSeconds: now.Sub(e.started).Seconds(),
-		EntryPoints: map[string]trafficView{entryPointName: e.entry.stats.view(now)},
+		EntryPoints: map[string]trafficView{entryPointName: e.entry.stats.view(now, now.Sub(e.started))},
 		Routers:     make(map[string]trafficView, len(t.routes)),
 		Services:    make(map[string]trafficView, len(t.services)),
 		Tracing:     e.tracingView(),
 		Config:      e.configView(t),
 	}
 	for _, rt := range t.routes {
-		v.Routers[rt.name] = rt.stats.view(now)
+		v.Routers[rt.name] = rt.stats.view(now, now.Sub(e.started))
 	}
 	for name, s := range t.services {
-		v.Services[name] = s.stats.view(now)
+		v.Services[name] = s.stats.view(now, now.Sub(e.started))
 	}
 	writeJSON(w, http.StatusOK, v)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,40 +194,58 @@ func TestStats(t *testing.T) {
 
 func TestTrafficForgetsAfterAMinute(t *testing.T) {
 	t.Parallel()
-	tr := &traffic{}
+	tr := newTraffic()
 	at := time.Unix(1_000_000, 0)
 	for i := range 120 {
 		tr.begin()
-		tr.end(at.Add(time.Duration(i)*time.Second), 200, time.Millisecond)
+		tr.end(at.Add(time.Duration(i)*time.Second), labels{200, "GET", "http"}, 1, time.Millisecond)
 	}
 	now := at.Add(119 * time.Second)
-	if v := tr.view(now); v.Requests != 120 || v.LastMinute.Requests != 60 || v.LastMinute.PerSecond[0] != 1 {
+	if v := tr.view(now, time.Hour); v.Requests != 120 || v.LastMinute.Requests != 60 || v.LastMinute.PerSecond[0] != 1 {
 		t.Errorf("%+v", v)
 	}
-	if v := tr.view(now.Add(time.Hour)); v.Requests != 120 || v.LastMinute.Requests != 0 || v.LastMinute.Latency.Max != 0 {
+	if v := tr.view(now.Add(time.Hour), time.Hour); v.Requests != 120 || v.LastMinute.Requests != 0 || v.LastMinute.Latency.Max != 0 {
 		t.Errorf("an hour later: %+v", v.LastMinute)
 	}
 }
 
-func TestHistogram(t *testing.T) {
+// TestRatesOfAYoungEdge: rates are over the time that the edge has been running,
+// and counts are beside them.
+func TestRatesOfAYoungEdge(t *testing.T) {
 	t.Parallel()
-	for _, d := range []time.Duration{0, time.Microsecond, 15 * time.Microsecond, 16 * time.Microsecond, 999 * time.Microsecond,
-		time.Millisecond, 1234 * time.Millisecond, time.Hour} {
-		var h histogram
-		h.add(d)
-		h.add(24 * 300 * time.Hour) // past the end: counted in the last bucket
-		got := h.quantile(0.5)
-		if diff := (got - d).Abs(); diff > d/28+time.Microsecond/2 {
-			t.Errorf("%v: quantile %v", d, got)
+	tr := newTraffic()
+	start := time.Unix(1_000_000, 0)
+	for i := range 20 {
+		tr.begin()
+		tr.end(start.Add(time.Duration(i)*time.Second/2), labels{200, "GET", "http"}, 1, time.Millisecond)
+	}
+	for age, want := range map[time.Duration]float64{10 * time.Second: 2, 20 * time.Second: 1, time.Hour: 20. / 60} {
+		if m := tr.view(start.Add(10*time.Second), age).LastMinute; m.Rate != want || m.Requests != 20 || m.Latency.Count != 20 {
+			t.Errorf("%v after the start: %v requests a second, %d requests; want %v", age, m.Rate, m.Requests, want)
 		}
 	}
-	var h histogram
-	for i := range 1000 {
-		h.add(time.Duration(i+1) * time.Millisecond)
+}
+
+// TestDashboardQuantiles: within 5 % of the truth, and not above the maximum, for
+// latencies such as the demo's.
+func TestDashboardQuantiles(t *testing.T) {
+	t.Parallel()
+	tr, now := newTraffic(), time.Unix(1_000_000, 0)
+	var all []float64
+	for i := range 300 {
+		ms := 1100 + float64((i*7919)%300)*4.4
+		all = append(all, ms)
+		tr.begin()
+		tr.end(now, labels{200, "GET", "http"}, 1, time.Duration(ms*float64(time.Millisecond)))
 	}
-	for q, want := range map[float64]time.Duration{0.5: 500 * time.Millisecond, 0.9: 900 * time.Millisecond, 0.99: 990 * time.Millisecond, 1: time.Second} {
-		if got := h.quantile(q); (got - want).Abs() > want/28 {
-			t.Errorf("quantile %v: %v, want about %v", q, got, want)
+	slices.Sort(all)
+	v := tr.view(now, time.Minute)
+	for _, l := range []latencyView{v.Latency, v.LastMinute.Latency} {
+		for q, got := range map[float64]float64{0.5: l.P50, 0.9: l.P90, 0.95: l.P95, 0.99: l.P99, 1: l.Max} {
+			want := all[int(q*300)-1]
+			if got < want*0.95 || got > want*1.05 || got > all[299] {
+				t.Errorf("quantile %v is %v ms, want %v, at most %v", q, got, want, all[299])
+			}
 		}
 	}
 }

@@ -134,8 +134,9 @@ type edge struct {
 }
 
 func newEdge(ctx context.Context, o Options) (*edge, error) {
-	e := &edge{options: o, log: o.Logger, stats: &registry{}, metrics: newInstruments(), started: time.Now(),
+	e := &edge{options: o, log: o.Logger, stats: &registry{}, started: time.Now(),
 		config: &configState{file: o.ConfigFile}}
+	e.metrics = newInstruments(e.stats)
 	c, err := e.load()
 	if err != nil {
 		return nil, err
@@ -146,7 +147,7 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 	}
 	forwarder := &forwarder{trusted: o.TrustedIPs, server: hostname()}
 	e.entry = &entryPoint{forwarder: forwarder, tracing: tracing, log: o.Logger, accessLog: o.AccessLog, favicons: o.FaviconHosts,
-		stats: e.stats.of("entryPoint", entryPointName), metrics: e.metrics}
+		stats: e.stats.of(kindEntryPoint, entryPointName)}
 	e.deps = &proxyDeps{
 		plain: newTransport(o.DialTimeout, o.ResponseHeaderTimeout, func(p *http.Protocols) {
 			p.SetHTTP1(true)

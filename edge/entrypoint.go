@@ -17,7 +17,6 @@ type entryPoint struct {
 	forwarder *forwarder
 	tracing   *tracing
 	stats     *traffic
-	metrics   *instruments
 	log       *slog.Logger
 	accessLog bool
 	favicons  []string     // hosts, see Options.FaviconHosts
@@ -65,8 +64,7 @@ func (e *entryPoint) finish(x *exchange, r *http.Request) {
 	x.status, x.end = finalStatus(x, &x.answer, broken), time.Now()
 	took := x.end.Sub(x.start)
 	e.tracing.end(x, r)
-	e.stats.end(x.end, x.status, took)
-	e.metrics.entryPoint.observe(r, entryPointName, x.status, x.answer.bytes, took)
+	e.stats.end(x.end, labelsOf(r, x.status), x.answer.bytes, took)
 	if e.accessLog {
 		e.logRequest(r, x, took)
 	}
@@ -102,10 +100,9 @@ func (e *entryPoint) forward(x *exchange, r *http.Request) {
 			x.fail(errBrokeOff)
 		}
 		x.forwardEnd = time.Now()
-		took := x.forwardEnd.Sub(x.start)
-		rt.stats.end(x.forwardEnd, status, took)
-		rt.service.stats.end(x.forwardEnd, status, took)
-		e.metrics.service.observe(r, rt.service.name, status, x.answer.bytes, took)
+		took, l := x.forwardEnd.Sub(x.start), labelsOf(r, status)
+		rt.stats.end(x.forwardEnd, l, x.answer.bytes, took)
+		rt.service.stats.end(x.forwardEnd, l, x.answer.bytes, took)
 		if broken != nil {
 			panic(broken)
 		}

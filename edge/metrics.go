@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,61 +20,20 @@ import (
 // of the demo into one; conf/traefik gives Traefik these.
 var latencyBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.25, 1.5, 1.75, 2, 2.5, 5, 10}
 
-// instruments are the metrics that are counted as requests pass.
+const bucketCount = 15 // of latencyBuckets
+
+// instruments are the metrics that are counted as things happen. What is counted
+// of requests comes from traffic.
 type instruments struct {
 	registry          *prometheus.Registry
-	entryPoint        *requestMetrics // labels code, method, protocol, entrypoint
-	service           *requestMetrics // labels code, method, protocol, service
 	open              *prometheus.GaugeVec
 	reloads           prometheus.Counter
 	lastReloadSuccess prometheus.Gauge
 }
 
-// requestMetrics count the requests of one kind of thing. The series of each
-// combination of labels are looked up together, in a map of their own: one hash
-// instead of three, and no memory.
-type requestMetrics struct {
-	total     *prometheus.CounterVec
-	duration  *prometheus.HistogramVec
-	responses *prometheus.CounterVec
-
-	mu     sync.RWMutex
-	series map[requestLabels]*requestSeries
-}
-
-// requestLabels are bounded: see codeLabel, methodLabel, protocolLabel; names are
-// those of the configuration.
-type requestLabels struct {
-	code                   int
-	method, protocol, name string
-}
-
-type requestSeries struct {
-	total, responses prometheus.Counter
-	duration         prometheus.Observer
-}
-
-func newRequestMetrics(prefix, what, label string) *requestMetrics {
-	labels := []string{"code", "method", "protocol", label}
-	return &requestMetrics{
-		series: map[requestLabels]*requestSeries{},
-		total: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: prefix + "_requests_total", Help: "Requests " + what + ".",
-		}, labels),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: prefix + "_request_duration_seconds", Help: "Time to answer requests " + what + ".", Buckets: latencyBuckets,
-		}, labels),
-		responses: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: prefix + "_responses_bytes_total", Help: "Bytes of the bodies of answers to requests " + what + ".",
-		}, labels),
-	}
-}
-
-func newInstruments() *instruments {
+func newInstruments(stats *registry) *instruments {
 	in := &instruments{
-		registry:   prometheus.NewRegistry(),
-		entryPoint: newRequestMetrics("traefik_entrypoint", "that an entry point has had", "entrypoint"),
-		service:    newRequestMetrics("traefik_service", "that a service has had", "service"),
+		registry: prometheus.NewRegistry(),
 		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "traefik_open_connections", Help: "Connections that are open, taken over by upgrades or not.",
 		}, []string{"entrypoint", "protocol"}),
@@ -87,10 +45,9 @@ func newInstruments() *instruments {
 		}),
 	}
 	in.registry.MustRegister(in.open, in.reloads, in.lastReloadSuccess,
+		newRequestMetrics(stats, kindEntryPoint, "traefik_entrypoint", "that came in at an entry point", "entrypoint"),
+		newRequestMetrics(stats, kindService, "traefik_service", "that went to a service", "service"),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, m := range []*requestMetrics{in.entryPoint, in.service} {
-		in.registry.MustRegister(m.total, m.duration, m.responses)
-	}
 	return in
 }
 
@@ -104,31 +61,56 @@ func (in *instruments) reloaded() {
 	in.lastReloadSuccess.SetToCurrentTime()
 }
 
-// observe counts a request that has ended.
-func (m *requestMetrics) observe(r *http.Request, name string, status int, bytes int64, took time.Duration) {
-	s := m.of(requestLabels{codeLabel(status), methodLabel(r.Method), protocolLabel(r), name})
-	s.total.Inc()
-	s.duration.Observe(took.Seconds())
-	s.responses.Add(float64(bytes))
+// The kinds of things whose requests are counted.
+const (
+	kindEntryPoint = "entryPoint"
+	kindRouter     = "router"
+	kindService    = "service"
+)
+
+// requestMetrics yields at each scrape what was counted of things of one kind.
+type requestMetrics struct {
+	stats                      *registry
+	kind                       string
+	total, duration, responses *prometheus.Desc
 }
 
-func (m *requestMetrics) of(l requestLabels) *requestSeries {
-	m.mu.RLock()
-	s := m.series[l]
-	m.mu.RUnlock()
-	if s != nil { // Fast path: nearly always.
-		return s
+func newRequestMetrics(stats *registry, kind, prefix, which, label string) *requestMetrics {
+	names := []string{"code", "method", "protocol", label}
+	return &requestMetrics{
+		stats: stats, kind: kind,
+		total:     prometheus.NewDesc(prefix+"_requests_total", "Requests "+which+".", names, nil),
+		duration:  prometheus.NewDesc(prefix+"_request_duration_seconds", "Time to answer requests "+which+".", names, nil),
+		responses: prometheus.NewDesc(prefix+"_responses_bytes_total", "Bytes of the bodies of answers to requests "+which+".", names, nil),
 	}
-	code := strconv.Itoa(l.code)
-	s = &requestSeries{
-		total:     m.total.WithLabelValues(code, l.method, l.protocol, l.name),
-		duration:  m.duration.WithLabelValues(code, l.method, l.protocol, l.name),
-		responses: m.responses.WithLabelValues(code, l.method, l.protocol, l.name),
+}
+
+func (m *requestMetrics) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.total, m.duration, m.responses} {
+		out <- d
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.series[l] = s // the same as another's who came first
-	return s
+}
+
+func (m *requestMetrics) Collect(out chan<- prometheus.Metric) {
+	for name, t := range m.stats.all(m.kind) {
+		for l, s := range t.snapshot() {
+			values := []string{strconv.Itoa(l.code), l.method, l.protocol, name}
+			buckets, below := make(map[float64]uint64, len(latencyBuckets)), uint64(0)
+			for i, bound := range latencyBuckets {
+				below += s.buckets[i]
+				buckets[bound] = below
+			}
+			out <- prometheus.MustNewConstMetric(m.total, prometheus.CounterValue, float64(s.requests), values...)
+			out <- prometheus.MustNewConstMetric(m.responses, prometheus.CounterValue, float64(s.bytes), values...)
+			out <- prometheus.MustNewConstHistogram(m.duration, s.requests, s.seconds, buckets, values...)
+		}
+	}
+}
+
+// labelsOf are the labels of a request that has been answered. Whatever a client
+// or a service says, they take few values.
+func labelsOf(r *http.Request, status int) labels {
+	return labels{codeLabel(status), methodLabel(r.Method), protocolLabel(r)}
 }
 
 // codeLabel bounds the values: a service may answer any number.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.yaml.in/yaml/v3"
@@ -180,6 +181,9 @@ func TestReloadsAreCounted(t *testing.T) {
 // TestTraefikHasTheSameBuckets: a dashboard can compare the two.
 func TestTraefikHasTheSameBuckets(t *testing.T) {
 	t.Parallel()
+	if len(latencyBuckets) != bucketCount {
+		t.Fatalf("%d buckets, room for %d", len(latencyBuckets), bucketCount)
+	}
 	for _, name := range []string{"traefik.yaml", "traefik-v2.yaml"} {
 		text, err := os.ReadFile(filepath.Join("..", "conf", "traefik", name))
 		if err != nil {
@@ -202,10 +206,11 @@ func TestTraefikHasTheSameBuckets(t *testing.T) {
 // BenchmarkRequestMetrics is what a request pays, once for the entry point and
 // once for the service.
 func BenchmarkRequestMetrics(b *testing.B) {
-	in := newInstruments()
+	t := newTraffic()
 	r, _ := http.NewRequest(http.MethodGet, "http://a/", nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		in.service.observe(r, "s@file", 200, 100, 1e6)
+		t.begin()
+		t.end(time.Unix(1, 0), labelsOf(r, 200), 100, 1e6)
 	}
 }

@@ -78,7 +78,7 @@ type service struct {
 
 func newService(c *serviceConfig, deps *proxyDeps) *service {
 	s := &service{
-		name: c.name, config: c, deps: deps, stats: deps.stats.of("service", c.name),
+		name: c.name, config: c, deps: deps, stats: deps.stats.of(kindService, c.name),
 		balancer: &balancer{service: c.name, log: deps.log, now: time.Now},
 	}
 	for _, server := range c.servers {

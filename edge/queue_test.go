@@ -216,7 +216,7 @@ func TestHangingCollectorSlowsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &entryPoint{forwarder: &forwarder{}, tracing: tracing, stats: &traffic{}, metrics: newInstruments(), log: slog.New(slog.DiscardHandler)}
+	e := &entryPoint{forwarder: &forwarder{}, tracing: tracing, stats: newTraffic(), log: slog.New(slog.DiscardHandler)}
 	c, err := loadConfig("c.yaml", configFor("Host(`other`)"), noEnv)
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func newTable(c *config, shared *proxyDeps) *table {
 		s := t.services[r.service]
 		rt := &route{
 			name: r.name, rule: r.rule, priority: r.priority, entryPoints: r.entryPoints,
-			service: s, written: r.written, stats: shared.stats.of("router", r.name),
+			service: s, written: r.written, stats: shared.stats.of(kindRouter, r.name),
 			spanName: "forward " + r.written + "/" + r.name, entryNames: entryNames(&r.rule),
 		}
 		if len(r.entryPoints) == 0 || slices.Contains(r.entryPoints, entryPointName) {

@@ -1,15 +1,21 @@
 package edge
 
 import (
-	"math"
-	"math/bits"
+	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"etude/internal/histogram"
 )
 
-// Statistics are kept per entry point, router and service: totals since the
-// start, and the last minute in slots, so that the dashboard shows what is
-// happening and not only what once happened.
+// A request is counted once for each thing that it passes: the entry point, its
+// router, its service. From that one count come both the dashboard's figures and
+// Traefik's metrics (metrics.go).
+//
+// The dashboard wants totals since the start, and the last minute in slots, so
+// that it shows what is happening and not only what once happened. Metrics want a
+// series for each status, method and protocol.
 const (
 	rateSlots    = 60 // of one second
 	latencySlots = 6  // of ten seconds
@@ -33,10 +39,17 @@ func (r *registry) of(kind, name string) *traffic {
 	}
 	t := r.kinds[kind][name]
 	if t == nil {
-		t = &traffic{}
+		t = newTraffic()
 		r.kinds[kind][name] = t
 	}
 	return t
+}
+
+// all returns the statistics of things of one kind, by name.
+func (r *registry) all(kind string) map[string]*traffic {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.kinds[kind])
 }
 
 // traffic is the statistics of one thing. A lock is enough: it is held for some
@@ -44,10 +57,25 @@ func (r *registry) of(kind, name string) *traffic {
 type traffic struct {
 	mu       sync.Mutex
 	inFlight int
-	classes  [6]int64 // by status/100; 0 holds what has no valid status
-	total    histogram
+	series   map[labels]*tally
+	total    histogram.Durations
 	rates    [rateSlots]rateSlot
 	recent   [latencySlots]latencySlot
+}
+
+// labels tell the series of one thing apart. Their values are bounded, see
+// labelsOf.
+type labels struct {
+	code             int // 0 for what is no status of HTTP
+	method, protocol string
+}
+
+// tally is what metrics tell of the requests with the same labels.
+type tally struct {
+	requests uint64
+	bytes    uint64 // of the bodies of answers
+	seconds  float64
+	buckets  [bucketCount]uint64 // requests up to each of latencyBuckets, those of the one before not included
 }
 
 type rateSlot struct {
@@ -57,7 +85,15 @@ type rateSlot struct {
 
 type latencySlot struct {
 	period    int64 // Unix seconds / 10
-	histogram histogram
+	histogram histogram.Durations
+}
+
+func newTraffic() *traffic {
+	t := &traffic{series: map[labels]*tally{}, total: histogram.New(histogram.Coarse)}
+	for i := range t.recent {
+		t.recent[i].histogram = histogram.New(histogram.Coarse)
+	}
+	return t
 }
 
 func (t *traffic) begin() {
@@ -68,34 +104,56 @@ func (t *traffic) begin() {
 
 // end counts a finished request. Long-lived upgrades count as requests, but
 // say nothing about latency.
-func (t *traffic) end(now time.Time, status int, took time.Duration) {
+func (t *traffic) end(now time.Time, l labels, bytes int64, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.inFlight--
-	class := status / 100
-	if class < 1 || class > 5 {
-		class = 0
+	s := t.series[l]
+	if s == nil {
+		s = &tally{}
+		t.series[l] = s
 	}
-	t.classes[class]++
+	s.add(bytes, took)
 	second := now.Unix()
 	rate := &t.rates[second%rateSlots]
 	if rate.second != second {
 		*rate = rateSlot{second: second}
 	}
 	rate.requests++
-	if class == 5 {
+	switch l.code / 100 {
+	case 5:
 		rate.errors++
-	}
-	if class == 1 {
+	case 1:
 		return
 	}
-	t.total.add(took)
+	t.total.Add(took)
 	period := second / 10
 	slot := &t.recent[period%latencySlots]
 	if slot.period != period {
-		slot.period, slot.histogram = period, histogram{}
+		slot.period = period
+		slot.histogram.Reset()
 	}
-	slot.histogram.add(took)
+	slot.histogram.Add(took)
+}
+
+func (s *tally) add(bytes int64, took time.Duration) {
+	s.requests++
+	s.bytes += uint64(bytes)
+	s.seconds += took.Seconds()
+	if i, _ := slices.BinarySearch(latencyBuckets, took.Seconds()); i < len(s.buckets) {
+		s.buckets[i]++
+	}
+}
+
+// snapshot returns a copy of the series.
+func (t *traffic) snapshot() map[labels]tally {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make(map[labels]tally, len(t.series))
+	for l, s := range t.series {
+		all[l] = *s
+	}
+	return all
 }
 
 // trafficView is statistics at one moment, as the dashboard gets them.
@@ -107,138 +165,82 @@ type trafficView struct {
 	LastMinute    minuteView       `json:"lastMinute"`
 }
 
-// minuteView covers the 60 seconds up to now, oldest first.
+// minuteView covers the 60 seconds up to now, oldest first. Seconds is how many of
+// them the edge has been running for: rates are counts over these.
 type minuteView struct {
+	Seconds   float64     `json:"seconds"`
 	Requests  int         `json:"requests"`
 	Errors    int         `json:"errors"`
+	Rate      float64     `json:"requestRate"` // requests a second
 	Latency   latencyView `json:"latencyMs"`
 	PerSecond []int       `json:"requestsPerSecond"`
 	ErrorsPer []int       `json:"errorsPerSecond"`
 }
 
-// latencyView is in milliseconds. Quantiles are exact to about 3 %.
+// latencyView is in milliseconds. Quantiles are right to 2 %, and within what was
+// measured.
 type latencyView struct {
-	Mean float64 `json:"mean"`
-	P50  float64 `json:"p50"`
-	P90  float64 `json:"p90"`
-	P99  float64 `json:"p99"`
-	Max  float64 `json:"max"`
+	Count int64   `json:"count"`
+	Mean  float64 `json:"mean"`
+	P50   float64 `json:"p50"`
+	P90   float64 `json:"p90"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
 }
 
-func (t *traffic) view(now time.Time) trafficView {
+var classNames = [6]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
+
+// view is what the dashboard shows at a moment, of an edge that has been running
+// for so long.
+func (t *traffic) view(now time.Time, age time.Duration) trafficView {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	v := trafficView{
-		InFlight: t.inFlight,
-		Latency:  t.total.view(),
-		StatusClasses: map[string]int64{
-			"1xx": t.classes[1], "2xx": t.classes[2], "3xx": t.classes[3], "4xx": t.classes[4], "5xx": t.classes[5],
-		},
+		InFlight: t.inFlight, Latency: viewOf(&t.total), StatusClasses: make(map[string]int64, len(classNames)),
 		LastMinute: minuteView{PerSecond: make([]int, rateSlots), ErrorsPer: make([]int, rateSlots)},
 	}
-	for _, n := range t.classes {
-		v.Requests += n
+	for _, name := range classNames[1:] {
+		v.StatusClasses[name] = 0
 	}
+	for l, s := range t.series {
+		v.Requests += int64(s.requests)
+		if name := classNames[l.code/100]; name != "" {
+			v.StatusClasses[name] += int64(s.requests)
+		}
+	}
+	m := &v.LastMinute
 	second := now.Unix()
 	for i := range rateSlots {
 		at := second - rateSlots + 1 + int64(i)
 		if slot := t.rates[at%rateSlots]; slot.second == at {
-			v.LastMinute.PerSecond[i], v.LastMinute.ErrorsPer[i] = slot.requests, slot.errors
-			v.LastMinute.Requests += slot.requests
-			v.LastMinute.Errors += slot.errors
+			m.PerSecond[i], m.ErrorsPer[i] = slot.requests, slot.errors
+			m.Requests += slot.requests
+			m.Errors += slot.errors
 		}
 	}
-	var recent histogram
+	m.Seconds = min(max(age, time.Second), rateSlots*time.Second).Seconds()
+	m.Rate = float64(m.Requests) / m.Seconds
+	recent := histogram.New(histogram.Coarse)
 	for i := range t.recent {
 		if slot := &t.recent[i]; slot.period > second/10-latencySlots {
-			recent.merge(&slot.histogram)
+			recent.Merge(&slot.histogram)
 		}
 	}
-	v.LastMinute.Latency = recent.view()
+	m.Latency = viewOf(&recent)
 	return v
 }
 
-// histogram counts durations in buckets whose width grows with the value: 16
-// to each power of two of microseconds, up to about 19 hours.
-type histogram struct {
-	buckets [subBuckets * (maxPower - subBits + 1)]uint32
-	count   int64
-	sum     time.Duration
-	max     time.Duration
-}
-
-const (
-	subBits    = 4
-	subBuckets = 1 << subBits
-	maxPower   = 36
-)
-
-func (h *histogram) add(d time.Duration) {
-	d = max(d, 0)
-	h.buckets[bucketOf(d)]++
-	h.count++
-	h.sum += d
-	h.max = max(h.max, d)
-}
-
-func (h *histogram) merge(o *histogram) {
-	for i, n := range o.buckets {
-		h.buckets[i] += n
-	}
-	h.count += o.count
-	h.sum += o.sum
-	h.max = max(h.max, o.max)
-}
-
-// bucketOf: the first 16 buckets hold one microsecond each; each later group of
-// 16 covers one power of two.
-func bucketOf(d time.Duration) int {
-	us := uint64(d.Microseconds())
-	if us < subBuckets {
-		return int(us)
-	}
-	power := min(bits.Len64(us)-1, maxPower-1)
-	sub := min(us>>(power-subBits), 2*subBuckets-1) - subBuckets
-	return (power-subBits+1)*subBuckets + int(sub)
-}
-
-// bucketMiddle is the duration that stands for a bucket.
-func bucketMiddle(i int) time.Duration {
-	if i < subBuckets {
-		return time.Duration(i) * time.Microsecond
-	}
-	shift := i/subBuckets - 1
-	low := uint64(subBuckets+i%subBuckets) << shift
-	return time.Duration(low+uint64(1)<<shift/2) * time.Microsecond
-}
-
-// quantile returns the duration that the share q of all does not exceed.
-func (h *histogram) quantile(q float64) time.Duration {
-	if h.count == 0 {
-		return 0
-	}
-	rank, seen := int64(math.Ceil(q*float64(h.count))), int64(0)
-	for i, n := range h.buckets {
-		if seen += int64(n); seen >= rank {
-			return min(bucketMiddle(i), h.max)
-		}
-	}
-	return h.max
-}
-
-func (h *histogram) view() latencyView {
-	if h.count == 0 {
-		return latencyView{}
-	}
+func viewOf(h *histogram.Durations) latencyView {
 	return latencyView{
-		Mean: milliseconds(h.sum / time.Duration(h.count)),
-		P50:  milliseconds(h.quantile(0.5)),
-		P90:  milliseconds(h.quantile(0.9)),
-		P99:  milliseconds(h.quantile(0.99)),
-		Max:  milliseconds(h.max),
+		Count: h.Count(),
+		Mean:  milliseconds(h.Mean()),
+		P50:   milliseconds(h.Quantile(0.5)),
+		P90:   milliseconds(h.Quantile(0.9)),
+		P95:   milliseconds(h.Quantile(0.95)),
+		P99:   milliseconds(h.Quantile(0.99)),
+		Max:   milliseconds(h.Max()),
 	}
 }
 
-func milliseconds(d time.Duration) float64 {
-	return float64(d.Microseconds()) / 1000
-}
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"etude/internal/door"
+	"etude/internal/histogram"
 )
 
 type loadCmd struct {
@@ -85,7 +86,7 @@ type loadRun struct {
 	wait   sync.WaitGroup
 
 	mu       sync.Mutex
-	took     []time.Duration // of answers below 500
+	took     histogram.Durations // of answers below 500
 	failures map[string]int
 	skipped  int
 }
@@ -144,7 +145,7 @@ func (r *loadRun) launch(ctx context.Context) {
 			r.failures[err.Error()]++
 			return
 		}
-		r.took = append(r.took, took)
+		r.took.Add(took)
 	})
 }
 
@@ -185,14 +186,14 @@ func (r *loadRun) progress(w io.Writer, sent int) {
 		failed += n
 	}
 	fmt.Fprintf(w, "%5.0fs  %d sent, %d answered, %d failed, %d under way\n",
-		time.Since(r.begin).Seconds(), sent, len(r.took), failed, len(r.slots))
+		time.Since(r.begin).Seconds(), sent, r.took.Count(), failed, len(r.slots))
 }
 
 func (r *loadRun) summary(w io.Writer, sent int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	elapsed := time.Since(r.begin)
-	fmt.Fprintf(w, "\n%d sent in %.1f s, %d answered", sent, elapsed.Seconds(), len(r.took))
+	fmt.Fprintf(w, "\n%d sent in %.1f s, %d answered", sent, elapsed.Seconds(), r.took.Count())
 	if r.skipped > 0 {
 		fmt.Fprintf(w, ", %d skipped because %d were under way", r.skipped, r.cmd.Concurrency)
 	}
@@ -200,17 +201,16 @@ func (r *loadRun) summary(w io.Writer, sent int) error {
 	for _, reason := range sortedKeys(r.failures) {
 		fmt.Fprintf(w, "  %6d failed: %s\n", r.failures[reason], reason)
 	}
-	if len(r.took) == 0 {
+	if r.took.Count() == 0 {
 		return errors.New("no request was answered; is the edge running? (etude up)")
 	}
-	slices.Sort(r.took)
 	fmt.Fprintln(w, "\nlatency")
 	for _, q := range []struct {
 		name string
 		at   float64
 	}{{"min", 0}, {"p50", .5}, {"p90", .9}, {"p99", .99}, {"max", 1}} {
-		took := r.took[int(q.at*float64(len(r.took)-1))]
-		fmt.Fprintf(w, "  %s  %10s  %s\n", q.name, took.Round(10*time.Microsecond), bar(took, r.took[len(r.took)-1]))
+		took := r.took.Quantile(q.at)
+		fmt.Fprintf(w, "  %s  %10s  %s\n", q.name, took.Round(10*time.Microsecond), bar(took, r.took.Max()))
 	}
 	if len(r.failures) > 0 {
 		return errQuiet

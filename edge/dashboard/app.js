@@ -244,11 +244,13 @@ function big(id, [value, unit]) {
 function updateTiles(stats) {
   const web = stats.entryPoints.web, minute = web.lastMinute;
   rateChart.update(minute);
-  // The second under way is not full yet: average the five before it.
-  const last = minute.requestsPerSecond.slice(-6, -1);
-  const rate = last.reduce((a, b) => a + b, 0) / last.length;
+  // The second under way is not full yet: average the five before it, or those in
+  // which the edge has been running.
+  const seconds = Math.min(5, Math.max(1, Math.floor(stats.uptimeSeconds)));
+  const rate = minute.requestsPerSecond.slice(-1 - seconds, -1).reduce((a, b) => a + b, 0) / seconds;
   big("rate", [rate >= 100 || rate === 0 ? count(Math.round(rate)) : rate.toFixed(1), "/s"]);
-  put($("total"), `${count(web.requests)}`);
+  put($("total"), count(web.requests));
+  put($("minute"), count(minute.requests));
   const view = recent(web);
   big("p50", view.max > 0 ? milliseconds(view.p50) : ["–", ""]);
   put($("p90"), latency(view, "p90"));
