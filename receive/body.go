@@ -22,8 +22,9 @@ type body struct {
 	held  int64 // counted as arriving
 }
 
-// keepBuffer is the largest buffer worth pooling: one giant must not stay.
-const keepBuffer = 4 * mebibyte
+// keepBuffer is the largest buffer worth pooling. What is pooled is counted nowhere,
+// so many large ones must not stay.
+const keepBuffer = mebibyte
 
 var bufferPool = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -95,7 +96,11 @@ func (b *body) inflate(unpack *inflation) (*body, error) {
 		}
 		return b, nil
 	}
-	inflating <- struct{}{}
+	select {
+	case inflating <- struct{}{}:
+	case <-b.conn.gone(): // One that is cut must not hold its bytes until its turn.
+		return b, b.in.tooMuchArriving()
+	}
 	defer func() { <-inflating }()
 	plain := b.in.newBody(b.conn)
 	if err := unpack.into(plain, b.bytes, limit); err != nil {
@@ -110,7 +115,7 @@ func (b *body) inflate(unpack *inflation) (*body, error) {
 func (b *body) fill(src io.Reader, limit int64) error {
 	for {
 		if len(b.bytes) == cap(b.bytes) {
-			if err := b.grow(2 * cap(b.bytes)); err != nil {
+			if err := b.grow(int(min(2*int64(cap(b.bytes)), limit+1))); err != nil {
 				return err
 			}
 		}
@@ -131,7 +136,7 @@ func (b *body) fill(src io.Reader, limit int64) error {
 // grow makes room for size bytes, and counts it before. While the content is
 // copied there are two buffers.
 func (b *body) grow(size int) error {
-	size = max(64<<10, size)
+	size = max(64<<10, size, len(b.bytes)+512)
 	if err := b.count(int64(size)); err != nil {
 		return err
 	}

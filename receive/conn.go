@@ -33,8 +33,8 @@ type conn struct {
 	held    atomic.Int64 // their bytes
 
 	mu       sync.Mutex
-	arriving int64 // bytes of requests that are not whole yet
-	cut      bool  // by the registry, to make room
+	arriving int64         // bytes of requests that are not whole yet
+	cut      chan struct{} // closed by the registry, to make room, and at the end
 
 	// A client that does not read must not be read from: see Write.
 	writing  sync.Mutex
@@ -165,7 +165,7 @@ func (c *conn) arrive(n int64) bool {
 		return true
 	}
 	c.mu.Lock()
-	if c.cut {
+	if c.wasCut() {
 		c.mu.Unlock()
 		return false
 	}
@@ -184,21 +184,28 @@ func (c *conn) depart(n int64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cut { // relieve has taken back all of it
+	if c.wasCut() { // relieve has taken back all of it
 		return
 	}
 	c.arriving -= n
 	c.reg.arriving.Add(-n)
 }
 
-// wasCut reports whether the registry cut c to make room.
-func (c *conn) wasCut() bool {
+// gone is closed when the registry has cut c to make room, or c is closed.
+func (c *conn) gone() <-chan struct{} {
 	if c == nil {
+		return nil
+	}
+	return c.cut
+}
+
+func (c *conn) wasCut() bool {
+	select {
+	case <-c.gone():
+		return true
+	default:
 		return false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.cut
 }
 
 // connKey finds the connection in the context of an HTTP request.

@@ -25,14 +25,14 @@ type Limits struct {
 	// Streams is how many requests one HTTP/2 connection may have open at once,
 	// whole or not. Default 128.
 	Streams int64
-	// InFlight is how many bytes the requests being handled may hold together,
-	// decompressed, with what they become on the way. One connection may have half
-	// of them, unless it has only one request. Default 256 MiB.
+	// InFlight is how many bytes all requests may hold together, decompressed, with
+	// what they become on the way. One connection may have half of them for requests
+	// being handled, unless it has only one. Default 256 MiB.
 	InFlight int64
-	// Arriving is how many bytes of requests that are not whole yet may be held
-	// together, counted as room is made for them: a body that is inflated while it
-	// arrives counts inflated. Past it, the connection that holds the most is cut.
-	// Default half of InFlight, and room for two of the largest requests at least.
+	// Arriving is how many of these bytes may be held for requests that are not
+	// whole yet, counted as room is made for them: a body that inflates counts
+	// inflated. Past it, the connection that holds the most is cut. Default half of
+	// InFlight, and room for the largest request at least.
 	Arriving int64
 	// Connections is how many connections may be open at once. When there are as
 	// many, the one that has been idle for the longest gives way. Default 1024.
@@ -57,7 +57,7 @@ func (l Limits) withDefaults() Limits {
 	l.Requests = orDefault(l.Requests, 256)
 	l.Streams = min(orDefault(l.Streams, 128), maxArrivals/8)
 	l.InFlight = orDefault(l.InFlight, 256*mebibyte)
-	l.Arriving = orDefault(l.Arriving, max(l.InFlight/2, 2*l.Decompressed, 2*l.Body))
+	l.Arriving = orDefault(l.Arriving, max(l.InFlight/2, (l.Decompressed+l.Body)*3/4))
 	l.Connections = orDefault(l.Connections, 1024)
 	l.HeaderTimeout = orDefault(l.HeaderTimeout, 10*time.Second)
 	l.RequestTimeout = orDefault(l.RequestTimeout, 30*time.Second)
@@ -86,6 +86,7 @@ func (l *Limits) streams() uint32 { return uint32(l.Streams) }
 // depends on the Sink alone and never on how slowly a client sends.
 type gate struct {
 	limits          *Limits
+	conns           *registry // has the bytes of those that are not whole yet
 	requests, bytes atomic.Int64
 }
 
@@ -145,7 +146,7 @@ func (g *gate) leaveConn(c *conn, n int64) {
 
 // hold reports whether n more bytes may be held; if so, release must follow.
 func (g *gate) hold(n int64) bool {
-	if g.bytes.Add(n) > g.limits.InFlight {
+	if g.bytes.Add(n)+g.conns.arriving.Load() > g.limits.InFlight {
 		g.bytes.Add(-n)
 		return false
 	}

@@ -41,7 +41,7 @@ func newRegistry(limits *Limits, stats *Stats) *registry {
 
 // add makes c one of the connections. nil means that there is no room: c is closed.
 func (r *registry) add(c net.Conn) *conn {
-	added := &conn{Conn: c, reg: r}
+	added := &conn{Conn: c, reg: r, cut: make(chan struct{})}
 	added.used.Store(time.Now().UnixNano())
 	r.mu.Lock()
 	var idle *conn
@@ -87,10 +87,10 @@ func (r *registry) remove(c *conn) {
 func (r *registry) cut(c *conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cut {
+	if c.wasCut() {
 		return false
 	}
-	c.cut = true
+	close(c.cut)
 	r.arriving.Add(-c.arriving)
 	c.arriving = 0
 	return true

@@ -61,8 +61,8 @@ func newIntake(c Config, sink Sink) *intake {
 	if in.logger == nil {
 		in.logger = slog.New(slog.DiscardHandler)
 	}
-	in.gate = &gate{limits: &in.limits}
 	in.conns = newRegistry(&in.limits, in.stats)
+	in.gate = &gate{limits: &in.limits, conns: in.conns}
 	in.stats.gate.Store(in.gate)
 	return in
 }

@@ -116,8 +116,9 @@ func (g *Groups) Free() {
 	}
 }
 
-// keepBuffer is the largest buffer worth pooling: one giant must not stay.
-const keepBuffer = 4 << 20
+// keepBuffer is the largest buffer worth pooling. What is pooled is counted nowhere,
+// so many large ones must not stay.
+const keepBuffer = 1 << 20
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
