@@ -16,18 +16,18 @@ type apiClient struct {
 	base   string
 }
 
-func newAPIClient(ctx context.Context, base string, timeout time.Duration) (*apiClient, error) {
+func newAPIClient(ctx context.Context, base string, access Access, timeout time.Duration) (*apiClient, error) {
 	u, err := localURL("--api", base)
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme != "http" {
-		return nil, fmt.Errorf("--api %s: want http://127.0.0.1:PORT", base)
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("--api %s: want http://127.0.0.1:PORT, with TLS https://", base)
 	}
 	if err := reach(ctx, u.Host); err != nil {
 		return nil, err
 	}
-	client := localClient(16)
+	client := localClient(16, access)
 	client.Timeout = timeout
 	return &apiClient{client: client, base: strings.TrimRight((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "/")}, nil
 }
@@ -49,10 +49,10 @@ func (c *apiClient) get(ctx context.Context, path string) (status int, body []by
 }
 
 // localClient keeps its connections, follows nobody, and knows no proxy.
-func localClient(connections int) *http.Client {
+func localClient(connections int, access Access) *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{DialContext: loopback.DialContext, MaxIdleConns: connections, MaxIdleConnsPerHost: connections,
-			MaxConnsPerHost: connections, DisableCompression: true},
+		Transport: authorized{&http.Transport{DialContext: loopback.DialContext, TLSClientConfig: access.TLS, MaxIdleConns: connections, MaxIdleConnsPerHost: connections,
+			MaxConnsPerHost: connections, DisableCompression: true}, access.Authorization},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -39,7 +39,7 @@ func newDriver(t target, o *IngestOptions) (*driver, error) {
 		return d, nil
 	}
 	for range connections {
-		d.senders = append(d.senders, newGRPCSender(o, t.addr, d.pool))
+		d.senders = append(d.senders, newGRPCSender(o, t, d.pool))
 	}
 	return d, nil
 }

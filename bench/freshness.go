@@ -18,7 +18,8 @@ import (
 
 // FreshnessOptions say where to send traces and where to look for them.
 type FreshnessOptions struct {
-	Target     string        `default:"grpc://127.0.0.1:4317" help:"OTLP receiver on this machine: grpc://127.0.0.1:PORT or http://127.0.0.1:PORT[/path]."`
+	Access     Access        `kong:"-"`
+	Target     string        `default:"grpc://127.0.0.1:4317" help:"OTLP receiver on this machine: grpc://127.0.0.1:PORT or http://127.0.0.1:PORT[/path]; with TLS grpcs:// or https://."`
 	API        string        `name:"api" default:"http://127.0.0.1:3200" help:"Where Tempo's API is served, on this machine."`
 	Traces     int           `default:"1000" help:"How many traces to look for in each way."`
 	Warmup     int           `default:"20" help:"Traces before measuring starts; 0: none."`
@@ -65,11 +66,11 @@ func Freshness(ctx context.Context, o FreshnessOptions) (*FreshnessReport, error
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	api, err := newAPIClient(ctx, o.API, o.Timeout)
+	api, err := newAPIClient(ctx, o.API, o.Access, o.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	t, err := parseTarget(o.Target)
+	t, err := parseTarget(o.Target, o.Access)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func Freshness(ctx context.Context, o FreshnessOptions) (*FreshnessReport, error
 	defer d.close()
 	var background *IngestOptions
 	if o.IngestRate > 0 {
-		background = backgroundIngest(o.Target, o.IngestRate)
+		background = backgroundIngest(o.Target, o.Access, o.IngestRate)
 	}
 	stop, err := beside(ctx, background)
 	if err != nil {

@@ -12,7 +12,7 @@ const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 // grpcSender sends over one connection, shared by several workers. One that ends
 // is followed by another.
 type grpcSender struct {
-	addr    string
+	target  target
 	options *IngestOptions
 	pool    *payloadPool
 	packer  *packer // nil: no compression
@@ -21,8 +21,8 @@ type grpcSender struct {
 	conn *grpcConn // nil: none yet
 }
 
-func newGRPCSender(o *IngestOptions, addr string, pool *payloadPool) *grpcSender {
-	return &grpcSender{addr: addr, options: o, pool: pool, packer: newPacker(o.Compression, pool)}
+func newGRPCSender(o *IngestOptions, t target, pool *payloadPool) *grpcSender {
+	return &grpcSender{target: t, options: o, pool: pool, packer: newPacker(o.Compression, pool)}
 }
 
 func (s *grpcSender) send(ctx context.Context, payload *[]byte) outcome {
@@ -43,7 +43,7 @@ func (s *grpcSender) open(ctx context.Context) (*grpcConn, error) {
 	if s.conn != nil && s.conn.usable() {
 		return s.conn, nil
 	}
-	c, err := openGRPC(ctx, s.addr, s.options.Compression, s.options.Timeout)
+	c, err := openGRPC(ctx, s.target, s.options.Compression, s.options.Timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -63,8 +63,8 @@ type grpcCall struct {
 // lastStream is the highest stream before a connection is given up for a new one.
 const lastStream = 1 << 30
 
-func openGRPC(ctx context.Context, addr, compression string, timeout time.Duration) (*grpcConn, error) {
-	dialled, err := loopback.DialContext(ctx, "tcp", addr)
+func openGRPC(ctx context.Context, t target, compression string, timeout time.Duration) (*grpcConn, error) {
+	dialled, err := t.dial(ctx, "h2")
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +73,14 @@ func openGRPC(ctx context.Context, addr, compression string, timeout time.Durati
 	c.changed = sync.NewCond(&c.mu)
 	c.framer = http2.NewFramer(c.w, bufio.NewReaderSize(dialled, 32<<10))
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	c.fields = []hpack.HeaderField{{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: exportMethod},
-		{Name: ":authority", Value: addr}, {Name: "content-type", Value: "application/grpc"}, {Name: "user-agent", Value: "etude-bench"},
+	c.fields = []hpack.HeaderField{{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: map[bool]string{false: "http", true: "https"}[t.secure]}, {Name: ":path", Value: exportMethod},
+		{Name: ":authority", Value: t.addr}, {Name: "content-type", Value: "application/grpc"}, {Name: "user-agent", Value: "etude-bench"},
 		{Name: "te", Value: "trailers"}, {Name: "grpc-timeout", Value: strconv.FormatInt(max(timeout.Milliseconds(), 1), 10) + "m"}}
 	if compression != "none" {
 		c.fields = append(c.fields, hpack.HeaderField{Name: "grpc-encoding", Value: compression})
+	}
+	if t.access.Authorization != "" {
+		c.fields = append(c.fields, hpack.HeaderField{Name: "authorization", Value: t.access.Authorization, Sensitive: true})
 	}
 	c.encoder = hpack.NewEncoder(sliceWriter{&c.block})
 	c.encode()

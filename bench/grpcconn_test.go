@@ -47,13 +47,13 @@ func TestGRPCCallsTimeOut(t *testing.T) {
 func TestGRPCGoesOnAfterGoAway(t *testing.T) {
 	t.Parallel()
 	f := &fake{t: t}
-	target, err := parseTarget(f.grpc())
+	target, err := parseTarget(f.grpc(), Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := options("")
 	pool := new(payloadPool)
-	s := newGRPCSender(&o, target.addr, pool)
+	s := newGRPCSender(&o, target, pool)
 	defer s.close()
 	for i := range 3 {
 		if out := s.send(t.Context(), pool.Get(0)); out != (outcome{}) {

@@ -24,7 +24,7 @@ const maxAnswer = 1 << 20
 // reads answers on the worker's own goroutine: http.Transport, with two more for
 // each connection, costs a client of small batches as much as their server.
 type httpSender struct {
-	addr    string
+	target  target
 	head    []byte // of a request, up to the value of Content-Length
 	request *http.Request
 	timeout time.Duration
@@ -47,11 +47,14 @@ func newHTTPSender(o *IngestOptions, t target, connections int, pool *payloadPoo
 	if err != nil {
 		return nil, fmt.Errorf("read target: %w", err)
 	}
-	s := &httpSender{addr: t.addr, timeout: o.Timeout, pool: pool, conns: make(chan *httpConn, connections),
+	s := &httpSender{target: t, timeout: o.Timeout, pool: pool, conns: make(chan *httpConn, connections),
 		request: &http.Request{Method: http.MethodPost}}
 	s.head = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: etude-bench\r\nContent-Type: application/x-protobuf\r\n", u.RequestURI(), u.Host)
 	if s.packer = newPacker(o.Compression, pool); s.packer != nil {
 		s.head = append(s.head, "Content-Encoding: gzip\r\n"...)
+	}
+	if t.access.Authorization != "" {
+		s.head = fmt.Appendf(s.head, "Authorization: %s\r\n", t.access.Authorization)
 	}
 	s.head = append(s.head, "Content-Length: "...)
 	for range connections {
@@ -102,7 +105,7 @@ func isHangUp(err error) bool {
 func (s *httpSender) exchange(ctx context.Context, conn **httpConn, payload []byte) (outcome, error) {
 	c := *conn
 	if c == nil {
-		dialled, err := loopback.DialContext(ctx, "tcp", s.addr)
+		dialled, err := s.target.dial(ctx, "http/1.1")
 		if err != nil {
 			return outcome{}, err
 		}

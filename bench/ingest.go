@@ -10,7 +10,8 @@ import (
 
 // IngestOptions say what to send where. The tags are those of the command line.
 type IngestOptions struct {
-	Target      string        `default:"grpc://127.0.0.1:4317" help:"OTLP receiver on this machine: grpc://127.0.0.1:PORT or http://127.0.0.1:PORT[/path]."`
+	Access      Access        `kong:"-"`
+	Target      string        `default:"grpc://127.0.0.1:4317" help:"OTLP receiver on this machine: grpc://127.0.0.1:PORT or http://127.0.0.1:PORT[/path]; with TLS grpcs:// or https://."`
 	Spans       int64         `default:"1000000" help:"How many spans to send."`
 	Duration    time.Duration `help:"Send for this long instead of a number of spans."`
 	Warmup      int64         `default:"20000" help:"Spans to send before measuring starts; 0: none."`
@@ -69,7 +70,7 @@ func Ingest(ctx context.Context, o IngestOptions, progress io.Writer) (*IngestRe
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	t, err := parseTarget(o.Target)
+	t, err := parseTarget(o.Target, o.Access)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +133,8 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // backgroundIngest is an ingest at a rate beside other measurements.
-func backgroundIngest(target string, rate float64) *IngestOptions {
-	return &IngestOptions{Target: target, Rate: rate, Spans: 1, Batch: 200, Concurrency: 16, Services: 10, Cardinality: 1e6,
+func backgroundIngest(target string, access Access, rate float64) *IngestOptions {
+	return &IngestOptions{Access: access, Target: target, Rate: rate, Spans: 1, Batch: 200, Concurrency: 16, Services: 10, Cardinality: 1e6,
 		Compression: "none", Timeout: 30 * time.Second}
 }
 
@@ -144,7 +145,7 @@ func beside(ctx context.Context, o *IngestOptions) (stop func() (float64, error)
 	if o == nil {
 		return func() (float64, error) { return 0, nil }, nil
 	}
-	t, err := parseTarget(o.Target)
+	t, err := parseTarget(o.Target, o.Access)
 	if err != nil {
 		return nil, err
 	}

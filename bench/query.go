@@ -21,6 +21,7 @@ var builtinQueries string
 
 // QueryOptions say what to ask where.
 type QueryOptions struct {
+	Access      Access        `kong:"-"`
 	API         string        `name:"api" default:"http://127.0.0.1:3200" help:"Where Tempo's API is served, on this machine."`
 	File        string        `type:"existingfile" placeholder:"FILE" help:"Queries, one a line: a name, a colon, and TraceQL or the path of an API route (default: a built-in list)."`
 	Count       int           `default:"200" help:"How often to ask each query."`
@@ -81,7 +82,7 @@ func (o *QueryOptions) background() *IngestOptions {
 	if o.IngestRate == 0 && !o.IngestFull {
 		return nil
 	}
-	b := backgroundIngest(o.Target, o.IngestRate)
+	b := backgroundIngest(o.Target, o.Access, o.IngestRate)
 	b.Batch, b.Concurrency = o.Batch, o.Concurrency
 	return b
 }
@@ -104,7 +105,7 @@ func Query(ctx context.Context, o QueryOptions) (*QueryReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	api, err := newAPIClient(ctx, o.API, o.Timeout)
+	api, err := newAPIClient(ctx, o.API, o.Access, o.Timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func newIngestReport(o *IngestOptions, d *driver, t *tally, before, after usage)
 		Accepted: t.accepted, Rejected: t.rejected, Refused: t.refused, Failed: t.failed,
 		SpansPerSecond: float64(t.accepted) / t.elapsed.Seconds(), Latency: summary(&t.latency),
 		Reasons: []Reason{}, pid: o.PID != 0, dir: o.Dir != ""}
-	if target, err := parseTarget(o.Target); err == nil {
+	if target, err := parseTarget(o.Target, o.Access); err == nil {
 		r.Connections = o.connections(target)
 	}
 	if o.Rate > 0 {

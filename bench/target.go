@@ -13,28 +13,30 @@ import (
 
 // target is an OTLP receiver on this machine.
 type target struct {
-	grpc bool
-	addr string // host:port
-	url  string // for HTTP
+	grpc   bool
+	secure bool   // TLS
+	addr   string // host:port
+	url    string // for HTTP
+	access Access
 }
 
-func parseTarget(text string) (target, error) {
+func parseTarget(text string, access Access) (target, error) {
 	u, err := localURL("--target", text)
 	if err != nil {
 		return target{}, err
 	}
 	switch {
-	case u.Scheme == "grpc" && strings.Trim(u.Path, "/") == "":
-		return target{grpc: true, addr: u.Host}, nil
-	case u.Scheme == "grpc":
+	case (u.Scheme == "grpc" || u.Scheme == "grpcs") && strings.Trim(u.Path, "/") == "":
+		return target{grpc: true, secure: u.Scheme == "grpcs", addr: u.Host, access: access}, nil
+	case u.Scheme == "grpc" || u.Scheme == "grpcs":
 		return target{}, fmt.Errorf("--target %s: gRPC has no path; want grpc://127.0.0.1:4317", text)
-	case u.Scheme != "http":
-		return target{}, fmt.Errorf("--target %s: want grpc://127.0.0.1:PORT or http://127.0.0.1:PORT", text)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return target{}, fmt.Errorf("--target %s: want grpc://127.0.0.1:PORT or http://127.0.0.1:PORT, with TLS grpcs:// or https://", text)
 	}
 	if strings.Trim(u.Path, "/") == "" {
 		u.Path = "/v1/traces" // OTLP specification, OTLP/HTTP Request
 	}
-	return target{addr: u.Host, url: u.String()}, nil
+	return target{secure: u.Scheme == "https", addr: u.Host, url: u.String(), access: access}, nil
 }
 
 // localURL reads a URL with a port, and refuses what is not on this machine:

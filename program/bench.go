@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"etude/bench"
+	"etude/internal/door"
 )
 
 // benchCmd measures a trace backend on this machine from outside.
@@ -23,10 +24,14 @@ type jsonFlag struct {
 
 type benchIngestCmd struct {
 	bench.IngestOptions
+	clientFlags `group:"client"`
 	jsonFlag
 }
 
-func (c *benchIngestCmd) Run(p *proc) error {
+func (c *benchIngestCmd) Run(p *proc) (err error) {
+	if c.Access, err = c.benchAccess(door.Ingest); err != nil {
+		return err
+	}
 	ingest := func(ctx context.Context, o bench.IngestOptions) (*bench.IngestReport, error) {
 		return bench.Ingest(ctx, o, p.stderr)
 	}
@@ -35,20 +40,42 @@ func (c *benchIngestCmd) Run(p *proc) error {
 
 type benchFreshnessCmd struct {
 	bench.FreshnessOptions
+	clientFlags `group:"client"`
 	jsonFlag
 }
 
-func (c *benchFreshnessCmd) Run(p *proc) error {
+func (c *benchFreshnessCmd) Run(p *proc) (err error) {
+	if c.Access, err = c.benchAccess(door.Ingest | door.Query); err != nil {
+		return err
+	}
 	return runBench(p, bench.Freshness, c.FreshnessOptions, c.jsonFlag)
 }
 
 type benchQueryCmd struct {
 	bench.QueryOptions
+	clientFlags `group:"client"`
 	jsonFlag
 }
 
-func (c *benchQueryCmd) Run(p *proc) error {
+func (c *benchQueryCmd) Run(p *proc) (err error) {
+	role := door.Query
+	if c.IngestRate > 0 || c.IngestFull {
+		role |= door.Ingest
+	}
+	if c.Access, err = c.benchAccess(role); err != nil {
+		return err
+	}
 	return runBench(p, bench.Query, c.QueryOptions, c.jsonFlag)
+}
+
+// benchAccess is how a measurement gets in, with a token that is good for what it
+// does.
+func (f *clientFlags) benchAccess(role door.Role) (a bench.Access, err error) {
+	if a.TLS, err = f.clientTLS(); err != nil {
+		return a, err
+	}
+	a.Authorization, err = f.authorization(role)
+	return a, err
 }
 
 type benchReport interface {

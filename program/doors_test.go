@@ -93,10 +93,33 @@ func TestUpBehindTLSAndTokens(t *testing.T) {
 		}
 	}
 	d.checkIngestTokens(t, trust)
+	d.checkBench(flags[1], flags[5])
 	if bad := regexp.MustCompile(`level=(WARN|ERROR).*|traces export.*|.*(tls|TLS):.*`).FindString(d.out.String()); bad != "" {
 		t.Errorf("it complains: %s", bad)
 	}
 	d.interrupt()
+}
+
+// checkBench measures a little, through TLS and with a token.
+func (d *demo) checkBench(cert, tokens string) {
+	d.t.Helper()
+	address := func(scheme string, port int) string { return fmt.Sprintf("%s://localhost:%d", scheme, port+d.offset) }
+	for _, args := range [][]string{
+		{"ingest", "--spans=400", "--warmup=0", "--target", address("grpcs", portOTLPGRPC)},
+		{"ingest", "--spans=400", "--warmup=0", "--target", address("https", portOTLPHTTP)},
+		{"query", "--count=1", "--warmup=0", "--api", address("https", portAPI)},
+	} {
+		b := start(d.t, nil, append(append([]string{"bench"}, args...), "--ca-file", cert, "--token-file", tokens)...)
+		if code := b.ended(); code != 0 || strings.Contains(b.out.String(), "401") || strings.Contains(b.out.String(), "UNAUTHENTICATED") {
+			d.t.Errorf("bench %q: exit status %d: %s", args, code, b.out)
+		}
+	}
+	for _, args := range [][]string{{"health", address("https", portAPI) + "/ready"}, {"health", address("https", portPage)}} {
+		h := start(d.t, nil, append(args, "--ca-file", cert, "--token-file", tokens)...)
+		if code := h.ended(); code != 0 || !strings.Contains(h.out.String(), "200") {
+			d.t.Errorf("%q: exit status %d: %s", args, code, h.out)
+		}
+	}
 }
 
 func (d *demo) checkIngestTokens(t *testing.T, trust *tls.Config) {

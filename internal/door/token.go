@@ -137,8 +137,8 @@ func credential(authorization string) string {
 	return ""
 }
 
-// FirstToken reads a file of tokens and returns the first that is good for a role:
-// what a client sends.
+// FirstToken reads a file of tokens and returns the first that is good for a role,
+// or for all of several: what a client sends.
 func FirstToken(file string, role Role) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -146,7 +146,7 @@ func FirstToken(file string, role Role) (string, error) {
 	}
 	for line := range strings.Lines(string(text)) {
 		one, err := parseTokens(line)
-		if err == nil && one[0].roles&role != 0 {
+		if err == nil && one[0].roles&role == role {
 			words := strings.Fields(line)
 			return words[len(words)-1], nil
 		}

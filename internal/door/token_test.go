@@ -124,7 +124,7 @@ func TestTokensAreChecked(t *testing.T) {
 func TestFirstToken(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, filepath.Join(t.TempDir(), "tokens"), "# x\nquery "+queryToken+"\ningest "+ingestToken+"\n"+bothToken)
-	for role, want := range map[Role]string{Query: queryToken, Ingest: ingestToken} {
+	for role, want := range map[Role]string{Query: queryToken, Ingest: ingestToken, Ingest | Query: bothToken} {
 		if got, err := FirstToken(file, role); got != want || err != nil {
 			t.Errorf("role %d: %q, %v", role, got, err)
 		}
