@@ -27,7 +27,7 @@ type metricsFlags struct {
 	Host        map[string]string `name:"metrics.host" env:"ETUDE_METRICS_HOST" placeholder:"NAME:PORT=ADDR" help:"Where a target of the configuration really listens; tempo:3200, localhost:9090 and, in up, traefik:8080 are known."`
 	Retention   time.Duration     `name:"metrics.retention" env:"ETUDE_METRICS_RETENTION" default:"24h" help:"Drop metrics older than this; 0 keeps them."`
 	MaxDisk     bytesFlag         `name:"metrics.max-disk" env:"ETUDE_METRICS_MAX_DISK" default:"512MiB" help:"Drop the oldest metrics when they take more than this on disk; 0 lifts the limit."`
-	RemoteWrite []string          `name:"metrics.remote-write" env:"ETUDE_METRICS_REMOTE_WRITE" secret:"" placeholder:"URL" help:"Send metrics, with exemplars, to this Prometheus as well (http://USER:PASSWORD@HOST:9090/api/v1/write); may be repeated."`
+	RemoteWrite []string          `name:"metrics.remote-write" env:"ETUDE_METRICS_REMOTE_WRITE" secret:"" placeholder:"URL" help:"Send metrics, with exemplars, to this Prometheus as well (http://USER:PASSWORD@HOST:9090/api/v1/write), with the label etude=MACHINE:PORT unless the configuration has external labels; may be repeated."`
 	Lifecycle   bool              `name:"metrics.lifecycle" env:"ETUDE_METRICS_LIFECYCLE" help:"Let POST /-/reload on Prometheus' port read the configuration again."`
 	Receiver    bool              `name:"metrics.remote-write-receiver" env:"ETUDE_METRICS_REMOTE_WRITE_RECEIVER" help:"Let others write metrics to Prometheus' port: remote write to /api/v1/write, OTLP to /api/v1/otlp/v1/metrics. OTLP metrics to ports 4317 and 4318 need no flag."`
 	MaxReceived int               `name:"metrics.max-received-series" env:"ETUDE_METRICS_MAX_RECEIVED_SERIES" default:"50000" help:"Most series that others write, by OTLP and by remote write, and most that are made anew in an hour. A service gets at most a third. 0 lifts the limit."`
@@ -44,7 +44,7 @@ func (b *backendRun) openPrometheus(dir string, api http.Handler, addr string) e
 	}
 	b.prometheus, err = prometheus.Open(prometheus.Options{
 		Dir: filepath.Join(dir, "prometheus"), Config: conf.Prometheus, ConfigFile: f.Config, Hosts: hosts,
-		RemoteWrite: f.RemoteWrite, Retention: f.Retention, MaxDisk: int64(f.MaxDisk),
+		RemoteWrite: f.RemoteWrite, SentLabels: map[string]string{"etude": senderName(addr)}, Retention: f.Retention, MaxDisk: int64(f.MaxDisk),
 		Addr: strings.TrimPrefix(browserURL("http", addr), "http://"), Lifecycle: f.Lifecycle, Receiver: f.Receiver, MaxReceivedSeries: f.MaxReceived,
 		UI: page.PrometheusUI(b.cmd.pageInfo()), Logger: b.log,
 	})
@@ -52,6 +52,17 @@ func (b *backendRun) openPrometheus(dir string, api http.Handler, addr string) e
 		b.reloadOnHangup()
 	}
 	return err
+}
+
+// senderName tells this backend from others that send to the same Prometheus: the
+// machine's name and Prometheus' port.
+func senderName(addr string) string {
+	host, err := os.Hostname()
+	_, port, splitErr := net.SplitHostPort(addr)
+	if err != nil || splitErr != nil {
+		return addr
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // scraped answers the targets of the configuration that the backend knows: its own

@@ -126,11 +126,14 @@ func (g *Generator) Run(ctx context.Context) {
 	reads, collections := time.NewTicker(min(readEvery, g.o.Interval)), time.NewTicker(g.o.Interval)
 	defer reads.Stop()
 	defer collections.Stop()
-	for {
+	for opens := g.o.Ready; ; {
 		select {
 		case <-ctx.Done():
 			g.end(context.WithoutCancel(ctx), time.Now())
 			return
+		case <-opens:
+			opens = nil
+			g.beginAt(time.Now())
 		case now := <-collections.C:
 			if g.isReady() {
 				g.collect(ctx, now)
@@ -141,6 +144,14 @@ func (g *Generator) Run(ctx context.Context) {
 			g.Read(now)
 		}
 	}
+}
+
+// beginAt moves the zeros of series to the time at which the storage has opened. A
+// queue to a remote end sends what is newer than its start alone.
+func (g *Generator) beginAt(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.collected = max(g.collected, now.UnixMilli())
 }
 
 func (g *Generator) isReady() bool {

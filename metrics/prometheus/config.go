@@ -17,6 +17,7 @@ import (
 	_ "github.com/prometheus/prometheus/discovery/dns"  // dns_sd_configs
 	_ "github.com/prometheus/prometheus/discovery/file" // file_sd_configs
 	_ "github.com/prometheus/prometheus/discovery/http" // http_sd_configs
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/rules"
 	"go.yaml.in/yaml/v3"
 )
@@ -69,6 +70,9 @@ func (p *Prometheus) complete(cfg *config.Config) error {
 	}
 	if cfg.StorageConfig.ExemplarsConfig == nil {
 		cfg.StorageConfig.ExemplarsConfig = &config.ExemplarsConfig{MaxExemplars: maxExemplars}
+	}
+	if len(p.options.RemoteWrite) > 0 && cfg.GlobalConfig.ExternalLabels.IsEmpty() {
+		cfg.GlobalConfig.ExternalLabels = labels.FromMap(p.options.SentLabels)
 	}
 	for _, text := range p.options.RemoteWrite {
 		end, err := remoteEnd(text)

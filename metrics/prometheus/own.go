@@ -20,6 +20,7 @@ type ownMetrics struct {
 	success  client.Gauge
 	at       client.Gauge
 	outside  *outsideCounts
+	relay    *relayCounts
 
 	mu     sync.Mutex
 	ok     bool
@@ -33,7 +34,7 @@ func newOwnMetrics() *ownMetrics {
 			Buckets: []float64{.01, .1, .4, 1, 3, 8, 20, 60, 120}}, []string{"handler"}),
 		success: client.NewGauge(client.GaugeOpts{Name: "prometheus_config_last_reload_successful", Help: "Whether the last configuration reload attempt was successful."}),
 		at:      client.NewGauge(client.GaugeOpts{Name: "prometheus_config_last_reload_success_timestamp_seconds", Help: "Timestamp of the last successful configuration reload."}),
-		outside: newOutsideCounts(),
+		outside: newOutsideCounts(), relay: newRelayCounts(),
 	}
 }
 
@@ -69,7 +70,7 @@ func (m *ownMetrics) instrument(name string, h http.HandlerFunc) http.HandlerFun
 func (p *Prometheus) freshRegistry() *client.Registry {
 	r := client.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		p.own.requests, p.own.duration, p.own.success, p.own.at, p.own.outside.taken, p.own.outside.refused, p.own.outside.series,
+		p.own.requests, p.own.duration, p.own.success, p.own.at, p.own.outside.taken, p.own.outside.refused, p.own.outside.series, p.own.relay.refused, p.own.relay.split,
 		client.NewGaugeFunc(client.GaugeOpts{Name: "prometheus_ready", Help: "Whether Prometheus startup was fully completed and the server is ready for normal operation."},
 			func() float64 {
 				if p.Ready() == nil {

@@ -33,6 +33,10 @@ type Options struct {
 	// RemoteWrite are URLs that every sample and exemplar is sent to as well. A
 	// user and a password in them become basic authentication.
 	RemoteWrite []string
+	// SentLabels tell what goes to RemoteWrite from the remote end's own series and
+	// from those of other senders: both may have a job prometheus at localhost:9090.
+	// A configuration with external labels has its own.
+	SentLabels map[string]string
 
 	// Retention and MaxDisk bound the data by age and by bytes, unless the
 	// configuration has limits of its own; 0 lifts a limit.
@@ -71,7 +75,7 @@ type Prometheus struct {
 	waiting  atomic.Pointer[error]           // why it is not running yet, when something is wrong
 	stopping atomic.Bool
 
-	applying sync.Mutex // held while a configuration is applied
+	applying sync.Mutex // held while a configuration is loaded or applied
 	cancel   context.CancelFunc
 	started  chan struct{} // closed when the start is over, with a server or without
 	wake     chan struct{} // closed when a server runs

@@ -65,6 +65,7 @@ type server struct {
 	receiver http.Handler
 	outside  *outside
 	letters  chan struct{} // requests from outside in memory
+	relay    *relay        // nil when the options name no remote end
 
 	stopDiscovery context.CancelFunc
 	running       sync.WaitGroup // the goroutines of rules, discovery and scraper
@@ -97,6 +98,10 @@ func (p *Prometheus) startServer() (*server, error) {
 
 func (s *server) build(cfg *config.Config) error {
 	p, registry := s.p, s.p.registry.Load()
+	var err error
+	if s.relay, err = startRelay(cfg.RemoteWriteConfigs[len(cfg.RemoteWriteConfigs)-len(p.options.RemoteWrite):], p.own.relay, p.log); err != nil {
+		return err
+	}
 	s.remote = remote.NewStorage(p.log.With("component", "remote"), registry, s.db.StartTime, p.options.Dir, flushRemote, s, false)
 	s.storage = storage.NewFanout(p.log, s.db, s.remote)
 	s.db.SetWriteNotified(s.remote)
@@ -185,7 +190,7 @@ func (s *server) apply(cfg *config.Config) error {
 		apply func(*config.Config) error
 	}{
 		{"storage", s.db.ApplyConfig},
-		{"remote storage", s.remote.ApplyConfig},
+		{"remote storage", func(cfg *config.Config) error { return s.remote.ApplyConfig(s.relay.through(cfg)) }},
 		{"query log", s.applyQueryLog},
 		{"scraper", s.scraper.ApplyConfig},
 		{"discovery", s.applyDiscovery},
@@ -295,9 +300,10 @@ func (s *server) queued() int64 {
 
 func (s *server) closeStorage() error {
 	if s.storage == nil {
-		return s.db.Close()
+		return errors.Join(s.db.Close(), s.relay.close())
 	}
-	if err := s.storage.Close(); err != nil {
+	err := s.storage.Close()
+	if err = errors.Join(err, s.relay.close()); err != nil {
 		return fmt.Errorf("close the metrics: %w", err)
 	}
 	return nil
