@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The API answers in the shape of Traefik's own (/api/http/routers and so on,
-// see Traefik's documentation, "API"), read-only; /api/stats is ours.
+// The API is read-only and has the form of Traefik's (/api/http/routers and so on,
+// see "API" in Traefik's documentation). /api/stats is etude's own.
 
 type routerView struct {
 	EntryPoints []string `json:"entryPoints"`
@@ -75,7 +75,7 @@ func (e *edge) dashboardHandler() http.Handler {
 	return mux
 }
 
-// named is an item of a list, with what the list's filters look at.
+// named is an item of a list, with the texts by which the list can be filtered.
 type named struct {
 	name, status, text string
 	view               any
@@ -117,8 +117,8 @@ func filter(items []named, r *http.Request) []named {
 	})
 }
 
-// page cuts out the page that the request asks for. As in Traefik, pages count
-// from 1, hold 100 items by default, and after the last one comes page 1.
+// page returns the page that the request asks for. As in Traefik, the first page
+// is 1, a page has 100 items by default, and the page after the last one is 1.
 func page(items []named, r *http.Request) (part []named, next int, err error) {
 	number, err := positive(r, "page", 1)
 	if err != nil {
@@ -267,7 +267,7 @@ func (e *edge) serveRawData(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// statsView is what /api/stats answers: all that moves.
+// statsView is the answer of /api/stats: all values that change without a reload.
 type statsView struct {
 	Now           time.Time              `json:"now"`
 	UptimeSeconds float64                `json:"uptimeSeconds"`
@@ -286,7 +286,7 @@ type tracingView struct {
 	Capacity    int    `json:"capacity"`
 	Sent        int64  `json:"sent"`
 	Dropped     int64  `json:"dropped"` // the queue was full
-	Refused     int64  `json:"refused"` // the backend did not take them
+	Refused     int64  `json:"refused"` // the backend refused them
 	LastError   string `json:"lastError,omitempty"`
 }
 

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Passive ejection: a server that refused this many connections in a row is
-// left out, at first for minEjection and then twice as long each time, until
-// one request that tries it again gets through.
+// Passive ejection: after ejectAfter refused connections in a row the balancer
+// stops using a server, for minEjection at first and twice as long each further
+// time. Then one request tries the server again; its success ends the ejection.
 const (
 	ejectAfter  = 3
 	minEjection = 2 * time.Second
@@ -38,19 +38,19 @@ type turn struct {
 	credit int
 }
 
-// health is what is known of one server. The balancer's lock does not cover
-// it, since two balancers share it while a reload is under way.
+// health counts the failures of one server. It has its own lock, because two
+// balancers share it during a reload.
 type health struct {
 	mu       sync.Mutex
 	failures int           // connections refused in a row
 	until    time.Time     // left out until then; zero when in rotation
 	ejection time.Duration // length of the latest ejection; zero when in rotation
-	retrying bool          // one request is on its way to find out
+	retrying bool          // one request is trying the server again
 }
 
-// next picks a server that is not in tried, or returns -1 when all have been.
-// Servers in rotation come first. When none is left the one that was ejected
-// longest ago is tried: a rotation is never empty because of ejections.
+// next picks a server that is not in tried; -1 means that all have been tried.
+// Servers in rotation come first. Without any, next picks the server that was
+// ejected first, so that ejections never leave a service without servers.
 func (b *balancer) next(tried []int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,8 +108,8 @@ func (h *health) outUntil(now time.Time) time.Time {
 	return h.until
 }
 
-// claim makes the one request that retries an ejected server the only one:
-// for the others the server stays out for another while.
+// claim lets one request try an ejected server. For all other requests the server
+// stays ejected until the result is known, or for as long as before.
 func (h *health) claim(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -119,8 +119,8 @@ func (h *health) claim(now time.Time) {
 	}
 }
 
-// fail counts a refused connection. It returns the length of the ejection when
-// the server just went from in to out, else 0.
+// fail counts a refused connection. If this ejects the server, fail returns for how
+// long, else 0.
 func (h *health) fail(now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -135,12 +135,12 @@ func (h *health) fail(now time.Time) time.Duration {
 		h.ejection = min(2*h.ejection, maxEjection)
 		h.until = now.Add(h.ejection)
 	}
-	// Otherwise it is still in, or was tried as a last resort while out, which
-	// says nothing new.
+	// Otherwise the server is still in rotation, or it was ejected and tried as a
+	// last resort. Neither changes anything.
 	return 0
 }
 
-// recover reports whether the server was out.
+// recover puts the server back into rotation, and reports whether it was ejected.
 func (h *health) recover() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -162,7 +162,7 @@ type healthBook struct {
 	servers map[string]*health
 }
 
-// of returns the health of a service's server, the same one for the same url.
+// of returns the health of a server: one object for each service and URL.
 func (b *healthBook) of(service, url string) *health {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 // maxConfigSize bounds the configuration after templates, in bytes.
 const maxConfigSize = 4 << 20
 
-// entryPointName is the only entry point there is.
+// entryPointName is the name of the only entry point.
 const entryPointName = "web"
 
 // dashboardName is what metrics call the dashboard's address, as Traefik does.
@@ -30,7 +30,7 @@ const dashboardName = "traefik"
 type config struct {
 	routers  []*routerConfig // highest priority first
 	services map[string]*serviceConfig
-	warnings []string // what was read but has no effect
+	warnings []string // about keys that have no effect
 }
 
 type routerConfig struct {
@@ -39,7 +39,7 @@ type routerConfig struct {
 	rule        rule
 	entryPoints []string // as written
 	service     string   // with provider
-	written     string   // service as the file has it, and as spans name it
+	written     string   // the service's name in the file and in spans
 	priority    int
 }
 
@@ -57,7 +57,8 @@ type serverConfig struct {
 	preservePath bool
 }
 
-// A problem is something wrong in the file, at a line; 0 is unknown.
+// A problem is a mistake in the configuration. Line 0 means that the line is not
+// known.
 type problem struct {
 	file string
 	line int
@@ -71,9 +72,8 @@ func (p *problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s", p.file, p.line, p.text)
 }
 
-// loadConfig reads a dynamic configuration of Traefik's form. The file name
-// serves only in messages. All problems are reported at once, in the order of
-// their lines.
+// loadConfig reads a dynamic configuration in Traefik's form. It uses the file name
+// in messages only, and reports all problems together, in the order of lines.
 func loadConfig(file string, text []byte, getenv func(string) string) (*config, error) {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".toml", ".json":
@@ -86,7 +86,7 @@ func loadConfig(file string, text []byte, getenv func(string) string) (*config, 
 	return parseConfig(file, rendered)
 }
 
-// render runs the templates of the file: text/template with env, as Traefik.
+// render executes the file as a Go template with the function env, as Traefik does.
 func render(file string, text []byte, getenv func(string) string) ([]byte, error) {
 	t, err := template.New(filepath.Base(file)).Funcs(template.FuncMap{"env": getenv}).Parse(string(text))
 	if err != nil {
@@ -117,8 +117,7 @@ var (
 	undefinedInError = regexp.MustCompile(`function ("[^"]*") not defined`)
 )
 
-// templateProblem moves the position of a template error to where the other
-// errors have theirs.
+// templateProblem turns an error of text/template into a problem with a line.
 func templateProblem(file string, err error) error {
 	text, line := err.Error(), 0
 	if m := templateLine.FindStringSubmatch(text); m != nil {

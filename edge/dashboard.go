@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// The dashboard is three static files that read the API once a second. They
-// load nothing from elsewhere and are served under a policy that forbids it.
+// The dashboard is static files that read the API once a second. They load nothing
+// from other hosts; the content security policy forbids it.
 //
 //go:embed dashboard
 var dashboardFS embed.FS

@@ -11,9 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decoder turns the YAML tree into a config. It walks the tree by hand, not by
-// struct tags, since every message must name a line and unknown keys must be
-// told from unsupported ones: the first are warned about, the second refused.
+// decoder turns the YAML tree into a config. It walks the tree by hand instead of
+// using struct tags, for two reasons: every message names a line, and unknown keys
+// (a warning) differ from unsupported ones (an error).
 type decoder struct {
 	file     string
 	config   *config
@@ -28,9 +28,8 @@ func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
 	d.config.warnings = append(d.config.warnings, fmt.Sprintf("%s:%d: %s", d.file, n.Line, fmt.Sprintf(format, args...)))
 }
 
-// each calls f for the entries of a mapping, in the order of the file. Null is
-// an empty mapping. Merge keys (<<) count as if written out, where the
-// mapping's own keys win.
+// each calls f for the entries of a mapping, in the order of the file. Null is an
+// empty mapping. Entries of merge keys (<<) follow; the mapping's own keys win.
 func (d *decoder) each(n *yaml.Node, what string, f func(key, value *yaml.Node)) {
 	d.eachOf(n, what, map[string]bool{}, 0, f)
 }
@@ -66,7 +65,7 @@ func (d *decoder) eachOf(n *yaml.Node, what string, seen map[string]bool, depth 
 	}
 }
 
-// follow replaces an alias by what it stands for.
+// follow replaces an alias by the node it refers to.
 func follow(n *yaml.Node) *yaml.Node {
 	for range 8 {
 		if n.Kind != yaml.AliasNode {
@@ -159,8 +158,9 @@ func (d *decoder) rule(what string, n *yaml.Node, r *routerConfig) {
 	}
 }
 
-// checkEntryPoints warns about entry points that do not exist. A router with
-// none that does is loaded, shown, and never reached, as in Traefik.
+// checkEntryPoints warns about entry points that do not exist. As in Traefik, a
+// router whose entry points all do not exist is loaded and shown, and gets no
+// requests.
 func (d *decoder) checkEntryPoints(what string, at *yaml.Node, names []string) {
 	for _, name := range names {
 		if name != entryPointName {
@@ -296,8 +296,8 @@ func parseDuration(text string) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
-// link checks that routers and services fit together, and puts the routers in
-// the order in which they are asked.
+// link checks that the services of all routers exist, and sorts the routers by
+// priority.
 func (d *decoder) link() {
 	for _, r := range d.config.routers {
 		if r.service == "" || d.config.services[r.service] != nil {

@@ -117,7 +117,7 @@ func Run(ctx context.Context, o Options) error {
 	return e.serve(ctx)
 }
 
-// edge is the running whole: entry point, dashboard, watcher.
+// edge is a running edge: entry point, dashboard and watcher.
 type edge struct {
 	options   Options
 	log       *slog.Logger
@@ -212,7 +212,7 @@ func withTLS(l net.Listener, c *tls.Config) net.Listener {
 
 // serve runs both servers until the context ends or one of them breaks.
 func (e *edge) serve(ctx context.Context) error {
-	// Requests live on base, not on ctx: at the end they get time to finish.
+	// Requests use base instead of ctx, so that they may finish after ctx ends.
 	base, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	web := e.newServer(e.entry, base)
@@ -267,8 +267,8 @@ func (e *edge) announce() {
 	}
 }
 
-// stop closes the listeners, waits for requests in flight, then cuts them. It
-// returns when every handler has, so that every span has ended.
+// stop closes the listeners, waits for requests in flight, then cancels them. It
+// returns after the last handler, so that every span has ended.
 func (e *edge) stop(web, dashboard *http.Server, cut context.CancelCauseFunc) {
 	grace, cancel := context.WithTimeout(context.Background(), e.options.StopTimeout)
 	defer cancel()
@@ -277,8 +277,8 @@ func (e *edge) stop(web, dashboard *http.Server, cut context.CancelCauseFunc) {
 		e.awaitUpgraded(grace)
 	}
 	cut(errStopping)
-	// Those that were cut return at once and answer 503, unless they are stuck
-	// on their connection: closing it frees them.
+	// Cancelled requests answer 503 at once, unless they block on their connection.
+	// Closing the connection unblocks those.
 	if !e.awaitHandlers(cutTimeout) {
 		_ = web.Close()
 		if !e.awaitHandlers(cutTimeout) {
@@ -290,8 +290,8 @@ func (e *edge) stop(web, dashboard *http.Server, cut context.CancelCauseFunc) {
 	e.deps.h2c.CloseIdleConnections()
 }
 
-// awaitUpgraded gives upgraded connections, which the server's Shutdown does not
-// wait for, the rest of the grace to end by themselves.
+// awaitUpgraded waits for upgraded connections until the grace ends, since the
+// server's Shutdown does not.
 func (e *edge) awaitUpgraded(grace context.Context) {
 	if deadline, ok := grace.Deadline(); ok {
 		e.awaitHandlers(time.Until(deadline))

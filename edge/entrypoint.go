@@ -20,7 +20,7 @@ type entryPoint struct {
 	log       *slog.Logger
 	accessLog bool
 	favicons  []string     // hosts, see Options.FaviconHosts
-	running   atomic.Int64 // requests, also those whose connection was taken over
+	running   atomic.Int64 // requests, with those whose connection was upgraded
 }
 
 // ServeHTTP serves one request: path, route, SERVER span, CLIENT span, forward. The
@@ -57,8 +57,8 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// finish ends what ServeHTTP began, also when the handler panicked. It must be
-// deferred itself: only then does it see the panic.
+// finish ends the SERVER span and counts the request, also after a panic of the
+// handler. It recovers the panic, so it must be the deferred function itself.
 func (e *entryPoint) finish(x *exchange, r *http.Request) {
 	broken := recover()
 	x.status, x.end = finalStatus(x, &x.answer, broken), time.Now()
@@ -76,8 +76,8 @@ func (e *entryPoint) finish(x *exchange, r *http.Request) {
 	}
 }
 
-// answersFavicon: the request is for the icon of a host that has none. Where
-// nobody takes requests for this machine's own names, the edge has the icon too.
+// answersFavicon reports whether the request asks for the icon of one of the favicon
+// hosts, or of a name of this machine that no router serves.
 func (e *entryPoint) answersFavicon(r *http.Request, rt *route) bool {
 	if r.URL.Path != "/favicon.ico" || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -86,8 +86,8 @@ func (e *entryPoint) answersFavicon(r *http.Request, rt *route) bool {
 	return slices.Contains(e.favicons, host) || rt == nil && len(e.favicons) > 0 && slices.Contains(knownNames, host)
 }
 
-// forward passes the request to the route's service. A panic of ReverseProxy,
-// its way to say that the answer broke off half-way, passes through.
+// forward passes the request to the route's service. ReverseProxy panics when an
+// answer breaks off half-way; forward lets that panic pass.
 func (e *entryPoint) forward(x *exchange, r *http.Request) {
 	rt := x.route
 	rt.stats.begin()
@@ -108,8 +108,8 @@ func (e *entryPoint) forward(x *exchange, r *http.Request) {
 		}
 	}()
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		// Lets the answer begin while the request's body is still coming. A
-		// writer that cannot is not an HTTP/1 connection of a server.
+		// The answer may begin before the request's body is complete. The error means
+		// that the writer is not an HTTP/1 connection, and does not matter.
 		_ = http.NewResponseController(&x.answer).EnableFullDuplex()
 	}
 	rt.service.proxy.ServeHTTP(&x.answer, r)

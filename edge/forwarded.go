@@ -11,13 +11,13 @@ import (
 	"sync"
 )
 
-// forwarder writes the headers that tell a service what the proxy hides: who
-// asked, for which host, over which scheme.
+// forwarder writes the headers that tell a service about the client: its address,
+// the host and the scheme that it asked for.
 //
-// A service believes these headers, so a client must not write them. The edge
-// drops them, in every spelling, unless the address of the client is trusted.
-// Trusted proxies keep the usual spelling only: a proxy that sets
-// X-Forwarded-For may still let its client's X_Forwarded_For through.
+// Services believe these headers, so a client must not set them. The edge drops
+// them, in every spelling, unless the client's address is trusted. From trusted
+// proxies it keeps only the usual spelling, because a proxy that sets
+// X-Forwarded-For may pass its own client's X_Forwarded_For.
 type forwarder struct {
 	trusted []netip.Prefix
 	server  string
@@ -37,8 +37,8 @@ type headerKind int
 
 const (
 	ordinary   headerKind = iota
-	claim                 // says who asked, or for what: kept from trusted clients only
-	framing               // belongs to the connection, or to a trace: its aliases are dropped
+	claim                 // about the client or its request: kept from trusted clients only
+	framing               // of the connection, of credentials or of a trace: aliases are dropped
 	neverKept             // dropped in every spelling
 	maxKeyName = 64       // longer names are known by their beginning
 )
@@ -66,10 +66,9 @@ var headerKinds = map[string]headerKind{
 	"proxy": neverKept, // CGI makes it HTTP_PROXY, which clients obey
 }
 
-// fold reduces a header's name to what servers compare that hand headers on as
-// variables (CGI, WSGI, PHP): letters in one case, and one sign for every other
-// character. It uses buf, and reports whether the name was spelled otherwise
-// than HTTP spells it.
+// fold maps names that become the same variable in CGI, WSGI or PHP to one name:
+// letters in lower case, a dash for every other character. alias reports whether the
+// name contained such another character. The result is in buf.
 func fold(name string, buf *[maxKeyName]byte) (folded []byte, alias bool) {
 	n := min(len(name), maxKeyName)
 	for i := range n {
@@ -99,8 +98,8 @@ func kindOf(name string) (kind headerKind, alias bool) {
 	return ordinary, alias
 }
 
-// clean drops what the client may not claim. It comes before rules see the request,
-// so that they decide by what the service gets.
+// clean drops the headers that this client may not set. It runs before rules see the
+// request, so that rules decide by the headers that the service gets.
 func (f *forwarder) clean(r *http.Request) {
 	dropClaims(r.Header, within(f.trusted, r.RemoteAddr))
 	dropClaims(r.Trailer, false) // a trailer comes too late to be true
@@ -145,10 +144,10 @@ func dropClaims(h http.Header, trusted bool) {
 	}
 }
 
-// keepFromConnection takes out of the Connection header the names of headers
-// that are meant for the service. A proxy deletes the headers that Connection
-// names, so a client could otherwise have the edge delete what a proxy before it
-// added: the address of the client, or proof of who it is.
+// keepFromConnection removes the names of end-to-end headers from the Connection
+// header. A proxy deletes the headers that Connection names, so a client could
+// otherwise make the edge delete headers that a proxy before it has added, such as
+// the client's address.
 func keepFromConnection(h http.Header) {
 	values := h["Connection"]
 	if len(values) == 0 || len(values) == 1 && harmless(values[0]) { // Fast path
@@ -175,8 +174,8 @@ func harmless(value string) bool {
 // hopByHop are the headers that Connection may name (RFC 9110, 7.6.1).
 var hopByHop = []string{"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"}
 
-// endToEnd reports that a header is meant for the service, whatever Connection
-// says. Names that nobody knows are left to the client.
+// endToEnd reports whether a header is for the service, whatever Connection says.
+// An unknown name is not.
 func endToEnd(name string) bool {
 	lower := strings.ToLower(name)
 	if slices.Contains(hopByHop, lower) {
@@ -188,15 +187,14 @@ func endToEnd(name string) bool {
 	return slices.ContainsFunc(endToEndPrefixes, func(prefix string) bool { return strings.HasPrefix(lower, prefix) })
 }
 
-// endToEndPrefixes begin the names of headers by which services decide: who
-// asks, from which page, for which form of the answer.
+// endToEndPrefixes are the beginnings of names of end-to-end headers.
 var endToEndPrefixes = []string{
 	"accept", "access-control-", "cache-", "content-", "cookie", "if-", "origin", "range", "referer", "sec-", "signature", "uberctx-", "user-agent", "via",
 	"x-api-key", "x-auth", "x-csrf", "x-requested-with", "x-request-id", "x-user", "x-xsrf",
 }
 
-// refuseH2C drops an offer to go on with HTTP/2 on the same connection. A service
-// that accepts it would get requests that pass the edge unseen.
+// refuseH2C drops an offer to change to HTTP/2 or TLS on the same connection. If the
+// service accepted it, the edge would no longer see the requests.
 func refuseH2C(h http.Header) {
 	for _, value := range h["Upgrade"] {
 		for protocol := range strings.SplitSeq(value, ",") {

@@ -14,8 +14,7 @@ import (
 // matcher decides whether a request belongs to a router.
 type matcher func(*request) bool
 
-// request is a request as rules see it: what several matchers ask for is
-// worked out once.
+// request is a request as rules see it, with the values that several matchers use.
 type request struct {
 	*http.Request
 	host  string // lower case, without port and final dot
@@ -111,7 +110,7 @@ func matchHost(hosts ...string) matcher {
 }
 
 func matchHostRegexp(patterns ...string) matcher {
-	// Names are compared in lower case, so the pattern must not care.
+	// Host names are compared in lower case, so the pattern ignores case.
 	compiled := make([]*regexp.Regexp, len(patterns))
 	for i, p := range patterns {
 		if isTemplate(p) {
@@ -259,7 +258,7 @@ func within(prefixes []netip.Prefix, address string) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// clientIP takes the port off a remote address.
+// clientIP removes the port from a remote address.
 func clientIP(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 )
 
 // The names, labels and meanings are those of Traefik's Prometheus metrics (see
-// its documentation, "Metrics"), so that dashboards and alerts serve both; what
-// has no counterpart there begins with etude_edge_.
+// "Metrics" in its documentation), so that dashboards and alerts work for both.
+// Metrics that Traefik does not have begin with etude_edge_.
 
 // latencyBuckets are in seconds. Traefik's default, 0.1 0.3 1.2 5, would put most
 // of the demo into one; conf/traefik gives Traefik these.
@@ -22,8 +22,8 @@ var latencyBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.25
 
 const bucketCount = 15 // of latencyBuckets
 
-// instruments are the metrics that are counted as things happen. What is counted
-// of requests comes from traffic.
+// instruments are the metrics of connections and reloads. Those of requests come
+// from traffic.
 type instruments struct {
 	registry          *prometheus.Registry
 	open              *prometheus.GaugeVec
@@ -68,7 +68,7 @@ const (
 	kindService    = "service"
 )
 
-// requestMetrics yields at each scrape what was counted of things of one kind.
+// requestMetrics exposes the traffic of all things of one kind.
 type requestMetrics struct {
 	stats                      *registry
 	kind                       string
@@ -107,8 +107,8 @@ func (m *requestMetrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// labelsOf are the labels of a request that has been answered. Whatever a client
-// or a service says, they take few values.
+// labelsOf returns the labels of an answered request. Each has few values, whatever
+// the client or the service sends.
 func labelsOf(r *http.Request, status int) labels {
 	return labels{codeLabel(status), methodLabel(r.Method), protocolLabel(r)}
 }
@@ -161,7 +161,7 @@ func (l *counted) Accept() (net.Conn, error) {
 	return &countedConn{Conn: c, closed: sync.OnceFunc(l.open.Dec)}, nil
 }
 
-// countedConn is open until its first Close, whoever has taken it over.
+// countedConn counts as open until its first Close, also after an upgrade.
 type countedConn struct {
 	net.Conn
 	closed func()
@@ -180,8 +180,7 @@ func (c *countedConn) CloseWrite() error {
 	return nil
 }
 
-// state yields at each scrape what the edge knows anyway: whether servers are up,
-// and how its spans fare.
+// state exposes the state of servers and of the span queue at each scrape.
 type state struct{ *edge }
 
 var (

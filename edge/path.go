@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// A router decides by the path, and the service behind it reads the path once
-// more. Where the two read it differently, a request passes a rule that was
-// meant to stop it. Hence the invariant of this file: the path that rules see
-// and the path that the service gets are the same, and no reading of it that is
-// common among servers leads elsewhere.
+// A router decides by the path, and the service reads the path again. If the two
+// read it differently, a request gets past a rule that should have stopped it.
 //
-//   - What RFC 3986 calls equivalent becomes one form: dot segments are resolved,
-//     characters that need no encoding lose it, empty segments are merged.
-//   - What must stay encoded stays as it was sent, %2F above all: it is part of a
-//     name there (group%2Fproject), and rules see it encoded too.
-//   - What servers read in different ways, and no browser sends, is refused:
-//     backslashes, dot segments behind an encoded separator, before parameters
-//     (..;) or encoded twice, NUL, a fragment.
+// Invariant: rules and the service see the same path, and servers do not disagree
+// about where it leads.
 //
-// Rejected: decoding everything, which turns names into directories; a redirect
-// to the clean path, which loses the body of a POST and lets the client go on
-// asking; cleaning for the rules alone, which is how such holes begin.
+//   - Forms that RFC 3986 calls equivalent become one: dot segments are resolved,
+//     needless escapes are decoded, empty segments are removed.
+//   - All other escapes stay as they were sent. %2F is part of a name
+//     (group%2Fproject), for the service and for rules.
+//   - A path that servers read in different ways, and that no browser sends, is
+//     refused: backslashes, NUL, a fragment, and dot segments that are hidden behind
+//     an encoded separator, by parameters (..;) or by a second encoding.
+//
+// Rejected: decoding everything, which turns names into directories; redirecting to
+// the clean path, which loses the body of a POST; cleaning for the rules alone,
+// since the service would still get the other path.
 
 // errPath is the kind of all refusals of a request target.
 var errPath = errors.New("refuse the request target")
@@ -95,8 +95,8 @@ func isClean(path string) bool {
 	return path[0] == '/'
 }
 
-// needsNoEscape: the characters that a segment may hold as they are, less the
-// semicolon, which begins parameters.
+// needsNoEscape reports whether a segment may contain the character as it is. It
+// leaves out the semicolon, which begins parameters.
 func needsNoEscape(c byte) bool {
 	return unreserved(c) || strings.IndexByte("!$&'()*+,=:@", c) >= 0
 }
@@ -105,8 +105,8 @@ func unreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
-// encodeOnce gives every character the one encoding that it needs, and leaves
-// alone the spelling of those that were encoded for a reason.
+// encodeOnce decodes needless escapes and adds missing ones. It keeps all other
+// escapes as they were sent.
 func encodeOnce(sent string) (string, error) {
 	b := make([]byte, 0, len(sent)+16)
 	for i := 0; i < len(sent); i++ {
@@ -161,8 +161,8 @@ func hexDigit(c byte) byte {
 	}
 }
 
-// resolveDots merges empty segments and resolves dot segments, as RFC 3986
-// (5.2.4) does: above the root is the root. It refuses hidden dot segments.
+// resolveDots removes empty segments and resolves dot segments (RFC 3986, 5.2.4);
+// the parent of the root is the root. It refuses hidden dot segments.
 func resolveDots(encoded string) (string, error) {
 	segments := strings.Split(encoded[1:], "/")
 	kept, last := segments[:0], ""
@@ -187,8 +187,8 @@ func resolveDots(encoded string) (string, error) {
 	return clean, nil
 }
 
-// maxDecodings is how often a segment is decoded in search of dot segments.
-// Servers that decode more than once exist, and each layer may be one.
+// maxDecodings is how many times a segment is decoded in search of dot segments,
+// since some servers decode more than once.
 const maxDecodings = 8
 
 // checkHidden refuses a segment that becomes a dot segment, or vanishes, in a
@@ -218,7 +218,7 @@ func checkHidden(segment string, last bool) error {
 
 func isSeparator(r rune) bool { return r == '/' || r == '\\' }
 
-// visibleOnly drops what servers trim from the end of a name, or skip.
+// visibleOnly drops blanks and control characters, which some servers trim or skip.
 func visibleOnly(r rune) rune {
 	if r <= ' ' || r == 0x7f {
 		return -1
@@ -226,13 +226,13 @@ func visibleOnly(r rune) rune {
 	return r
 }
 
-// overlong spells . / and \ in two bytes, which is not UTF-8, and which decoders
-// of old have taken for it.
+// overlong replaces two-byte spellings of . / and \, which are not valid UTF-8 and
+// which old decoders accept.
 var overlong = strings.NewReplacer("\xc0\xae", ".", "\xc0\xaf", "/", "\xc1\x9c", `\`)
 
-// routingPath is a clean path as rules see it: decoded, so that they are written
-// in plain text, but for characters that mean something else when they are not
-// encoded. Those keep their encoding, with upper-case digits.
+// routingPath returns a clean path as rules see it: decoded, so that rules are plain
+// text. Characters that mean something else when decoded keep their escape, with
+// upper-case digits.
 func routingPath(clean string) string {
 	if !strings.Contains(clean, "%") { // Fast path
 		return clean
@@ -259,8 +259,8 @@ func routingPath(clean string) string {
 	return string(b)
 }
 
-// keepsEscape: the reserved characters of RFC 3986, the percent sign, the
-// backslash, and control characters.
+// keepsEscape reports whether a character is reserved in RFC 3986, or is a percent
+// sign, a backslash or a control character.
 func keepsEscape(c byte) bool {
 	return c < ' ' || c == 0x7f || strings.IndexByte(`:/?#[]@!$&'()*+,;=%\`, c) >= 0
 }

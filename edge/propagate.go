@@ -168,8 +168,8 @@ func lowerHex(b []byte, digits string) bool {
 	return true
 }
 
-// libraryPropagator is one of OpenTelemetry's: slower, and good for the headers
-// that few ask for.
+// libraryPropagator uses OpenTelemetry's own code, for headers that are not on by
+// default. It allocates.
 type libraryPropagator struct{ propagation.TextMapPropagator }
 
 func (p libraryPropagator) extract(h http.Header) (spanContext, bool) {

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// statusClientGone is what spans and logs show when the client went away
-	// before the answer; nobody receives it.
+	// statusClientGone is the status in spans and logs of a request whose client
+	// closed the connection before the answer.
 	statusClientGone = 499
 
-	// defaultFlushInterval bounds how long a piece of an answer may wait in the
-	// proxy, as in Traefik. Event streams and answers of unknown length are
-	// flushed at once, whatever the interval.
+	// defaultFlushInterval is the longest time that a part of an answer waits in
+	// the proxy, as in Traefik. Event streams and answers of unknown length never
+	// wait.
 	defaultFlushInterval = 100 * time.Millisecond
 
 	idleConnections       = 512
@@ -31,14 +31,14 @@ const (
 	copyBufferSize        = 32 << 10
 )
 
-// errStopping is the cause with which requests are cancelled at the end.
+// errStopping is the cause of cancelled requests when the edge stops.
 var errStopping = errors.New("edge is stopping")
 
 // errNoServers is the error of a service without servers.
 var errNoServers = errors.New("the service has no servers")
 
-// proxyDeps is what every service shares, across reloads: connection pools
-// above all, which must not be thrown away with a configuration.
+// proxyDeps are shared by all services and survive reloads: above all the pools of
+// connections.
 type proxyDeps struct {
 	plain     *http.Transport // HTTP/1.1, and HTTP/2 over TLS
 	h2c       *http.Transport // HTTP/2 without TLS
@@ -95,12 +95,12 @@ func newService(c *serviceConfig, deps *proxyDeps) *service {
 	return s
 }
 
-// rewrite prepares the outgoing request. The server is chosen later, in
-// RoundTrip, since a refused connection moves on to the next.
+// rewrite prepares the outgoing request. RoundTrip chooses the server, since it
+// tries the next one when a server refuses the connection.
 func (s *service) rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In)
-	// Queries that cannot be parsed are passed on as they came: the service may
-	// read them. Where rules decide by the query, it gets what they have seen.
+	// A query that cannot be parsed passes as it came, since the service may read
+	// it. If rules read queries, the service gets only what the rules could read.
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 	if x.queries {
 		pr.Out.URL.RawQuery = readablePairs(pr.In.URL.RawQuery)
@@ -125,8 +125,8 @@ func readablePairs(query string) string {
 	return strings.Join(kept, "&")
 }
 
-// RoundTrip sends the request to a server. When the connection is refused
-// nothing was sent, so any request may go to the next server.
+// RoundTrip sends the request to a server. If the server refuses the connection,
+// nothing was sent, so a request of any method may go to the next server.
 func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	// The transport closes the body of a request it could not send;
 	// ReverseProxy closes the real one.
@@ -185,13 +185,13 @@ func (s *service) address(r *http.Request, server *serverConfig) *http.Request {
 	return &out
 }
 
-// isDialError reports whether no connection came about.
+// isDialError reports whether the connection could not be made.
 func isDialError(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// fail answers a request that got no answer from a server.
+// fail answers a request that no server has answered.
 func (s *service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := statusOf(r.Context(), err)
 	if status == statusClientGone {
@@ -205,7 +205,7 @@ func (s *service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	plainText(w, status, fmt.Sprintf("%d %s: %s: %s\n", status, http.StatusText(status), s.name, plainError(err)))
 }
 
-// statusOf is the status for an error of forwarding.
+// statusOf maps an error of forwarding to a status.
 func statusOf(ctx context.Context, err error) int {
 	var timeout net.Error
 	switch {
@@ -220,7 +220,7 @@ func statusOf(ctx context.Context, err error) int {
 	}
 }
 
-// plainError leaves out of an error what only a programmer reads.
+// plainError removes from an error the parts that help only programmers.
 func plainError(err error) string {
 	err = innerError(err)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -229,7 +229,7 @@ func plainError(err error) string {
 	return err.Error()
 }
 
-// innerError leaves the URL, which may hold a password, out of an error.
+// innerError removes the URL, which may contain a password, from an error.
 func innerError(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err

@@ -79,7 +79,7 @@ type spanQueue struct {
 
 	exported atomic.Int64
 	dropped  atomic.Int64 // never sent: queue full, or stopped
-	failed   atomic.Int64 // sent, and not taken
+	failed   atomic.Int64 // sent, and refused or lost
 	failing  atomic.Pointer[string]
 }
 
@@ -94,7 +94,8 @@ func newSpanQueue(f form, e exporter, log *slog.Logger) *spanQueue {
 	return q
 }
 
-// emptyBatch needs the lock, but in the beginning.
+// emptyBatch returns an empty batch, a used one if possible. The caller holds the
+// lock.
 func (q *spanQueue) emptyBatch() *batch {
 	if n := len(q.spare); n > 0 {
 		b := q.spare[n-1]
@@ -104,8 +105,8 @@ func (q *spanQueue) emptyBatch() *batch {
 	return &batch{bytes: make([]byte, q.form.headroom(), q.form.headroom()+64<<10)}
 }
 
-// add writes the spans of a request, as many as fill says and one after the
-// other, or drops them.
+// add calls fill for each span of a request and writes it, or drops all of them if
+// the queue is full.
 func (q *spanQueue) add(spans int, fill func(i int, s *span)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,7 +120,7 @@ func (q *spanQueue) add(spans int, fill func(i int, s *span)) {
 		fill(i, &q.scratch)
 		b.bytes = q.form.appendSpan(b.bytes, &q.scratch)
 	}
-	q.scratch = span{} // its strings may go
+	q.scratch = span{} // releases its strings
 	first := b.spans == 0
 	b.spans += spans
 	q.queued += spans
@@ -168,13 +169,12 @@ func (q *spanQueue) work() {
 	}
 }
 
-// next returns the next batch to send: a full one at once, else what there is
-// when batchDelay has passed since it was asked. After stop it returns what is
-// left, and then nil.
+// next returns the next batch to send: a full one at once, else a partial one after
+// batchDelay. After stop it returns the remaining batches without delay, then nil.
 func (q *spanQueue) next() *batch {
 	var over <-chan time.Time
 	for {
-		b, waiting := q.take(false)
+		b, waiting := q.pop(false)
 		if b != nil {
 			return b
 		}
@@ -186,18 +186,18 @@ func (q *spanQueue) next() *batch {
 		select {
 		case <-q.wake:
 		case <-over:
-			b, _ := q.take(true)
+			b, _ := q.pop(true)
 			return b
 		case <-q.stop:
-			b, _ := q.take(true)
+			b, _ := q.pop(true)
 			return b
 		}
 	}
 }
 
-// take returns the oldest full batch or, if partial ones will do, the one that is
-// filling; waiting says that it holds spans.
-func (q *spanQueue) take(partial bool) (b *batch, waiting bool) {
+// pop removes the oldest full batch. Without one, and if partial is true, it removes
+// the batch that is filling. waiting reports whether that batch has spans.
+func (q *spanQueue) pop(partial bool) (b *batch, waiting bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
@@ -226,13 +226,13 @@ func (q *spanQueue) release(b *batch) {
 	}
 }
 
-// permanentError is an export that will never succeed.
+// permanentError is an error that a retry cannot mend.
 type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
 
-// send exports one message. A backend that is away gets a few more chances,
-// while new spans wait in the queue; at the end there is only one.
+// send exports one message. If the backend cannot be reached, send retries up to
+// maxAttempts times, while new spans wait in the queue. After stop it does not retry.
 func (q *spanQueue) send(message []byte, spans int) {
 	delay := retryDelay
 	for attempt := 1; ; attempt++ {
@@ -270,7 +270,8 @@ func (q *spanQueue) wait(d time.Duration) bool {
 	}
 }
 
-// trouble logs the first of a row of failures; the rest would say the same.
+// trouble keeps the error for the dashboard. It logs only the first failure after a
+// success.
 func (q *spanQueue) trouble(err error) {
 	text := err.Error()
 	if q.failing.Swap(&text) == nil {

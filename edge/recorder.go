@@ -13,8 +13,8 @@ type recorder struct {
 	bytes  int64
 }
 
-// WriteHeader remembers the final status; 1xx answers come before it. 101 ends
-// a request, but ReverseProxy does not pass it through here: see Hijack.
+// WriteHeader remembers the final status, not the 1xx before it. 101 is final too,
+// but ReverseProxy sends it past WriteHeader: see Hijack.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 && status >= 200 {
 		r.status = status

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// table is one loaded configuration, ready to serve. It is immutable; what
-// counts and what fails (statistics, server health) hangs on it by pointers
-// that outlive it, so that a reload forgets neither.
+// table is one loaded configuration, ready to serve. It is immutable. Statistics
+// and the health of servers change; the table only points to them, and they
+// survive a reload.
 type table struct {
-	routes   []*route // in the order in which they are asked
+	routes   []*route // highest priority first
 	services map[string]*service
 	warnings []string
 	queries  bool // some rule reads the query
@@ -67,8 +67,8 @@ func (t *table) find(r *http.Request) *route {
 	return nil
 }
 
-// notFound answers a request that no route wants, and says which would have
-// been: the first thing a newcomer meets is a name that does not resolve.
+// notFound answers a request that no route matches, and lists hosts and paths that
+// would match: a name that does not resolve is the usual first mistake.
 func (t *table) notFound(w http.ResponseWriter, r *http.Request) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "404 Not Found: no router matches %s %s%s\n",
@@ -103,8 +103,8 @@ func (t *table) notFound(w http.ResponseWriter, r *http.Request) {
 	plainText(w, http.StatusNotFound, b.String())
 }
 
-// authorityOf returns where the connection came in, host:port and port. The
-// Host header will not do: it is what did not match.
+// authorityOf returns the local address of the connection, as host:port, and its
+// port. It does not use the Host header, which is what did not match.
 func authorityOf(r *http.Request) (authority, port string) {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {

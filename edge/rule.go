@@ -20,8 +20,8 @@ const maxRuleLength = 16 << 10
 type rule struct {
 	text     string
 	match    matcher
-	hosts    []string // what Host names, for telling people where to go
-	prefixes []string // what PathPrefix names, likewise
+	hosts    []string // arguments of Host, shown to people and in span names
+	prefixes []string // arguments of Path and PathPrefix, shown to people
 	queries  bool     // it reads the query
 	warnings []string // about what is allowed, and probably meant otherwise
 }
@@ -156,7 +156,8 @@ func (c *compiler) compileCall(call *ast.CallExpr) (matcher, error) {
 	return kind.build(args...), nil
 }
 
-// note keeps what a person could type into a browser to reach the route.
+// note keeps the hosts and paths that a person could open in a browser, and the
+// warnings.
 func (c *compiler) note(label string, args []string) {
 	switch label {
 	case "Host":
@@ -179,8 +180,8 @@ func (c *compiler) note(label string, args []string) {
 	}
 }
 
-// errorf places an error. Positions of Go's expression parser count from 1 over
-// the bytes of the text.
+// errorf makes an error with a position. Positions of Go's expression parser count
+// bytes of the text from 1.
 func (c *compiler) errorf(pos token.Pos, format string, args ...any) error {
 	offset := min(max(int(pos)-1, 0), len(c.text))
 	before := c.text[:offset]

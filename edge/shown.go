@@ -9,10 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// What a stranger sends is shown to people: in spans, in the access log, in
-// error pages. This file says how: without secrets, without characters that a
-// terminal obeys, bounded in length, and from a bounded set where each value
-// would become a series or a name.
+// Spans, the access log and error pages show parts of requests. This file removes
+// secrets from them, escapes characters that control a terminal, and bounds their
+// length. Values that become names of spans or labels come from a bounded set.
 
 const (
 	maxShownURL  = 4 << 10 // bytes of http.url
@@ -52,8 +51,8 @@ func shownHost(host string) string {
 	return printable(cut(host, maxShownHost))
 }
 
-// redactAddress hides the secrets in an address of the configuration: the user and
-// password before the host, and parameters.
+// redactAddress hides the secrets in a configured address: user, password, and
+// secret parameters.
 func redactAddress(address string) string {
 	address, query, hasQuery := strings.Cut(address, "?")
 	if scheme, rest, ok := strings.Cut(address, "://"); ok {
@@ -215,9 +214,9 @@ func secretValue(sent string) bool {
 	return strings.Contains(authority, "@")
 }
 
-// printable escapes what a terminal or a log viewer would obey instead of show:
-// control characters (C0 with ESC, and C1), and marks that turn the direction of
-// text around. Bytes that are not UTF-8 are escaped too.
+// printable escapes characters that control a terminal or a log viewer: C0 with ESC,
+// C1, and marks that change the direction of text. It escapes bytes that are not
+// UTF-8 as well.
 func printable(text string) string {
 	if strings.IndexFunc(text, unprintable) < 0 { // Fast path
 		return text
@@ -252,9 +251,9 @@ func methodName(method string) string {
 // knownNames are hosts that every machine calls itself.
 var knownNames = []string{"localhost", "127.0.0.1", "::1"}
 
-// entryName is the name of the SERVER span. A span's name becomes a label of
-// metrics, so a client must not choose it: the host is named when the rule that
-// took the request names it, else not at all.
+// entryName returns the name of the SERVER span. Span names become labels of
+// metrics, so a client must not choose them: the name contains the host only if the
+// matching rule names that host.
 func entryName(rt *route, r *http.Request) string {
 	if rt != nil {
 		if name, ok := rt.entryNames[hostName(r.Host)]; ok {

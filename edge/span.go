@@ -67,8 +67,8 @@ func (s *span) number(key string, value int64) {
 	s.n++
 }
 
-// exchange is one request on its way through the edge. It is the context of the
-// request too, so that all who serve the request find it there.
+// exchange is one request on its way through the edge. It is also the request's
+// context, so that the code that forwards the request can find it.
 type exchange struct {
 	context.Context
 	answer  recorder

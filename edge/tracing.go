@@ -18,9 +18,9 @@ const instrumentationScope = "etude/edge"
 // tracing makes the two spans of a request. Their names and attributes are
 // those of Traefik 2.11 with its Jaeger tracer.
 //
-// When a request comes in, begin chooses the ids, which headers must carry on.
-// All else waits until the request has ended: then both spans are written as
-// bytes into the queue, and no object of a span has ever existed.
+// begin chooses the ids when a request comes in, since the forwarded headers contain
+// them. end writes both spans into the queue when the request is over, as bytes; a
+// span never exists as an object of its own.
 type tracing struct {
 	propagators []propagator
 	component   string

@@ -14,34 +14,34 @@ import (
 )
 
 const (
-	// settle is how long a burst of file events may go on before the file is
-	// read: editors write in several steps.
+	// settle is the time between the first event and the read: editors write a
+	// file in several steps.
 	settle = 50 * time.Millisecond
 
-	// pollInterval is for file systems that send no events, such as some
-	// network and container mounts.
+	// pollInterval is the time between reads on file systems that send no events,
+	// such as some network and container mounts.
 	pollInterval = 3 * time.Second
 )
 
-// watcher keeps the routes in step with the configuration file.
+// watcher reloads the routes when the configuration file changes.
 type watcher struct {
 	path   string
 	getenv func(string) string
 	log    *slog.Logger
 	use    func(*config)
 	state  *configState
-	seen   []byte // what was last read, good or bad
+	seen   []byte // the content of the last read, whether it loaded or not
 
-	unreadable bool // the file could not be read at the last look
+	unreadable bool // the last read failed
 }
 
-// configState is what the dashboard tells about the configuration.
+// configState is the dashboard's view of the configuration.
 type configState struct {
 	mu        sync.Mutex
 	file      string
 	loaded    time.Time
 	reloads   int
-	lastError string // of the file as it is now; the routes are then older
+	lastError string // of the file's present content; the routes in use are then older
 }
 
 func (s *configState) set(err error, reloaded bool) {
@@ -60,9 +60,9 @@ func (s *configState) set(err error, reloaded bool) {
 
 // run reloads on change until the context ends.
 //
-// The directory is watched, not the file: editors and Kubernetes replace files
-// by renaming, after which a watch on the file would look at the old one. So
-// any event leads to a look at the content, and only a new content to a reload.
+// It watches the directory, not the file: editors and Kubernetes replace a file by
+// renaming another one, and a watch on the file would stay with the old one. Any
+// event makes it read the file; only new content makes it reload.
 func (w *watcher) run(ctx context.Context) {
 	events, closeEvents := w.subscribe()
 	defer closeEvents()
@@ -91,7 +91,7 @@ func (w *watcher) run(ctx context.Context) {
 func (w *watcher) subscribe() (<-chan fsnotify.Event, func()) {
 	fs, err := fsnotify.NewWatcher()
 	if err != nil {
-		w.log.Warn("watch configuration: looking every few seconds instead", "error", err)
+		w.log.Warn("watch configuration: reading it every few seconds instead", "error", err)
 		return nil, func() {}
 	}
 	dirs := []string{filepath.Dir(w.path)}
@@ -100,18 +100,18 @@ func (w *watcher) subscribe() (<-chan fsnotify.Event, func()) {
 	}
 	for _, dir := range dirs {
 		if err := fs.Add(dir); err != nil {
-			w.log.Warn("watch configuration: looking every few seconds instead", "directory", dir, "error", err)
+			w.log.Warn("watch configuration: reading it every few seconds instead", "directory", dir, "error", err)
 		}
 	}
 	go func() {
-		for range fs.Errors { // an overflow; the poll sees what was missed
+		for range fs.Errors { // an overflow; the next poll finds the missed change
 		}
 	}()
 	return fs.Events, func() { _ = fs.Close() }
 }
 
-// check reads the file and, if it changed, loads it. What does not load leaves
-// the routes as they are, and is reported once.
+// check reads the file and, if it changed, loads it. A configuration that does not
+// load leaves the routes as they are; check reports it once.
 func (w *watcher) check() {
 	text, err := os.ReadFile(w.path)
 	if err != nil {
