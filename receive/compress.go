@@ -88,6 +88,9 @@ type inflation struct {
 // (RFC 9110, section 8.4.1). nil: the body is not compressed.
 func inflater(encoding string) (*inflation, error) {
 	name := strings.ToLower(strings.TrimSpace(encoding))
+	if rest, ok := strings.CutSuffix(name, ", identity"); ok {
+		name = rest
+	}
 	switch name {
 	case "", "identity":
 		return nil, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -234,7 +235,7 @@ func (c *scriptedConn) Close() error                     { return nil }
 // sniffScripted sniffs and returns what the server behind reads.
 func sniffScripted(c *scriptedConn) (*conn, Protocol, error) {
 	limits := Limits{}.withDefaults()
-	own := newRegistry(&limits, new(Stats)).add(c)
+	own := newRegistry(&limits, new(Stats), slog.New(slog.DiscardHandler)).add(c)
 	spoken, err := own.sniff(&limits)
 	return own, spoken, err
 }

@@ -15,8 +15,8 @@ var localOrigins = []string{
 	"http://[::1]:*", "https://[::1]:*",
 }
 
-// origins decides which web pages may send spans (WHATWG Fetch, "CORS
-// protocol"). Programs send no Origin and are not concerned.
+// origins decides which web pages may send (WHATWG Fetch, "CORS protocol"). Programs
+// send no Origin, so this does not concern them.
 type origins []string
 
 func newOrigins(allowed []string) origins {
@@ -55,6 +55,9 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
 			h.Set("Access-Control-Allow-Headers", want)
 		}
 		h.Set("Access-Control-Max-Age", "7200")
+		if r.Header.Get("Access-Control-Request-Private-Network") == "true" {
+			h.Set("Access-Control-Allow-Private-Network", "true")
+		}
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return true

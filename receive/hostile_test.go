@@ -270,6 +270,8 @@ func TestFirstBytesAreExplained(t *testing.T) {
 			"\x16\x03\x01\x02\x00\x01\x00\x01\xfc": "this port does not speak TLS",
 			"\x00\x01\x02":                         "malformed: the first byte is 0x00",
 			"{\"resourceSpans\":[]}":               "malformed: the first byte is 0x7b",
+			"requests:1|c\nhello\n":                `malformed: the first line "requests:1|c" is not an HTTP request`,
+			"GET\x00/":                             `malformed: the first line "GET\x00/" is not`,
 		} {
 			c := connect(t, addr)
 			_, _ = io.WriteString(c, first)

@@ -21,7 +21,7 @@ const (
 // with it.
 func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 	s := &http.Server{
-		Handler:           in.guard(h),
+		Handler:           guard(h),
 		ConnContext:       withConn,
 		ReadHeaderTimeout: in.limits.HeaderTimeout,
 		IdleTimeout:       in.limits.IdleTimeout,
@@ -41,13 +41,21 @@ func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 	return s
 }
 
-// guard is what holds for every request over HTTP.
-func (in *intake) guard(h http.Handler) http.Handler {
+// guard is what holds for every answer over HTTP: a browser must not take it for
+// anything but data.
+func guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		header := w.Header()
+		header["X-Content-Type-Options"], header["Content-Security-Policy"] = nosniff, noContent
 		h.ServeHTTP(w, r)
 	})
 }
+
+// Values of headers that are always the same need no memory of their own.
+var (
+	nosniff   = []string{"nosniff"}
+	noContent = []string{"default-src 'none'; frame-ancestors 'none'"}
+)
 
 // otlpHandler serves OTLP/HTTP, and gRPC on connections that began with plain
 // HTTP/2 requests (a proxy may mix them).

@@ -3,6 +3,7 @@ package receive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"etude/internal/spantest"
+	"etude/internal/testkit"
 )
 
 // recorder is a Sink that remembers.
@@ -174,14 +176,12 @@ func h2client(t testing.TB) *http.Client {
 // eventually polls until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); <-tick.C {
+	testkit.Eventually(t, what, func() error {
 		if ok() {
-			return
+			return nil
 		}
-	}
-	t.Fatalf("never happened: %s", what)
+		return errors.New("not yet")
+	})
 }
 
 // dump writes a request as text, one line a thing.

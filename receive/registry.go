@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,9 @@ import (
 type registry struct {
 	limits *Limits
 	stats  *Stats
+	logger *slog.Logger
+
+	toldFull, toldIdle, toldOverfull rarely
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -33,8 +37,8 @@ type registry struct {
 	arriving atomic.Int64 // over all connections that were not cut
 }
 
-func newRegistry(limits *Limits, stats *Stats) *registry {
-	r := &registry{limits: limits, stats: stats, conns: map[*conn]struct{}{}}
+func newRegistry(limits *Limits, stats *Stats, logger *slog.Logger) *registry {
+	r := &registry{limits: limits, stats: stats, logger: logger, conns: map[*conn]struct{}{}}
 	stats.registry.Store(r)
 	return r
 }
@@ -49,6 +53,9 @@ func (r *registry) add(c net.Conn) *conn {
 		if idle = r.longestIdle(); idle == nil {
 			r.mu.Unlock()
 			r.stats.cut.Add(1)
+			if r.toldFull.now() {
+				r.logger.Warn("refuse a connection: as many as are allowed are open and have work", "connections", r.limits.Connections)
+			}
 			_ = c.Close()
 			return nil
 		}
@@ -58,6 +65,9 @@ func (r *registry) add(c net.Conn) *conn {
 	r.mu.Unlock()
 	if idle != nil {
 		r.stats.idleClosed.Add(1)
+		if r.toldIdle.now() {
+			r.logger.Warn("close the connection that is idle for the longest: as many as are allowed are open", "connections", r.limits.Connections, "from", idle.RemoteAddr().String())
+		}
 		_ = idle.Close()
 	}
 	return added
@@ -105,6 +115,9 @@ func (r *registry) relieve() *conn {
 		return nil
 	}
 	r.stats.overfull.Add(1)
+	if r.toldOverfull.now() {
+		r.logger.Warn("cut the connection whose unfinished requests hold the most: all of them hold too much", "limit_bytes", r.limits.Arriving, "from", most.RemoteAddr().String())
+	}
 	if most.http2 {
 		_ = most.Close()
 	} else {
@@ -125,6 +138,15 @@ func (r *registry) largest() (most *conn) {
 		c.mu.Unlock()
 	}
 	return most
+}
+
+// rarely is for what may happen often and is worth a line in the log: it allows one
+// a minute.
+type rarely struct{ last atomic.Int64 }
+
+func (r *rarely) now() bool {
+	now, last := time.Now().Unix(), r.last.Load()
+	return now-last >= 60 && r.last.CompareAndSwap(last, now)
 }
 
 func (r *registry) open() int64 {

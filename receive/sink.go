@@ -51,6 +51,7 @@ type intake struct {
 	logger    *slog.Logger
 
 	toldLogs, toldMetrics, toldTLS atomic.Bool // in the log
+	toldOverload                   rarely
 }
 
 func newIntake(c Config, sink Sink) *intake {
@@ -61,7 +62,7 @@ func newIntake(c Config, sink Sink) *intake {
 	if in.logger == nil {
 		in.logger = slog.New(slog.DiscardHandler)
 	}
-	in.conns = newRegistry(&in.limits, in.stats)
+	in.conns = newRegistry(&in.limits, in.stats, in.logger)
 	in.gate = &gate{limits: &in.limits, conns: in.conns}
 	in.stats.gate.Store(in.gate)
 	return in
@@ -156,6 +157,9 @@ func (in *intake) tellOnce(told *atomic.Bool, text string) {
 func (in *intake) refused(p Protocol, err error) *refusal {
 	r := readRefusal(err)
 	in.stats.refuse(p, r.reason)
+	if r.reason == overloaded && in.toldOverload.now() {
+		in.logger.Warn("refuse requests: too much at once; clients are told to come back", "protocol", string(p), "err", r.text)
+	}
 	in.logger.Debug("refuse spans", "protocol", string(p), "reason", reasons[r.reason], "err", r.text)
 	return r
 }

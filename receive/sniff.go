@@ -57,7 +57,8 @@ const (
 type sniffError struct {
 	code http2.ErrCode // for a client that speaks HTTP/2
 	text string
-	tls  bool
+	tls  bool // the client speaks TLS
+	late bool // the client said too little
 }
 
 func (e *sniffError) Error() string { return e.text }
@@ -110,11 +111,11 @@ func (s *sniffer) protocol() (Protocol, error) {
 			return "", err
 		}
 		if n := min(len(s.buf), len(preface)); !bytes.Equal(s.buf[:n], preface[:n]) {
-			return OTLPHTTP, nil
+			return OTLPHTTP, checkLine(s.buf)
 		}
 	}
 	if !bytes.HasPrefix(s.buf, preface) {
-		return OTLPHTTP, nil
+		return OTLPHTTP, checkLine(s.buf)
 	}
 	s.pos = len(preface)
 	if err := s.firstRequest(); err != nil {
@@ -135,6 +136,17 @@ func checkFirst(b byte) error {
 		return nil
 	}
 	return &sniffError{text: fmt.Sprintf("malformed: the first byte is 0x%02x, which begins neither HTTP/1.1 nor HTTP/2; this port takes OTLP over gRPC or over HTTP", b)}
+}
+
+// checkLine looks at the first line, as far as it is there. net/http would refuse
+// what is no request, but not say what this port takes.
+func checkLine(b []byte) error {
+	line, _, whole := bytes.Cut(b, []byte("\n"))
+	printable := bytes.IndexFunc(bytes.TrimSuffix(line, []byte("\r")), func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
+	if printable && (!whole || bytes.Contains(line, []byte(" HTTP/"))) {
+		return nil
+	}
+	return &sniffError{text: fmt.Sprintf("malformed: the first line %q is not an HTTP request; this port takes spans over HTTP, and OTLP's ports over gRPC", line[:min(len(line), 40)])}
 }
 
 // firstRequest reads frames until the first header block is complete.
@@ -284,7 +296,7 @@ func (s *sniffer) more() error {
 		return nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &sniffError{code: http2.ErrCodeNo, text: "no request in time"}
+		return &sniffError{code: http2.ErrCodeNo, text: "no request in time", late: true}
 	}
 	return fmt.Errorf("read first bytes: %w", err)
 }
@@ -333,7 +345,7 @@ func (s *sniffer) refuse(err error) {
 			out = append(appendFrame(nil, http2.FrameSettings, 0, 0, nil), out...)
 		}
 		_, _ = s.conn.Write(out)
-	case len(s.buf) > 0 && checkFirst(s.buf[0]) != nil:
+	case !e.late:
 		_, _ = fmt.Fprintf(s.conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: %d\r\nConnection: close\r\n\r\n400 %s\n", len(e.text)+5, e.text)
 	default:
 		return
