@@ -61,11 +61,18 @@ func (o *output) String() string {
 // start runs the program; it is killed when the test ends.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
+	return startWrapped(t, nil, env, args...)
+}
+
+// startWrapped lets another command run the program, if there is one.
+func startWrapped(t *testing.T, wrap, env []string, args ...string) *process {
+	t.Helper()
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(executable, args...), out: &output{}, done: make(chan struct{})}
+	line := append(slices.Clone(wrap), append([]string{executable}, args...)...)
+	p := &process{t: t, cmd: exec.Command(line[0], line[1:]...), out: &output{}, done: make(chan struct{})}
 	// A binary with the race detector would sleep a second before it exits.
 	p.cmd.Env = append(append(os.Environ(), asProgram+"=1", "HOME="+t.TempDir(), "NO_PROXY=*", "GORACE=atexit_sleep_ms=0"), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out

@@ -48,13 +48,16 @@ const (
 	softLimit = 90
 )
 
+// limitAtStart is what GOMEMLIMIT says, before limitOwn changes it.
+var limitAtStart = debug.SetMemoryLimit(-1)
+
 // memoryFor returns the memory that --memory names or, without it, the system.
 func memoryFor(flag autoBytes) memory {
 	if flag > 0 {
 		return memory{int64(flag), "--memory"}
 	}
-	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-		return memory{limit, "GOMEMLIMIT"}
+	if limitAtStart < math.MaxInt64 {
+		return memory{limitAtStart, "GOMEMLIMIT"}
 	}
 	machine, err := memlimit.FromSystem()
 	if err != nil || machine == 0 {

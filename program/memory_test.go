@@ -26,6 +26,15 @@ func TestBudgetFitsTheMemory(t *testing.T) {
 	}
 }
 
+// The limit that the process gives itself is not taken for one that it was given.
+func TestMemoryIsFoundOnce(t *testing.T) {
+	before := memoryFor(auto)
+	before.limitOwn()
+	if after := memoryFor(auto); after != before {
+		t.Errorf("%s, and then %s", before, after)
+	}
+}
+
 func TestMemoryIsShared(t *testing.T) {
 	t.Parallel()
 	for m := int64(128 * mebibyte); m < 64*gibibyte; m *= 2 {
