@@ -21,9 +21,6 @@ test: ## all tests
 race: ## all tests under the race detector
 	go test -race ./...
 
-hostile: ## tests that take minutes or gigabytes
-	ETUDE_HOSTILE=1 go test -timeout 30m ./...
-
 # Not metrics/prometheus: an instrumented build of all that Prometheus imports takes many minutes.
 # The seeds of its two fuzz tests run with all tests.
 fuzz: ## every fuzz target for FUZZTIME
@@ -61,4 +58,4 @@ cross: ## build for every supported system
 demo: ## start the real stack in containers
 	docker compose up --build --abort-on-container-exit
 
-.PHONY: help dev check test race hostile fuzz bench page node hostile measure golden cross demo
+.PHONY: help dev check test race fuzz bench page node hostile measure golden cross demo

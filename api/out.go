@@ -179,7 +179,7 @@ func (o *out) pushPiece(piece []byte) (err error) {
 		if err := o.job.Err(); err != nil {
 			return err
 		}
-		o.deadline(earlier(time.Now().Add(o.s.Stall), o.job.Deadline()))
+		o.deadline(o.s.deadlineOf(o.job))
 		defer o.deadline(time.Time{}) // what comes next may take its time to make
 		err = o.job.Write(func() error { _, err := o.w.Write(piece); return err })
 		if ended := o.job.Err(); err != nil && ended != nil {
@@ -192,11 +192,14 @@ func (o *out) pushPiece(piece []byte) (err error) {
 	return nil
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
+// deadlineOf is when a piece that is sent now must have been taken. The query's
+// time comes a little earlier, so that it is the reason that is given.
+func (s *server) deadlineOf(j *query.Job) time.Time {
+	stall, end := time.Now().Add(s.Stall), j.Deadline().Add(20*time.Millisecond)
+	if end.Before(stall) {
+		return end
 	}
-	return a
+	return stall
 }
 
 // deadline bounds writing to the connection, where it can be bounded.
@@ -213,7 +216,7 @@ func (o *out) finish() error {
 	}
 	// The last bytes leave under a deadline as well, and the connection is given
 	// back without one.
-	o.deadline(earlier(time.Now().Add(o.s.Stall), o.job.Deadline()))
+	o.deadline(o.s.deadlineOf(o.job))
 	_ = http.NewResponseController(o.w).Flush()
 	o.deadline(time.Time{})
 	return nil

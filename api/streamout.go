@@ -62,7 +62,7 @@ func (o *streamOut) send(piece []byte) error {
 	if err := o.job.Err(); err != nil {
 		return err
 	}
-	o.deadline(earlier(time.Now().Add(o.s.Stall), o.job.Deadline()))
+	o.deadline(o.s.deadlineOf(o.job))
 	err := o.job.Write(func() error { return o.stream.SendMsg(&message{piece}) })
 	if ended := o.job.Err(); err != nil && ended != nil {
 		return ended

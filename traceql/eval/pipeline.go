@@ -45,6 +45,7 @@ type Run struct {
 	all   []int32
 	c     ctx
 	t     *Trace
+	last  Trace // see whole
 	poll  poll
 	spans int // the most that a trace has had
 	kept  int // bytes that the trace at hand takes beside its spans

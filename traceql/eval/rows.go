@@ -3,6 +3,7 @@ package eval
 import (
 	"math"
 
+	"etude/trace"
 	"etude/traceql/syntax"
 )
 
@@ -69,10 +70,8 @@ func (r *Run) decide(view, f int, out Mask) {
 	for row := range maybe.Rows {
 		traces.set(v.Trace[row])
 	}
-	var t Trace
 	for number := range traces.Rows {
-		t.Load(r.views, v.TraceIDs[number])
-		r.hold(&t)
+		t := r.whole(v.TraceIDs[number])
 		for i, ref := range t.Spans {
 			if r.poll.stop(r.p.filters[f].work) {
 				return
@@ -82,6 +81,16 @@ func (r *Run) decide(view, f int, out Mask) {
 			}
 		}
 	}
+}
+
+// whole makes a trace the one at hand. A trace that lies in many Views is put
+// together once, when it is the last one as well.
+func (r *Run) whole(id trace.TraceID) *Trace {
+	if t := &r.last; t.ID != id || len(t.Spans) == 0 {
+		t.Load(r.views, id)
+	}
+	r.hold(&r.last)
+	return &r.last
 }
 
 // Values calls yield with the values that the attribute or intrinsic of
@@ -254,10 +263,8 @@ func (r *Run) traceValues(view int, rows Mask, yield func(Value)) {
 	for row := range rows.Rows {
 		traces.set(v.Trace[row])
 	}
-	var t Trace
 	for number := range traces.Rows {
-		t.Load(r.views, v.TraceIDs[number])
-		r.hold(&t)
+		t := r.whole(v.TraceIDs[number])
 		for i, ref := range t.Spans {
 			if r.poll.stop(1) {
 				return
