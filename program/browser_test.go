@@ -120,7 +120,7 @@ func (b *browser) shows(what, expression string) {
 	b.t.Helper()
 	eventually(b.t, "the page shows "+what, func() error {
 		if !eval[bool](b, "Boolean("+expression+")") {
-			return fmt.Errorf("%s is false; the page says:\n%s", expression, eval[string](b, "document.body.innerText"))
+			return fmt.Errorf("%s is false; the page says:\n%s", expression, eval[string](b, "document.body?.innerText ?? `nothing`"))
 		}
 		return nil
 	})

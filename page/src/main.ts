@@ -9,6 +9,6 @@ import App from "./view/App.svelte";
 // The address comes last: search and opened listen to it.
 ui.start();
 search.start();
-opened.start();
+opened.start(() => new Worker(new URL("./state/traceworker.ts", import.meta.url), { type: "module" }));
 route.start();
 mount(App, { target: document.getElementById("app")! });

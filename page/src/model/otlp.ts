@@ -1,9 +1,10 @@
 // Reads traces out of JSON: the backend's answers and files that people save.
 //
 // Accepted: {"trace": ...}, {"resourceSpans": [...]}, {"batches": [...]}, arrays of these, and one such object a line
-// (what the OpenTelemetry Collector's file exporter writes). Ids may be hex or base64, 64-bit numbers strings or
+// (what the OpenTelemetry Collector's file exporter writes); and what foreign.ts reads: Jaeger's and Zipkin's JSON. Ids may be hex or base64, 64-bit numbers strings or
 // numbers, enums names or numbers.
 
+import { isJaeger, isZipkin, readJaeger, readZipkin, type Spans } from "./foreign";
 import { parseId } from "./ids";
 import { buildTrace } from "./spans";
 import { kinds, type Link, type Resource, type Scope, type SpanData, type SpanEvent, statusCodes, type Trace } from "./trace";
@@ -44,15 +45,21 @@ function parseLine(line: string, number: number): unknown {
 
 /** Parses one JSON document into its traces, the one with most spans first. Throws when it holds no spans' shape at all. */
 export function parseTraces(json: unknown): Trace[] {
-  const byTrace = new Map<string, SpanData[]>();
+  if (isJaeger(json)) return tracesOf(readJaeger(json));
+  if (isZipkin(json)) return tracesOf(readZipkin(json));
+  const byTrace: Spans = new Map();
   let batches = 0;
   for (const resourceSpans of findBatches(json)) {
     batches++;
     readResourceSpans(resourceSpans, byTrace);
   }
   if (batches === 0 && !isEmptyAnswer(json)) {
-    throw new Error('this JSON holds no trace: expected "resourceSpans", "batches" or "trace" at the top');
+    throw new Error('this JSON holds no trace: expected "resourceSpans", "batches" or "trace" at the top, or the JSON of Jaeger or Zipkin');
   }
+  return tracesOf(byTrace);
+}
+
+function tracesOf(byTrace: Spans): Trace[] {
   return [...byTrace].map(([id, spans]) => buildTrace(id, spans)).sort((a, b) => b.length - a.length);
 }
 

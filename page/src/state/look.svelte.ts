@@ -19,6 +19,8 @@ type Kept = "zoom" | "folds" | "find" | "span";
 
 export class Look {
   readonly trace: Trace;
+  /** The same with the times as they came: what is saved. */
+  readonly recorded: Trace;
   /** Whether the times are corrected, and whether there is anything to correct. */
   readonly skewed: boolean;
   zoom = $state.raw<View>({ from: 0, to: 1 });
@@ -50,6 +52,7 @@ export class Look {
 
   constructor(shown: Shown, corrected: boolean) {
     this.trace = corrected ? shown.trace : shown.asRecorded;
+    this.recorded = shown.asRecorded;
     this.skewed = shown.trace !== shown.asRecorded;
     this.runs = runsOf(this.trace);
     this.read();

@@ -4,7 +4,7 @@ import { sameTraceId } from "../model/ids";
 import type { Trace } from "../model/trace";
 import type { Loading } from "./loading";
 import { route } from "./route.svelte";
-import { Matcher, type Shown, shown, shownAs } from "./tracework";
+import { type Decoded, Matcher, type Shown, shown, shownAs } from "./tracework";
 import type { Answer, Request } from "./traceworker";
 
 /** Which spans the filter text holds for, by their place in the input; or what is wrong with the text. */
@@ -17,6 +17,9 @@ class OpenedTrace {
   note = $state("");
   /** Traces read from a file: they live in this page only. */
   files = $state.raw<Trace[]>([]);
+  fileName = $state("");
+  /** What is wrong with the file, or "". */
+  fileError = $state("");
 
   #id = "";
   /** Counts up with every trace that is asked for: answers that carry an older number are dropped. */
@@ -26,8 +29,18 @@ class OpenedTrace {
   #local: Matcher | undefined;
   #waiting: ((answer: Matched) => void) | undefined;
 
-  start(): void {
+  #makeWorker: (() => Worker) | undefined;
+
+  start(makeWorker: () => Worker): void {
+    this.#makeWorker = makeWorker;
     route.onChange(() => this.#load(route.explore.trace));
+  }
+
+  /** Shows a trace that is here already. */
+  show(decoded: Decoded): void {
+    const value = shown(decoded);
+    this.#local = new Matcher(value.trace);
+    this.trace = { state: "done", value };
   }
 
   reload(): void {
@@ -67,7 +80,7 @@ class OpenedTrace {
 
   #ask(request: Request): void {
     if (!this.#worker) {
-      this.#worker = new Worker(new URL("./traceworker.ts", import.meta.url), { type: "module" });
+      this.#worker = this.#makeWorker!();
       this.#worker.addEventListener("message", (event: MessageEvent<Answer>) => this.#take(event.data));
       this.#worker.addEventListener("error", (event) => {
         event.preventDefault();

@@ -13,6 +13,12 @@ class RouteState {
   #refreshers: (() => void)[] = [];
   #timer = 0;
   #interval = 0;
+  /** The trace of a shared file, or "". */
+  #shared = "";
+
+  get shared(): boolean {
+    return this.#shared !== "";
+  }
 
   get page(): Route["page"] {
     return this.current.page;
@@ -36,6 +42,14 @@ class RouteState {
     this.#read();
   }
 
+  /** Starts inside of a shared file: it shows one trace, and its address stands behind the "#". */
+  startShared(trace: string): void {
+    this.#shared = trace;
+    addEventListener("popstate", () => this.#read());
+    addEventListener("hashchange", () => this.#read());
+    this.#read();
+  }
+
   /** Calls the function after each change of the address, in the order of registration. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
@@ -55,7 +69,7 @@ class RouteState {
   /** Opens an address of this page. */
   go(href: string, how: "push" | "replace" = "push"): void {
     if (how === "replace") history.replaceState(null, "", href);
-    else if (href !== location.pathname + location.search) history.pushState(null, "", href);
+    else if (href !== (this.#shared === "" ? location.pathname + location.search : location.hash)) history.pushState(null, "", href);
     this.#read();
   }
 
@@ -67,6 +81,7 @@ class RouteState {
 
   /** The address of a trace beside the present results, or alone where it is alone now. */
   hrefOf(trace: string, span = "", look?: Partial<Look>): string {
+    if (this.#shared !== "") return `#${traceHref(trace, span, look)}`;
     if (this.page === "trace") return traceHref(trace, span, look);
     return exploreHref({ ...this.explore, trace, span, look: { ...emptyExplore.look, ...look } });
   }
@@ -89,9 +104,15 @@ class RouteState {
   }
 
   #read(): void {
-    this.current = parseRoute(location.pathname, location.search);
+    this.current = this.#shared === "" ? parseRoute(location.pathname, location.search) : this.#readShared();
     for (const listener of this.#listeners) listener();
     this.#setTimer(refreshInterval(this.time.refresh));
+  }
+
+  /** The trace of the file, whatever the address names: there is no other. */
+  #readShared(): Route {
+    const [, search = ""] = location.hash.split("?");
+    return parseRoute(`/trace/${this.#shared}`, search === "" ? "" : `?${search}`);
   }
 
   /** A hidden page asks nothing. */
