@@ -145,7 +145,7 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	forwarder := &forwarder{trusted: o.TrustedIPs, server: hostname()}
+	forwarder := &forwarder{trusted: o.TrustedIPs, server: hostname(), log: o.Logger}
 	e.entry = &entryPoint{forwarder: forwarder, tracing: tracing, log: o.Logger, accessLog: o.AccessLog, favicons: o.FaviconHosts,
 		stats: e.stats.of(kindEntryPoint, entryPointName)}
 	e.deps = &proxyDeps{

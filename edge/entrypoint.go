@@ -20,6 +20,7 @@ type entryPoint struct {
 	log       *slog.Logger
 	accessLog bool
 	favicons  []string     // hosts, see Options.FaviconHosts
+	refused   atomic.Int64 // requests whose path or target is none, see path.go
 	running   atomic.Int64 // requests, with those whose connection was upgraded
 }
 
@@ -32,8 +33,6 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(x)
 	r.URL = &x.target
 	refused := cleanTarget(&x.target, r.Method)
-	keepFromConnection(r.Header)
-	refuseH2C(r.Header)
 	e.forwarder.clean(r)
 	routes := e.table.Load()
 	if x.queries = routes.queries; refused == nil {
@@ -49,6 +48,7 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer e.finish(x, r)
 	switch {
 	case refused != nil:
+		e.refused.Add(1)
 		plainText(&x.answer, http.StatusBadRequest, fmt.Sprintf("400 Bad Request: %v\n", refused))
 	case x.route == nil:
 		routes.notFound(&x.answer, r)

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // forwarder writes the headers that tell a service about the client: its address,
@@ -21,6 +23,11 @@ import (
 type forwarder struct {
 	trusted []netip.Prefix
 	server  string
+	log     *slog.Logger
+
+	// What was dropped, for metrics.
+	claims, aliases, options, upgrades atomic.Int64
+	advised                            sync.Once
 }
 
 // hostname is this machine's name, asked for once.
@@ -101,17 +108,23 @@ func kindOf(name string) (kind headerKind, alias bool) {
 // clean drops the headers that this client may not set. It runs before rules see the
 // request, so that rules decide by the headers that the service gets.
 func (f *forwarder) clean(r *http.Request) {
-	dropClaims(r.Header, within(f.trusted, r.RemoteAddr))
-	dropClaims(r.Trailer, false) // a trailer comes too late to be true
+	f.options.Add(keepFromConnection(r.Header))
+	if refuseH2C(r.Header) {
+		f.upgrades.Add(1)
+	}
+	f.dropClaims(r.Header, r.RemoteAddr, within(f.trusted, r.RemoteAddr))
+	f.dropClaims(r.Trailer, r.RemoteAddr, false) // a trailer comes too late to be true
 }
 
 // set writes the headers of the edge, behind those of trusted proxies.
 func (f *forwarder) set(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out.Header
-	// ReverseProxy has dropped some claims, and so may have a Connection header.
-	for name, values := range in.Header {
-		if kind, _ := kindOf(name); kind == claim {
-			out[name] = values
+	if len(f.trusted) > 0 {
+		// ReverseProxy has dropped some claims; clean has left those that count.
+		for name, values := range in.Header {
+			if kind, _ := kindOf(name); kind == claim {
+				out[name] = values
+			}
 		}
 	}
 	client := clientIP(in.RemoteAddr)
@@ -135,28 +148,48 @@ func (f *forwarder) set(pr *httputil.ProxyRequest) {
 
 // dropClaims drops the headers that no client may send, and claims unless the
 // client is trusted.
-func dropClaims(h http.Header, trusted bool) {
+func (f *forwarder) dropClaims(h http.Header, client string, trusted bool) {
 	for name := range h {
 		switch kind, alias := kindOf(name); {
-		case kind == neverKept, kind == claim && (alias || !trusted), kind == framing && alias:
+		case kind == ordinary:
+		case alias || kind == neverKept:
 			delete(h, name)
+			f.aliases.Add(1)
+		case kind == claim && !trusted:
+			delete(h, name)
+			f.claims.Add(1)
+			f.advise(name, client)
 		}
 	}
+}
+
+// advise tells the user once that the edge drops what a proxy before it may have
+// sent.
+func (f *forwarder) advise(name, client string) {
+	f.advised.Do(func() {
+		f.log.Info("dropped a header about the client; if a proxy of yours sends it, name that proxy with --trusted-ips",
+			"header", printable(name), "from", clientIP(client))
+	})
 }
 
 // keepFromConnection removes the names of end-to-end headers from the Connection
 // header. A proxy deletes the headers that Connection names, so a client could
 // otherwise make the edge delete headers that a proxy before it has added, such as
 // the client's address.
-func keepFromConnection(h http.Header) {
+// It returns how many names it removed.
+func keepFromConnection(h http.Header) (removed int64) {
 	values := h["Connection"]
 	if len(values) == 0 || len(values) == 1 && harmless(values[0]) { // Fast path
-		return
+		return 0
 	}
 	var kept []string
 	for _, value := range values {
 		for option := range strings.SplitSeq(value, ",") {
-			if option = strings.TrimSpace(option); option != "" && !endToEnd(option) {
+			switch option = strings.TrimSpace(option); {
+			case option == "":
+			case endToEnd(option):
+				removed++
+			default:
 				kept = append(kept, option)
 			}
 		}
@@ -165,6 +198,7 @@ func keepFromConnection(h http.Header) {
 	if len(kept) > 0 {
 		h["Connection"] = []string{strings.Join(kept, ", ")}
 	}
+	return removed
 }
 
 func harmless(value string) bool {
@@ -195,17 +229,18 @@ var endToEndPrefixes = []string{
 
 // refuseH2C drops an offer to change to HTTP/2 or TLS on the same connection. If the
 // service accepted it, the edge would no longer see the requests.
-func refuseH2C(h http.Header) {
+func refuseH2C(h http.Header) bool {
 	for _, value := range h["Upgrade"] {
 		for protocol := range strings.SplitSeq(value, ",") {
 			name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(protocol)), "/")
 			if name == "h2c" || name == "h2" || name == "http" || name == "tls" {
 				delete(h, "Upgrade")
 				delete(h, "Http2-Settings")
-				return
+				return true
 			}
 		}
 	}
+	return false
 }
 
 // scheme is what the client spoke; like Traefik, ws for WebSockets.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,7 +38,7 @@ var claimNames = []string{
 // returns those that the service gets.
 func send(t testing.TB, trusted bool, header http.Header) http.Header {
 	t.Helper()
-	f := forwarder{server: "edge"}
+	f := &forwarder{server: "edge", log: slog.New(slog.DiscardHandler)}
 	if trusted {
 		f.trusted = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	}
@@ -48,7 +49,6 @@ func send(t testing.TB, trusted bool, header http.Header) http.Header {
 	})}
 	r := httptest.NewRequest(http.MethodGet, "http://asked.localhost/", nil)
 	r.RemoteAddr, r.Header = "192.0.2.7:1234", header
-	keepFromConnection(r.Header)
 	f.clean(r)
 	proxy.ServeHTTP(httptest.NewRecorder(), r)
 	return got
@@ -119,6 +119,26 @@ func TestRulesSeeNoClaims(t *testing.T) {
 		if status, _ := get(t, e.web, "a", "/", "X-Forwarded-Proto", "https", "X-Real-Ip", "1.2.3.4"); status != tt.want {
 			t.Errorf("trusted %v: status %d, want %d", tt.trusted, status, tt.want)
 		}
+	}
+}
+
+// TestDroppedHeadersAreCounted: each kind has its count, and the first claim is
+// explained to the user, once.
+func TestDroppedHeadersAreCounted(t *testing.T) {
+	t.Parallel()
+	service := serve(t, func(http.ResponseWriter, *http.Request) {})
+	e := start(t, Options{ConfigText: configFor(everything, service.URL)})
+	for range 2 {
+		get(t, e.web, "a", "/", "X-Forwarded-For", "1.2.3.4", "X_Real_Ip", "1.2.3.4", "Proxy", "x", "Connection", "authorization, upgrade", "Upgrade", "h2c")
+		ask(t, e.web, "GET /..;/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	}
+	want := []string{`etude_edge_dropped_headers_total{reason="alias"} 4`, `etude_edge_dropped_headers_total{reason="claim"} 2`,
+		`etude_edge_dropped_headers_total{reason="connection"} 2`, `etude_edge_dropped_headers_total{reason="upgrade"} 2`, "etude_edge_refused_paths_total 2"}
+	eventually(t, func() bool {
+		return slices.Equal(append(series(t, e, "etude_edge_dropped"), series(t, e, "etude_edge_refused")...), want)
+	})
+	if n := strings.Count(e.log.String(), "--trusted-ips"); n != 1 || !strings.Contains(e.log.String(), "header=X-Forwarded-For from=127.0.0.1") {
+		t.Errorf("the log advises %d times:\n%s", n, e.log)
 	}
 }
 

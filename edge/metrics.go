@@ -188,11 +188,15 @@ var (
 		"Whether a server of a service is in rotation: 1, or 0 when it refused connections.", []string{"service", "url"}, nil)
 	spansTotal = prometheus.NewDesc("etude_edge_spans_total",
 		"Spans of the edge: sent, dropped for want of room, or refused by the backend.", []string{"outcome"}, nil)
+	droppedHeaders = prometheus.NewDesc("etude_edge_dropped_headers_total",
+		"Headers of clients that were dropped: claims about the client, aliases of other headers, names in Connection, upgrades to HTTP/2.", []string{"reason"}, nil)
+	refusedPaths = prometheus.NewDesc("etude_edge_refused_paths_total",
+		"Requests answered with 400 because servers would read their path in different ways.", nil, nil)
 	spansQueued = prometheus.NewDesc("etude_edge_queued_spans", "Spans that wait to be sent.", nil, nil)
 )
 
 func (state) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{serverUp, spansTotal, spansQueued} {
+	for _, d := range []*prometheus.Desc{serverUp, droppedHeaders, refusedPaths, spansTotal, spansQueued} {
 		out <- d
 	}
 }
@@ -211,6 +215,11 @@ func (s state) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
+	f := s.entry.forwarder
+	for reason, n := range map[string]int64{"claim": f.claims.Load(), "alias": f.aliases.Load(), "connection": f.options.Load(), "upgrade": f.upgrades.Load()} {
+		out <- prometheus.MustNewConstMetric(droppedHeaders, prometheus.CounterValue, float64(n), reason)
+	}
+	out <- prometheus.MustNewConstMetric(refusedPaths, prometheus.CounterValue, float64(s.entry.refused.Load()))
 	q := s.entry.tracing.queue
 	if q == nil {
 		return
