@@ -9,15 +9,18 @@ test("selectors escape what they are given", () => {
 });
 
 test("the edges of the service graph are asked as Grafana asks them", () => {
-  expect(promql.edgeRate(3600)).toBe("sum by (client, server, connection_type) (rate(traces_service_graph_request_total[3600s]))");
-  expect(promql.edgeQuantile(0.95, 60)).toBe("histogram_quantile(0.95, sum by (client, server, connection_type, le) (rate(traces_service_graph_request_server_seconds_bucket[60s])))");
+  expect(promql.edgeRate(3600)).toBe("sum by (client, server, connection_type) (increase(traces_service_graph_request_total[3600s])) / scalar(max(increase(etude_generator_observed_seconds_total[3600s])) > 0 or vector(3600))");
+  expect(promql.edgeQuantile(0.95, 60)).toBe(
+    "(histogram_quantile(0.95, sum by (client, server, connection_type) (rate(traces_service_graph_request_server_seconds[60s])))" +
+      " or histogram_quantile(0.95, sum by (client, server, connection_type, le) (rate(traces_service_graph_request_server_seconds_bucket[60s]))))",
+  );
 });
 
 test("a service is measured where it is entered, and as a whole where it is not", () => {
-  const rate = promql.serviceRate(60, 'x"y');
-  expect(rate).toBe(
-    'sum by (service) (rate(traces_spanmetrics_calls_total{service="x\\"y",span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"}[60s]))' +
-      ' or sum by (service) (rate(traces_spanmetrics_calls_total{service="x\\"y"}[60s]))',
+  const count = promql.serviceCount(60, 'x"y');
+  expect(count).toBe(
+    'sum by (service) (increase(traces_spanmetrics_calls_total{service="x\\"y",span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"}[60s]))' +
+      ' or sum by (service) (increase(traces_spanmetrics_calls_total{service="x\\"y"}[60s]))',
   );
   expect(promql.serviceErrors(60)).toContain('status_code="STATUS_CODE_ERROR"');
   expect(promql.serviceBuckets(0.2, "a")).toContain("[1s]");

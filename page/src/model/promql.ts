@@ -31,7 +31,8 @@ export function duration(seconds: Seconds): string {
 const entryKinds = ["SPAN_KIND_SERVER", "SPAN_KIND_CONSUMER"];
 const failed = { status_code: "STATUS_CODE_ERROR" };
 const calls = "traces_spanmetrics_calls_total";
-const latency = "traces_spanmetrics_latency_bucket";
+const latency = "traces_spanmetrics_latency";
+const observed = "etude_generator_observed_seconds_total";
 
 /**
  * An expression about the entry spans, or about all spans for those services that have no entry span: a batch job
@@ -41,8 +42,23 @@ function entryOrAll(matches: Record<string, Match>, expression: (matches: Record
   return `${expression({ ...matches, span_kind: entryKinds })} or ${expression(matches)}`;
 }
 
+function sumCount(metric: string, matches: Record<string, Match>, by: string, window: Seconds): string {
+  return `sum by (${by}) (increase(${selector(metric, matches)}[${duration(window)}]))`;
+}
+
+/**
+ * Counts by the seconds in which they were counted: a backend that began two minutes ago has a rate over two minutes,
+ * not over the hour. Whoever does not say how long it counted, such as Tempo, did so all the time.
+ */
 function sumRate(metric: string, matches: Record<string, Match>, by: string, window: Seconds): string {
-  return `sum by (${by}) (rate(${selector(metric, matches)}[${duration(window)}]))`;
+  const seconds = `max(increase(${observed}[${duration(window)}])) > 0 or vector(${Math.max(1, Math.round(window))})`;
+  return `${sumCount(metric, matches, by, window)} / scalar(${seconds})`;
+}
+
+/** A quantile of native histograms, which are a few percent off at most, or of classic ones where there are no others. */
+function quantile(q: number, metric: string, matches: Record<string, Match>, by: string, window: Seconds): string {
+  const rate = (name: string, labels: string): string => `sum by (${labels}) (rate(${selector(name, matches)}[${duration(window)}]))`;
+  return `(histogram_quantile(${q}, ${rate(metric, by)}) or histogram_quantile(${q}, ${rate(`${metric}_bucket`, `${by}, le`)}))`;
 }
 
 /** Spans a second by service. service narrows it to one. */
@@ -50,26 +66,31 @@ export function serviceRate(window: Seconds, service?: string): string {
   return entryOrAll(of(service), (m) => sumRate(calls, m, "service", window));
 }
 
+/** How many spans there were by service. service narrows it to one. */
+export function serviceCount(window: Seconds, service?: string): string {
+  return entryOrAll(of(service), (m) => sumCount(calls, m, "service", window));
+}
+
 /** The share of failed spans by service: 0 where none failed, absent where there was no span. */
 export function serviceErrors(window: Seconds, service?: string): string {
   return entryOrAll(of(service), (m) => {
-    const all = sumRate(calls, m, "service", window);
-    return `(${sumRate(calls, { ...m, ...failed }, "service", window)} or 0 * ${all}) / (${all} > 0)`;
+    const all = sumCount(calls, m, "service", window);
+    return `(${sumCount(calls, { ...m, ...failed }, "service", window)} or 0 * ${all}) / (${all} > 0)`;
   });
 }
 
 export function serviceQuantile(q: number, window: Seconds, service?: string): string {
-  return entryOrAll(of(service), (m) => `histogram_quantile(${q}, ${sumRate(latency, m, "service, le", window)})`);
+  return entryOrAll(of(service), (m) => quantile(q, latency, m, "service", window));
 }
 
 /** How many spans fell into each bucket, cumulated over le, in each step. */
 export function serviceBuckets(step: Seconds, service: string): string {
-  return entryOrAll(of(service), (m) => `sum by (le) (increase(${selector(latency, m)}[${duration(step)}]))`);
+  return entryOrAll(of(service), (m) => `sum by (le) (increase(${selector(`${latency}_bucket`, m)}[${duration(step)}]))`);
 }
 
 /** What query_exemplars is asked for the dots of a service. */
 export function serviceExemplars(service: string): string {
-  return selector(latency, { service, span_kind: entryKinds });
+  return selector(`${latency}_bucket`, { service, span_kind: entryKinds });
 }
 
 function of(service: string | undefined): Record<string, Match> {
@@ -77,6 +98,10 @@ function of(service: string | undefined): Record<string, Match> {
 }
 
 const bySpan = "span_name, span_kind";
+
+export function spanCount(service: string, window: Seconds): string {
+  return sumCount(calls, { service }, bySpan, window);
+}
 
 export function spanRate(service: string, window: Seconds): string {
   return sumRate(calls, { service }, bySpan, window);
@@ -87,7 +112,7 @@ export function spanFailedRate(service: string, window: Seconds): string {
 }
 
 export function spanQuantile(q: number, service: string, window: Seconds): string {
-  return `histogram_quantile(${q}, ${sumRate(latency, { service }, `${bySpan}, le`, window)})`;
+  return quantile(q, latency, { service }, bySpan, window);
 }
 
 const byEdge = "client, server, connection_type";
@@ -101,7 +126,13 @@ export function edgeFailedRate(window: Seconds): string {
 }
 
 export function edgeQuantile(q: number, window: Seconds): string {
-  return `histogram_quantile(${q}, ${sumRate("traces_service_graph_request_server_seconds_bucket", {}, `${byEdge}, le`, window)})`;
+  return quantile(q, "traces_service_graph_request_server_seconds", {}, byEdge, window);
+}
+
+/** How many spans the bounds on series have put together, so that they are not told apart. */
+export function overflow(window: Seconds): string {
+  const of = (match: string): string => `sum(increase(${calls}{${match}}[${duration(window)}]))`;
+  return `(${of('metric_overflow="true"')} or vector(0)) + (${of('metric_overflow!="true",span_name="__cardinality_overflow__"')} or vector(0))`;
 }
 
 /** How often the generator writes its series. */

@@ -5,6 +5,7 @@ import { align, type Labels, type Series } from "./series";
 import type { PerSecond, Seconds, Share } from "./units";
 
 export interface Red {
+  count: number;
   rate: PerSecond;
   errors: Share;
   p50: Seconds | undefined;
@@ -25,6 +26,7 @@ export interface SpanRow extends Red {
 }
 
 export interface RedAnswers {
+  count: Sample[];
   rate: Sample[];
   /** Shares for services, rates of failed spans for spans. */
   errors: Sample[];
@@ -33,7 +35,7 @@ export interface RedAnswers {
   p99: Sample[];
 }
 
-export type RedKey = "name" | "rate" | "errors" | "p50" | "p95" | "p99";
+export type RedKey = "name" | "count" | "rate" | "errors" | "p50" | "p95" | "p99";
 
 export function serviceRows(answers: RedAnswers, trends: Series[]): ServiceRow[] {
   const key = (labels: Labels): string => labels["service"] ?? "";
@@ -42,7 +44,7 @@ export function serviceRows(answers: RedAnswers, trends: Series[]): ServiceRow[]
   const lines = new Map(trends.map((s, i) => [key(s.labels), columns[i]!]));
   return answers.rate.filter((s) => key(s.labels) !== "").map((s): ServiceRow => {
     const name = key(s.labels);
-    return { name, rate: s.value, errors: at("errors", name) ?? 0, p50: at("p50", name), p95: at("p95", name), p99: at("p99", name), trend: lines.get(name) ?? [] };
+    return { name, count: at("count", name) ?? 0, rate: s.value, errors: at("errors", name) ?? 0, p50: at("p50", name), p95: at("p95", name), p99: at("p99", name), trend: lines.get(name) ?? [] };
   });
 }
 
@@ -54,6 +56,7 @@ export function spanRows(answers: RedAnswers): SpanRow[] {
     return {
       name: s.labels["span_name"] ?? "",
       kind: (s.labels["span_kind"] ?? "").replace("SPAN_KIND_", "").toLowerCase() || "unspecified",
+      count: at("count", id) ?? 0,
       rate: s.value,
       errors: s.value > 0 ? (at("errors", id) ?? 0) / s.value : 0,
       p50: at("p50", id),

@@ -30,10 +30,16 @@ export async function loadServices(period: Period, signal: AbortSignal): Promise
   const window = period.end - period.start;
   const step = promql.chartStep(window, trendPoints);
   const [answers, trends] = await Promise.all([
-    redAnswers(period, signal, promql.serviceRate(window), promql.serviceErrors(window), (q) => promql.serviceQuantile(q, window)),
+    redAnswers(period, signal, promql.serviceCount(window), promql.serviceRate(window), promql.serviceErrors(window), (q) => promql.serviceQuantile(q, window)),
     prometheus.queryRange(promql.serviceRate(promql.rateWindow(step)), onSteps(period, step), step, signal),
   ]);
   return serviceRows(answers, trends);
+}
+
+/** How many spans of the period the bounds on series do not tell apart. */
+export async function loadOverflow(period: Period, signal: AbortSignal): Promise<number> {
+  const [sample] = await prometheus.vector(promql.overflow(period.end - period.start), period.end, signal);
+  return sample !== undefined && Number.isFinite(sample.value) ? sample.value : 0;
 }
 
 export interface ServiceDetail {
@@ -66,12 +72,12 @@ export async function loadService(service: string, period: Period, signal: Abort
     Promise.all(quantiles.map((q) => over(promql.serviceQuantile(q, rateWindow, service)))),
     prometheus.queryRange(promql.serviceBuckets(heatStep, service), onSteps(period, heatStep), heatStep, signal),
     prometheus.exemplars(promql.serviceExemplars(service), period, signal),
-    redAnswers(period, signal, promql.spanRate(service, window), promql.spanFailedRate(service, window), (q) => promql.spanQuantile(q, service, window)),
+    redAnswers(period, signal, promql.spanCount(service, window), promql.spanRate(service, window), promql.spanFailedRate(service, window), (q) => promql.spanQuantile(q, service, window)),
   ]);
   return { period, step, rate, errors, quantiles: lines, buckets, heatStep, exemplars, spans: spanRows(spans) };
 }
 
-async function redAnswers({ end }: Period, signal: AbortSignal, rateQuery: string, errorQuery: string, quantile: (q: number) => string): Promise<RedAnswers> {
-  const [rate, errors, p50, p95, p99] = await Promise.all([rateQuery, errorQuery, ...quantiles.map(quantile)].map((q) => prometheus.vector(q, end, signal)));
-  return { rate: rate!, errors: errors!, p50: p50!, p95: p95!, p99: p99! };
+async function redAnswers({ end }: Period, signal: AbortSignal, countQuery: string, rateQuery: string, errorQuery: string, quantile: (q: number) => string): Promise<RedAnswers> {
+  const [count, rate, errors, p50, p95, p99] = await Promise.all([countQuery, rateQuery, errorQuery, ...quantiles.map(quantile)].map((q) => prometheus.vector(q, end, signal)));
+  return { count: count!, rate: rate!, errors: errors!, p50: p50!, p95: p95!, p99: p99! };
 }
