@@ -229,7 +229,7 @@ func TestBadOptions(t *testing.T) {
 		{func(o *IngestOptions) { o.Target = "http://tempo.example:4318" }, "tempo.example is not a loopback address"},
 		{func(o *IngestOptions) { o.Target = "grpc://0.0.0.0:4317" }, "0.0.0.0 is not a loopback address"},
 		{func(o *IngestOptions) { o.Target = "127.0.0.1:4317" }, "read --target"},
-		{func(o *IngestOptions) { o.Target = "https://127.0.0.1:4317" }, "want grpc://127.0.0.1:PORT or http://"},
+		{func(o *IngestOptions) { o.Target = "ftp://127.0.0.1:4317" }, "want grpc://127.0.0.1:PORT or http://"},
 		{func(o *IngestOptions) { o.Target = "grpc://127.0.0.1:4317/x" }, "gRPC has no path"},
 		{func(o *IngestOptions) { o.Target = "http://localhost" }, "want a URL with a port"},
 		{func(o *IngestOptions) {}, "nothing listens on 127.0.0.1:1"},

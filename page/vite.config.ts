@@ -22,7 +22,8 @@ export default defineConfig({
     // Nothing may be inlined as data: URLs, so that the content security policy can stay at 'self'.
     assetsInlineLimit: 0,
   },
-  test: { include: ["src/**/*.test.ts"], environment: "node" },
+  // The time-out ends a test that hangs, however busy the machine is.
+  test: { include: ["src/**/*.test.ts"], environment: "node", testTimeout: 300_000 },
 });
 
 /** The start page of Prometheus has its API on its own origin, the page has it below /prometheus. */
