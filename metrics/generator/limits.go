@@ -19,16 +19,21 @@ import (
 //     maxValues owners. Further values, and further owners, share the value
 //     __cardinality_overflow__. Without this limit, many owners with one series each
 //     would fill all the room.
-//   - While a limit is reached, a series without a span for pressedIdle ends; else it
-//     ends after Options.StaleAfter. So the room that a flood has taken comes back a
-//     minute after the flood ends.
+//   - While a limit is reached, a series without a span for pressedIdle ends, and one
+//     that had its spans all at once, as those of a flood have, after onceIdle; else a
+//     series ends after Options.StaleAfter. So a new service has series a few seconds
+//     after a flood of services.
 //   - The generators of a process may share one more pool, by the same rules.
 //
 // Spans beyond a limit still count, in series that share their labels: sums stay
 // right.
 
-// pressedIdle is how long a series may be without a span while a limit is reached.
-const pressedIdle = time.Minute
+// How long a series may be without a span while a limit is reached: any series, and
+// one whose spans all came between two readings.
+const (
+	pressedIdle = time.Minute
+	onceIdle    = 5 * time.Second
+)
 
 // warnEvery is how often a limit that stays reached is logged.
 const warnEvery = time.Minute

@@ -121,7 +121,7 @@ func TestFloodsLeaveRoom(t *testing.T) {
 }
 
 // TestFloodOfServices: 10,000 names of services take 500 places. A new service
-// counts under the overflow's name until the flood has been idle for a minute.
+// counts under the overflow's name for some seconds.
 func TestFloodOfServices(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -133,16 +133,15 @@ func TestFloodOfServices(t *testing.T) {
 		if got := f.found(callsTotal, "service", overflowValue); got != 9500 {
 			t.Errorf("%v calls are in the overflow, want 9500", got)
 		}
-		f.send(1, "service=svc-7 kind=server name=get")
-		for i := range 20 { // the new service goes on, as services do
+		for i := range 6 { // the new service goes on, as services do
 			time.Sleep(5 * time.Second)
 			f.send(1, "service=shop kind=server name=buy")
-			if got := f.found(callsTotal, "service", "shop"); (got > 0) != (i > 12) {
+			if got := f.found(callsTotal, "service", "shop"); (got > 0) != (i > 1) {
 				t.Fatalf("%v calls after %d s", got, 5*(i+1))
 			}
 		}
 		if st := f.Stats(); st.ActiveSeries > 1000 {
-			t.Errorf("%d series a minute after the flood", st.ActiveSeries)
+			t.Errorf("%d series half a minute after the flood", st.ActiveSeries)
 		}
 	})
 }

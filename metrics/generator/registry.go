@@ -108,7 +108,7 @@ func (r *registry) keyOf(k *schema, ls []labels.Label) []byte {
 }
 
 func (r *registry) make(k *schema, owner string, ls []labels.Label) *group {
-	g := &group{schema: k, owner: strings.Clone(owner), key: string(r.keyOf(k, ls))}
+	g := &group{schema: k, owner: strings.Clone(owner), born: r.now.UnixNano(), key: string(r.keyOf(k, ls))}
 	for _, l := range ls {
 		if l.Value != "" {
 			g.labels = append(g.labels, labels.Label{Name: strings.Clone(l.Name), Value: strings.Clone(l.Value)})
@@ -153,9 +153,10 @@ func (r *registry) sweep(now time.Time, staleAfter time.Duration) (removed []*gr
 		}
 	}
 	r.swept = now.UnixNano()
-	stale, soon := now.Add(-staleAfter).UnixNano(), now.Add(-min(staleAfter, pressedIdle)).UnixNano()
+	stale := now.Add(-staleAfter).UnixNano()
+	soon, once := now.Add(-min(staleAfter, pressedIdle)).UnixNano(), now.Add(-min(staleAfter, onceIdle)).UnixNano()
 	return r.remove(func(g *group) bool {
-		return g.updated < stale || g.updated < soon && (all || pressed[g.owner])
+		return g.updated < stale || (all || pressed[g.owner]) && (g.updated < soon || g.updated < once && g.updated == g.born)
 	})
 }
 

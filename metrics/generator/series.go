@@ -80,7 +80,8 @@ type group struct {
 	owner      string // whose spans made it; empty for the overflow
 	key        string
 	labels     []labels.Label // its own, in the schema's order
-	updated    int64          // unix ns
+	born       int64          // time of the reading that made it, unix ns
+	updated    int64          // time of the reading that added to it last, unix ns
 	limited    *int64         // counts the updates, when a limit has sent them here
 	counters   [2]counter
 	histograms [3]*histogramSeries
