@@ -232,7 +232,7 @@ func TestDashboardsLeadToTraces(t *testing.T) {
 }
 
 // traced finds the metrics that have exemplars.
-var traced = regexp.MustCompile(`\b(traces_spanmetrics_latency|etude_query_duration_seconds_bucket)\b`)
+var traced = regexp.MustCompile(`\b(traces_spanmetrics_latency|etude_query_duration_seconds)\b`)
 
 // TestDashboardsAreMounted: in the stack that has what they show.
 func TestDashboardsAreMounted(t *testing.T) {

@@ -164,6 +164,8 @@ type prometheusConf struct {
 	} `yaml:"global"`
 	ScrapeConfigs []struct {
 		JobName       string `yaml:"job_name"`
+		Native        bool   `yaml:"scrape_native_histograms"`
+		Classic       bool   `yaml:"always_scrape_classic_histograms"`
 		StaticConfigs []struct {
 			Targets []string `yaml:"targets"`
 		} `yaml:"static_configs"`
@@ -435,6 +437,9 @@ func TestPrometheus(t *testing.T) {
 	}
 	got := map[string][]string{}
 	for _, job := range prometheus.ScrapeConfigs {
+		if wants := job.JobName == "tempo"; job.Native != wants || job.Classic != wants { // etude's dashboard asks for native ones
+			t.Errorf("job %s: native histograms %v, classic ones beside them %v", job.JobName, job.Native, job.Classic)
+		}
 		for _, static := range job.StaticConfigs {
 			got[job.JobName] = append(got[job.JobName], static.Targets...)
 		}

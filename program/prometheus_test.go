@@ -68,6 +68,11 @@ func TestUpScrapesItsParts(t *testing.T) {
 		}
 		return nil
 	})
+	for _, query := range []string{`histogram_count(sum(etude_store_append_duration_seconds))`, `sum(etude_store_append_duration_seconds_count)`} {
+		if got := ask(t, d.url(portPrometheus, ""), query); len(got) != 1 || got[0].Value < 1 {
+			t.Errorf("%s: %v", query, got)
+		}
+	}
 	for _, call := range []string{`client="user",server="edge",connection_type="virtual_node"`, `client="edge",server="uservice3",connection_type=""`, `client="uservice3",server="uservice4",connection_type=""`} {
 		eventually(t, "the request is counted: "+call, func() error {
 			got := ask(t, d.url(portPrometheus, ""), "traces_service_graph_request_total{"+call+"}")

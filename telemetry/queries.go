@@ -17,9 +17,7 @@ type queries struct {
 
 func newQueries() queries {
 	return queries{
-		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "etude_query_duration_seconds", Help: "Time to answer a query, by kind and protocol.", Buckets: queryBuckets,
-		}, []string{"kind", "protocol"}),
+		durations: prometheus.NewHistogramVec(histogramOpts("etude_query_duration_seconds", "Time to answer a query, by kind and protocol.", queryBuckets), []string{"kind", "protocol"}),
 		answered: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "etude_queries_total", Help: "Queries that have ended, by outcome.",
 		}, []string{"kind", "protocol", "outcome"}),

@@ -47,7 +47,14 @@ var (
 )
 
 func histogram(name, help string, buckets []float64) prometheus.Histogram {
-	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+	return prometheus.NewHistogram(histogramOpts(name, help, buckets))
+}
+
+// histogramOpts are those of a histogram of both kinds: Prometheus' text format shows
+// the classic buckets, its protobuf format the native ones too, 4.4 % apart.
+func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.05, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}
 }
 
 // Acknowledged records the duration of an acknowledged append. Every payload pays
