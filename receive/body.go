@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"time"
 )
 
 // A body is read into a pooled buffer that grows with what really arrives, never
@@ -55,8 +54,8 @@ func (b *body) whole() (n int64, err error) {
 	return n, b.in.gate.enter(b.conn, n)
 }
 
-// readBody reads the whole body within all limits, and inflates it. The client has
-// RequestTimeout for it. On nil error the caller closes the body.
+// readBody reads the whole body within all limits, and inflates it. On nil error the
+// caller closes the body. The server's ReadTimeout is the deadline.
 func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 	unpack, err := inflater(r.Header.Get("Content-Encoding"))
 	if err != nil {
@@ -67,10 +66,10 @@ func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 		w.Header().Set("Connection", "close")
 		return nil, &http.MaxBytesError{Limit: in.limits.Body}
 	}
-	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(time.Now().Add(in.limits.RequestTimeout)) // not supported: then the server's own
 	b := in.newBody(connOf(r.Context()))
-	err = b.fill(http.MaxBytesReader(w, r.Body, in.limits.Body), max(in.limits.Body, in.limits.Decompressed))
+	if err = b.count(int64(cap(b.bytes))); err == nil {
+		err = b.fill(http.MaxBytesReader(w, r.Body, in.limits.Body), max(in.limits.Body, in.limits.Decompressed))
+	}
 	if err == nil {
 		b, err = b.inflate(unpack)
 	}
@@ -82,7 +81,6 @@ func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 		b.Close()
 		return nil, err
 	}
-	_ = deadline.SetReadDeadline(time.Time{})
 	return b, nil
 }
 

@@ -38,8 +38,8 @@ func (m *message) free() {
 	m.pieces, m.buffer = nil, nil
 }
 
-// rawCodec passes payloads through untouched. It stands in for the protobuf
-// codec on the whole server, so messages of other services go to that one.
+// rawCodec passes OTLP payloads through untouched. It replaces the protobuf codec on
+// the whole server, so it hands the messages of other services to that codec.
 type rawCodec struct{ rest encoding.CodecV2 }
 
 func newRawCodec() rawCodec { return rawCodec{encoding.GetCodecV2("proto")} }
@@ -83,7 +83,7 @@ type tieredPool struct {
 
 const (
 	minTier = 8  // 256 B
-	maxTier = 22 // 4 MiB; larger ones are left to the garbage collector
+	maxTier = 20 // 1 MiB; what is pooled is counted nowhere, so larger ones are not
 )
 
 func (p *tieredPool) Get(n int) *[]byte {
@@ -171,7 +171,8 @@ func (c compressor) Decompress(r io.Reader) (io.Reader, error) {
 	return &pooledReader{z, c.readers}, nil
 }
 
-// pooledReader gives its place up when gRPC closes it, which it always does.
+// pooledReader returns its decompressor, and its place among those that inflate, when
+// gRPC closes it. gRPC closes every reader.
 type pooledReader struct {
 	resetter
 	pool *sync.Pool

@@ -18,10 +18,10 @@ import (
 // them trusts a size it read; the reader of one stops at the limit.
 //
 // A request is inflated when it has arrived whole, and only as many requests at
-// once as there are processors: inflating is work for a processor and waits for
-// nobody, so more at once would be no faster, but each could inflate to the limit
-// of one request before the first of them is counted. This holds for HTTP and for
-// gRPC (codec.go) together.
+// once as there are processors. Inflating keeps a processor busy and never waits for
+// a client, so more at once would not be faster; but each of them could inflate to
+// the limit of one request before the first is counted. HTTP and gRPC (codec.go)
+// share these places.
 
 // inflating has room for those that inflate.
 var inflating = make(chan struct{}, runtime.GOMAXPROCS(0))

@@ -11,9 +11,9 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// conn is one accepted connection, as the servers behind the listeners see it.
-// The registry counts it, the sniffer leaves bytes to be read again in it, and
-// requests find it in their context to learn what this one client holds.
+// conn is one accepted connection, as grpc-go and net/http see it. The registry
+// counts it. The sniffer leaves bytes in it that a server reads again. Requests find
+// it in their context, to count what this one client holds.
 //
 // Read is called by one goroutine at a time, and so is Write, as servers do.
 type conn struct {
@@ -21,7 +21,7 @@ type conn struct {
 	reg    *registry
 	closed sync.Once
 
-	// What the sniffer leaves behind.
+	// Set by the sniffer, before a server gets the connection.
 	replay []byte      // read before, to be read again
 	acks   *ackFilter  // takes the client's answer to the sniffer out of what is read
 	answer *ackDropper // takes the server's second answer out of what is written
@@ -81,9 +81,9 @@ func (c *conn) read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// waitForWriter stops reading while an answer cannot be written. The servers
-// behind queue answers; without this a client that sends and never reads would
-// make that queue as long as it likes.
+// waitForWriter stops reading while an answer cannot be written. grpc-go and net/http
+// queue answers. Without this a client that sends and never reads would make that
+// queue as long as it likes.
 func (c *conn) waitForWriter(n int) {
 	if !c.blocked.Load() {
 		c.ahead = 0
@@ -120,8 +120,8 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 	}
 	if _, err := c.Conn.Write(out); err != nil {
-		// grpc-go waits for its reader to notice, which a deadline of ours is not
-		// noticed by.
+		// grpc-go expects its reader to fail as well, but a write deadline does not
+		// end a read.
 		_ = c.Close()
 		return 0, err
 	}

@@ -39,7 +39,7 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
 	if ok {
 		h.Set("Access-Control-Allow-Origin", origin)
 		// navigator.sendBeacon, which browsers' SDKs use when a page is left, always
-		// sends credentials. They mean nothing here.
+		// sends credentials. Nothing here reads a cookie.
 		h.Set("Access-Control-Allow-Credentials", "true")
 		h.Set("Access-Control-Expose-Headers", "Retry-After")
 	}
@@ -50,7 +50,7 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
 	h.Add("Vary", "Access-Control-Request-Headers")
 	if ok {
 		h.Set("Access-Control-Allow-Methods", http.MethodPost)
-		// Exporters add headers of their own; none of them has a meaning here.
+		// Exporters add headers of their own. None of them changes what is done here.
 		if want := r.Header.Get("Access-Control-Request-Headers"); want != "" {
 			h.Set("Access-Control-Allow-Headers", want)
 		}
@@ -76,7 +76,7 @@ func (o origins) allow(origin string) bool {
 	return false
 }
 
-// matchOrigin understands ":*" for any port and "*." for any name in front.
+// matchOrigin understands ":*" for any port and a leading "*." for any subdomain.
 func matchOrigin(pattern string, u *url.URL) bool {
 	scheme, host, ok := strings.Cut(pattern, "://")
 	if !ok || scheme != u.Scheme {

@@ -25,11 +25,9 @@ func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 		ConnContext:       withConn,
 		ReadHeaderTimeout: in.limits.HeaderTimeout,
 		IdleTimeout:       in.limits.IdleTimeout,
-		// readBody sets the exact deadline; this one is for bodies that no
-		// handler asks for, which net/http reads to their end.
-		ReadTimeout: in.limits.HeaderTimeout + in.limits.RequestTimeout,
-		// Reading ends by RequestTimeout; then the Sink, and the answer, which
-		// is small, get as much again.
+		// One deadline for the head and the body, and, as in gRPC, for storing: net/http
+		// ends the context of a request when reading has timed out.
+		ReadTimeout:    in.limits.RequestTimeout,
 		WriteTimeout:   2 * in.limits.RequestTimeout,
 		MaxHeaderBytes: maxHead,
 		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: int(in.limits.Streams)},
@@ -95,13 +93,13 @@ func (in *intake) serveOTLP(w http.ResponseWriter, r *http.Request, sig *signal)
 		return
 	}
 	contentType := r.Header.Get("Content-Type")
-	media, _, _ := mime.ParseMediaType(contentType)
+	media := mediaType(contentType)
 	if media != typeJSON && media != typeProtobuf {
 		in.stats.refuse(OTLPHTTP, unsupported)
 		plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("415 Content-Type %q is not supported: use %s or %s", contentType, typeProtobuf, typeJSON))
 		return
 	}
-	left, err := in.takeOTLP(w, r, sig, media)
+	left, err := in.receiveOTLP(w, r, sig, media)
 	if err != nil {
 		writeStatus(w, contentType, media, in.refused(OTLPHTTP, err))
 		return
@@ -110,8 +108,17 @@ func (in *intake) serveOTLP(w http.ResponseWriter, r *http.Request, sig *signal)
 	_, _ = w.Write(left.answer(sig, media))
 }
 
-func (in *intake) takeOTLP(w http.ResponseWriter, r *http.Request, sig *signal, media string) (left partial, err error) {
-	err = in.take(w, r, func(ctx context.Context, b []byte) (err error) {
+// mediaType is the type without parameters, in lower case; "" when there is none.
+func mediaType(contentType string) string {
+	if contentType == typeProtobuf || contentType == typeJSON {
+		return contentType // Fast path.
+	}
+	media, _, _ := mime.ParseMediaType(contentType)
+	return media
+}
+
+func (in *intake) receiveOTLP(w http.ResponseWriter, r *http.Request, sig *signal, media string) (left partial, err error) {
+	err = in.receiveHTTP(w, r, func(ctx context.Context, b []byte) (err error) {
 		if media != typeProtobuf {
 			if b, err = sig.fromJSON(b); err != nil {
 				return refuse(malformed, "%v", err)
@@ -123,9 +130,9 @@ func (in *intake) takeOTLP(w http.ResponseWriter, r *http.Request, sig *signal, 
 	return left, err
 }
 
-// take reads the body of an HTTP request, admits it when it is whole, and passes
+// receiveHTTP reads the body of an HTTP request, admits it when it is whole, and passes
 // it on. The bytes are pooled: f must not keep them.
-func (in *intake) take(w http.ResponseWriter, r *http.Request, f func(context.Context, []byte) error) (err error) {
+func (in *intake) receiveHTTP(w http.ResponseWriter, r *http.Request, f func(context.Context, []byte) error) (err error) {
 	if in.authorize != nil {
 		if err := in.authorize(r.Header.Values("Authorization")); err != nil {
 			w.Header().Set("WWW-Authenticate", "Bearer")

@@ -26,7 +26,7 @@ func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 	}
 	compact, err := isCompact(r.Header.Get("Content-Type"))
 	if err == nil {
-		err = in.take(w, r, func(ctx context.Context, b []byte) error {
+		err = in.receiveHTTP(w, r, func(ctx context.Context, b []byte) error {
 			return in.translate(ctx, JaegerThrift, func(dst []byte, bounds spans.Bounds) ([]byte, error) {
 				return jaeger.FromThrift(dst, b, compact, bounds)
 			})
@@ -46,8 +46,8 @@ func (in *intake) submitPostSpans(ctx context.Context, b []byte) (partial, error
 	})
 }
 
-// refuseJaeger answers 500 about tenants, unlike 400 for all that is wrong with the
-// spans: clients of the real receiver know it so.
+// refuseJaeger answers 500 when the tenant is wrong, and 400 when the spans are: the
+// real receiver does so, and its clients rely on it.
 func (in *intake) refuseJaeger(w http.ResponseWriter, r *refusal) {
 	status, text := r.status(), r.text
 	switch r.reason {

@@ -11,8 +11,8 @@ import (
 // empty when nothing was left out. A client must not send again what was left out
 // (OTLP specification, "Partial Success").
 var (
-	takenJSON     = []byte(`{"partialSuccess":{}}`)
-	takenProtobuf = []byte{0x0a, 0x00}
+	emptyJSON     = []byte(`{"partialSuccess":{}}`)
+	emptyProtobuf = []byte{0x0a, 0x00}
 )
 
 // proto is the answer as protobuf: {partial_success 1: {rejected 1, error_message
@@ -32,12 +32,12 @@ func (p partial) proto() []byte {
 // json is the answer as JSON. rejected names the member that counts.
 func (p partial) json(rejected string) []byte {
 	if p.count == 0 && p.reason == "" {
-		return takenJSON
+		return emptyJSON
 	}
 	// 64-bit integers are strings in proto3 JSON.
 	b, err := json.Marshal(map[string]map[string]string{"partialSuccess": {rejected: strconv.Itoa(p.count), "errorMessage": p.reason}})
 	if err != nil { // strings always marshal
-		return takenJSON
+		return emptyJSON
 	}
 	return b
 }
@@ -50,5 +50,5 @@ func (p partial) answer(sig *signal, media string) []byte {
 	if b := p.proto(); b != nil {
 		return b
 	}
-	return takenProtobuf
+	return emptyProtobuf
 }

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// reason is why a request was not taken, as counted and as answered.
+// reason is why a request was refused, as counted and as answered.
 type reason uint8
 
 const (
@@ -53,7 +53,7 @@ var httpStatuses = [...]int{
 	badTenant: http.StatusBadRequest, unauthorized: http.StatusUnauthorized, internal: http.StatusInternalServerError,
 }
 
-// refusal is the error by which a request is not taken.
+// refusal is the error of a refused request.
 type refusal struct {
 	reason reason
 	text   string
@@ -73,8 +73,8 @@ func (r *refusal) retrySeconds() string {
 	return strconv.FormatInt(int64((r.retry+time.Second-1)/time.Second), 10)
 }
 
-// sinkRefusal sorts an error of the Sink by what the error says about itself.
-// The texts of our own faults are for the log, not for strangers.
+// sinkRefusal sorts an error of the Sink by the methods that the error has. A client
+// never sees the text of our own faults; the log has it.
 func sinkRefusal(ctx context.Context, err error) *refusal {
 	var bad interface{ InvalidSpans() bool }
 	var later interface{ RetryAfter() time.Duration }

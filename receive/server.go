@@ -156,7 +156,7 @@ func (s *Server) Serve() error {
 	for ; n > 0 && first == nil; n-- {
 		first = <-ended
 	}
-	go func() { // let the rest end behind us
+	go func() { // wait for the others, after Serve has returned
 		for ; n > 0; n-- {
 			<-ended
 		}

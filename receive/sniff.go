@@ -80,7 +80,7 @@ type sniffer struct {
 
 	seen     bool   // the client's SETTINGS came
 	owed     int    // of them, not acknowledged yet
-	settings []byte // their payloads, one behind the other
+	settings []byte // their payloads, in order
 	kept     []byte // the other frames, for the server
 
 	contentType string // of the first request, in HTTP/2
@@ -229,7 +229,7 @@ func (s *sniffer) greet() error {
 	return s.acknowledge(out)
 }
 
-// acknowledge writes out, and behind it the acknowledgements that we owe.
+// acknowledge writes out, followed by the acknowledgements that we owe.
 func (s *sniffer) acknowledge(out []byte) error {
 	for ; s.owed > 0; s.owed-- {
 		out = append(out, settingsAck...)
@@ -313,8 +313,8 @@ func (s *sniffer) until() time.Time {
 	return s.began.Add(s.limits.HeaderTimeout)
 }
 
-// handOver returns what the server behind reads again, and the repairs that the
-// sniffer's own words ask for.
+// handOver returns the bytes that the server reads again, and the two filters that
+// hide the greeting (see above).
 func (s *sniffer) handOver() (replay []byte, acks *ackFilter, answer *ackDropper) {
 	if !s.greeted {
 		return s.buf, nil, nil

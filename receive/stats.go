@@ -2,7 +2,7 @@ package receive
 
 import "sync/atomic"
 
-// Protocol is how a request came in. Its text is fit for a metric label.
+// Protocol is how a request came in. Its text is the value of a metric label.
 type Protocol string
 
 const (
@@ -15,8 +15,8 @@ const (
 
 var protocols = [...]Protocol{OTLPGRPC, OTLPHTTP, JaegerThrift, JaegerGRPC, Zipkin}
 
-// Stats counts what the listeners took and refused. The zero value is ready;
-// counters only grow, gauges are the state of this moment.
+// Stats counts accepted and refused requests. The zero value is ready. Counters only
+// grow; gauges are the state of this moment.
 type Stats struct {
 	byProtocol [len(protocols)]protocolStats
 	cut        atomic.Uint64

@@ -7,8 +7,8 @@ import (
 	"etude/tenant"
 )
 
-// forTenant returns a context that carries the one tenant that a request names.
-// It is called only when there are tenants.
+// forTenant returns a context with the one tenant that a request names. It is called
+// only with Config.Multitenancy.
 func forTenant(ctx context.Context, header []string) (context.Context, error) {
 	id, err := tenant.ForWrite(header)
 	switch {

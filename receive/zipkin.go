@@ -3,7 +3,6 @@ package receive
 import (
 	"context"
 	"fmt"
-	"mime"
 	"net/http"
 	"time"
 
@@ -30,7 +29,7 @@ func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	contentType := r.Header.Get("Content-Type")
-	media, _, _ := mime.ParseMediaType(contentType)
+	media := mediaType(contentType)
 	read := zipkin.FromJSON
 	switch media {
 	case typeJSON:
@@ -41,7 +40,7 @@ func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("415 Content-Type %q is not supported: send spans as %s or %s", contentType, typeJSON, typeProtobuf))
 		return
 	}
-	err := in.take(w, r, func(ctx context.Context, b []byte) error {
+	err := in.receiveHTTP(w, r, func(ctx context.Context, b []byte) error {
 		return in.translate(ctx, Zipkin, func(dst []byte, bounds spans.Bounds) ([]byte, error) {
 			return read(dst, b, time.Now(), bounds)
 		})

@@ -27,8 +27,8 @@ type Reader struct {
 }
 
 // Next reads a field and reports whether there was one. At the end, and at bytes
-// that cannot be read (then Err is set), it returns false. Data has no room behind
-// it, so appending to it copies.
+// that cannot be read (then Err is set), it returns false. Data has no
+// spare capacity, so appending to it copies.
 func (r *Reader) Next() bool {
 	b := r.Rest
 	if len(b) == 0 || r.Err != nil {
@@ -107,8 +107,8 @@ func (r *Reader) fail() bool {
 	return false
 }
 
-// Offset is where in the whole message the reader stands; after an error, where
-// the field begins that cannot be read.
+// Offset is the reader's place in the whole message. After an error it is the place
+// of the field that cannot be read.
 func (r *Reader) Offset(whole []byte) int { return len(whole) - len(r.Rest) }
 
 // IsBytes reports that the field has this number and the type that it must have:
@@ -137,7 +137,7 @@ func (r *Reader) IsFixed32(number Number) bool {
 func (r *Reader) Text() string { return Borrow(r.Data) }
 
 // Merged is a message field that should be there once. Should it be there more
-// often, its occurrences one behind the other are the merged message.
+// often, its occurrences, joined in order, are the merged message.
 type Merged struct {
 	Data  []byte
 	There bool

@@ -87,8 +87,8 @@ func (g *protoBatch) span(b, process []byte) error {
 		process = own.Data
 	}
 	g.s.tags = uniqueTags(g.s.tags)
-	sc := g.s.takeScope()
-	state := g.s.takeTag("w3c.tracestate")
+	sc := g.s.removeScope()
+	state := g.s.removeTag("w3c.tracestate")
 	size := g.groups.Add(wire.Borrow(process), sc, func(w *spans.Writer) { writeSpan(w, &g.s, state) })
 	return g.bounds.Grown(size)
 }
@@ -120,20 +120,20 @@ func (g *protoBatch) resource(w *spans.Writer, process string) error {
 	return nil
 }
 
-// takeScope removes the tags that name the scope. otel.library.* are the older
+// removeScope removes the tags that name the scope. otel.library.* are the older
 // names. A version without its name stays a tag.
-func (s *span) takeScope() (sc spans.Scope) {
-	if name := s.takeTag("otel.library.name"); name != "" {
-		sc = spans.Scope{Name: name, Version: s.takeTag("otel.library.version")}
+func (s *span) removeScope() (sc spans.Scope) {
+	if name := s.removeTag("otel.library.name"); name != "" {
+		sc = spans.Scope{Name: name, Version: s.removeTag("otel.library.version")}
 	}
-	if name := s.takeTag("otel.scope.name"); name != "" {
-		sc = spans.Scope{Name: name, Version: s.takeTag("otel.scope.version")}
+	if name := s.removeTag("otel.scope.name"); name != "" {
+		sc = spans.Scope{Name: name, Version: s.removeTag("otel.scope.version")}
 	}
 	return sc
 }
 
-// takeTag removes a tag that is a string and not empty, and returns its text.
-func (s *span) takeTag(key string) string {
+// removeTag removes a tag that is a string and not empty, and returns its text.
+func (s *span) removeTag(key string) string {
 	for i := range s.tags {
 		if t := &s.tags[i]; t.key == key && t.typ == tagString && t.text != "" {
 			text := t.text

@@ -297,8 +297,8 @@ func upstreamModel(req *api_v2.PostSpansRequest) []byte {
 		for _, l := range u.Logs {
 			writeLog(&s.events, moment{l.Timestamp.Unix(), int64(l.Timestamp.Nanosecond())}.nanos(), modelTags(l.Fields))
 		}
-		sc := s.takeScope()
-		state := s.takeTag("w3c.tracestate")
+		sc := s.removeScope()
+		state := s.removeTag("w3c.tracestate")
 		g.Add(key, sc, func(w *spans.Writer) { writeSpan(w, &s, state) })
 	}
 	var p spans.Writer

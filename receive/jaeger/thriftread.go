@@ -157,9 +157,9 @@ func (r *thriftReader) text() string { return wire.Borrow(r.binary()) }
 
 func (r *thriftReader) binary() []byte {
 	if r.compact {
-		return r.take(r.length(r.varint(), 1))
+		return r.consume(r.length(r.varint(), 1))
 	}
-	return r.take(r.length(r.fixed(4), 1))
+	return r.consume(r.length(r.fixed(4), 1))
 }
 
 func (r *thriftReader) i32() int32 {
@@ -182,7 +182,7 @@ func (r *thriftReader) double() uint64 {
 	if !r.compact {
 		return r.fixed(8)
 	}
-	if b := r.take(8); b != nil {
+	if b := r.consume(8); b != nil {
 		return binary.LittleEndian.Uint64(b)
 	}
 	return 0
@@ -211,13 +211,13 @@ func (r *thriftReader) skip(typ uint8, depth int) {
 	}
 	switch typ {
 	case thriftBool, thriftByte:
-		r.take(1)
+		r.consume(1)
 	case thriftI16, thriftI32, thriftI64:
 		r.skipInt(typ)
 	case thriftDouble:
-		r.take(8)
+		r.consume(8)
 	case thriftUUID:
-		r.take(16)
+		r.consume(16)
 	case thriftString:
 		r.binary()
 	case thriftStruct:
@@ -248,11 +248,11 @@ func (r *thriftReader) skipInt(typ uint8) {
 	case r.compact:
 		r.varint()
 	case typ == thriftI16:
-		r.take(2)
+		r.consume(2)
 	case typ == thriftI32:
-		r.take(4)
+		r.consume(4)
 	default:
-		r.take(8)
+		r.consume(8)
 	}
 }
 
@@ -269,7 +269,7 @@ func (r *thriftReader) byte() uint8 {
 // fixed reads n bytes as a big-endian number; a negative one comes with its
 // sign in front.
 func (r *thriftReader) fixed(n int) uint64 {
-	b := r.take(n)
+	b := r.consume(n)
 	if b == nil {
 		return 0
 	}
@@ -294,7 +294,7 @@ func (r *thriftReader) varint() uint64 {
 
 func (r *thriftReader) zigzag() int64 { return protowire.DecodeZigZag(r.varint()) }
 
-func (r *thriftReader) take(n int) []byte {
+func (r *thriftReader) consume(n int) []byte {
 	if n > len(r.rest) {
 		r.fail(errThriftEnd)
 		return nil

@@ -39,7 +39,7 @@ func (s *span) jsonBinaryAnnotations(r *jsonread.Reader) error {
 			}
 		}
 		if err == nil {
-			err = s.takeBinary(b)
+			err = s.addBinary(b)
 		}
 		if err != nil {
 			return err
@@ -48,8 +48,8 @@ func (s *span) jsonBinaryAnnotations(r *jsonread.Reader) error {
 	return nil
 }
 
-// takeBinary makes a tag of a binary annotation, or an address.
-func (s *span) takeBinary(b binaryAnnotation) error {
+// addBinary makes a tag of a binary annotation, or an address.
+func (s *span) addBinary(b binaryAnnotation) error {
 	switch b.key {
 	case "sa", "ca", "ma": // server's, client's, message broker's address
 		if s.remote == (endpoint{}) {
