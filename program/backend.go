@@ -161,6 +161,7 @@ type backendRun struct {
 	priority   store.Priority // of queries over writes, in all stores
 	queries    *query.Engine
 	telemetry  *telemetry.Telemetry
+	observer   store.Observer         // of the stores; the telemetry unless set before
 	self       *selfTrace             // nil when the backend does not trace itself
 	prometheus *prometheus.Prometheus // nil with --metrics.off
 	generators generators
@@ -170,6 +171,9 @@ func (b *backendRun) open(dir string) error {
 	b.failed = make(chan error, 8)
 	stats := &receive.Stats{}
 	b.telemetry = telemetry.New(b.samples(stats))
+	if b.observer == nil {
+		b.observer = b.telemetry
+	}
 	began := time.Now()
 	if err := b.openStores(dir); err != nil {
 		return fmt.Errorf("open the data in %s: %w", dir, err)

@@ -43,7 +43,7 @@ func (b *backendRun) openStores(dir string) (err error) {
 	b.stores, err = tenants.Open(tenants.Options{
 		Store: store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
 			Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), Limits: c.spanLimits.limits(),
-			Priority: &b.priority, Observer: b.telemetry, Logger: b.log},
+			Priority: &b.priority, Observer: b.observer, Logger: b.log},
 		Multi: c.Multitenancy, Most: c.MaxTenants, Rate: int64(c.MaxIngestRate), Burst: int64(c.MaxIngestBurst),
 	})
 	return err
