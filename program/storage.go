@@ -10,12 +10,12 @@ import (
 	"etude/tenant"
 )
 
-// tenantFlags say whether there are tenants, and what each may send.
+// tenantFlags say whether there are tenants, and how much each may send.
 type tenantFlags struct {
-	Multitenancy   bool      `name:"multitenancy" env:"ETUDE_MULTITENANCY" help:"Keep the spans of tenants apart, who name themselves by the header (gRPC: metadata) X-Scope-OrgID; reads may name several, as in t1|t2. What is stored without this flag is the tenant single-tenant's."`
-	MaxTenants     int       `name:"max-tenants" env:"ETUDE_MAX_TENANTS" default:"64" help:"Refuse spans of a new tenant when so many have spans already."`
+	Multitenancy   bool      `name:"multitenancy" env:"ETUDE_MULTITENANCY" help:"Keep the spans of tenants apart. A request names its tenant by the header (gRPC: metadata) X-Scope-OrgID; a read may name several, as in t1|t2. Spans stored without this flag belong to the tenant single-tenant."`
+	MaxTenants     int       `name:"max-tenants" env:"ETUDE_MAX_TENANTS" default:"64" help:"Most tenants with spans; spans of one more are refused."`
 	PageTenant     string    `name:"page-tenant" env:"ETUDE_PAGE_TENANT" default:"single-tenant" help:"With --multitenancy, whose spans the page shows; several as in t1|t2."`
-	MaxIngestRate  bytesFlag `name:"max-ingest-rate" env:"ETUDE_MAX_INGEST_RATE" default:"0" help:"Bytes a second of spans that each tenant may send, decompressed; above it clients are told to come back. 0 lifts the limit."`
+	MaxIngestRate  bytesFlag `name:"max-ingest-rate" env:"ETUDE_MAX_INGEST_RATE" default:"0" help:"Bytes of spans a second that each tenant may send, decompressed; a client that sends more is told to come back. 0 lifts the limit."`
 	MaxIngestBurst bytesFlag `name:"max-ingest-burst" env:"ETUDE_MAX_INGEST_BURST" default:"0" help:"Bytes that may come at once before --max-ingest-rate holds; 0 is one second of it."`
 }
 

@@ -47,8 +47,8 @@ func (s *Store) Append(ctx context.Context, payload []byte) (rejected otlp.Rejec
 	return stats.Rejected, nil
 }
 
-// admit takes a place in the queue. A payload larger than the whole queue gets
-// in when it is alone.
+// admit reserves room in the queue. A payload larger than the whole queue is
+// admitted when it is alone.
 func (s *Store) admit(size int64) error {
 	before := s.waiting.Add(size) - size
 	if before > 0 && before+size > s.o.MaxQueue {
@@ -82,10 +82,10 @@ func (s *Store) submitError(err error) error {
 	return err
 }
 
-// waiter is who waits for the acknowledgement of a payload.
+// waiter waits for the acknowledgement of a payload.
 type waiter struct {
 	size int64      // of the payload
-	done chan error // has room for one, so that nobody waits for who has left
+	done chan error // has room for one: the applier does not wait for a caller that has left
 }
 
 func (s *Store) newWaiter(size int64) *waiter {
@@ -97,8 +97,8 @@ func (s *Store) newWaiter(size int64) *waiter {
 	return w
 }
 
-// wait returns the applier's answer. When ctx ends first the applier keeps the
-// waiter, and its answer goes nowhere.
+// wait returns the applier's answer. When ctx ends first, the applier keeps the
+// waiter and its answer is dropped.
 func (s *Store) wait(ctx context.Context, w *waiter) error {
 	select {
 	case err := <-w.done:

@@ -11,6 +11,10 @@
 // limit is reached, its segments are deleted. So dropping old data costs a few
 // unlinks, whatever its size, and the next start finds just what was in memory.
 //
+// When spans cannot be stored, [Store.Append] refuses them and [Store.Ready] says
+// why: the disk is full or fails, the directory is gone, or nothing moves.
+//
 // Follow a payload from [Store.Append] (append.go) through apply (apply.go) to
-// the head (head.go). limits.go is what leaves when, replay.go the start.
+// the head (head.go). limits.go decides which parts leave, replay.go is the start,
+// close.go the end.
 package store

@@ -19,7 +19,7 @@ func (r reason) String() string {
 	return [...]string{"", "age", "memory", "spans", "disk"}[r]
 }
 
-// leaving is what remains to be done for a part that has left the head.
+// leaving are the files of a part that has left the head.
 type leaving struct {
 	segments []uint64
 	logged   bool
@@ -29,7 +29,7 @@ type leaving struct {
 // Zero means no limit.
 type Bounds struct{ Disk, Memory, Spans int64 }
 
-// SetBounds changes the bounds; what lies above them leaves soon.
+// SetBounds changes the bounds. Parts beyond them leave soon.
 func (s *Store) SetBounds(b Bounds) {
 	if old := s.bounds.Swap(&b); old != nil && *old != b {
 		s.wakeKeeper()
@@ -74,9 +74,9 @@ func (s *Store) over() bool {
 		most.Spans > 0 && s.head.spans() > most.Spans
 }
 
-// enforce drops the oldest parts until every limit is kept. First readers lose
-// sight of a part, then its files go: a crash in between brings the part back,
-// to be dropped again.
+// enforce drops the oldest parts until every limit is kept. A part first becomes
+// invisible to readers, then its files are removed. After a crash in between, the
+// next start reads the part back and drops it again.
 func (s *Store) enforce() {
 	gone, rotate := s.leave()
 	s.garbage = append(s.garbage, gone...)
@@ -92,13 +92,14 @@ func (s *Store) enforce() {
 	}
 	s.garbage = kept
 	if rotate && s.rotating.CompareAndSwap(false, true) {
-		// The growing part must go too. It is sealed in log order like any other,
-		// then the keeper is woken again. Closing has made this needless.
+		// The growing part must leave too. The applier seals it in log order, like
+		// any other, and wakes the keeper again. An error means that the log is
+		// closed, and then nothing has to leave.
 		_ = s.log.Rotate()
 	}
 }
 
-// leave takes the parts that must go out of the head. Rotate is true when the
+// leave removes the parts that must leave from the head. Rotate is true when the
 // growing part is among them.
 func (s *Store) leave() (gone []leaving, rotate bool) {
 	disk := s.log.Disk()

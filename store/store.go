@@ -41,9 +41,9 @@ type Options struct {
 	TableBytes int64
 	TableAge   time.Duration
 
-	Priority *Priority    // of queries over writes: none
-	Observer Observer     // nobody
-	Logger   *slog.Logger // discards
+	Priority *Priority    // of queries over writes; none by default
+	Observer Observer     // none by default
+	Logger   *slog.Logger // discards by default
 }
 
 // Observer is told how long the work of a store takes. Many goroutines call its

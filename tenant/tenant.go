@@ -1,7 +1,7 @@
-// Package tenant says whose spans a request writes or reads: it reads the names
-// of tenants from the header X-Scope-OrgID, which is gRPC metadata as well, and
-// carries them in the request's context. It also names the folder of a tenant's
-// data. Who has which data is for others.
+// Package tenant names the tenants of a request. It reads their names from the
+// header X-Scope-OrgID, or from gRPC metadata of that name, and carries them in the
+// request's context. It also names the folder of a tenant's data. Package
+// store/tenants keeps the data.
 package tenant
 
 import (
@@ -15,7 +15,7 @@ import (
 // Header names the tenant of a request, or several, separated by a bar.
 const Header = "X-Scope-OrgID"
 
-// Single is the tenant whose data are those of a backend without tenants.
+// Single is the tenant of a backend without tenants.
 const Single = "single-tenant"
 
 // MaxLength is the most bytes of a name.

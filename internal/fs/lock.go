@@ -63,8 +63,8 @@ func (l *osLock) Close() error {
 	return err
 }
 
-// The process id is a courtesy to the reader of an error: failing to read or
-// write it is no reason to fail.
+// The process id only helps the reader of an error, so errors of reading or writing
+// it are ignored.
 func readPID(f *os.File) int {
 	buf := make([]byte, 20)
 	n, _ := f.ReadAt(buf, 0)

@@ -9,16 +9,16 @@ import (
 	"etude/internal/fs"
 )
 
-// commitBytes bounds what one write takes, before compression, and so the buffers
-// that are kept.
+// commitBytes bounds the payloads of one write, before compression, and with it the
+// buffers that are kept.
 const commitBytes = 4 << 20
 
-// recordBytes is up to which size payloads share a record. Together they become
-// smaller than each alone, but damage to a record costs all of them.
+// recordBytes bounds the payloads that share a record. Together they compress
+// better than each alone, but damage to a record costs all of them.
 const recordBytes = 256 << 10
 
-// WriteError says that the disk has not taken a record. The log goes on: the
-// same record may be sent again.
+// WriteError says that a record could not be written. The log goes on, and the same
+// record may be sent again.
 type WriteError struct {
 	File string
 	Err  error
@@ -66,14 +66,14 @@ type writer struct {
 	synced   time.Time
 }
 
-// complainEvery bounds how often a disk that goes on failing is logged: every
-// refused caller has the error anyway.
+// complainEvery bounds how often a failing disk is logged. Every refused caller
+// gets the error as well.
 const complainEvery = time.Second
 
-// Submit queues a copy of an OTLP payload; Committed will have it in a batch, in
-// any case. Owner is the caller's, to know it again; arrival is in unix ns. A
-// *[PayloadError] says that it is too large. After Close it is refused with
-// [ErrClosed].
+// Submit queues a copy of an OTLP payload. Committed is called with it in any case,
+// whether it could be written or not. Owner identifies the payload to the caller;
+// arrival is in unix ns. A *[PayloadError] says that the payload is too large,
+// [ErrClosed] that the log is closed.
 func (l *Log) Submit(payload []byte, spans int, arrival int64, owner any) error {
 	if len(payload) > MaxPayload {
 		return &PayloadError{Size: len(payload)}
@@ -81,14 +81,14 @@ func (l *Log) Submit(payload []byte, spans int, arrival int64, owner any) error 
 	return l.queue.put(payload, Entry{Owner: owner, Spans: spans, Arrival: arrival})
 }
 
-// Rotate finishes the current segment. A batch with Rotated set goes through
-// Committed when it is done, behind all that was submitted before.
+// Rotate finishes the current segment. When that is done, Committed is called with
+// a batch that has Rotated set, after all payloads submitted before.
 func (l *Log) Rotate() error { return l.queue.rotate() }
 
-// Recycle takes back a batch that Committed has handed out, for its memory.
+// Recycle reuses the memory of a batch that Committed was called with.
 func (l *Log) Recycle(b *Batch) { l.queue.recycle(b) }
 
-// Drain takes no more entries and returns when Committed has had all there were.
+// Drain refuses new payloads and returns once Committed was called with all others.
 func (l *Log) Drain() {
 	l.queue.close()
 	<-l.done
@@ -147,7 +147,7 @@ func (l *Log) run() {
 	}
 }
 
-// commit writes a batch, makes it durable, and only then hands it on.
+// commit writes a batch, makes it durable, and only then calls Committed.
 func (l *Log) commit(b *Batch) {
 	if b.Rotated {
 		b.Err = l.finish()
@@ -191,9 +191,9 @@ func (l *Log) write(b *Batch) error {
 	return nil
 }
 
-// appendRecords appends the records of a batch. Payloads that share one become
-// one request: OTLP requests one behind the other are, by protobuf's rules, the
-// request with the spans of all.
+// appendRecords appends the records of a batch. Payloads that share a record become
+// one request: by protobuf's rules, concatenated OTLP requests are one request with
+// the spans of all.
 func appendRecords(dst []byte, b *Batch) (_ []byte, records int) {
 	begin, spans := 0, 0
 	for i := range b.Entries {
@@ -240,15 +240,15 @@ func (l *Log) note() {
 	}
 }
 
-// full reports whether a batch must go to another segment. One payload may have
-// more spans than a segment should; it gets one to itself.
+// full reports whether a batch must go to another segment. A payload with more
+// spans than a segment should have gets a segment of its own.
 func (l *Log) full(b *Batch) bool {
 	w := &l.seg
 	return w.spans+b.spans > l.o.SegmentSpans && w.spans > 0 || w.raw >= l.o.SegmentBytes || time.Since(w.created) >= l.o.SegmentAge
 }
 
-// begin makes a new segment, durable with its name, or leaves none. A number is
-// never used twice.
+// begin makes a new segment, durable with its name and listed in the manifest, or
+// leaves none. A number is never used twice.
 func (l *Log) begin() error {
 	now := time.Now()
 	l.mu.Lock()
@@ -312,9 +312,9 @@ func (l *Log) syncUnsynced() {
 	}
 }
 
-// giveUp leaves a segment whose write or sync has failed. Cutting off what is
-// not committed is an attempt: where it fails, replay meets those bytes. The
-// number stays, for the entries that were refused.
+// giveUp closes a segment whose write or sync has failed. It tries to cut off the
+// bytes that are not committed; where that fails, replay deals with them. The number
+// stays, for the entries that were refused.
 func (l *Log) giveUp(cause error) {
 	w := &l.seg
 	l.complain("give up log segment and begin another", cause)
@@ -340,7 +340,7 @@ func (l *Log) complain(what string, err error) {
 	}
 }
 
-// finish ends the current segment, if there is one, in good order.
+// finish syncs and closes the current segment, if there is one.
 func (l *Log) finish() error {
 	w := &l.seg
 	if w.file == nil {

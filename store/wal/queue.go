@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Batch is what one write takes: payloads in the order in which they lie in the
-// log, or the answer to Rotate. It is written whole or refused whole.
+// Batch holds the payloads of one write, in log order, or the answer to Rotate. It
+// is written whole or refused whole.
 type Batch struct {
 	Entries []Entry
 	Segment uint64 // where it was written
 	Err     error  // why it was not
 	Rotated bool   // no payloads, but the answer to Rotate
 
-	payloads []byte // one behind the other
+	payloads []byte // one after the other
 	spans    int
 }
 
@@ -43,10 +43,23 @@ func (b *Batch) add(payload []byte, e Entry) {
 	b.spans += e.Spans
 }
 
-// queue gathers payloads in the batches that wait for the committer. Payloads are
-// copied, so that a caller who does not want to wait any longer may just leave.
+// The queue joins many callers to one committer.
+//
+// Invariant: batches are committed in the order in which put has filled them, and
+// only the last batch grows. So log order is the order of put.
+//
+// Payloads are copied into the batch. A caller may therefore reuse its payload, or
+// stop waiting, at any time. mu is the only lock; it is held for one copy.
+//
+// Before it takes a batch, the committer yields to callers that are about to put
+// (gather): a sync costs the same for one payload and for a hundred. It yields for
+// gatherMost at most.
+//
+// Rejected: a channel of payloads. The committer would receive them one by one and
+// copy them all, while now the callers' cores do that. Also rejected: a timer that
+// waits for more payloads. A single caller would wait for it each time.
 type queue struct {
-	wake     chan struct{} // has a token when there may be something to take
+	wake     chan struct{} // has a token when a batch may be waiting
 	maxSpans int           // of a batch, unless one payload alone has more
 
 	mu      sync.Mutex
@@ -103,10 +116,9 @@ func (q *queue) signal() {
 	}
 }
 
-// gather lets everybody who is about to put something do so: as long as others
-// can run and that brings more, up to a whole batch, they go first. A sync costs
-// the same for one payload and for a hundred. Where others keep the processors
-// for long, it yields once and no more.
+// gather yields to callers that are about to put a payload, for as long as each
+// yield brings more payloads and the batch is not full. When other goroutines keep
+// the processors busy for long, it yields once only.
 func (q *queue) gather() {
 	began := time.Now()
 	for before, n := 0, q.entries(); n > before && time.Since(began) < gatherMost; before, n = n, q.entries() {
@@ -116,8 +128,8 @@ func (q *queue) gather() {
 
 const gatherMost = time.Millisecond
 
-// entries is how many payloads wait in the only batch, 0 when there is none or
-// more than one.
+// entries is the number of payloads in the only batch; 0 when no batch waits, or
+// several.
 func (q *queue) entries() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -127,8 +139,8 @@ func (q *queue) entries() int {
 	return len(q.waiting[0].Entries)
 }
 
-// take removes the oldest batch, nil when none waits. Open is false when nothing
-// will follow.
+// take removes the oldest batch; nil when none waits. Open is false when the queue
+// is closed and empty.
 func (q *queue) take() (b *Batch, open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -143,7 +155,7 @@ func (q *queue) take() (b *Batch, open bool) {
 	return b, true
 }
 
-// recycle keeps a batch's memory for another, unless it is a lot.
+// recycle keeps a batch's memory for another batch, unless it is unusually large.
 func (q *queue) recycle(b *Batch) {
 	if cap(b.payloads) > commitBytes {
 		return
@@ -153,7 +165,7 @@ func (q *queue) recycle(b *Batch) {
 	q.free.Put(b)
 }
 
-// close lets nothing more in.
+// close refuses every later put.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
