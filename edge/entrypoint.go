@@ -32,7 +32,7 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{Context: r.Context(), answer: recorder{ResponseWriter: w}, start: time.Now(), target: *r.URL}
 	r = r.WithContext(x)
 	r.URL = &x.target
-	refused := cleanTarget(&x.target, r.Method)
+	refused := cleanTarget(&x.target, r.Method, r.Host)
 	e.forwarder.clean(r)
 	routes := e.table.Load()
 	if x.queries = routes.queries; refused == nil {

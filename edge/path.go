@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -32,8 +33,10 @@ var errPath = errors.New("refuse the request target")
 func refusePath(reason string) error { return fmt.Errorf("%w: %s", errPath, reason) }
 
 // cleanTarget gives the URL of a request its clean path. It changes u.
-func cleanTarget(u *url.URL, method string) error {
+func cleanTarget(u *url.URL, method, host string) error {
 	switch {
+	case !validHost(host):
+		return refusePath("its Host is neither a name nor an address, with or without a port")
 	case method == http.MethodConnect:
 		return refusePath("CONNECT asks for a tunnel, and the edge is no forward proxy")
 	case u.Opaque != "":
@@ -53,6 +56,27 @@ func cleanTarget(u *url.URL, method string) error {
 		setPath(u, clean)
 	}
 	return nil
+}
+
+// validHost reports whether a Host header has one reading: name:port, or an IPv6
+// address in brackets. Others, such as known.localhost:x@other, are one host to the
+// edge and another one to a service that takes the first part for a user.
+func validHost(host string) bool {
+	name, port := host, ""
+	if end := strings.IndexByte(host, ']'); strings.HasPrefix(host, "[") && end > 0 {
+		if _, err := netip.ParseAddr(host[1:end]); err != nil {
+			return false
+		}
+		name, port = "", host[end+1:]
+	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
+		name, port = host[:colon], host[colon:]
+	}
+	for i := range len(name) {
+		if !unreserved(name[i]) {
+			return false
+		}
+	}
+	return port == "" || port[0] == ':' && strings.Trim(port[1:], "0123456789") == ""
 }
 
 // setPath makes u.EscapedPath() return the clean path as it is.

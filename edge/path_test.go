@@ -140,6 +140,24 @@ func TestRoutedIsForwarded(t *testing.T) {
 	}
 }
 
+// TestHostHasOneReading: a Host that a service could read as another one is refused.
+func TestHostHasOneReading(t *testing.T) {
+	t.Parallel()
+	service := serve(t, func(http.ResponseWriter, *http.Request) {})
+	e := start(t, Options{ConfigText: configFor("Host(`known.localhost`, `[::1]`, `127.0.0.1`)", service.URL)})
+	for host, want := range map[string]int{
+		"known.localhost": 200, "Known.localhost:8000": 200, "known.localhost.": 200, "known.localhost:": 200, "[::1]": 200, "[::1]:80": 200, "127.0.0.1:80": 200,
+		"other.localhost": 404, "a_b~c": 404, "xn--bcher-kva.example": 404, "": 404,
+		"known.localhost:x@other": 400, "user@known.localhost": 400, "user:pw@known.localhost": 400, "known.localhost:80@other": 400, "known.localhost:80:90": 400,
+		"known.localhost:8x": 400, "known.localhost,other": 400, "known.localhost;x": 400, "known.localhost%00": 400, "known.localhost%2eother": 400,
+		"[::1": 400, "[known.localhost]": 400, "::1": 400, "[::1]x": 400, "known.localhost!": 400, "(known.localhost)": 400,
+	} {
+		if got := ask(t, e.web, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n"); got != want {
+			t.Errorf("Host: %s: status %d, want %d", host, got, want)
+		}
+	}
+}
+
 func FuzzCleanPath(f *testing.F) {
 	for _, seed := range []string{"/a/../b", "/%2e%2e/x", "//x", "/a%2fb", "/..;/x", `/\x`, "/%25%32%65", "/a/%c0%ae", "/a%", "", "*", "/é", "/a/./b/"} {
 		f.Add(seed)
