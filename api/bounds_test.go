@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"etude/api"
+	"etude/internal/testkit"
 	"etude/query"
 	"etude/trace"
 )
@@ -385,9 +386,5 @@ func TestParametersAreBounded(t *testing.T) {
 // until polls a condition.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited for long: %s", what)
-		}
-	}
+	testkit.Until(t, what, done)
 }

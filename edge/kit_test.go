@@ -11,10 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/apache/thrift/lib/go/thrift"
 	"github.com/jaegertracing/jaeger-idl/thrift-gen/jaeger"
+
+	"etude/internal/testkit"
 )
 
 // collector is a Jaeger collector that keeps what it gets.
@@ -70,19 +71,10 @@ func (c *collector) await(t testing.TB, n int) []*jaeger.Span {
 	return spans
 }
 
-// eventually polls until the condition holds, for at most 10 s.
+// eventually polls until the condition holds.
 func eventually(t testing.TB, condition func() bool) {
 	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("the condition did not come true within 10 s")
-		}
-	}
+	testkit.Until(t, "the condition comes true", condition)
 }
 
 // running is an edge under test.

@@ -3,7 +3,6 @@ package receive
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -176,12 +175,7 @@ func h2client(t testing.TB) *http.Client {
 // eventually polls until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	testkit.Eventually(t, what, func() error {
-		if ok() {
-			return nil
-		}
-		return errors.New("not yet")
-	})
+	testkit.Until(t, what, ok)
 }
 
 // dump writes a request as text, one line a thing.

@@ -4,6 +4,7 @@
 package testkit
 
 import (
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -19,6 +20,20 @@ func Eventually(t testing.TB, what string, f func() error) {
 	t.Helper()
 	EventuallyWithin(t, Patience, what, f)
 }
+
+// Until polls until ok says so, and fails the test when it does not within
+// [Patience].
+func Until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	Eventually(t, what, func() error {
+		if !ok() {
+			return errNotYet
+		}
+		return nil
+	})
+}
+
+var errNotYet = errors.New("not yet")
 
 // EventuallyWithin is Eventually with a patience of its own, for what is known to
 // take long.

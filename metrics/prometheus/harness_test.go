@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,8 @@ import (
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"etude/internal/testkit"
 )
 
 const patience = 20 * time.Second
@@ -135,17 +138,10 @@ func (in *instance) ask(expression string) string {
 // eventually polls until f tells nothing wrong.
 func eventually(t *testing.T, what string, f func() string) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		wrong := f()
-		if wrong == "" {
-			return
+	testkit.Eventually(t, what, func() error {
+		if wrong := f(); wrong != "" {
+			return errors.New(wrong)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s: %s", patience, what, wrong)
-		}
-		<-tick.C
-	}
+		return nil
+	})
 }
