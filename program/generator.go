@@ -54,10 +54,10 @@ type graphFlags struct {
 	Filters    []string      `name:"filter" sep:"none" placeholder:"POLICY" help:"Which spans count in the service graph; may be repeated, all must pass."`
 }
 
-// noProcessors is how the command line says that nothing is computed.
+// noProcessors is the word of the command line for no processors.
 const noProcessors = "none"
 
-// options returns what the flags say; the error names the flag.
+// options returns the generator's options. An error names the flag.
 func (f *generatorFlags) options() (o generator.Options, err error) {
 	o = generator.Options{
 		Interval: f.Interval, ExternalLabels: f.Labels, MaxSeries: f.MaxSeries, MaxLabelValues: f.MaxValues,

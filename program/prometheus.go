@@ -20,7 +20,7 @@ import (
 	"etude/telemetry"
 )
 
-// metricsFlags say what the embedded Prometheus keeps and whom it asks.
+// metricsFlags are those of the embedded Prometheus.
 type metricsFlags struct {
 	Off         bool              `name:"metrics.off" env:"ETUDE_METRICS_OFF" help:"Run without the embedded Prometheus; its port serves the backend's own metrics instead."`
 	Config      string            `name:"metrics.config" env:"ETUDE_METRICS_CONFIG" placeholder:"FILE" help:"Configuration in Prometheus' form: scrapes, rules, remote write; read again on SIGHUP (default: conf/prometheus.yaml, built in)."`
@@ -128,7 +128,7 @@ func (f *metricsFlags) portName() string {
 	return "Prometheus"
 }
 
-// promQL is what the page asks for metrics; nil without Prometheus.
+// promQL answers the page's questions for metrics; it is nil without Prometheus.
 func (b *backendRun) promQL() http.Handler {
 	if b.prometheus == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 type Sample struct {
 	Name   string // with its unit, and _total for a counter
 	Help   string
-	Gauge  bool // else a counter
+	Gauge  bool // false: a counter
 	Labels []Label
 	Value  float64
 }

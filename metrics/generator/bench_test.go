@@ -89,7 +89,7 @@ func benchRead(b *testing.B, o Options, cold bool) {
 		c := g.cursorOf(source[0])
 		c.rows = 0
 		if cold {
-			c.rest()
+			c.forgetEntries()
 		}
 		for i := range c.pickers {
 			for j := range c.pickers[i].columns {

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 )
 
-// collection is one sending of all series.
+// collection sends all series once.
 type collection struct {
 	g          *Generator
 	app        storage.AppenderV2
@@ -22,7 +22,7 @@ type collection struct {
 	exemplar   [1]exemplar.Exemplar
 }
 
-// send sends all, or nothing when it returns an error.
+// send stores all samples, or none if it returns an error.
 func (c *collection) send(removed []*group) error {
 	err := c.appendAll(removed)
 	if err == nil {
@@ -102,8 +102,8 @@ func (c *collection) histogram(g *group, h *histogramSeries) error {
 	return nil
 }
 
-// float sends the value of a series, which begins with a zero unless it is a
-// gauge's, and the observation as its exemplar, once.
+// float sends the value of a series, and its newest observation as an exemplar once.
+// The series of a counter begins with a zero.
 func (c *collection) float(g *group, f *family, s *series, name, le string, v float64, newest *observation) error {
 	if s.labels.IsEmpty() {
 		s.labels = c.g.registry.labelsOf(g, name, le)

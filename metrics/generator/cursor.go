@@ -4,8 +4,8 @@ import (
 	"etude/trace"
 )
 
-// cursor is how far a Table has been read, and what has been found out about its
-// rows. What it has found out is forgotten when the Table grows no more.
+// cursor is the number of rows of a Table that have been read, with the entries of
+// these rows. A Table that grows no more keeps the number alone.
 type cursor struct {
 	id      uint64
 	rows    int   // read
@@ -19,12 +19,12 @@ type cursor struct {
 	resources []*resource // by number; nil where not needed yet
 }
 
-// rowKey is all that what a row counts for depends on: scope<<32 | name, and the
-// picked attributes<<16 | kind<<8 | status. Two words are hashed faster than a
-// struct of six fields.
+// rowKey decides the series of a row: scope<<32 | name, and picked
+// attributes<<16 | kind<<8 | status. Two words are hashed faster than a struct of
+// six fields.
 type rowKey [2]uint64
 
-// entry is what rows with one rowKey count for.
+// entry holds the series to which rows of one rowKey add.
 type entry struct {
 	spans    *group    // or nil
 	edge     *endpoint // or nil
@@ -32,9 +32,9 @@ type entry struct {
 	drops    [2]drop // why spans and edge are nil; counted if they are not dropped
 }
 
-// class is what the picked attributes depend on: other sides are named by other
-// attributes. A caller's address, say, is different for each call that a server
-// gets, and matters to nobody.
+// class is the set of attributes to pick for a kind of span. A client span names its
+// peer by other attributes than a server span does. Attributes that no series needs,
+// such as the client's address of a server span, would only make more entries.
 type class uint8
 
 const (
@@ -62,7 +62,7 @@ func (g *Generator) cursorOf(v *trace.View) *cursor {
 	return c
 }
 
-// prepare makes the cursor ready to read.
+// prepare makes the cursor ready to read the View's new rows.
 func (g *Generator) prepare(c *cursor, v *trace.View) {
 	if c.entries == nil || c.removals != g.registry.removals {
 		*c = cursor{id: c.id, rows: c.rows, arrival: c.arrival, round: c.round, removals: g.registry.removals, entries: map[rowKey]*entry{}}
@@ -72,13 +72,13 @@ func (g *Generator) prepare(c *cursor, v *trace.View) {
 		c.ratio = ratio{key: g.o.SpanMetrics.MultiplierKey, tracestate: g.o.SpanMetrics.TracestateMultiplier}
 	}
 	for i := range c.pickers {
-		c.pickers[i].look(v)
+		c.pickers[i].findColumns(v)
 	}
-	c.ratio.look(v)
+	c.ratio.findColumns(v)
 }
 
-// rest forgets what only a growing Table needs.
-func (c *cursor) rest() {
+// forgetEntries forgets the entries, which only a growing Table needs.
+func (c *cursor) forgetEntries() {
 	c.entries, c.pickers, c.resources = nil, [classes]picker{}, nil
 }
 
@@ -142,7 +142,7 @@ func (g *Generator) readRows(c *cursor, v *trace.View, drops [numDrops]int64) {
 	}
 }
 
-// touch keeps what describes the resource from being removed.
+// touch keeps the series that describe the resource from being removed.
 func (r *resource) touch(now int64) {
 	if r.target != nil {
 		r.target.touch(now)
@@ -152,7 +152,7 @@ func (r *resource) touch(now int64) {
 	}
 }
 
-// enter finds out what a row counts for.
+// enter makes the entry of a row.
 func (g *Generator) enter(c *cursor, v *trace.View, row uint32) *entry {
 	s := span{v: v, row: row, resource: g.resourceOf(c, v, row)}
 	e := &entry{resource: s.resource}

@@ -99,8 +99,8 @@ func (s *edgeStore) add(key, own edgeKey, waiting *int, now int64) *edge {
 	return e
 }
 
-// take removes an edge and returns it; it is valid until the next add.
-func (s *edgeStore) take(place int32) *edge {
+// remove removes an edge and returns it; it is valid until the next add.
+func (s *edgeStore) remove(place int32) *edge {
 	e := &s.places[place]
 	if e.proceeding > 0 {
 		s.places[e.proceeding-1].following = e.following
@@ -126,12 +126,13 @@ func forget(places map[edgeKey]int32, key edgeKey, place int32) {
 	}
 }
 
-// expired takes the oldest edge when it was born before a time, else nil.
+// expired removes and returns the oldest edge if it was born before a time, and
+// returns nil if not.
 func (s *edgeStore) expired(before int64) *edge {
 	if s.oldest == 0 || s.places[s.oldest-1].born > before {
 		return nil
 	}
-	return s.take(s.oldest - 1)
+	return s.remove(s.oldest - 1)
 }
 
 // seconds of a duration in ns, 0 when it is negative.

@@ -119,7 +119,7 @@ func (g *Generator) spansAppended() int64 {
 
 // Run reads spans once a second and collects once an interval until the context
 // ends; then it collects a last time, within the time that a storage needs. Before
-// Options.Ready it only reads: what comes then is in the first collection. Run does
+// Options.Ready it only reads; the first collection has the spans of that time. Run does
 // not count spans that come to the source while it returns: stop what fills the
 // source first, and close the storage afterwards.
 func (g *Generator) Run(ctx context.Context) {
@@ -147,7 +147,7 @@ func (g *Generator) Run(ctx context.Context) {
 }
 
 // beginAt moves the zeros of series to the time at which the storage has opened. A
-// queue to a remote end sends what is newer than its start alone.
+// queue to a remote end sends only samples that are newer than its start.
 func (g *Generator) beginAt(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -201,7 +201,7 @@ func (g *Generator) countRoots(now int64) {
 	}
 }
 
-// Read counts the spans that have come since it was called last.
+// Read counts the spans that have come since the last call.
 func (g *Generator) Read(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -220,7 +220,7 @@ func (g *Generator) read(now int64) {
 			g.advance(c, v, now)
 		}
 		if i < len(views)-1 {
-			c.rest()
+			c.forgetEntries()
 		}
 	}
 	for id, c := range g.cursors {

@@ -32,7 +32,7 @@ func newInfo(o *Options) *info {
 	return i
 }
 
-// describe finds the groups of a resource.
+// describe sets the groups of a resource.
 func (i *info) describe(reg *registry, v *trace.View, r *resource) {
 	if i.wantsTarget {
 		if ls := i.targetLabels(v, r); ls != nil {
@@ -51,8 +51,8 @@ func (i *info) describe(reg *registry, v *trace.View, r *resource) {
 	}
 }
 
-// targetLabels are all attributes of the resource beside job and instance, or
-// nil when there are none or nothing to tell the resource by.
+// targetLabels are the attributes of the resource, with job and instance. They are nil
+// if it has no other attributes, or neither job nor instance.
 func (i *info) targetLabels(v *trace.View, r *resource) []labels.Label {
 	byName := map[string]string{}
 	for key, value := range v.ResourceAttrs.Of(r.number) {

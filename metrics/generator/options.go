@@ -122,7 +122,7 @@ type ServiceGraphOptions struct {
 	Filters            []Policy
 }
 
-// setDefaults fills what is not given.
+// setDefaults sets the default of each option that is zero.
 func (o *Options) setDefaults() {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -9,19 +9,19 @@ import (
 	"etude/trace"
 )
 
-// picker gives each row a number for the values that it has for some attribute
-// keys: two rows of a Table with the same number have the same values. Rows are
-// asked for in ascending order, so that a column is walked along once.
+// picker numbers the rows of a Table by their values of some attribute keys: rows
+// with the same number have the same values. The caller asks for rows in ascending
+// order, so each column is read once, front to back.
 type picker struct {
 	keys    []string
-	message bool // take in the status message
+	message bool // the status message counts as well
 	columns []pickColumn
 	known   map[pickName]bool // the columns found
 	numbers map[string]uint32
 	buf     []byte
 }
 
-// pickColumn is a column and the place reached in it.
+// pickColumn is a column and the place in it that the picker has reached.
 type pickColumn struct {
 	pickName
 	in *trace.Column // of the View looked at last
@@ -37,8 +37,8 @@ func newPicker(keys []string, message bool) picker {
 	return picker{keys: keys, message: message, known: map[pickName]bool{}, numbers: map[string]uint32{}}
 }
 
-// look finds the columns in a View, those that have come since the last one too.
-func (p *picker) look(v *trace.View) {
+// findColumns finds the columns in a View, those that have come since the last one too.
+func (p *picker) findColumns(v *trace.View) {
 	for i := range p.columns {
 		c := &p.columns[i]
 		c.in = v.SpanAttrs.Find(c.key, c.typ)
@@ -94,7 +94,7 @@ func (p *picker) pick(v *trace.View, row uint32) uint32 {
 	return number
 }
 
-// ratio finds for how many spans a row stands.
+// ratio finds the number of spans that a sampled row represents.
 type ratio struct {
 	key        string
 	tracestate bool
@@ -104,14 +104,14 @@ type ratio struct {
 
 func (r *ratio) on() bool { return r.key != "" || r.tracestate }
 
-func (r *ratio) look(v *trace.View) {
+func (r *ratio) findColumns(v *trace.View) {
 	if r.key != "" {
 		r.column = v.SpanAttrs.Find(r.key, trace.Double)
 	}
 }
 
-// weight is the number of spans that a row stands for: 1 by the ratio at which
-// they were sampled, 1 when that is not known.
+// weight is the number of spans that a row represents: 1 divided by the ratio at
+// which they were sampled, or 1 if the ratio is unknown.
 func (r *ratio) weight(v *trace.View, row, resource uint32) float64 {
 	if r.tracestate {
 		if w, ok := tracestateWeight(v.Text(v.TraceState.Get(row))); ok {
@@ -135,7 +135,7 @@ func (r *ratio) weight(v *trace.View, row, resource uint32) float64 {
 	return 1
 }
 
-// inverse of a ratio; 1 for what is none.
+// inverse returns 1/ratio, or 1 if the number is no ratio.
 func inverse(ratio float64) float64 {
 	if !(ratio > 0) || math.IsInf(ratio, 0) || math.IsInf(1/ratio, 0) {
 		return 1

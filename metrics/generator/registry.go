@@ -13,7 +13,7 @@ import (
 	"etude/metrics/quota"
 )
 
-// What a limit puts in place of labels.
+// The label and the value that take the place of others beyond a limit.
 const (
 	overflowLabel = "metric_overflow"
 	overflowValue = "__cardinality_overflow__"

@@ -11,7 +11,7 @@ import (
 	"etude/trace"
 )
 
-// family is one metric: its name and what is the same for all its series.
+// family is one metric: its name, and the properties that all its series share.
 type family struct {
 	name string
 	meta metadata.Metadata
@@ -55,8 +55,8 @@ func (f *family) size() int {
 	return n
 }
 
-// schema is the metrics that every label set of one kind has. Nil families are
-// not produced, though their values are kept: an addition costs less than to ask.
+// schema is the metrics that every label set of one kind has. A nil family produces
+// no series. Its values are still added up: an addition costs less than a test.
 type schema struct {
 	id         byte
 	counters   [2]*family
@@ -82,12 +82,12 @@ type group struct {
 	labels     []labels.Label // its own, in the schema's order
 	born       int64          // time of the reading that made it, unix ns
 	updated    int64          // time of the reading that added to it last, unix ns
-	limited    *int64         // counts the updates, when a limit has sent them here
+	limited    *int64         // counts the updates, if a limit made label sets share the group
 	counters   [2]counter
 	histograms [3]*histogramSeries
 }
 
-// touch notes that a span has come.
+// touch notes the time of the group's newest span.
 func (s *group) touch(now int64) {
 	s.updated = now
 	if s.limited != nil {
@@ -101,11 +101,11 @@ type counter struct {
 	out   series
 }
 
-// series is a place in the storage.
+// series is one series in the storage.
 type series struct {
 	labels labels.Labels // made when first sent
 	ref    storage.SeriesRef
-	begun  bool // has its zero, or needs none
+	begun  bool // its zero has been sent, or it needs none
 }
 
 // histogramSeries is the buckets of one label set.
@@ -121,7 +121,7 @@ type histogramSeries struct {
 	countOut, sumOut, nativeOut series
 }
 
-// observation is what becomes an exemplar. A zero trace id is none.
+// observation becomes an exemplar, unless its trace id is zero.
 type observation struct {
 	trace trace.TraceID
 	value float64
@@ -139,7 +139,7 @@ func newHistogram(f *family) *histogramSeries {
 	return h
 }
 
-// observe adds a value in seconds that stands for weight spans.
+// observe adds a duration in seconds, of so many spans as the weight says.
 func (h *histogramSeries) observe(value, weight float64, id trace.TraceID) {
 	h.sum += value * weight
 	h.count += weight

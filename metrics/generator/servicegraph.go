@@ -50,7 +50,7 @@ type serviceGraph struct {
 	registry                 *registry
 	count                    *counters
 	waiting                  map[string]*int // edges that wait, by the service that sent them
-	rootsWaiting             int             // what the edges in roots have for a counter
+	rootsWaiting             int             // the counter of the edges in roots
 	labels                   []labels.Label  // memory to use again
 }
 
@@ -60,7 +60,7 @@ type endpoint struct {
 	service   string
 	peer      string // the other side, as this one names it
 	database  string // the called database, when there is one
-	calls     bool   // client or producer; else server or consumer
+	calls     bool   // client or producer; if not: server or consumer
 	messaging bool
 	values    []string // of the dimensions
 	waiting   *int     // edges of the service that wait
@@ -125,8 +125,7 @@ const (
 	peerPort    = "network.peer.port"
 )
 
-// endpoint returns the side of a call that spans like this one are, or nil when
-// they are none.
+// endpoint returns the side of a call that a span is, or nil if it is none.
 func (g *serviceGraph) endpoint(s *span) *endpoint {
 	kind := trace.Kind(s.v.Kind[s.row])
 	e := &endpoint{service: s.resource.service,
@@ -157,7 +156,8 @@ func (g *serviceGraph) waitingOf(service string) *int {
 	return n
 }
 
-// maxWaiting is how many counters of waiting edges are kept before those at 0 go.
+// maxWaiting is the number of counters of waiting edges beyond which counters at 0
+// are dropped.
 const maxWaiting = 1000
 
 // forgetWaiting drops counters at 0 when there are many. An endpoint may still
@@ -199,7 +199,7 @@ func (g *serviceGraph) addCaller(side *endpoint, own edgeKey, v *trace.View, row
 	e := g.takeCallee(own)
 	if e == nil && side.database == "" {
 		if place, ok := g.edges.find(own); ok { // the caller, sent again
-			g.edges.places[place].take(side, v, row)
+			g.edges.places[place].setSide(side, v, row)
 			return true
 		}
 		return g.wait(own, edgeKey{}, side, v, row, now)
@@ -207,7 +207,7 @@ func (g *serviceGraph) addCaller(side *endpoint, own edgeKey, v *trace.View, row
 	if e == nil {
 		e = &edge{key: own}
 	}
-	e.take(side, v, row)
+	e.setSide(side, v, row)
 	if side.database == "" {
 		g.complete(e, now)
 		return true
@@ -220,13 +220,13 @@ func (g *serviceGraph) addCaller(side *endpoint, own edgeKey, v *trace.View, row
 // takeCallee takes the edge that waits with the callee of a caller, or nil.
 func (g *serviceGraph) takeCallee(own edgeKey) *edge {
 	if place, ok := g.edges.find(own); ok && g.edges.places[place].callee != nil {
-		return g.edges.take(place)
+		return g.edges.remove(place)
 	}
 	if place, ok := g.edges.findOwn(own); ok {
-		return g.edges.take(place)
+		return g.edges.remove(place)
 	}
 	if place, ok := g.roots.findOwn(own); ok {
-		return g.roots.take(place)
+		return g.roots.remove(place)
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func (g *serviceGraph) takeCallee(own edgeKey) *edge {
 // user.
 func (g *serviceGraph) addCallee(side *endpoint, own edgeKey, v *trace.View, row uint32, now int64) bool {
 	if e := g.takeCaller(own); e != nil {
-		e.take(side, v, row)
+		e.setSide(side, v, row)
 		g.complete(e, now)
 		return true
 	}
@@ -247,7 +247,7 @@ func (g *serviceGraph) addCallee(side *endpoint, own edgeKey, v *trace.View, row
 		return true
 	}
 	if e := g.takeCaller(parent); e != nil {
-		e.take(side, v, row)
+		e.setSide(side, v, row)
 		g.complete(e, now)
 		return true
 	}
@@ -257,7 +257,7 @@ func (g *serviceGraph) addCallee(side *endpoint, own edgeKey, v *trace.View, row
 // takeCaller takes the edge that waits with a caller, or nil.
 func (g *serviceGraph) takeCaller(own edgeKey) *edge {
 	if place, ok := g.edges.find(own); ok && g.edges.places[place].caller != nil {
-		return g.edges.take(place)
+		return g.edges.remove(place)
 	}
 	return nil
 }
@@ -266,7 +266,7 @@ func (g *serviceGraph) takeCaller(own edgeKey) *edge {
 func (g *serviceGraph) wait(key, own edgeKey, side *endpoint, v *trace.View, row uint32, now int64) bool {
 	e := g.edges.add(key, own, side.waiting, now)
 	if e != nil {
-		e.take(side, v, row)
+		e.setSide(side, v, row)
 	}
 	return e != nil
 }
@@ -275,14 +275,14 @@ func (g *serviceGraph) wait(key, own edgeKey, side *endpoint, v *trace.View, row
 // counts at once.
 func (g *serviceGraph) addRoot(key, own edgeKey, side *endpoint, v *trace.View, row uint32, now int64) {
 	if g.roots.open() >= maxRoots {
-		g.expireOne(g.roots.take(g.roots.oldest-1), now)
+		g.expireOne(g.roots.remove(g.roots.oldest-1), now)
 	}
 	g.rootsWaiting = 0 // the bound of senders is not for roots
-	g.roots.add(key, own, &g.rootsWaiting, now).take(side, v, row)
+	g.roots.add(key, own, &g.rootsWaiting, now).setSide(side, v, row)
 }
 
-// take fills one side of the edge from a span.
-func (e *edge) take(side *endpoint, v *trace.View, row uint32) {
+// setSide fills one side of the edge from a span.
+func (e *edge) setSide(side *endpoint, v *trace.View, row uint32) {
 	e.failed = e.failed || trace.Status(v.Status[row]) == trace.StatusError
 	if side.calls {
 		e.caller, e.callerTime, e.sent = side, v.Duration(row), v.End[row]
@@ -356,7 +356,7 @@ func (e *edge) sender() string {
 	return e.callee.service
 }
 
-// call is what becomes of an edge.
+// call is a finished edge.
 type call struct {
 	client, server         string
 	connection             string
@@ -384,7 +384,8 @@ func (g *serviceGraph) emit(e *edge, c call, now int64) {
 	}
 }
 
-// labelsOf returns the labels of a call, valid until the next call of it.
+// labelsOf returns the labels of a call. They are valid until labelsOf is called
+// again.
 func (g *serviceGraph) labelsOf(e *edge, c *call) []labels.Label {
 	ls := append(g.labels[:0], labels.Label{Name: "client", Value: c.client}, labels.Label{Name: "server", Value: c.server},
 		labels.Label{Name: "connection_type", Value: c.connection})

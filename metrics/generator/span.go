@@ -6,15 +6,15 @@ import (
 	"etude/trace"
 )
 
-// span is one row, looked at the slow way.
+// span is one row, for the slow path.
 type span struct {
 	v        *trace.View
 	row      uint32
 	resource *resource
 }
 
-// resource is what series need to know of a resource of one Table. Its texts are
-// copies: they outlive the Table.
+// resource holds the properties of a Table's resource that series need. Its texts are
+// copies, since they outlive the Table.
 type resource struct {
 	number                            uint32
 	service, namespace, job, instance string
@@ -35,7 +35,7 @@ func newResource(v *trace.View, number uint32) *resource {
 	return r
 }
 
-// text returns what a filter compares, and whether the span has it.
+// text returns the text that a filter compares, and whether the span has it.
 func (s *span) text(from origin, key string) (string, bool) {
 	switch from {
 	case fromKind:

@@ -18,7 +18,7 @@ const (
 // dropNames are the reasons as label values, Tempo's where it has one.
 var dropNames = [numDrops]string{"", "outside_metrics_ingestion_slack", "invalid_utf8", "span_metrics_filter", "service_graph_filter", "service_graph_store_full"}
 
-// Stats is what a generator holds and what it has done.
+// Stats are the present numbers of a generator.
 type Stats struct {
 	Spans   int64            // read
 	Dropped map[string]int64 // left out by a processor, by reason

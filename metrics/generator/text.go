@@ -26,8 +26,8 @@ const maxTargetLabels = 64
 // intrinsics are the labels that come from no attribute.
 var intrinsics = []string{"service", "span_name", "span_kind", "status_code", "status_message"}
 
-// labelName makes a label name of an attribute key: what no label name may have
-// becomes _, and a name that is taken gets __ before it.
+// labelName makes a label name of an attribute key. Characters that a label name must
+// not have become _, and a name that is taken gets __ before it.
 func labelName(key string, taken ...string) string {
 	name := strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && isNameByte(byte(r)) {
@@ -96,8 +96,7 @@ func boundText(bound float64) string {
 	return doubleText(bound)
 }
 
-// maxDepth bounds how deep arrays and lists may lie in each other; what lies
-// deeper is left out.
+// maxDepth bounds the nesting of arrays and lists. Deeper values are left out.
 const maxDepth = 16
 
 // appendAny appends the text of an encoded AnyValue: [ab] for an array, {k:v}
@@ -192,8 +191,8 @@ func eachField(message string, f func(number protowire.Number, num uint64, text 
 	}
 }
 
-// kindText and statusText are the numbers of OTLP as labels have them. Numbers
-// that OTLP does not define stand as they are.
+// kindText and statusText are the label values of OTLP's numbers. A number that OTLP
+// does not define is its own text.
 func kindText(kind uint8) string {
 	names := [...]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
 	if int(kind) < len(names) {

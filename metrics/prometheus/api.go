@@ -73,8 +73,8 @@ func (s *server) buildAPI(registry *client.Registry) http.Handler {
 	return http.StripPrefix("/api/v1", mux)
 }
 
-// describe answers the API's description, made when somebody asks for it: to
-// make it takes more memory than all else at the start.
+// describe serves the API's description. The first request makes it: making it takes
+// more memory than the rest of the start.
 func describe(host string) http.HandlerFunc {
 	made := sync.OnceValue(func() *api.OpenAPIBuilder {
 		return api.NewOpenAPIBuilder(api.OpenAPIOptions{ExternalURL: "http://" + host, Version: version().Version}, discard)
@@ -87,8 +87,7 @@ type noAlertmanagers struct{}
 func (noAlertmanagers) Alertmanagers() []*url.URL        { return nil }
 func (noAlertmanagers) DroppedAlertmanagers() []*url.URL { return nil }
 
-// flags are what matters of Prometheus' command line, as it would have to be to
-// behave like this.
+// flags are the flags with which Prometheus' own program would behave like this.
 func (p *Prometheus) flags() map[string]string {
 	retention := p.config.Load().StorageConfig.TSDBConfig.Retention
 	return map[string]string{
@@ -130,9 +129,9 @@ func (p *Prometheus) runtimeInfo() (api.RuntimeInfo, error) {
 	return info, nil
 }
 
-// corruptions is how often the storage found its log damaged.
+// corruptions is the number of times that the storage found its log damaged.
 func (p *Prometheus) corruptions() int64 {
-	families, _ := p.registry.Load().Gather() // what is there is enough
+	families, _ := p.registry.Load().Gather() // an error is about other families
 	for _, f := range families {
 		if f.GetName() == "prometheus_tsdb_wal_corruptions_total" {
 			return int64(f.GetMetric()[0].GetCounter().GetValue())

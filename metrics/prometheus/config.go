@@ -26,8 +26,8 @@ import (
 // when the configuration does not say.
 const maxExemplars = 20_000
 
-// load reads the configuration with all files that it names, and adds what the
-// options say where it says nothing.
+// load reads the configuration with all files that it names, and sets from the
+// options what the configuration leaves open.
 func (p *Prometheus) load() (*config.Config, error) {
 	text, name := p.options.Config, "(built in)"
 	if p.options.ConfigFile != "" {
@@ -87,8 +87,8 @@ func (p *Prometheus) complete(cfg *config.Config) error {
 	return nil
 }
 
-// remoteEnd is a remote-write section for a URL. Its user and password move to
-// where Prometheus shows them to nobody.
+// remoteEnd is a remote-write section for a URL. The user and the password of the URL
+// move to a field that Prometheus never shows.
 func remoteEnd(text string) (*config.RemoteWriteConfig, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -117,7 +117,7 @@ func withoutURL(err error) error {
 
 func (p *Prometheus) warnUnused(cfg *config.Config) {
 	if len(cfg.AlertingConfig.AlertmanagerConfigs) > 0 {
-		p.log.Warn("the configuration names alertmanagers: alerts are evaluated here, but sent to nobody")
+		p.log.Warn("the configuration names alertmanagers: alerts are evaluated here, and not sent")
 	}
 	if cfg.TracingConfig.Endpoint != "" {
 		p.log.Warn("the configuration has a section tracing, which is not used here")
@@ -137,7 +137,7 @@ func place(name string, text []byte, err error) string {
 
 // culprit finds the line of the smallest part without which the configuration
 // would be right; 0 when there is none. Prometheus tells what is wrong with a
-// value, but not where it stands.
+// value, but not its line.
 func culprit(text []byte) int {
 	var doc yaml.Node
 	if yaml.Unmarshal(text, &doc) != nil || len(doc.Content) == 0 {

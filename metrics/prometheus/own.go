@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 )
 
-// ownMetrics are those that Prometheus' program has beside its packages' own,
+// ownMetrics are the metrics that Prometheus' program adds to those of its packages,
 // under the names that dashboards know.
 type ownMetrics struct {
 	requests *client.CounterVec
@@ -38,7 +38,7 @@ func newOwnMetrics() *ownMetrics {
 	}
 }
 
-// loaded notes how it went to put a configuration in force.
+// loaded notes whether a configuration could be put in force.
 func (m *ownMetrics) loaded(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -65,8 +65,8 @@ func (m *ownMetrics) instrument(name string, h http.HandlerFunc) http.HandlerFun
 		promhttp.InstrumentHandlerDuration(m.duration.MustCurryWith(labels), h))
 }
 
-// freshRegistry replaces the registry: an attempt to open the storage that
-// failed leaves metrics behind, which the next one would collide with.
+// freshRegistry replaces the registry: a failed attempt to open the storage leaves
+// metrics in it, with which the next attempt would collide.
 func (p *Prometheus) freshRegistry() *client.Registry {
 	r := client.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

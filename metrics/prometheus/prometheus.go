@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/prometheus/util/notifications"
 )
 
-// Options say what a Prometheus keeps, and from where.
+// Options of a Prometheus.
 type Options struct {
 	Dir string // of the data; it must belong to this process alone
 
@@ -51,9 +51,9 @@ type Options struct {
 
 	Addr      string       // where Handler is served, "host:port", for the links in its answers
 	Lifecycle bool         // whether POST /-/reload works
-	UI        http.Handler // answers /, /graph, /query and all else; nil lists the endpoints
+	UI        http.Handler // answers /, /graph, /query and every other path; nil lists the endpoints
 
-	// Logger gets what is a warning or worse.
+	// Logger gets warnings and errors.
 	Logger *slog.Logger
 }
 
@@ -111,12 +111,11 @@ func Open(o Options) (*Prometheus, error) {
 	return p, nil
 }
 
-// retryPause is how long a start waits for what is not damage, a full disk say,
-// to be over.
+// retryPause is the time between two attempts to start, while the disk is full say.
 const retryPause = 5 * time.Second
 
-// start opens the storage and runs the rest on it. What keeps it from that is
-// logged once, and tried again until it works or the end comes.
+// start opens the storage and starts the other parts. It logs each cause of failure
+// once, and tries again until it succeeds or Close is called.
 func (p *Prometheus) start(ctx context.Context) {
 	defer close(p.started)
 	for last := ""; ctx.Err() == nil; {
@@ -140,7 +139,7 @@ func (p *Prometheus) start(ctx context.Context) {
 	}
 }
 
-// Ready is nil when every part runs; else it says what is missing.
+// Ready is nil when every part runs. If not, it says which part does not.
 func (p *Prometheus) Ready() error {
 	if p.stopping.Load() {
 		return errors.New("stopping")
@@ -194,9 +193,8 @@ func (p *Prometheus) reload() error {
 	return nil
 }
 
-// Close ends the scrapes, sends what waits for a remote end, as long as that
-// takes no more than a few seconds, and closes the storage. Whoever appends has
-// to stop first.
+// Close ends the scrapes, sends the waiting samples to the remote ends, for a few
+// seconds at most, and closes the storage. The caller must have stopped appending.
 func (p *Prometheus) Close() error {
 	if p.stopping.Swap(true) {
 		return nil
@@ -213,8 +211,8 @@ func (p *Prometheus) Close() error {
 	return nil
 }
 
-// warnings passes on what is a warning or worse: Prometheus tells much about
-// its ordinary life.
+// warnings passes warnings and errors on. Prometheus logs much about its ordinary
+// work.
 type warnings struct{ slog.Handler }
 
 func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {

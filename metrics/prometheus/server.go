@@ -49,12 +49,12 @@ const (
 	dialTimeout = 10 * time.Second
 )
 
-// server is all that needs an open storage.
+// server is the parts that need an open storage.
 type server struct {
 	p        *Prometheus
 	db       *tsdb.DB
 	remote   *remote.Storage
-	storage  storage.Storage // db and remote: what is written goes to both
+	storage  storage.Storage // db and remote: every sample goes to both
 	engine   *promql.Engine
 	rules    *rules.Manager
 	scraper  *scrape.Manager
@@ -251,14 +251,15 @@ func (s *server) close() error {
 	return s.closeStorage()
 }
 
-// lastSeries is the series that ends what is sent to a remote end: when this
+// lastSeries is the last series that the remote ends get: the time at which this
 // Prometheus was closed, in unix seconds.
 const lastSeries = "etude_metrics_stopped_timestamp_seconds"
 
-// catchUp waits a while for the queues to the remote ends to have the newest
-// sample: once stopped they send what they hold, but no longer read the log. How
-// far they have read is known only by the second, so a last sample is written, in
-// a second of its own. A queue whose rules drop that sample is waited for in vain.
+// catchUp waits for the queues to the remote ends to read the newest sample, for
+// catchUpRemote at most: a stopped queue sends the samples that it holds, and reads
+// the log no further. A queue tells its progress by the second only, so catchUp
+// appends a last sample in a second of its own. A queue that filters this sample out
+// costs the whole wait.
 func (s *server) catchUp() {
 	if len(s.p.config.Load().RemoteWriteConfigs) == 0 {
 		return
@@ -281,7 +282,7 @@ func (s *server) catchUp() {
 	}
 }
 
-// queued returns the second of the newest sample that all queues have.
+// queued returns the second up to which all queues have read.
 func (s *server) queued() int64 {
 	families, err := s.p.registry.Load().Gather()
 	if err != nil {
