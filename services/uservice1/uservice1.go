@@ -19,8 +19,8 @@ import (
 
 //go:embed hello-world.html
 var page []byte
-var secret = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`) // headers
-var control = regexp.MustCompile(`[^\P{C}\n\t]|\x{2028}|\x{2029}`)
+var secretHeader = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`)
+var terminalControl = regexp.MustCompile(`[^\P{C}\n\t]|\x{2028}|\x{2029}`)
 var client = http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: 30 * time.Second}
 
 type service struct {
@@ -34,7 +34,7 @@ func Run(ctx context.Context, env func(string) string, stdout io.Writer) error {
 	redis, redisErr := newMock(cmp.Or(env("ETUDE_MOCK_REDIS"), "100ms-199ms"))
 	next, nextErr := http.NewRequest(http.MethodGet, cmp.Or(env("ETUDE_NEXT_URL"), "http://127.0.0.1:8082/"), nil)
 	listener, listenErr := net.Listen("tcp", cmp.Or(env("ETUDE_LISTEN_ADDR"), "127.0.0.1:8081"))
-	if err := errors.Join(redisErr, nextErr, listenErr); err != nil { // all that is wrong at once
+	if err := errors.Join(redisErr, nextErr, listenErr); err != nil { // every mistake at once
 		return fmt.Errorf("start uservice1 (settings: ETUDE_MOCK_REDIS, ETUDE_NEXT_URL): %w", err)
 	}
 	s := &service{stdout, redis, next}
@@ -47,7 +47,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.HandlerFunc)
 	server := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }}
 	go server.Serve(listener) // ends with Shutdown
 	<-ctx.Done()
-	time.AfterFunc(600*time.Millisecond, cutShort) // a request cut short can still say so
+	time.AfterFunc(600*time.Millisecond, cutShort) // the requests in flight answer with an error
 	time.AfterFunc(time.Second, func() { server.Close() })
 	return server.Shutdown(context.Background())
 }
@@ -66,7 +66,7 @@ func (s *service) printRequest(r *http.Request) {
 	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
 	for name, values := range r.Header {
 		value := strings.Join(values, ", ")
-		if secret.MatchString(name) {
+		if secretHeader.MatchString(name) {
 			value = "[redacted]"
 		}
 		lines = append(lines, fmt.Sprintf("    %+q: %+q,\n", strings.ToLower(name), value))
@@ -89,7 +89,7 @@ func (s *service) otherUserviceCall(ctx context.Context) error {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	text := control.ReplaceAllString(strings.ToValidUTF8(string(body), "?"), "?") // no terminal obeys what is left
+	text := terminalControl.ReplaceAllString(strings.ToValidUTF8(string(body), "?"), "?")
 	fmt.Fprintf(s.stdout, "Got response!\nStatus: %d %s\nBody: %s",
 		response.StatusCode, http.StatusText(response.StatusCode), text)
 	return err

@@ -19,7 +19,7 @@ import (
 
 //go:embed hello-world.html
 var page []byte
-var secret = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`) // headers
+var secretHeader = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`)
 
 type service struct {
 	stdout   io.Writer             // each message is one Write, so that two requests never share a line
@@ -30,7 +30,7 @@ type service struct {
 func Run(ctx context.Context, env func(string) string, stdout io.Writer) error {
 	database, databaseErr := newMock(cmp.Or(env("ETUDE_MOCK_DATABASE"), "1000ms-1999ms"))
 	listener, listenErr := net.Listen("tcp", cmp.Or(env("ETUDE_LISTEN_ADDR"), "127.0.0.1:8082"))
-	if err := errors.Join(databaseErr, listenErr); err != nil { // all that is wrong at once
+	if err := errors.Join(databaseErr, listenErr); err != nil { // every mistake at once
 		return fmt.Errorf("start uservice2 (settings: ETUDE_MOCK_DATABASE): %w", err)
 	}
 	s := &service{stdout, database}
@@ -43,7 +43,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.HandlerFunc)
 	server := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }}
 	go server.Serve(listener) // ends with Shutdown
 	<-ctx.Done()
-	time.AfterFunc(600*time.Millisecond, cutShort) // a request cut short can still say so
+	time.AfterFunc(600*time.Millisecond, cutShort) // the requests in flight answer with an error
 	time.AfterFunc(time.Second, func() { server.Close() })
 	return server.Shutdown(context.Background())
 }
@@ -62,7 +62,7 @@ func (s *service) printRequest(r *http.Request) {
 	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
 	for name, values := range r.Header {
 		value := strings.Join(values, ", ")
-		if secret.MatchString(name) {
+		if secretHeader.MatchString(name) {
 			value = "[redacted]"
 		}
 		lines = append(lines, fmt.Sprintf("    %+q: %+q,\n", strings.ToLower(name), value))
@@ -73,7 +73,7 @@ func (s *service) printRequest(r *http.Request) {
 
 func (s *service) databaseCall(ctx context.Context) error {
 	s.database(ctx)
-	return ctx.Err() // not nil when nobody waits for the answer any more
+	return ctx.Err() // not nil when the client has gone
 }
 
 func newMock(text string) (func(context.Context), error) { // text: "1000ms-1999ms", ends included, or "0"

@@ -30,8 +30,8 @@ import (
 
 //go:embed hello-world.html
 var page []byte
-var secret = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`) // headers
-var control = regexp.MustCompile(`[^\P{C}\n\t]|\x{2028}|\x{2029}`)
+var secretHeader = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`)
+var terminalControl = regexp.MustCompile(`[^\P{C}\n\t]|\x{2028}|\x{2029}`)
 var client = http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: 30 * time.Second}
 
 type service struct {
@@ -48,7 +48,7 @@ func Run(ctx context.Context, env func(string) string, stdout io.Writer) error {
 	next, nextErr := http.NewRequest(http.MethodGet, cmp.Or(env("ETUDE_NEXT_URL"), "http://127.0.0.1:8084/"), nil)
 	listener, listenErr := net.Listen("tcp", cmp.Or(env("ETUDE_LISTEN_ADDR"), "127.0.0.1:8083"))
 	exporter, exporterErr := newExporter(ctx, env, stdout)
-	if err := errors.Join(redisErr, nextErr, listenErr, exporterErr); err != nil { // all that is wrong at once
+	if err := errors.Join(redisErr, nextErr, listenErr, exporterErr); err != nil { // every mistake at once
 		return fmt.Errorf("start uservice3 (settings: ETUDE_MOCK_REDIS, ETUDE_NEXT_URL): %w", err)
 	}
 	provider := newTracerProvider(ctx, exporter, env("ETUDE_SPAN_PROCESSOR"))
@@ -62,7 +62,7 @@ func Run(ctx context.Context, env func(string) string, stdout io.Writer) error {
 func newTracerProvider(ctx context.Context, exporter sdk.SpanExporter, processor string) *sdk.TracerProvider {
 	send := sdk.WithSyncer(exporter) // simple: each span is sent as it ends, and the request waits for that
 	if processor == "batch" {
-		send = sdk.WithBatcher(exporter) // what production wants: many spans at a time, in the background
+		send = sdk.WithBatcher(exporter) // for production: many spans at a time, in the background
 	}
 	self, _ := resource.New(ctx, resource.WithOSType(), resource.WithProcessPID(), resource.WithProcessCommandArgs(),
 		resource.WithAttributes(attribute.String("service.name", "uservice3")), resource.WithFromEnv())
@@ -77,7 +77,7 @@ func newExporter(ctx context.Context, env func(string) string, stdout io.Writer)
 			otlptracegrpc.WithReconnectionPeriod(time.Second), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}))
 	case "console": // to the terminal, for debugging
 		return stdouttrace.New(stdouttrace.WithWriter(stdout), stdouttrace.WithPrettyPrint())
-	case "none": // nowhere, but the ids still travel on, so that others can trace
+	case "none": // nowhere, but the ids still travel on, so that other services can trace
 		return nil, nil
 	default:
 		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER is %q, want otlp, console or none", name)
@@ -89,7 +89,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.HandlerFunc)
 	server := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }}
 	go server.Serve(listener) // ends with Shutdown
 	<-ctx.Done()
-	time.AfterFunc(600*time.Millisecond, cutShort) // a request cut short can still say so
+	time.AfterFunc(600*time.Millisecond, cutShort) // the requests in flight answer with an error
 	time.AfterFunc(time.Second, func() { server.Close() })
 	return server.Shutdown(context.Background())
 }
@@ -114,7 +114,7 @@ func (s *service) printRequest(r *http.Request) {
 	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
 	for name, values := range r.Header {
 		value := strings.Join(values, ", ")
-		if secret.MatchString(name) {
+		if secretHeader.MatchString(name) {
 			value = "[redacted]"
 		}
 		lines = append(lines, fmt.Sprintf("    %+q: %+q,\n", strings.ToLower(name), value))
@@ -147,7 +147,7 @@ func (s *service) otherUserviceCall(ctx context.Context) error {
 	span.AddEvent("Got response!", trace.WithAttributes(attribute.String("status", response.Status),
 		attribute.String("traceresponse", response.Header.Get("traceresponse"))))
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	text := control.ReplaceAllString(strings.ToValidUTF8(string(body), "?"), "?") // no terminal obeys what is left
+	text := terminalControl.ReplaceAllString(strings.ToValidUTF8(string(body), "?"), "?")
 	fmt.Fprintf(s.stdout, "Got response!\nStatus: %d %s\nBody: %s",
 		response.StatusCode, http.StatusText(response.StatusCode), text)
 	return err

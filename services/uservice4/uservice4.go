@@ -30,7 +30,7 @@ import (
 
 //go:embed hello-world.html
 var page []byte
-var secret = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`) // headers
+var secretHeader = regexp.MustCompile(`(?i)auth|cookie|credential|key|passw|secret|session|signature|token`)
 
 type service struct {
 	stdout     io.Writer                     // each message is one Write, so that two requests never share a line
@@ -44,7 +44,7 @@ func Run(ctx context.Context, env func(string) string, stdout io.Writer) error {
 	database, databaseErr := newMock(cmp.Or(env("ETUDE_MOCK_DATABASE"), "1000ms-1999ms"))
 	listener, listenErr := net.Listen("tcp", cmp.Or(env("ETUDE_LISTEN_ADDR"), "127.0.0.1:8084"))
 	exporter, exporterErr := newExporter(ctx, env, stdout)
-	if err := errors.Join(databaseErr, listenErr, exporterErr); err != nil { // all that is wrong at once
+	if err := errors.Join(databaseErr, listenErr, exporterErr); err != nil { // every mistake at once
 		return fmt.Errorf("start uservice4 (settings: ETUDE_MOCK_DATABASE): %w", err)
 	}
 	provider := newTracerProvider(ctx, exporter, env("ETUDE_SPAN_PROCESSOR"))
@@ -58,7 +58,7 @@ func Run(ctx context.Context, env func(string) string, stdout io.Writer) error {
 func newTracerProvider(ctx context.Context, exporter sdk.SpanExporter, processor string) *sdk.TracerProvider {
 	send := sdk.WithSyncer(exporter) // simple: each span is sent as it ends, and the request waits for that
 	if processor == "batch" {
-		send = sdk.WithBatcher(exporter) // what production wants: many spans at a time, in the background
+		send = sdk.WithBatcher(exporter) // for production: many spans at a time, in the background
 	}
 	self, _ := resource.New(ctx, resource.WithOSType(), resource.WithProcessPID(), resource.WithProcessCommandArgs(),
 		resource.WithAttributes(attribute.String("service.name", "uservice4")), resource.WithFromEnv())
@@ -73,7 +73,7 @@ func newExporter(ctx context.Context, env func(string) string, stdout io.Writer)
 			otlptracegrpc.WithReconnectionPeriod(time.Second), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}))
 	case "console": // to the terminal, for debugging
 		return stdouttrace.New(stdouttrace.WithWriter(stdout), stdouttrace.WithPrettyPrint())
-	case "none": // nowhere, but the ids still travel on, so that others can trace
+	case "none": // nowhere, but the ids still travel on, so that other services can trace
 		return nil, nil
 	default:
 		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER is %q, want otlp, console or none", name)
@@ -85,7 +85,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.HandlerFunc)
 	server := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }}
 	go server.Serve(listener) // ends with Shutdown
 	<-ctx.Done()
-	time.AfterFunc(600*time.Millisecond, cutShort) // a request cut short can still say so
+	time.AfterFunc(600*time.Millisecond, cutShort) // the requests in flight answer with an error
 	time.AfterFunc(time.Second, func() { server.Close() })
 	return server.Shutdown(context.Background())
 }
@@ -108,7 +108,7 @@ func (s *service) printRequest(r *http.Request) {
 	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
 	for name, values := range r.Header {
 		value := strings.Join(values, ", ")
-		if secret.MatchString(name) {
+		if secretHeader.MatchString(name) {
 			value = "[redacted]"
 		}
 		lines = append(lines, fmt.Sprintf("    %+q: %+q,\n", strings.ToLower(name), value))
@@ -121,7 +121,7 @@ func (s *service) databaseCall(ctx context.Context) error {
 	ctx, span := s.tracer.Start(ctx, "database_call")
 	defer span.End()
 	s.database(ctx)
-	return ctx.Err() // not nil when nobody waits for the answer any more
+	return ctx.Err() // not nil when the client has gone
 }
 
 func newMock(text string) (func(context.Context), error) { // text: "1000ms-1999ms", ends included, or "0"
