@@ -14,7 +14,7 @@ import (
 var importRules = []struct{ pkg, may, reason string }{
 	{"trace", "", "the domain knows nobody"},
 	{"internal/wire", "", "protobuf's bytes, whatever they mean"},
-	{"otlp", "internal/wire trace", "a codec needs only what it fills"},
+	{"otlp", "internal/jsonread internal/wire trace", "a codec needs only what it fills"},
 	{"tenant", "", "names of tenants; who has which data is not its business"},
 	{"internal/jsonread", "internal/wire", "JSON's text, whatever it means"},
 	{"internal/spantest", "", "what tests share; nothing but tests imports it"},

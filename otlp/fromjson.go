@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"etude/internal/jsonread"
 	"etude/internal/wire"
 )
 
@@ -27,51 +26,27 @@ func fromJSON(m *message, text []byte) ([]byte, error) {
 	if !validUTF8(text) {
 		text = bytes.ToValidUTF8(text, replacement)
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	r := jsonReader{d: d}
+	in, err := jsonread.New(text)
+	if err != nil {
+		return nil, &Error{Reason: "not JSON: " + err.Error()}
+	}
+	r := jsonReader{in: in}
 	r.e.B = make([]byte, 0, len(text)/2)
-	if err := r.top(m); err != nil {
+	if err := r.message(m); err != nil {
 		return nil, err
 	}
 	return r.e.B, nil
 }
 
 type jsonReader struct {
-	d     *json.Decoder
+	in    *jsonread.Reader
 	e     encoder
 	depth int
 }
 
-func (r *jsonReader) top(m *message) error {
-	token, err := r.token()
-	if err != nil {
-		return err
-	}
-	if err := r.message(m, token); err != nil {
-		return err
-	}
-	if _, err := r.d.Token(); err != io.EOF {
-		return &Error{Reason: fmt.Sprintf("more than one JSON value, the second at offset %d", r.d.InputOffset())}
-	}
-	return nil
-}
-
-func (r *jsonReader) token() (json.Token, error) {
-	token, err := r.d.Token()
-	switch {
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		return nil, &Error{Reason: fmt.Sprintf("JSON ends too early, at offset %d", r.d.InputOffset())}
-	case err != nil:
-		return nil, &Error{Reason: fmt.Sprintf("not JSON at offset %d: %v", r.d.InputOffset(), err)}
-	}
-	return token, nil
-}
-
-// message reads an object whose first token has been read.
-func (r *jsonReader) message(m *message, first json.Token) error {
-	if first != json.Delim('{') {
-		return &Error{Reason: fmt.Sprintf("want an object (%s), got %s", m.name, describe(first))}
+func (r *jsonReader) message(m *message) error {
+	if r.in.Peek() != '{' {
+		return &Error{Reason: fmt.Sprintf("want an object (%s), got %s", m.name, r.in.Describe())}
 	}
 	if m == anyValue {
 		r.depth++
@@ -80,51 +55,34 @@ func (r *jsonReader) message(m *message, first json.Token) error {
 			return &Error{Reason: fmt.Sprintf("values nest deeper than %d", MaxDepth)}
 		}
 	}
-	for {
-		token, err := r.token()
-		if err != nil {
-			return err
-		}
-		name, ok := token.(string)
-		if !ok { // '}'
-			return nil
-		}
-		if err := r.member(m, name); err != nil {
+	_, _ = r.in.Open('{')
+	for r.in.More() {
+		if err := r.member(m, r.in.Key()); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 func (r *jsonReader) member(m *message, name string) error {
 	number, f := m.named(name)
-	if f == nil {
-		return r.skip()
-	}
-	token, err := r.token()
-	if err != nil {
-		return under(name, err)
-	}
-	if token == nil { // null is the same as absent
+	if f == nil || r.in.Peek() == 'n' { // null is the same as absent
+		r.in.Skip()
 		return nil
 	}
 	if !f.repeated {
-		return under(name, r.value(number, f, token))
+		return under(name, r.value(number, f))
 	}
-	if token != json.Delim('[') {
-		return under(name, &Error{Reason: "want a list, got " + describe(token)})
+	if r.in.Peek() != '[' {
+		return under(name, &Error{Reason: "want a list, got " + r.in.Describe()})
 	}
-	for i := 0; ; i++ {
-		token, err := r.token()
-		if err != nil {
-			return under(name, err)
-		}
-		if token == json.Delim(']') {
-			return nil
-		}
-		if err := r.value(number, f, token); err != nil {
+	_, _ = r.in.Open('[')
+	for i := 0; r.in.More(); i++ {
+		if err := r.value(number, f); err != nil {
 			return under(fmt.Sprintf("%s[%d]", name, i), err)
 		}
 	}
+	return nil
 }
 
 // named finds a field by its JSON name.
@@ -137,36 +95,17 @@ func (m *message) named(name string) (wire.Number, *field) {
 	return 0, nil
 }
 
-// skip passes over the value of an unknown member.
-func (r *jsonReader) skip() error {
-	for depth := 0; ; {
-		token, err := r.token()
-		if err != nil {
-			return err
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
-}
-
 // value writes one value. Members of a oneof are written even when zero.
-func (r *jsonReader) value(number wire.Number, f *field, token json.Token) error {
+func (r *jsonReader) value(number wire.Number, f *field) error {
 	if f.form == formMessage {
 		at := r.e.Open(number)
-		err := r.message(f.message, token)
+		err := r.message(f.message)
 		r.e.Close(at)
 		return err
 	}
 	switch f.form.wire() {
 	case wireBytes:
-		content, err := textValue(f, token)
+		content, err := r.text(f)
 		if err != nil {
 			return err
 		}
@@ -174,7 +113,7 @@ func (r *jsonReader) value(number wire.Number, f *field, token json.Token) error
 		r.e.B = protowire.AppendBytes(r.e.B, content)
 		return nil
 	default:
-		v, err := numberValue(f, token)
+		v, err := r.scalar(f)
 		if err != nil {
 			return err
 		}
@@ -197,10 +136,14 @@ func (r *jsonReader) number(number wire.Number, f *field, v uint64) {
 	}
 }
 
-func textValue(f *field, token json.Token) ([]byte, error) {
-	s, ok := token.(string)
-	if !ok {
-		return nil, &Error{Reason: "want a string, got " + describe(token)}
+// text reads a string and returns the bytes that it says.
+func (r *jsonReader) text(f *field) ([]byte, error) {
+	if r.in.Peek() != '"' {
+		return nil, &Error{Reason: "want a string, got " + r.in.Describe()}
+	}
+	s, err := r.in.String()
+	if err != nil {
+		return nil, &Error{Reason: err.Error()}
 	}
 	switch f.form {
 	case formTraceID, formSpanID, formAnyID:
@@ -221,7 +164,7 @@ func textValue(f *field, token json.Token) ([]byte, error) {
 func idValue(f *field, s string) ([]byte, error) {
 	id, err := hex.DecodeString(s[:len(s)&^1])
 	if odd := s[len(s)&^1:]; err != nil || odd != "" && strings.Trim(odd, "0123456789abcdefABCDEF") != "" {
-		return nil, &Error{Reason: fmt.Sprintf("want %d hex digits, got %q", 2*f.size, clipText(s))}
+		return nil, &Error{Reason: fmt.Sprintf("want %d hex digits, got %q", 2*f.size, jsonread.Cut(s))}
 	}
 	if len(s)%2 == 1 && len(id) == f.size {
 		id = append(id, 0)
@@ -241,22 +184,22 @@ func decodeBase64(s string) ([]byte, error) {
 	return enc.DecodeString(s)
 }
 
-func numberValue(f *field, token json.Token) (uint64, error) {
-	if f.form == formBool {
-		b, ok := token.(bool)
-		if !ok {
-			return 0, &Error{Reason: "want true or false, got " + describe(token)}
-		}
-		return protowire.EncodeBool(b), nil
+// scalar reads a bool, or a number, which may be written as a string.
+func (r *jsonReader) scalar(f *field) (uint64, error) {
+	c := r.in.Peek()
+	isBool, isNumber := c == 't' || c == 'f', c == '"' || c == '-' || c >= '0' && c <= '9'
+	switch {
+	case f.form == formBool && !isBool:
+		return 0, &Error{Reason: "want true or false, got " + r.in.Describe()}
+	case f.form != formBool && !isNumber:
+		return 0, &Error{Reason: "want a number, got " + r.in.Describe()}
 	}
-	var s string
-	switch token := token.(type) {
-	case json.Number:
-		s = token.String()
-	case string:
-		s = token
-	default:
-		return 0, &Error{Reason: "want a number, got " + describe(token)}
+	s, err := r.in.Scalar()
+	if err != nil {
+		return 0, &Error{Reason: err.Error()}
+	}
+	if f.form == formBool {
+		return protowire.EncodeBool(c == 't'), nil
 	}
 	if f.form == formEnum {
 		for n, name := range f.enum {
@@ -267,7 +210,7 @@ func numberValue(f *field, token json.Token) (uint64, error) {
 	}
 	v, ok := parseNumber(f.form, s)
 	if !ok {
-		return 0, &Error{Reason: fmt.Sprintf("%q is not a %s", clipText(s), numberName(f.form))}
+		return 0, &Error{Reason: fmt.Sprintf("%q is not a %s", jsonread.Cut(s), numberName(f.form))}
 	}
 	return v, nil
 }
@@ -325,32 +268,6 @@ func numberName(f form) string {
 		return "64-bit unsigned integer"
 	}
 	return "32-bit unsigned integer"
-}
-
-func describe(token json.Token) string {
-	switch token := token.(type) {
-	case nil:
-		return "null"
-	case json.Delim:
-		if token == '[' {
-			return "a list"
-		}
-		return "an object"
-	case string:
-		return fmt.Sprintf("the string %q", clipText(token))
-	case json.Number:
-		return "the number " + clipText(token.String())
-	default:
-		return fmt.Sprint(token)
-	}
-}
-
-// clipText keeps a quotation in an error short.
-func clipText(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "..."
-	}
-	return s
 }
 
 // under puts a member's name before the path of an error.

@@ -164,10 +164,10 @@ func TestFromJSONErrors(t *testing.T) {
 	t.Parallel()
 	const head = `{"resourceSpans":[{"scopeSpans":[{"spans":[`
 	tests := []struct{ name, text, want string }{
-		{"empty", ``, `JSON ends too early, at offset 0`},
+		{"empty", ``, `not JSON: at byte 0: unexpected end of JSON input`},
 		{"not an object", `[]`, `want an object (TracesData), got a list`},
-		{"cut", `{"resourceSpans":[`, `resourceSpans: JSON ends too early, at offset 18`},
-		{"two", `{} {}`, `more than one JSON value, the second at offset 4`},
+		{"cut", `{"resourceSpans":[`, `not JSON: at byte 18: unexpected end of JSON input`},
+		{"two", `{} {}`, `not JSON: at byte 4: invalid character '{' after top-level value`},
 		{"base64 id", head + `{"traceId":"AAAAAAAAAAAAAAAAAAAAAQ=="}]}]}]}`, `resourceSpans[0].scopeSpans[0].spans[0].traceId: want 32 hex digits, got "AAAAAAAAAAAAAAAAAAAAAQ=="`},
 		{"time", head + `{},{"startTimeUnixNano":"soon"}]}]}]}`, `resourceSpans[0].scopeSpans[0].spans[1].startTimeUnixNano: "soon" is not a 64-bit unsigned integer`},
 		{"negative", head + `{"endTimeUnixNano":-1}]}]}]}`, `resourceSpans[0].scopeSpans[0].spans[0].endTimeUnixNano: "-1" is not a 64-bit unsigned integer`},

@@ -188,12 +188,32 @@ func (r *Reader) word() {
 
 // not says that the next value is something else than wanted.
 func (r *Reader) not(wanted string) error {
-	kinds := map[byte]string{'{': "an object", '[': "a list", '"': "a string", 't': "true", 'f': "false", 0: "the end"}
-	got, ok := kinds[r.Peek()]
-	if !ok {
-		got = "a number"
+	return fmt.Errorf("want %s, got %s", wanted, r.Describe())
+}
+
+// Describe names the next value, for an error.
+func (r *Reader) Describe() string {
+	switch r.Peek() {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case 't':
+		return "true"
+	case 'f':
+		return "false"
+	case 'n':
+		return "null"
+	case 0:
+		return "the end"
+	case '"':
+		at := *r
+		s, _ := at.String()
+		return fmt.Sprintf("the string %q", Cut(s))
 	}
-	return fmt.Errorf("want %s, got %s", wanted, got)
+	at := *r
+	at.word()
+	return "the number " + Cut(string(r.text[r.pos:at.pos]))
 }
 
 // Cut keeps a hostile value from filling an error, and copies what is borrowed.

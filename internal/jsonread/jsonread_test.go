@@ -124,7 +124,7 @@ func mustNew(t testing.TB, text []byte) *Reader {
 func TestWrongKinds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{
-		{`1`, "want a string, got a number"},
+		{`1`, "want a string, got the number 1"},
 		{`{}`, "want a string, got an object"},
 		{`[]`, "want a string, got a list"},
 		{`true`, "want a string, got true"},
@@ -133,7 +133,7 @@ func TestWrongKinds(t *testing.T) {
 			t.Errorf("%s: %v, want %s", c.text, err, c.want)
 		}
 	}
-	for text, want := range map[string]string{`1.5`: "1.5 is not a whole number of 64 bits", `"1"`: "want a whole number, got a string", `9223372036854775808`: "9223372036854775808 is not a whole number of 64 bits"} {
+	for text, want := range map[string]string{`1.5`: "1.5 is not a whole number of 64 bits", `"1"`: `want a whole number, got the string "1"`, `9223372036854775808`: "9223372036854775808 is not a whole number of 64 bits"} {
 		if _, err := mustNew(t, []byte(text)).Int(); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
