@@ -203,6 +203,13 @@ func (e *edge) listen() error {
 	return nil
 }
 
+func (e *edge) dashboardScheme() string {
+	if e.options.DashboardTLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
 func withTLS(l net.Listener, c *tls.Config) net.Listener {
 	if c == nil {
 		return l
@@ -257,7 +264,7 @@ func (e *edge) newServer(h http.Handler, base context.Context) *http.Server {
 
 func (e *edge) announce() {
 	c := e.entry.table.Load()
-	e.log.Info("edge started", "web", e.web.Addr().String(), "dashboard", "http://"+e.dashboard.Addr().String()+"/dashboard/",
+	e.log.Info("edge started", "web", e.web.Addr().String(), "dashboard", e.dashboardScheme()+"://"+e.dashboard.Addr().String()+"/dashboard/",
 		"routers", len(c.routes), "services", len(c.services), "traces", e.entry.tracing.exporter)
 	for _, text := range c.warnings {
 		e.log.Warn("configuration: " + text)

@@ -127,6 +127,9 @@ func (c *upCmd) plan(p *proc, flags *kong.Node) (*plan, error) {
 	if err := c.trustOwn(doors); err != nil {
 		return nil, err
 	}
+	if c.AuthTokenFile != "" {
+		pl.notes = append(pl.notes, "A token of "+c.AuthTokenFile+" is wanted; a browser asks for it as a password, for any user.")
+	}
 	pl.info = c.info(dialAddr(c.EdgeAddr))
 	pl.parts = append(pl.parts, c.backendPart(pl))
 	for i, s := range services {
