@@ -140,6 +140,36 @@ func TestRoutedIsForwarded(t *testing.T) {
 	}
 }
 
+// TestHTTP2IsCleanedToo: paths and headers of HTTP/2 take the same way.
+func TestHTTP2IsCleanedToo(t *testing.T) {
+	t.Parallel()
+	var got *http.Request
+	service := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r })
+	e := start(t, Options{ConfigText: configFor("PathPrefix(`/admin`)", service.URL)})
+	only := new(http.Protocols)
+	only.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: only}}
+	t.Cleanup(client.CloseIdleConnections)
+	for path, want := range map[string]int{"/public/../admin": 200, "/public/%2e%2e/admin": 200, "//admin": 200, "/public/..;/admin": 400, "/public%2f..%2fadmin": 400} {
+		req, err := http.NewRequest(http.MethodGet, "http://"+e.web+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"x_forwarded_for": {"6.6.6.6"}, "x-real-ip": {"6.6.6.6"}}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want || resp.ProtoMajor != 2 {
+			t.Errorf("%s: status %d over %s, want %d", path, resp.StatusCode, resp.Proto, want)
+		}
+		if want == 200 && (got.RequestURI != "/admin" || got.Header["X_forwarded_for"] != nil || got.Header.Get("X-Real-Ip") != "127.0.0.1") {
+			t.Errorf("%s: the service got %s %v", path, got.RequestURI, got.Header)
+		}
+	}
+}
+
 // TestHostHasOneReading: a Host that a service could read as another one is refused.
 func TestHostHasOneReading(t *testing.T) {
 	t.Parallel()

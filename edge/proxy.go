@@ -202,7 +202,7 @@ func (s *service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	exchangeOf(r).fail(err)
 	s.deps.log.Debug("forward request", "service", s.name, "status", status, "error", err)
-	plainText(w, status, fmt.Sprintf("%d %s: %s: %s\n", status, http.StatusText(status), s.name, plainError(err)))
+	plainText(w, status, fmt.Sprintf("%d %s: %s: %s\n", status, http.StatusText(status), s.name, s.plainError(err)))
 }
 
 // statusOf maps an error of forwarding to a status.
@@ -221,8 +221,11 @@ func statusOf(ctx context.Context, err error) int {
 }
 
 // plainError removes from an error the parts that help only programmers.
-func plainError(err error) string {
+func (s *service) plainError(err error) string {
 	err = innerError(err)
+	if strings.Contains(err.Error(), "timeout awaiting response headers") { // net/http and its HTTP/2 have a type each
+		return fmt.Sprintf("the server did not begin its answer within %s (--response-header-timeout)", s.deps.plain.ResponseHeaderTimeout)
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return "the server closed the connection without an answer"
 	}

@@ -115,8 +115,14 @@ func TestSlowServiceTimesOut(t *testing.T) {
 	service := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	c := newCollector(t)
 	e := start(t, Options{JaegerEndpoint: c.URL, ResponseHeaderTimeout: 20 * time.Millisecond, ConfigText: configFor(everything, service.URL)})
-	if status, _ := get(t, e.web, "a", "/"); status != http.StatusGatewayTimeout {
-		t.Fatalf("status %d", status)
+	if status, body := get(t, e.web, "a", "/"); status != http.StatusGatewayTimeout || !strings.Contains(body, "within 20ms (--response-header-timeout)") {
+		t.Fatalf("status %d, body %s", status, body)
+	}
+	if d := (Options{}).withDefaults().ResponseHeaderTimeout; d != time.Minute {
+		t.Errorf("the default is %v", d)
+	}
+	if d := (Options{ResponseHeaderTimeout: -1}).withDefaults().ResponseHeaderTimeout; d != 0 {
+		t.Errorf("a negative one becomes %v", d)
 	}
 	if got := tags(c.await(t, 2)[0].Tags); got["error"] != "bool true" || got["http.status_code"] != "long 504" {
 		t.Errorf("tags %v", got)
@@ -370,6 +376,49 @@ func FuzzTraceparent(f *testing.F) {
 			t.Fatalf("%q: got %+v, OpenTelemetry reads %+v, %v", value, c, theirs, ok)
 		}
 		checkRoundTrip(t, value, traceContextPropagator{}, c)
+	})
+}
+
+// FuzzPropagation: whatever headers come in, the edge knows one trace, and all
+// headers that go out say the same.
+func FuzzPropagation(f *testing.F) {
+	const parent, uber = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "771a728620b4bd35:1b2c3d4e5f607182:0:1"
+	f.Add(parent, uber, "a=1", "", false)
+	f.Add("garbage", uber, "", parent, true)
+	f.Add(parent, "0af7651916cd43dd8448eb211c80319c:1:0:3", "a=1", "", true)
+	f.Fuzz(func(t *testing.T, traceparent, uberTraceID, tracestate, second string, jaegerFirst bool) {
+		h := http.Header{headerTraceparent: {traceparent}, headerUberTraceID: {uberTraceID}, headerTracestate: {tracestate}}
+		if second != "" {
+			h.Add(headerTraceparent, second)
+		}
+		list := "tracecontext,jaeger"
+		if jaegerFirst {
+			list = "jaeger,tracecontext"
+		}
+		propagators, err := newPropagators(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := extractAll(propagators, h)
+		if r.continues != r.trace.IsValid() || r.continues != r.span.IsValid() || r.other.trace == r.trace && r.continues || r.debug && !r.sampled {
+			t.Fatalf("%v: %+v", h, r)
+		}
+		o := outgoing{spanContext: r.spanContext, state: r.state}
+		if !r.continues {
+			o.trace, o.span = newTraceID(false)
+		}
+		for _, p := range propagators {
+			p.inject(h, &o)
+		}
+		for _, p := range propagators {
+			c, ok := p.extract(h)
+			if c.debug = o.debug; !ok || c != o.spanContext {
+				t.Fatalf("out go %v, of which %T reads %+v, want %+v", h, p, c, o.spanContext)
+			}
+		}
+		if _, kept := h[headerTracestate]; kept != r.state {
+			t.Fatalf("tracestate is kept: %v, belongs to the trace: %v", kept, r.state)
+		}
 	})
 }
 
