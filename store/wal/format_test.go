@@ -2,10 +2,10 @@ package wal
 
 import (
 	"bytes"
-	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
-	"hash/crc32"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,10 +17,6 @@ import (
 
 var update = flag.Bool("update", false, "write the segment of the present version to testdata")
 
-func appendCRC(b []byte) []byte {
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-}
-
 // oldHeader is a header of version 1.
 func oldHeader(created int64) []byte { return appendHeader1(nil, created, 1) }
 
@@ -29,45 +25,104 @@ func newHeader(created int64, number uint64) []byte {
 	return appendHeader(nil, header{created: created, store: 77, number: number})
 }
 
+var oldPayloads = []string{"short", strings.Repeat("compressible ", 100), ""}
+
 // Segments of every version so far must still open, read-only.
 func TestOldVersionsOpen(t *testing.T) {
 	t.Parallel()
-	want := []string{"short", strings.Repeat("compressible ", 100), ""}
 	if *update {
-		b := oldHeader(1700000000000000000)
-		for i, p := range want {
-			b = append(b, appendRecord(nil, []byte(p), i, int64(1700000000000000000+i))...)
-		}
-		dir := folder("testdata/version-1")
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		writeVersion2(t)
+	}
+	for version, at := range map[string]int64{"version-1": 1700000000000000000, "version-2": 1800000000000000000} {
+		dir := filepath.Join("testdata", version)
+		segments, err := List(fs.OS, dir)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "00000000000000000001.wal"), b, 0o644); err != nil {
-			t.Fatal(err)
+		if len(segments) != 1 || segments[0].Number != 1 || segments[0].Created != at {
+			t.Fatalf("%s: segments: %+v", version, segments)
+		}
+		var got []string
+		rep, err := Read(fs.OS, dir, 1, func(r *Record) error {
+			p, err := r.Payload(nil)
+			if r.Spans != len(got) || r.Arrival != at+int64(len(got)) {
+				t.Errorf("%s: record %d: %+v", version, len(got), r)
+			}
+			got = append(got, string(p))
+			return err
+		})
+		if err != nil || rep.Torn != nil || len(rep.Damage) > 0 {
+			t.Fatalf("%s: read: %v, %+v", version, err, rep)
+		}
+		if !slices.Equal(got, oldPayloads) {
+			t.Errorf("%s: payloads %q, want %q", version, got, oldPayloads)
 		}
 	}
-	segments, err := List(fs.OS, "testdata/version-1")
-	if err != nil {
+}
+
+// writeVersion2 writes a log of the present version, with its manifest.
+func writeVersion2(t *testing.T) {
+	const at = 1800000000000000000
+	b := newHeader(at, 1)
+	for i, p := range oldPayloads {
+		b = appendRecord(b, []byte(p), i, int64(at+i))
+	}
+	m := manifest{store: 77, next: 2, entries: map[uint64]entry{1: {number: 1, created: at, spans: 3, records: 3}}}
+	dir := folder("testdata/version-2")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "00000000000000000001.wal"), b, 0o644),
+		os.WriteFile(filepath.Join(dir, manifestName), m.encode(), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	if len(segments) != 1 || segments[0].Number != 1 || segments[0].Created != 1700000000000000000 {
-		t.Fatalf("segments: %+v", segments)
-	}
-	var got []string
-	rep, err := Read(fs.OS, "testdata/version-1", 1, func(r *Record) error {
-		p, err := r.Payload(nil)
-		if r.Spans != len(got) || r.Arrival != int64(1700000000000000000+len(got)) {
-			t.Errorf("record %d: %+v", len(got), r)
+}
+
+// A directory of any version so far is taken over: everything is read, nothing is
+// reported as wrong, at this start and the next, and it gets a manifest.
+func TestOldVersionsAreTakenOver(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"version-1", "version-2"} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", version))); err != nil {
+			t.Fatal(err)
 		}
-		got = append(got, string(p))
-		return err
+		want := slices.Clone(oldPayloads)
+		for start := range 3 {
+			l, j := open(t, fs.OS, func(o *Options) { o.Dir = dir })
+			got, _ := replay(t, l)
+			l.Settle()
+			if !slices.Equal(got, want) || len(l.Problems()) > 0 {
+				t.Errorf("%s, start %d: %q, problems %v", version, start, got, l.Problems())
+			}
+			put(t, l, j, "new")
+			want = append(want, "new")
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := manifest{fs: fs.OS, dir: dir}
+		if found, err := m.load(); !found || err != nil || len(m.entries) != 4 || m.entries[1].records != 3 {
+			t.Errorf("%s: manifest %v %v: %+v", version, found, err, m.entries)
+		}
+	}
+}
+
+// Whatever the bytes, a manifest is read without a fault, and one that was written
+// is read as it was.
+func FuzzManifest(f *testing.F) {
+	whole := manifest{store: 77, next: 9, entries: map[uint64]entry{1: {number: 1, spans: 5, records: 2}, 7: {number: 7, created: 3}}}
+	f.Add(whole.encode())
+	f.Add(append(whole.encode(), appendEntry(nil, entry{number: 7, spans: 12, records: 3})...))
+	f.Add(append(whole.encode(), 1, 2, 3))
+	f.Add([]byte(manifestMagic))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m := manifest{entries: map[uint64]entry{}}
+		if m.parse(data) != nil {
+			return
+		}
+		again := manifest{entries: map[uint64]entry{}}
+		if err := again.parse(m.encode()); err != nil || again.store != m.store || again.next != m.next || !maps.Equal(again.entries, m.entries) {
+			t.Fatalf("read %+v, and again %+v: %v", m.entries, again.entries, err)
+		}
 	})
-	if err != nil || rep.Torn != nil || len(rep.Damage) > 0 {
-		t.Fatalf("read: %v, %+v", err, rep)
-	}
-	if strings.Join(got, "|") != strings.Join(want, "|") {
-		t.Errorf("payloads %q, want %q", got, want)
-	}
 }
 
 // Whatever the bytes: each belongs to the header, a good record, damage or the
