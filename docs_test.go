@@ -60,8 +60,7 @@ func namedIn(text string) (names []string) {
 	return names
 }
 
-// existsFrom looks in a folder and its parents, and for the bare name of a file in
-// all folders below.
+// existsFrom looks in a folder, its parents, and all folders below.
 func existsFrom(dir, name string) (found bool) {
 	for at := dir; !found; at = filepath.Dir(at) {
 		_, err := os.Stat(filepath.Join(at, name))
@@ -70,14 +69,14 @@ func existsFrom(dir, name string) (found bool) {
 			break
 		}
 	}
-	if found || strings.Contains(name, "/") {
-		return found
+	if found {
+		return true
 	}
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == "node_modules" {
 			return filepath.SkipDir
 		}
-		if err == nil && d.Name() == name {
+		if err == nil && strings.HasSuffix(filepath.ToSlash(path), "/"+strings.TrimSuffix(name, "/")) {
 			found = true
 			return filepath.SkipAll
 		}
