@@ -18,9 +18,9 @@ import (
 // must not keep queries from running. The memory is not, for it is in use.
 type Job struct {
 	e      *Engine
-	ctx    context.Context
+	ctx    jobContext
 	cancel context.CancelCauseFunc
-	stop   context.CancelFunc
+	timer  *time.Timer
 	memory *eval.Memory
 
 	mu      sync.Mutex
@@ -32,7 +32,24 @@ type Job struct {
 	advice string // how to ask for less
 }
 
+// jobContext is a context that leads to its Job, and has its deadline: one value
+// in the place of three that each would be allocated.
+type jobContext struct {
+	context.Context
+	job *Job
+	end time.Time
+}
+
 type jobKey struct{}
+
+func (c *jobContext) Value(key any) any {
+	if key == (jobKey{}) {
+		return c.job
+	}
+	return c.Context.Value(key)
+}
+
+func (c *jobContext) Deadline() (time.Time, bool) { return c.end, true }
 
 // lendAfter is how long the reader of an answer may take for a piece of it before
 // the query's place is lent to others.
@@ -43,18 +60,30 @@ const lendAfter = 20 * time.Millisecond
 // been written.
 func (e *Engine) Begin(ctx context.Context) (*Job, error) {
 	j := &Job{e: e}
-	ctx, j.stop = context.WithTimeoutCause(ctx, e.o.MaxTime,
-		fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime, --max-query-time); narrow it by time range or conditions", ErrTimeLimit, e.o.MaxTime))
-	if err := e.enter(ctx); err != nil {
+	j.ctx.job, j.ctx.end = j, time.Now().Add(e.o.MaxTime)
+	if end, ok := ctx.Deadline(); ok && end.Before(j.ctx.end) {
+		j.ctx.end = end // the caller's own
+	}
+	j.ctx.Context, j.cancel = context.WithCancelCause(ctx)
+	j.timer = time.AfterFunc(e.o.MaxTime, j.tooLong)
+	if err := e.enter(&j.ctx); err != nil {
 		e.ended(err)
 		j.stop()
 		return nil, err
 	}
-	ctx, j.cancel = context.WithCancelCause(ctx)
-	j.ctx = context.WithValue(ctx, jobKey{}, j)
 	j.memory = eval.NewMemory(e.o.MaxMemory, &e.pool, j.tooMuch)
 	j.done = e.o.Running()
 	return j, nil
+}
+
+func (j *Job) stop() {
+	j.timer.Stop()
+	j.cancel(context.Canceled)
+}
+
+// tooLong ends the Job because of its time.
+func (j *Job) tooLong() {
+	j.cancel(fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime, --max-query-time); narrow it by time range or conditions", ErrTimeLimit, j.e.o.MaxTime))
 }
 
 // begin returns the Job that a context belongs to, or begins one. Call end when
@@ -71,30 +100,27 @@ func (e *Engine) begin(ctx context.Context) (j *Job, end func(), err error) {
 
 // Context is done when the time is over, the memory is used up or the caller has
 // left.
-func (j *Job) Context() context.Context { return j.ctx }
+func (j *Job) Context() context.Context { return &j.ctx }
 
 // Err returns why the Job must end, nil while it need not.
 func (j *Job) Err() error {
 	if j.ctx.Err() == nil {
 		return nil
 	}
-	return context.Cause(j.ctx)
+	return context.Cause(&j.ctx)
 }
 
 // Hold counts n bytes that the answer takes, below 0 for bytes given back; the
-// format and its arguments say what it has come to.
-func (j *Job) Hold(n int, format string, args ...any) error {
+// format and its numbers say what it has come to.
+func (j *Job) Hold(n int, format string, args ...int) error {
 	if err := j.memory.Take(n, format, args...); err != nil {
-		return context.Cause(j.ctx)
+		return context.Cause(&j.ctx)
 	}
 	return nil
 }
 
 // Deadline is when the time is over.
-func (j *Job) Deadline() time.Time {
-	t, _ := j.ctx.Deadline() // it has one
-	return t
-}
+func (j *Job) Deadline() time.Time { return j.ctx.end }
 
 // Write calls f, which hands a piece of the answer to its reader. When that takes
 // long, the place is lent until f returns.
@@ -116,7 +142,7 @@ func (j *Job) Write(f func() error) error {
 	if !lent {
 		return err
 	}
-	if back := j.e.enter(j.ctx); back != nil {
+	if back := j.e.enter(&j.ctx); back != nil {
 		return errors.Join(err, back)
 	}
 	j.mu.Lock()
@@ -148,7 +174,6 @@ func (j *Job) End() {
 	if err := j.Err(); err != nil {
 		j.e.ended(err)
 	}
-	j.cancel(context.Canceled)
 	j.stop()
 }
 

@@ -57,7 +57,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 		return nil, err
 	}
 	defer end()
-	ctx, j.advice = j.ctx, "group by fewer values, or take a larger step or a shorter range"
+	ctx, j.advice = j.Context(), "group by fewer values, or take a larger step or a shorter range"
 	if req.Progress != nil {
 		m.Progress = func(from, to int, series func() []eval.Series) bool { return req.Progress(w, from, to, series) }
 	}

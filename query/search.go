@@ -90,7 +90,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 		return nil, err
 	}
 	defer end()
-	ctx, j.advice = j.ctx, "ask for fewer traces, or fewer spans of each"
+	ctx, j.advice = j.Context(), "ask for fewer traces, or fewer spans of each"
 	p, err := e.compile(ctx, req)
 	if err != nil {
 		return nil, err

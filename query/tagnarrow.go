@@ -26,7 +26,7 @@ type narrowed struct {
 }
 
 func narrow(j *Job, views []*trace.View, req TagRequest) *narrowed {
-	n := &narrowed{job: j, ctx: j.ctx, views: views, req: req, runs: map[syntax.Field]*eval.Run{}}
+	n := &narrowed{job: j, ctx: j.Context(), views: views, req: req, runs: map[syntax.Field]*eval.Run{}}
 	for _, c := range syntax.Conditions(req.Query) {
 		if c == nil || check.Condition(c) == nil {
 			n.conds = append(n.conds, selective(c, func(syntax.Field) bool { return true }))

@@ -56,7 +56,7 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 		return nil, err
 	}
 	defer end()
-	ctx = j.ctx
+	ctx = j.Context()
 	if !slices.Contains(Scopes, req.Scope) {
 		return nil, inputErrorf("invalid scope: %s", req.Scope)
 	}

@@ -86,7 +86,7 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 // collectValues goes through the Views, the newest first, and in each through
 // the fields in their order, until the collector has enough.
 func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c *collector, done *Work) error {
-	ctx := j.ctx
+	ctx := j.Context()
 	defer e.observer.Stage(ctx, Evaluating)()
 	views, infos := e.views(ctx)
 	done.Tables = len(views)

@@ -35,8 +35,8 @@ func (a *aggregate) compute(r *Run, spans []int32) (v Value, ok bool) {
 		return Value{Type: Int, Int: int64(len(spans))}, true
 	}
 	count := int64(0)
-	for _, span := range spans {
-		if r.poll.stop(1) {
+	for i, span := range spans {
+		if i%pollEvery == pollEvery-1 && r.ctx.Err() != nil {
 			return Value{}, false
 		}
 		x := a.arg.value(r.at(span))

@@ -50,9 +50,10 @@ func (e *MemoryError) Error() string {
 	return fmt.Sprintf("query keeps more than %d bytes, at %s", e.Limit, e.At)
 }
 
-// Take counts n bytes more; the format and its arguments say what the query has
-// come to. The error is a [*MemoryError].
-func (m *Memory) Take(n int, format string, args ...any) error {
+// Take counts n bytes more; the format and its numbers say what the query has come
+// to. They are put together only when a limit is met. The error is a
+// [*MemoryError].
+func (m *Memory) Take(n int, format string, args ...int) error {
 	if m == nil || n == 0 {
 		return nil
 	}
@@ -65,11 +66,19 @@ func (m *Memory) Take(n int, format string, args ...any) error {
 	case n < 0:
 		return nil
 	case m.limit > 0 && used > m.limit:
-		return m.exceeded(n, &MemoryError{m.limit, false, fmt.Sprintf(format, args...)})
+		return m.exceeded(n, &MemoryError{m.limit, false, says(format, args)})
 	case m.pool != nil && m.pool.Limit > 0 && all > m.pool.Limit:
-		return m.exceeded(n, &MemoryError{m.pool.Limit, true, fmt.Sprintf(format, args...)})
+		return m.exceeded(n, &MemoryError{m.pool.Limit, true, says(format, args)})
 	}
 	return nil
+}
+
+func says(format string, numbers []int) string {
+	args := make([]any, len(numbers))
+	for i, n := range numbers {
+		args[i] = n
+	}
+	return fmt.Sprintf(format, args...)
 }
 
 // exceeded gives back at once what the query does not get, so that a query which

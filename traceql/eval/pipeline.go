@@ -160,10 +160,20 @@ func (f pick) candidates(r *Run, view int) Mask {
 
 func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 	fl := &r.p.filters[f]
-	for _, span := range in {
-		if r.poll.stop(fl.work) {
+	for len(in) > 0 {
+		some := in[:min(len(in), 1+pollEvery/max(1, fl.work))]
+		if r.poll.stop(len(some) * fl.work) {
 			return nil, true, context.Cause(r.ctx)
 		}
+		out = f.pickSome(r, some, out)
+		in = in[len(some):]
+	}
+	return out, true, nil
+}
+
+func (f pick) pickSome(r *Run, in, out []int32) []int32 {
+	fl := &r.p.filters[f]
+	for _, span := range in {
 		ref := r.t.Spans[span]
 		if !r.bind(ref.View).mask(int(f)).Has(ref.Row) {
 			continue
@@ -172,7 +182,7 @@ func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 			out = append(out, span)
 		}
 	}
-	return out, true, nil
+	return out
 }
 
 // logical is L && R or L || R between spansets.
