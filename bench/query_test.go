@@ -99,7 +99,7 @@ func TestFreshness(t *testing.T) {
 		timeout time.Duration
 	}{{0, "id", time.Minute}, {3, "value", time.Minute}, {1 << 30, "id", time.Millisecond}} {
 		a, api := newFakeAPI(t, test.late)
-		o := FreshnessOptions{Target: a.fake.http(""), API: api, Traces: 12, Warmup: 2, SearchBy: test.by, Timeout: max(test.timeout, 100*time.Millisecond)}
+		o := FreshnessOptions{Target: a.fake.http(""), API: api, Traces: 12, Warmup: 2, SearchBy: test.by, Timeout: max(test.timeout, 500*time.Millisecond)}
 		if test.late > 100 {
 			o.Traces = 1
 		}
