@@ -5,30 +5,19 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"etude/internal/wire"
 	"etude/query"
 	"etude/traceql/eval"
 )
 
 // writer builds a protobuf message. Zero values are left out.
-type writer struct{ b []byte }
-
-func (w *writer) uint(field protowire.Number, n uint64) {
-	if n != 0 {
-		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, field, protowire.VarintType), n)
-	}
-}
-
-func (w *writer) text(field protowire.Number, s string) {
-	if s != "" {
-		w.b = protowire.AppendString(protowire.AppendTag(w.b, field, protowire.BytesType), s)
-	}
-}
+type writer struct{ wire.Builder }
 
 // message adds a submessage, an empty one too.
-func (w *writer) message(field protowire.Number, fill func(*writer)) {
-	var inner writer
-	fill(&inner)
-	w.b = protowire.AppendBytes(protowire.AppendTag(w.b, field, protowire.BytesType), inner.b)
+func (w *writer) message(field wire.Number, fill func(*writer)) {
+	m := w.Open(field)
+	fill(w)
+	w.Close(m)
 }
 
 // results writes an answer of the common form: results, field 1, one by one, and
@@ -48,9 +37,9 @@ func searchProto(r *query.Result) results {
 // searchEnd writes the metrics of a search; completed is 1 when nothing follows.
 func (w *writer) searchEnd(inspected int, completed uint64) {
 	w.message(2, func(w *writer) {
-		w.uint(1, uint64(inspected))
-		w.uint(4, completed)
-		w.uint(5, 1)
+		w.Varint(1, uint64(inspected))
+		w.Varint(4, completed)
+		w.Varint(5, 1)
 	})
 }
 
@@ -58,19 +47,19 @@ func (w *writer) searchEnd(inspected int, completed uint64) {
 func (o *out) proto(r results) error {
 	var one writer
 	for i := range r.n {
-		one.b = one.b[:0]
+		one.B = one.B[:0]
 		r.each(&one, i)
-		if err := o.holdResult(cap(one.b)); err != nil {
+		if err := o.holdResult(cap(one.B)); err != nil {
 			return err
 		}
-		o.b = protowire.AppendBytes(protowire.AppendTag(o.b, 1, protowire.BytesType), one.b)
+		o.b = protowire.AppendBytes(protowire.AppendTag(o.b, 1, protowire.BytesType), one.B)
 		if err := o.step(); err != nil {
 			return err
 		}
 	}
-	w := writer{o.b}
+	w := writer{wire.Builder{B: o.b}}
 	r.end(&w)
-	o.b = w.b
+	o.b = w.B
 	return nil
 }
 
@@ -83,15 +72,15 @@ func (o *out) protoBody(body []byte) error {
 
 // trace writes tempopb.TraceSearchMetadata.
 func (w *writer) trace(t *query.Trace) {
-	w.text(1, t.ID.Short())
+	w.Raw(1, t.ID.Short())
 	if t.RootService == "" {
-		w.text(2, noRoot)
+		w.Raw(2, noRoot)
 	} else {
-		w.text(2, t.RootService)
+		w.Raw(2, t.RootService)
 	}
-	w.text(3, t.RootName)
-	w.uint(4, t.Start)
-	w.uint(5, uint64(min(t.Duration.Milliseconds(), math.MaxUint32)))
+	w.Raw(3, t.RootName)
+	w.Varint(4, t.Start)
+	w.Varint(5, uint64(min(t.Duration.Milliseconds(), math.MaxUint32)))
 	for i := range t.SpanSets {
 		if i == 0 {
 			w.message(6, func(w *writer) { w.spanSet(&t.SpanSets[i]) })
@@ -100,10 +89,10 @@ func (w *writer) trace(t *query.Trace) {
 	}
 	for _, s := range t.Services {
 		w.message(8, func(w *writer) {
-			w.text(1, s.Service)
+			w.Raw(1, s.Service)
 			w.message(2, func(w *writer) {
-				w.uint(1, uint64(s.Spans))
-				w.uint(2, uint64(s.Errors))
+				w.Varint(1, uint64(s.Spans))
+				w.Varint(2, uint64(s.Errors))
 			})
 		})
 	}
@@ -113,22 +102,22 @@ func (w *writer) spanSet(s *query.SpanSet) {
 	for i := range s.Spans {
 		sp := &s.Spans[i]
 		w.message(1, func(w *writer) {
-			w.text(1, sp.ID.String())
-			w.text(2, sp.Name)
-			w.uint(3, sp.Start)
-			w.uint(4, sp.Duration)
+			w.Raw(1, sp.ID.String())
+			w.Raw(2, sp.Name)
+			w.Varint(3, sp.Start)
+			w.Varint(4, sp.Duration)
 			w.attrs(5, sp.Attrs)
 		})
 	}
-	w.uint(2, uint64(s.Matched))
+	w.Varint(2, uint64(s.Matched))
 	w.attrs(3, s.Attrs)
 }
 
 // attrs writes OTLP KeyValues.
-func (w *writer) attrs(field protowire.Number, attrs []eval.Attr) {
+func (w *writer) attrs(field wire.Number, attrs []eval.Attr) {
 	for _, a := range attrs {
 		w.message(field, func(w *writer) {
-			w.text(1, a.Key)
+			w.Raw(1, a.Key)
 			w.message(2, func(w *writer) { w.value(a.Value) })
 		})
 	}
@@ -139,11 +128,11 @@ func (w *writer) attrs(field protowire.Number, attrs []eval.Attr) {
 func (w *writer) value(v eval.Value) {
 	switch v.Type {
 	case eval.Int:
-		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, 3, protowire.VarintType), uint64(v.Int))
+		w.VarintAlways(3, uint64(v.Int))
 	case eval.Float:
-		w.b = protowire.AppendFixed64(protowire.AppendTag(w.b, 4, protowire.Fixed64Type), math.Float64bits(v.Float))
+		w.Fixed64Always(4, math.Float64bits(v.Float))
 	case eval.Bool:
-		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, 2, protowire.VarintType), uint64(v.Int))
+		w.VarintAlways(2, uint64(v.Int))
 	case eval.Array:
 		w.message(5, func(w *writer) {
 			for _, e := range v.Elems {
@@ -151,7 +140,7 @@ func (w *writer) value(v eval.Value) {
 			}
 		})
 	default:
-		w.b = protowire.AppendString(protowire.AppendTag(w.b, 1, protowire.BytesType), v.Text())
+		w.RawAlways(1, v.Text())
 	}
 }
 
@@ -163,12 +152,12 @@ func tagsV2Proto(scopes []query.ScopeTags) []byte {
 	var w writer
 	for _, s := range scopes {
 		w.message(1, func(w *writer) {
-			w.text(1, s.Scope)
+			w.Raw(1, s.Scope)
 			w.strings(2, s.Tags)
 		})
 	}
 	w.message(2, func(*writer) {})
-	return w.b
+	return w.B
 }
 
 func valuesV1Proto(values []string) []byte { return stringsProto(values) }
@@ -177,24 +166,24 @@ func valuesV2Proto(values []query.TagValue) []byte {
 	var w writer
 	for _, v := range values {
 		w.message(1, func(w *writer) {
-			w.text(1, v.Type)
-			w.text(2, v.Value)
+			w.Raw(1, v.Type)
+			w.Raw(2, v.Value)
 		})
 	}
 	w.message(2, func(*writer) {})
-	return w.b
+	return w.B
 }
 
 func stringsProto(list []string) []byte {
 	var w writer
 	w.strings(1, list)
 	w.message(2, func(*writer) {})
-	return w.b
+	return w.B
 }
 
 // strings writes a repeated string, empty elements too.
-func (w *writer) strings(field protowire.Number, list []string) {
+func (w *writer) strings(field wire.Number, list []string) {
 	for _, s := range list {
-		w.b = protowire.AppendString(protowire.AppendTag(w.b, field, protowire.BytesType), s)
+		w.RawAlways(field, s)
 	}
 }

@@ -4,8 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
+	"etude/internal/wire"
 	"etude/otlp"
 	"etude/trace"
 )
@@ -95,41 +94,29 @@ func rewriteSpan(span []byte, fresh map[trace.SpanID]trace.SpanID) []byte {
 	default:
 		return span
 	}
-	out := protowire.AppendBytes(protowire.AppendTag(nil, fieldSpanID, protowire.BytesType), id[:])
-	out = protowire.AppendBytes(protowire.AppendTag(out, fieldParent, protowire.BytesType), parent[:])
-	for len(span) > 0 {
-		num, typ, n := protowire.ConsumeTag(span)
-		m := protowire.ConsumeFieldValue(num, typ, span[max(n, 0):])
-		if n < 0 || m < 0 {
-			return out
+	var out wire.Builder
+	out.Bytes(fieldSpanID, id[:])
+	out.Bytes(fieldParent, parent[:])
+	in := wire.Reader{Rest: span}
+	for field := in.Rest; in.Next(); field = in.Rest {
+		if in.Number != fieldSpanID && in.Number != fieldParent {
+			out.B = append(out.B, field[:len(field)-len(in.Rest)]...)
 		}
-		if num != fieldSpanID && num != fieldParent {
-			out = append(out, span[:n+m]...)
-		}
-		span = span[n+m:]
 	}
-	return out
+	return out.B
 }
 
 func idsOf(span []byte) (id, parent trace.SpanID, kind trace.Kind) {
-	for len(span) > 0 {
-		num, typ, n := protowire.ConsumeTag(span)
-		m := protowire.ConsumeFieldValue(num, typ, span[max(n, 0):])
-		if n < 0 || m < 0 {
-			break
+	in := wire.Reader{Rest: span}
+	for in.Next() {
+		switch {
+		case in.IsBytes(fieldSpanID):
+			copy(id[:], in.Data)
+		case in.IsBytes(fieldParent):
+			copy(parent[:], in.Data)
+		case in.IsVarint(fieldKind):
+			kind = trace.Kind(in.Value)
 		}
-		switch num {
-		case fieldSpanID:
-			v, _ := protowire.ConsumeBytes(span[n:])
-			copy(id[:], v)
-		case fieldParent:
-			v, _ := protowire.ConsumeBytes(span[n:])
-			copy(parent[:], v)
-		case fieldKind:
-			v, _ := protowire.ConsumeVarint(span[n:])
-			kind = trace.Kind(v)
-		}
-		span = span[n+m:]
 	}
 	return id, parent, kind
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"etude/internal/wire"
 	"etude/tenant"
 )
 
@@ -57,10 +58,10 @@ func (s *server) streamingQuerier() *grpc.ServiceDesc {
 
 // jobsProgress is a message that holds nothing but metrics: one job in all, none
 // completed. Field is that of totalJobs.
-func jobsProgress(field protowire.Number) []byte {
+func jobsProgress(field wire.Number) []byte {
 	var w writer
-	w.message(2, func(w *writer) { w.uint(field, 1) })
-	return w.b
+	w.message(2, func(w *writer) { w.Varint(field, 1) })
+	return w.B
 }
 
 func (s *server) serveStream(stream grpc.ServerStream, method string, call streamCall, progress []byte) error {

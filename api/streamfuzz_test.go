@@ -33,18 +33,18 @@ func TestPieces(t *testing.T) {
 	t.Parallel()
 	var w writer
 	for range 7 {
-		w.text(1, "0123456789") // 12 bytes
+		w.Raw(1, "0123456789") // 12 bytes
 	}
-	w.message(2, func(w *writer) { w.uint(5, 1) }) // 4 bytes
-	w.uint(3, 1)                                   // 2 bytes
-	result, metrics, status := w.b[:12], w.b[84:88], w.b[88:]
+	w.message(2, func(w *writer) { w.Varint(5, 1) }) // 4 bytes
+	w.Varint(3, 1)                                   // 2 bytes
+	result, metrics, status := w.B[:12], w.B[84:88], w.B[88:]
 	for most, counts := range map[int][]int{100: {7}, 90: {7}, 89: {6, 1}, 42: {3, 3, 1}, 5: {1, 1, 1, 1, 1, 1, 1}} {
 		var want [][]byte
 		for _, n := range counts {
 			want = append(want, append(bytes.Repeat(result, n), metrics...))
 		}
 		want[len(want)-1] = append(want[len(want)-1], status...)
-		if got := slices.Collect(pieces(w.b, most)); !slices.EqualFunc(got, want, bytes.Equal) {
+		if got := slices.Collect(pieces(w.B, most)); !slices.EqualFunc(got, want, bytes.Equal) {
 			t.Errorf("at most %d bytes: %x, want %x", most, got, want)
 		}
 	}

@@ -92,25 +92,25 @@ func (o *streamOut) sendBody(body []byte) error {
 func (o *streamOut) sendResults(r results) error {
 	var end, one writer
 	r.end(&end)
-	_, metrics, rest := fieldsOf(end.b)
+	_, metrics, rest := fieldsOf(end.B)
 	var piece []byte
 	for i := range r.n {
 		if err := o.job.Err(); err != nil {
 			return err
 		}
-		one.b = one.b[:0]
+		one.B = one.B[:0]
 		r.each(&one, i)
-		if err := o.hold(cap(one.b)); err != nil {
+		if err := o.hold(cap(one.B)); err != nil {
 			return err
 		}
-		size := 1 + protowire.SizeBytes(len(one.b))
+		size := 1 + protowire.SizeBytes(len(one.B))
 		if len(piece) > 0 && len(piece)+size+len(metrics)+len(rest) > maxPacket {
 			if err := o.send(append(piece, metrics...)); err != nil {
 				return err
 			}
 			piece = nil // the message before may still be on its way
 		}
-		piece = protowire.AppendBytes(protowire.AppendTag(piece, 1, protowire.BytesType), one.b)
+		piece = protowire.AppendBytes(protowire.AppendTag(piece, 1, protowire.BytesType), one.B)
 	}
 	return o.send(append(append(piece, metrics...), rest...))
 }

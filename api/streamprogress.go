@@ -100,7 +100,7 @@ func (n *searchNews) message() []byte {
 		w.message(1, func(w *writer) { w.trace(&fresh[i]) })
 	}
 	w.searchEnd(inspected, 0)
-	return w.b
+	return w.B
 }
 
 // windowNews are the samples of a metrics query for the time that is complete
@@ -128,10 +128,10 @@ func (n *windowNews) note(w eval.Window, from, to int, series func() []eval.Seri
 	for i := range r.Series {
 		out.message(1, func(w *writer) { w.rangeSeries(r, i) })
 	}
-	out.message(2, func(w *writer) { w.uint(5, 1) })
+	out.message(2, func(w *writer) { w.Varint(5, 1) })
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.body = out.b
+	n.body = out.B
 	return true
 }
 

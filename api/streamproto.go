@@ -3,16 +3,15 @@ package api
 import (
 	"math"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
+	"etude/internal/wire"
 	"etude/query"
 	"etude/traceql/eval"
 )
 
 // double writes a number; zero is left out.
-func (w *writer) double(field protowire.Number, f float64) {
+func (w *writer) double(field wire.Number, f float64) {
 	if f != 0 {
-		w.b = protowire.AppendFixed64(protowire.AppendTag(w.b, field, protowire.Fixed64Type), math.Float64bits(f))
+		w.Fixed64Always(field, math.Float64bits(f))
 	}
 }
 
@@ -29,7 +28,7 @@ func (w *writer) rangeSeries(r *query.MetricsResult, i int) {
 	for _, x := range s.Samples {
 		w.message(2, func(w *writer) {
 			w.double(1, x.Value)
-			w.uint(2, (r.Window.Start+uint64(x.Slot+1)*r.Window.Step)/1e6)
+			w.Varint(2, (r.Window.Start+uint64(x.Slot+1)*r.Window.Step)/1e6)
 		})
 	}
 	for j := range s.Exemplars {
@@ -40,11 +39,11 @@ func (w *writer) rangeSeries(r *query.MetricsResult, i int) {
 func (w *writer) exemplar(x *eval.Exemplar) {
 	w.attrs(1, x.Attrs)
 	w.message(1, func(w *writer) {
-		w.text(1, "trace:id")
-		w.message(2, func(w *writer) { w.text(1, x.TraceID.Short()) })
+		w.Raw(1, "trace:id")
+		w.message(2, func(w *writer) { w.Raw(1, x.TraceID.Short()) })
 	})
 	w.double(2, x.Value)
-	w.uint(3, x.Start/1e6)
+	w.Varint(3, x.Start/1e6)
 }
 
 // instantProto is tempopb.QueryInstantResponse.
@@ -61,13 +60,13 @@ func instantProto(r *query.MetricsResult, maxSeries int) results {
 // metricsEnd writes what follows the series in both answers.
 func (w *writer) metricsEnd(r *query.MetricsResult, maxSeries int) {
 	w.message(2, func(w *writer) {
-		w.uint(1, uint64(uint32(r.Stats.Traces)))
-		w.uint(4, 1)
-		w.uint(5, 1)
-		w.uint(7, uint64(r.Stats.Spans))
+		w.Varint(1, uint64(uint32(r.Stats.Traces)))
+		w.Varint(4, 1)
+		w.Varint(5, 1)
+		w.Varint(7, uint64(r.Stats.Spans))
 	})
 	if _, text := partial(r, maxSeries); r.Partial {
-		w.uint(3, 1)
-		w.text(4, text)
+		w.Varint(3, 1)
+		w.Raw(4, text)
 	}
 }

@@ -7,8 +7,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
+	"etude/internal/wire"
 	"etude/traceql/eval"
 )
 
@@ -16,42 +15,29 @@ import (
 // number and, since maps may repeat, all values of what has a length. What a
 // method does not know it does not look at.
 type streamRequest struct {
-	numbers map[protowire.Number]uint64
-	bytes   map[protowire.Number][][]byte
+	numbers map[wire.Number]uint64
+	bytes   map[wire.Number][][]byte
 }
 
 func readStreamRequest(b []byte) (*streamRequest, error) {
-	r := &streamRequest{numbers: map[protowire.Number]uint64{}, bytes: map[protowire.Number][][]byte{}}
-	for len(b) > 0 {
-		number, wire, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return nil, malformed(n)
+	r := &streamRequest{numbers: map[wire.Number]uint64{}, bytes: map[wire.Number][][]byte{}}
+	in := wire.Reader{Rest: b}
+	for in.Next() {
+		switch in.Type { // no request has a field of another type
+		case wire.Varint:
+			r.numbers[in.Number] = in.Value
+		case wire.Bytes:
+			r.bytes[in.Number] = append(r.bytes[in.Number], in.Data)
 		}
-		b = b[n:]
-		switch wire {
-		case protowire.VarintType:
-			r.numbers[number], n = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			var v []byte
-			v, n = protowire.ConsumeBytes(b)
-			r.bytes[number] = append(r.bytes[number], v)
-		default: // no request has such a field
-			n = protowire.ConsumeFieldValue(number, wire, b)
-		}
-		if n < 0 {
-			return nil, malformed(n)
-		}
-		b = b[n:]
+	}
+	if in.Err != nil {
+		return nil, badRequest("invalid request: not a protobuf message: %w", in.Err)
 	}
 	return r, nil
 }
 
-func malformed(n int) error {
-	return badRequest("invalid request: not a protobuf message: %w", protowire.ParseError(n))
-}
-
 // text returns a string field; "" when absent.
-func (r *streamRequest) text(number protowire.Number) (string, error) {
+func (r *streamRequest) text(number wire.Number) (string, error) {
 	all := r.bytes[number]
 	if len(all) == 0 {
 		return "", nil
@@ -64,11 +50,11 @@ func (r *streamRequest) text(number protowire.Number) (string, error) {
 }
 
 // uint32 returns a number of 32 bits; 0 when absent.
-func (r *streamRequest) uint32(number protowire.Number) uint32 { return uint32(r.numbers[number]) }
+func (r *streamRequest) uint32(number wire.Number) uint32 { return uint32(r.numbers[number]) }
 
 // streamParam says which parameter of the HTTP route a field is.
 type streamParam struct {
-	number protowire.Number
+	number wire.Number
 	name   string
 	text   bool
 }
@@ -95,7 +81,7 @@ func (r *streamRequest) values(params ...streamParam) (url.Values, error) {
 
 // tags reads a map of texts, sorted by key. Of two values for a key the last one
 // counts.
-func (r *streamRequest) tags(number protowire.Number) ([]eval.Tag, error) {
+func (r *streamRequest) tags(number wire.Number) ([]eval.Tag, error) {
 	byKey := map[string]string{}
 	for _, b := range r.bytes[number] {
 		entry, err := readStreamRequest(b)

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"etude/internal/wire"
 	"etude/otlp"
 	"etude/query"
 	"etude/trace"
@@ -115,13 +116,13 @@ func (o *out) protoTraceByID(t *query.WholeTrace) error {
 	if err != nil {
 		return err
 	}
-	w := writer{o.b}
+	w := writer{wire.Builder{B: o.b}}
 	w.message(2, func(*writer) {})
 	if t.Partial() {
-		w.uint(3, 1)
-		w.text(4, partialTrace(t))
+		w.Varint(3, 1)
+		w.Raw(4, partialTrace(t))
 	}
-	o.b = w.b
+	o.b = w.B
 	return nil
 }
 

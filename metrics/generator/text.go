@@ -6,8 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
+	"etude/internal/wire"
 	"etude/trace"
 )
 
@@ -104,7 +103,7 @@ const maxDepth = 16
 // oneof; what cannot be read is left out.
 func appendAny(b []byte, message string, depth int) []byte {
 	var last []byte
-	eachField(message, func(number protowire.Number, num uint64, text string) {
+	eachField(message, func(number wire.Number, num uint64, text string) {
 		switch number {
 		case 1:
 			last = append(last[:0], text...)
@@ -128,7 +127,7 @@ func appendAny(b []byte, message string, depth int) []byte {
 func appendArray(b []byte, message string, depth int) []byte {
 	b = append(b, '[')
 	if depth < maxDepth {
-		eachField(message, func(number protowire.Number, _ uint64, text string) {
+		eachField(message, func(number wire.Number, _ uint64, text string) {
 			if number == 1 {
 				b = appendAny(b, text, depth+1)
 			}
@@ -140,7 +139,7 @@ func appendArray(b []byte, message string, depth int) []byte {
 func appendList(b []byte, message string, depth int) []byte {
 	b = append(b, '{')
 	if depth < maxDepth {
-		eachField(message, func(number protowire.Number, _ uint64, pair string) {
+		eachField(message, func(number wire.Number, _ uint64, pair string) {
 			if number == 1 {
 				b = appendPair(b, pair, depth)
 			}
@@ -151,7 +150,7 @@ func appendList(b []byte, message string, depth int) []byte {
 
 func appendPair(b []byte, message string, depth int) []byte {
 	var key, value string
-	eachField(message, func(number protowire.Number, _ uint64, text string) {
+	eachField(message, func(number wire.Number, _ uint64, text string) {
 		switch number {
 		case 1:
 			key = text
@@ -164,30 +163,17 @@ func appendPair(b []byte, message string, depth int) []byte {
 
 // eachField calls f with the fields of a message up to the first that cannot be
 // read: a number or a text.
-func eachField(message string, f func(number protowire.Number, num uint64, text string)) {
-	for b := []byte(message); len(b) > 0; {
-		number, wire, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return
-		}
-		b = b[n:]
-		var num uint64
-		var text []byte
-		switch wire {
-		case protowire.VarintType:
-			num, n = protowire.ConsumeVarint(b)
-		case protowire.Fixed64Type:
-			num, n = protowire.ConsumeFixed64(b)
-		case protowire.BytesType:
-			text, n = protowire.ConsumeBytes(b)
+func eachField(message string, f func(number wire.Number, num uint64, text string)) {
+	r := wire.Reader{Rest: []byte(message)}
+	for r.Next() {
+		switch r.Type {
+		case wire.Varint, wire.Fixed64:
+			f(r.Number, r.Value, "")
+		case wire.Bytes:
+			f(r.Number, 0, string(r.Data))
 		default:
-			n = protowire.ConsumeFieldValue(number, wire, b)
+			f(r.Number, 0, "")
 		}
-		if n < 0 {
-			return
-		}
-		f(number, num, string(text))
-		b = b[n:]
 	}
 }
 
