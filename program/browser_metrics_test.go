@@ -205,7 +205,7 @@ func (b *browser) seesGraph(origin string) {
 	b.do("open the service graph", chromedp.Navigate(origin+"/explore?tab=graph"))
 	b.shows("the nodes", count(id("graph-node"), 4))
 	b.shows("the edges", count(id("graph-edge"), 3))
-	b.tabTo(id("graph-edge") + `[aria-label^="Calls from edge to uservice3"]`)
+	b.tabTo(id("graph-edge") + `[aria-label*="calls from edge to uservice3"]`)
 	b.do("choose the edge", chromedp.KeyEvent(kb.Enter))
 	for _, want := range []string{"edge → uservice3", "2/s", "100%", "1.5 s"} {
 		b.shows("detail "+want, has(id("graph-details"), want))

@@ -10,10 +10,10 @@ import { inks, prepare } from "./canvas";
 const font = "11px system-ui, sans-serif";
 
 /** Draws the plot and returns it, for finding the dot under the pointer. */
-export function drawScatter(canvas: HTMLCanvasElement, results: Result[], width: CssPixels, height: CssPixels, theme: Theme, hovered: number): Scatter {
+export function drawScatter(canvas: HTMLCanvasElement, results: Result[], width: CssPixels, height: CssPixels, theme: Theme, hovered: number, log: boolean): Scatter {
   const context = prepare(canvas, width, height);
   const box: Box = { left: 58, top: 8, width: Math.max(1, width - 76), height: height - 30 };
-  const plot = scatter(results, box);
+  const plot = scatter(results, box, log);
   drawAxes(context, plot, box, theme);
   plot.dots.forEach((dot, i) => {
     const result = results[i]!;
@@ -45,7 +45,8 @@ function drawAxes(context: CanvasRenderingContext2D, plot: Scatter, box: Box, th
     context.moveTo(box.left, y);
     context.lineTo(box.left + box.width, y);
     context.stroke();
-    context.fillText(share === 0 ? "0" : formatDuration(plot.max * share * 1e6), box.left - 10, y);
+    const value = plot.log ? plot.min * (plot.max / plot.min) ** share : plot.max * share;
+    context.fillText(value === 0 ? "0" : formatDuration(value * 1e6), box.left - 10, y);
   }
   context.textBaseline = "top";
   const clock = (ms: number): string => new Date(ms).toLocaleTimeString("en-GB");

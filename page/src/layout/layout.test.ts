@@ -7,7 +7,7 @@ import { barIn, clampView, fullView, isFull, panned, ticks, zoomed } from "./axi
 import { miniBars } from "./minimap";
 import { ownPieces } from "./ownbars";
 import { collapseAll, collapseLevel, expandLevel, type Folds, noFolds, readFolds, reveal, rowWindow, toggled, toggledRun, visibleRows, withAncestors, writeFolds } from "./rows";
-import { dotAt, scatter } from "./scatter";
+import { brushed, dotAt, scatter, spreadsWide } from "./scatter";
 import { placeGraph } from "./servicegraph";
 
 //  a
@@ -149,7 +149,7 @@ test("the minimap draws few bars for many spans, and none outside", () => {
 });
 
 function result(start: number, duration: number): Result {
-  return { id: String(start), rootService: "", rootName: "", start: BigInt(start) * 1_000_000n, duration, spanCount: 0, errorCount: 0 };
+  return { id: String(start), rootService: "", rootName: "", start: BigInt(start) * 1_000_000n, duration, spanCount: 0, errorCount: 0, spans: [] };
 }
 
 test("the scatter plot", () => {
@@ -159,6 +159,22 @@ test("the scatter plot", () => {
   expect(dotAt(plot.dots, 105, 8)?.index).toBe(1);
   expect(dotAt(plot.dots, 60, 25)).toBeUndefined();
   expect(scatter([result(5, 0)], { left: 0, top: 0, width: 100, height: 50 }).dots[0]).toEqual({ x: 50, y: 50, index: 0 });
+});
+
+test("a brush over the scatter plot reads back as times and durations", () => {
+  const box = { left: 10, top: 0, width: 100, height: 50 };
+  const found = [result(1000, 10), result(2000, 1000)];
+  for (const log of [false, true]) {
+    const plot = scatter(found, box, log);
+    const [a, b] = plot.dots;
+    const all = brushed(plot, 0, -5, 200, 80);
+    expect([all.from, all.to, all.max]).toEqual([1000, 2000, plot.max]);
+    const low = brushed(plot, a!.x - 1, a!.y - 1, a!.x + 1, a!.y + 1);
+    expect(low.min <= 10 && low.max >= 10 && low.max < 1000, `log ${log}`).toBe(true);
+    expect(b!.y).toBeLessThan(a!.y);
+  }
+  expect(spreadsWide([...found, result(3, 11), result(4, 12)])).toBe(true);
+  expect(spreadsWide(found)).toBe(false);
 });
 
 test("the service graph runs in the direction of the calls", () => {

@@ -11,6 +11,10 @@ export interface Dot {
 
 export interface Scatter {
   dots: Dot[];
+  box: Box;
+  /** The bottom of the vertical axis: 0, or with a logarithmic axis the power of ten below the least duration. */
+  min: Milliseconds;
+  log: boolean;
   /** The top of the vertical axis. */
   max: Milliseconds;
   from: UnixMilliseconds;
@@ -24,18 +28,39 @@ export interface Box {
   height: CssPixels;
 }
 
-/** Places the results in a box: time to the right, duration upwards from 0. */
-export function scatter(results: Result[], box: Box): Scatter {
+/** Places the results in a box: time to the right, duration upwards, from 0 or by its logarithm. */
+export function scatter(results: Result[], box: Box, log = false): Scatter {
   const times = results.map((r) => Number(r.start / 1_000_000n));
   const from = times.reduce((a, b) => Math.min(a, b), Infinity);
   const to = times.reduce((a, b) => Math.max(a, b), -Infinity);
   const max = roundUp(results.reduce((a, r) => Math.max(a, r.duration), 0));
+  const least = results.reduce((a, r) => Math.min(a, Math.max(0.5, r.duration)), Infinity);
+  const min = log && Number.isFinite(least) ? 10 ** Math.floor(Math.log10(least)) : 0;
+  const share = (d: Milliseconds): number => (log ? Math.log(Math.max(min, d) / min) / Math.log(Math.max(max, 10 * min) / min) : d / max);
   const dots = results.map((r, index) => ({
     x: box.left + (to > from ? (times[index]! - from) / (to - from) : 0.5) * box.width,
-    y: box.top + (1 - r.duration / max) * box.height,
+    y: box.top + (1 - share(r.duration)) * box.height,
     index,
   }));
-  return { dots, max, from, to };
+  return { dots, box, min, log, max: log ? Math.max(max, 10 * min) : max, from, to };
+}
+
+/** Whether durations differ so much that a logarithm shows more of them. */
+export function spreadsWide(results: Result[]): boolean {
+  const sorted = results.map((r) => Math.max(0.5, r.duration)).sort((a, b) => a - b);
+  return sorted.length > 2 && sorted.at(-1)! / sorted[Math.floor(sorted.length / 2)]! > 20;
+}
+
+/** The times and durations inside of a rectangle that was dragged over the plot. */
+export function brushed(plot: Scatter, x1: CssPixels, y1: CssPixels, x2: CssPixels, y2: CssPixels): { from: UnixMilliseconds; to: UnixMilliseconds; min: Milliseconds; max: Milliseconds } {
+  const { box } = plot;
+  const clamp = (v: number): number => Math.min(1, Math.max(0, v));
+  const time = (x: CssPixels): UnixMilliseconds => plot.from + clamp((x - box.left) / box.width) * (plot.to - plot.from);
+  const duration = (y: CssPixels): Milliseconds => {
+    const share = clamp((box.top + box.height - y) / box.height);
+    return plot.log ? plot.min * (plot.max / plot.min) ** share : share * plot.max;
+  };
+  return { from: Math.floor(time(Math.min(x1, x2))), to: Math.ceil(time(Math.max(x1, x2))), min: Math.floor(duration(Math.max(y1, y2))), max: Math.ceil(duration(Math.min(y1, y2))) };
 }
 
 function roundUp(value: number): number {

@@ -142,6 +142,11 @@ function durationLiteral(text: string): string {
   return `${ns}ns`;
 }
 
+/** Whether addCondition narrows a query: whether it is one simple filter. */
+export function canNarrow(query: string): boolean {
+  return /^\s*\{[^{}]*\}\s*$/.test(query);
+}
+
 /**
  * Narrows a query by one more condition: `{ a }` becomes `{ a && condition }`. Where the query is more than one
  * simple filter, the condition stands alone, since joining it could change what the rest means.

@@ -1,7 +1,9 @@
 // The answer of GET /api/search, in the columns of the results table.
 
 import { parseId } from "./ids";
-import type { Hex, Milliseconds, UnixNanoseconds } from "./units";
+import { readAttributes } from "./otlp";
+import type { Hex, Milliseconds, Nanoseconds, UnixNanoseconds } from "./units";
+import type { Attribute } from "./value";
 
 export interface Result {
   /** As the backend writes it: hex without leading zeros. */
@@ -12,9 +14,27 @@ export interface Result {
   duration: Milliseconds;
   spanCount: number;
   errorCount: number;
+  /** The spans that matched, as many as the backend returned. */
+  spans: MatchedSpan[];
+}
+
+export interface MatchedSpan {
+  id: Hex;
+  start: UnixNanoseconds;
+  duration: Nanoseconds;
+  /** What the query selected or grouped by, and the names that the backend adds. */
+  attributes: Attribute[];
 }
 
 export type SortKey = "id" | "name" | "start" | "duration";
+
+interface SpanJson {
+  spanID?: string;
+  name?: string;
+  startTimeUnixNano?: string;
+  durationNanos?: string;
+  attributes?: unknown;
+}
 
 interface SearchJson {
   traces?: {
@@ -24,6 +44,8 @@ interface SearchJson {
     startTimeUnixNano?: string;
     durationMs?: number;
     serviceStats?: Record<string, { spanCount?: number; errorCount?: number }>;
+    spanSets?: { spans?: SpanJson[]; attributes?: unknown }[];
+    spanSet?: { spans?: SpanJson[]; attributes?: unknown };
   }[];
 }
 
@@ -40,9 +62,23 @@ export function parseResults(json: unknown): Result[] {
       duration: t.durationMs ?? 0,
       spanCount: stats.reduce((sum, s) => sum + (s.spanCount ?? 0), 0),
       errorCount: stats.reduce((sum, s) => sum + (s.errorCount ?? 0), 0),
+      spans: (t.spanSets ?? (t.spanSet ? [t.spanSet] : [])).flatMap((set) => (set.spans ?? []).map((s) => matchedSpan(s, set.attributes))),
     };
   });
   return sortResults(results, "start", true);
+}
+
+function matchedSpan(json: SpanJson, ofSet: unknown): MatchedSpan {
+  const whole = (text: string | undefined): bigint => (/^\d+$/.test(text ?? "") ? BigInt(text!) : 0n);
+  const name = json.name ? [{ key: "name", value: json.name }] : [];
+  return { id: (json.spanID ?? "").toLowerCase(), start: whole(json.startTimeUnixNano), duration: Number(whole(json.durationNanos)), attributes: [...name, ...readAttributes(json.attributes), ...readAttributes(ofSet)] };
+}
+
+/** The names of attributes that any matched span has, in the order in which they first occur. */
+export function selectedKeys(results: Result[]): string[] {
+  const keys = new Set<string>();
+  for (const r of results) for (const s of r.spans) for (const a of s.attributes) keys.add(a.key);
+  return [...keys];
 }
 
 /** A sorted copy; ties are broken by newest, then by id, so that the order is stable from run to run. */

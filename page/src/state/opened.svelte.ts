@@ -1,14 +1,20 @@
 // The trace that the address names: from the backend, decoded by a Worker, or from a file that the reader chose.
 
 import { sameTraceId } from "../model/ids";
-import type { Trace } from "../model/trace";
-import type { Loading } from "./loading";
+import { plural, toMilliseconds } from "../model/format";
+import type { Columns, Trace } from "../model/trace";
+import type { Milliseconds } from "../model/units";
+import { type Loading, valueOf } from "./loading";
 import { route } from "./route.svelte";
 import { type Decoded, Matcher, type Shown, shown, shownAs } from "./tracework";
 import type { Answer, Request } from "./traceworker";
+import { ui } from "./ui.svelte";
 
 /** Which spans the filter text holds for, by their place in the input; or what is wrong with the text. */
 export type Matched = { matches: Uint8Array } | { message: string };
+
+/** For how long after its last span a trace is asked for again. */
+const stillGrowing: Milliseconds = 90_000;
 
 class OpenedTrace {
   /** done with undefined: the backend has no such trace. */
@@ -25,6 +31,7 @@ class OpenedTrace {
   /** Counts up with every trace that is asked for: answers that carry an older number are dropped. */
   #key = 0;
   #sequence = 0;
+  #timer = 0;
   #worker: Worker | undefined;
   #local: Matcher | undefined;
   #waiting: ((answer: Matched) => void) | undefined;
@@ -60,6 +67,7 @@ class OpenedTrace {
     if (id === this.#id) return;
     this.#id = id;
     this.#key++;
+    clearTimeout(this.#timer);
     this.note = "";
     this.#local = undefined;
     const local = this.files.find((t) => sameTraceId(t.id, id));
@@ -76,6 +84,29 @@ class OpenedTrace {
     const made = shownAs(trace);
     this.#local = new Matcher(made.trace);
     return made;
+  }
+
+  /** A trace that has grown takes the place of the one that is shown; an equal one leaves it alone. */
+  #show(decoded: Decoded | undefined): void {
+    const before = valueOf(this.trace)?.trace;
+    const grown = before && decoded && before.id === decoded.columns.id ? decoded.columns.length - before.length : undefined;
+    if (grown !== 0) this.trace = { state: "done", value: decoded && shown(decoded) };
+    if (grown !== undefined && grown > 0) ui.announcement = `${plural(grown, "more span")} arrived`;
+    if (decoded) this.#lookAgain(decoded.columns);
+  }
+
+  /** Spans of a young trace may still be on their way: ask again, less and less often, until it is old. */
+  #lookAgain(t: Columns): void {
+    const age = Date.now() - (toMilliseconds(t.start) + t.duration / 1e6);
+    if (age > stillGrowing || age < -stillGrowing) return;
+    const id = this.#id;
+    clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => {
+      if (this.#id !== id) return;
+      if (document.hidden) return this.#lookAgain(t);
+      this.#key++;
+      this.#ask({ type: "open", key: this.#key, id });
+    }, Math.max(2000, age / 4));
   }
 
   #ask(request: Request): void {
@@ -95,7 +126,7 @@ class OpenedTrace {
     if (answer.type === "failed") this.trace = { state: "error", message: answer.message };
     else if (answer.type === "opened") {
       this.note = answer.note;
-      this.trace = { state: "done", value: answer.decoded && shown(answer.decoded) };
+      this.#show(answer.decoded);
     } else if (answer.sequence === this.#sequence) this.#waiting?.(answer.type === "matched" ? { matches: answer.matches } : { message: answer.message });
   }
 }

@@ -2,8 +2,10 @@
 // never changed in place.
 
 import { isTraceId } from "../model/ids";
-import { checkForm, formQuery, parseLimit } from "../model/query";
+import { addCondition, canNarrow, checkForm, formQuery, parseLimit } from "../model/query";
+import { resolveRange } from "../model/range";
 import type { Result } from "../model/search";
+import { askedAtATime, slowest } from "../model/slowest";
 import { metricsFunction } from "../model/traceqlmetrics";
 import * as api from "./api";
 import { type Loading, valueOf } from "./loading";
@@ -15,6 +17,9 @@ class SearchState {
   results = $state.raw<Loading<Result[]>>({ state: "none" });
   /** The answer of a TraceQL metrics query, which takes the place of results. */
   metrics = $state.raw<Loading<api.MetricsFound>>({ state: "none" });
+
+  /** Whether results are the slowest of the whole range; undefined where that was not asked for. */
+  exact = $state<boolean | undefined>();
 
   #key = "";
   #request = new AbortController();
@@ -39,7 +44,8 @@ class SearchState {
 
   async #run(explore: Explore): Promise<void> {
     const query = queryOf(explore);
-    const key = query === undefined ? "" : JSON.stringify([query, explore.form.limit, explore.range, explore.metrics]);
+    const slow = explore.order === "slowest";
+    const key = query === undefined ? "" : JSON.stringify([query, explore.form.limit, explore.range, explore.metrics, slow]);
     if (key === this.#key || explore.tab === "json") return;
     this.#key = key;
     this.#request.abort();
@@ -49,9 +55,23 @@ class SearchState {
     if (query === undefined || kind !== undefined) this.results = { state: "none" };
     if (kind === undefined) this.metrics = { state: "none" };
     if (query === undefined) return;
-    if (kind === undefined) await this.#load("results", () => api.search(query, safeLimit(explore.form.limit), explore.range, signal), signal, tracesFound);
+    if (kind === undefined) await this.#load("results", () => this.#find(query, explore, slow, signal), signal, tracesFound);
     // Comparing sums over the whole range whatever the view: its answer is a table.
     else await this.#load("metrics", () => api.metrics(query, kind === "compare" ? "instant" : explore.metrics, explore.range, signal), signal, seriesFound);
+  }
+
+  async #find(query: string, explore: Explore, slow: boolean, signal: AbortSignal): Promise<Result[]> {
+    const limit = safeLimit(explore.form.limit);
+    this.exact = undefined;
+    if (slow && canNarrow(query)) {
+      // One moment for all rounds: "now" must not move between them.
+      const { start, end } = resolveRange(explore.range, Date.now());
+      const range = { from: String(start * 1000), to: String(end * 1000) };
+      const found = await slowest(limit, (least) => api.search(least <= 0 ? query : addCondition(query, `trace:duration>=${least}ms`), askedAtATime(limit), range, signal));
+      if (!signal.aborted) this.exact = found.exact;
+      return found.results;
+    }
+    return api.search(query, limit, explore.range, signal);
   }
 
   async #load<K extends "results" | "metrics", T>(into: K, ask: () => Promise<T>, signal: AbortSignal, announce: (value: T) => string): Promise<void> {
@@ -87,7 +107,7 @@ function seriesFound({ series }: api.MetricsFound): string {
   return `${series.length} series`;
 }
 
-function safeLimit(text: string): number {
+export function safeLimit(text: string): number {
   try {
     return parseLimit(text);
   } catch {

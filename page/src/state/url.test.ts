@@ -52,6 +52,7 @@ test.each(["/explore?left=%7Bnot", "/explore?left=3", '/explore?left={"queries":
 test.each<Partial<Explore>>([
   {},
   { tab: "graph" },
+  { order: "-duration", show: "spans" },
   { tab: "traceql", query: "{} | rate()", metrics: "instant", refresh: "15s" },
   { tab: "traceql", query: '{ .a = "b&c=d" }', trace: "1f" },
   { form: { ...emptyForm, service: "a b", tags: 'x="y z"', limit: "7" }, range: { from: "now-5m", to: "now" }, trace: "ab", span: "cd" },

@@ -1,6 +1,6 @@
 // The address is the state: every view of the page can be copied, sent and opened again.
 //
-// Ours:   /explore?tab=traceql&q=...&service=&name=&tags=&min=&max=&limit=&from=&to=&refresh=&metrics=&trace=&span=
+// Ours:   /explore?tab=traceql&q=...&service=&name=&tags=&min=&max=&limit=&from=&to=&refresh=&metrics=&order=&show=&trace=&span=
 //         /services?from=&to=&refresh=   /services/NAME   and   /trace/ID?span=
 //         An open trace adds how it is looked at: &view=&find=&rest=&zoom=&folds=&sort=&group=&path=&skew=
 // Older:  /explore?orgId=1&left={"queries":[{"queryType":"nativeSearch",...}],"range":{...}}  and its successor
@@ -51,6 +51,10 @@ export interface Explore extends Time {
   query: string;
   /** How a metrics query is asked: over time, or as one number for the whole range. */
   metrics: "range" | "instant";
+  /** How results are sorted: a column, with "-" in front for descending; "" for newest first. "slowest" asks for the slowest of the whole range. */
+  order: string;
+  /** Whether results are traces, or the spans that matched. */
+  show: "traces" | "spans";
   trace: string;
   span: string;
   look: Look;
@@ -65,7 +69,7 @@ export type Route =
   | { page: "missing" };
 
 export const emptyTime: Time = { range: defaultRange, refresh: "" };
-export const emptyExplore: Explore = { tab: "search", form: emptyForm, query: "", ...emptyTime, metrics: "range", trace: "", span: "", look: emptyLook };
+export const emptyExplore: Explore = { tab: "search", form: emptyForm, query: "", ...emptyTime, metrics: "range", order: "", show: "traces", trace: "", span: "", look: emptyLook };
 
 export function parseRoute(path: string, search: string): Route {
   const params = new URLSearchParams(search);
@@ -106,6 +110,8 @@ function parseExplore(params: URLSearchParams): Explore {
     query: get("q"),
     ...parseTime(params),
     metrics: get("metrics") === "instant" ? "instant" : "range",
+    order: get("order"),
+    show: get("show") === "spans" ? "spans" : "traces",
     trace: get("trace"),
     span: get("span"),
     look: parseLook(params),
@@ -189,6 +195,8 @@ export function exploreHref(explore: Partial<Explore>): string {
   put("q", e.query);
   putTime(put, e);
   put("metrics", e.metrics, "range");
+  put("order", e.order);
+  put("show", e.show, "traces");
   put("trace", e.trace);
   if (e.trace !== "") putLook(put, e.span, e.look);
   return withQuery("/explore", params);
