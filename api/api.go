@@ -54,7 +54,7 @@ func New(o Options) http.Handler {
 	if o.Stall <= 0 {
 		o.Stall = 10 * time.Second
 	}
-	s := &server{Options: o}
+	s := &server{Options: o, told: limitsTold{last: map[error]time.Time{}}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/traces/{id}", s.query(s.traceV1))
 	mux.HandleFunc("/api/v2/traces/{id}", s.query(s.traceV2))
@@ -73,7 +73,10 @@ func New(o Options) http.Handler {
 	return s.withGRPC(mux)
 }
 
-type server struct{ Options }
+type server struct {
+	Options
+	told limitsTold
+}
 
 // query turns a function that answers or fails into a handler.
 func (s *server) query(f func(*http.Request, *out) error) http.HandlerFunc {
@@ -104,13 +107,18 @@ func (s *server) query(f func(*http.Request, *out) error) http.HandlerFunc {
 const statusClientGone = 499
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	text(w, s.statusOf(r.URL.Path, err), err.Error())
+	status := s.statusOf(r.URL.Path, err)
+	if status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	text(w, status, err.Error())
 }
 
 // statusOf is the status code of an error, which is logged if it is ours.
 func (s *server) statusOf(path string, err error) int {
 	var input *query.InputError
 	var badTenant *tenant.InvalidError
+	s.tellLimit(path, err)
 	switch {
 	case errors.As(err, &input), errors.As(err, &badTenant):
 		return http.StatusBadRequest

@@ -1,8 +1,11 @@
 package api_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -52,4 +55,23 @@ func TestTooManyQueriesStatus(t *testing.T) {
 			t.Errorf("status %d, want 200", code)
 		}
 	}
+}
+
+// TestLimitsAreLoggedSeldom: the first in a minute.
+func TestLimitsAreLoggedSeldom(t *testing.T) {
+	t.Parallel()
+	table := bigTrace(2000, 10)
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		h := api.New(api.Options{Engine: query.New(table, query.Options{MaxMemory: 1000}), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		for _, want := range []int{1, 1, 2} {
+			if w := get(h, "/api/traces/7"); w.Code != 422 {
+				t.Errorf("status %d", w.Code)
+			}
+			if n := strings.Count(log.String(), "--max-query-memory"); n != want {
+				t.Errorf("%d lines, want %d:\n%s", n, want, log.String())
+			}
+			time.Sleep(40 * time.Second) // of the test's own clock
+		}
+	})
 }
