@@ -1,7 +1,6 @@
 package generator
 
 import (
-	"maps"
 	"math"
 	"slices"
 
@@ -18,8 +17,17 @@ import (
 type sparse struct {
 	schema int32
 	zeros  float64
-	counts map[int32]float64 // bucket i holds values up to 2^(i * 2^-schema)
+
+	// A hash table of the buckets: index and count at the same place. Every span adds
+	// to one, and an addition to a Go map takes three times as long.
+	indexes []int32 // noBucket where there is none
+	counts  []float64
+	buckets int
+	sorted  []int32 // the indexes in order, while none has come since
 }
+
+// noBucket is beyond the index of every float.
+const noBucket = math.MinInt32
 
 const (
 	finestSchema  = 8
@@ -28,7 +36,19 @@ const (
 	zeroThreshold = 0x1p-128
 )
 
-func newSparse() *sparse { return &sparse{schema: finestSchema, counts: map[int32]float64{}} }
+func newSparse() *sparse {
+	s := &sparse{schema: finestSchema}
+	s.resize(8)
+	return s
+}
+
+// resize makes an empty table of 2^n places.
+func (s *sparse) resize(places int) {
+	s.indexes, s.counts, s.buckets, s.sorted = make([]int32, places), make([]float64, places), 0, nil
+	for i := range s.indexes {
+		s.indexes[i] = noBucket
+	}
+}
 
 // observe adds a value, not negative.
 func (s *sparse) observe(value, weight float64) {
@@ -36,50 +56,120 @@ func (s *sparse) observe(value, weight float64) {
 		s.zeros += weight
 		return
 	}
-	s.counts[s.bucket(value)] += weight
-	for len(s.counts) > maxSparse && s.schema > coarsest {
+	s.add(halfUp(finest(value), finestSchema-s.schema), weight)
+	for s.buckets > maxSparse && s.schema > coarsest {
 		s.halve()
 	}
 }
 
-// bucket returns the index of a value's bucket. Splitting off the exponent keeps
-// powers of two, which are bounds, exact.
-func (s *sparse) bucket(value float64) int32 {
-	frac, exp := math.Frexp(value) // value = frac * 2^exp, 0.5 <= frac < 1
-	if s.schema > 0 {
-		scale := float64(int(1) << s.schema)
-		return int32(math.Ceil(math.Log2(frac)*scale)) + int32(exp)<<s.schema
+// add adds to a bucket, at the first place from its own that is its or free.
+func (s *sparse) add(index int32, n float64) {
+	mask := uint32(len(s.indexes) - 1)
+	place := (uint32(index) * 2654435769 >> 16) & mask
+	for s.indexes[place] != index {
+		if s.indexes[place] == noBucket { // Slow path
+			s.insert(index, n)
+			return
+		}
+		place = (place + 1) & mask
 	}
-	index := int32(exp)
-	if frac == 0.5 {
-		index--
+	s.counts[place] += n
+}
+
+// insert adds a bucket that is not there. The table is at most half full.
+func (s *sparse) insert(index int32, n float64) {
+	if 2*(s.buckets+1) > len(s.indexes) {
+		indexes, counts := s.indexes, s.counts
+		s.resize(2 * len(indexes))
+		for i, old := range indexes {
+			if old != noBucket {
+				s.add(old, counts[i])
+			}
+		}
 	}
-	return halfUp(index, -s.schema)
+	mask := uint32(len(s.indexes) - 1)
+	place := (uint32(index) * 2654435769 >> 16) & mask
+	for s.indexes[place] != noBucket {
+		place = (place + 1) & mask
+	}
+	s.indexes[place], s.counts[place] = index, n
+	s.buckets++
+	s.sorted = nil
+}
+
+const mantissa = 1<<52 - 1
+
+// The bounds of the finest buckets within a power of two, as the mantissa of a
+// float; and for each of 512 equal stretches of mantissas, the first bound that is
+// not below its begin.
+var bounds, firstBound = func() (bounds [1<<finestSchema + 1]uint64, first [512]uint16) {
+	for i := range bounds {
+		bounds[i] = math.Float64bits(math.Exp2(float64(i)/(1<<finestSchema))) & mantissa
+	}
+	bounds[1<<finestSchema] = mantissa + 1
+	for i := range first {
+		for bounds[first[i]] < uint64(i)<<43 {
+			first[i]++
+		}
+	}
+	return bounds, first
+}()
+
+// finest returns the index of a value's bucket in the finest schema: bucket i ends
+// with 2^(i/256), which belongs to it.
+func finest(value float64) int32 {
+	bits := math.Float64bits(value)
+	fraction := bits & mantissa
+	i := firstBound[fraction>>43]
+	for bounds[i] < fraction {
+		i++
+	}
+	return (int32(bits>>52)-1023)<<finestSchema + int32(i)
 }
 
 // halfUp halves an index n times, rounding up: bucket i lies in bucket
 // ceil(i/2) of the next coarser schema.
-func halfUp(index, n int32) int32 {
-	for range n {
-		index = (index + 1) >> 1
-	}
-	return index
-}
+func halfUp(index, n int32) int32 { return (index + 1<<n - 1) >> n }
 
 func (s *sparse) halve() {
-	coarser := make(map[int32]float64, len(s.counts))
-	for i, n := range s.counts {
-		coarser[halfUp(i, 1)] += n
+	indexes, counts := s.indexes, s.counts
+	s.resize(len(indexes))
+	for i, index := range indexes {
+		if index != noBucket {
+			s.add(halfUp(index, 1), counts[i])
+		}
 	}
-	s.counts = coarser
 	s.schema--
+}
+
+// order returns the indexes in order.
+func (s *sparse) order() []int32 {
+	if s.sorted == nil {
+		for _, index := range s.indexes {
+			if index != noBucket {
+				s.sorted = append(s.sorted, index)
+			}
+		}
+		slices.Sort(s.sorted)
+	}
+	return s.sorted
+}
+
+// count returns the count of a bucket that is there.
+func (s *sparse) count(index int32) float64 {
+	mask := uint32(len(s.indexes) - 1)
+	place := (uint32(index) * 2654435769 >> 16) & mask
+	for s.indexes[place] != index {
+		place = (place + 1) & mask
+	}
+	return s.counts[place]
 }
 
 // sample returns the histogram as the storage takes it.
 func (s *sparse) sample(sum float64) *histogram.FloatHistogram {
 	h := &histogram.FloatHistogram{Schema: s.schema, ZeroThreshold: zeroThreshold, ZeroCount: s.zeros, Count: s.zeros, Sum: sum}
 	before := int32(0)
-	for _, i := range slices.Sorted(maps.Keys(s.counts)) {
+	for _, i := range s.order() {
 		n := len(h.PositiveSpans)
 		if n == 0 || i != before+1 {
 			offset := i - before - 1
@@ -90,8 +180,8 @@ func (s *sparse) sample(sum float64) *histogram.FloatHistogram {
 			n++
 		}
 		h.PositiveSpans[n-1].Length++
-		h.PositiveBuckets = append(h.PositiveBuckets, s.counts[i])
-		h.Count += s.counts[i]
+		h.PositiveBuckets = append(h.PositiveBuckets, s.count(i))
+		h.Count += s.count(i)
 		before = i
 	}
 	return h
