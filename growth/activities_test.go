@@ -31,6 +31,7 @@ type state struct {
 	t        testing.TB
 	limits   trace.Limits
 	requests [][]byte
+	apart    bool // see dimension
 	json     [][]byte
 
 	first, second *trace.Table // second is like first
@@ -84,6 +85,8 @@ var activities = []activity{
 	{"search by structure", search(`{ } >> { name = "operation" }`)},
 	{"search by parents", search(`{ } > { } | count() > 1`)},
 	{"search by groups", search(`{ } | by(span.key-0) | count() > 0`)},
+	{"search in vain", search(`{ } | count() > 1000000`)},
+	{"search by structure in vain", search(`{ name = "operation" } >> { name = "nothing" || name = "operation" } | count() > 1000000`)},
 	{"tag names", get("/api/v2/search/tags")},
 	{"tag names, narrowed", get("/api/v2/search/tags?q=" + url.QueryEscape(`{ name = "operation" }`))},
 	{"tag values", get("/api/v2/search/tag/.key-0/values")},
@@ -103,8 +106,20 @@ func (s *state) fill(t *trace.Table) {
 			_ = t.View()
 		}
 	}
-	if t != s.first {
-		s.views = append(s.views, t.View())
+	if t == s.first {
+		return
+	}
+	s.views = append(s.views, t.View())
+	if !s.apart {
+		return
+	}
+	s.views = nil
+	for _, r := range s.requests {
+		alone := trace.NewTable()
+		_, err := otlp.Append(alone, r, start)
+		s.check(err)
+		alone.Seal()
+		s.views = append(s.views, alone.View())
 	}
 }
 

@@ -17,6 +17,9 @@ type dimension struct {
 	requests func(n int) [][]byte
 }
 
+// apart tells whether each request comes to a table of its own.
+func (d *dimension) apart() bool { return strings.HasPrefix(d.name, "tables") }
+
 // msg is an OTLP message being written.
 type msg []byte
 
@@ -175,6 +178,13 @@ var dimensions = []dimension{
 	}},
 	{"bytes of a name", 3000, func(n int) [][]byte { return [][]byte{request(span(1, 1, 0).text(5, strings.Repeat("x", n)))} }},
 	{"fields that OTLP does not know", 250, one(func(m msg, i int) msg { return m.num(100, uint64(i)) })},
+	{"tables", 8, func(n int) [][]byte { return many(func(i int) msg { return span(i+1, 1, 0) })(1000 * n) }},
+	{"tables that share a trace", 8, func(n int) [][]byte {
+		return many(func(i int) msg { return span(1, i+1, i/2) })(1000 * n)
+	}},
+	{"tables that share traces", 8, func(n int) [][]byte {
+		return many(func(i int) msg { return span(i%500+1, i/500+1, i/1000) })(1000 * n)
+	}},
 	{"requests", 100, func(n int) (out [][]byte) {
 		for i := range n {
 			out = append(out, request(span(i+1, 1, 0)))

@@ -58,7 +58,7 @@ func compare(t *testing.T, d *dimension, n int, limits trace.Limits) (problems [
 
 // measure does all activities and returns the work of each.
 func measure(t testing.TB, d *dimension, n int, limits trace.Limits) []work {
-	s := &state{t: t, limits: limits, requests: d.requests(n)}
+	s := &state{t: t, limits: limits, requests: d.requests(n), apart: d.apart()}
 	out := make([]work, len(activities))
 	for i, a := range activities {
 		out[i] = count(func() { a.do(s) })

@@ -52,8 +52,7 @@ type Engine struct {
 	slots    chan struct{}
 	waiting  atomic.Int64 // queries that want a slot and have none
 	observer Observer
-	repeats  eval.Repeats
-	splits   eval.Splits
+	places   eval.Places
 	pool     eval.Pool // of what all queries keep
 	hits     [len(limitNames)]atomic.Int64
 	partial  atomic.Int64

@@ -64,7 +64,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	out := &MetricsResult{Window: w}
 	views := e.tables(ctx)
 	evaluated := e.observer.Stage(ctx, Evaluating)
-	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: j.memory, Repeats: &e.repeats, Splits: &e.splits})
+	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: j.memory, Places: &e.places})
 	evaluated()
 	done.Tables, done.Spans, done.Results = len(views), out.Stats.Spans, len(out.Series)
 	switch {

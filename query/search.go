@@ -101,16 +101,17 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
 		seen: map[trace.TraceID]bool{}, out: &Result{}, job: j,
 	}
-	s.run.Splits, s.run.Memory = &e.splits, j.memory
+	s.run.Places, s.run.Memory = &e.places, j.memory
 	for i, in := range infos {
 		if err := j.Err(); err != nil {
 			planned()
 			return nil, err
 		}
 		if in.v.Spans() > 0 {
-			s.cursors = append(s.cursors, &cursor{view: i, times: in.load()})
+			s.cursors = append(s.cursors, &cursor{view: i, ids: in.v.TraceIDs, times: in.load()})
 		}
 	}
+	s.cursors.order()
 	planned()
 	evaluated := e.observer.Stage(ctx, Evaluating)
 	err = s.walk()
@@ -176,7 +177,7 @@ type search struct {
 	program *eval.Program
 	run     *eval.Run
 	views   []*trace.View
-	cursors []*cursor
+	cursors cursors
 	t       eval.Trace
 	seen    map[trace.TraceID]bool // split traces already looked at
 	out     *Result
@@ -185,37 +186,13 @@ type search struct {
 	job *Job
 }
 
-// cursor walks over the candidate traces of one View, newest first. Its
-// candidates are computed when it first comes to be the newest of all cursors.
-type cursor struct {
-	view  int
-	times *chronology
-	at    int // position in times.order
-	ready bool
-	cand  eval.Mask
-}
-
-// start is the start of the trace at the cursor, or, before it is ready, of the
-// newest trace of the View. No trace that comes later is newer.
-func (c *cursor) start() uint64 { return c.times.start[c.times.order[c.at]] }
-
-// settle moves to the next candidate at or behind the position. It reports
-// whether there is one.
-func (c *cursor) settle() bool {
-	for c.at < len(c.times.order) && !c.cand.Has(c.times.order[c.at]) {
-		c.at++
-	}
-	return c.at < len(c.times.order)
-}
-
 // walk looks at candidates from the newest on until the result cannot change.
 func (s *search) walk() error {
 	for n := 0; len(s.cursors) > 0; n++ {
 		if n%64 == 0 && s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
 		}
-		i := s.newest()
-		c := s.cursors[i]
+		c := s.cursors[0]
 		if s.full(c) {
 			break
 		}
@@ -231,32 +208,13 @@ func (s *search) walk() error {
 			}
 			c.at++
 		}
-		if !c.settle() {
-			s.cursors = slices.Delete(s.cursors, i, i+1)
+		if c.settle() {
+			s.cursors.down(0)
+		} else {
+			s.cursors.drop()
 		}
 	}
 	return nil
-}
-
-// newest returns the index of the cursor whose trace comes first in answers. Its id
-// counts as well: of a million traces with one start, only those that are in the
-// answer are looked at.
-func (s *search) newest() int {
-	best := 0
-	for i, c := range s.cursors {
-		if have := s.cursors[best]; c.start() > have.start() || c.start() == have.start() && s.before(c, have.start(), s.id(have)) {
-			best = i
-		}
-	}
-	return best
-}
-
-// id is the id of the trace at a cursor.
-func (s *search) id(c *cursor) trace.TraceID { return s.views[c.view].TraceIDs[c.times.order[c.at]] }
-
-// before tells whether the trace at a cursor comes before one with this start and id.
-func (s *search) before(c *cursor, start uint64, id trace.TraceID) bool {
-	return newerFirst(c.start(), s.id(c), start, id) < 0
 }
 
 // full tells whether the result has as many traces as it may, and they come before
@@ -268,13 +226,13 @@ func (s *search) full(c *cursor) bool {
 		return false
 	}
 	last := &found[s.req.Limit-1]
-	return !s.before(c, last.Start, last.ID)
+	return newerFirst(c.start(), c.id(), last.Start, last.ID) >= 0
 }
 
 // look evaluates the trace at a cursor and keeps it if it has a result.
 func (s *search) look(c *cursor) error {
-	id := s.views[c.view].TraceIDs[c.times.order[c.at]]
-	if s.seen[id] || !s.t.Load(s.views, id) {
+	id := c.id()
+	if s.seen[id] || !s.run.Load(&s.t, id) {
 		return nil
 	}
 	if s.t.Split {

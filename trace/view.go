@@ -46,6 +46,9 @@ type Lookup struct {
 // Lookup prepares to look for a trace.
 func (id TraceID) Lookup() Lookup { return Lookup{id, hashBytes(id[:])} }
 
+// Hash is a hash of the trace's id, the same for all Views of this process.
+func (l *Lookup) Hash() uint32 { return l.hash }
+
 // In returns the number of the trace in a View.
 func (l *Lookup) In(v *View) (number uint32, ok bool) {
 	for number := range v.traceIdx.candidates(l.hash) {

@@ -25,20 +25,6 @@ func (m Mask) Has(row uint32) bool { return m[row>>6]&(1<<(row&63)) != 0 }
 func (m Mask) set(row uint32)   { m[row>>6] |= 1 << (row & 63) }
 func (m Mask) clear(row uint32) { m[row>>6] &^= 1 << (row & 63) }
 
-// first returns the set with room for n rows, none of them set above; m may have
-// more. Nil stays nil. It may share m's memory.
-func (m Mask) first(n int) Mask {
-	words := (n + 63) / 64
-	if m == nil || len(m) == words && n%64 == 0 {
-		return m
-	}
-	out := m[:words].clone()
-	if rest := n % 64; rest != 0 {
-		out[words-1] &= 1<<rest - 1
-	}
-	return out
-}
-
 func (m Mask) clone() Mask { return append(Mask(nil), m...) }
 
 // Empty tells whether no row is in the set.

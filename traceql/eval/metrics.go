@@ -150,9 +150,7 @@ type Bounds struct {
 	Exemplars int     // of all series together, of as many traces
 	Memory    *Memory // nil for no limit
 
-	// What earlier queries over the same Tables have found; nil for nothing.
-	Repeats *Repeats
-	Splits  *Splits
+	Places *Places // what earlier queries over the same Tables have found; nil for nothing
 }
 
 // Run evaluates the query over Views, older ones first, and returns the series
@@ -161,9 +159,9 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 	lead := m.lead(w)
 	s := &spans{
 		Run: m.p.Start(ctx, views), m: m, w: w.led(lead), lead: lead,
-		memory: bounds.Memory, repeats: bounds.Repeats, slots: make([][]int32, len(views)),
+		memory: bounds.Memory, slots: make([][]int32, len(views)),
 	}
-	s.Splits, s.Memory = bounds.Splits, bounds.Memory
+	s.Places, s.Memory = bounds.Places, bounds.Memory
 	if !m.rowwise {
 		if err := s.byTrees(); err != nil {
 			return nil, s.stats, err

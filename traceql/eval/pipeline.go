@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"etude/trace"
 )
@@ -53,14 +54,21 @@ type Run struct {
 	// Memory, if set before anything is asked, counts what the Run keeps.
 	Memory *Memory
 
-	// Splits, if set before anything is asked, knows of the Views' Tables.
-	Splits *Splits
+	// Places, if set before anything is asked, knows the traces of the Views' Tables.
+	Places *Places
+
+	loads     int
+	dirOnce   sync.Once
+	dir       *directory
+	againOnce sync.Once
+	again     []Mask        // see repeated
+	groups    map[node]Mask // of the traces that may match, see directory.groupSet
 }
 
 // Start begins a Run. When ctx is done, what takes long ends early with too few
 // spans; the caller asks ctx before it believes an answer.
 func (p *Program) Start(ctx context.Context, views []*trace.View) *Run {
-	return &Run{ctx: ctx, poll: poll{ctx: ctx}, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}}
+	return &Run{ctx: ctx, poll: poll{ctx: ctx}, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}, groups: map[node]Mask{}}
 }
 
 func (r *Run) bind(view int) *Bound {
@@ -251,16 +259,25 @@ func (r *Run) addSplit(out Mask, view int, have, lack Mask, other node) {
 	}
 	rest := have.clone()
 	rest.andNot(lack)
-	for i, v := range r.views {
-		if i == view || rest.Empty() || r.ctx.Err() != nil {
-			continue
-		}
-		r.Splits.between(r.views[view], v, func(number, there uint32) {
-			if rest.Has(number) && r.candidates(i, other).Has(there) {
-				out.set(number)
-			}
-		})
+	if len(r.views) < 2 || rest.Empty() {
+		return
 	}
+	d := r.directory()
+	anywhere, ok := r.groups[other]
+	if !ok {
+		anywhere = d.groupSet(func(view int) Mask { return r.candidates(view, other) })
+		r.groups[other] = anywhere
+		_ = r.Memory.Take(8*len(anywhere), "the candidates of %d filters", len(r.groups)) // the context tells
+	}
+	if r.ctx.Err() != nil {
+		return
+	}
+	rest.and(d.shared(view))
+	d.eachGroup(view, rest, func(number, group uint32) {
+		if anywhere.Has(group) {
+			out.set(number)
+		}
+	})
 }
 
 func (r *Run) nowhere(n node) bool {

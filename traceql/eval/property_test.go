@@ -78,11 +78,11 @@ func naiveAnswer(traces []plainTrace, stages []plainStage) string {
 }
 
 // known is shared by all queries, as an engine does it.
-var known Splits
+var known Places
 
 func fastAnswer(t *testing.T, views []*trace.View, query string) string {
 	run := compile(t, query).Start(t.Context(), views)
-	run.Splits = &known
+	run.Places = &known
 	var out []string
 	for _, id := range traceIDs(views) {
 		var tr Trace

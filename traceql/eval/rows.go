@@ -87,7 +87,7 @@ func (r *Run) decide(view, f int, out Mask) {
 // together once, when it is the last one as well.
 func (r *Run) whole(id trace.TraceID) *Trace {
 	if t := &r.last; t.ID != id || len(t.Spans) == 0 {
-		t.Load(r.views, id)
+		r.Load(t, id)
 	}
 	r.hold(&r.last)
 	return &r.last

@@ -16,8 +16,7 @@ type spans struct {
 	lead  int
 	stats Stats
 
-	memory  *Memory
-	repeats *Repeats
+	memory *Memory
 
 	// slots is the slot of each row of a View, noSlot for a row that is not
 	// observed; nil for a View without any.
@@ -54,7 +53,7 @@ func (s *spans) byColumn(view int) error {
 	if rows.Empty() {
 		return nil
 	}
-	if again := s.repeats.in(v, s.views[:view]); again != nil {
+	if again := s.repeated(view); again != nil {
 		rows = rows.clone()
 		rows.andNot(again)
 	}
@@ -155,7 +154,7 @@ func (s *spans) byTrees() error {
 				return context.Cause(s.ctx)
 			}
 			id := v.TraceIDs[number]
-			if seen[id] || !t.Load(s.views, id) {
+			if seen[id] || !s.Load(&t, id) {
 				continue
 			}
 			if t.Split {

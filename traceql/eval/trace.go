@@ -26,6 +26,7 @@ type Trace struct {
 	Memory *Memory
 
 	views  []*trace.View
+	found  []in
 	seen   map[spanKey]bool
 	most   int // that seen has had room for
 	tree   tree
@@ -44,19 +45,25 @@ type spanKey struct {
 // Load fills the Trace with all rows of a trace in the Views, which must not be
 // changed afterwards. It reports whether there are any.
 func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
+	t.found = t.found[:0]
+	lookup := id.Lookup()
+	for i, v := range views {
+		if number, ok := lookup.In(v); ok {
+			t.found = append(t.found, in{i, number})
+		}
+	}
+	return t.load(views, id, t.found)
+}
+
+// load is Load for a trace whose places are known.
+func (t *Trace) load(views []*trace.View, id trace.TraceID, found []in) bool {
 	t.ID, t.views, t.Spans = id, views, t.Spans[:0]
 	t.Start, t.End = ^uint64(0), 0
 	t.tree.built, t.rooted = false, false
-	sources, lookup := 0, id.Lookup()
-	for i, v := range views {
-		number, ok := lookup.In(v)
-		if !ok {
-			continue
-		}
-		sources++
-		before := len(t.Spans)
-		for row := range v.Rows(number) {
-			t.Spans = append(t.Spans, Ref{View: i, Row: row})
+	for _, at := range found {
+		v, before := views[at.view], len(t.Spans)
+		for row := range v.Rows(at.number) {
+			t.Spans = append(t.Spans, Ref{View: at.view, Row: row})
 			t.cover(v.Began(row), v.End[row])
 		}
 		if t.Memory != nil && t.Memory.Take((len(t.Spans)-before)*spanBytes, "a trace of %d spans", len(t.Spans)) != nil {
@@ -66,7 +73,7 @@ func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
 	if t.End == 0 {
 		t.Start = 0
 	}
-	if t.Split = sources > 1; t.Split { // a View alone holds a span once
+	if t.Split = len(found) > 1; t.Split { // a View alone holds a span once
 		t.dropRepeated()
 	}
 	return len(t.Spans) > 0

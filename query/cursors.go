@@ -1,0 +1,75 @@
+package query
+
+import (
+	"etude/trace"
+	"etude/traceql/eval"
+)
+
+// cursor walks over the candidate traces of one View, newest first. Its
+// candidates are computed when it first comes to be the newest of all cursors.
+type cursor struct {
+	view  int
+	ids   []trace.TraceID // by trace number
+	times *chronology
+	at    int // position in times.order
+	ready bool
+	cand  eval.Mask
+}
+
+// start is the start of the trace at the cursor, or, before it is ready, of the
+// newest trace of the View. No trace that comes later is newer.
+func (c *cursor) start() uint64 { return c.times.start[c.times.order[c.at]] }
+
+// settle moves to the next candidate at or behind the position. It reports
+// whether there is one.
+func (c *cursor) settle() bool {
+	for c.at < len(c.times.order) && !c.cand.Has(c.times.order[c.at]) {
+		c.at++
+	}
+	return c.at < len(c.times.order)
+}
+
+// id is the id of the trace at the cursor.
+func (c *cursor) id() trace.TraceID { return c.ids[c.times.order[c.at]] }
+
+// before tells which of two cursors has the trace that comes first in answers. Its
+// id counts as well: of a million traces with one start, only those that are in the
+// answer are looked at.
+func (c *cursor) before(o *cursor) bool {
+	return newerFirst(c.start(), c.id(), o.start(), o.id()) < 0
+}
+
+// cursors are a heap: the first is before all others. To look at every cursor for
+// each trace would cost the square of what is stored.
+type cursors []*cursor
+
+func (h cursors) order() {
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		h.down(i)
+	}
+}
+
+// down moves a cursor behind those that are before it now.
+func (h cursors) down(i int) {
+	for {
+		first := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
+			if h[child].before(h[first]) {
+				first = child
+			}
+		}
+		if first == i {
+			return
+		}
+		h[i], h[first] = h[first], h[i]
+		i = first
+	}
+}
+
+// drop removes the first cursor.
+func (h *cursors) drop() {
+	last := len(*h) - 1
+	(*h)[0] = (*h)[last]
+	*h = (*h)[:last]
+	h.down(0)
+}
