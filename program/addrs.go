@@ -36,7 +36,7 @@ type backendAddrs struct {
 	OTLPHTTPAddr   string `name:"otlp-http-addr" env:"ETUDE_OTLP_HTTP_ADDR" placeholder:"localhost:4318" help:"Where OTLP over HTTP listens (OTLP over gRPC works here too)."`
 	JaegerAddr     string `name:"jaeger-addr" env:"ETUDE_JAEGER_ADDR" placeholder:"localhost:14268" help:"Where Jaeger thrift over HTTP listens."`
 	JaegerGRPCAddr string `name:"jaeger-grpc-addr" env:"ETUDE_JAEGER_GRPC_ADDR" placeholder:"localhost:14250" help:"Where Jaeger over gRPC listens."`
-	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"localhost:9411" help:"Where Zipkin v2, JSON and protobuf, listens."`
+	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"localhost:9411" help:"Where Zipkin listens: v2 and v1 as JSON, v2 as protobuf."`
 	PageAddr       string `name:"page-addr" env:"ETUDE_PAGE_ADDR" placeholder:"localhost:3000" help:"Where the page listens."`
 	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"localhost:9090" help:"Where the embedded Prometheus listens."`
 }

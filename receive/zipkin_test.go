@@ -70,21 +70,23 @@ func TestZipkinForms(t *testing.T) {
 	t.Parallel()
 	const v1 = `[{"traceId":"00000000000000aa","id":"00000000000000bb","name":"get","annotations":[{"timestamp":1700000000000001,"value":"sr","endpoint":{"serviceName":"web"}},{"timestamp":1700000000000251,"value":"ss"}]}]`
 	const v2 = `[{"traceId":"00000000000000aa","id":"00000000000000bb","name":"get"}]`
+	sink := new(recorder)
+	s := start(t, Config{}, sink)
+	clients := []*http.Client{client(t), h2client(t)}
 	for _, c := range []struct{ path, media, body string }{
 		{"/api/v1/spans", typeJSON, v1},
 		{"/api/v2/spans", typeJSON, v2},
 		{"/api/v2/spans", typeJSON + "; charset=utf-8", v2},
 		{"/api/v2/spans", typeProtobuf, "\x0a\x14\x0a\x0812345678\x1a\x0812345678"},
 	} {
-		for _, h := range []*http.Client{client(t), h2client(t)} {
-			sink := new(recorder)
-			s := start(t, Config{}, sink)
+		for _, h := range clients {
 			before := uint64(time.Now().UnixMicro()) * 1000
 			got := send(t, h, http.MethodPost, "http://"+s.Addrs().Zipkin+c.path, strings.NewReader(c.body), "Content-Type", c.media)
 			if got.status != http.StatusAccepted || got.header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Fatalf("%s %s: %d %s %v", c.path, c.media, got.status, got.body, got.header)
 			}
-			span := sink.one(t).ResourceSpans[0].ScopeSpans[0].Spans[0]
+			all := sink.requests()
+			span := all[len(all)-1].ResourceSpans[0].ScopeSpans[0].Spans[0]
 			if c.body == v1 {
 				if span.StartTimeUnixNano != 1700000000000001000 || span.EndTimeUnixNano != 1700000000000251000 {
 					t.Errorf("v1 became %v", span)
