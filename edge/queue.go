@@ -25,6 +25,7 @@ import (
 
 const (
 	queueCapacity = 4096    // spans waiting to be sent
+	queueBytes    = 8 << 20 // about: waiting spans take no more memory than this and one request's
 	batchSize     = 512     // spans in one message
 	batchBytes    = 1 << 20 // a message that is larger takes no more spans
 	batchDelay    = 200 * time.Millisecond
@@ -69,6 +70,7 @@ type spanQueue struct {
 	full    []*batch // oldest first
 	spare   []*batch
 	queued  int // spans in filling and full
+	bytes   int // of these spans
 
 	wake   chan struct{} // holds one token when there is something to send
 	stop   chan struct{} // closed by shutdown
@@ -110,11 +112,12 @@ func (q *spanQueue) emptyBatch() *batch {
 func (q *spanQueue) add(spans int, fill func(i int, s *span)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.queued+spans > queueCapacity {
+	if q.queued+spans > queueCapacity || q.bytes >= queueBytes {
 		q.dropped.Add(int64(spans))
 		return
 	}
 	b := q.filling
+	before := len(b.bytes)
 	for i := range spans {
 		q.scratch = span{}
 		fill(i, &q.scratch)
@@ -124,6 +127,7 @@ func (q *spanQueue) add(spans int, fill func(i int, s *span)) {
 	first := b.spans == 0
 	b.spans += spans
 	q.queued += spans
+	q.bytes += len(b.bytes) - before
 	if b.spans >= batchSize || len(b.bytes) >= batchBytes {
 		q.full, q.filling = append(q.full, b), q.emptyBatch()
 	} else if !first {
@@ -209,6 +213,7 @@ func (q *spanQueue) pop(partial bool) (b *batch, waiting bool) {
 		return nil, q.filling.spans > 0
 	}
 	q.queued -= b.spans
+	q.bytes -= len(b.bytes) - q.form.headroom()
 	return b, false
 }
 

@@ -202,6 +202,35 @@ func TestQueueKeepsNoGiants(t *testing.T) {
 	})
 }
 
+// TestQueueIsBoundedInBytes: while the backend hangs, long spans fill the queue
+// before their number does.
+func TestQueueIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newSpanQueue(newThriftForm("s", nil), &fakeExporter{export: func(ctx context.Context, _ int) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}, slog.New(slog.DiscardHandler))
+		const size, spans = 8 << 10, 4000
+		for range spans {
+			q.add(1, func(_ int, s *span) { s.name = strings.Repeat("x", size) })
+		}
+		synctest.Wait()
+		if held := q.bytes; held < queueBytes/2 || held > queueBytes+2*size {
+			t.Errorf("the queue holds %d bytes, want about %d", held, queueBytes)
+		}
+		if q.dropped.Load() < spans/2 {
+			t.Errorf("%d of %d spans were dropped", q.dropped.Load(), spans)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = q.shutdown(ctx)
+		if lost := q.dropped.Load() + q.failed.Load(); lost != spans || q.bytes != 0 || q.queued != 0 {
+			t.Errorf("%d spans accounted for, want %d; %d bytes and %d spans are left", lost, spans, q.bytes, q.queued)
+		}
+	})
+}
+
 // TestHangingCollectorSlowsNothing fills the queue against a collector that
 // takes connections and never answers: requests go on, drops are counted.
 func TestHangingCollectorSlowsNothing(t *testing.T) {
