@@ -1,5 +1,6 @@
 # make prints its targets; CI calls the same commands.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DEADCODE    = golang.org/x/tools/cmd/deadcode@v0.52.0
 BENCHSTAT   = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME   ?= 10s
 TARGETS    ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
@@ -10,10 +11,12 @@ help: ## print the targets
 dev: ## run the demo from source
 	go run . up
 
-check: ## format, vet, staticcheck
+# Sync.UnmarshalText is called by the parser of the command line, by reflection.
+check: ## format, vet, staticcheck, code that nothing reaches
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	@dead=$$(go run $(DEADCODE) -test ./... | grep -v 'Sync.UnmarshalText$$'); [ -z "$$dead" ] || { echo "nothing reaches:"; echo "$$dead"; exit 1; }
 
 test: ## all tests
 	go test ./...

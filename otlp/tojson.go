@@ -39,14 +39,6 @@ func ToJSON(dst, traces []byte, d Dialect) []byte {
 	return w.b
 }
 
-// ValueToJSON appends an encoded AnyValue as a JSON object such as
-// {"stringValue":"x"}.
-func ValueToJSON(dst, value []byte) []byte {
-	w := jsonWriter{b: dst, d: TempoJSON}
-	w.message(anyValue, value)
-	return w.b
-}
-
 // ResourceToJSON, ScopeToJSON and SpanToJSON append one encoded message as a JSON
 // object.
 func ResourceToJSON(dst, b []byte, d Dialect) []byte { return messageToJSON(dst, resource, b, d) }

@@ -3,7 +3,6 @@ package receive
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"slices"
@@ -95,10 +94,6 @@ func prefixed(flag byte, b []byte) []byte {
 	return append([]byte{flag, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, b...)
 }
 
-func (s *script) reset(id uint32) *script { return s.do(s.fr.WriteRSTStream(id, http2.ErrCodeCancel)) }
-
-func (s *script) window(id, n uint32) *script { return s.do(s.fr.WriteWindowUpdate(id, n)) }
-
 func (s *script) settings(all ...http2.Setting) *script { return s.do(s.fr.WriteSettings(all...)) }
 
 func (s *script) pings(n int) *script {
@@ -169,27 +164,6 @@ func (c *talk) untilStatus(id uint32, want string) {
 		}
 		return f.Header().StreamID == id && got == want
 	})
-}
-
-func (c *talk) untilReset(id uint32, code http2.ErrCode) {
-	c.Helper()
-	c.until("reset", func(f http2.Frame) bool {
-		r, ok := f.(*http2.RSTStreamFrame)
-		return ok && r.StreamID == id && r.ErrCode == code
-	})
-}
-
-func (c *talk) untilEnd() {
-	c.Helper()
-	for {
-		if _, err := c.fr.ReadFrame(); err != nil {
-			var late net.Error
-			if errors.As(err, &late) && late.Timeout() {
-				c.Fatal("connection is still open")
-			}
-			return
-		}
-	}
 }
 
 // hanging is a Sink whose calls wait: for their context, or for release.

@@ -119,15 +119,6 @@ func marshal(t testing.TB, m proto.Message) []byte {
 	return b
 }
 
-func unmarshal(t testing.TB, payload []byte) *collector.ExportTraceServiceRequest {
-	t.Helper()
-	req := new(collector.ExportTraceServiceRequest)
-	if err := proto.Unmarshal(payload, req); err != nil {
-		t.Fatal(err)
-	}
-	return req
-}
-
 // reply is an HTTP answer, read.
 type reply struct {
 	status int
