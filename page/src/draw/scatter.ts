@@ -2,7 +2,7 @@
 
 import { type Box, scatter, type Scatter } from "../layout/scatter";
 import { serviceColour, type Theme } from "../model/colour";
-import { formatDuration } from "../model/format";
+import { formatClock, formatDuration } from "../model/format";
 import type { Result } from "../model/search";
 import type { CssPixels } from "../model/units";
 import { inks, prepare } from "./canvas";
@@ -49,7 +49,7 @@ function drawAxes(context: CanvasRenderingContext2D, plot: Scatter, box: Box, th
     context.fillText(value === 0 ? "0" : formatDuration(value * 1e6), box.left - 10, y);
   }
   context.textBaseline = "top";
-  const clock = (ms: number): string => new Date(ms).toLocaleTimeString("en-GB");
+  const clock = (ms: number): string => formatClock(ms, 1000);
   context.textAlign = "left";
   if (Number.isFinite(plot.from)) context.fillText(clock(plot.from), box.left, box.top + box.height + 7);
   context.textAlign = "right";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatAge, formatAxis, formatDuration, formatIn, formatPercent, formatRate, formatShare, plural } from "./format";
+import { formatAge, formatAxis, formatClock, formatDuration, formatIn, formatPercent, formatRate, formatShare, formatTime, plural, setZone } from "./format";
 
 test.each([
   [0, "0 ns"],
@@ -69,4 +69,14 @@ test("the labels of an axis share a unit", () => {
   expect(formatAxis("rate", [0, 0.05])).toEqual(["0", "3/min"]);
   expect(formatAxis("seconds", [0, 0.5, 1.5])).toEqual(["0", "0.5 s", "1.5 s"]);
   expect(formatAxis("seconds", [0, 0.002])).toEqual(["0", "2 ms"]);
+});
+
+test("times are shown in the chosen zone", () => {
+  const ms = Date.UTC(2026, 10, 28, 22, 5, 9, 7);
+  setZone("utc");
+  expect(formatTime(ms)).toBe("2026-11-28 22:05:09.007");
+  expect([formatClock(ms, 60_000), formatClock(ms, 1000), formatClock(ms, 86_400_000)]).toEqual(["22:05", "22:05:09", "11-28"]);
+  setZone("local");
+  const local = new Date(ms);
+  expect(formatTime(ms).slice(11, 16)).toBe(`${String(local.getHours()).padStart(2, "0")}:${String(local.getMinutes()).padStart(2, "0")}`);
 });

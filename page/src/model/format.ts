@@ -1,4 +1,4 @@
-// Numbers as text. Everything here is pure; only the two clock functions know the reader's time zone.
+// Numbers as text. Everything here is pure; only the two clock functions know the time zone, which the reader chooses.
 
 import type { Nanoseconds, PerSecond, Share, UnixMilliseconds, UnixNanoseconds } from "./units";
 
@@ -41,13 +41,31 @@ export function toMilliseconds(time: UnixNanoseconds): UnixMilliseconds {
   return Number(time / 1_000_000n);
 }
 
-/** "2026-11-24 19:05:09.123" in the reader's time zone. */
-export function formatTime(ms: UnixMilliseconds): string {
+export type Zone = "local" | "utc";
+let shownZone: Zone = "local";
+
+export function zone(): Zone {
+  return shownZone;
+}
+
+/** Whoever shows times must draw them anew afterwards. */
+export function setZone(to: Zone): void {
+  shownZone = to;
+}
+
+/** A date whose UTC fields are those of the chosen time zone. */
+function inZone(ms: UnixMilliseconds): Date {
   const d = new Date(ms);
+  return shownZone === "utc" ? d : new Date(ms - d.getTimezoneOffset() * 60_000);
+}
+
+/** "2026-11-24 19:05:09.123" in the chosen time zone. */
+export function formatTime(ms: UnixMilliseconds): string {
+  const d = inZone(ms);
   const two = (n: number): string => String(n).padStart(2, "0");
-  const date = `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
-  const clock = `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
-  return `${date} ${clock}.${String(d.getMilliseconds()).padStart(3, "0")}`;
+  const date = `${d.getUTCFullYear()}-${two(d.getUTCMonth() + 1)}-${two(d.getUTCDate())}`;
+  const clock = `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}:${two(d.getUTCSeconds())}`;
+  return `${date} ${clock}.${String(d.getUTCMilliseconds()).padStart(3, "0")}`;
 }
 
 /** "12s ago", "5m ago", "3h ago", "2d ago". */
@@ -127,11 +145,11 @@ function formatBytes(value: number): string {
   return `${trimmedTo(value / 1024 ** power)} ${names[power]}`;
 }
 
-/** The clock as precise as ticks that far apart need it, in the reader's time zone. */
+/** The clock as precise as ticks that far apart need it, in the chosen time zone. */
 export function formatClock(ms: UnixMilliseconds, apart: number): string {
-  const d = new Date(ms);
+  const d = inZone(ms);
   const two = (n: number): string => String(n).padStart(2, "0");
-  if (apart >= 86_400_000) return `${two(d.getMonth() + 1)}-${two(d.getDate())}`;
-  const minutes = `${two(d.getHours())}:${two(d.getMinutes())}`;
-  return apart >= 60_000 ? minutes : `${minutes}:${two(d.getSeconds())}`;
+  if (apart >= 86_400_000) return `${two(d.getUTCMonth() + 1)}-${two(d.getUTCDate())}`;
+  const minutes = `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}`;
+  return apart >= 60_000 ? minutes : `${minutes}:${two(d.getUTCSeconds())}`;
 }

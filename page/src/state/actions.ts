@@ -28,6 +28,7 @@ export function actions(): Action[] {
     { name: "Failed spans of all services", key: "", run: () => search.run({ tab: "traceql", query: "{ status = error }", trace: "", span: "" }) },
     { name: "Refresh", key: "", run: () => route.refresh() },
     { name: `Switch to the ${ui.theme === "dark" ? "light" : "dark"} theme`, key: "", run: () => ui.setTheme(ui.theme === "dark" ? "light" : "dark") },
+    { name: ui.zone === "utc" ? "Show times in the local time zone" : "Show times in UTC", key: "", run: () => ui.setZone(ui.zone === "utc" ? "local" : "utc") },
     { name: "Keyboard help", key: "?", run: () => (ui.helpOpen = true) },
   ];
   return opened.trace.state === "done" && opened.trace.value ? [...traceActions(), ...made] : made;

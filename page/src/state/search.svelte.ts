@@ -7,6 +7,7 @@ import { resolveRange } from "../model/range";
 import type { Result } from "../model/search";
 import { askedAtATime, slowest } from "../model/slowest";
 import { metricsFunction } from "../model/traceqlmetrics";
+import { remember } from "./history";
 import * as api from "./api";
 import { type Loading, valueOf } from "./loading";
 import { route } from "./route.svelte";
@@ -51,6 +52,7 @@ class SearchState {
     this.#request.abort();
     this.#request = new AbortController();
     const { signal } = this.#request;
+    if (query !== undefined && explore.tab === "traceql") remember(query);
     const kind = query === undefined ? undefined : metricsFunction(query);
     if (query === undefined || kind !== undefined) this.results = { state: "none" };
     if (kind === undefined) this.metrics = { state: "none" };

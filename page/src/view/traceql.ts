@@ -1,10 +1,11 @@
 // TraceQL for the editor: grammar, and completion of attribute names and values from the backend.
 
-import type { CompletionContext, CompletionResult } from "@codemirror/autocomplete";
+import type { Completion, CompletionContext, CompletionResult } from "@codemirror/autocomplete";
 import { LanguageSupport, LRLanguage } from "@codemirror/language";
 import { parser } from "@grafana/lezer-traceql";
 import { styleTags, tags as t } from "@lezer/highlight";
 import type { Range } from "../model/range";
+import { intrinsics, joins, placeAt, stages, type Word } from "../model/traceqlwords";
 import { quote } from "../model/value";
 import { tagNames, tagValues } from "../state/api";
 import { createEditor, type CreateEditor } from "./codemirror";
@@ -38,18 +39,27 @@ export function traceqlEditor(range: () => Range): CreateEditor {
     });
 }
 
-const intrinsics = ["name", "status", "statusMessage", "duration", "kind", "rootName", "rootServiceName", "trace:duration", "trace:id", "span:id", "event:name"];
 const keywordValues: Record<string, string[]> = { status: ["error", "ok", "unset"], kind: ["server", "client", "internal", "producer", "consumer", "unspecified"] };
 
 async function complete(context: CompletionContext, range: Range): Promise<CompletionResult | null> {
   const before = context.state.sliceDoc(0, context.pos);
   const value = /((?:span|resource|event|link|instrumentation)?[.:]?[\w.\-/]+)\s*(?:=|!=|=~|!~)\s*("?[^"\s{}&|]*)$/.exec(before);
   if (value) return completeValue(context, value[1]!, value[2]!, range);
-  const name = /(?:^|[\s{(&|,])([\w.:\-/]*)$/.exec(before);
-  if (!name || (name[1] === "" && !context.explicit)) return null;
+  const place = placeAt(before);
+  const typed = /[\w.:\-/]*$/.exec(before)![0];
+  const from = context.pos - typed.length;
+  const words = (list: Word[], type: string): Completion[] => list.map(({ label, detail }) => ({ label, detail, type }));
+  if (place === "stage") return { from, options: words(stages, "function"), validFor: /^\w*$/ };
+  if (typed === "" && !context.explicit) return null;
+  if (place === "start") return { from, options: [{ label: "{ }", apply: "{ ", detail: "a filter of spans" }] };
+  if (place === "after") return { from, options: words(joins, "operator") };
   const known = await tagNames(range).catch(() => []);
-  const options = [...intrinsics.map((label) => ({ label, type: "keyword" })), ...known.map((label) => ({ label, type: "property" }))];
-  return { from: context.pos - name[1]!.length, options, validFor: /^[\w.:\-/]*$/ };
+  const options = [...words(intrinsics, "keyword"), ...known.map((label) => ({ label, detail: scopeOf(label), type: "property" }))];
+  return { from, options, validFor: /^[\w.:\-/]*$/ };
+}
+
+function scopeOf(label: string): string {
+  return { resource: "of the process", span: "of the span", event: "of an event", link: "of a link", instrumentation: "of the library" }[label.split(".")[0]!] ?? "";
 }
 
 async function completeValue(context: CompletionContext, tag: string, typed: string, range: Range): Promise<CompletionResult | null> {
