@@ -12,7 +12,7 @@ const font = "11px system-ui, sans-serif";
 /** Draws the plot and returns it, for finding the dot under the pointer. */
 export function drawScatter(canvas: HTMLCanvasElement, results: Result[], width: CssPixels, height: CssPixels, theme: Theme, hovered: number, log: boolean): Scatter {
   const context = prepare(canvas, width, height);
-  const box: Box = { left: 58, top: 8, width: Math.max(1, width - 76), height: height - 30 };
+  const box: Box = { left: 58, top: 8, width: Math.max(1, width - 124), height: height - 30 };
   const plot = scatter(results, box, log);
   drawAxes(context, plot, box, theme);
   plot.dots.forEach((dot, i) => {
