@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -251,6 +252,23 @@ func TestStalledReaderIsCutOff(t *testing.T) {
 	}
 	if err == io.EOF {
 		t.Error("a stream that was cut off looks complete")
+	}
+}
+
+// TestRequestThatNeverComes opens streams and sends nothing.
+func TestRequestThatNeverComes(t *testing.T) {
+	t.Parallel()
+	c := dialStream(t, api.New(api.Options{Engine: query.New(views{}, query.Options{}), Stall: 50 * time.Millisecond}))
+	stream, err := c.conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/tempopb.StreamingQuerier/Search")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(newMessage(schema(t), "SearchResponse")); err == nil || err == io.EOF {
+		t.Errorf("the stream ends with %v, want an error", err)
+	}
+	// One that comes in time may be answered later than that.
+	if _, err := c.ask(t.Context(), "Search", `{}`); err != nil {
+		t.Error(err)
 	}
 }
 
