@@ -64,7 +64,7 @@ func (b *backendRun) answers() http.Handler {
 func (b *backendRun) serve(name string, l *door.Listener, handler http.Handler, open ...string) {
 	s := &http.Server{Handler: b.doors.guard(name, l, handler, open...), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 448 << 10, // the longest query, each of its bytes written as %41, and some room
-		ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
+		ErrorLog:       slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
 	// gRPC clients of the API speak HTTP/2, with TLS and without.
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
