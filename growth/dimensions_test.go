@@ -108,6 +108,7 @@ var dimensions = []dimension{
 	}},
 	{"spans with a key of their own", 250, many(func(i int) msg { return span(1, i+1, i/2).bytes(9, attr(key(i), text("value"))) })},
 	{"spans with a value of their own", 250, many(func(i int) msg { return span(1, i+1, i/2).bytes(9, attr("key-0", text(key(i)))) })},
+	{"spans with a key and a value of their own", 250, many(func(i int) msg { return span(1, i+1, i/2).bytes(9, attr(key(i), text(key(i)))) })},
 	{"spans with a name of their own", 250, many(func(i int) msg { return span(1, i+1, i/2).text(5, key(i)) })},
 	{"spans with two of a hundred keys", 250, many(func(i int) msg {
 		return span(1, i+1, i/2).bytes(9, attr(key(i%100), text("value"))).bytes(9, attr(key(i*7%100), text("value")))
@@ -184,6 +185,9 @@ var dimensions = []dimension{
 	}},
 	{"tables that share traces", 8, func(n int) [][]byte {
 		return many(func(i int) msg { return span(i%500+1, i/500+1, i/1000) })(1000 * n)
+	}},
+	{"tables with keys of their own", 8, func(n int) [][]byte {
+		return many(func(i int) msg { return span(i+1, 1, 0).bytes(9, attr(key(i), text("value"))) })(1000 * n)
 	}},
 	{"requests", 100, func(n int) (out [][]byte) {
 		for i := range n {

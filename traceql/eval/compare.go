@@ -83,6 +83,9 @@ type attrCounts struct {
 	cells  [2][][]float64 // by label, a count a slot; nil for a label that is not kept
 	total  [2][]float64   // a count a slot
 	times  []int          // by label, how often a span counts; grows when asked
+
+	round int // of tally.add, when it was asked for last
+	held  int // labels of which memory is counted
 }
 
 // timesOf returns how often a span counts that has a value.
@@ -110,13 +113,18 @@ type tally struct {
 	poll   *poll
 
 	attrs map[string]*attrCounts
-	texts map[*trace.Column]*texts // so that the second time finds all numbers
-	kept  bool                     // the second time
+	texts map[columnAt]*texts // so that the second time finds all numbers
+
+	round  int           // of add
+	fresh  []*attrCounts // asked for in this round
+	labels int           // counted by holdLabels
+	codes  int           // of texts
+	kept   bool          // the second time
 }
 
 // count returns the series of a query with compare().
 func (c *comparing) count(s *spans) ([]Series, error) {
-	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, poll: &s.poll, attrs: map[string]*attrCounts{}, texts: map[*trace.Column]*texts{}}
+	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, poll: &s.poll, attrs: map[string]*attrCounts{}, texts: map[columnAt]*texts{}}
 	for range 2 {
 		for view := range s.views {
 			if s.slots[view] == nil {
@@ -148,15 +156,12 @@ func (c *comparing) count(s *spans) ([]Series, error) {
 // holdLabels counts the memory of values that are new.
 func (k *tally) holdLabels() error {
 	const each = labelBytes + 2*8 + 8 + 2*24 // sums, times, cells
-	n := 0
-	for _, a := range k.attrs {
-		n += len(a.labels.values)
+	for _, a := range k.fresh {
+		k.labels += len(a.labels.values) - a.held
+		a.held = len(a.labels.values)
 	}
-	bytes := n * each
-	for _, t := range k.texts {
-		bytes += 4 * len(t.seen)
-	}
-	err := k.memory.Take(bytes-k.taken, "%d different values of attributes", n)
+	bytes := k.labels*each + 4*k.codes
+	err := k.memory.Take(bytes-k.taken, "%d different values of attributes", k.labels)
 	k.taken = bytes
 	return err
 }
@@ -166,6 +171,9 @@ func (k *tally) attr(key string) *attrCounts {
 	if a == nil {
 		a = &attrCounts{labels: newLabels()}
 		k.attrs[key] = a
+	}
+	if a.round != k.round {
+		a.round, k.fresh = k.round, append(k.fresh, a)
 	}
 	return a
 }
@@ -215,6 +223,8 @@ func (k *tally) keep() error {
 // column by column.
 func (k *tally) add(s *spans, view int) {
 	b, slots := s.bind(view), s.slots[view]
+	k.round++
+	k.fresh = k.fresh[:0]
 	group := func(row int) int {
 		if s.selected[view].Has(uint32(row)) {
 			return 1
@@ -247,7 +257,9 @@ func (k *tally) add(s *spans, view int) {
 
 func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
 	attrs := &b.V.SpanAttrs
+	at := columnAt{view: b.V}
 	for c := range attrs.All() {
+		at.number++
 		if b.poll.stop(1 + len(c.Rows)) {
 			return
 		}
@@ -255,27 +267,36 @@ func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
 			continue
 		}
 		a := k.attr(attrName(syntax.Attr{Scope: syntax.ScopeSpan, Name: c.Key}))
-		t := k.textsOf(b.V, c, a)
-		for at, row := range c.Rows {
+		t := k.textsOf(at, c, a)
+		for i, row := range c.Rows {
 			if int(row) >= len(slots) || slots[row] == noSlot {
 				continue
 			}
-			if c.Type == trace.String {
-				k.observe(a, group(int(row)), t.number(c.Codes[at]), slots[row])
-			} else if v, ok := b.value(attrs, c, at); ok {
+			if t != nil {
+				k.observe(a, group(int(row)), t.number(c.Codes[i]), slots[row])
+			} else if v, ok := b.value(attrs, c, i); ok {
 				k.observe(a, group(int(row)), a.labels.number(v), slots[row])
 			}
 		}
 	}
 }
 
-func (k *tally) textsOf(v *trace.View, c *trace.Column, a *attrCounts) *texts {
-	t := k.texts[c]
-	if t == nil {
-		t = &texts{l: a.labels, v: v}
-		k.texts[c] = t
+// columnAt names a column: its place among those of a View.
+type columnAt struct {
+	view   *trace.View
+	number int
+}
+
+// textsOf returns what numbers the texts of a column. It has a place for each text
+// of the View, which must not be much more than the column has rows: then it is nil.
+func (k *tally) textsOf(at columnAt, c *trace.Column, a *attrCounts) *texts {
+	if size := at.view.Strings.Len(); c.Type != trace.String || size > 64*len(c.Rows) {
+		return nil
+	} else if k.texts[at] == nil {
+		k.texts[at] = &texts{l: a.labels, v: at.view}
+		k.codes += size
 	}
-	return t
+	return k.texts[at]
 }
 
 // addByScope counts the attributes of resources and scopes. What each of them
