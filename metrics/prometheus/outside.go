@@ -232,6 +232,11 @@ func (a *outsideAppender) bounded(ls labels.Labels) labels.Labels {
 	return a.builder.Labels()
 }
 
+// generatorLabel is on every series that is computed from spans. A sender of OTLP
+// that could set it could write into these series, and keep their own samples out.
+// Remote write may have it: a real Tempo sends such series.
+const generatorLabel = "__metrics_gen_instance"
+
 // targetInfo has all attributes of a resource for labels. It is shortened where
 // other series would be refused.
 const targetInfo = "target_info"
@@ -242,6 +247,8 @@ func (a *outsideAppender) check(ls labels.Labels, t int64) error {
 		return bad
 	}
 	switch {
+	case a.l.protocol == "otlp" && ls.Has(generatorLabel):
+		return &refusal{"labels", "the label " + generatorLabel + " is for metrics made from spans"}
 	case ls.Len() > maxLabels:
 		return &refusal{"labels", fmt.Sprintf("it has %d labels, the limit is %d", ls.Len(), maxLabels)}
 	case !a.o.admit(ls, a.l):

@@ -322,6 +322,10 @@ func TestOTLPRefusesByPoint(t *testing.T) {
 				p.Attributes().PutInt(fmt.Sprint("a", i), 1)
 			}
 		}, 1, "the limit is 64"},
+		"a series of the generator": {func(add func() pmetric.Metric) {
+			p := sum(add(), "traces_spanmetrics_calls", pmetric.AggregationTemporalityCumulative)
+			p.Attributes().PutStr("__metrics_gen_instance", "vm")
+		}, 1, "metrics made from spans"},
 		"series": {func(add func() pmetric.Metric) {
 			m := add()
 			sum(m, "many", pmetric.AggregationTemporalityCumulative)
