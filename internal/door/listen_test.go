@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,5 +221,16 @@ func TestClientConfigIsChecked(t *testing.T) {
 	}
 	if _, err := LoadCertificate("missing", "missing", slog.Default()); err == nil {
 		t.Error("a missing certificate is no error")
+	}
+}
+
+// TestUnavailable: only a system without such addresses is forgiven, not a port that
+// is taken.
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[syscall.Errno]bool{syscall.EADDRNOTAVAIL: true, syscall.EAFNOSUPPORT: true, syscall.EADDRINUSE: false, syscall.EACCES: false} {
+		if got := Unavailable(&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", err)}); got != want {
+			t.Errorf("%v: %v, want %v", err, got, want)
+		}
 	}
 }
