@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Guard stands between a listener and the handler of its requests.
+// Guard checks the requests of a listener before its handler sees them.
 type Guard struct {
 	Hosts   *Hosts   // nil: any Host
 	Origins *Origins // nil: its own origin alone

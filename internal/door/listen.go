@@ -26,7 +26,7 @@ type accepted struct {
 }
 
 // Split takes a list of addresses apart: HOST:PORT, separated by commas. The host
-// localhost stands for 127.0.0.1 and [::1]; the second is optional, since not every
+// localhost means 127.0.0.1 and [::1]; the second is optional, since not every
 // system has IPv6.
 func Split(list string) (addrs []Addr, err error) {
 	for text := range strings.SplitSeq(list, ",") {

@@ -12,7 +12,7 @@ import (
 type Origins struct{ patterns []origin }
 
 // origin is scheme, host and port of a pattern. A host that begins with a dot
-// stands for all names below it, port * for any port.
+// means all names below it, port * any port.
 type origin struct{ scheme, host, port string }
 
 // NewOrigins reads patterns: https://app.example, https://*.example for all names
