@@ -28,9 +28,9 @@ function countImpossible(t: Columns): number {
   return n;
 }
 
-/** "The clock of uservice4 was 320 ms ahead", for each service that was moved. */
+/** "uservice4 (+320 ms)" for each service whose spans were moved. */
 export function skewWords(t: Columns): string[] {
-  return skewSummary(t).map(({ service, by }) => `${service} by ${by > 0 ? "+" : "−"}${formatDuration(Math.abs(by))}`);
+  return skewSummary(t).map(({ service, by }) => `${service} (${by > 0 ? "+" : "−"}${formatDuration(Math.abs(by))})`);
 }
 
 /** What is odd about one span. */

@@ -130,6 +130,11 @@ export class Look {
 
   /** Goes to the next or previous match. */
   stepBy(by: 1 | -1): void {
+    // A reader types and presses Enter faster than the Worker answers: the step waits for the answer.
+    if (this.#deciding) {
+      this.#step = by;
+      return;
+    }
     const { found } = this;
     if (found.length === 0) return;
     const at = this.step < 0 ? (by > 0 ? 0 : found.length - 1) : (this.step + by + found.length) % found.length;
@@ -148,8 +153,14 @@ export class Look {
     return `own>=${Math.max(1, Math.floor(least / size))}${unit}`;
   }
 
+  /** Whether the filter is being decided, and the step that was asked for meanwhile. */
+  #deciding = false;
+  #step: 1 | -1 | 0 = 0;
+
   async #filter(text: string): Promise<void> {
     this.text = text;
+    this.#deciding = text.trim() !== "";
+    this.#step = 0;
     if (text.trim() === "") {
       this.matches = undefined;
       this.problem = "";
@@ -157,6 +168,7 @@ export class Look {
     }
     const answer = await opened.match(text);
     if (this.text !== text) return;
+    this.#deciding = false;
     if ("message" in answer) {
       this.problem = answer.message;
       return;
@@ -165,6 +177,7 @@ export class Look {
     const { order } = this.trace;
     this.matches = Uint8Array.from(order, (source) => answer.matches[source]!);
     ui.announcement = plural(this.found.length, "match", "matches");
+    if (this.#step !== 0) this.stepBy(this.#step);
   }
 
   /** Addresses are written when the reader pauses: browsers refuse hundreds of them a second. */

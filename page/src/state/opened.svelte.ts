@@ -32,6 +32,8 @@ class OpenedTrace {
   #key = 0;
   #sequence = 0;
   #timer = 0;
+  /** The filter that is not answered yet: asked again when the trace was opened anew meanwhile. */
+  #asked: string | undefined;
   #worker: Worker | undefined;
   #local: Matcher | undefined;
   #waiting: ((answer: Matched) => void) | undefined;
@@ -59,6 +61,7 @@ class OpenedTrace {
   match(text: string): Promise<Matched> {
     if (this.#local) return Promise.resolve(matchHere(this.#local, text));
     this.#sequence++;
+    this.#asked = text;
     this.#ask({ type: "match", key: this.#key, sequence: this.#sequence, text });
     return new Promise((resolve) => (this.#waiting = resolve));
   }
@@ -68,6 +71,7 @@ class OpenedTrace {
     this.#id = id;
     this.#key++;
     clearTimeout(this.#timer);
+    this.#asked = undefined;
     this.note = "";
     this.#local = undefined;
     const local = this.files.find((t) => sameTraceId(t.id, id));
@@ -123,11 +127,17 @@ class OpenedTrace {
 
   #take(answer: Answer): void {
     if (answer.key !== this.#key) return;
-    if (answer.type === "failed") this.trace = { state: "error", message: answer.message };
-    else if (answer.type === "opened") {
+    if (answer.type === "failed") {
+      // A trace that is shown stays, when only looking again for more of it failed.
+      if (!valueOf(this.trace)) this.trace = { state: "error", message: answer.message };
+    } else if (answer.type === "opened") {
       this.note = answer.note;
       this.#show(answer.decoded);
-    } else if (answer.sequence === this.#sequence) this.#waiting?.(answer.type === "matched" ? { matches: answer.matches } : { message: answer.message });
+      if (this.#asked !== undefined) this.#ask({ type: "match", key: this.#key, sequence: this.#sequence, text: this.#asked });
+    } else if (answer.sequence === this.#sequence) {
+      this.#asked = undefined;
+      this.#waiting?.(answer.type === "matched" ? { matches: answer.matches } : { message: answer.message });
+    }
   }
 }
 
