@@ -207,18 +207,30 @@ type constTest struct {
 func (e *constTest) needs() reads { return e.x.needs() }
 
 func (e *constTest) value(c *ctx) (v Value) {
+	if e.re != nil {
+		return boolValue(e.matches(c))
+	}
 	if e.attr == nil {
-		v := e.x.value(c)
-		return boolValue(!e.stopped(c, v) && e.test(v))
+		return boolValue(e.test(e.x.value(c)))
 	}
 	hit := false
-	e.attr.eachTested(c, func(v Value) bool { hit = !e.stopped(c, v) && e.test(v); return !hit })
+	e.attr.eachTested(c, func(v Value) bool { hit = e.test(v); return !hit })
 	return boolValue(hit)
+}
+
+// matches is value for a regular expression, whose work counts.
+func (e *constTest) matches(c *ctx) (hit bool) {
+	if e.attr == nil {
+		v := e.x.value(c)
+		return !e.stopped(c, v) && e.test(v)
+	}
+	e.attr.eachTested(c, func(v Value) bool { hit = !e.stopped(c, v) && e.test(v); return !hit })
+	return hit
 }
 
 // stopped counts the work of a regular expression on a value.
 func (e *constTest) stopped(c *ctx, v Value) bool {
-	return e.re != nil && c != nil && c.b != nil && c.b.poll.stop(e.re.work(v.Str))
+	return c != nil && c.b != nil && c.b.poll.stop(e.re.work(v.Str))
 }
 
 // test applies the comparison to a value.
