@@ -73,11 +73,7 @@ func (o *out) protoBody(body []byte) error {
 // trace writes tempopb.TraceSearchMetadata.
 func (w *writer) trace(t *query.Trace) {
 	w.Raw(1, t.ID.Short())
-	if t.RootService == "" {
-		w.Raw(2, noRoot)
-	} else {
-		w.Raw(2, t.RootService)
-	}
+	w.Raw(2, rootService(t))
 	w.Raw(3, t.RootName)
 	w.Varint(4, t.Start)
 	w.Varint(5, uint64(min(t.Duration.Milliseconds(), math.MaxUint32)))

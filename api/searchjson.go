@@ -9,8 +9,21 @@ import (
 	"etude/traceql/eval"
 )
 
-// noRoot stands for the service of a root span that is not known.
-const noRoot = "<root span not yet received>"
+// The service of a root that has none is told by one of these.
+const (
+	noRoot    = "<root span not yet received>"
+	noService = "<root span without service name>"
+)
+
+func rootService(t *query.Trace) string {
+	switch {
+	case t.RootService != "":
+		return t.RootService
+	case t.Unserviced:
+		return noService
+	}
+	return noRoot
+}
 
 // The types below are the messages of the search answer in JSON. Every member
 // is one that Tempo's protobuf has; Grafana refuses others.
@@ -98,13 +111,10 @@ func (o *out) searchJSON(r *query.Result) error {
 func (o *out) traceJSON(t *query.Trace) error {
 	head := traceHead{
 		TraceID:           t.ID.Short(),
-		RootServiceName:   t.RootService,
+		RootServiceName:   rootService(t),
 		RootTraceName:     t.RootName,
 		StartTimeUnixNano: decimal(t.Start),
 		DurationMs:        uint32(min(t.Duration.Milliseconds(), math.MaxUint32)),
-	}
-	if head.RootServiceName == "" {
-		head.RootServiceName = noRoot
 	}
 	if err := o.openJSON(head); err != nil {
 		return err

@@ -45,3 +45,26 @@ func TestImpossibleTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestRootWithoutService: a root that has no service name is told from one that
+// has not arrived.
+func TestRootWithoutService(t *testing.T) {
+	t.Parallel()
+	base := time.Now().Unix() - 240
+	request := func(id, parent string) []byte {
+		span := map[string]any{"traceId": "000000000000000000000000000000" + id, "spanId": "1000000000000001", "name": "op",
+			"startTimeUnixNano": strconv.FormatInt(base*1e9, 10), "endTimeUnixNano": strconv.FormatInt(base*1e9+1e6, 10)}
+		if parent != "" {
+			span["parentSpanId"] = parent
+		}
+		return payloadOf(t, map[string]any{"resourceSpans": []any{map[string]any{"scopeSpans": []any{map[string]any{"spans": []any{span}}}}}})
+	}
+	h := newServer(tablesOf(t, [][]byte{request("c1", ""), request("c2", "1000000000000002")}, 1))
+	for query, want := range map[string]string{`{ trace:id = "c1" }`: "<root span without service name>", `{ trace:id = "c2" }`: "<root span not yet received>"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/search?"+url.Values{"q": {query}}.Encode(), nil))
+		if body := w.Body.String(); !strings.Contains(body, `"rootServiceName":"`+want+`"`) {
+			t.Errorf("%s: want %s in %s", query, want, body)
+		}
+	}
+}

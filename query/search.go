@@ -51,7 +51,8 @@ type Result struct {
 // query only.
 type Trace struct {
 	ID                    trace.TraceID
-	RootService, RootName string // empty when not known
+	RootService, RootName string // empty when not known, or not given
+	Unserviced            bool   // the root is there, and its resource has no service name
 	Start                 uint64 // unix nanoseconds
 	Duration              time.Duration
 	SpanSets              []SpanSet
@@ -272,6 +273,7 @@ func (s *search) keep(sets []eval.Spanset) error {
 	}
 	t := Trace{ID: s.t.ID, Start: s.t.Start, Duration: time.Duration(s.t.Duration())}
 	t.RootName, t.RootService = s.t.Root()
+	t.Unserviced = t.RootService == "" && s.t.HasRoot()
 	s.omit(&t)
 	if s.req.Query != "" {
 		t.Services = serviceStats(&s.t)
@@ -321,7 +323,7 @@ func (s *search) omit(t *Trace) {
 		t.RootName = ""
 	}
 	if s.program.Omits(syntax.RootService) {
-		t.RootService = ""
+		t.RootService, t.Unserviced = "", false
 	}
 }
 

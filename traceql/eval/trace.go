@@ -116,6 +116,12 @@ func (t *Trace) View(r Ref) *trace.View { return t.views[r.View] }
 // Duration is the time from the first start to the last end in nanoseconds.
 func (t *Trace) Duration() int64 { return int64(t.End - t.Start) }
 
+// HasRoot tells whether the root span is there.
+func (t *Trace) HasRoot() bool {
+	t.Root()
+	return t.root >= 0
+}
+
 // Root returns the name and service of the root span; empty without one.
 func (t *Trace) Root() (name, service string) {
 	if !t.rooted {
