@@ -24,8 +24,9 @@ func newHosts(handlers map[string]http.Handler, log *slog.Logger) *hosts {
 	for name, handler := range handlers {
 		s := &http.Server{Handler: handler, ReadHeaderTimeout: dialTimeout, IdleTimeout: 2 * time.Minute,
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
-		h.servers[name], h.conns[name] = s, make(chan net.Conn)
-		go func() { _ = s.Serve(&memoryListener{h, h.conns[name]}) }() // ends with Close alone
+		conns := make(chan net.Conn)
+		h.servers[name], h.conns[name] = s, conns
+		go func() { _ = s.Serve(&memoryListener{h, conns}) }() // ends with Close alone
 	}
 	return h
 }
