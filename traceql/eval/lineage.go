@@ -16,7 +16,7 @@ import "slices"
 // lineageOf pairs the spans below roots by lineage and the others, which Tempo
 // relates to nothing, by the rule.
 func lineageOf(n *tree, upper, lower []int32) []int32 {
-	if n.strict {
+	if n.strict || n.rooted == 2*int64(len(n.left)) { // Fast path: all spans are below roots.
 		return lineage(n, upper, lower)
 	}
 	rooted := func(span int32) bool { return n.left[span] > 0 && n.left[span] <= n.rooted }

@@ -263,6 +263,9 @@ func (r *Run) addSplit(out Mask, view int, have, lack Mask, other node) {
 		return
 	}
 	d := r.directory()
+	if rest.and(d.shared(view)); rest.Empty() {
+		return // Fast path: the candidates of other Views need not be known.
+	}
 	anywhere, ok := r.groups[other]
 	if !ok {
 		anywhere = d.groupSet(func(view int) Mask { return r.candidates(view, other) })
@@ -272,7 +275,6 @@ func (r *Run) addSplit(out Mask, view int, have, lack Mask, other node) {
 	if r.ctx.Err() != nil {
 		return
 	}
-	rest.and(d.shared(view))
 	d.eachGroup(view, rest, func(number, group uint32) {
 		if anywhere.Has(group) {
 			out.set(number)
