@@ -118,7 +118,7 @@ func TestWholeTraceStreams(t *testing.T) {
 		if peak < int64(spans*16) || peak > int64(spans*300+256<<10) {
 			t.Errorf("%s: counts %d bytes of memory", name, peak)
 		}
-		// What is allocated and forgotten on the way: JSON for models is read again.
+		// The allowance is for garbage made on the way: JSON for models is read again.
 		most := uint64(spans * 1200) // twice what it is, for the race detector
 		if name == "LLM" {
 			most = uint64(spans * 10_000)

@@ -25,7 +25,7 @@ type forwarder struct {
 	server  string
 	log     *slog.Logger
 
-	// What was dropped, for metrics.
+	// These count dropped parts, for metrics.
 	claims, aliases, options, upgrades atomic.Int64
 	advised                            sync.Once
 }

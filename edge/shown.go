@@ -126,7 +126,7 @@ func redactQuery(query string) string {
 	return b.String()
 }
 
-// secretParts make a key secret wherever they stand in it.
+// secretParts make a key secret wherever they occur in it.
 var secretParts = []string{
 	"token", "password", "passwd", "passphrase", "secret", "signature", "credential", "apikey", "accesskey", "privatekey", "sessionid", "sessid",
 	"authorization", "assertion", "verifier", "samlre", "jwt", "bearer", "awsaccesskeyid",

@@ -151,7 +151,7 @@ func TestTamperedLog(t *testing.T) {
 	}
 }
 
-// What is missing is forgotten when its time would have come.
+// A missing segment is forgotten once its retention would have ended.
 func TestLossIsForgottenInTime(t *testing.T) {
 	t.Parallel()
 	dir := segmentedDir(t)

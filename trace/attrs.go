@@ -75,7 +75,7 @@ func (a *Attrs) Find(key string, t Type) *Column {
 func (a *Attrs) numberOf(hash uint32, key string, t Type) (number uint32, ok bool) {
 	for number := range a.names.candidates(hashName(hash, t)) {
 		if at := int(number) - len(a.cols); at >= 0 {
-			if a.shared.is(at, key, t) { // What is newer than the View is not.
+			if a.shared.is(at, key, t) { // A value newer than the View is ignored.
 				return number, true
 			}
 		} else if c := &a.cols[number]; c.Type == t && c.Key == key {

@@ -10,7 +10,7 @@ import (
 	"etude/internal/fs"
 )
 
-// What is no plain file is listed with its kind, and refused when opened.
+// Entries that are no plain files are listed with their kind, and refused when opened.
 func TestOnlyPlainFilesAreOpened(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -1,4 +1,4 @@
-// What a folded row hides: errors, and the greatest own time. Computed once a trace, in one pass.
+// The contents that a folded row hides: errors, and the greatest own time. Computed once a trace, in one pass.
 
 import type { Columns } from "./trace";
 import type { SpanIndex } from "./units";

@@ -1,4 +1,4 @@
-// What is wrong with a trace or a span, in words: the reader should not have to guess why a picture looks odd.
+// Faults of a trace or a span, in words: the reader should not have to guess why a picture looks odd.
 
 import { formatDuration } from "./format";
 import { skewSummary } from "./skew";

@@ -1,4 +1,4 @@
-// What a reader did to the view of one open trace: zoom, folds, filter, selection. The address keeps it; the trace itself
+// The reader's view of one open trace: zoom, folds, filter, selection. The address keeps it; the trace itself
 // never changes. All views of a trace share one Look, so that a selection made in one shows in all.
 
 import { clampView, fullView, isFull, type View } from "../layout/axis";

@@ -1,4 +1,4 @@
-// What the search of the present address found: traces, or the series of a metrics query. Results are replaced whole,
+// The results of the search at the present address: traces, or the series of a metrics query. Results are replaced whole,
 // never changed in place.
 
 import { isTraceId } from "../model/ids";
