@@ -1,0 +1,73 @@
+package trace
+
+// Columns is a set of the columns of a View that are not attributes.
+type Columns uint32
+
+// The columns, each by the fields of a [View] that it stands for. Every View has
+// TraceIDs, Trace, the rows of each trace, Scope and ScopeResource; they are not
+// declared.
+const (
+	SpanIDs        Columns = 1 << iota // SpanID, HasSpan
+	Parents                            // Parent
+	Times                              // Start, End
+	Names                              // Name
+	Kinds                              // Kind
+	Statuses                           // Status
+	StatusMessages                     // StatusMessage
+	TraceStates                        // TraceState
+	SpanFlags                          // Flags
+	Dropped                            // the counts of what senders dropped, of every level
+	Sizes                              // Size
+	ResourceFields                     // ResourceSchemaURL, ResourceExtra
+	ScopeNames                         // ScopeName
+	ScopeVersions                      // ScopeVersion
+	ScopeSchemas                       // ScopeSchemaURL
+	EventSpans                         // EventSpan, Events
+	EventTimes                         // EventTime
+	EventNames                         // EventName
+	LinkSpans                          // LinkSpan, Links
+	LinkIDs                            // LinkTraceID, LinkSpanID
+	LinkFields                         // LinkState, LinkFlags
+	AllColumns     = 1<<iota - 1
+)
+
+// Need declares what a query reads of a part: a projection. The zero Need reads
+// which traces the part has and which rows belong to each.
+type Need struct {
+	Columns Columns
+	// Keys are the attributes by level: columns of every type of the key.
+	Keys [Levels]map[string]bool
+	// AllKeys are the levels of which all attributes are read, in their order.
+	AllKeys [Levels]bool
+}
+
+// Everything is the Need of a query that reads whole spans.
+func Everything() *Need {
+	n := &Need{Columns: AllColumns}
+	for l := range n.AllKeys {
+		n.AllKeys[l] = true
+	}
+	return n
+}
+
+// Key declares an attribute.
+func (n *Need) Key(l Level, key string) {
+	if n.Keys[l] == nil {
+		n.Keys[l] = map[string]bool{}
+	}
+	n.Keys[l][key] = true
+}
+
+// HasKey tells whether an attribute is declared.
+func (n *Need) HasKey(l Level, key string) bool { return n.AllKeys[l] || n.Keys[l][key] }
+
+// Add declares what another Need does, too.
+func (n *Need) Add(other *Need) {
+	n.Columns |= other.Columns
+	for l, keys := range other.Keys {
+		n.AllKeys[l] = n.AllKeys[l] || other.AllKeys[l]
+		for key := range keys {
+			n.Key(Level(l), key)
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package trace
+
+import "context"
+
+// PartID is the identity of a part. It survives a restart: the same id means the
+// same spans in the same order, of a growing part at least those that it had.
+type PartID struct {
+	Of     [16]byte // a block's UUID, or an id that a store gave to a segment of its log
+	Number uint32   // a row group of the block
+}
+
+// Part describes a part of a [Snapshot] without opening it. A part has at most
+// MaxRows spans, and all spans that one block has of a trace.
+type Part struct {
+	ID    PartID
+	Spans int
+	// MinStart and MaxEnd bound when its spans began and ended, FirstArrival and
+	// LastArrival when they were received, in unix nanoseconds; see [View.Times]
+	// and [View.Arrivals].
+	MinStart, MaxEnd          uint64
+	FirstArrival, LastArrival int64
+}
+
+// Condition is something that at least one span of a trace must meet for a query
+// to want the trace. Parts are ruled out by it, so it may be weaker than what the
+// query says, never stronger.
+type Condition struct {
+	Level Level
+	Key   string  // of an attribute; "" for a column
+	Of    Columns // Names, Statuses, Kinds, Times (the duration) or ScopeNames; 0 for an attribute
+	// What the value must be: one of Texts (a number or bool in the spelling of
+	// strconv), or within [Min, Max] for a duration in nanoseconds, a status or a
+	// kind. Neither: some value is there.
+	Texts    []string
+	Bounded  bool
+	Min, Max int64
+}
+
+// Snapshot is all that a query reads: the spans that were there when it was taken,
+// in parts. Any goroutine may use it until Close.
+type Snapshot interface {
+	// Parts returns the parts, those received first before others. A span's row is
+	// the same in every View of its part.
+	Parts() []Part
+	// Excludes tells that a part has no span that meets the condition. False tells
+	// nothing. It reads no file.
+	Excludes(part int, c Condition) bool
+	// Open returns a View of a part, in which at least the declared columns are
+	// present. The View is good after Close, too.
+	Open(ctx context.Context, part int, need *Need) (*View, error)
+	// Find returns the parts that may hold spans of a trace, ascending. It may name
+	// one that does not; it leaves out none that does.
+	Find(ctx context.Context, id TraceID) ([]int, error)
+	// Close lets go of the files.
+	Close()
+}
+
+// Source takes snapshots. Spans acknowledged before the call are in the snapshot.
+type Source interface {
+	Snapshot(ctx context.Context) (Snapshot, error)
+}
