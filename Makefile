@@ -43,10 +43,11 @@ node: ## try the OpenTelemetry SDK for Node.js at its defaults (needs Node.js)
 	cd testdata/node-sdk && npm ci --no-audit --no-fund
 	ETUDE_NODE=1 go test -count 1 -run NodeSDK ./program
 
-# Tests that take minutes or gigabytes skip themselves elsewhere. The packages that have some, one after the other: they measure memory.
+# Tests that take minutes or gigabytes skip themselves elsewhere; two have more rounds
+# here. Packages run one after the other: they measure memory.
 hostile: ## what an attacker and a machine with little memory do to it
 	@git grep -lE 'testkit\.Hostile|ETUDE_HOSTILE' -- '*_test.go' | xargs -n1 dirname | sort -u | while read pkg; do \
-	  ETUDE_HOSTILE=1 go test -count 1 -timeout 40m ./$$pkg || exit 1; done
+	  ETUDE_HOSTILE=1 go test -count 1 -timeout 40m -run '^Test(Hostile|KilledWithLittleMemory|BrowserLargeTrace)' ./$$pkg || exit 1; done
 
 measure: ## time to ready and idle memory, as README has them
 	.ci/measure

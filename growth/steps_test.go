@@ -33,14 +33,14 @@ const childEnv = "ETUDE_GROWTH"
 func TestMeasure(t *testing.T) {
 	var m, d, n int
 	if _, err := fmt.Sscan(os.Getenv(childEnv), &m, &d, &n); err != nil {
-		t.Skip("only in a process of TestStatements")
+		t.Skip("only in a process of TestHostileStatements")
 	}
 	measure(t, &dimensions[d], n, modes[m].limits)
 }
 
-// TestStatements sends n and 4n of everything, and compares how often each
+// TestHostileStatements sends n and 4n of everything, and compares how often each
 // statement is executed.
-func TestStatements(t *testing.T) {
+func TestHostileStatements(t *testing.T) {
 	testkit.Hostile(t)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "growth.test")

@@ -30,9 +30,9 @@ func TestKilledWithLittleMemory(t *testing.T) {
 	killWithLittleMemory(t, rounds, spans, byVariable)
 }
 
-// TestKilledInACgroup is the same in a cgroup of 300 MB, where the kernel kills a
+// TestHostileKilledInACgroup is the same in a cgroup of 300 MB, where the kernel kills a
 // process that takes more. It takes root and cgroups of version 1 or 2.
-func TestKilledInACgroup(t *testing.T) {
+func TestHostileKilledInACgroup(t *testing.T) {
 	testkit.Hostile(t)
 	killWithLittleMemory(t, 20, 400_000, newCgroup(t))
 }

@@ -25,10 +25,10 @@ func (o stuckObserver) Acknowledged(time.Duration) {}
 func (o stuckObserver) Synced(time.Duration)       {}
 func (o stuckObserver) Sealed(time.Duration)       {}
 
-// TestStuckApplier has a backend whose applier never goes on: metrics, readiness and
+// TestHostileStuckApplier has a backend whose applier never goes on: metrics, readiness and
 // searches answer, the end of the process is bounded, and the next start has every
 // span of the log. It waits for the time-outs of the real program.
-func TestStuckApplier(t *testing.T) {
+func TestHostileStuckApplier(t *testing.T) {
 	testkit.Hostile(t)
 	t.Parallel()
 	dir, offset := t.TempDir(), freeOffset(t)

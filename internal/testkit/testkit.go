@@ -6,6 +6,7 @@ package testkit
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -55,9 +56,13 @@ func EventuallyWithin(t testing.TB, patience time.Duration, what string, f func(
 }
 
 // Hostile skips a test that takes minutes or gigabytes, unless ETUDE_HOSTILE=1 asks
-// for it, as `make hostile` does.
+// for it, as `make hostile` does. The name of the test says so: it begins with
+// TestHostile, which is how make selects it.
 func Hostile(t testing.TB) {
 	t.Helper()
+	if !strings.HasPrefix(t.Name(), "TestHostile") {
+		t.Fatal("make hostile runs tests whose name begins with TestHostile")
+	}
 	if os.Getenv("ETUDE_HOSTILE") == "" {
 		t.Skip("takes long: run by `make hostile`, or with ETUDE_HOSTILE=1")
 	}
