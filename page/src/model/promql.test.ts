@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+
+import percentiles from "../testdata/percentiles.json";
 import * as promql from "./promql";
 
 test("selectors escape what they are given", () => {
@@ -47,4 +49,13 @@ test("what an expression selects, and its unit", () => {
   expect(promql.expressionUnit("process_resident_memory_bytes")).toBe("bytes");
   expect(promql.expressionUnit("rate(process_cpu_seconds_total[1m])")).toBe("number");
   expect(promql.expressionUnit("up")).toBe("number");
+});
+
+// The backend's tests ask these queries of a real Prometheus, which knows how far they are from the truth.
+test("the queries for percentiles are those that the backend is tested with", () => {
+  expect({
+    services: promql.serviceQuantile(0.95, 300, "shop"),
+    operations: promql.spanQuantile(0.95, "shop", 300),
+    "service graph": promql.edgeQuantile(0.95, 300),
+  }).toEqual(percentiles);
 });
