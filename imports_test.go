@@ -28,6 +28,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"internal/door", "", "who may connect and ask, whatever lies behind"},
 	{"internal/testkit", "", "plumbing of tests"},
 	{"store/wal", "internal/fs", "the log keeps bytes, whatever they mean"},
+	{"store/block", "internal/fs internal/wire otlp trace", "a format of files; which blocks there are is the store's business"},
 	{"store", "trace otlp internal/fs store/wal", "storage does not know the query language"},
 	{"store/tenants", "otlp store tenant", "a set of stores behind one Append; who asks is not its business"},
 	{"traceql/syntax", "", "text to tree needs no data"},

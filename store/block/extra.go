@@ -1,0 +1,47 @@
+package block
+
+// etude's own column. Tempo's schema has no place for some of what a span says,
+// and answers must not depend on whether a span lies in the head or in a block. So
+// data.parquet has one more column behind all of Tempo's, EtudeExtra: a BYTE_ARRAY
+// for each trace, "" for most. A real Tempo ignores it, and its compactor drops it;
+// then the spans are as Tempo would have kept them. A file in which every value
+// would be "" does not have the column.
+//
+// A value is a protobuf message:
+//
+//	1 bytes  span flags: pairs of uvarints, how many spans of the trace in a row, and their flags
+//	2 bytes  link flags, in the same form
+//	3 bytes  order of the attributes of the trace's resources
+//	4 bytes  order of the attributes of its spans
+//	5 bytes  order of the attributes of its events
+//	6 repeated {1 row, 2 schema_url, 3 fields kept as sent} of resources (entity_refs)
+//	7 repeated {1 row, 2 schema_url} of scopes
+//	8 repeated {1 level, 2 row, 3 repeated KeyValue} rows whose attributes the schema cannot hold
+//
+// Rows count from 0 within the trace, in the order of the file; a level is a
+// trace.Level. An attribute list of 8 replaces what the other columns say of the row.
+//
+// Order: columns of their own (ServiceName, static and dedicated columns) take their
+// attributes out of the list. Read back, an attribute list is first Attrs, then the
+// values in own columns in the order of the file. A row whose sender wrote another
+// order has a code here: uvarint n, then n pairs of uvarints, one for each value in
+// an own column in the order sent: the column's number among the own columns of that
+// level, and how many of Attrs come before it. n is 0 for a row in the order of the
+// file. Rows at the end of the trace that have no code are in the order of the file.
+//
+// Not kept: the size that a span had as an OTLP message.
+const (
+	extraSpanFlags     = 1
+	extraLinkFlags     = 2
+	extraResourceOrder = 3
+	extraSpanOrder     = 4
+	extraEventOrder    = 5
+	extraResource      = 6
+	extraScope         = 7
+	extraWhole         = 8
+)
+
+// isOwn tells whether a column holds an attribute that is taken out of the list.
+func (l *leaf) isOwn() bool {
+	return l.field == fieldDedicated || l.of == ofResource && l.field == fieldService
+}

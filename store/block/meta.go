@@ -1,0 +1,140 @@
+package block
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"etude/internal/fs"
+)
+
+// ID is the UUID of a block.
+type ID [16]byte
+
+// NewID returns a random id (version 4 of RFC 9562).
+func NewID() (id ID) {
+	rand.Read(id[:])
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id
+}
+
+// String returns the id as lower-case UUID text, the name of the block's folder.
+func (id ID) String() string {
+	h := hex.EncodeToString(id[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// ParseID reads UUID text. Folders whose name is no such text are no blocks.
+func ParseID(s string) (id ID, err error) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return id, fmt.Errorf("block id %q: want a UUID such as 7c4dc0ac-595f-4948-b7f4-b938b7d34b77", s)
+	}
+	_, err = hex.Decode(id[:], []byte(s[:8]+s[9:13]+s[14:18]+s[19:23]+s[24:]))
+	if err == nil && id.String() != s {
+		err = errors.New("capital letters")
+	}
+	if err != nil {
+		return id, fmt.Errorf("block id %q: want a UUID in lower case: %w", s, err)
+	}
+	return id, nil
+}
+
+// MarshalText returns String.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText is ParseID.
+func (id *ID) UnmarshalText(b []byte) (err error) {
+	*id, err = ParseID(string(b))
+	return err
+}
+
+// Meta is a block's meta.json, as Tempo has it. Unknown members are ignored.
+type Meta struct {
+	Format          Format      `json:"format"`
+	ID              ID          `json:"blockID"`
+	Tenant          string      `json:"tenantID"`
+	Start           time.Time   `json:"startTime"` // least start and greatest end of its traces, rounded down to seconds
+	End             time.Time   `json:"endTime"`
+	Traces          int64       `json:"totalObjects"`
+	Size            int64       `json:"size"` // bytes of data.parquet
+	CompactionLevel uint32      `json:"compactionLevel"`
+	IndexPageSize   uint32      `json:"indexPageSize"`
+	RowGroups       uint32      `json:"totalRecords"`
+	BloomShards     uint32      `json:"bloomShards"`
+	FooterSize      uint32      `json:"footerSize"`
+	Dedicated       []Dedicated `json:"dedicatedColumns,omitempty"`
+	Replication     uint32      `json:"replicationFactor,omitempty"` // 1, or metrics queries of Tempo skip the block
+}
+
+// ParseMeta reads a meta.json and checks what reading relies on.
+func ParseMeta(b []byte) (*Meta, error) {
+	m := &Meta{}
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("read %s: %w", metaName, err)
+	}
+	if m.Format != VParquet3 && m.Format != VParquet4 && m.Format != VParquet5 {
+		return nil, fmt.Errorf("read %s: format %q is not a version that can be read: want vParquet3, vParquet4 or vParquet5", metaName, m.Format)
+	}
+	if m.Size <= 0 || m.Traces < 0 || m.RowGroups == 0 {
+		return nil, fmt.Errorf("read %s: size %d, totalObjects %d, totalRecords %d: a block has at least one trace in one row group", metaName, m.Size, m.Traces, m.RowGroups)
+	}
+	if m.BloomShards == 0 || m.BloomShards > maxShards {
+		return nil, fmt.Errorf("read %s: bloomShards is %d: want 1 to %d", metaName, m.BloomShards, maxShards)
+	}
+	for _, d := range m.Dedicated {
+		if err := d.check(); err != nil {
+			return nil, fmt.Errorf("read %s: %w", metaName, err)
+		}
+	}
+	return m, nil
+}
+
+// readMeta reads the meta.json of a block's folder.
+func readMeta(fsys fs.FS, dir string) (*Meta, error) {
+	b, err := fs.ReadFile(fsys, filepath.Join(dir, metaName))
+	if err != nil {
+		return nil, err
+	}
+	return ParseMeta(b)
+}
+
+// Dedicated is an attribute with a column of its own.
+type Dedicated struct {
+	Scope   string   `json:"s,omitempty"` // "" or span, resource, event
+	Name    string   `json:"n"`
+	Type    string   `json:"t,omitempty"` // "" or string, int
+	Options []string `json:"o,omitempty"` // array, blob
+}
+
+// Int tells whether the column has ints, not strings.
+func (d Dedicated) Int() bool { return d.Type == "int" }
+
+// Blob tells whether the column has no dictionary.
+func (d Dedicated) Blob() bool { return slices.Contains(d.Options, "blob") }
+
+func (d Dedicated) owner() owner {
+	switch d.Scope {
+	case "resource":
+		return ofResource
+	case "event":
+		return ofEvent
+	}
+	return ofSpan
+}
+
+func (d Dedicated) check() error {
+	switch {
+	case d.Name == "":
+		return errors.New("a dedicated column has no name")
+	case !slices.Contains([]string{"", "span", "resource", "event"}, d.Scope):
+		return fmt.Errorf("dedicated column %s: scope %q is unknown: want span, resource or event", d.Name, d.Scope)
+	case !slices.Contains([]string{"", "string", "int"}, d.Type):
+		return fmt.Errorf("dedicated column %s: type %q is unknown: want string or int", d.Name, d.Type)
+	}
+	return nil
+}
