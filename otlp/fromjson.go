@@ -22,6 +22,10 @@ import (
 // result still has to pass [Validate]. The error is an *[Error] and names the member.
 func FromJSON(text []byte) ([]byte, error) { return fromJSON(tracesData, text) }
 
+// ValueFromJSON turns what [ValueToJSON] wrote, or any proto3 JSON of an AnyValue,
+// into its bytes.
+func ValueFromJSON(text []byte) ([]byte, error) { return fromJSON(anyValue, text) }
+
 func fromJSON(m *message, text []byte) ([]byte, error) {
 	if !validUTF8(text) {
 		text = bytes.ToValidUTF8(text, replacement)

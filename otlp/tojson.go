@@ -212,3 +212,6 @@ func (w *jsonWriter) enum(f *field, v int32) {
 	w.b = append(w.b, f.enum[v]...)
 	w.b = append(w.b, '"')
 }
+
+// ValueToJSON appends an encoded AnyValue as proto3 JSON.
+func ValueToJSON(dst, value []byte) []byte { return messageToJSON(dst, anyValue, value, OTLPJSON) }

@@ -1,0 +1,90 @@
+package trace
+
+// Flat lists all attributes of a level: row after row, and within a row in the
+// order in which they were sent. Who reads every attribute anyway walks it at the
+// cost of a few array accesses each, where [Attrs.Of] searches every column.
+type Flat struct {
+	Columns []FlatColumn
+	// The attributes of row r are those from Ends[r-1] (0 for row 0) to Ends[r].
+	Ends []uint32
+	Cols []uint32 // number in Columns
+	Vals []uint64 // dictionary code, number, IEEE bits, 0 or 1: see Column
+	// Shapes has a number for each row. Rows with the same number have the same
+	// columns in the same order; 0 says nothing.
+	Shapes    []uint32
+	MaxShapes int // a shape is below it
+}
+
+// FlatColumn is one column of a Flat.
+type FlatColumn struct {
+	Key  string
+	Type Type
+}
+
+// Row returns where the attributes of a row are.
+func (f *Flat) Row(row uint32) (from, to uint32) {
+	if row > 0 {
+		from = f.Ends[row-1]
+	}
+	return from, f.Ends[row]
+}
+
+// Value returns the value at a position, as Attrs.At does.
+func (f *Flat) Value(d *Dict, at uint32) Value {
+	t, val := f.Columns[f.Cols[at]].Type, f.Vals[at]
+	switch {
+	case t.text():
+		return Value{Type: t, str: d.Get(uint32(val))}
+	case t == Empty:
+		return Value{}
+	}
+	return Value{Type: t, num: val}
+}
+
+// Flat returns the attributes of all rows. It walks the rows in order, with a
+// place in each column, so nothing is searched.
+func (a *Attrs) Flat() *Flat {
+	f := &Flat{Ends: make([]uint32, len(a.shape)), Shapes: make([]uint32, len(a.shape)), MaxShapes: len(a.shapeEnds) + 1}
+	for i := range a.cols {
+		f.Columns = append(f.Columns, FlatColumn{a.cols[i].Key, a.cols[i].Type})
+	}
+	for n, t := range a.shared.types {
+		f.Columns = append(f.Columns, FlatColumn{a.shared.key(uint32(n)), t})
+	}
+	total := 0
+	for row := range a.shape {
+		total += a.Count(uint32(row))
+		f.Ends[row] = uint32(total)
+	}
+	f.Cols, f.Vals = make([]uint32, 0, total), make([]uint64, 0, total)
+	places, shared := make([]int, len(a.cols)), 0
+	for row := range a.shape {
+		stable := a.shape[row] + 1
+		for i, to := a.shapeOf(uint32(row)); i < to; i++ {
+			col := a.shapeCols[i]
+			if col == ofShared {
+				f.Cols = append(f.Cols, uint32(len(a.cols))+a.shared.cols[shared])
+				f.Vals = append(f.Vals, a.shared.vals[shared])
+				shared++
+				stable = 0
+				continue
+			}
+			f.Cols = append(f.Cols, col)
+			f.Vals = append(f.Vals, a.cols[col].bits(places[col]))
+			places[col]++
+		}
+		f.Shapes[row] = stable
+	}
+	return f
+}
+
+// bits returns the value at a position as a Flat has it.
+func (c *Column) bits(at int) uint64 {
+	switch c.Type {
+	case Int, Double:
+		return c.Nums[at]
+	case Empty:
+		return 0
+	}
+	return uint64(c.Codes[at])
+}
