@@ -55,7 +55,7 @@ const maxKept = 16
 // until it returns false.
 func (in *info) values(c column, yield func(TagValue) bool) {
 	in.mu.Lock()
-	d := in.lists[c.id]
+	d := in.lists[c.id()]
 	if d == nil {
 		d = in.keepList(c)
 	}
@@ -77,11 +77,11 @@ func (in *info) keepList(c column) *distinct {
 		in.lists, in.kept = map[columnID]*distinct{}, 0
 	}
 	var keep func(row uint32) bool
-	if c.of == resourceTable || c.of == scopeTable {
-		keep = in.all().keep(c.of)
+	if c.level == trace.ResourceLevel || c.level == trace.ScopeLevel {
+		keep = in.all().keep(c.level)
 	}
 	d := newDistinct(in.v, c, keep)
-	in.lists[c.id] = d
+	in.lists[c.id()] = d
 	in.kept += d.memory()
 	return d
 }

@@ -18,35 +18,23 @@ import (
 // The rejected alternative, lists made when a Table is sealed, would pay for
 // every column at ingest and still leave the growing Table to be scanned.
 
-// column is one array of values in a View, of one type.
+// column is a column of attributes at a level of a View, or an intrinsic as one: its
+// Key is the canonical name, and its Rows are nil, for it has a value in every row.
 type column struct {
-	id    columnID
-	typ   trace.Type
-	codes []uint32 // String: dictionary codes; Bool: 0 or 1
-	nums  []uint64 // Int, Double
-
-	rows []uint32 // row of each position; nil when the position is the row
-	of   table    // whose rows they are
+	*trace.Column
+	level     trace.Level
+	intrinsic bool
 }
 
-// columnID names a column within its View.
+// columnID tells a column from others of its View.
 type columnID struct {
-	of        table
+	level     trace.Level
 	typ       trace.Type
 	intrinsic bool
-	field     string // key of the attribute, canonical name of the intrinsic
+	key       string
 }
 
-// table is one of the tables of a View.
-type table uint8
-
-const (
-	spanTable table = iota
-	resourceTable
-	scopeTable
-	eventTable
-	linkTable
-)
+func (c column) id() columnID { return columnID{c.level, c.Type, c.intrinsic, c.Key} }
 
 // distinct are the distinct values of one column, the newest first, as far as
 // they have been found.
@@ -63,11 +51,11 @@ type distinct struct {
 }
 
 func newDistinct(v *trace.View, c column, keep func(row uint32) bool) *distinct {
-	d := &distinct{column: c, v: v, keep: keep, below: max(len(c.codes), len(c.nums))}
+	d := &distinct{column: c, v: v, keep: keep, below: max(len(c.Codes), len(c.Nums))}
 	switch {
-	case c.typ == trace.Bool:
+	case c.Type == trace.Bool:
 		d.seen = make([]uint64, 1)
-	case len(c.codes) > 0:
+	case len(c.Codes) > 0:
 		d.seen = make([]uint64, (v.Strings.Len()+63)/64)
 	}
 	return d
@@ -77,7 +65,7 @@ func newDistinct(v *trace.View, c column, keep func(row uint32) bool) *distinct 
 // found. Done tells that there are no more.
 func (d *distinct) upTo(n int) (found []uint32, done bool) {
 	for d.below > 0 && len(d.found) < n && d.bytes <= maxTagBytes {
-		if len(d.codes) > 0 { // a Table made like another has empty codes where it has numbers
+		if len(d.Codes) > 0 { // a Table made like another has empty codes where it has numbers
 			d.nextCode()
 		} else {
 			d.nextNumber()
@@ -110,7 +98,7 @@ func (d *distinct) each(more func(n int) (found []uint32, done bool), yield func
 // of few values.
 func (d *distinct) nextCode() {
 	for i := d.below - 1; i >= 0; i-- {
-		code := d.codes[i]
+		code := d.Codes[i]
 		if d.seen[code>>6]&(1<<(code&63)) == 0 && d.keeps(i) {
 			d.seen[code>>6] |= 1 << (code & 63)
 			d.take(i)
@@ -122,8 +110,8 @@ func (d *distinct) nextCode() {
 
 func (d *distinct) nextNumber() {
 	for i := d.below - 1; i >= 0; i-- {
-		if !d.seenNums.has(d.nums[i]) && d.keeps(i) {
-			d.seenNums.add(d.nums[i])
+		if !d.seenNums.has(d.Nums[i]) && d.keeps(i) {
+			d.seenNums.add(d.Nums[i])
 			d.take(i)
 			return
 		}
@@ -134,8 +122,8 @@ func (d *distinct) nextNumber() {
 func (d *distinct) take(i int) {
 	d.below = i
 	d.found = append(d.found, uint32(i))
-	if d.typ == trace.String {
-		if n := len(d.v.Text(d.codes[i])); n <= maxTagBytes { // a longer one is in no answer
+	if d.Type == trace.String {
+		if n := len(d.v.Text(d.Codes[i])); n <= maxTagBytes { // a longer one is in no answer
 			d.bytes += n
 		}
 	}
@@ -152,23 +140,23 @@ func (d *distinct) keeps(i int) bool {
 		return true
 	}
 	row := uint32(i)
-	if d.rows != nil {
-		row = d.rows[i]
+	if d.Rows != nil {
+		row = d.Rows[i]
 	}
 	return d.keep(row)
 }
 
-// value returns what stands at a position, as answers print it.
-func (c *column) value(v *trace.View, i uint32) TagValue {
-	switch c.typ {
+// value returns the value at a position, as answers print it.
+func (c column) value(v *trace.View, i uint32) TagValue {
+	switch c.Type {
 	case trace.Int:
-		return tagValue(eval.Value{Type: eval.Int, Int: int64(c.nums[i])})
+		return tagValue(eval.Value{Type: eval.Int, Int: int64(c.Nums[i])})
 	case trace.Double:
-		return tagValue(eval.Value{Type: eval.Float, Float: math.Float64frombits(c.nums[i])})
+		return tagValue(eval.Value{Type: eval.Float, Float: math.Float64frombits(c.Nums[i])})
 	case trace.Bool:
-		return tagValue(eval.Value{Type: eval.Bool, Int: int64(c.codes[i])})
+		return tagValue(eval.Value{Type: eval.Bool, Int: int64(c.Codes[i])})
 	}
-	return TagValue{valueTypes[eval.String], v.Text(c.codes[i])}
+	return TagValue{valueTypes[eval.String], v.Text(c.Codes[i])}
 }
 
 // numbers is a set of numbers that answers fast for those asked for lately.

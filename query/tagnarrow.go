@@ -79,15 +79,14 @@ func (n *narrowed) given(rows int) bool {
 func (n *narrowed) selection(view int) *selection {
 	v := n.views[view]
 	if n.selected == nil || n.selected.v != v {
-		rows, run := eval.Mask(nil), n.runOf(nil)
-		var events, links eval.Mask
+		run := n.runOf(nil)
 		if n.pairs {
-			rows, events, links = run.SideBySide(view)
+			spans, events, links := run.SideBySide(view)
+			n.selected = newSelection(v, spans)
+			n.selected.rows[trace.EventLevel], n.selected.rows[trace.LinkLevel] = events, links
 		} else {
-			rows = run.Rows(view)
+			n.selected = newSelection(v, run.Rows(view))
 		}
-		n.selected = newSelection(v, &rows)
-		n.selected.events, n.selected.links = events, links
 	}
 	return n.selected
 }

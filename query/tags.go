@@ -6,7 +6,6 @@ import (
 
 	"etude/trace"
 	"etude/traceql/eval"
-	"etude/traceql/syntax"
 )
 
 // TagRequest asks for names or values of attributes.
@@ -96,7 +95,8 @@ type tagNames struct {
 func newNames(req TagRequest, memory *eval.Memory) *tagNames {
 	n := &tagNames{req: req, scopes: map[string]*collector{}}
 	room := maxTagBytes
-	for _, scope := range []string{"span", "resource", "event", "link", "instrumentation"} {
+	for _, l := range namedLevels {
+		scope := eval.ScopeOf(l).String()
 		if req.wants(scope) {
 			n.scopes[scope] = newCollector(req, &room, memory)
 		}
@@ -113,29 +113,22 @@ func (t *tagNames) full() bool {
 	return true
 }
 
+// namedLevels are the levels in the order in which they fill an answer.
+var namedLevels = []trace.Level{trace.ResourceLevel, trace.SpanLevel, trace.ScopeLevel, trace.EventLevel, trace.LinkLevel}
+
 // collect adds the names of one View.
 func (t *tagNames) collect(n *narrowed, view int) {
 	v := n.views[view]
-	for _, s := range []struct {
-		scope syntax.Scope
-		of    table
-		attrs *trace.Attrs
-	}{
-		{syntax.ScopeResource, resourceTable, &v.ResourceAttrs},
-		{syntax.ScopeSpan, spanTable, &v.SpanAttrs},
-		{syntax.ScopeInstrumentation, scopeTable, &v.ScopeAttrs},
-		{syntax.ScopeEvent, eventTable, &v.EventAttrs},
-		{syntax.ScopeLink, linkTable, &v.LinkAttrs},
-	} {
-		names := t.scopes[s.scope.String()]
+	for _, l := range namedLevels {
+		names := t.scopes[eval.ScopeOf(l).String()]
 		if names == nil {
 			continue
 		}
-		for c := range s.attrs.All() {
+		for c := range v.Attrs(l).All() {
 			if n.given(len(c.Rows)) {
 				return
 			}
-			if len(c.Rows) > 0 && (n.all || n.selection(view).shows(c, s.of, s.scope)) && !names.add(TagValue{Value: c.Key}) {
+			if len(c.Rows) > 0 && (n.all || n.selection(view).shows(c, l)) && !names.add(TagValue{Value: c.Key}) {
 				break
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"etude/trace"
 	"etude/traceql/eval"
 	"etude/traceql/syntax"
 )
@@ -135,7 +136,7 @@ func (n *narrowed) values(view int, in *info, f syntax.Field, c *collector) {
 	for _, col := range cols {
 		if n.all {
 			in.values(col, c.add)
-		} else if s := n.selection(view); !s.rows.Empty() {
+		} else if s := n.selection(view); !s.rows[trace.SpanLevel].Empty() {
 			d := s.distinct(col)
 			d.each(d.upTo, c.add)
 		}
@@ -148,12 +149,12 @@ func (n *narrowed) values(view int, in *info, f syntax.Field, c *collector) {
 // noService collects the name of the services that have none: a service name
 // always exists.
 func (n *narrowed) noService(view int, in *info, c *collector) {
-	resources := in.all().resources
+	selected := in.all
 	if !n.all {
-		resources = n.selection(view).resources
+		selected = func() *selection { return n.selection(view) }
 	}
-	for resource, selected := range resources {
-		if _, given := in.v.ResourceAttrs.Value(uint32(resource), "service.name"); selected && !given {
+	for resource := range selected().rows[trace.ResourceLevel].Rows {
+		if _, given := in.v.ResourceAttrs.Value(resource, "service.name"); !given {
 			c.add(TagValue{valueTypes[eval.String], ""})
 			return
 		}

@@ -37,3 +37,30 @@ func (v *View) Count(l Level) int {
 	}
 	return v.Spans()
 }
+
+// BelowSpans tells whether rows of the level belong to spans, any number to each:
+// events and links. Of the other levels, every span has one row.
+func (l Level) BelowSpans() bool { return l == EventLevel || l == LinkLevel }
+
+// Up returns the row that a span has at a level that is not below spans: the row
+// of the span itself, of its scope or of its resource.
+func (v *View) Up(l Level, span uint32) uint32 {
+	switch l {
+	case ScopeLevel:
+		return v.Scope[span]
+	case ResourceLevel:
+		return v.ScopeResource[v.Scope[span]]
+	}
+	return span
+}
+
+// Down returns the rows [from, to) that a span has at a level below spans.
+func (v *View) Down(l Level, span uint32) (from, to uint32) { return children(v.Owners(l), span) }
+
+// Owners returns the span of each row of a level below spans, in ascending order.
+func (v *View) Owners(l Level) []uint32 {
+	if l == LinkLevel {
+		return v.LinkSpan
+	}
+	return v.EventSpan
+}

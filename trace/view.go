@@ -118,10 +118,10 @@ func (v *View) Began(row uint32) uint64 {
 }
 
 // Events returns the event rows [from, to) of a span row.
-func (v *View) Events(row uint32) (from, to uint32) { return children(v.EventSpan, row) }
+func (v *View) Events(row uint32) (from, to uint32) { return v.Down(EventLevel, row) }
 
 // Links returns the link rows [from, to) of a span row.
-func (v *View) Links(row uint32) (from, to uint32) { return children(v.LinkSpan, row) }
+func (v *View) Links(row uint32) (from, to uint32) { return v.Down(LinkLevel, row) }
 
 func children(parents []uint32, row uint32) (from, to uint32) {
 	i := sort.Search(len(parents), func(i int) bool { return parents[i] >= row })

@@ -3,6 +3,7 @@ package eval
 import (
 	"slices"
 
+	"etude/trace"
 	"etude/traceql/syntax"
 )
 
@@ -153,18 +154,17 @@ func (t *touch) values(c ctx) []Value {
 	n := t.x.needs()
 	switch {
 	case n.event:
-		from, to := c.b.V.Events(c.row)
-		return t.ofChildren(from, to, func(i int64) { c.event = i }, &c)
+		return t.ofChildren(trace.EventLevel, &c)
 	case n.link:
-		from, to := c.b.V.Links(c.row)
-		return t.ofChildren(from, to, func(i int64) { c.link = i }, &c)
+		return t.ofChildren(trace.LinkLevel, &c)
 	}
 	return t.at(&c)
 }
 
-func (t *touch) ofChildren(from, to uint32, point func(int64), c *ctx) []Value {
+func (t *touch) ofChildren(l trace.Level, c *ctx) []Value {
+	from, to := c.b.V.Down(l, c.row)
 	for i := int64(to) - 1; i >= int64(from); i-- {
-		point(i)
+		c.single(l, i)
 		if out := t.at(c); len(out) > 0 {
 			return out
 		}

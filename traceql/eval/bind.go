@@ -81,8 +81,8 @@ type Bound struct {
 	arrayBytes int // that array takes
 }
 
-// boundAttr is an attribute in a View: the table of its scope, and for an
-// unscoped attribute the resource's as well.
+// boundAttr is an attribute in a View: its columns at its own level, and those of
+// resources as well when it inherits.
 type boundAttr struct {
 	known    bool
 	own      keyColumns
@@ -106,25 +106,11 @@ func (b *Bound) attr(slot int) *boundAttr {
 	}
 	a.known = true
 	name := b.p.attrs[slot]
-	a.own = findColumns(b.table(name.Scope), name.Name)
+	a.own = findColumns(b.V.Attrs(LevelOf(name.Scope)), name.Name)
 	if name.Scope == syntax.ScopeNone {
-		a.resource = findColumns(&b.V.ResourceAttrs, name.Name)
+		a.resource = findColumns(b.V.Attrs(trace.ResourceLevel), name.Name)
 	}
 	return a
-}
-
-func (b *Bound) table(s syntax.Scope) *trace.Attrs {
-	switch s {
-	case syntax.ScopeResource:
-		return &b.V.ResourceAttrs
-	case syntax.ScopeInstrumentation:
-		return &b.V.ScopeAttrs
-	case syntax.ScopeEvent:
-		return &b.V.EventAttrs
-	case syntax.ScopeLink:
-		return &b.V.LinkAttrs
-	}
-	return &b.V.SpanAttrs
 }
 
 // maxArrayBytes bounds the decoded arrays that are kept of one View.

@@ -26,39 +26,44 @@ func spanMask(b *Bound, e expr) (m Mask, ok bool) {
 	return nil, false
 }
 
-// childMask is spanMask for the n rows of the event or link table.
-func childMask(b *Bound, e expr, n int) (m Mask, ok bool) {
+// childMask is spanMask for the rows of a level below spans.
+func childMask(b *Bound, e expr, l trace.Level) (m Mask, ok bool) {
 	test, isTest := e.(*constTest)
 	if !isTest {
 		return nil, false
 	}
 	if test.attr != nil {
-		return matches(b, test, &b.attr(test.attr.slot).own, n), true
+		return matches(b, test, &b.attr(test.attr.slot).own, b.V.Count(l)), true
 	}
-	if field, ok := test.x.(intrinsic); ok && field.name == syntax.EventName {
-		hit := codeTest(b, test)
-		return fill(n, func(i int) bool { return hit(b.V.EventName[i]) }), true
+	if field, ok := test.x.(intrinsic); ok {
+		if codes, at, ok := TextColumn(b.V, field.name); ok && at == l {
+			return codeMask(b, test, codes), true
+		}
 	}
 	return nil, false
 }
 
+// codeMask returns the rows whose texts pass the test.
+func codeMask(b *Bound, e *constTest, codes []uint32) Mask {
+	hit := codeTest(b, e)
+	return fill(len(codes), func(row int) bool { return hit(codes[row]) })
+}
+
 func attrMask(b *Bound, e *constTest) (Mask, bool) {
-	v, a := b.V, b.attr(e.attr.slot)
-	switch e.attr.Scope {
-	case syntax.ScopeSpan:
-		return matches(b, e, &a.own, v.Spans()), true
-	case syntax.ScopeInstrumentation:
-		return byScope(v, matches(b, e, &a.own, v.Scopes())), true
-	case syntax.ScopeResource:
-		return byResource(v, resourceMatches(b, e, &a.own)), true
-	case syntax.ScopeNone:
-		// A span's own value hides that of its resource.
-		m := byResource(v, resourceMatches(b, e, &a.resource))
-		m.andNot(present(b, b.hiding(e.attr), v.Spans()))
-		m.or(matches(b, e, &a.own, v.Spans()))
-		return m, true
+	v, a, l := b.V, b.attr(e.attr.slot), e.attr.level
+	switch {
+	case l.BelowSpans():
+		return nil, false
+	case l == trace.ResourceLevel:
+		return spansOf(v, l, resourceMatches(b, e, &a.own)), true
+	case !e.attr.inherits:
+		return spansOf(v, l, matches(b, e, &a.own, v.Count(l))), true
 	}
-	return nil, false
+	// A span's own value hides that of its resource.
+	m := spansOf(v, trace.ResourceLevel, resourceMatches(b, e, &a.resource))
+	m.andNot(present(b, b.hiding(e.attr), v.Spans()))
+	m.or(matches(b, e, &a.own, v.Spans()))
+	return m, true
 }
 
 // resourceMatches returns the resources of which some value passes the test.
@@ -74,24 +79,17 @@ func resourceMatches(b *Bound, e *constTest, k *keyColumns) Mask {
 
 // presenceMask decides attr = nil and attr != nil.
 func presenceMask(b *Bound, attr *attribute, want bool) (Mask, bool) {
-	v, a := b.V, b.attr(attr.slot)
+	if attr.level.BelowSpans() {
+		return nil, false
+	}
+	v := b.V
 	find := present
 	if !want {
 		find = given
 	}
-	var m Mask
-	switch attr.Scope {
-	case syntax.ScopeSpan:
-		m = find(b, b.ofColumn(attr), v.Spans())
-	case syntax.ScopeInstrumentation:
-		m = byScope(v, find(b, &a.own, v.Scopes()))
-	case syntax.ScopeResource:
-		m = byResource(v, find(b, &a.own, v.Resources()))
-	case syntax.ScopeNone:
-		m = byResource(v, find(b, &a.resource, v.Resources()))
-		m.or(find(b, &a.own, v.Spans()))
-	default:
-		return nil, false
+	m := spansOf(v, attr.level, find(b, b.ofColumn(attr), v.Count(attr.level)))
+	if attr.inherits {
+		m.or(spansOf(v, trace.ResourceLevel, find(b, &b.attr(attr.slot).resource, v.Resources())))
 	}
 	if want {
 		return m, true
@@ -99,20 +97,6 @@ func presenceMask(b *Bound, attr *attribute, want bool) (Mask, bool) {
 	absent := fullMask(v.Spans())
 	absent.andNot(m)
 	return absent, true
-}
-
-// byResource returns the spans whose resource is in the set, byScope those whose
-// scope is.
-func byResource(v *trace.View, resources Mask) Mask {
-	scopes := fill(v.Scopes(), func(i int) bool { return resources.Has(v.ScopeResource[i]) })
-	return byScope(v, scopes)
-}
-
-func byScope(v *trace.View, scopes Mask) Mask {
-	if scopes.Empty() {
-		return newMask(v.Spans())
-	}
-	return fill(v.Spans(), func(row int) bool { return scopes.Has(v.Scope[row]) })
 }
 
 // present returns the rows of a table that have a readable value of the key.
@@ -283,10 +267,10 @@ func (e *constTest) mayMatch(b *Bound) Mask {
 
 func intrinsicMask(b *Bound, name string, e *constTest) (Mask, bool) {
 	v := b.V
+	if codes, l, ok := TextColumn(v, name); ok && !l.BelowSpans() {
+		return spansOf(v, l, codeMask(b, e, codes)), true
+	}
 	switch name {
-	case syntax.Name:
-		hit := codeTest(b, e)
-		return fill(v.Spans(), func(row int) bool { return hit(v.Name[row]) }), true
 	case syntax.StatusMessage:
 		return statusMessageMask(b, e), true
 	case syntax.Status:
@@ -301,12 +285,6 @@ func intrinsicMask(b *Bound, name string, e *constTest) (Mask, bool) {
 		return e.id.spanIDMask(v.Parent)
 	case syntax.TraceID:
 		return traceIDMask(b, e), true
-	case syntax.ScopeName:
-		hit := codeTest(b, e)
-		return byScope(v, fill(v.Scopes(), func(i int) bool { return hit(v.ScopeName[i]) })), true
-	case syntax.ScopeVersion:
-		hit := codeTest(b, e)
-		return byScope(v, fill(v.Scopes(), func(i int) bool { return hit(v.ScopeVersion[i]) })), true
 	}
 	return nil, false
 }

@@ -256,7 +256,7 @@ func (k *tally) add(s *spans, view int) {
 }
 
 func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
-	attrs := &b.V.SpanAttrs
+	attrs := b.V.Attrs(trace.SpanLevel)
 	at := columnAt{view: b.V}
 	for c := range attrs.All() {
 		at.number++
@@ -308,16 +308,16 @@ func (k *tally) addByScope(b *Bound, slots []int32, group func(int) int) {
 	}
 	known := make([][]has, b.V.Scopes())
 	read := func(scope uint32) (out []has) {
-		add := func(attrs *trace.Attrs, s syntax.Scope, row uint32) {
-			for key, v := range attrs.Of(row) {
+		add := func(l trace.Level, row uint32) {
+			for key, v := range b.V.Attrs(l).Of(row) {
 				if v, ok := fromAttr(v); ok {
-					a := k.attr(attrName(syntax.Attr{Scope: s, Name: key}))
+					a := k.attr(attrName(syntax.Attr{Scope: ScopeOf(l), Name: key}))
 					out = append(out, has{a, a.labels.number(v)})
 				}
 			}
 		}
-		add(&b.V.ResourceAttrs, syntax.ScopeResource, b.V.ScopeResource[scope])
-		add(&b.V.ScopeAttrs, syntax.ScopeInstrumentation, scope)
+		add(trace.ResourceLevel, b.V.ScopeResource[scope])
+		add(trace.ScopeLevel, scope)
 		return out
 	}
 	for row, slot := range slots {

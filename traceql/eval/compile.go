@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"etude/trace"
 	"etude/traceql/check"
 	"etude/traceql/syntax"
 )
@@ -175,10 +176,10 @@ func joinChildren(chain allOf) cond {
 		}
 	}
 	if len(events) > 0 {
-		rest = append(rest, sameChild{conds: events})
+		rest = append(rest, sameChild{conds: events, level: trace.EventLevel})
 	}
 	if len(links) > 0 {
-		rest = append(rest, sameChild{conds: links, link: true})
+		rest = append(rest, sameChild{conds: links, level: trace.LinkLevel})
 	}
 	slices.SortStableFunc(rest, func(a, b cond) int { return cost(a) - cost(b) })
 	return rest
@@ -230,7 +231,7 @@ func costOfTest(e *constTest) int {
 		return 8
 	case e.attr == nil:
 		return 3
-	case e.attr.Scope == syntax.ScopeResource || e.attr.Scope == syntax.ScopeInstrumentation:
+	case e.attr.level == trace.ResourceLevel || e.attr.level == trace.ScopeLevel:
 		return 1
 	}
 	return 2
@@ -319,7 +320,7 @@ func (p *Program) attribute(a syntax.Attr) *attribute {
 		slot = len(p.attrs)
 		p.attrs = append(p.attrs, a)
 	}
-	return &attribute{Attr: a, slot: slot}
+	return &attribute{Attr: a, slot: slot, level: LevelOf(a.Scope), inherits: a.Scope == syntax.ScopeNone}
 }
 
 func (p *Program) expr(f syntax.Field) expr {

@@ -1,6 +1,9 @@
 package eval
 
-import "etude/traceql/syntax"
+import (
+	"etude/trace"
+	"etude/traceql/syntax"
+)
 
 // cond is the compiled condition of a filter.
 type cond interface {
@@ -105,11 +108,11 @@ func (l leaf) needs() reads { return l.e.needs() }
 func (l leaf) holds(c *ctx) bool {
 	n := l.e.needs()
 	if n.event && c.event < 0 {
-		from, to := c.b.V.Events(c.row)
+		from, to := c.b.V.Down(trace.EventLevel, c.row)
 		return someChild(c.b, from, to, func(i int64) bool { at := *c; at.event = i; return l.holds(&at) })
 	}
 	if n.link && c.link < 0 {
-		from, to := c.b.V.Links(c.row)
+		from, to := c.b.V.Down(trace.LinkLevel, c.row)
 		return someChild(c.b, from, to, func(i int64) bool { at := *c; at.link = i; return l.holds(&at) })
 	}
 	return l.e.value(c).isTrue()
@@ -178,14 +181,18 @@ const rowWork = 4
 
 // narrowByChild keeps the spans of which some event, or link, satisfies l.
 func (l leaf) narrowByChild(b *Bound, m Mask) {
-	sameChild{conds: []leaf{l}, link: l.e.needs().link}.narrow(b, m)
+	level := trace.EventLevel
+	if l.e.needs().link {
+		level = trace.LinkLevel
+	}
+	sameChild{conds: []leaf{l}, level: level}.narrow(b, m)
 }
 
 // sameChild is a chain of conditions, joined by &&, that one and the same event
 // (or link) must satisfy.
 type sameChild struct {
 	conds []leaf
-	link  bool
+	level trace.Level // below spans
 }
 
 func (s sameChild) needs() (r reads) {
@@ -195,51 +202,40 @@ func (s sameChild) needs() (r reads) {
 	return r
 }
 
-func (s sameChild) parents(b *Bound) []uint32 {
-	if s.link {
-		return b.V.LinkSpan
-	}
-	return b.V.EventSpan
-}
-
 func (s sameChild) narrow(b *Bound, m Mask) {
-	parents := s.parents(b)
-	hits := fullMask(len(parents))
+	hits := fullMask(b.V.Count(s.level))
 	for _, l := range s.conds {
-		s.narrowChildren(b, l, hits, parents)
+		s.narrowChildren(b, l, hits)
 	}
-	spans := newMask(b.V.Spans())
-	for child := range hits.Rows {
-		spans.set(parents[child])
-	}
-	m.and(spans)
+	m.and(spansOf(b.V, s.level, hits))
 }
 
 // narrowChildren removes the events or links that cannot satisfy one condition.
-func (s sameChild) narrowChildren(b *Bound, l leaf, hits Mask, parents []uint32) {
+func (s sameChild) narrowChildren(b *Bound, l leaf, hits Mask) {
 	if l.needs().trace || l.needs().event && l.needs().link {
 		return
 	}
-	if fast, ok := childMask(b, l.e, len(parents)); ok {
+	if fast, ok := childMask(b, l.e, s.level); ok {
 		hits.and(fast)
 		return
 	}
-	c := ctx{b: b, event: -1, link: -1}
+	c, owners := ctx{b: b, event: -1, link: -1}, b.V.Owners(s.level)
 	for child := range hits.Rows {
 		if b.poll.stop(rowWork) {
 			clear(hits)
 			return
 		}
-		c.row = parents[child]
-		s.single(&c, int64(child))
+		c.row = owners[child]
+		c.single(s.level, int64(child))
 		if !l.e.value(&c).isTrue() {
 			hits.clear(child)
 		}
 	}
 }
 
-func (s sameChild) single(c *ctx, child int64) {
-	if s.link {
+// single singles out an event or link.
+func (c *ctx) single(l trace.Level, child int64) {
+	if l == trace.LinkLevel {
 		c.link = child
 	} else {
 		c.event = child
@@ -247,13 +243,10 @@ func (s sameChild) single(c *ctx, child int64) {
 }
 
 func (s sameChild) holds(c *ctx) bool {
-	from, to := c.b.V.Events(c.row)
-	if s.link {
-		from, to = c.b.V.Links(c.row)
-	}
+	from, to := c.b.V.Down(s.level, c.row)
 	return someChild(c.b, from, to, func(child int64) bool {
 		at := *c
-		s.single(&at, child)
+		at.single(s.level, child)
 		for _, l := range s.conds {
 			if !l.holds(&at) {
 				return false

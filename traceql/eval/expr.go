@@ -36,33 +36,43 @@ type constant struct{ v Value }
 func (e constant) value(*ctx) Value { return e.v }
 func (e constant) needs() reads     { return reads{} }
 
+// at returns the row of a level at this place: of the span, or the event or link
+// that is singled out, -1 when none is.
+func (c *ctx) at(l trace.Level) int64 {
+	switch l {
+	case trace.EventLevel:
+		return c.event
+	case trace.LinkLevel:
+		return c.link
+	}
+	return int64(c.b.V.Up(l, c.row))
+}
+
 // attribute reads an attribute; slot indexes the Program's list.
 type attribute struct {
 	syntax.Attr
-	slot int
+	slot  int
+	level trace.Level
+	// inherits is set for an attribute without a scope: where a span lacks it, its
+	// resource's counts.
+	inherits bool
 }
 
 func (e *attribute) needs() reads {
-	return reads{event: e.Scope == syntax.ScopeEvent, link: e.Scope == syntax.ScopeLink}
+	return reads{event: e.level == trace.EventLevel, link: e.level == trace.LinkLevel}
 }
 
 // value returns the first value. Of events and links, when none is singled out,
 // the first one that has the attribute speaks.
 func (e *attribute) value(c *ctx) (v Value) {
 	found := func(x Value) bool { v = x; return false }
-	switch {
-	case e.Scope == syntax.ScopeEvent && c.event < 0:
-		from, to := c.b.V.Events(c.row)
-		for row := from; row < to && v.Type == Nil; row++ {
-			e.own(c).values(c.b, row, found)
-		}
-	case e.Scope == syntax.ScopeLink && c.link < 0:
-		from, to := c.b.V.Links(c.row)
-		for row := from; row < to && v.Type == Nil; row++ {
-			e.own(c).values(c.b, row, found)
-		}
-	default:
+	if c.at(e.level) >= 0 {
 		e.each(c, found)
+		return v
+	}
+	from, to := c.b.V.Down(e.level, c.row)
+	for row := from; row < to && v.Type == Nil; row++ {
+		e.own(c).values(c.b, row, found)
 	}
 	return v
 }
@@ -84,10 +94,7 @@ func (e *matched) value(c *ctx) (v Value) {
 		}
 		return true
 	}
-	from, to := c.b.V.Events(c.row)
-	if e.Scope == syntax.ScopeLink {
-		from, to = c.b.V.Links(c.row)
-	}
+	from, to := c.b.V.Down(e.level, c.row)
 	for row := from; row < to && v.Type == Nil; row++ {
 		e.own(c).values(c.b, row, find)
 	}
@@ -101,56 +108,39 @@ func (e *attribute) own(c *ctx) *keyColumns { return &c.b.attr(e.slot).own }
 
 // each yields all values of the attribute at c until yield returns false.
 func (e *attribute) each(c *ctx, yield func(Value) bool) {
+	row := c.at(e.level)
+	if row < 0 {
+		return
+	}
+	if !e.inherits && !e.isService() { // Fast path: one row has all of them.
+		e.own(c).values(c.b, uint32(row), yield)
+		return
+	}
 	some := false
 	count := func(v Value) bool { some = true; return yield(v) }
-	switch e.Scope {
-	case syntax.ScopeSpan:
-		e.own(c).values(c.b, c.row, yield)
-	case syntax.ScopeNone:
-		resource := c.b.V.Resource(c.row)
-		if e.own(c).values(c.b, c.row, count) && !some && c.b.attr(e.slot).resource.values(c.b, resource, count) && !some && e.isService() {
-			yield(textValue(""))
-		}
-	case syntax.ScopeResource:
-		if e.own(c).values(c.b, c.b.V.Resource(c.row), count) && !some && e.isService() {
-			yield(textValue(""))
-		}
-	case syntax.ScopeInstrumentation:
-		e.own(c).values(c.b, c.b.V.Scope[c.row], yield)
-	case syntax.ScopeEvent:
-		if c.event >= 0 {
-			e.own(c).values(c.b, uint32(c.event), yield)
-		}
-	case syntax.ScopeLink:
-		if c.link >= 0 {
-			e.own(c).values(c.b, uint32(c.link), yield)
-		}
+	more := e.own(c).values(c.b, uint32(row), count) && !some
+	if more && e.inherits {
+		more = c.b.attr(e.slot).resource.values(c.b, c.b.V.Resource(c.row), count) && !some
+	}
+	if more && e.isService() {
+		yield(textValue(""))
 	}
 }
 
 // given tells whether the attribute is there at all, readable or not.
 func (e *attribute) given(c *ctx) bool {
-	a := c.b.attr(e.slot)
-	switch e.Scope {
-	case syntax.ScopeResource:
-		return a.own.given(c.b.V.Resource(c.row))
-	case syntax.ScopeNone:
-		return a.own.given(c.row) || a.resource.given(c.b.V.Resource(c.row))
-	case syntax.ScopeInstrumentation:
-		return a.own.given(c.b.V.Scope[c.row])
-	case syntax.ScopeEvent:
-		return a.own.given(uint32(c.event))
-	case syntax.ScopeLink:
-		return a.own.given(uint32(c.link))
-	}
-	return a.own.given(c.row)
+	a, row := c.b.attr(e.slot), c.at(e.level)
+	return row >= 0 && a.own.given(uint32(row)) || e.inherits && a.resource.given(c.b.V.Resource(c.row))
 }
 
 // isService tells whether this is the service.name of a resource, which always
 // exists: it is "" where none was sent.
 func (e *attribute) isService() bool {
-	return (e.Scope == syntax.ScopeResource || e.Scope == syntax.ScopeNone) && e.Name == "service.name"
+	return (e.level == trace.ResourceLevel || e.inherits) && e.Name == "service.name"
 }
+
+// ofSpan tells whether the span alone may have the attribute.
+func (e *attribute) ofSpan() bool { return e.level == trace.SpanLevel && !e.inherits }
 
 type arithmetic struct {
 	op   string
@@ -278,9 +268,9 @@ func (e *presence) value(c *ctx) Value {
 	}
 	attr, ok := e.x.(*attribute)
 	switch {
-	case ok && attr.Scope == syntax.ScopeSpan && e.want:
+	case ok && attr.ofSpan() && e.want:
 		return boolValue(c.b.ofColumn(attr).first(c.b, c.row).Type != Nil)
-	case ok && attr.Scope == syntax.ScopeSpan:
+	case ok && attr.ofSpan():
 		return boolValue(!c.b.ofColumn(attr).given(c.row))
 	}
 	has := e.x.value(c).Type != Nil

@@ -204,9 +204,13 @@ func (b *Bound) labelColumn(x expr, l *labels, slots []int32) []uint32 {
 
 func (b *Bound) attrLabels(x *attribute, t *texts, slots []int32, out []uint32) bool {
 	a := b.attr(x.slot)
-	switch x.Scope {
-	case syntax.ScopeSpan:
-	case syntax.ScopeNone:
+	switch {
+	case x.level.BelowSpans():
+		return false
+	case x.level != trace.SpanLevel:
+		b.labelsByScope(t, slots, out, x.value)
+		return true
+	case x.inherits:
 		b.labelsByScope(t, slots, out, func(c *ctx) Value {
 			v := a.resource.first(b, b.V.Resource(c.row))
 			if v.Type == Nil && x.isService() {
@@ -214,14 +218,9 @@ func (b *Bound) attrLabels(x *attribute, t *texts, slots []int32, out []uint32) 
 			}
 			return v
 		})
-	case syntax.ScopeResource, syntax.ScopeInstrumentation:
-		b.labelsByScope(t, slots, out, x.value)
-		return true
-	default:
-		return false
 	}
 	own := a.own
-	if typ, ok := fixedTypes[x.Name]; ok && x.Scope == syntax.ScopeSpan {
+	if typ, ok := fixedTypes[x.Name]; ok && x.ofSpan() {
 		own = own.ofType(typ)
 	}
 	own.labels(b, t, slots, out)

@@ -40,7 +40,7 @@ func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
 		for row, v := range s.argTrace[view] {
 			n.set(row, v)
 		}
-	case ok && attr.Scope == syntax.ScopeSpan:
+	case ok && attr.ofSpan():
 		b.attr(attr.slot).own.numbers(b, &n)
 	default:
 		c := ctx{b: b, event: -1, link: -1}

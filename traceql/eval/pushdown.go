@@ -35,7 +35,7 @@ func (l *loads) has(name syntax.Field) bool {
 // columnType returns the type of the column that a span attribute has for itself.
 // Values of other types lie with those of all other attributes.
 func columnType(a *attribute) (t trace.Type, ok bool) {
-	if a.Scope != syntax.ScopeSpan && a.Scope != syntax.ScopeNone {
+	if a.level != trace.SpanLevel {
 		return 0, false
 	}
 	t, ok = fixedTypes[a.Name]
@@ -47,7 +47,7 @@ func columnType(a *attribute) (t trace.Type, ok bool) {
 // status code sent as text for missing.
 func (b *Bound) ofColumn(a *attribute) *keyColumns {
 	own := &b.attr(a.slot).own
-	if t, ok := columnType(a); ok && a.Scope == syntax.ScopeSpan {
+	if t, ok := columnType(a); ok && a.ofSpan() {
 		k := own.ofType(t)
 		k.opaque = nil
 		return &k
@@ -69,7 +69,7 @@ func (b *Bound) hiding(a *attribute) *keyColumns {
 // eachTested is each for a test of the values.
 func (e *attribute) eachTested(c *ctx, yield func(Value) bool) {
 	_, ok := columnType(e)
-	if !ok || e.Scope != syntax.ScopeNone {
+	if !ok || !e.inherits {
 		e.each(c, yield)
 		return
 	}

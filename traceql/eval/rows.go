@@ -121,23 +121,16 @@ func (r *Run) Values(view int, rows Mask, yield func(Value)) {
 
 // attrValues goes over the columns of an attribute, each value once.
 func (b *Bound) attrValues(attr *attribute, rows Mask, yield func(Value)) {
-	a := b.attr(attr.slot)
-	switch attr.Scope {
-	case syntax.ScopeSpan:
-		b.columnValues(&a.own, rows, yield)
-	case syntax.ScopeResource:
-		b.resourceValues(attr, &a.own, b.resourcesOf(rows), yield)
-	case syntax.ScopeInstrumentation:
-		b.columnValues(&a.own, b.scopesOf(rows), yield)
-	case syntax.ScopeEvent:
-		b.columnValues(&a.own, childrenOf(b.V.EventSpan, rows), yield)
-	case syntax.ScopeLink:
-		b.columnValues(&a.own, childrenOf(b.V.LinkSpan, rows), yield)
-	default:
-		b.columnValues(&a.own, rows, yield)
-		rest := rows.clone()
-		rest.andNot(present(b, &a.own, b.V.Spans()))
-		b.resourceValues(attr, &a.resource, b.resourcesOf(rest), yield)
+	a, at := b.attr(attr.slot), rowsAt(b.V, attr.level, rows)
+	if attr.level == trace.ResourceLevel {
+		b.resourceValues(attr, &a.own, at, yield)
+		return
+	}
+	b.columnValues(&a.own, at, yield)
+	if attr.inherits {
+		lacking := rows.clone()
+		lacking.andNot(present(b, &a.own, b.V.Spans()))
+		b.resourceValues(attr, &a.resource, rowsAt(b.V, trace.ResourceLevel, lacking), yield)
 	}
 }
 
@@ -182,50 +175,18 @@ func (b *Bound) columnValues(k *keyColumns, rows Mask, yield func(Value)) {
 	}
 }
 
-func (b *Bound) scopesOf(rows Mask) Mask {
-	m := newMask(b.V.Scopes())
-	for row := range rows.Rows {
-		m.set(b.V.Scope[row])
-	}
-	return m
-}
-
-func (b *Bound) resourcesOf(rows Mask) Mask {
-	m := newMask(b.V.Resources())
-	for scope := range b.scopesOf(rows).Rows {
-		m.set(b.V.ScopeResource[scope])
-	}
-	return m
-}
-
-// childrenOf returns the events or links of the spans in rows.
-func childrenOf(parents []uint32, rows Mask) Mask {
-	return fill(len(parents), func(i int) bool { return rows.Has(parents[i]) })
-}
-
 func (b *Bound) intrinsicValues(x intrinsic, rows Mask, yield func(Value)) {
 	v := b.V
 	texts := newMask(v.Strings.Len())
-	switch x.name {
-	case syntax.Name:
-		for row := range rows.Rows {
-			texts.set(v.Name[row])
+	codes, level, ok := TextColumn(v, x.name)
+	switch {
+	case ok:
+		for row := range rowsAt(v, level, rows).Rows {
+			texts.set(codes[row])
 		}
-	case syntax.StatusMessage:
+	case x.name == syntax.StatusMessage:
 		for row := range rows.Rows {
 			texts.set(v.StatusMessage.Get(row))
-		}
-	case syntax.ScopeName:
-		for scope := range b.scopesOf(rows).Rows {
-			texts.set(v.ScopeName[scope])
-		}
-	case syntax.ScopeVersion:
-		for scope := range b.scopesOf(rows).Rows {
-			texts.set(v.ScopeVersion[scope])
-		}
-	case syntax.EventName:
-		for event := range childrenOf(v.EventSpan, rows).Rows {
-			texts.set(v.EventName[event])
 		}
 	default:
 		b.slowValues(x, rows, yield)
