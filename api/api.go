@@ -65,6 +65,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc(valuesV2Path+"{rest...}", s.query(s.valuesV2))
 	mux.HandleFunc("/api/metrics/query_range", s.query(s.metricsRange))
 	mux.HandleFunc("/api/metrics/query", s.query(s.metricsInstant))
+	mux.HandleFunc(comparePath, s.query(s.compare))
 	mux.HandleFunc("/api/echo", s.echo)
 	mux.HandleFunc("GET /ready", s.ready)
 	mux.HandleFunc("GET /live", s.live)

@@ -19,10 +19,11 @@ const (
 	KindTags    Kind = "tags"
 	KindValues  Kind = "values"
 	KindMetrics Kind = "metrics"
+	KindCompare Kind = "compare"
 )
 
 // Kinds are all kinds of queries.
-var Kinds = []Kind{KindTrace, KindSearch, KindTags, KindValues, KindMetrics}
+var Kinds = []Kind{KindTrace, KindSearch, KindTags, KindValues, KindMetrics, KindCompare}
 
 // Call is a query as telemetry sees it.
 type Call struct {
@@ -95,6 +96,7 @@ var routeKinds = []struct {
 	{valuesV2Path, "{tag}/values", KindValues},
 	{"/api/metrics/query_range", "", KindMetrics},
 	{"/api/metrics/query", "", KindMetrics},
+	{comparePath, "", KindCompare},
 }
 
 // streamKinds says what the methods of gRPC ask for.

@@ -102,6 +102,7 @@ func TestToolsOnlyRead(t *testing.T) {
 	want := map[string]string{
 		"traceql-search": "[query]", "traceql-metrics-instant": "[query]", "traceql-metrics-range": "[query]", "get-trace": "[trace_id]",
 		"get-attribute-names": "<nil>", "get-attribute-values": "[name]", "docs-traceql": "[name]",
+		"compare-traces": "[before after]",
 	}
 	if !maps.Equal(required, want) {
 		t.Errorf("required arguments %v, want %v", required, want)
@@ -126,6 +127,9 @@ func TestCalls(t *testing.T) {
 		{"traceql-metrics-instant", "query={ } | rate();end=" + from, "/api/metrics/query",
 			"end=2026-01-02T03%3A04%3A05Z&q=%7B+%7D+%7C+rate%28%29&start=2026-01-02T02%3A04%3A05Z", "metrics-instant json 1", "/explore?from=1767319445000&"},
 		{"get-trace", "trace_id=ab12", "/api/v2/traces/ab12", "maxSpans=4000", "trace json 2", "/trace/ab12"},
+		{"compare-traces", "before=usual;after=ab12", "/api/etude/compare", "after=ab12&before=usual&rows=0", "comparison json 1", "/compare?after=ab12&before=usual"},
+		{"compare-traces", "before={ };after={ status };end=" + from, "/api/etude/compare",
+			"after=%7B+status+%7D&before=%7B+%7D&end=2026-01-02T03%3A04%3A05Z&rows=0&start=2026-01-02T02%3A04%3A05Z", "comparison json 1", "/compare?after=%7B+status+%7D&before=%7B+%7D&from=1767319445000&"},
 		{"get-attribute-names", "", "/api/v2/search/tags", "", "attribute-names json 2", "/explore?tab=traceql"},
 		{"get-attribute-names", "scope=span", "/api/v2/search/tags", "scope=span", "attribute-names json 2", "/explore?tab=traceql"},
 		{"get-attribute-values", "name=span.a/b c", "/api/v2/search/tag/span.a%2Fb%20c/values", "", "attribute-values json 2", "/explore?q=%7B+span.a%2Fb+c+%21%3D+nil+%7D&tab=traceql"},
@@ -191,6 +195,8 @@ func TestMistakesAreToolErrors(t *testing.T) {
 		{good, "traceql-metrics-instant", map[string]any{"query": "{ }"}, "not a metrics query"},
 		{good, "get-trace", map[string]any{"trace_id": "12"}, "no trace has the id 12"},
 		{good, "get-trace", map[string]any{"trace_id": ""}, "trace_id is empty"},
+		{good, "compare-traces", map[string]any{"before": "usual", "after": " "}, "before and after must both be given"},
+		{good, "compare-traces", map[string]any{"before": "usual", "after": "12", "start": "noon"}, `invalid start: "noon"`},
 		{good, "get-attribute-values", map[string]any{"name": ""}, "name is empty"},
 		{good, "docs-traceql", map[string]any{"name": "poetry"}, "basic, aggregates, structural, metrics"},
 	} {

@@ -22,6 +22,16 @@ func (l links) explore(query string, w window) string {
 	return l.to("/explore?" + params.Encode())
 }
 
+// compare is the page's view of a comparison.
+func (l links) compare(before, after string, w window) string {
+	params := url.Values{"before": {before}, "after": {after}}
+	if w.given {
+		params.Set("from", strconv.FormatInt(w.start.UnixMilli(), 10))
+		params.Set("to", strconv.FormatInt(w.end.UnixMilli(), 10))
+	}
+	return l.to("/compare?" + params.Encode())
+}
+
 func (l links) trace(id string) string { return l.to("/trace/" + url.PathEscape(id)) }
 
 func (l links) to(path string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,13 @@ type (
 		Name   string `json:"name" jsonschema:"the attribute as a query writes it, with its scope: resource.service.name, span.http.method, span:name"`
 		Filter string `json:"filter-query,omitempty" jsonschema:"only values of spans that match this TraceQL filter, such as { resource.service.name = \"shop\" }"`
 	}
+	compareArgs struct {
+		Before string `json:"before" jsonschema:"what to compare with: the id of a trace, a TraceQL query that finds up to limit traces, or the word usual for what the operation of the trace in after usually takes"`
+		After  string `json:"after" jsonschema:"what may take longer: the id of a trace, or a TraceQL query"`
+		Start  string `json:"start,omitempty" jsonschema:"start of the time range in which queries and usual find traces, RFC 3339; default: all that is kept"`
+		End    string `json:"end,omitempty" jsonschema:"end of that time range, RFC 3339; default: now"`
+		Limit  int    `json:"limit,omitempty" jsonschema:"traces of a side, up to 1000; default 200"`
+	}
 	docsArgs struct {
 		Name string `json:"name" jsonschema:"basic, aggregates, structural or metrics"`
 	}
@@ -61,6 +69,7 @@ func (t *tools) add(s *mcp.Server) {
 	tool(t, s, "get-trace", "All spans of one trace, by service.", t.trace)
 	tool(t, s, "get-attribute-names", "Names of the attributes that spans have, by scope; for use in TraceQL.", t.names)
 	tool(t, s, "get-attribute-values", "Values of one attribute, by type; for use in TraceQL.", t.values)
+	tool(t, s, "compare-traces", "Why traces take longer than others: the difference of their durations, split among the spans that were waited for, greatest part first; the parts add up to the whole.", t.compare)
 	tool(t, s, "docs-traceql", "How to write TraceQL: basic (filters), aggregates, structural, metrics.", t.docs)
 }
 
@@ -119,6 +128,7 @@ const (
 	narrowMetrics = "Narrow the query: group by fewer attributes, add | topk(10), or shorten start..end."
 	narrowTrace   = "The rest is on the page; or search for the spans in question with traceql-search: { trace:id = \"ID\" && status = error }."
 	narrowNames   = "Give a scope."
+	narrowCompare = "The whole comparison is on the page."
 	narrowValues  = "Give a filter-query, or ask for an attribute with fewer values."
 )
 
@@ -218,6 +228,27 @@ func (t *tools) values(ctx context.Context, tenant string, in valuesArgs) (r fou
 	text, err := t.api.get(ctx, tenant, "/api/v2/search/tag/"+url.PathEscape(in.Name)+"/values", params, acceptLLM)
 	return found{kind: "attribute-values", version: "2", text: text, lists: []string{"*"},
 		narrow: narrowValues, links: []string{t.page.explore(shown, window{})}}, err
+}
+
+func (t *tools) compare(ctx context.Context, tenant string, in compareArgs) (r found, err error) {
+	if strings.TrimSpace(in.Before) == "" || strings.TrimSpace(in.After) == "" {
+		return r, errors.New("before and after must both be given: the id of a trace or a TraceQL query; before may be the word usual")
+	}
+	params := url.Values{"before": {in.Before}, "after": {in.After}, "rows": {"0"}}
+	var w window
+	if in.Start != "" || in.End != "" {
+		if w, err = newWindow(in.Start, in.End, time.Now()); err != nil {
+			return r, err
+		}
+		times := w.nanos()
+		params["start"], params["end"] = times["start"], times["end"]
+	}
+	if in.Limit != 0 {
+		params.Set("limit", strconv.Itoa(in.Limit))
+	}
+	text, err := t.api.get(ctx, tenant, "/api/etude/compare", params, "application/json")
+	return found{kind: "comparison", version: "1", text: text, lists: []string{"parts", "*"},
+		narrow: narrowCompare, links: []string{t.page.compare(in.Before, in.After, w)}}, err
 }
 
 func (t *tools) docs(_ context.Context, _ string, in docsArgs) (found, error) {

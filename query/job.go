@@ -30,6 +30,7 @@ type Job struct {
 	lending *time.Timer
 
 	advice string // how to ask for less
+	inner  bool   // queries of the Job's context are parts of one that is reported
 }
 
 // jobContext is a context that leads to its Job, and has its deadline: one value

@@ -37,5 +37,11 @@ type unobserved struct{}
 func (unobserved) Stage(context.Context, Stage) func() { return func() {} }
 func (unobserved) Done(context.Context, Work)          {}
 
-// report is deferred, so that it is run whichever way a query ends.
-func (e *Engine) report(ctx context.Context, done *Work) { e.observer.Done(ctx, *done) }
+// report is deferred, so that it is run whichever way a query ends. A part of
+// another query is not reported by itself.
+func (e *Engine) report(ctx context.Context, done *Work) {
+	if j, ok := ctx.Value(jobKey{}).(*Job); ok && j.inner {
+		return
+	}
+	e.observer.Done(ctx, *done)
+}
