@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"etude/api"
+	"etude/internal/testkit"
 	"etude/otlp"
 	"etude/query"
 	"etude/store"
@@ -112,7 +114,7 @@ func layouts(t *testing.T, load [][]byte) []layout {
 			t.Fatal(err)
 		}
 	}
-	tables := filled.Tables()
+	tables := viewsIn(t, filled)
 	if len(tables) < 3 {
 		t.Fatalf("the store has %d tables, want several", len(tables))
 	}
@@ -125,16 +127,33 @@ func layouts(t *testing.T, load [][]byte) []layout {
 	if got := again.Stats(); got.Replayed != int64(countSpans(load)) || got.Damaged != 0 {
 		t.Fatalf("the store has read back %d spans of %d, %d damaged", got.Replayed, countSpans(load), got.Damaged)
 	}
-	if n := len(again.Tables()); n != len(tables) {
+	if n := len(viewsIn(t, again)); n != len(tables) {
 		t.Fatalf("the store has %d tables again, want %d", n, len(tables))
 	}
 	return []layout{
 		{"a sealed table", newServer(viewsOf(sealed)), false},
 		{"a table of shared columns", newServer(viewsOf(sharedColumns(t, load))), false},
 		{"three tables", newServer(tablesOf(t, load, 3)), true},
-		{"a store of sealed tables", newServer(views(tables)), false},
+		{"a store of sealed tables", newServer(tables), false},
 		{"a store opened again", newServer(again), false},
 	}
+}
+
+// viewsIn returns the Views of a store.
+func viewsIn(t *testing.T, s *store.Store) (all views) {
+	snap, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	for i := range snap.Parts() {
+		v, err := snap.Open(t.Context(), i, trace.Everything())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	return all
 }
 
 // inspected is how many spans were looked at, which depends on where they lie.
@@ -278,13 +297,15 @@ func TestConformanceByIDs(t *testing.T) {
 
 type views []*trace.View
 
-func (v views) Tables() []*trace.View { return v }
+func (v views) Snapshot(ctx context.Context) (trace.Snapshot, error) {
+	return testkit.Views(v).Snapshot(ctx)
+}
 
-func newServer(src query.Source) http.Handler {
+func newServer(src trace.Source) http.Handler {
 	return serverOf(src, query.Options{TempoStructure: true})
 }
 
-func serverOf(src query.Source, o query.Options) http.Handler {
+func serverOf(src trace.Source, o query.Options) http.Handler {
 	return api.New(api.Options{Engine: query.New(src, o), Version: "test"})
 }
 

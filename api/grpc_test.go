@@ -235,15 +235,15 @@ type gated struct {
 
 func newGated(v views) *gated { return &gated{v, make(chan struct{}, 100), make(chan struct{})} }
 
-func (g *gated) Tables() []*trace.View {
+func (g *gated) Snapshot(ctx context.Context) (trace.Snapshot, error) {
 	g.asked <- struct{}{}
 	<-g.open
-	return g.views
+	return g.views.Snapshot(ctx)
 }
 
 type broken struct{}
 
-func (broken) Tables() []*trace.View { panic("broken") }
+func (broken) Snapshot(context.Context) (trace.Snapshot, error) { panic("broken") }
 
 func TestPanicIsAnError(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ type tenantViews map[string]*tenantSource
 
 type tenantSource struct{ views }
 
-func (v tenantViews) Source(id string) query.Source {
+func (v tenantViews) Source(id string) trace.Source {
 	if s := v[id]; s != nil {
 		return s
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"etude/api"
+	"etude/internal/testkit"
 	"etude/metrics/generator"
 	"etude/otlp"
 	"etude/query"
@@ -44,8 +45,11 @@ type state struct {
 // tables is the source of queries.
 type tables struct{ views []*trace.View }
 
-func (s *tables) Tables() []*trace.View { return s.views }
-func (s *tables) Head() []*trace.View   { return s.views }
+func (s *tables) Head() []*trace.View { return s.views }
+
+func (s *tables) Snapshot(ctx context.Context) (trace.Snapshot, error) {
+	return testkit.Views(s.views).Snapshot(ctx)
+}
 
 var activities = []activity{
 	{"write as JSON", func(s *state) {

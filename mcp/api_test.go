@@ -7,14 +7,11 @@ import (
 	"time"
 
 	"etude/api"
+	"etude/internal/testkit"
 	"etude/mcp"
 	"etude/query"
 	"etude/trace"
 )
-
-type source []*trace.View
-
-func (s source) Tables() []*trace.View { return s }
 
 // smallTable holds one trace: a server span of shop, and a failed child of it.
 func smallTable() *trace.View {
@@ -43,7 +40,7 @@ func smallTable() *trace.View {
 // TestRealAPI asks the API of this module: first for the words, then for the trace.
 func TestRealAPI(t *testing.T) {
 	t.Parallel()
-	h := api.New(api.Options{Engine: query.New(source{smallTable()}, query.Options{})})
+	h := api.New(api.Options{Engine: query.New(testkit.Views{smallTable()}, query.Options{})})
 	s := connect(t, h, mcp.Options{})
 	for _, c := range []struct {
 		tool  string

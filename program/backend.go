@@ -199,7 +199,7 @@ func (b *backendRun) open(dir string) error {
 		return err
 	}
 	b.self.opened(began, opened, b.held())
-	b.queries = query.NewForTenants(sources{b.stores}, b.queryOptions()) // it tells b.self
+	b.queries = query.NewForTenants(b.stores, b.queryOptions()) // it tells b.self
 	if err := b.openHTTP(dir); err != nil {
 		return err
 	}

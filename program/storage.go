@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"etude/query"
 	"etude/store"
 	"etude/store/tenants"
 	"etude/tenant"
@@ -47,16 +46,6 @@ func (b *backendRun) openStores(dir string) (err error) {
 		Multi: c.Multitenancy, Most: c.MaxTenants, Rate: int64(c.MaxIngestRate), Burst: int64(c.MaxIngestBurst),
 	})
 	return err
-}
-
-// sources are the stores as queries see them.
-type sources struct{ *tenants.Set }
-
-func (s sources) Source(id string) query.Source {
-	if t := s.Get(id); t != nil {
-		return t.Store
-	}
-	return nil
 }
 
 // held is what the stores hold and what they have read back, all together.

@@ -45,6 +45,14 @@ func chronologyOf(v *trace.View, before *chronology) *chronology {
 	return c
 }
 
+// bytes is about what a chronology takes; 0 for none.
+func (c *chronology) bytes() int {
+	if c == nil {
+		return 0
+	}
+	return 64 + 8*(cap(c.start)+cap(c.end)) + 4*cap(c.order)
+}
+
 // merge returns an order in which the traces that have not moved stand as before.
 func (c *chronology) merge(v *trace.View, before []uint32, moved []bool) []uint32 {
 	newer := func(a, b uint32) int {

@@ -11,11 +11,6 @@ import (
 	"etude/traceql/eval"
 )
 
-// Source hands out the spans to read: immutable Views, the newest last.
-type Source interface {
-	Tables() []*trace.View
-}
-
 // Options bound what a query may use. Zero values mean the defaults.
 type Options struct {
 	// MaxTime is how long one query may take, waiting included; default 30 s.
@@ -27,6 +22,9 @@ type Options struct {
 	// MaxTotalMemory is how many bytes all queries may keep together; default
 	// 1 GiB, below 0 for no limit. A query that would go beyond is refused.
 	MaxTotalMemory int64
+	// MaxFacts is how many bytes all queries may keep for those that follow, of what is
+	// costly to know of parts of the spans; default 64 MiB.
+	MaxFacts int64
 	// MaxTraceSpans is how many spans an answer that holds a whole trace may have;
 	// of a larger trace it holds those that start first. Default 200,000, below 0
 	// for no limit.
@@ -47,7 +45,8 @@ type Options struct {
 
 // Engine answers queries. Any number of goroutines may use it.
 type Engine struct {
-	shelves  func(context.Context) []*shelf // what a context may read
+	sources  func(context.Context) []trace.Source // what a context may read
+	facts    *factCache
 	o        Options
 	slots    chan struct{}
 	waiting  atomic.Int64 // queries that want a slot and have none
@@ -87,7 +86,7 @@ func (e *Engine) ended(err error) {
 }
 
 // New returns an Engine over a source.
-func New(src Source, o Options) *Engine {
+func New(src trace.Source, o Options) *Engine {
 	if o.MaxTime <= 0 {
 		o.MaxTime = 30 * time.Second
 	}
@@ -96,6 +95,9 @@ func New(src Source, o Options) *Engine {
 	}
 	if o.MaxTotalMemory == 0 {
 		o.MaxTotalMemory = 1 << 30
+	}
+	if o.MaxFacts <= 0 {
+		o.MaxFacts = 64 << 20
 	}
 	if o.MaxTraceSpans == 0 {
 		o.MaxTraceSpans = 200_000
@@ -112,9 +114,10 @@ func New(src Source, o Options) *Engine {
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
-	only := []*shelf{newShelf(src)}
+	only := []trace.Source{src}
 	return &Engine{
-		shelves:  func(context.Context) []*shelf { return only },
+		sources:  func(context.Context) []trace.Source { return only },
+		facts:    newFactCache(o.MaxFacts),
 		o:        o,
 		slots:    make(chan struct{}, o.MaxConcurrent),
 		observer: o.Observer,

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"etude/internal/testkit"
 	"etude/query"
 	"etude/trace"
 	"etude/traceql/check"
@@ -22,7 +23,9 @@ import (
 // source is a fixed list of Views.
 type source []*trace.View
 
-func (s source) Tables() []*trace.View { return s }
+func (s source) Snapshot(ctx context.Context) (trace.Snapshot, error) {
+	return testkit.Views(s).Snapshot(ctx)
+}
 
 // span is one span to store; times are in nanoseconds after origin.
 type span struct {
@@ -244,12 +247,12 @@ type stuck struct {
 	test context.Context
 }
 
-func (s stuck) Tables() []*trace.View {
+func (s stuck) Snapshot(ctx context.Context) (trace.Snapshot, error) {
 	select {
 	case <-time.After(time.Minute): // of the bubble's own clock
 	case <-s.test.Done():
 	}
-	return s.source
+	return s.source.Snapshot(ctx)
 }
 
 func TestLimitsNameThemselves(t *testing.T) {
@@ -331,10 +334,10 @@ type growing struct {
 	t  *trace.Table
 }
 
-func (g *growing) Tables() []*trace.View {
+func (g *growing) Snapshot(ctx context.Context) (trace.Snapshot, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return []*trace.View{g.t.View()}
+	return source{g.t.View()}.Snapshot(ctx)
 }
 
 func TestSearchWhileGrowing(t *testing.T) {

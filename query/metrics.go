@@ -62,7 +62,10 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 		m.Progress = func(from, to int, series func() []eval.Series) bool { return req.Progress(w, from, to, series) }
 	}
 	out := &MetricsResult{Window: w}
-	views := e.tables(ctx)
+	views, _, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
 	evaluated := e.observer.Stage(ctx, Evaluating)
 	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: j.memory, Places: &e.places})
 	evaluated()

@@ -97,7 +97,11 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 		return nil, err
 	}
 	planned := e.observer.Stage(ctx, Planning)
-	views, infos := e.views(ctx)
+	views, infos, err := e.open(ctx)
+	if err != nil {
+		planned()
+		return nil, err
+	}
 	s := &search{
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
 		seen: map[trace.TraceID]bool{}, out: &Result{}, job: j,
@@ -109,7 +113,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 			return nil, err
 		}
 		if in.v.Spans() > 0 {
-			s.cursors = append(s.cursors, &cursor{view: i, ids: in.v.TraceIDs, times: in.load()})
+			s.cursors = append(s.cursors, &cursor{view: i, ids: in.v.TraceIDs, times: in.facts.chronology(in.v)})
 		}
 	}
 	s.cursors.order()

@@ -91,6 +91,21 @@ func newSelection(v *trace.View, spans eval.Mask) *selection {
 	return s
 }
 
+// in returns a selection of all spans as one of another View of the same rows.
+func (s *selection) in(v *trace.View) *selection { return &selection{v: v, rows: s.rows} }
+
+// bytes is about what a selection of all spans takes; 0 for none.
+func (s *selection) bytes() int {
+	if s == nil {
+		return 0
+	}
+	n := 128
+	for _, rows := range s.rows {
+		n += 8 * len(rows)
+	}
+	return n
+}
+
 // keep returns the test of a level's rows, nil when all are selected.
 func (s *selection) keep(l trace.Level) func(row uint32) bool {
 	spans := s.rows[trace.SpanLevel]

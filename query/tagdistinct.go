@@ -129,12 +129,6 @@ func (d *distinct) take(i int) {
 	}
 }
 
-// memory is about what the list takes, in bytes.
-func (d *distinct) memory() int {
-	const entry = 40 // of a map from numbers
-	return 512 + 4*cap(d.found) + 8*len(d.seen) + entry*len(d.seenNums.set)
-}
-
 func (d *distinct) keeps(i int) bool {
 	if d.keep == nil {
 		return true

@@ -42,7 +42,7 @@ func (n *narrowed) rootValues(in *info, field string, c *collector) {
 		codes, text, size = v.Resource, func(row uint32) string { return eval.Service(v, row) }, v.Resources()
 	}
 	seen := make([]bool, size)
-	roots := in.roots()
+	roots := in.facts.apparentRoots(in.v)
 	var t eval.Trace
 	for number := len(roots) - 1; number >= 0 && !c.full; number-- {
 		if r := roots[number]; r != 0 && r != severalRoots {

@@ -59,7 +59,10 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	if !slices.Contains(Scopes, req.Scope) {
 		return nil, inputErrorf("invalid scope: %s", req.Scope)
 	}
-	views := e.tables(ctx)
+	views, _, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
 	n := narrow(j, views, req)
 	n.forNames()
 	names := newNames(req, j.memory)

@@ -89,7 +89,10 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c *collector, done *Work) error {
 	ctx := j.Context()
 	defer e.observer.Stage(ctx, Evaluating)()
-	views, infos := e.views(ctx)
+	views, infos, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
 	done.Tables = len(views)
 	n := narrow(j, views, req)
 	for i, v := range slices.Backward(views) {
@@ -120,7 +123,7 @@ func (n *narrowed) values(view int, in *info, f syntax.Field, c *collector) {
 	if i, isIntrinsic := f.(*syntax.Intrinsic); isIntrinsic && n.all {
 		switch i.Name {
 		case syntax.StatusMessage:
-			cols, ok = []column{in.messages()}, true
+			cols, ok = []column{messageColumn(in.v)}, true
 		case syntax.RootName, syntax.RootService:
 			if rootsTell(in.v) {
 				n.rootValues(in, i.Name, c)

@@ -40,7 +40,10 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	}
 	j.advice = "search for the spans in question with { trace:id = ... && ... }"
 	t := eval.Trace{Memory: j.memory}
-	views := e.tables(ctx)
+	views, _, err := e.open(j.Context())
+	if err != nil {
+		return nil, err
+	}
 	done.Tables = len(views)
 	out := e.wholeTrace(most)
 	if !t.Load(views, id) {

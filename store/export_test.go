@@ -1,5 +1,21 @@
 package store
 
+import (
+	"context"
+
+	"etude/trace"
+)
+
+// Tables returns the Views of a snapshot of the head.
+func (s *Store) Tables() (views []*trace.View) {
+	snap := s.head.snapshot(s.log.ID())
+	for i := range snap.Parts() {
+		v, _ := snap.Open(context.Background(), i, trace.Everything())
+		views = append(views, v)
+	}
+	return views
+}
+
 // HoldApplier stops the applier before its next payload, as a heavy payload does
 // that takes very long to add, until release is called.
 func (s *Store) HoldApplier() (release func()) {

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"encoding/binary"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,7 +41,7 @@ type head struct {
 
 	mu    sync.Mutex
 	parts []*part
-	views []*trace.View // the answer of Tables, or nil; a new slice replaces it, nothing changes it
+	snap  trace.Snapshot // the answer of Snapshot, or nil; a new one replaces it, nothing changes it
 }
 
 const (
@@ -89,10 +91,11 @@ type part struct {
 	newest   int64 // arrival, unix ns
 }
 
-// Tables returns the spans stored so far, the newest Table last. All that was
-// acknowledged before is in them. The caller must not change the slice or the
-// Views; calling it often is cheap.
-func (s *Store) Tables() []*trace.View { return s.head.tables() }
+// Snapshot returns the spans stored so far, a part for each Table. All that was
+// acknowledged before is in it. Calling it often is cheap.
+func (s *Store) Snapshot(context.Context) (trace.Snapshot, error) {
+	return s.head.snapshot(s.log.ID()), nil
+}
 
 // Head returns the Tables that Append has filled since the store was opened and
 // that it still holds, the newest last. It is the feed for counting spans as they
@@ -111,19 +114,30 @@ func (s *Store) Head() []*trace.View {
 	return views
 }
 
-func (h *head) tables() []*trace.View {
+func (h *head) snapshot(log uint64) trace.Snapshot {
 	h.refresh()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.views == nil {
-		h.views = make([]*trace.View, 0, len(h.parts))
+	if h.snap == nil {
+		var ids []trace.PartID
+		var views []*trace.View
 		for _, p := range h.parts {
 			if p.view != nil && p.view.Spans() > 0 {
-				h.views = append(h.views, p.view)
+				ids, views = append(ids, p.id(log)), append(views, p.view)
 			}
 		}
+		h.snap = trace.Resident(ids, views)
 	}
-	return h.views
+	return h.snap
+}
+
+// id is the identity of a part: that of the log and the number of its first
+// segment. The next start may join the segments that follow to it: then the part
+// has the same rows first, as a growing part has.
+func (p *part) id(log uint64) (id trace.PartID) {
+	binary.LittleEndian.PutUint64(id.Of[:], log)
+	binary.LittleEndian.PutUint64(id.Of[8:], p.segments[0])
+	return id
 }
 
 // refresh publishes the newest rows, unless the applier adds a heavy payload.
@@ -150,7 +164,7 @@ func (h *head) publish() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.active.view != v {
-		h.active.view, h.views = v, nil
+		h.active.view, h.snap = v, nil
 	}
 }
 
@@ -235,13 +249,13 @@ func (h *head) sealed(p *part, v *trace.View, bytes int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.table, p.view, p.bytes = nil, v, bytes
-	h.views = nil
+	h.snap = nil
 }
 
 // remove takes parts off the front; the caller holds mu.
 func (h *head) remove(n int) {
 	h.parts = slices.Clone(h.parts[n:])
-	h.views = nil // they would hold the memory until somebody asks again
+	h.snap = nil // it would hold the memory until somebody asks again
 }
 
 // bytes is the memory of all parts; the caller holds mu.

@@ -19,6 +19,9 @@ type Part struct {
 	// and [View.Arrivals].
 	MinStart, MaxEnd          uint64
 	FirstArrival, LastArrival int64
+	// Resident tells that the part is in memory with every column, so that opening
+	// it costs neither time nor memory.
+	Resident bool
 }
 
 // Condition is something that at least one span of a trace must meet for a query
@@ -39,8 +42,9 @@ type Condition struct {
 // Snapshot is all that a query reads: the spans that were there when it was taken,
 // in parts. Any goroutine may use it until Close.
 type Snapshot interface {
-	// Parts returns the parts, those received first before others. A span's row is
-	// the same in every View of its part.
+	// Parts returns the parts, those received first before others. Every View of a
+	// part has the same rows of each level and the same traces, under the same
+	// numbers; codes of texts may differ. Nobody may change the slice.
 	Parts() []Part
 	// Excludes tells that a part has no span that meets the condition. False tells
 	// nothing. It reads no file.

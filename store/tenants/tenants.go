@@ -15,6 +15,7 @@ import (
 	"etude/otlp"
 	"etude/store"
 	"etude/tenant"
+	"etude/trace"
 )
 
 // folderName holds a folder for each tenant below the data directory.
@@ -245,6 +246,14 @@ func (s *Set) Get(id string) *Tenant {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.tenants[id]
+}
+
+// Source returns what queries read of a tenant, nil when it has no store.
+func (s *Set) Source(id string) trace.Source {
+	if t := s.Get(id); t != nil {
+		return t.Store
+	}
+	return nil
 }
 
 func (s *Set) isClosed() bool {

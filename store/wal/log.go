@@ -155,6 +155,10 @@ func (o *Options) setDefaults() {
 	}
 }
 
+// ID is the number of the log, chosen at random when it began. It tells its
+// segments from those of every other log.
+func (l *Log) ID() uint64 { return l.manifest.store }
+
 // Segments returns what Open has found, oldest first.
 func (l *Log) Segments() []Segment { return l.found }
 

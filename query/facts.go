@@ -1,0 +1,197 @@
+package query
+
+import (
+	"container/list"
+	"strings"
+	"sync"
+
+	"etude/trace"
+)
+
+// factCache keeps what is costly to know of parts, for the parts that queries have
+// read last. It holds no View, so it keeps no column of a dropped part in memory.
+// The bound is in bytes; the facts of the part that was used least recently leave
+// first.
+//
+// Order of locks: that of facts before that of the cache.
+type factCache struct {
+	limit int64
+
+	mu     sync.Mutex
+	parts  map[trace.PartID]*facts
+	recent list.List // of *facts, the one used last in front
+	bytes  int64
+}
+
+// facts are what is known of one part. Rows of a part never change, so the facts of
+// as many rows are always true. Of a part that has grown the chronology goes on, and
+// the rest begins anew.
+type facts struct {
+	cache *factCache
+	id    trace.PartID
+	place *list.Element // in cache.recent; nil when the facts have left it
+	bytes int64         // that the cache counts
+
+	mu    sync.Mutex
+	times *chronology
+	rows  int // that what follows is about
+	all   *selection
+	roots []uint32 // see apparentRoots
+	lists map[columnID]*valueList
+}
+
+func newFactCache(limit int64) *factCache {
+	return &factCache{limit: limit, parts: map[trace.PartID]*facts{}}
+}
+
+// factBytes is about what the facts of a part take before anything is known.
+const factBytes = 400
+
+// of returns the facts of a part.
+func (c *factCache) of(id trace.PartID) *facts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.parts[id]; f != nil {
+		c.recent.MoveToFront(f.place)
+		return f
+	}
+	f := &facts{cache: c, id: id}
+	f.place, c.parts[id] = c.recent.PushFront(f), f
+	c.grow(f, factBytes)
+	return f
+}
+
+// count changes what facts take by so many bytes.
+func (c *factCache) count(f *facts, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.place != nil {
+		c.grow(f, bytes)
+	}
+}
+
+// grow is count while the lock is held. Other facts leave until the rest fits.
+// Queries that read them go on.
+func (c *factCache) grow(f *facts, bytes int) {
+	f.bytes += int64(bytes)
+	c.bytes += int64(bytes)
+	for last := c.recent.Back(); c.bytes > c.limit && last.Value != f; last = c.recent.Back() {
+		gone := c.recent.Remove(last).(*facts)
+		gone.place = nil
+		c.bytes -= gone.bytes
+		delete(c.parts, gone.id)
+	}
+}
+
+// used is how many bytes all facts take.
+func (c *factCache) used() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
+}
+
+// chronology returns when the traces of a View of the part began.
+func (f *facts) chronology(v *trace.View) *chronology {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.times
+	if before != nil && before.rows == v.Spans() {
+		return before
+	}
+	times := chronologyOf(v, before)
+	if before == nil || before.rows < times.rows {
+		f.times = times
+		f.cache.count(f, times.bytes()-before.bytes())
+	}
+	return times
+}
+
+// about makes the facts those of a View: what follows may be read and set. The lock
+// is held. It reports false for an older View than the one the facts are about.
+func (f *facts) about(v *trace.View) bool {
+	if f.rows < v.Spans() {
+		kept := 0
+		for _, l := range f.lists {
+			kept += l.bytes()
+		}
+		f.cache.count(f, -kept-4*len(f.roots)-f.all.bytes())
+		f.rows, f.all, f.roots, f.lists = v.Spans(), nil, nil, nil
+	}
+	return f.rows == v.Spans()
+}
+
+// allRows returns the selection of all spans of a View.
+func (f *facts) allRows(v *trace.View) *selection {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	current := f.about(v)
+	if current && f.all != nil {
+		return f.all.in(v)
+	}
+	all := newSelection(v, nil)
+	if current {
+		f.all = all.in(nil)
+		f.cache.count(f, all.bytes())
+	}
+	return all
+}
+
+// apparentRoots returns those of a View.
+func (f *facts) apparentRoots(v *trace.View) []uint32 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	current := f.about(v)
+	if current && f.roots != nil {
+		return f.roots
+	}
+	roots := apparentRoots(v)
+	if current {
+		f.roots = roots
+		f.cache.count(f, 4*len(roots))
+	}
+	return roots
+}
+
+// valueList are distinct values of a column, the newest first: as many as somebody
+// has asked for.
+type valueList struct {
+	values []TagValue
+	whole  bool // there are no more
+	texts  int  // bytes
+}
+
+func (l *valueList) bytes() int { return 64 + 32*len(l.values) + l.texts }
+
+// list returns the known values of a column, nil for none.
+func (f *facts) list(v *trace.View, c columnID) *valueList {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.about(v) {
+		return nil
+	}
+	return f.lists[c]
+}
+
+// keep remembers the values of a column if there are more of them than before. Their
+// texts are copied, since they lie in the memory of the View.
+func (f *facts) keep(v *trace.View, c columnID, l *valueList) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.lists[c]
+	if !f.about(v) || before != nil && (before.whole || len(before.values) >= len(l.values)) && !l.whole {
+		return
+	}
+	for i := range l.values {
+		l.values[i].Value = strings.Clone(l.values[i].Value)
+		l.texts += len(l.values[i].Value)
+	}
+	if f.lists == nil {
+		f.lists = map[columnID]*valueList{}
+	}
+	f.lists[c] = l
+	bytes := l.bytes()
+	if before != nil {
+		bytes -= before.bytes()
+	}
+	f.cache.count(f, bytes)
+}
