@@ -84,6 +84,9 @@ func (s *server) query(f func(*http.Request, *out) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Accept-Encoding")
 		r, err := s.ofTenants(r)
+		if err == nil {
+			err = readable(r.URL.RawQuery)
+		}
 		if err != nil {
 			s.fail(w, r, err)
 			return

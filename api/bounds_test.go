@@ -401,6 +401,32 @@ func TestParametersAreBounded(t *testing.T) {
 	}
 }
 
+// TestUnreadableParameters: parameters that cannot be read are refused, never left out.
+func TestUnreadableParameters(t *testing.T) {
+	t.Parallel()
+	h := newServer(bigTrace(10, 10))
+	for target, want := range map[string]string{
+		"/api/search?q=%zz":                                          `invalid parameters: invalid URL escape "%zz"`,
+		"/api/search?limit=5;q={name=nil}":                           "invalid parameters: invalid semicolon separator",
+		"/api/search?" + strings.Repeat("a=b&", 20_000):              "invalid parameters: ",
+		"/api/v2/search/tags?q=%":                                    "invalid parameters: ",
+		"/api/v2/search/tag/name/values?q=%":                         "invalid parameters: ",
+		"/api/metrics/query?q={}|rate();":                            "invalid parameters: ",
+		"/api/traces/7?start=%":                                      "invalid parameters: ",
+		"/api/v2/search/tags?start=1960-01-01T00:00:00Z&end=1":       "is before 1970",
+		"/api/v2/search/tags?start=2960-01-01T00:00:00Z&end=5":       "start must be before end",
+		"/api/v2/search/tags?start=yesterday&end=1":                  "neither unix time nor RFC 3339",
+		"/api/metrics/query_range?q={}|rate()&start=1&end=3000-01-0": "neither unix time nor RFC 3339",
+	} {
+		if w := get(h, target); w.Code != 400 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%.80s: %d %.200s; want 400 with %q", target, w.Code, w.Body, want)
+		}
+	}
+	if w := get(h, "/api/v2/search/tags?start=1&end=9999-12-31T00:00:00Z"); w.Code != 200 || !strings.Contains(w.Body.String(), `"n"`) {
+		t.Errorf("until the year 9999: %d %s", w.Code, w.Body)
+	}
+}
+
 // until polls a condition.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()

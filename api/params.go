@@ -18,6 +18,15 @@ func badRequest(format string, args ...any) error {
 	return &query.InputError{Err: fmt.Errorf(format, args...)}
 }
 
+// readable tells whether all parameters can be read. net/url leaves out those that
+// cannot, and a search without its q finds everything.
+func readable(rawQuery string) error {
+	if _, err := url.ParseQuery(rawQuery); err != nil {
+		return badRequest("invalid parameters: %w (in a value, write %%3B for ; and %%25 for %%)", err)
+	}
+	return nil
+}
+
 // uintParam reads a number of 32 bits; 0 when absent.
 func uintParam(v url.Values, name string) (uint32, error) {
 	s := v.Get(name)
@@ -99,10 +108,16 @@ func flexibleTime(v url.Values, name string) (uint64, error) {
 	if f, err := strconv.ParseFloat(s, 64); err == nil && f >= 0 && f < math.MaxInt64/1e9 {
 		return uint64(math.Round(f*1e3)) * 1e6, nil
 	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil && t.Unix() >= 0 {
+	switch t, err := time.Parse(time.RFC3339Nano, s); {
+	case err != nil:
+		return 0, badRequest("invalid %s: %q is neither unix time nor RFC 3339", name, s)
+	case t.Unix() < 0:
+		return 0, badRequest("invalid %s: %s is before 1970", name, s)
+	case t.Unix() >= math.MaxInt64/int64(time.Second):
+		return math.MaxInt64, nil // no span is later
+	default:
 		return uint64(t.UnixNano()), nil
 	}
-	return 0, badRequest("invalid %s: %q is neither unix time nor RFC 3339", name, s)
 }
 
 // others returns the parameters that are not among the known ones, sorted.

@@ -196,9 +196,7 @@ func (m *Metrics) Run(ctx context.Context, views []*trace.View, w Window, bounds
 	}
 	series := a.series()
 	pick.attach(s, a, series)
-	for _, stage := range m.second {
-		series = stage.apply(series)
-	}
+	series = m.secondStages(ctx, series)
 	sortSeries(ctx, series)
 	return series, s.stats, nil
 }

@@ -113,7 +113,8 @@ func (t plainTrace) place(s *plainSpan) (place []int) {
 	if !t.rooted(s) {
 		return nil
 	}
-	for _, p := range t.path(s) {
+	path, _ := t.path(s)
+	for _, p := range path {
 		place = append([]int{slices.Index(t, p)}, place...)
 	}
 	return place

@@ -64,7 +64,7 @@ func (t plainTrace) parentOf(s *plainSpan) *plainSpan {
 	if client := t.clientOf(s); client != nil {
 		return client
 	}
-	if len(found) == 0 {
+	if len(found) == 0 || s.parent == s.id {
 		return nil
 	}
 	if len(found) > 1 {
@@ -78,15 +78,18 @@ func (t plainTrace) parentOf(s *plainSpan) *plainSpan {
 }
 
 // path returns the span, its parent and so on up to the first one whose parent is
-// not in the trace; nil for a span in or below a circle.
-func (t plainTrace) path(s *plainSpan) (path []*plainSpan) {
+// not in the trace, or up to the first one in stored order of a circle.
+func (t plainTrace) path(s *plainSpan) (path []*plainSpan, circle bool) {
 	for at := s; at != nil; at = t.parentOf(at) {
 		path = append(path, at)
-		if len(path) > len(t) {
-			return nil
+		if len(path) > 2*len(t) {
+			first := slices.MinFunc(path[len(t):], func(a, b *plainSpan) int {
+				return slices.Index(t, a) - slices.Index(t, b)
+			})
+			return path[:slices.Index(path, first)+1], true
 		}
 	}
-	return path
+	return path, false
 }
 
 // rooted tells whether a span is below a root, in a trace of which at most two
@@ -103,14 +106,15 @@ func (t plainTrace) rooted(s *plainSpan) bool {
 			return false
 		}
 	}
-	path := t.path(s)
-	return len(path) > 0 && path[len(path)-1].parent == 0
+	path, circle := t.path(s)
+	return !circle && path[len(path)-1].parent == 0
 }
 
 // related tells whether l op r holds for the plain relations.
 func (t plainTrace) related(op string, l, r *plainSpan) bool {
-	pl, pr := t.path(l), t.path(r)
-	if l == r || pl == nil || pr == nil {
+	pl, circleL := t.path(l)
+	pr, circleR := t.path(r)
+	if l == r {
 		return false
 	}
 	switch op {
@@ -122,7 +126,7 @@ func (t plainTrace) related(op string, l, r *plainSpan) bool {
 		return t.related(map[string]string{"<": ">", "<<": ">>"}[op], r, l)
 	}
 	if len(pl) == 1 || len(pr) == 1 { // siblings: roots, or of one parent that is not there
-		return len(pl) == len(pr) && l.parent == r.parent
+		return len(pl) == len(pr) && l.parent == r.parent && !circleL && !circleR
 	}
 	return pl[1] == pr[1]
 }

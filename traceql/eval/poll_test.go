@@ -120,6 +120,26 @@ func TestQueriesLookAtTheirContext(t *testing.T) {
 	}
 }
 
+// TestStagesOverSeriesLookAtTheirContext has many stages behind a metrics function.
+func TestStagesOverSeriesLookAtTheirContext(t *testing.T) {
+	t.Parallel()
+	const spans, stages = 5_000, 100
+	v := bigView(spans, 1)
+	for _, stage := range []string{" | topk(4999)", " >= 0"} {
+		q := "{ } | count_over_time() by(span.n)" + strings.Repeat(stage, stages)
+		all := &looks{Context: t.Context(), most: 1 << 60}
+		ask(all, t, q, v)
+		if least := spans * stages / pollEvery; all.n < least {
+			t.Errorf("%s: %d looks in %d stages over %d series, want at least %d", stage, all.n, stages, spans, least)
+		}
+		given := &looks{Context: t.Context(), most: all.n / 2}
+		ask(given, t, q, v)
+		if more := given.n - given.most; more > 12 {
+			t.Errorf("%s: %d looks after the query was given up", stage, more)
+		}
+	}
+}
+
 // TestLongTextCanBeLeft matches one text that takes a regular expression long.
 func TestLongTextCanBeLeft(t *testing.T) {
 	t.Parallel()

@@ -57,10 +57,7 @@ func (t *teller) added(a *accumulator, p *part) {
 func (t *teller) window(a *accumulator, from, to int) (out []Series) {
 	b := *a
 	b.values, b.counts = slices.Clone(a.values), slices.Clone(a.counts)
-	series := b.series()
-	for _, stage := range t.m.second {
-		series = stage.apply(series)
-	}
+	series := t.m.secondStages(a.poll.ctx, b.series())
 	sortSeries(a.poll.ctx, series)
 	for _, s := range series {
 		s.Samples = slices.DeleteFunc(s.Samples, func(x Sample) bool { return x.Slot < from || x.Slot >= to })

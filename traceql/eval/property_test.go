@@ -145,6 +145,8 @@ func (g *generator) span(i int, have plainTrace) *plainSpan {
 		s.parent = 900
 	case n == 2:
 		s.parent = i + 2 // perhaps a later one, perhaps a circle
+	case n == 3:
+		s.parent = s.id
 	default:
 		s.parent = have[g.IntN(len(have))].id
 	}

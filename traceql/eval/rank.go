@@ -2,6 +2,7 @@ package eval
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 	"strings"
@@ -9,9 +10,21 @@ import (
 	"etude/traceql/syntax"
 )
 
-// secondStage works on the finished series of a metrics query.
+// secondStage works on the finished series of a metrics query. It may return
+// anything once the query has been given up.
 type secondStage interface {
-	apply(series []Series) []Series
+	apply(p *poll, series []Series) []Series
+}
+
+func (m *Metrics) secondStages(ctx context.Context, series []Series) []Series {
+	p := poll{ctx: ctx}
+	for _, stage := range m.second {
+		if ctx.Err() != nil {
+			return nil
+		}
+		series = stage.apply(&p, series)
+	}
+	return series
 }
 
 func compileSecond(s *syntax.SecondStage) secondStage {
@@ -28,7 +41,7 @@ type ranking struct {
 	k   int
 }
 
-func (r ranking) apply(series []Series) []Series {
+func (r ranking) apply(p *poll, series []Series) []Series {
 	if len(series) <= r.k {
 		return series
 	}
@@ -46,12 +59,18 @@ func (r ranking) apply(series []Series) []Series {
 	}
 	slots := map[int][]ranked{}
 	for i := range order {
+		if p.stop(len(order[i].Samples)) {
+			return nil
+		}
 		for _, s := range order[i].Samples {
 			slots[s.Slot] = append(slots[s.Slot], ranked{i, s})
 		}
 		order[i].Samples = nil
 	}
 	for _, all := range slots {
+		if p.stop(len(all)) {
+			return nil
+		}
 		slices.SortStableFunc(all, func(a, b ranked) int {
 			if r.top {
 				return cmp.Compare(b.sample.Value, a.sample.Value)

@@ -21,8 +21,11 @@ func (f sampleFilter) holds(x float64) bool {
 	return compareNumbers(f.op, Value{Type: Float, Float: x}, f.limit)
 }
 
-func (f sampleFilter) apply(series []Series) (out []Series) {
+func (f sampleFilter) apply(p *poll, series []Series) (out []Series) {
 	for _, s := range series {
+		if p.stop(len(s.Samples)) {
+			return nil
+		}
 		s.Samples = slices.DeleteFunc(s.Samples, func(x Sample) bool { return !f.holds(x.Value) })
 		s.Exemplars = slices.DeleteFunc(s.Exemplars, func(x Exemplar) bool { return x.Counted || !f.holds(x.Value) })
 		if len(s.Samples) > 0 {

@@ -14,7 +14,9 @@ import "etude/trace"
 // below a root show their numbers, as in Tempo; the rule that an incomplete trace
 // is unrelated (Tempo's) was rejected, since every trace begins so.
 //
-// Spans in a circle of parents have zeros and take part in no relation.
+// In a circle of parents the first span counts as one whose parent is not there, as does
+// a span that names itself. Rejected: circles that take part in no relation, since
+// that loses all spans below them.
 //
 // The numbers are made per trace and not stored, since a late span would change
 // them all; a trace is small and only structural queries ask.
@@ -76,7 +78,48 @@ func (n *tree) build(t *Trace) {
 	}
 	if !n.strict {
 		n.last = n.walkOrphans(t, counter)
+		n.last = n.walkCircles(t, n.last)
 	}
+}
+
+// walkCircles numbers the spans that no other walk has met: those in a circle of
+// parents, and all below them.
+func (n *tree) walkCircles(t *Trace, counter int64) int64 {
+	for i := range t.Spans {
+		if n.left[i] > 0 {
+			continue
+		}
+		first := n.firstInCircle(t, int32(i))
+		n.unlink(n.parentOf(t, int(first)), first)
+		counter++ // the parent
+		n.up[first] = counter
+		counter = n.walk(first, counter) + 1
+	}
+	return counter
+}
+
+// firstInCircle follows the parents of a span, which lead into a circle, and
+// returns the first span in it.
+func (n *tree) firstInCircle(t *Trace, at int32) int32 {
+	const passed = -1
+	for n.right[at] != passed {
+		n.right[at] = passed // until the walk numbers it
+		at = n.parentOf(t, int(at))
+	}
+	first := at
+	for next := n.parentOf(t, int(at)); next != at; next = n.parentOf(t, int(next)) {
+		first = min(first, next)
+	}
+	return first
+}
+
+// unlink takes a span from the children of its parent.
+func (n *tree) unlink(parent, child int32) {
+	at := &n.first[parent]
+	for *at != child {
+		at = &n.next[*at]
+	}
+	*at = n.next[child]
 }
 
 // walkOrphans numbers the spans whose parent is not there, and all below them.
@@ -165,7 +208,7 @@ func (n *tree) parentOf(t *Trace, i int) int32 {
 	if client := n.clientOf(t, i); client >= 0 {
 		return client
 	}
-	if v.Parent[row].IsZero() {
+	if v.Parent[row].IsZero() || !n.strict && v.Parent[row] == v.SpanID[row] {
 		return -1
 	}
 	same, ok := n.byID[v.Parent[row]]

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -180,6 +181,38 @@ func FuzzParse(f *testing.F) {
 		checkStable(t, query)
 		syntax.Conditions(query)
 	})
+}
+
+// TestPositionsCountCharacters looks at where an error is said to be.
+func TestPositionsCountCharacters(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		`{ name = "é" && foo }`:               "line 1, col 17",
+		"{ name = `é\né`\n\t&& \"ü\" = foo }": "line 3, col 11",
+		"/* é\n é */ { .é = `x` && foo = 1 }": "line 2, col 21",
+		"{ } // é\n| é":                       "line 2, col 3",
+		"{ .\"a\nb\"ü = 1 && foo = 1 }":       "line 2, col 12",
+	} {
+		_, err := syntax.Parse(query)
+		if err == nil || !strings.Contains(err.Error(), want+":") {
+			t.Errorf("%q: %v, want it at %s", query, err, want)
+		}
+	}
+}
+
+// BenchmarkParseLong parses the longest lines: their cost follows their length.
+func BenchmarkParseLong(b *testing.B) {
+	for _, n := range []int{syntax.MaxLength / 16, syntax.MaxLength / 4, syntax.MaxLength} {
+		query := "{ " + strings.Repeat("true && ", n/8-2) + "true }"
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			b.SetBytes(int64(len(query)))
+			for b.Loop() {
+				if _, err := syntax.Parse(query); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 func BenchmarkParse(b *testing.B) {

@@ -12,7 +12,9 @@ type scanner struct {
 	src  string
 	off  int // byte offset of the next character
 	line int // counts from 1
-	bol  int // byte offset of the beginning of the line
+
+	counted int // byte offset in this line up to which col counts
+	col     int // characters of this line in front of it
 }
 
 // scan returns all tokens of src; the last one is kEOF.
@@ -31,10 +33,12 @@ func scan(src string) []token {
 	}
 }
 
-func (s *scanner) pos() Pos { return s.posAt(s.off) }
-
-func (s *scanner) posAt(off int) Pos {
-	return Pos{Offset: off, Line: s.line, Col: utf8.RuneCountInString(s.src[s.bol:off]) + 1}
+// pos counts on from the last position, so that the positions of all tokens of a
+// long line cost one count of the line.
+func (s *scanner) pos() Pos {
+	s.col += utf8.RuneCountInString(s.src[s.counted:s.off])
+	s.counted = s.off
+	return Pos{Offset: s.off, Line: s.line, Col: s.col + 1}
 }
 
 // peek returns the character n bytes ahead, or 0 at the end.
@@ -52,7 +56,7 @@ func (s *scanner) advance(n int) {
 	for i := s.off; i < s.off+n; i++ {
 		if s.src[i] == '\n' {
 			s.line++
-			s.bol = i + 1
+			s.counted, s.col = i+1, 0
 		}
 	}
 	s.off += n
