@@ -45,6 +45,7 @@ type Attrs struct {
 	names  index // of all columns by key and type: cols, then the shared ones
 	shared shared
 
+	only      map[string]bool // keys that were read; nil for all
 	dict      *Dict
 	shape     []uint32 // one a row
 	shapeEnds []uint32 // shapeEnds[s] ends shape s in shapeCols
@@ -73,6 +74,7 @@ func (a *Attrs) Find(key string, t Type) *Column {
 // numberOf returns the number of a column: its place in cols, or behind all of
 // them one of a shared column.
 func (a *Attrs) numberOf(hash uint32, key string, t Type) (number uint32, ok bool) {
+	a.refuse(key)
 	for number := range a.names.candidates(hashName(hash, t)) {
 		if at := int(number) - len(a.cols); at >= 0 {
 			if a.shared.is(at, key, t) { // A value newer than the View is ignored.
@@ -142,7 +144,8 @@ func (a *Attrs) Of(row uint32) iter.Seq2[string, Value] {
 	}
 }
 
-// Value returns the first value of a key in a row, of whatever type.
+// Value returns the first value of a key in a row, of whatever type. Where only some
+// keys were read, a row's values of one key are in the order of their types.
 func (a *Attrs) Value(row uint32, key string) (v Value, ok bool) {
 	hash := hashString(key)
 	for t := range numTypes {
@@ -157,6 +160,9 @@ func (a *Attrs) Value(row uint32, key string) (v Value, ok bool) {
 		at := firstOf(c.Rows, row)
 		if at == len(c.Rows) || c.Rows[at] != row {
 			continue
+		}
+		if ok && a.only != nil {
+			continue // The order was not read.
 		}
 		if ok { // The row has the key with several types.
 			return a.firstValue(row, key)

@@ -1,8 +1,10 @@
 package trace
 
 import (
+	"bytes"
 	"iter"
 	"math"
+	"slices"
 	"sort"
 	"sync/atomic"
 )
@@ -10,7 +12,14 @@ import (
 // View is what a reader sees of a [Table]: the rows complete when it was taken.
 // Its exported slices are the columns; nobody may change them. It holds the
 // Table's memory for as long as it is used.
-type View struct{ columns }
+//
+// An assembled View, see [Assembly], has no Table; its rows are sorted by trace.
+type View struct {
+	columns
+	assembled bool
+	resources int // of an assembled View
+	spanSets  spanSets
+}
 
 // ID tells the Table of this View from every other one of this process. All
 // Views of a Table have the same, taken while it grew or after it was sealed,
@@ -51,6 +60,10 @@ func (l *Lookup) Hash() uint32 { return l.hash }
 
 // In returns the number of the trace in a View.
 func (l *Lookup) In(v *View) (number uint32, ok bool) {
+	if v.assembled {
+		n, ok := slices.BinarySearchFunc(v.TraceIDs, l.id, func(a, b TraceID) int { return bytes.Compare(a[:], b[:]) })
+		return uint32(n), ok
+	}
 	for number := range v.traceIdx.candidates(l.hash) {
 		if int(number) < len(v.traceFirst) && v.TraceIDs[number] == l.id {
 			return number, true
@@ -62,6 +75,11 @@ func (l *Lookup) In(v *View) (number uint32, ok bool) {
 // Rows yields the rows of a trace in order of arrival.
 func (v *View) Rows(number uint32) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
+		if v.assembled {
+			for row := v.traceFirst[number]; row < v.traceFirst[number+1] && yield(row); row++ {
+			}
+			return
+		}
 		for row := v.traceFirst[number]; int(row) < len(v.Trace); {
 			if !yield(row) {
 				return
@@ -78,6 +96,9 @@ func (v *View) Rows(number uint32) iter.Seq[uint32] {
 // HasSpan tells whether the View has a span of a trace with this id, kind and
 // start: spans that agree in all of them are one span, sent twice.
 func (v *View) HasSpan(number uint32, id SpanID, kind uint8, start uint64) bool {
+	if v.assembled {
+		return v.hasSpan(number, spanKey{id, kind, start})
+	}
 	for row := range v.spanIdx.candidates(hashSpan(number, id, kind, start)) {
 		if int(row) < len(v.Trace) && v.isSpan(row, number, id, kind, start) {
 			return true
@@ -90,10 +111,10 @@ func (v *View) HasSpan(number uint32, id SpanID, kind uint8, start uint64) bool 
 func (v *View) Resource(row uint32) uint32 { return v.ScopeResource[v.Scope[row]] }
 
 // Resources and Scopes are how many there are.
-func (v *View) Resources() int { return len(v.ResourceDropped) }
+func (v *View) Resources() int { return max(len(v.ResourceDropped), v.resources) }
 
 // Scopes is described at Resources.
-func (v *View) Scopes() int { return len(v.ScopeName) }
+func (v *View) Scopes() int { return len(v.ScopeResource) }
 
 // Duration returns End - Start of a row in nanoseconds. It is 0 for impossible
 // times: a start of 0, which means that the sender gave none, and an end before

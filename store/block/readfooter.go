@@ -1,0 +1,267 @@
+package block
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// footer is what a reader needs of the footer of data.parquet.
+type footer struct {
+	leaves []leaf
+	byPath map[string]int // place in leaves
+	rows   int64          // traces
+	groups []rowGroup
+}
+
+// leaf is a column of the file. Its path has no LIST and MAP wrappers, so that it
+// is the same in all versions: rs.ss.Spans.Attrs.Key.
+type leaf struct {
+	path     string
+	kind     physical
+	def, rep uint8 // the greatest levels
+}
+
+// physical is a type of Parquet.
+type physical uint8
+
+const (
+	boolType      physical = 0
+	int32Type     physical = 1
+	int64Type     physical = 2
+	doubleType    physical = 5
+	byteArrayType physical = 6
+)
+
+// rowGroup is one row group: a part of the block.
+type rowGroup struct {
+	rows   int
+	chunks []chunk // one a leaf
+}
+
+// chunk is where a column of a row group lies.
+type chunk struct {
+	offset, size int64 // its pages, the dictionary's first
+	entries      uint32
+	codec        codec
+}
+
+// Limits of what a file may claim before it has been read.
+const (
+	maxFooter  = 256 << 20
+	maxEntries = 1 << 27 // of a chunk; levels take a byte each
+	maxTraces  = 1 << 24 // of a row group
+	maxSpans   = 1 << 25 // of a row group
+	maxLeaves  = 1 << 12
+	maxDepth   = 24
+	maxGroups  = 1 << 15
+)
+
+// readFooter reads the footer of a Parquet file.
+func readFooter(r io.ReaderAt, size int64) (*footer, error) {
+	var tail [8]byte
+	if size < 12 {
+		return nil, fmt.Errorf("it has %d bytes, too few for a Parquet file", size)
+	}
+	if _, err := r.ReadAt(tail[:], size-8); err != nil {
+		return nil, err
+	}
+	if string(tail[4:]) != "PAR1" {
+		return nil, errors.New("it does not end as a Parquet file does")
+	}
+	n := int64(binary.LittleEndian.Uint32(tail[:]))
+	if n > size-12 || n > maxFooter {
+		return nil, fmt.Errorf("its footer claims %d bytes of a file of %d", n, size)
+	}
+	b := make([]byte, n)
+	if _, err := r.ReadAt(b, size-8-n); err != nil {
+		return nil, err
+	}
+	return parseFooter(b, size-8-n)
+}
+
+// parseFooter parses a footer; its pages lie within [0, end).
+func parseFooter(b []byte, end int64) (*footer, error) {
+	f := &footer{byPath: map[string]int{}}
+	var elements []schemaElement
+	t := &thriftReader{b: b}
+	t.fields(func(id int64, kind byte) bool {
+		switch {
+		case id == 2 && kind == thriftList:
+			t.list(func(byte) { elements = append(elements, readElement(t)) })
+		case id == 3:
+			f.rows = t.int()
+		case id == 4 && kind == thriftList:
+			t.list(func(byte) { f.groups = append(f.groups, readGroup(t)) })
+		default:
+			return false
+		}
+		return true
+	})
+	if t.err != nil {
+		return nil, fmt.Errorf("footer: %w", t.err)
+	}
+	if err := f.schema(elements); err != nil {
+		return nil, fmt.Errorf("footer: %w", err)
+	}
+	if err := f.check(end); err != nil {
+		return nil, fmt.Errorf("footer: %w", err)
+	}
+	return f, nil
+}
+
+// schemaElement is a node of the schema, in the order of a walk from the root.
+type schemaElement struct {
+	name     string
+	kind     physical
+	repeated int64 // 0 required, 1 optional, 2 repeated
+	children int64
+	leaf     bool
+}
+
+func readElement(t *thriftReader) (e schemaElement) {
+	t.fields(func(id int64, _ byte) bool {
+		switch id {
+		case 1:
+			e.kind, e.leaf = physical(t.int()), true
+		case 3:
+			e.repeated = t.int()
+		case 4:
+			e.name = string(t.binary())
+		case 5:
+			e.children = t.int()
+		default:
+			return false
+		}
+		return true
+	})
+	return e
+}
+
+func readGroup(t *thriftReader) (g rowGroup) {
+	t.fields(func(id int64, kind byte) bool {
+		switch {
+		case id == 1 && kind == thriftList:
+			t.list(func(byte) { g.chunks = append(g.chunks, readChunk(t)) })
+		case id == 3:
+			rows := t.int()
+			if g.rows = int(rows); rows < 0 || rows > maxTraces {
+				t.fail(fmt.Errorf("a row group claims %d traces", rows))
+			}
+		default:
+			return false
+		}
+		return true
+	})
+	g.chunks = slices.Clip(g.chunks)
+	return g
+}
+
+func readChunk(t *thriftReader) (c chunk) {
+	data, dictionary, entries := int64(-1), int64(0), int64(0)
+	meta := func(id int64, _ byte) bool {
+		switch id {
+		case 4:
+			c.codec = codec(t.int())
+		case 5:
+			entries = t.int()
+		case 7:
+			c.size = t.int()
+		case 9:
+			data = t.int()
+		case 11:
+			dictionary = t.int()
+		default:
+			return false
+		}
+		return true
+	}
+	t.fields(func(id int64, kind byte) bool {
+		if id != 3 || kind != thriftStruct {
+			return false
+		}
+		t.fields(meta)
+		return true
+	})
+	if entries < 0 || entries > maxEntries {
+		t.fail(fmt.Errorf("a column chunk claims %d values", entries))
+	}
+	c.entries = uint32(entries)
+	if c.offset = data; dictionary > 0 && dictionary < data {
+		c.offset = dictionary
+	}
+	return c
+}
+
+// schema makes the leaves from the elements.
+func (f *footer) schema(elements []schemaElement) error {
+	if len(elements) == 0 || len(elements) > 4*maxLeaves {
+		return fmt.Errorf("a schema of %d elements", len(elements))
+	}
+	next := 1
+	var walk func(path []string, n int64, def, rep uint8, depth int) error
+	walk = func(path []string, n int64, def, rep uint8, depth int) error {
+		if depth > maxDepth {
+			return errors.New("the schema is nested too deeply")
+		}
+		for ; n > 0; n-- {
+			if next >= len(elements) {
+				return errors.New("the schema lacks elements")
+			}
+			e := &elements[next]
+			next++
+			def, rep := def, rep
+			if e.repeated != 0 {
+				def++
+			}
+			if e.repeated == 2 {
+				rep++
+			}
+			under := path
+			if e.name != "list" && e.name != "element" {
+				under = append(slices.Clip(path), e.name)
+			}
+			if !e.leaf {
+				if err := walk(under, e.children, def, rep, depth+1); err != nil {
+					return err
+				}
+				continue
+			}
+			name := strings.Join(under, ".")
+			if _, twice := f.byPath[name]; twice {
+				return fmt.Errorf("column %q is there twice", name)
+			}
+			f.byPath[name] = len(f.leaves)
+			f.leaves = append(f.leaves, leaf{path: name, kind: e.kind, def: def, rep: rep})
+		}
+		return nil
+	}
+	return walk(nil, elements[0].children, 0, 0, 0)
+}
+
+// check tells whether row groups fit the schema and the file.
+func (f *footer) check(end int64) error {
+	if len(f.leaves) > maxLeaves || len(f.groups) > maxGroups {
+		return fmt.Errorf("%d columns and %d row groups are too many", len(f.leaves), len(f.groups))
+	}
+	rows := int64(0)
+	for i := range f.groups {
+		g := &f.groups[i]
+		rows += int64(g.rows)
+		if len(g.chunks) != len(f.leaves) {
+			return fmt.Errorf("row group %d has %d columns, the schema has %d", i, len(g.chunks), len(f.leaves))
+		}
+		for n, c := range g.chunks {
+			if c.offset < 4 || c.size < 0 || c.size > end || c.offset > end-c.size {
+				return fmt.Errorf("row group %d, column %q: bytes %d to %d lie outside of the file", i, f.leaves[n].path, c.offset, c.offset+c.size)
+			}
+		}
+	}
+	if rows != f.rows {
+		return fmt.Errorf("the row groups have %d traces, the footer says %d", rows, f.rows)
+	}
+	return nil
+}

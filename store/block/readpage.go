@@ -1,0 +1,430 @@
+package block
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+)
+
+// codec is a compression of Parquet.
+type codec uint8
+
+const (
+	uncompressed codec = 0
+	snappyCodec  codec = 1
+	gzipCodec    codec = 2
+	zstdCodec    codec = 6
+)
+
+// maxPage is how many bytes a page may have when it is decompressed.
+const maxPage = 256 << 20
+
+var zstdReader = mustZstd()
+
+func mustZstd() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxPage), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		panic(err) // The options are constants.
+	}
+	return d
+}
+
+// decompress returns the bytes of a page, in dst if they fit. Size is what the page
+// claims. No more is allocated than the bytes that are really there.
+func (c codec) decompress(dst, b []byte, size int) (out []byte, err error) {
+	switch c {
+	case uncompressed:
+		out = b
+	case snappyCodec:
+		n, err := snappy.DecodedLen(b)
+		if err != nil {
+			return nil, err
+		}
+		if n != size { // A byte of Snappy makes at most 64.
+			return nil, fmt.Errorf("snappy: it has %d bytes, its header says %d", n, size)
+		}
+		if n > 64*len(b) {
+			return nil, snappy.ErrCorrupt
+		}
+		if out, err = snappy.Decode(dst[:cap(dst)], b); err != nil {
+			return nil, err
+		}
+	case zstdCodec:
+		if cap(dst) < size && size <= 64*len(b)+(1<<20) {
+			dst = make([]byte, 0, size)
+		}
+		out, err = zstdReader.DecodeAll(b, dst[:0])
+	case gzipCodec:
+		var z *gzip.Reader
+		if z, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
+			out, err = io.ReadAll(io.LimitReader(z, int64(size)+1))
+		}
+	default:
+		return nil, fmt.Errorf("compression %d is not supported; none, snappy, gzip and zstd are", c)
+	}
+	if err == nil && len(out) != size {
+		err = fmt.Errorf("it has %d bytes, its header says %d", len(out), size)
+	}
+	return out, err
+}
+
+// Encodings of Parquet.
+const (
+	encPlain           = 0
+	encPlainDictionary = 2
+	encRLE             = 3
+	encDelta           = 5
+	encDeltaLength     = 6
+	encDeltaBytes      = 7
+	encRLEDictionary   = 8
+	encSplit           = 9
+)
+
+// Kinds of pages.
+const (
+	dataPage       = 0
+	dictionaryPage = 2
+	dataPageV2     = 3
+)
+
+// pageHeader is the header of a page.
+type pageHeader struct {
+	kind               int64
+	size, compressed   int64
+	crc                int64
+	hasCRC             bool
+	values             int64 // nulls included; of a dictionary its entries
+	encoding           int64
+	levelEncodings     [2]int64 // v1
+	repBytes, defBytes int64    // v2
+	plainV2            bool     // v2: not compressed
+}
+
+// readHeader reads the header of a page at the beginning of b, and returns the rest.
+func readHeader(b []byte) (h pageHeader, rest []byte, err error) {
+	h.levelEncodings = [2]int64{encRLE, encRLE}
+	t := &thriftReader{b: b}
+	v1 := func(id int64, _ byte) bool {
+		switch id {
+		case 1:
+			h.values = t.int()
+		case 2:
+			h.encoding = t.int()
+		case 3, 4:
+			h.levelEncodings[id-3] = t.int()
+		default:
+			return false
+		}
+		return true
+	}
+	v2 := func(id int64, kind byte) bool {
+		switch id {
+		case 1:
+			h.values = t.int()
+		case 4:
+			h.encoding = t.int()
+		case 5:
+			h.defBytes = t.int()
+		case 6:
+			h.repBytes = t.int()
+		case 7:
+			h.plainV2 = kind == thriftFalse
+		default:
+			return false
+		}
+		return true
+	}
+	t.fields(func(id int64, kind byte) bool {
+		switch {
+		case id == 1:
+			h.kind = t.int()
+		case id == 2:
+			h.size = t.int()
+		case id == 3:
+			h.compressed = t.int()
+		case id == 4:
+			h.crc, h.hasCRC = t.int(), true
+		case (id == 5 || id == 7) && kind == thriftStruct:
+			t.fields(v1)
+		case id == 8 && kind == thriftStruct:
+			t.fields(v2)
+		default:
+			return false
+		}
+		return true
+	})
+	if t.err != nil {
+		return h, nil, fmt.Errorf("page header: %w", t.err)
+	}
+	rest = b[t.at:]
+	if h.size < 0 || h.size > maxPage || h.compressed < 0 || h.compressed > int64(len(rest)) || h.values < 0 || h.values > maxEntries {
+		return h, nil, fmt.Errorf("page header: a page of %d values, %d bytes and %d decompressed ones is impossible here", h.values, h.compressed, h.size)
+	}
+	return h, rest, nil
+}
+
+// values are a column of a row group, decoded. Levels and values are apart: a null
+// has levels, and no value.
+type values struct {
+	leaf     leaf
+	rep, def []uint8  // nil when not asked for, or when there are none
+	nums     []uint64 // numbers: sign-extended, IEEE bits, or 0 and 1
+	index    []uint32 // of byte strings: the place in texts
+	texts    texts
+}
+
+// wants are the levels that a caller reads.
+type wants struct{ rep, def bool }
+
+// decodeChunk decodes the pages of a column chunk.
+func decodeChunk(b []byte, l leaf, c *chunk, want wants) (*values, error) {
+	v := &values{leaf: l}
+	d := pageDecoder{values: v, chunk: c, want: want, left: int(c.entries)}
+	for d.left > 0 {
+		h, rest, err := readHeader(b)
+		if err != nil {
+			return nil, err
+		}
+		body := rest[:h.compressed]
+		if h.hasCRC && crc32.ChecksumIEEE(body) != uint32(h.crc) {
+			return nil, errors.New("a page's checksum is wrong")
+		}
+		if err := d.page(&h, body); err != nil {
+			return nil, err
+		}
+		b = rest[h.compressed:]
+	}
+	return v, nil
+}
+
+// pageDecoder decodes page after page.
+type pageDecoder struct {
+	*values
+	chunk      *chunk
+	want       wants
+	left       int // entries to come
+	buffer     []byte
+	dictionary int      // entries of the dictionary of byte strings
+	numbers    []uint64 // dictionary of numbers
+	hasDict    bool
+	indexes    []uint32
+}
+
+func (d *pageDecoder) page(h *pageHeader, body []byte) error {
+	switch h.kind {
+	case dictionaryPage:
+		return d.dictionaryPage(h, body)
+	case dataPage, dataPageV2:
+	default:
+		return nil // an index page
+	}
+	if h.values > int64(d.left) {
+		return fmt.Errorf("its pages have more than the %d values of the footer", d.chunk.entries)
+	}
+	d.left -= int(h.values)
+	rep, def, body, err := d.split(h, body)
+	if err != nil {
+		return err
+	}
+	count, err := d.levels(rep, def, int(h.values))
+	if err != nil {
+		return fmt.Errorf("levels: %w", err)
+	}
+	return d.decode(h.encoding, body, count)
+}
+
+// split returns the levels and the values of a page.
+func (d *pageDecoder) split(h *pageHeader, b []byte) (rep, def, body []byte, err error) {
+	if h.kind == dataPageV2 {
+		levels := h.repBytes + h.defBytes
+		if h.repBytes < 0 || h.defBytes < 0 || levels > int64(len(b)) || levels > h.size {
+			return nil, nil, nil, errShort
+		}
+		rep, def, body = b[:h.repBytes], b[h.repBytes:levels], b[levels:]
+		if size := int(h.size - levels); !h.plainV2 && (len(body) > 0 || size > 0) {
+			body, err = d.decompress(body, size)
+		}
+		return rep, def, body, err
+	}
+	if body, err = d.decompress(b, int(h.size)); err != nil {
+		return nil, nil, nil, err
+	}
+	if h.levelEncodings != [2]int64{encRLE, encRLE} {
+		return nil, nil, nil, fmt.Errorf("levels in encodings %v are not supported", h.levelEncodings)
+	}
+	for _, level := range []struct {
+		greatest uint8
+		to       *[]byte
+	}{{d.leaf.rep, &rep}, {d.leaf.def, &def}} {
+		if level.greatest == 0 {
+			continue
+		}
+		if len(body) < 4 || uint64(binary.LittleEndian.Uint32(body)) > uint64(len(body)-4) {
+			return nil, nil, nil, errShort
+		}
+		n := binary.LittleEndian.Uint32(body)
+		*level.to, body = body[4:4+n], body[4+n:]
+	}
+	return rep, def, body, nil
+}
+
+func (d *pageDecoder) decompress(b []byte, size int) ([]byte, error) {
+	out, err := d.chunk.codec.decompress(d.buffer, b, size)
+	if err == nil && d.chunk.codec != uncompressed {
+		d.buffer = out
+	}
+	return out, err
+}
+
+// levels decodes the levels that are wanted and returns how many values the page has.
+func (d *pageDecoder) levels(rep, def []byte, n int) (count int, err error) {
+	if d.want.rep && d.leaf.rep > 0 {
+		if d.rep, err = decodeLevels(d.rep, rep, d.leaf.rep, n); err != nil {
+			return 0, err
+		}
+	}
+	if d.leaf.def == 0 {
+		return n, nil
+	}
+	if !d.want.def {
+		return countLevels(def, d.leaf.def, n)
+	}
+	from := len(d.def)
+	if d.def, err = decodeLevels(d.def, def, d.leaf.def, n); err != nil {
+		return 0, err
+	}
+	return bytes.Count(d.def[from:], []byte{d.leaf.def}), nil
+}
+
+func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
+	if d.hasDict {
+		return errors.New("it has two dictionaries")
+	}
+	d.hasDict = true
+	b, err := d.decompress(b, int(h.size))
+	if err != nil {
+		return fmt.Errorf("dictionary: %w", err)
+	}
+	if h.encoding != encPlain && h.encoding != encPlainDictionary {
+		return fmt.Errorf("dictionary: encoding %d is not supported", h.encoding)
+	}
+	if d.leaf.kind != byteArrayType {
+		d.numbers, err = plainNumbers(nil, b, d.leaf.kind, int(h.values))
+		return err
+	}
+	d.texts.data, d.texts.ends = make([]byte, 0, len(b)), make([]uint32, 0, min(int(h.values), len(b)/4))
+	d.dictionary = int(h.values)
+	return plainTexts(b, d.dictionary, func(text []byte) error {
+		d.texts.data = append(d.texts.data, text...)
+		d.texts.ends = append(d.texts.ends, uint32(len(d.texts.data)))
+		return nil
+	})
+}
+
+// decode decodes n values.
+func (d *pageDecoder) decode(encoding int64, b []byte, n int) error {
+	if d.leaf.kind == byteArrayType {
+		return d.decodeTexts(encoding, b, n)
+	}
+	var err error
+	from := len(d.nums)
+	switch encoding {
+	case encPlain:
+		d.nums, err = plainNumbers(d.nums, b, d.leaf.kind, n)
+	case encDelta:
+		d.nums, _, err = decodeDeltas(d.nums, b, n)
+	case encRLE:
+		if d.leaf.kind != boolType || len(b) < 4 {
+			return errShort
+		}
+		var bools []uint8
+		if bools, err = decodeLevels(nil, b[4:], 1, n); err == nil {
+			for _, v := range bools {
+				d.nums = append(d.nums, uint64(v))
+			}
+		}
+	case encSplit:
+		d.nums, err = splitDoubles(d.nums, b, d.leaf.kind, n)
+	case encRLEDictionary, encPlainDictionary:
+		d.indexes, err = decodeIndexes(d.indexes[:0], b, n, len(d.numbers))
+		for _, i := range d.indexes {
+			d.nums = append(d.nums, d.numbers[i])
+		}
+	default:
+		return fmt.Errorf("encoding %d of numbers is not supported", encoding)
+	}
+	if err != nil {
+		return err
+	}
+	if d.leaf.kind == int32Type {
+		for i := from; i < len(d.nums); i++ {
+			d.nums[i] = uint64(int64(int32(d.nums[i])))
+		}
+	}
+	return nil
+}
+
+func (d *pageDecoder) decodeTexts(encoding int64, b []byte, n int) (err error) {
+	add := func(text []byte) error {
+		at, err := d.texts.add(text)
+		d.index = append(d.index, at)
+		return err
+	}
+	switch encoding {
+	case encRLEDictionary, encPlainDictionary:
+		d.index, err = decodeIndexes(d.index, b, n, d.dictionary)
+		return err
+	case encPlain:
+		return plainTexts(b, n, add)
+	case encDeltaLength:
+		return deltaLengthTexts(b, n, add)
+	case encDeltaBytes:
+		return deltaTexts(b, n, add)
+	}
+	return fmt.Errorf("encoding %d of byte strings is not supported", encoding)
+}
+
+// plainNumbers appends n numbers in PLAIN.
+func plainNumbers(dst []uint64, b []byte, kind physical, n int) ([]uint64, error) {
+	size := map[physical]int{int32Type: 32, int64Type: 64, doubleType: 64, boolType: 1}[kind]
+	if size == 0 {
+		return nil, fmt.Errorf("numbers of type %d are not supported", kind)
+	}
+	if n > math.MaxInt/64 || (n*size+7)/8 > len(b) {
+		return nil, errShort
+	}
+	for i := range n {
+		switch size {
+		case 64:
+			dst = append(dst, binary.LittleEndian.Uint64(b[8*i:]))
+		case 32:
+			dst = append(dst, uint64(int64(int32(binary.LittleEndian.Uint32(b[4*i:])))))
+		default:
+			dst = append(dst, uint64(b[i/8]>>(i%8)&1))
+		}
+	}
+	return dst, nil
+}
+
+// splitDoubles appends n doubles in BYTE_STREAM_SPLIT.
+func splitDoubles(dst []uint64, b []byte, kind physical, n int) ([]uint64, error) {
+	if kind != doubleType || len(b) < 8*n {
+		return nil, errShort
+	}
+	for i := range n {
+		v := uint64(0)
+		for byteAt := range 8 {
+			v |= uint64(b[byteAt*n+i]) << (8 * byteAt)
+		}
+		dst = append(dst, v)
+	}
+	return dst, nil
+}
