@@ -7,34 +7,25 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // footer is what a reader needs of the footer of data.parquet.
 type footer struct {
-	leaves []leaf
+	leaves []fileColumn
 	byPath map[string]int // place in leaves
 	rows   int64          // traces
 	groups []rowGroup
+	parts  []byte // the value of partsKey
 }
 
-// leaf is a column of the file. Its path has no LIST and MAP wrappers, so that it
-// is the same in all versions: rs.ss.Spans.Attrs.Key.
-type leaf struct {
-	path     string
-	kind     physical
+// fileColumn is a column as the file's schema has it.
+type fileColumn struct {
+	path     string // with dots
+	typ      format.Type
 	def, rep uint8 // the greatest levels
 }
-
-// physical is a type of Parquet.
-type physical uint8
-
-const (
-	boolType      physical = 0
-	int32Type     physical = 1
-	int64Type     physical = 2
-	doubleType    physical = 5
-	byteArrayType physical = 6
-)
 
 // rowGroup is one row group: a part of the block.
 type rowGroup struct {
@@ -46,7 +37,7 @@ type rowGroup struct {
 type chunk struct {
 	offset, size int64 // its pages, the dictionary's first
 	entries      uint32
-	codec        codec
+	codec        format.CompressionCodec
 }
 
 // Limits of what a file may claim before it has been read.
@@ -96,6 +87,12 @@ func parseFooter(b []byte, end int64) (*footer, error) {
 			f.rows = t.int()
 		case id == 4 && kind == thriftList:
 			t.list(func(byte) { f.groups = append(f.groups, readGroup(t)) })
+		case id == 5 && kind == thriftList:
+			t.list(func(byte) {
+				if key, value := readKeyValue(t); string(key) == partsKey {
+					f.parts = value
+				}
+			})
 		default:
 			return false
 		}
@@ -116,7 +113,7 @@ func parseFooter(b []byte, end int64) (*footer, error) {
 // schemaElement is a node of the schema, in the order of a walk from the root.
 type schemaElement struct {
 	name     string
-	kind     physical
+	typ      format.Type
 	repeated int64 // 0 required, 1 optional, 2 repeated
 	children int64
 	leaf     bool
@@ -126,7 +123,7 @@ func readElement(t *thriftReader) (e schemaElement) {
 	t.fields(func(id int64, _ byte) bool {
 		switch id {
 		case 1:
-			e.kind, e.leaf = physical(t.int()), true
+			e.typ, e.leaf = format.Type(t.int()), true
 		case 3:
 			e.repeated = t.int()
 		case 4:
@@ -139,6 +136,21 @@ func readElement(t *thriftReader) (e schemaElement) {
 		return true
 	})
 	return e
+}
+
+func readKeyValue(t *thriftReader) (key, value []byte) {
+	t.fields(func(id int64, kind byte) bool {
+		switch {
+		case id == 1 && kind == thriftBinary:
+			key = t.binary()
+		case id == 2 && kind == thriftBinary:
+			value = t.binary()
+		default:
+			return false
+		}
+		return true
+	})
+	return key, value
 }
 
 func readGroup(t *thriftReader) (g rowGroup) {
@@ -165,7 +177,7 @@ func readChunk(t *thriftReader) (c chunk) {
 	meta := func(id int64, _ byte) bool {
 		switch id {
 		case 4:
-			c.codec = codec(t.int())
+			c.codec = format.CompressionCodec(t.int())
 		case 5:
 			entries = t.int()
 		case 7:
@@ -220,10 +232,7 @@ func (f *footer) schema(elements []schemaElement) error {
 			if e.repeated == 2 {
 				rep++
 			}
-			under := path
-			if e.name != "list" && e.name != "element" {
-				under = append(slices.Clip(path), e.name)
-			}
+			under := append(slices.Clip(path), e.name)
 			if !e.leaf {
 				if err := walk(under, e.children, def, rep, depth+1); err != nil {
 					return err
@@ -235,7 +244,7 @@ func (f *footer) schema(elements []schemaElement) error {
 				return fmt.Errorf("column %q is there twice", name)
 			}
 			f.byPath[name] = len(f.leaves)
-			f.leaves = append(f.leaves, leaf{path: name, kind: e.kind, def: def, rep: rep})
+			f.leaves = append(f.leaves, fileColumn{path: name, typ: e.typ, def: def, rep: rep})
 		}
 		return nil
 	}

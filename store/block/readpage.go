@@ -12,16 +12,7 @@ import (
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
-)
-
-// codec is a compression of Parquet.
-type codec uint8
-
-const (
-	uncompressed codec = 0
-	snappyCodec  codec = 1
-	gzipCodec    codec = 2
-	zstdCodec    codec = 6
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // maxPage is how many bytes a page may have when it is decompressed.
@@ -39,11 +30,11 @@ func mustZstd() *zstd.Decoder {
 
 // decompress returns the bytes of a page, in dst if they fit. Size is what the page
 // claims. No more is allocated than the bytes that are really there.
-func (c codec) decompress(dst, b []byte, size int) (out []byte, err error) {
+func decompress(c format.CompressionCodec, dst, b []byte, size int) (out []byte, err error) {
 	switch c {
-	case uncompressed:
+	case format.Uncompressed:
 		out = b
-	case snappyCodec:
+	case format.Snappy:
 		n, err := snappy.DecodedLen(b)
 		if err != nil {
 			return nil, err
@@ -57,18 +48,18 @@ func (c codec) decompress(dst, b []byte, size int) (out []byte, err error) {
 		if out, err = snappy.Decode(dst[:cap(dst)], b); err != nil {
 			return nil, err
 		}
-	case zstdCodec:
+	case format.Zstd:
 		if cap(dst) < size && size <= 64*len(b)+(1<<20) {
 			dst = make([]byte, 0, size)
 		}
 		out, err = zstdReader.DecodeAll(b, dst[:0])
-	case gzipCodec:
+	case format.Gzip:
 		var z *gzip.Reader
 		if z, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
 			out, err = io.ReadAll(io.LimitReader(z, int64(size)+1))
 		}
 	default:
-		return nil, fmt.Errorf("compression %d is not supported; none, snappy, gzip and zstd are", c)
+		return nil, fmt.Errorf("compression %s is not supported; none, snappy, gzip and zstd are", c)
 	}
 	if err == nil && len(out) != size {
 		err = fmt.Errorf("it has %d bytes, its header says %d", len(out), size)
@@ -76,50 +67,31 @@ func (c codec) decompress(dst, b []byte, size int) (out []byte, err error) {
 	return out, err
 }
 
-// Encodings of Parquet.
-const (
-	encPlain           = 0
-	encPlainDictionary = 2
-	encRLE             = 3
-	encDelta           = 5
-	encDeltaLength     = 6
-	encDeltaBytes      = 7
-	encRLEDictionary   = 8
-	encSplit           = 9
-)
-
-// Kinds of pages.
-const (
-	dataPage       = 0
-	dictionaryPage = 2
-	dataPageV2     = 3
-)
-
 // pageHeader is the header of a page.
 type pageHeader struct {
-	kind               int64
+	kind               format.PageType
 	size, compressed   int64
 	crc                int64
 	hasCRC             bool
 	values             int64 // nulls included; of a dictionary its entries
-	encoding           int64
-	levelEncodings     [2]int64 // v1
-	repBytes, defBytes int64    // v2
-	plainV2            bool     // v2: not compressed
+	encoding           format.Encoding
+	levelEncodings     [2]format.Encoding // v1
+	repBytes, defBytes int64              // v2
+	plainV2            bool               // v2: not compressed
 }
 
 // readHeader reads the header of a page at the beginning of b, and returns the rest.
 func readHeader(b []byte) (h pageHeader, rest []byte, err error) {
-	h.levelEncodings = [2]int64{encRLE, encRLE}
+	h.levelEncodings = [2]format.Encoding{format.RLE, format.RLE}
 	t := &thriftReader{b: b}
 	v1 := func(id int64, _ byte) bool {
 		switch id {
 		case 1:
 			h.values = t.int()
 		case 2:
-			h.encoding = t.int()
+			h.encoding = format.Encoding(t.int())
 		case 3, 4:
-			h.levelEncodings[id-3] = t.int()
+			h.levelEncodings[id-3] = format.Encoding(t.int())
 		default:
 			return false
 		}
@@ -130,7 +102,7 @@ func readHeader(b []byte) (h pageHeader, rest []byte, err error) {
 		case 1:
 			h.values = t.int()
 		case 4:
-			h.encoding = t.int()
+			h.encoding = format.Encoding(t.int())
 		case 5:
 			h.defBytes = t.int()
 		case 6:
@@ -145,7 +117,7 @@ func readHeader(b []byte) (h pageHeader, rest []byte, err error) {
 	t.fields(func(id int64, kind byte) bool {
 		switch {
 		case id == 1:
-			h.kind = t.int()
+			h.kind = format.PageType(t.int())
 		case id == 2:
 			h.size = t.int()
 		case id == 3:
@@ -174,7 +146,7 @@ func readHeader(b []byte) (h pageHeader, rest []byte, err error) {
 // values are a column of a row group, decoded. Levels and values are apart: a null
 // has levels, and no value.
 type values struct {
-	leaf     leaf
+	column   *fileColumn
 	rep, def []uint8  // nil when not asked for, or when there are none
 	nums     []uint64 // numbers: sign-extended, IEEE bits, or 0 and 1
 	index    []uint32 // of byte strings: the place in texts
@@ -185,8 +157,8 @@ type values struct {
 type wants struct{ rep, def bool }
 
 // decodeChunk decodes the pages of a column chunk.
-func decodeChunk(b []byte, l leaf, c *chunk, want wants) (*values, error) {
-	v := &values{leaf: l}
+func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error) {
+	v := &values{column: l}
 	d := pageDecoder{values: v, chunk: c, want: want, left: int(c.entries)}
 	for d.left > 0 {
 		h, rest, err := readHeader(b)
@@ -220,9 +192,9 @@ type pageDecoder struct {
 
 func (d *pageDecoder) page(h *pageHeader, body []byte) error {
 	switch h.kind {
-	case dictionaryPage:
+	case format.DictionaryPage:
 		return d.dictionaryPage(h, body)
-	case dataPage, dataPageV2:
+	case format.DataPage, format.DataPageV2:
 	default:
 		return nil // an index page
 	}
@@ -243,7 +215,7 @@ func (d *pageDecoder) page(h *pageHeader, body []byte) error {
 
 // split returns the levels and the values of a page.
 func (d *pageDecoder) split(h *pageHeader, b []byte) (rep, def, body []byte, err error) {
-	if h.kind == dataPageV2 {
+	if h.kind == format.DataPageV2 {
 		levels := h.repBytes + h.defBytes
 		if h.repBytes < 0 || h.defBytes < 0 || levels > int64(len(b)) || levels > h.size {
 			return nil, nil, nil, errShort
@@ -257,13 +229,13 @@ func (d *pageDecoder) split(h *pageHeader, b []byte) (rep, def, body []byte, err
 	if body, err = d.decompress(b, int(h.size)); err != nil {
 		return nil, nil, nil, err
 	}
-	if h.levelEncodings != [2]int64{encRLE, encRLE} {
+	if h.levelEncodings != [2]format.Encoding{format.RLE, format.RLE} {
 		return nil, nil, nil, fmt.Errorf("levels in encodings %v are not supported", h.levelEncodings)
 	}
 	for _, level := range []struct {
 		greatest uint8
 		to       *[]byte
-	}{{d.leaf.rep, &rep}, {d.leaf.def, &def}} {
+	}{{d.column.rep, &rep}, {d.column.def, &def}} {
 		if level.greatest == 0 {
 			continue
 		}
@@ -277,8 +249,8 @@ func (d *pageDecoder) split(h *pageHeader, b []byte) (rep, def, body []byte, err
 }
 
 func (d *pageDecoder) decompress(b []byte, size int) ([]byte, error) {
-	out, err := d.chunk.codec.decompress(d.buffer, b, size)
-	if err == nil && d.chunk.codec != uncompressed {
+	out, err := decompress(d.chunk.codec, d.buffer, b, size)
+	if err == nil && d.chunk.codec != format.Uncompressed {
 		d.buffer = out
 	}
 	return out, err
@@ -286,22 +258,22 @@ func (d *pageDecoder) decompress(b []byte, size int) ([]byte, error) {
 
 // levels decodes the levels that are wanted and returns how many values the page has.
 func (d *pageDecoder) levels(rep, def []byte, n int) (count int, err error) {
-	if d.want.rep && d.leaf.rep > 0 {
-		if d.rep, err = decodeLevels(d.rep, rep, d.leaf.rep, n); err != nil {
+	if d.want.rep && d.column.rep > 0 {
+		if d.rep, err = decodeLevels(d.rep, rep, d.column.rep, n); err != nil {
 			return 0, err
 		}
 	}
-	if d.leaf.def == 0 {
+	if d.column.def == 0 {
 		return n, nil
 	}
 	if !d.want.def {
-		return countLevels(def, d.leaf.def, n)
+		return countLevels(def, d.column.def, n)
 	}
 	from := len(d.def)
-	if d.def, err = decodeLevels(d.def, def, d.leaf.def, n); err != nil {
+	if d.def, err = decodeLevels(d.def, def, d.column.def, n); err != nil {
 		return 0, err
 	}
-	return bytes.Count(d.def[from:], []byte{d.leaf.def}), nil
+	return bytes.Count(d.def[from:], []byte{d.column.def}), nil
 }
 
 func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
@@ -313,11 +285,11 @@ func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
 	if err != nil {
 		return fmt.Errorf("dictionary: %w", err)
 	}
-	if h.encoding != encPlain && h.encoding != encPlainDictionary {
-		return fmt.Errorf("dictionary: encoding %d is not supported", h.encoding)
+	if h.encoding != format.Plain && h.encoding != format.PlainDictionary {
+		return fmt.Errorf("dictionary: encoding %s is not supported", h.encoding)
 	}
-	if d.leaf.kind != byteArrayType {
-		d.numbers, err = plainNumbers(nil, b, d.leaf.kind, int(h.values))
+	if d.column.typ != format.ByteArray {
+		d.numbers, err = plainNumbers(nil, b, d.column.typ, int(h.values))
 		return err
 	}
 	d.texts.data, d.texts.ends = make([]byte, 0, len(b)), make([]uint32, 0, min(int(h.values), len(b)/4))
@@ -330,19 +302,19 @@ func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
 }
 
 // decode decodes n values.
-func (d *pageDecoder) decode(encoding int64, b []byte, n int) error {
-	if d.leaf.kind == byteArrayType {
+func (d *pageDecoder) decode(encoding format.Encoding, b []byte, n int) error {
+	if d.column.typ == format.ByteArray {
 		return d.decodeTexts(encoding, b, n)
 	}
 	var err error
 	from := len(d.nums)
 	switch encoding {
-	case encPlain:
-		d.nums, err = plainNumbers(d.nums, b, d.leaf.kind, n)
-	case encDelta:
+	case format.Plain:
+		d.nums, err = plainNumbers(d.nums, b, d.column.typ, n)
+	case format.DeltaBinaryPacked:
 		d.nums, _, err = decodeDeltas(d.nums, b, n)
-	case encRLE:
-		if d.leaf.kind != boolType || len(b) < 4 {
+	case format.RLE:
+		if d.column.typ != format.Boolean || len(b) < 4 {
 			return errShort
 		}
 		var bools []uint8
@@ -351,20 +323,20 @@ func (d *pageDecoder) decode(encoding int64, b []byte, n int) error {
 				d.nums = append(d.nums, uint64(v))
 			}
 		}
-	case encSplit:
-		d.nums, err = splitDoubles(d.nums, b, d.leaf.kind, n)
-	case encRLEDictionary, encPlainDictionary:
+	case format.ByteStreamSplit:
+		d.nums, err = splitDoubles(d.nums, b, d.column.typ, n)
+	case format.RLEDictionary, format.PlainDictionary:
 		d.indexes, err = decodeIndexes(d.indexes[:0], b, n, len(d.numbers))
 		for _, i := range d.indexes {
 			d.nums = append(d.nums, d.numbers[i])
 		}
 	default:
-		return fmt.Errorf("encoding %d of numbers is not supported", encoding)
+		return fmt.Errorf("encoding %s of numbers is not supported", encoding)
 	}
 	if err != nil {
 		return err
 	}
-	if d.leaf.kind == int32Type {
+	if d.column.typ == format.Int32 {
 		for i := from; i < len(d.nums); i++ {
 			d.nums[i] = uint64(int64(int32(d.nums[i])))
 		}
@@ -372,31 +344,31 @@ func (d *pageDecoder) decode(encoding int64, b []byte, n int) error {
 	return nil
 }
 
-func (d *pageDecoder) decodeTexts(encoding int64, b []byte, n int) (err error) {
+func (d *pageDecoder) decodeTexts(encoding format.Encoding, b []byte, n int) (err error) {
 	add := func(text []byte) error {
 		at, err := d.texts.add(text)
 		d.index = append(d.index, at)
 		return err
 	}
 	switch encoding {
-	case encRLEDictionary, encPlainDictionary:
+	case format.RLEDictionary, format.PlainDictionary:
 		d.index, err = decodeIndexes(d.index, b, n, d.dictionary)
 		return err
-	case encPlain:
+	case format.Plain:
 		return plainTexts(b, n, add)
-	case encDeltaLength:
+	case format.DeltaLengthByteArray:
 		return deltaLengthTexts(b, n, add)
-	case encDeltaBytes:
+	case format.DeltaByteArray:
 		return deltaTexts(b, n, add)
 	}
-	return fmt.Errorf("encoding %d of byte strings is not supported", encoding)
+	return fmt.Errorf("encoding %s of byte strings is not supported", encoding)
 }
 
 // plainNumbers appends n numbers in PLAIN.
-func plainNumbers(dst []uint64, b []byte, kind physical, n int) ([]uint64, error) {
-	size := map[physical]int{int32Type: 32, int64Type: 64, doubleType: 64, boolType: 1}[kind]
+func plainNumbers(dst []uint64, b []byte, typ format.Type, n int) ([]uint64, error) {
+	size := map[format.Type]int{format.Int32: 32, format.Int64: 64, format.Double: 64, format.Boolean: 1}[typ]
 	if size == 0 {
-		return nil, fmt.Errorf("numbers of type %d are not supported", kind)
+		return nil, fmt.Errorf("numbers of type %s are not supported", typ)
 	}
 	if n > math.MaxInt/64 || (n*size+7)/8 > len(b) {
 		return nil, errShort
@@ -415,8 +387,8 @@ func plainNumbers(dst []uint64, b []byte, kind physical, n int) ([]uint64, error
 }
 
 // splitDoubles appends n doubles in BYTE_STREAM_SPLIT.
-func splitDoubles(dst []uint64, b []byte, kind physical, n int) ([]uint64, error) {
-	if kind != doubleType || len(b) < 8*n {
+func splitDoubles(dst []uint64, b []byte, typ format.Type, n int) ([]uint64, error) {
+	if typ != format.Double || len(b) < 8*n {
 		return nil, errShort
 	}
 	for i := range n {
