@@ -210,3 +210,9 @@ func (v *View) spanSet(number uint32) map[spanKey]struct{} {
 	}
 	return set
 }
+
+// ColumnBytes is the memory that the columns of the View take: those of rows of
+// other levels included, the strings aside.
+func (v *View) ColumnBytes() int {
+	return v.columns.bytes() - v.Strings.bytes()
+}

@@ -9,8 +9,9 @@ type PartID struct {
 	Number uint32   // a row group of the block
 }
 
-// Part describes a part of a [Snapshot] without opening it. A part has at most
-// MaxRows spans, and all spans that one block has of a trace.
+// Part describes a part of a [Snapshot] without opening it. A part has all spans
+// that one block has of a trace. Of our own parts each has about MaxRows spans at
+// most; a block that another program wrote may have larger ones.
 type Part struct {
 	ID    PartID
 	Spans int

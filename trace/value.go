@@ -77,3 +77,9 @@ const (
 	StatusOK
 	StatusError
 )
+
+// Text returns a String, Bytes, Array or KVList; see [Value.Str].
+func Text(t Type, s string) Value { return Value{Type: t, str: s} }
+
+// Number returns an Int, Double or Bool; see [Value.Bits].
+func Number(t Type, bits uint64) Value { return Value{Type: t, num: bits} }

@@ -8,5 +8,15 @@
 //
 // What a block guarantees: it is immutable; it exists once its meta.json does; the
 // spans of one trace lie in one row group. A row group is one part of a
-// [trace.Snapshot], so it has at most [trace.MaxRows] spans.
+// [trace.Snapshot].
+//
+// # Reading
+//
+// A file may be damaged, and may have been made to do harm: it comes from a bucket
+// that others write to. So every length in it is checked against what is really
+// there before memory is taken, and an error names file, row group and column.
+// readthrift.go and readencoding.go have the decoders, readfooter.go and
+// readpage.go use them, readskeleton.go and the files behind it make columns of a
+// View. Rejected: the page readers of parquet-go. They trust lengths, and their
+// footer takes 800 bytes of memory for each column of each row group.
 package block

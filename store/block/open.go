@@ -18,12 +18,12 @@ type Block struct {
 	dir     string
 	file    fs.File
 	footer  *footer
-	columns []*column // of the layout, those that the file has
+	columns []*stored // of the layout, those that the file has
 	parts   []*part
 }
 
-// column is a leaf of the layout with its place in the file.
-type column struct {
+// stored is a leaf of the layout with its place in the file.
+type stored struct {
 	*leaf
 	file *fileColumn
 	at   int
@@ -96,7 +96,7 @@ func (b *Block) match() error {
 		if f.typ != l.typ || f.def != l.maxDef || f.rep != l.maxRep {
 			return fmt.Errorf("column %s has type %s and levels %d and %d: want %s, %d and %d", l.name(), f.typ, f.def, f.rep, l.typ, l.maxDef, l.maxRep)
 		}
-		b.columns = append(b.columns, &column{leaf: l, file: f, at: at})
+		b.columns = append(b.columns, &stored{leaf: l, file: f, at: at})
 	}
 	return nil
 }
@@ -113,8 +113,8 @@ var needed = map[fieldOf]bool{
 	{ofSpan, fieldStatus}: true, {ofSpan, fieldStart}: true, {ofSpan, fieldDuration}: true, {ofResource, fieldService}: true,
 }
 
-// column returns a column by its meaning, or nil.
-func (b *Block) column(of owner, f field) *column {
+// stored returns a column by its meaning, or nil.
+func (b *Block) stored(of owner, f field) *stored {
 	for _, c := range b.columns {
 		if c.of == of && c.field == f {
 			return c
@@ -125,7 +125,7 @@ func (b *Block) column(of owner, f field) *column {
 
 // own returns the columns of attributes that have one of their own, of a kind of
 // row, in the order of the file.
-func (b *Block) own(of owner) (own []*column) {
+func (b *Block) own(of owner) (own []*stored) {
 	for _, c := range b.columns {
 		if c.of == of && c.isOwn() {
 			own = append(own, c)
@@ -135,7 +135,7 @@ func (b *Block) own(of owner) (own []*column) {
 }
 
 // read decodes a column of a row group. A nil column has no values.
-func (b *Block) read(ctx context.Context, group int, c *column, want wants) (v *values, err error) {
+func (b *Block) read(ctx context.Context, group int, c *stored, want wants) (v *values, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -159,9 +159,9 @@ func (b *Block) read(ctx context.Context, group int, c *column, want wants) (v *
 }
 
 // damage says where an error was met.
-func (b *Block) damage(group int, c *column, err error) error {
+func (b *Block) damage(group int, c *stored, err error) error {
 	return fmt.Errorf("read block %s: %s: row group %d, column %s: %w", b.Meta.ID, dataName, group, c.name(), err)
 }
 
-// bytesOf tells whether a column holds byte strings.
-func (c *column) texts() bool { return c.typ == format.ByteArray }
+// texts tells whether a column holds byte strings.
+func (c *stored) texts() bool { return c.typ == format.ByteArray }

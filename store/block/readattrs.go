@@ -61,25 +61,29 @@ type attrReader struct {
 	array     cursor
 	any       cursor
 	own       []ownColumn
+	fixes     map[uint32]fix
+	numbers   []uint32 // of the columns of their own from which the row has attributes
 }
 
 // ownColumn is a column of an attribute's own.
 type ownColumn struct {
 	cursor
 	name   uint32
-	column *column
+	number uint32 // among such columns of the level
+	column *stored
 }
 
-// readAttrs reads the attributes of a level with so many rows in the file: all, or
-// those of some keys. The caller holds the part.
-func (p *part) readAttrs(ctx context.Context, level trace.Level, rows int, keys map[string]bool, s *skeleton) (*attrList, error) {
-	of := ownerOf[level]
+// readAttrs reads the attributes of a level: all, or those of some keys. First are
+// the rows with which traces begin. The caller holds the part.
+func (p *part) readAttrs(ctx context.Context, level trace.Level, first []uint32, keys map[string]bool, x *extras) (*attrList, error) {
+	of, rows := ownerOf[level], int(first[len(first)-1])
 	r := &attrReader{p: p, list: &attrList{ends: make([]uint32, 0, rows)}, known: map[string]uint32{}, keys: keys, rows: rows, depth: depthOf[of]}
 	if err := r.open(ctx, of); err != nil {
 		return nil, err
 	}
-	for range rows {
-		if err := r.row(); err != nil {
+	r.fixes = x.fixes(level, first)
+	for row := range uint32(rows) {
+		if err := r.row(row); err != nil {
 			return nil, err
 		}
 		r.list.ends = append(r.list.ends, uint32(len(r.list.attrs)))
@@ -89,7 +93,7 @@ func (p *part) readAttrs(ctx context.Context, level trace.Level, rows int, keys 
 
 // open reads the columns.
 func (r *attrReader) open(ctx context.Context, of owner) error {
-	for _, c := range r.p.b.own(of) {
+	for number, c := range r.p.b.own(of) {
 		if c.key == "" && c.field != fieldService {
 			continue // a spare column
 		}
@@ -100,7 +104,7 @@ func (r *attrReader) open(ctx context.Context, of owner) error {
 		if !r.wants(key) {
 			continue
 		}
-		o := ownColumn{name: r.name(key), column: c}
+		o := ownColumn{name: r.name(key), number: uint32(number), column: c}
 		if err := o.open(ctx, r.p, c, r.depth); err != nil {
 			return err
 		}
@@ -109,7 +113,7 @@ func (r *attrReader) open(ctx context.Context, of owner) error {
 		}
 	}
 	lists := attrsOf[of]
-	if err := r.key.open(ctx, r.p, r.p.b.column(lists, fieldKey), r.depth); err != nil {
+	if err := r.key.open(ctx, r.p, r.p.b.stored(lists, fieldKey), r.depth); err != nil {
 		return err
 	}
 	if !r.findKeys() {
@@ -120,7 +124,7 @@ func (r *attrReader) open(ctx context.Context, of owner) error {
 		f  field
 	}{{&r.isArray, fieldIsArray}, {&r.text, fieldText}, {&r.num, fieldInt}, {&r.double, fieldDouble}, {&r.boolean, fieldBool},
 		{&r.other, fieldUnsupported}, {&r.kvList, fieldKVList}, {&r.array, fieldArray}, {&r.any, fieldAny}} {
-		if err := c.to.open(ctx, r.p, r.p.b.column(lists, c.f), r.depth+1); err != nil {
+		if err := c.to.open(ctx, r.p, r.p.b.stored(lists, c.f), r.depth+1); err != nil {
 			return err
 		}
 	}
@@ -164,7 +168,8 @@ func (r *attrReader) findKeys() (any bool) {
 
 // row reads the attributes of the next row: those of the list, then those in
 // columns of their own.
-func (r *attrReader) row() error {
+func (r *attrReader) row(row uint32) error {
+	start := len(r.list.attrs)
 	if !r.key.none {
 		from, n, err := r.key.next()
 		if err != nil {
@@ -176,10 +181,19 @@ func (r *attrReader) row() error {
 			}
 		}
 	}
+	own := len(r.list.attrs)
+	r.numbers = r.numbers[:0]
 	for i := range r.own {
+		before := len(r.list.attrs)
 		if err := r.ownValue(&r.own[i]); err != nil {
 			return err
 		}
+		if len(r.list.attrs) > before {
+			r.numbers = append(r.numbers, r.own[i].number)
+		}
+	}
+	if f, ok := r.fixes[row]; ok {
+		return r.apply(f, start, own, r.numbers)
 	}
 	return nil
 }
@@ -297,19 +311,6 @@ func (r *attrReader) addAny(name uint32, b []byte) error {
 		return r.addJSON(name, b)
 	}
 	return r.addEncoded(name, b)
-}
-
-// addEncoded adds an encoded AnyValue.
-func (r *attrReader) addEncoded(name uint32, b []byte) error {
-	t, content, number, err := otlp.ReadValue(b)
-	if err != nil {
-		return fmt.Errorf("attribute %q: %w", r.list.names[name], err)
-	}
-	if t == trace.String || t == trace.Bytes || t == trace.Array || t == trace.KVList {
-		number = uint64(r.p.dict.Add(content))
-	}
-	r.add(name, t, number)
-	return nil
 }
 
 // finish checks that all columns had values for exactly the rows.

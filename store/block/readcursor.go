@@ -12,7 +12,7 @@ import (
 // A parent is a row, or an attribute of a row.
 type cursor struct {
 	p      *part
-	column *column
+	column *stored
 	v      *values
 	depth  uint8 // the definition and repetition level of a parent that is there
 	none   bool  // no parent has a value, so nothing need be walked
@@ -23,7 +23,7 @@ type cursor struct {
 var errEntries = errors.New("it has fewer or more rows than other columns of the row group")
 
 // open reads the column. A column that the file lacks has no values.
-func (c *cursor) open(ctx context.Context, p *part, from *column, depth uint8) (err error) {
+func (c *cursor) open(ctx context.Context, p *part, from *stored, depth uint8) (err error) {
 	c.p, c.column, c.depth = p, from, depth
 	if from == nil {
 		c.none = true
@@ -91,7 +91,7 @@ func (v *values) code(d *trace.Dict, i int) uint32 {
 }
 
 // one checks that each of n rows has exactly one value.
-func (p *part) one(c *column, v *values, n int) error {
+func (p *part) one(c *stored, v *values, n int) error {
 	if got := len(v.index) + len(v.nums); got != n {
 		return p.b.damage(p.number, c, fmt.Errorf("%d values for %d rows", got, n))
 	}
@@ -100,7 +100,7 @@ func (p *part) one(c *column, v *values, n int) error {
 
 // readTexts reads a column with one byte string a row; nil when the file lacks it.
 func (p *part) readTexts(ctx context.Context, of owner, f field, rows int) (*values, error) {
-	c := p.b.column(of, f)
+	c := p.b.stored(of, f)
 	if c == nil {
 		return nil, nil
 	}

@@ -151,6 +151,7 @@ type values struct {
 	nums     []uint64 // numbers: sign-extended, IEEE bits, or 0 and 1
 	index    []uint32 // of byte strings: the place in texts
 	texts    texts
+	codes    []uint32 // of each text in the dictionary of the part, plus one; 0: not asked for yet
 }
 
 // wants are the levels that a caller reads.

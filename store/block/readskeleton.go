@@ -47,7 +47,7 @@ type frame struct {
 
 // readFrame reads the levels of a column of spans.
 func (p *part) readFrame(ctx context.Context) (*frame, error) {
-	c := p.b.column(ofSpan, fieldStatus)
+	c := p.b.stored(ofSpan, fieldStatus)
 	v, err := p.b.read(ctx, p.number, c, wants{rep: true, def: true})
 	if err != nil {
 		return nil, err
@@ -83,6 +83,15 @@ func (p *part) readFrame(ctx context.Context) (*frame, error) {
 
 var errLevels = errors.New("its levels are damaged")
 
+// scopeTrace returns the trace of each scope.
+func (f *frame) scopeTrace() []uint32 {
+	of := make([]uint32, len(f.scopeResource))
+	for i, r := range f.scopeResource {
+		of[i] = f.resourceTrace[r]
+	}
+	return of
+}
+
 // count is how many rows of a kind the frame has.
 func (f *frame) count(of owner) int {
 	switch of {
@@ -106,13 +115,7 @@ func (p *part) readSkeleton(ctx context.Context) (*skeleton, error) {
 	if s.ids, err = p.readTraceIDs(ctx, f.traces); err != nil {
 		return nil, err
 	}
-	s.first = make([]uint32, f.traces+1)
-	for _, t := range f.spanTrace {
-		s.first[t+1]++
-	}
-	for t := range f.traces {
-		s.first[t+1] += s.first[t]
-	}
+	s.first = firstRows(f.spanTrace, f.traces)
 	if s.extra, err = p.readExtras(ctx, f); err != nil {
 		return nil, err
 	}
@@ -133,7 +136,7 @@ func (p *part) readSkeleton(ctx context.Context) (*skeleton, error) {
 
 // readTraceIDs reads the ids, which must ascend.
 func (p *part) readTraceIDs(ctx context.Context, traces int) ([]trace.TraceID, error) {
-	c := p.b.column(ofTrace, fieldID)
+	c := p.b.stored(ofTrace, fieldID)
 	v, err := p.b.read(ctx, p.number, c, wants{})
 	if err != nil {
 		return nil, err
@@ -158,7 +161,7 @@ func (p *part) readTraceIDs(ctx context.Context, traces int) ([]trace.TraceID, e
 // joinResources gives equal resources one number; it returns the number of each
 // resource of the file.
 func (p *part) joinResources(ctx context.Context, f *frame, s *skeleton) ([]uint32, error) {
-	all, err := p.readAttrs(ctx, trace.ResourceLevel, f.count(ofResource), nil, s)
+	all, err := p.readAttrs(ctx, trace.ResourceLevel, firstRows(f.resourceTrace, f.traces), nil, s.extra)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +183,7 @@ func (p *part) joinResources(ctx context.Context, f *frame, s *skeleton) ([]uint
 }
 
 func (p *part) joinScopes(ctx context.Context, f *frame, s *skeleton, resources []uint32) ([]uint32, error) {
-	all, err := p.readAttrs(ctx, trace.ScopeLevel, f.count(ofScope), nil, s)
+	all, err := p.readAttrs(ctx, trace.ScopeLevel, firstRows(f.scopeTrace(), f.traces), nil, s.extra)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,277 @@
+package block
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"etude/internal/wire"
+	"etude/otlp"
+	"etude/trace"
+)
+
+// extras are what the traces of a part say in etude's own column: see extra.go.
+// Most traces say nothing. The methods of nil are those of a block without it.
+type extras struct {
+	column *stored
+	traces []uint32 // those that say something
+	says   [][]byte // of each of them
+}
+
+// readExtras reads the column; nil when the file has none.
+func (p *part) readExtras(ctx context.Context, f *frame) (*extras, error) {
+	v, err := p.readTexts(ctx, ofTrace, fieldEtude, f.traces)
+	if v == nil || err != nil {
+		return nil, err
+	}
+	x := &extras{column: p.b.stored(ofTrace, fieldEtude)}
+	for t := range f.traces {
+		if b := v.text(t); len(b) > 0 {
+			x.traces, x.says = append(x.traces, uint32(t)), append(x.says, b)
+		}
+	}
+	return x, nil
+}
+
+// each calls visit for each field that traces have under a number.
+func (x *extras) each(number wire.Number, visit func(trace uint32, data []byte)) {
+	if x == nil {
+		return
+	}
+	for i, t := range x.traces {
+		r := wire.Reader{Rest: x.says[i]}
+		for r.Next() {
+			if r.IsBytes(number) {
+				visit(t, r.Data)
+			}
+		}
+	}
+}
+
+// firstRows returns the first row of each trace, and behind them the number of
+// rows, for rows that have the number of their trace. These ascend.
+func firstRows(traceOf []uint32, traces int) []uint32 {
+	first := make([]uint32, traces+1)
+	for _, t := range traceOf {
+		first[t+1]++
+	}
+	for t := range traces {
+		first[t+1] += first[t]
+	}
+	return first
+}
+
+// rowIn returns a row of the part by its number within its trace.
+func rowIn(first []uint32, trace uint32, n uint64) (row uint32, ok bool) {
+	if n >= uint64(first[trace+1]-first[trace]) {
+		return 0, false
+	}
+	return first[trace] + uint32(n), true
+}
+
+// resources returns the schema URL and the fields kept as sent of each resource of
+// the file, as codes; nil when there are none.
+func (x *extras) resources(d *trace.Dict, f *frame) (schema, extra []uint32) {
+	first := firstRows(f.resourceTrace, f.traces)
+	x.each(extraResource, func(t uint32, data []byte) {
+		if schema == nil {
+			schema, extra = make([]uint32, len(f.resourceTrace)), make([]uint32, len(f.resourceTrace))
+		}
+		n, text, fields := numbered(data)
+		if row, ok := rowIn(first, t, n); ok {
+			schema[row], extra[row] = d.Add(text), d.Add(fields)
+		}
+	})
+	return schema, extra
+}
+
+// scopes returns the schema URL of each scope of the file.
+func (x *extras) scopes(d *trace.Dict, f *frame) (schema []uint32) {
+	first := firstRows(f.scopeTrace(), f.traces)
+	x.each(extraScope, func(t uint32, data []byte) {
+		if schema == nil {
+			schema = make([]uint32, len(f.scopeResource))
+		}
+		n, text, _ := numbered(data)
+		if row, ok := rowIn(first, t, n); ok {
+			schema[row] = d.Add(text)
+		}
+	})
+	return schema
+}
+
+// numbered reads a message of a row and two texts.
+func numbered(b []byte) (row uint64, first, second []byte) {
+	r := wire.Reader{Rest: b}
+	for r.Next() {
+		switch {
+		case r.IsVarint(1):
+			row = r.Value
+		case r.IsBytes(2):
+			first = r.Data
+		case r.IsBytes(3):
+			second = r.Data
+		}
+	}
+	return row, first, second
+}
+
+// flags reads the flags of the spans or links of all traces.
+func (x *extras) flags(number wire.Number, first []uint32) trace.Sparse {
+	var rows, values []uint32
+	x.each(number, func(t uint32, b []byte) {
+		at, end := first[t], first[t+1]
+		for len(b) > 0 && at < end {
+			count, n := binary.Uvarint(b)
+			flags, m := binary.Uvarint(b[max(n, 0):])
+			if n <= 0 || m <= 0 {
+				return
+			}
+			b = b[n+m:]
+			for ; count > 0 && at < end; count-- {
+				if flags != 0 {
+					rows, values = append(rows, at), append(values, uint32(flags))
+				}
+				at++
+			}
+		}
+	})
+	return trace.NewSparse(rows, values)
+}
+
+// fix is what a row's attributes need beside the columns.
+type fix struct {
+	order []byte   // pairs of uvarints, see extra.go
+	whole [][]byte // the attributes, as KeyValues
+	isSet bool     // whole counts, though it may be empty
+}
+
+var orderOf = map[trace.Level]wire.Number{trace.ResourceLevel: extraResourceOrder, trace.SpanLevel: extraSpanOrder, trace.EventLevel: extraEventOrder}
+
+// fixes returns the fixes of the rows of a level; nil when there are none.
+func (x *extras) fixes(level trace.Level, first []uint32) map[uint32]fix {
+	fixes := map[uint32]fix{}
+	if number, ok := orderOf[level]; ok {
+		x.each(number, func(t uint32, b []byte) {
+			for row := first[t]; row < first[t+1] && len(b) > 0; row++ {
+				var code []byte
+				if code, b = orderCode(b); len(code) > 0 {
+					fixes[row] = fix{order: code}
+				}
+			}
+		})
+	}
+	x.each(extraWhole, func(t uint32, b []byte) {
+		var l, n uint64
+		f := fix{isSet: true}
+		r := wire.Reader{Rest: b}
+		for r.Next() {
+			switch {
+			case r.IsVarint(1):
+				l = r.Value
+			case r.IsVarint(2):
+				n = r.Value
+			case r.IsBytes(3):
+				f.whole = append(f.whole, r.Data)
+			}
+		}
+		if row, ok := rowIn(first, t, n); ok && l == uint64(level) {
+			fixes[row] = f
+		}
+	})
+	return fixes
+}
+
+// orderCode cuts the code of one row off.
+func orderCode(b []byte) (code, rest []byte) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)) {
+		return nil, nil
+	}
+	b = b[size:]
+	at := 0
+	for range 2 * n {
+		_, size := binary.Uvarint(b[at:])
+		if size <= 0 {
+			return nil, nil
+		}
+		at += size
+	}
+	return b[:at], b[at:]
+}
+
+// apply mends the attributes of the row that were read last: of those in the list
+// behind start, those from own on lay in columns of their own, of the numbers given.
+func (r *attrReader) apply(f fix, start, own int, numbers []uint32) error {
+	if f.isSet {
+		r.list.attrs = r.list.attrs[:start]
+		for _, b := range f.whole {
+			if err := r.addKeyValue(b); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	listed := append([]attr(nil), r.list.attrs[start:own]...)
+	owned := append([]attr(nil), r.list.attrs[own:]...)
+	used := make([]bool, len(owned))
+	r.list.attrs = r.list.attrs[:start]
+	done := 0
+	for b := f.order; len(b) > 0; {
+		number, n := binary.Uvarint(b)
+		before, m := binary.Uvarint(b[n:])
+		b = b[n+m:]
+		for ; done < len(listed) && uint64(done) < before; done++ {
+			r.list.attrs = append(r.list.attrs, listed[done])
+		}
+		for i := range owned {
+			if !used[i] && uint64(numbers[i]) == number {
+				used[i] = true
+				r.list.attrs = append(r.list.attrs, owned[i])
+				break
+			}
+		}
+	}
+	r.list.attrs = append(r.list.attrs, listed[done:]...)
+	for i := range owned {
+		if !used[i] {
+			r.list.attrs = append(r.list.attrs, owned[i])
+		}
+	}
+	return nil
+}
+
+// addKeyValue adds an attribute from an encoded KeyValue.
+func (r *attrReader) addKeyValue(b []byte) error {
+	var key, value []byte
+	c := wire.Reader{Rest: b}
+	for c.Next() {
+		switch {
+		case c.IsBytes(1):
+			key = c.Data
+		case c.IsBytes(2):
+			value = c.Data
+		}
+	}
+	if c.Err != nil {
+		return errors.New("an attribute kept whole is damaged")
+	}
+	if !r.wants(string(key)) {
+		return nil
+	}
+	return r.addEncoded(r.name(string(key)), value)
+}
+
+// addEncoded adds an encoded AnyValue.
+func (r *attrReader) addEncoded(name uint32, b []byte) error {
+	t, content, number, err := otlp.ReadValue(b)
+	if err != nil {
+		return fmt.Errorf("attribute %q: %w", r.list.names[name], err)
+	}
+	if t == trace.String || t == trace.Bytes || t == trace.Array || t == trace.KVList {
+		number = uint64(r.p.dict.Add(content))
+	}
+	r.add(name, t, number)
+	return nil
+}
