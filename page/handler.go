@@ -15,7 +15,11 @@ type Options struct {
 	// /api/v1/. The page reaches what queries need of it below /prometheus/. nil
 	// answers 404 there, and the page computes what it can from traces.
 	Prometheus http.Handler
-	Info       Info
+	// Teach answers below /api/etude/, what the walk and the labs ask; nil answers
+	// 404 there. Walk says whether it can send requests through the demo.
+	Teach http.Handler
+	Walk  bool
+	Info  Info
 }
 
 // policy lets the page load its own files and nothing else: no inline script
@@ -35,14 +39,18 @@ const (
 	prometheusName = "prometheus.html"
 )
 
-// Handler serves the page. The views /, /explore, /services/{name} and
-// /trace/{id} are all index.html, which reads the address itself; any other path
+// Handler serves the page. The views /, /explore, /services/{name},
+// /trace/{id}, /walk/{step} and /labs/{name} are all index.html, which reads the address itself; any other path
 // that is not a file is 404, so that a mistyped address is noticed.
 func Handler(o Options) http.Handler {
-	mux := serve(indexName, []string{"/{$}", "/explore", "/explore/{$}", "/services", "/services/{$}", "/services/{name}", "/trace/{id}"},
-		answer{Info: o.Info, Metrics: o.Prometheus != nil})
+	mux := serve(indexName, []string{"/{$}", "/explore", "/explore/{$}", "/services", "/services/{$}", "/services/{name}", "/trace/{id}",
+		"/walk", "/walk/{step}", "/labs", "/labs/{name}"},
+		answer{Info: o.Info, Metrics: o.Prometheus != nil, Walk: o.Walk})
 	if o.API != nil {
 		mux.Handle("/api/", o.API)
+	}
+	if o.Teach != nil {
+		mux.Handle("/api/etude/", o.Teach)
 	}
 	if o.Prometheus != nil {
 		mountQueries(mux, o.Prometheus)
@@ -62,6 +70,7 @@ func PrometheusUI(info Info) http.Handler {
 type answer struct {
 	Info
 	Metrics bool `json:"metrics"` // whether PromQL is answered
+	Walk    bool `json:"walk"`    // whether requests can be sent through the demo
 }
 
 // serve answers views with one page of dist/, and every file with itself.
@@ -73,7 +82,7 @@ func serve(page string, views []string, about answer) *http.ServeMux {
 	files := loadAssets(root)
 	info, err := json.Marshal(about)
 	if err != nil {
-		panic(err) // it holds only strings and a bool
+		panic(err) // it holds only strings and bools
 	}
 	mux := http.NewServeMux()
 	for _, view := range views {

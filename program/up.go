@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,43 +54,50 @@ func (c *upCmd) Run(p *proc, command *kong.Context) error {
 		return fmt.Errorf("find own program: %w", err)
 	}
 	out := newPrefixer(p.stdout, plan.parts, isTerminal(p.stdout))
+	out.feed = &feed{}
+	plan.fleet = newFleet(executable, out, plan.parts)
+	if plan.control, err = openControl(p.ctx, plan.info.Links.Edge, plan.controlRoutes(out.feed), p.log); err != nil {
+		return err
+	}
+	plan.parts[0].env = append(plan.parts[0].env, plan.control.env())
 	fmt.Fprintf(p.stdout, "etude keeps its data in %s\n", plan.dataDir)
 	defer plan.stop(p)
-	for _, part := range plan.parts {
-		if err := part.start(executable, out); err != nil {
-			return err
-		}
-	}
 	ctx, cancel := context.WithTimeoutCause(p.ctx, readyTimeout, fmt.Errorf("no answer in %s", readyTimeout))
 	defer cancel()
-	for _, part := range plan.parts {
-		if err := part.waitReady(ctx); err != nil {
-			if p.ctx.Err() != nil { // Ctrl-C while starting
-				return nil
-			}
-			return err
+	if err := plan.fleet.start(ctx); err != nil {
+		if p.ctx.Err() != nil { // Ctrl-C while starting
+			return nil
 		}
+		return err
 	}
 	plan.welcome(p.stdout, time.Since(begin))
-	return c.watch(p, plan.parts)
+	return c.watch(p, plan.fleet)
+}
+
+// controlRoutes are what `up` answers its backend.
+func (pl *plan) controlRoutes(lines *feed) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /lines", lines.streamLines)
+	return mux
 }
 
 // watch waits for Ctrl-C or for a part to die.
-func (c *upCmd) watch(p *proc, parts []*part) error {
-	exits := firstExit(parts)
-	for left := len(parts); left > 0; left-- {
+func (c *upCmd) watch(p *proc, parts *fleet) error {
+	for {
 		select {
 		case <-p.ctx.Done():
 			return nil
-		case dead := <-exits:
-			fmt.Fprintf(p.stdout, "\n%s has died (%s).\n", dead.name, dead.fate())
+		case dead := <-parts.deaths:
+			fmt.Fprintf(p.stdout, "\n%s has died (%s).\n", dead.part.name, dead.fate())
 			if !c.KeepGoing {
 				fmt.Fprintln(p.stdout, "Stopping the rest; with --keep-going they would go on.")
 				return errQuiet
 			}
+			if !parts.alive() {
+				return errors.New("every part has died")
+			}
 		}
 	}
-	return errors.New("every part has died")
 }
 
 // plan is what `up` is going to run.
@@ -100,6 +108,8 @@ type plan struct {
 	notes   []string // what a person should know, told with the links
 	upCmd   *upCmd
 	doors   *doors
+	fleet   *fleet   // the parts, running
+	control *control // where the backend asks `up`
 }
 
 // plan prepares every part; flags are those of `up` as kong has parsed them.
@@ -253,9 +263,11 @@ func (c *upCmd) ownHost(d *doors, listener, addrs string) (string, error) {
 
 func (c *upCmd) serviceAddr(i int) string { return loopback(portService1 + i + c.PortOffset) }
 
+const backendName = "backend"
+
 func (c *upCmd) backendPart(pl *plan) *part {
 	info, _ := json.Marshal(pl.info) // strings only
-	return &part{name: "backend", args: []string{"backend"}, env: []string{infoEnv + "=" + string(info),
+	return &part{name: backendName, args: []string{"backend"}, env: []string{infoEnv + "=" + string(info),
 		dashboardEnv + "=" + c.scheme("dashboard") + "://" + dialAddr(c.DashboardAddr)},
 		ready: answers(c.scheme("api")+"://"+dialAddr(c.APIAddr)+"/ready", pl.doors.clientTLS("api"))}
 }
@@ -319,8 +331,8 @@ func (c *upCmd) edgePart(pl *plan) *part {
 func (pl *plan) stop(p *proc) {
 	begin := time.Now()
 	fmt.Fprintln(p.stdout, "\nStopping.")
-	killed := stopParts(pl.parts[1:], stopGrace)
-	killed = append(killed, stopParts(pl.parts[:1], storeGrace)...)
+	pl.control.close()
+	killed := pl.fleet.stop()
 	if len(killed) > 0 {
 		fmt.Fprintf(p.stdout, "Had to kill %s, which did not stop in time.\n", strings.Join(killed, ", "))
 		return

@@ -36,7 +36,12 @@ func (b *backendRun) openHTTP(dir string) error {
 		return errors.Join(err, closeAll(listeners))
 	}
 	b.serve("api", listeners[0], answers, "/ready", "/live")
-	b.serve("page", listeners[1], page.Handler(page.Options{API: b.cmd.ofPageTenant(answers), Prometheus: b.promQL(), Info: b.cmd.pageInfo()}))
+	teach, err := b.teach()
+	if err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	b.serve("page", listeners[1], page.Handler(page.Options{API: b.cmd.ofPageTenant(answers), Teach: teach, Walk: parent() != nil,
+		Prometheus: b.promQL(), Info: b.cmd.pageInfo()}))
 	b.serve("prometheus", listeners[2], b.metricsHandler(), "/-/healthy", "/-/ready")
 	return nil
 }

@@ -19,7 +19,7 @@ const viewNames: Record<TraceView, string> = { waterfall: "Waterfall", flame: "F
 /** The actions that can be run now. */
 export function actions(): Action[] {
   const made: Action[] = [
-    { name: "Go to the walk", key: "", run: () => route.go("/") },
+    { name: "Go to the walk", key: "", run: () => route.go("/walk") },
     { name: "Search traces", key: "", run: () => route.go(exploreHref({ ...route.time, tab: "search" })) },
     { name: "Search by TraceQL", key: "", run: () => route.go(exploreHref({ ...route.time, tab: "traceql" })) },
     { name: "Open a trace from a file", key: "", run: () => route.go(exploreHref({ ...route.time, tab: "json" })) },

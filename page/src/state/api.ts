@@ -19,6 +19,8 @@ export interface Info {
   version?: string;
   /** Whether the page's server answers PromQL. */
   metrics?: boolean;
+  /** Whether requests can be sent through the demo. */
+  walk?: boolean;
   links?: {
     edge?: string;
     dashboard?: string;

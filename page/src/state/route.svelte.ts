@@ -34,7 +34,8 @@ class RouteState {
   }
 
   get time(): Time {
-    return this.current.page === "services" ? this.current.time : this.current.page === "home" || this.current.page === "missing" ? emptyTime : this.current.explore;
+    if (this.current.page === "services") return this.current.time;
+    return this.current.page === "explore" || this.current.page === "trace" ? this.current.explore : emptyTime;
   }
 
   start(): void {

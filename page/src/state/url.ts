@@ -1,6 +1,7 @@
 // The address is the state: every view of the page can be copied, sent and opened again.
 //
 // Ours:   /explore?tab=traceql&q=...&service=&name=&tags=&min=&max=&limit=&from=&to=&refresh=&metrics=&order=&show=&trace=&span=
+//         /walk   /walk/STEP
 //         /services?from=&to=&refresh=   /services/NAME   and   /trace/ID?span=
 //         An open trace adds how it is looked at: &view=&find=&rest=&zoom=&folds=&sort=&group=&path=&skew=
 // Older:  /explore?orgId=1&left={"queries":[{"queryType":"nativeSearch",...}],"range":{...}}  and its successor
@@ -60,8 +61,13 @@ export interface Explore extends Time {
   look: Look;
 }
 
+/** The steps of the walk, in their order. */
+export const walkSteps = ["dark", "traced"] as const;
+export type WalkStep = (typeof walkSteps)[number];
+
 export type Route =
   | { page: "home" }
+  | { page: "walk"; step: WalkStep }
   | { page: "explore"; explore: Explore }
   | { page: "trace"; explore: Explore }
   /** service is "" for the list of all. */
@@ -75,6 +81,9 @@ export function parseRoute(path: string, search: string): Route {
   const params = new URLSearchParams(search);
   if (path === "/" || path === "/index.html") return { page: "home" };
   if (path === "/explore" || path === "/explore/") return { page: "explore", explore: parseExplore(params) };
+  const walk = /^\/walk(?:\/(\w+))?\/?$/.exec(path);
+  const step = walkSteps.find((name) => name === (walk?.[1] ?? "dark"));
+  if (walk && step) return { page: "walk", step };
   const id = /^\/trace\/([^/]+)\/?$/.exec(path)?.[1];
   if (id !== undefined) return { page: "trace", explore: { ...parseExplore(params), trace: decoded(id) } };
   const service = /^\/services(?:\/([^/]*))?\/?$/.exec(path);
@@ -228,6 +237,11 @@ export function servicesHref(service: string, time: Time): string {
   const params = new URLSearchParams();
   putTime((name, value, unless = "") => value !== unless && params.set(name, value), time);
   return withQuery(service === "" ? "/services" : `/services/${encodeURIComponent(service)}`, params);
+}
+
+/** The address of a step of the walk. */
+export function walkHref(step: WalkStep): string {
+  return step === "dark" ? "/walk" : `/walk/${step}`;
 }
 
 /** The address of a trace alone on the page. */

@@ -1,0 +1,95 @@
+package program
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// TestBrowserGuide goes the walk as the page guides through it, from the start
+// page to the code of the slow span.
+func TestBrowserGuide(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: the browser finds no races; the full run has this test")
+	}
+	findChromium(t)
+	d := startSlowDemo(t, "400ms")
+	for _, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
+		t.Run(fmt.Sprintf("mouse %dx%d", size.width, size.height), func(t *testing.T) {
+			b := openBrowser(t, size.width, size.height)
+			b.guide(d, func(testid string) { b.do("click "+testid, chromedp.Click(testid, chromedp.NodeVisible)) }, func(string) {})
+		})
+	}
+	t.Run("keyboard", func(t *testing.T) {
+		b := openBrowser(t, 1440, 900)
+		b.guide(d, func(testid string) {
+			b.tabTo(testid)
+			b.do("press Enter", chromedp.KeyEvent(kb.Enter))
+		}, func(string) {})
+	})
+	for _, scheme := range []string{"light", "dark"} {
+		t.Run("axe "+scheme, func(t *testing.T) {
+			script := axe(t)
+			b := openBrowser(t, 1440, 900)
+			features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}
+			if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+				t.Fatal(err)
+			}
+			b.guide(d, func(testid string) { b.do("click "+testid, chromedp.Click(testid, chromedp.NodeVisible)) },
+				func(what string) { b.breaksNoRule(script, what) })
+		})
+	}
+}
+
+// guide goes the walk; press activates an element, and seen is called wherever
+// the page looks different.
+func (b *browser) guide(d *demo, press func(selector string), seen func(what string)) {
+	b.t.Helper()
+	b.do("open the start page", chromedp.Navigate(d.url(portPage, "/")))
+	b.shows("the way into the walk", count(id("start-walk"), 1))
+	press(id("start-walk"))
+
+	b.shows("the button", count(id("walk-send"), 1))
+	seen("the walk before the request")
+	press(id("walk-send"))
+	b.shows("uservice2 at work", has(id("light-uservice2"), "has the request"))
+	b.shows("the question", count(id("guess-unknown"), 1))
+	b.shows("two spans", count(id("guess"), 2))
+	b.shows("the ids that uservice1 saw", has(id("hop-uservice1"), "uber-trace-id"))
+	b.shows("a line of uservice1", has(id("hop-uservice1"), "Calling http://127.0.0.1"))
+	b.shows("that uservice2 saw no id", count(id("hop-uservice2")+" "+id("no-trace-header"), 1))
+	b.shows("no ghosts before the answer", count(id("ghost"), 0))
+	press(id("guess") + `[data-span^="forward"]`)
+	b.shows("why not", has(id("verdict"), "No span says"))
+	seen("a wrong guess")
+	press(id("guess-unknown"))
+	b.shows("why", has(id("verdict"), "you cannot know"))
+	b.shows("what tracing would have told", count(id("ghost"), 5))
+	seen("the ghosts")
+	press(id("walk-next"))
+
+	b.shows("the other pair", has(id("walk")+" h1", "with a trace"))
+	press(id("walk-send"))
+	b.shows("uservice4 at work", has(id("light-uservice4"), "works"))
+	b.shows("seven spans to choose from", count(id("guess"), 7))
+	b.shows("one id in both hops", fmt.Sprintf(`(() => {
+		const trace = s => [...document.querySelectorAll(s + " .field")].find(f => f.innerText.includes("trace id"))?.querySelector("b")?.className;
+		return trace(%q) && trace(%q) === trace(%q);
+	})()`, id("hop-uservice3"), id("hop-uservice3"), id("hop-uservice4")))
+	press(id("guess") + `[data-span="redis_call"]`)
+	b.shows("why not", has(id("verdict"), "it waited for the span below it"))
+	press(id("guess") + `[data-span="database_call"]`)
+	b.shows("why", has(id("verdict"), "Yes. uservice4 database_call spent"))
+	b.shows("the code that made it", has(id("span-code"), `s.tracer.Start(ctx, "database_call")`))
+	seen("the answer")
+	press(id("walk-next"))
+	b.shows("the whole trace", count(id("span-row"), 7))
+	b.openSpan("redis_call")
+	b.shows("the line of the attribute", has(id("span-code"), "attribute test-attribute-1"))
+	seen("code beside a span")
+	b.clean()
+}
