@@ -69,6 +69,11 @@ type Meta struct {
 	FooterSize      uint32      `json:"footerSize"`
 	Dedicated       []Dedicated `json:"dedicatedColumns,omitempty"`
 	Replication     uint32      `json:"replicationFactor,omitempty"` // 1, or metrics queries of Tempo skip the block
+
+	// First is the block that must exist for this one to count: it has the first
+	// spans of the traces of this one. Origin is the store's. Tempo ignores both.
+	First  *ID             `json:"etudeFirst,omitempty"`
+	Origin json.RawMessage `json:"etude,omitempty"`
 }
 
 // ParseMeta reads a meta.json and checks what reading relies on.

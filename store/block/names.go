@@ -3,7 +3,6 @@ package block
 import (
 	"path/filepath"
 	"strconv"
-	"strings"
 )
 
 // Every name in a block's folder. The first five are Tempo's, in the order in
@@ -13,13 +12,11 @@ import (
 //	data.parquet    the spans
 //	bloom-0 ...     which traces there are
 //	index           the last trace id of each row group
-//	meta.json       see [Meta]
+//	meta.json       see [Meta]; a folder without it is no block
 //	etude.sidecar   which row groups a query can skip; made anew when missing or stale
 //	meta.compacted.json  instead of meta.json: the block has been merged into another
+//	meta.damaged.json    instead of meta.json: the block could not be read
 //	*.tmp           unfinished; readers ignore it
-//
-// A block is written in a folder <id>.tmp, which is renamed when it is whole.
-// A block that cannot be read is moved to a folder <id>.damaged.
 const (
 	dataName      = "data.parquet"
 	bloomPrefix   = "bloom-"
@@ -27,8 +24,8 @@ const (
 	metaName      = "meta.json"
 	compactedName = "meta.compacted.json"
 	sidecarName   = "etude.sidecar"
+	damagedName   = "meta.damaged.json"
 	tempSuffix    = ".tmp"
-	damagedSuffix = ".damaged"
 
 	// extraColumn is etude's own column behind all of Tempo's in data.parquet.
 	extraColumn = "EtudeExtra"
@@ -50,6 +47,3 @@ func bloomName(shard int) string { return bloomPrefix + strconv.Itoa(shard) }
 
 // Folder returns the folder of a block in that of its tenant.
 func Folder(tenantDir string, id ID) string { return filepath.Join(tenantDir, id.String()) }
-
-// IsTemporary tells whether a folder's name is that of an unfinished block.
-func IsTemporary(name string) bool { return strings.HasSuffix(name, tempSuffix) }

@@ -1,0 +1,155 @@
+package block
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+
+	"etude/trace"
+)
+
+// The bloom filters of a block say which traces it may have. Their bytes are those
+// of the Go module bits-and-blooms/bloom, which Tempo uses: the choice of shard, the
+// hashes and the file are in section 5 of Tempo's format.
+
+// bloomShape returns how many shards a block of so many traces has, how many bits
+// each of them, and how many bits are set for an id. Unlike Tempo's, a small
+// block has a small shard: readers take its size from the file.
+func bloomShape(traces int) (shards int, m, k uint64) {
+	n := float64(max(1, traces))
+	total := math.Ceil(-n * math.Log(bloomFalseRate) / (math.Ln2 * math.Ln2))
+	k = max(1, uint64(math.Ceil(math.Ln2*total/n)))
+	shards = min(maxShards, int(math.Ceil(total/shardBits)))
+	if shards == 1 {
+		return 1, (uint64(total) + 63) / 64 * 64, k
+	}
+	return shards, shardBits, k
+}
+
+// bloomShards are the filters of a block being written.
+type bloomShards struct {
+	m, k  uint64
+	words [][]uint64
+}
+
+func newBloomShards(traces int) *bloomShards {
+	shards, m, k := bloomShape(traces)
+	b := &bloomShards{m: m, k: k, words: make([][]uint64, shards)}
+	for i := range b.words {
+		b.words[i] = make([]uint64, m/64)
+	}
+	return b
+}
+
+func (b *bloomShards) add(id trace.TraceID) {
+	words := b.words[shardOf(id, len(b.words))]
+	h := bloomHashes(id)
+	for j := range b.k {
+		bit := bloomBit(&h, j, b.m)
+		words[bit/64] |= 1 << (bit % 64)
+	}
+}
+
+// file returns the bytes of a shard.
+func (b *bloomShards) file(shard int) []byte {
+	out := make([]byte, 0, bloomHeader+8*len(b.words[shard]))
+	out = binary.BigEndian.AppendUint64(out, b.m)
+	out = binary.BigEndian.AppendUint64(out, b.k)
+	out = binary.BigEndian.AppendUint64(out, b.m)
+	for _, word := range b.words[shard] {
+		out = binary.BigEndian.AppendUint64(out, word)
+	}
+	return out
+}
+
+// bloomHeader is how many bytes of a shard's file come before its words.
+const bloomHeader = 24
+
+// maxBloomHashes bounds the work for a file that says nonsense.
+const maxBloomHashes = 1024
+
+// bloomFile is a shard as a reader has it.
+type bloomFile struct {
+	m, k  uint64
+	words []byte
+}
+
+// parseBloom reads the bytes of a shard and keeps them.
+func parseBloom(b []byte) (bloomFile, error) {
+	if len(b) < bloomHeader {
+		return bloomFile{}, fmt.Errorf("read bloom filter: %d bytes are no header", len(b))
+	}
+	f := bloomFile{m: binary.BigEndian.Uint64(b), k: binary.BigEndian.Uint64(b[8:]), words: b[bloomHeader:]}
+	switch {
+	case f.m == 0 || f.k == 0 || f.k > maxBloomHashes:
+		return bloomFile{}, fmt.Errorf("read bloom filter: %d bits and %d hashes", f.m, f.k)
+	case binary.BigEndian.Uint64(b[16:]) != f.m:
+		return bloomFile{}, errors.New("read bloom filter: it states two sizes")
+	case uint64(len(f.words))/8 != f.m/64+(f.m%64+63)/64 || len(f.words)%8 != 0:
+		return bloomFile{}, fmt.Errorf("read bloom filter: %d bytes of words for %d bits", len(f.words), f.m)
+	}
+	return f, nil
+}
+
+// mayHave is false only for traces that the block does not have. The shard must be
+// that of the id.
+func (f bloomFile) mayHave(id trace.TraceID) bool {
+	h := bloomHashes(id)
+	for j := range f.k {
+		bit := bloomBit(&h, j, f.m)
+		if binary.BigEndian.Uint64(f.words[bit/64*8:])>>(bit%64)&1 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// shardOf returns the shard of an id: FNV-1 of its bytes.
+func shardOf(id trace.TraceID, shards int) int {
+	h := uint32(2166136261)
+	for _, c := range id {
+		h = h*16777619 ^ uint32(c)
+	}
+	return int(h % uint32(shards))
+}
+
+func bloomBit(h *[4]uint64, j, m uint64) uint64 {
+	return (h[j%2] + j*h[2+((j+j%2)%4)/2]) % m
+}
+
+// bloomHashes returns the murmur3-x64-128 hashes, seed 0, of the id and of the id
+// with a byte 1 behind it.
+func bloomHashes(id trace.TraceID) (h [4]uint64) {
+	h1, h2 := uint64(0), uint64(0)
+	h1 ^= bits.RotateLeft64(binary.LittleEndian.Uint64(id[:])*murmur1, 31) * murmur2
+	h1 = (bits.RotateLeft64(h1, 27)+h2)*5 + 0x52dce729
+	h2 ^= bits.RotateLeft64(binary.LittleEndian.Uint64(id[8:])*murmur2, 33) * murmur1
+	h2 = (bits.RotateLeft64(h2, 31)+h1)*5 + 0x38495ab5
+	h[0], h[1] = murmurEnd(h1, h2, 16)
+	h1 ^= bits.RotateLeft64(murmur1, 31) * murmur2 // the tail: one byte, 1
+	h[2], h[3] = murmurEnd(h1, h2, 17)
+	return h
+}
+
+const (
+	murmur1 = 0x87c37b91114253d5
+	murmur2 = 0x4cf5ad432745937f
+)
+
+func murmurEnd(h1, h2, size uint64) (uint64, uint64) {
+	h1, h2 = h1^size, h2^size
+	h1 += h2
+	h2 += h1
+	h1, h2 = murmurMix(h1), murmurMix(h2)
+	h1 += h2
+	h2 += h1
+	return h1, h2
+}
+
+func murmurMix(k uint64) uint64 {
+	k = (k ^ k>>33) * 0xff51afd7ed558ccd
+	k = (k ^ k>>33) * 0xc4ceb9fe1a85ec53
+	return k ^ k>>33
+}

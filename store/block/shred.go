@@ -1,0 +1,322 @@
+package block
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"etude/trace"
+)
+
+// Shredding turns the traces of a row group into columns, as Dremel's paper has it:
+// each column gets a value or a null for every row of its level, with a repetition
+// level (which list goes on) and a definition level (how deep the row exists).
+//
+// The levels of a column depend on its owner alone, but for columns of values that
+// may be absent or repeat. So the shredder walks the traces once and writes down the
+// slots of each owner; the columns of one owner share them, also in encoded form.
+// Values are gathered one column at a time, straight from the columns of the Views.
+//
+// Every owner's slots are cut into pages at the same traces.
+
+const intColumn = format.Int64
+
+// maxLevel is the deepest definition level of the columns that each row of an owner
+// has. The deepest repetition level is the same, since no group is optional.
+var maxLevel = [owners]uint8{ofStats: 1, ofResource: 1, ofScope: 2, ofSpan: 3, ofEvent: 4, ofLink: 4,
+	ofResourceAttr: 2, ofScopeAttr: 3, ofSpanAttr: 4, ofEventAttr: 5, ofLinkAttr: 5}
+
+// ownerOf is the owner of the rows of a level, levelOf the level of its attributes.
+var (
+	ownerOf = [trace.Levels]owner{trace.SpanLevel: ofSpan, trace.ResourceLevel: ofResource, trace.ScopeLevel: ofScope, trace.EventLevel: ofEvent, trace.LinkLevel: ofLink}
+	levelOf = map[owner]trace.Level{ofSpanAttr: trace.SpanLevel, ofResourceAttr: trace.ResourceLevel, ofScopeAttr: trace.ScopeLevel,
+		ofEventAttr: trace.EventLevel, ofLinkAttr: trace.LinkLevel,
+		ofSpan: trace.SpanLevel, ofResource: trace.ResourceLevel, ofScope: trace.ScopeLevel, ofEvent: trace.EventLevel, ofLink: trace.LinkLevel}
+)
+
+// rows are the slots of an owner: one for each row and one for each empty list.
+type rows struct {
+	rep, def []uint8
+	ends     []int   // of each page
+	at       []place // of the rows that exist
+	encoded  encodedLevels
+}
+
+func (r *rows) reset(pages int) {
+	r.rep, r.def, r.at = r.rep[:0], r.def[:0], r.at[:0]
+	if r.ends = r.ends[:0]; cap(r.ends) < pages {
+		r.ends = make([]int, 0, pages)
+	}
+	r.encoded.reset()
+}
+
+func (r *rows) add(rep, def uint8) { r.rep, r.def = append(r.rep, rep), append(r.def, def) }
+func (r *rows) endPage()           { r.ends = append(r.ends, len(r.def)) }
+
+// shredder holds one row group. It is used again for the next.
+type shredder struct {
+	plan        *plan
+	own         [trace.Levels]*ownColumns
+	pageSpans   int
+	texts, keys *texts
+	orders      *texts
+
+	pages  int // of the row group
+	rows   [owners]rows
+	attrs  [trace.Levels]attrRows
+	nested nested
+
+	traces                                       []shredTrace
+	stats                                        []serviceStat
+	statIndex                                    map[uint32]int
+	scopeSpans                                   []int32 // by scope
+	left, right, parentLeft, children            []int32 // by span
+	minStart, maxEnd                             uint64
+	valueColumns                                 valueColumns
+	valuesFor                                    owner // whose list valueColumns has; ofTrace: none
+	ownRows                                      rows
+	spanBuf                                      []nestedSpan
+	placeBuf                                     []place
+	code                                         []byte
+	resourceEnds, scopeEnds, eventEnds, linkEnds []int // by trace: how many there are up to its end
+}
+
+// shredTrace is one row of the file.
+type shredTrace struct {
+	id                    trace.TraceID
+	start, end            uint64
+	rootService, rootName uint32 // numbers in texts
+	spans                 int    // up to its end
+}
+
+// serviceStat counts the spans of one service in a trace.
+type serviceStat struct {
+	service, spans, errors uint32
+}
+
+// load shreds the traces of a row group.
+func (g *shredder) load(group *planGroup) {
+	g.pages, g.valuesFor = 0, ofTrace
+	for i := range g.rows {
+		g.rows[i].reset(8)
+	}
+	g.traces, g.stats, g.scopeSpans = g.traces[:0], g.stats[:0], g.scopeSpans[:0]
+	g.left, g.right, g.parentLeft, g.children = g.left[:0], g.right[:0], g.parentLeft[:0], g.children[:0]
+	g.resourceEnds, g.scopeEnds, g.eventEnds, g.linkEnds = g.resourceEnds[:0], g.scopeEnds[:0], g.eventEnds[:0], g.linkEnds[:0]
+	g.minStart, g.maxEnd = 0, 0
+	inPage := 0
+	for i := range group.traces {
+		if inPage >= g.pageSpans {
+			g.endPage()
+			inPage = 0
+		}
+		g.addTrace(&group.traces[i])
+		inPage += group.traces[i].spans
+	}
+	g.endPage()
+	for l := range trace.Levels {
+		g.shredAttrs(trace.Level(l), ownerOf[l])
+	}
+}
+
+func (g *shredder) endPage() {
+	g.pages++
+	for of := ofTrace; of <= ofLink; of++ {
+		g.rows[of].endPage()
+	}
+}
+
+func (g *shredder) addTrace(t *planTrace) {
+	g.placeBuf = g.plan.rows(t, g.placeBuf[:0])
+	g.rows[ofTrace].add(0, 0)
+	first := len(g.rows[ofSpan].at)
+	g.addSpans(g.placeBuf)
+	g.addTree(g.placeBuf)
+	row := shredTrace{id: t.id, spans: first + len(g.placeBuf)}
+	g.addTimes(&row, g.placeBuf)
+	g.addStats(g.placeBuf)
+	g.addRoot(&row, g.placeBuf)
+	g.traces = append(g.traces, row)
+	g.resourceEnds, g.scopeEnds = append(g.resourceEnds, len(g.rows[ofResource].at)), append(g.scopeEnds, len(g.rows[ofScope].at))
+	g.eventEnds, g.linkEnds = append(g.eventEnds, len(g.rows[ofEvent].at)), append(g.linkEnds, len(g.rows[ofLink].at))
+}
+
+// addSpans writes the slots of the spans of a trace and of what hangs on them. A
+// resource or scope begins anew wherever the one before was another: so the order of
+// arrival stays.
+func (g *shredder) addSpans(places []place) {
+	resources, scopes, spans := &g.rows[ofResource], &g.rows[ofScope], &g.rows[ofSpan]
+	var last place
+	var scope, resource uint32
+	for i, p := range places {
+		s := g.plan.sources[p.src]
+		rep := uint8(3)
+		newScope, newResource := s.v.Scope[p.row], s.v.Resource(p.row)
+		switch {
+		case i == 0:
+			rep = 0
+		case p.src != last.src || newResource != resource:
+			rep = 1
+		case newScope != scope:
+			rep = 2
+		}
+		last, scope, resource = p, newScope, newResource
+		if rep <= 1 {
+			resources.add(rep, 1)
+			resources.at = append(resources.at, place{p.src, resource})
+		}
+		if rep <= 2 {
+			scopes.add(rep, 2)
+			scopes.at = append(scopes.at, place{p.src, scope})
+			g.scopeSpans = append(g.scopeSpans, 0)
+		}
+		g.scopeSpans[len(g.scopeSpans)-1]++
+		spans.add(rep, 3)
+		spans.at = append(spans.at, p)
+		addChildren(&g.rows[ofEvent], p.src, rep, s.events[p.row], s.events[p.row+1])
+		addChildren(&g.rows[ofLink], p.src, rep, s.links[p.row], s.links[p.row+1])
+	}
+}
+
+// addChildren writes the slots of the events or links of a span.
+func addChildren(r *rows, src uint32, rep uint8, from, to uint32) {
+	if from == to {
+		r.add(rep, 3)
+		return
+	}
+	for row := from; row < to; row++ {
+		r.add(rep, 4)
+		r.at = append(r.at, place{src, row})
+		rep = 4
+	}
+}
+
+func (g *shredder) addTree(places []place) {
+	g.spanBuf = g.spanBuf[:0]
+	for _, p := range places {
+		v := g.plan.sources[p.src].v
+		g.spanBuf = append(g.spanBuf, nestedSpan{v.SpanID[p.row], v.Parent[p.row], v.Kind[p.row]})
+	}
+	n := &g.nested
+	n.compute(g.spanBuf)
+	g.left, g.right = append(g.left, n.left...), append(g.right, n.right...)
+	g.parentLeft, g.children = append(g.parentLeft, n.parentLeft...), append(g.children, n.children...)
+}
+
+// addTimes sets when the trace began and ended: the least start but 0, and the
+// greatest end.
+func (g *shredder) addTimes(t *shredTrace, places []place) {
+	for _, p := range places {
+		v := g.plan.sources[p.src].v
+		start, end, began := v.Start[p.row], v.End[p.row], v.Began(p.row)
+		if start != 0 && (t.start == 0 || start < t.start) {
+			t.start = start
+		}
+		t.end = max(t.end, end)
+		if len(g.traces) == 0 && p == places[0] || began < g.minStart {
+			g.minStart = began
+		}
+		g.maxEnd = max(g.maxEnd, end, began)
+	}
+}
+
+// serviceOf returns the number of the service name of a span's resource.
+func (g *shredder) serviceOf(p place) uint32 {
+	s := g.plan.sources[p.src]
+	return g.serviceName(s, s.v.Resource(p.row))
+}
+
+// serviceName returns the number of a resource's ServiceName: its last plain string.
+func (g *shredder) serviceName(s *source, resource uint32) uint32 {
+	if s.service == nil {
+		s.service = make([]uint32, s.v.Resources())
+	}
+	if n := s.service[resource]; n != 0 { // Fast path
+		return n - 1
+	}
+	n := g.findService(s, resource)
+	s.service[resource] = n + 1
+	return n
+}
+
+func (g *shredder) findService(s *source, resource uint32) uint32 {
+	f := s.attrs[trace.ResourceLevel]
+	from, to := f.Row(resource)
+	for pos := to; pos > from; pos-- {
+		if c := &f.Columns[f.Cols[pos-1]]; c.Type == trace.String && c.Key == serviceKey {
+			return s.textOf(g.texts, uint32(f.Vals[pos-1]))
+		}
+	}
+	return 0
+}
+
+func (g *shredder) addStats(places []place) {
+	from := len(g.stats)
+	var last *serviceStat
+	var lastPlace place
+	for i, p := range places {
+		s := g.plan.sources[p.src]
+		if i == 0 || p.src != lastPlace.src || s.v.Resource(p.row) != s.v.Resource(lastPlace.row) {
+			last = g.statOf(from, g.serviceOf(p))
+		}
+		lastPlace = p
+		last.spans++
+		if s.v.Status[p.row] == uint8(trace.StatusError) {
+			last.errors++
+		}
+	}
+	for i := from; i < len(g.stats); i++ {
+		g.rows[ofStats].add(uint8(min(i-from, 1)), 1)
+	}
+}
+
+func (g *shredder) statOf(from int, service uint32) *serviceStat {
+	if len(g.stats) == from {
+		clear(g.statIndex)
+	}
+	i, ok := g.statIndex[service]
+	if !ok {
+		i = len(g.stats)
+		g.statIndex[service] = i
+		g.stats = append(g.stats, serviceStat{service: service})
+	}
+	return &g.stats[i]
+}
+
+// addRoot finds the last span without a parent that does not say it has one.
+func (g *shredder) addRoot(t *shredTrace, places []place) {
+	for i := len(places) - 1; i >= 0; i-- {
+		p := places[i]
+		s := g.plan.sources[p.src]
+		if s.v.Parent[p.row].IsZero() && !childByLink(s, p.row, t.id) {
+			t.rootName = s.textOf(g.texts, s.v.Name[p.row])
+			t.rootService = g.serviceOf(p)
+			return
+		}
+	}
+}
+
+// childByLink tells whether a span has a link of its own trace that OpenTracing
+// marks as the parent.
+func childByLink(s *source, row uint32, id trace.TraceID) bool {
+	for link := s.links[row]; link < s.links[row+1]; link++ {
+		if s.v.LinkTraceID[link] != id {
+			continue
+		}
+		for key, value := range s.v.LinkAttrs.Of(link) {
+			if key == "opentracing.ref_type" && value.Type == trace.String && value.Str() == "child_of" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// shortID returns a trace id in hex without leading zeros.
+func shortID(dst []byte, id trace.TraceID) []byte {
+	from := len(dst)
+	dst = hex.AppendEncode(dst, id[:])
+	short := strings.TrimLeft(string(dst[from:]), "0")
+	return append(dst[:from], short...)
+}

@@ -1,0 +1,290 @@
+package block
+
+import (
+	"encoding/binary"
+
+	"etude/trace"
+)
+
+// Attributes go three ways: into the list Attrs, into a column of their own, or,
+// when neither can hold them as they were sent, also into EtudeExtra. Where an
+// attribute goes depends on keys and types alone for nearly every row, so it is
+// decided once for a shape (rows with the same keys and types in the same order).
+// A row in which values matter takes the slow path: classify.
+
+// Destinations of an attribute, beside the numbers of own columns.
+const (
+	toList  = -1
+	nowhere = -2
+)
+
+// shaped says where the attributes of a shape go.
+type shaped struct {
+	dest  []int16
+	plain int    // how many go to the list
+	order uint32 // number of its order code; 0 for the order of the file
+	slow  bool   // values matter
+}
+
+// ownColumns are the own columns of a level in the order of the file.
+type ownColumns struct {
+	byKey map[string]int16
+	list  []*leaf
+	array bool // columns take arrays, too
+}
+
+func newOwnColumns(f Format, leaves []*leaf, of owner) *ownColumns {
+	o := &ownColumns{byKey: map[string]int16{}, array: f == VParquet5}
+	for _, l := range leaves {
+		if l.of != of || !l.isOwn() {
+			continue
+		}
+		key := l.key
+		if l.field == fieldService {
+			key = serviceKey
+		}
+		if key != "" {
+			o.byKey[key] = int16(len(o.list))
+		}
+		o.list = append(o.list, l)
+	}
+	return o
+}
+
+const serviceKey = "service.name"
+
+// fits tells whether an own column takes single values of a type.
+func (o *ownColumns) fits(own int16, t trace.Type) bool {
+	if o.list[own].typ == intColumn {
+		return t == trace.Int
+	}
+	return t == trace.String
+}
+
+// takesArrays tells whether a column takes all elements of an array.
+func (o *ownColumns) takesArrays(own int16) bool {
+	return o.array && o.list[own].field == fieldDedicated
+}
+
+// attrRows are the attributes of one level in a row group.
+type attrRows struct {
+	rows            // a slot for each attribute of the list
+	keys   []uint32 // numbers in the texts of keys, one for each attribute
+	types  []trace.Type
+	vals   []uint64 // number in texts, number, bits; of an array its number in arrays
+	arrays []arrayValue
+
+	own    [][]uint32 // by own column and parent row: the position in the source's Flat + 1, 0 for none
+	orders []uint32   // by parent row
+	whole  []uint32   // parent rows that the schema cannot hold, ascending
+}
+
+// shredAttrs lists the attributes of all present parent rows of a level.
+func (g *shredder) shredAttrs(l trace.Level, of owner) {
+	parents, a := &g.rows[of], &g.attrs[l]
+	a.reset(len(g.own[l].list), len(parents.at), g.pages)
+	max, present := maxLevel[of], 0
+	page := 0
+	for slot, def := range parents.def {
+		for page < len(parents.ends) && slot == parents.ends[page] {
+			a.endPage()
+			page++
+		}
+		rep := parents.rep[slot]
+		if def < max {
+			a.add(rep, def)
+			continue
+		}
+		n := g.addRow(l, a, present)
+		present++
+		if n == 0 {
+			a.add(rep, def)
+			continue
+		}
+		a.add(rep, max+1)
+		for range n - 1 {
+			a.add(max+1, max+1)
+		}
+	}
+	for range len(parents.ends) - page {
+		a.endPage()
+	}
+}
+
+func (a *attrRows) reset(own, parents, pages int) {
+	a.rows.reset(pages)
+	a.keys, a.types, a.vals, a.arrays = a.keys[:0], a.types[:0], a.vals[:0], a.arrays[:0]
+	a.whole = a.whole[:0]
+	a.orders = zeroed(a.orders, parents)
+	for len(a.own) < own {
+		a.own = append(a.own, nil)
+	}
+	a.own = a.own[:own]
+	for i := range a.own {
+		a.own[i] = zeroed(a.own[i], parents)
+	}
+}
+
+// addRow adds the attributes of one parent row and returns how many went to the list.
+func (g *shredder) addRow(l trace.Level, a *attrRows, parent int) int {
+	at := g.rows[ownerOf[l]].at[parent]
+	s := g.plan.sources[at.src]
+	f := s.attrs[l]
+	from, to := f.Row(at.row)
+	if from == to {
+		return 0
+	}
+	sh := g.shapeOf(l, s, f.Shapes[at.row], f.Cols[from:to])
+	if sh.slow || l == trace.ResourceLevel && g.unnamed(s, f, from, to) {
+		var whole bool
+		if sh, whole = g.classify(l, s, from, to); whole {
+			a.whole = append(a.whole, uint32(parent))
+		}
+	}
+	a.orders[parent] = sh.order
+	for i, dest := range sh.dest {
+		pos := from + uint32(i)
+		switch {
+		case dest >= 0:
+			a.own[dest][parent] = pos + 1
+		case dest == toList:
+			g.addAttr(l, a, s, f, pos)
+		}
+	}
+	return sh.plain
+}
+
+// addAttr adds one attribute to the list.
+func (g *shredder) addAttr(l trace.Level, a *attrRows, s *source, f *trace.Flat, pos uint32) {
+	col, val := f.Cols[pos], f.Vals[pos]
+	t := f.Columns[col].Type
+	switch t {
+	case trace.String:
+		val = uint64(s.textOf(g.texts, uint32(val)))
+	case trace.Array, trace.KVList, trace.Bytes, trace.Empty:
+		t, val = g.oddValue(a, f.Value(&s.v.Strings, pos))
+	}
+	a.keys = append(a.keys, s.keyOf(g.keys, l, col))
+	a.types = append(a.types, t)
+	a.vals = append(a.vals, val)
+}
+
+// shapeOf returns where the attributes of a row go.
+func (g *shredder) shapeOf(l trace.Level, s *source, shape uint32, cols []uint32) *shaped {
+	if shape == 0 {
+		return g.compile(l, s, cols)
+	}
+	sh := s.shapes[l][shape]
+	if sh == nil {
+		sh = g.compile(l, s, cols)
+		s.shapes[l][shape] = sh
+	}
+	return sh
+}
+
+func (g *shredder) compile(l trace.Level, s *source, cols []uint32) *shaped {
+	own := g.own[l]
+	sh := &shaped{dest: make([]int16, len(cols))}
+	var seen uint64
+	for i, col := range cols {
+		c := &s.attrs[l].Columns[col]
+		sh.dest[i] = toList
+		dest, ok := own.byKey[c.Key]
+		if !ok {
+			continue
+		}
+		if seen>>dest&1 != 0 || c.Type == trace.Array && own.takesArrays(dest) {
+			sh.slow = true
+		}
+		seen |= 1 << dest
+		if own.fits(dest, c.Type) {
+			sh.dest[i] = dest
+		}
+	}
+	g.finishShape(sh)
+	return sh
+}
+
+// finishShape counts what goes to the list, and writes down the order if a reader
+// would not see it.
+func (g *shredder) finishShape(sh *shaped) {
+	code, pairs, last, asFile := g.code[:0], 0, int16(-1), true
+	sh.plain = 0
+	for _, dest := range sh.dest {
+		switch {
+		case dest >= 0:
+			code = binary.AppendUvarint(code, uint64(dest))
+			code = binary.AppendUvarint(code, uint64(sh.plain))
+			pairs++
+			asFile = asFile && dest > last
+			last = dest
+		case dest == toList:
+			sh.plain++
+			asFile = asFile && pairs == 0
+		}
+	}
+	g.code = code
+	if !asFile {
+		sh.order = g.orders.number(string(append(binary.AppendUvarint(nil, uint64(pairs)), code...)))
+	}
+}
+
+// unnamed tells whether a resource has an empty service name: its column would not
+// tell it from none.
+func (g *shredder) unnamed(s *source, f *trace.Flat, from, to uint32) bool {
+	for pos := from; pos < to; pos++ {
+		c := &f.Columns[f.Cols[pos]]
+		if c.Type == trace.String && c.Key == serviceKey {
+			return f.Vals[pos] == 0
+		}
+	}
+	return false
+}
+
+// classify is the slow path of shapeOf: keys that come twice, arrays, an empty
+// service name. Whole says that the schema loses something of the row.
+func (g *shredder) classify(l trace.Level, s *source, from, to uint32) (sh *shaped, whole bool) {
+	own, f := g.own[l], s.attrs[l]
+	sh = &shaped{dest: make([]int16, to-from)}
+	taken := map[int16]int{} // own column -> the attribute in it
+	decided := map[int16]bool{}
+	for i := int(to-from) - 1; i >= 0; i-- { // The last one wins.
+		pos := from + uint32(i)
+		c := &f.Columns[f.Cols[pos]]
+		sh.dest[i] = toList
+		dest, ok := own.byKey[c.Key]
+		if !ok {
+			continue
+		}
+		elements, fits := 1, own.fits(dest, c.Type)
+		if c.Type == trace.Array && own.takesArrays(dest) {
+			elements, fits = g.arrayFits(own, dest, f.Value(&s.v.Strings, pos))
+		}
+		_, full := taken[dest]
+		switch {
+		case fits && (full || own.takesArrays(dest) && decided[dest]):
+			sh.dest[i] = nowhere
+		case fits && elements == 0:
+			sh.dest[i] = nowhere
+		case fits:
+			sh.dest[i], taken[dest] = dest, i
+		}
+		decided[dest] = true
+		whole = whole || sh.dest[i] == nowhere || fits && c.Type == trace.Array && elements == 1 ||
+			l == trace.ResourceLevel && c.Key == serviceKey && c.Type == trace.String && f.Vals[pos] == 0
+	}
+	g.finishShape(sh)
+	if whole {
+		sh.order = 0
+	}
+	return sh, whole
+}
+
+// arrayFits tells whether a column takes all elements of an array, and how many.
+func (g *shredder) arrayFits(own *ownColumns, dest int16, v trace.Value) (elements int, fits bool) {
+	var a arrayValue
+	if !a.parse(v.Str()) {
+		return 0, false
+	}
+	return a.len(), a.len() == 0 || own.fits(dest, a.typ)
+}

@@ -1,0 +1,372 @@
+package block
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
+	"etude/internal/fs"
+	"etude/trace"
+)
+
+// WriteOptions say how blocks are written. Zero values stand for the defaults named.
+type WriteOptions struct {
+	FS        fs.FS       // the operating system's
+	Dir       string      // of the tenant
+	Tenant    string      // single-tenant
+	Format    Format      // VParquet5; or VParquet4
+	Dedicated []Dedicated // nil: chosen from the spans, see [Choose]
+	Level     uint32      // of compaction
+	PageSpans int         // spans of a page, about; 8192
+	// Pause is called between two columns: there the writer lets others go first.
+	Pause func()
+	// Origin is kept in meta.json under "etude", for the store.
+	Origin json.RawMessage
+}
+
+// SingleTenant is the tenant of a store without tenants, as Tempo names it.
+const SingleTenant = "single-tenant"
+
+func (o *WriteOptions) setDefaults() {
+	if o.FS == nil {
+		o.FS = fs.OS
+	}
+	if o.Tenant == "" {
+		o.Tenant = SingleTenant
+	}
+	if o.Format == "" {
+		o.Format = VParquet5
+	}
+	if o.PageSpans <= 0 {
+		o.PageSpans = defaultPageSpan
+	}
+	if o.Pause == nil {
+		o.Pause = func() {}
+	}
+}
+
+// Write writes the spans of some Views, which come in the order of arrival, as a
+// block. A span that is in several Views is written once. Spans of a trace that has
+// more than a row group holds (trace.MaxRows) go to further blocks; the first block
+// appears last, and names the others in its meta.json.
+//
+// A block appears whole or not at all: all files are written and synced, and only
+// then meta.json gets its name. After an error nothing has appeared but, in rare
+// cases, further blocks whose first block does not exist (see [Meta.First]), or a
+// folder without a meta.json.
+func Write(ctx context.Context, o WriteOptions, views []*trace.View) ([]*Meta, error) {
+	o.setDefaults()
+	var sources []*source
+	for _, v := range views {
+		if v.Spans() > 0 {
+			sources = append(sources, newSource(v))
+		}
+	}
+	if len(sources) == 0 {
+		return nil, errors.New("write block: there are no spans")
+	}
+	if o.Dedicated == nil {
+		o.Dedicated = choose(o.Format, sources)
+	}
+	o.Dedicated = o.Format.allowed(o.Dedicated)
+	p := newPlan(sources)
+	first := NewID()
+	metas := make([]*Meta, len(p.layers))
+	for layer := len(p.layers) - 1; layer >= 0; layer-- {
+		id := first
+		if layer > 0 {
+			id = NewID()
+		}
+		w := &blockWriter{o: o, id: id, ctx: ctx}
+		m, err := w.write(p, p.layers[layer], first)
+		if err != nil {
+			return nil, fmt.Errorf("write block %s: %w", id, err)
+		}
+		metas[layer] = m
+	}
+	return metas, nil
+}
+
+// blockWriter writes one block.
+type blockWriter struct {
+	o      WriteOptions
+	id     ID
+	ctx    context.Context
+	root   *node
+	leaves []*leaf
+	pages  *pageWriter
+	thrift thrift.CompactProtocol
+
+	file       fs.File
+	at         int64 // bytes written
+	footer     format.FileMetaData
+	columns    []byte // column indexes, offset indexes: encoded
+	offsets    []byte
+	parts      []partInfo
+	lastIDs    []string // of row groups, in base64
+	footerSize uint32
+	bloom      *bloomShards
+	traces     int64
+	start      uint64 // least and greatest of the traces
+	end        uint64
+}
+
+func (w *blockWriter) write(p *plan, groups []planGroup, first ID) (m *Meta, err error) {
+	dir := Folder(w.o.Dir, w.id)
+	if err := w.o.FS.Mkdir(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, removeFolder(w.o.FS, dir))
+		}
+	}()
+	if err := w.data(p, groups, dir); err != nil {
+		return nil, err
+	}
+	m = w.meta()
+	if w.id != first {
+		m.First = &first
+	}
+	return m, w.beside(m, dir)
+}
+
+// data writes data.parquet.
+func (w *blockWriter) data(p *plan, groups []planGroup, dir string) (err error) {
+	if w.root, err = w.o.Format.layout(w.o.Dedicated, true); err != nil {
+		return err
+	}
+	w.leaves = w.root.leaves()
+	if w.pages, err = newPageWriter(); err != nil {
+		return err
+	}
+	for _, g := range groups {
+		w.traces += int64(len(g.traces))
+	}
+	w.bloom = newBloomShards(int(w.traces))
+	if w.file, err = w.o.FS.Create(filepath.Join(dir, dataName)); err != nil {
+		return err
+	}
+	err = w.rowGroups(p, groups)
+	if err == nil {
+		err = w.finish()
+	}
+	if err == nil {
+		err = w.file.Sync()
+	}
+	return errors.Join(err, w.file.Close())
+}
+
+func (w *blockWriter) put(b []byte) error {
+	n, err := w.file.Write(b)
+	w.at += int64(n)
+	return err
+}
+
+func (w *blockWriter) rowGroups(p *plan, groups []planGroup) error {
+	if err := w.put([]byte("PAR1")); err != nil {
+		return err
+	}
+	g := &shredder{plan: p, pageSpans: w.o.PageSpans, texts: newTexts(), keys: newTexts(), orders: newTexts(), statIndex: map[uint32]int{}}
+	for l := range trace.Levels {
+		g.own[l] = newOwnColumns(w.o.Format, w.leaves, ownerOf[l])
+	}
+	c, d := &columnData{}, &chunkDict{}
+	for i := range groups {
+		g.load(&groups[i])
+		w.remember(g, &groups[i])
+		if err := w.rowGroup(g, c, d, int16(i)); err != nil {
+			return fmt.Errorf("row group %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// remember keeps what the files beside data.parquet say of a row group.
+func (w *blockWriter) remember(g *shredder, group *planGroup) {
+	for i := range g.traces {
+		t := &g.traces[i]
+		w.bloom.add(t.id)
+		if len(w.parts) == 0 && i == 0 || t.start < w.start {
+			w.start = t.start
+		}
+		w.end = max(w.end, t.end)
+	}
+	last := g.traces[len(g.traces)-1].id
+	w.lastIDs = append(w.lastIDs, base64.StdEncoding.EncodeToString(last[:]))
+	part := partInfo{Spans: group.spans, MinStart: g.minStart, MaxEnd: g.maxEnd}
+	for _, s := range g.plan.sources {
+		first, last := s.v.Arrivals()
+		if part.FirstArrival == 0 || first != 0 && first < part.FirstArrival {
+			part.FirstArrival = first
+		}
+		part.LastArrival = max(part.LastArrival, last)
+	}
+	w.parts = append(w.parts, part)
+}
+
+func (w *blockWriter) rowGroup(g *shredder, c *columnData, d *chunkDict, ordinal int16) error {
+	rg := format.RowGroup{NumRows: int64(len(g.traces)), FileOffset: w.at, Ordinal: ordinal}
+	firstRows := make([]int64, g.pages)
+	for i, end := range g.rows[ofTrace].ends[:g.pages-1] {
+		firstRows[i+1] = int64(end)
+	}
+	for _, l := range w.leaves {
+		w.o.Pause()
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if err := g.fill(l, c, d); err != nil {
+			return err
+		}
+		b, chunk, index, err := w.pages.chunk(l, c, firstRows, w.at)
+		if err != nil {
+			return err
+		}
+		chunk.FileOffset = w.at
+		if err := w.index(&chunk, &index); err != nil {
+			return err
+		}
+		if err := w.put(b); err != nil {
+			return err
+		}
+		rg.TotalByteSize += chunk.MetaData.TotalUncompressedSize
+		rg.TotalCompressedSize += chunk.MetaData.TotalCompressedSize
+		rg.Columns = append(rg.Columns, chunk)
+	}
+	w.footer.NumRows += rg.NumRows
+	w.footer.RowGroups = append(w.footer.RowGroups, rg)
+	return nil
+}
+
+// index encodes the indexes of a chunk. Their offsets count from the first one, as
+// long as it is not known where that will be.
+func (w *blockWriter) index(chunk *format.ColumnChunk, x *chunkIndex) error {
+	columns, err := thrift.Marshal(&w.thrift, &x.columns)
+	if err != nil {
+		return err
+	}
+	offsets, err := thrift.Marshal(&w.thrift, &x.offsets)
+	if err != nil {
+		return err
+	}
+	chunk.ColumnIndexOffset, chunk.ColumnIndexLength = int64(len(w.columns)), int32(len(columns))
+	chunk.OffsetIndexOffset, chunk.OffsetIndexLength = int64(len(w.offsets)), int32(len(offsets))
+	w.columns, w.offsets = append(w.columns, columns...), append(w.offsets, offsets...)
+	return nil
+}
+
+// finish writes indexes and footer.
+func (w *blockWriter) finish() error {
+	for i := range w.footer.RowGroups {
+		for j := range w.footer.RowGroups[i].Columns {
+			chunk := &w.footer.RowGroups[i].Columns[j]
+			chunk.ColumnIndexOffset += w.at
+			chunk.OffsetIndexOffset += w.at + int64(len(w.columns))
+		}
+	}
+	if err := errors.Join(w.put(w.columns), w.put(w.offsets)); err != nil {
+		return err
+	}
+	parts, err := json.Marshal(w.parts)
+	if err != nil {
+		return err
+	}
+	w.footer.Version, w.footer.CreatedBy = 2, "etude"
+	w.footer.Schema = schemaElements(w.root)
+	w.footer.KeyValueMetadata = []format.KeyValue{{Key: partsKey, Value: string(parts)}}
+	for range w.leaves {
+		w.footer.ColumnOrders = append(w.footer.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
+	}
+	footer, err := thrift.Marshal(&w.thrift, &w.footer)
+	if err != nil {
+		return err
+	}
+	size := len(footer)
+	footer = binary.LittleEndian.AppendUint32(footer, uint32(size))
+	w.footerSize = uint32(size)
+	return w.put(append(footer, "PAR1"...))
+}
+
+func (w *blockWriter) meta() *Meta {
+	second := func(ns uint64) time.Time { return time.Unix(int64(ns/1e9), 0).UTC() }
+	return &Meta{Format: w.o.Format, ID: w.id, Tenant: w.o.Tenant, Start: second(w.start), End: second(w.end),
+		Traces: w.traces, Size: w.at, CompactionLevel: w.o.Level, RowGroups: uint32(len(w.footer.RowGroups)),
+		BloomShards: uint32(len(w.bloom.words)), FooterSize: w.footerSize, Dedicated: w.o.Dedicated, Replication: 1, Origin: w.o.Origin}
+}
+
+// beside writes the files beside data.parquet. All of them are durable, the folder's
+// own name included, before meta.json makes the block exist.
+func (w *blockWriter) beside(m *Meta, dir string) error {
+	for i := range w.bloom.words {
+		if err := writeSynced(w.o.FS, filepath.Join(dir, bloomName(i)), w.bloom.file(i)); err != nil {
+			return err
+		}
+	}
+	index, err := json.Marshal(blockIndex{w.lastIDs})
+	if err == nil {
+		err = writeSynced(w.o.FS, filepath.Join(dir, indexName), index)
+	}
+	if err == nil {
+		err = w.o.FS.SyncDir(dir)
+	}
+	if err == nil {
+		err = w.o.FS.SyncDir(w.o.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(dir, metaName)
+	return fs.WriteFile(w.o.FS, dir, name+tempSuffix, name, b)
+}
+
+// blockIndex is the file index.
+type blockIndex struct {
+	RowGroups []string `json:"rowGroups"` // the last trace id of each, in base64
+}
+
+func writeSynced(fsys fs.FS, name string, data []byte) error {
+	f, err := fsys.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// removeFolder removes a block: meta.json durably first, so that no crash leaves half
+// a block, then the other files and the folder.
+func removeFolder(fsys fs.FS, dir string) error {
+	err := fsys.Remove(filepath.Join(dir, metaName))
+	if err == nil {
+		err = fsys.SyncDir(dir)
+	}
+	if err != nil && !fs.IsNotExist(err) {
+		return err
+	}
+	files, err := fsys.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := fsys.Remove(filepath.Join(dir, f.Name)); err != nil && !fs.IsNotExist(err) {
+			return err
+		}
+	}
+	return fsys.Remove(dir)
+}

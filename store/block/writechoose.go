@@ -1,0 +1,173 @@
+package block
+
+import (
+	"cmp"
+	"slices"
+
+	"etude/trace"
+)
+
+// candidate is an attribute that may get a column of its own.
+type candidate struct {
+	d        Dedicated
+	count    int // values
+	bytes    int // of their texts
+	distinct int
+}
+
+// scopes are the levels that may have dedicated columns.
+var scopes = []struct {
+	level trace.Level
+	name  string // as meta.json has it
+}{{trace.ResourceLevel, "resource"}, {trace.SpanLevel, ""}, {trace.EventLevel, "event"}}
+
+// choose returns the attributes that gain most from a column of their own, as an
+// operator of Tempo would configure them: the most used and largest of the spans
+// at hand, as many as the format has columns for.
+func choose(f Format, sources []*source) (all []Dedicated) {
+	for _, scope := range scopes {
+		texts, ints := candidates(scope.level, scope.name, sources)
+		if f == VParquet4 {
+			if scope.level != trace.EventLevel {
+				all = append(all, f.allowed(best(texts, len(texts)))...)
+			}
+			continue
+		}
+		all = append(all, best(texts, spareStrings)...)
+		all = append(all, best(ints, spareInts)...)
+	}
+	return f.allowed(all)
+}
+
+// rareShare is the least share of a level's rows that must have an attribute for it
+// to be worth a column: 1 in so many.
+const rareShare = 100
+
+func candidates(l trace.Level, scope string, sources []*source) (texts, ints []candidate) {
+	type name struct {
+		key string
+		typ trace.Type
+	}
+	found, rows := map[name]*candidate{}, 0
+	for _, s := range sources {
+		f := s.attrs[l]
+		rows += len(f.Ends)
+		counts := countColumns(f, &s.v.Strings)
+		for col, n := range counts {
+			c := f.Columns[col]
+			if n.count == 0 || c.Key == "" || c.Type != trace.String && c.Type != trace.Int || l == trace.ResourceLevel && c.Key == serviceKey {
+				continue
+			}
+			sum := found[name{c.Key, c.Type}]
+			if sum == nil {
+				sum = &candidate{d: Dedicated{Scope: scope, Name: c.Key}}
+				if c.Type == trace.Int {
+					sum.d.Type = "int"
+				}
+				found[name{c.Key, c.Type}] = sum
+			}
+			sum.count, sum.bytes, sum.distinct = sum.count+n.count, sum.bytes+n.bytes, sum.distinct+n.distinct
+		}
+	}
+	for id, c := range found {
+		if c.count*rareShare < rows {
+			continue
+		}
+		if id.typ == trace.Int {
+			ints = append(ints, *c)
+			continue
+		}
+		if c.distinct*2 > c.count && c.count > 16 {
+			c.d.Options = []string{"blob"} // A dictionary of texts that do not come again saves nothing.
+		}
+		texts = append(texts, *c)
+	}
+	return onceEach(texts, ints)
+}
+
+// onceEach leaves a key that has both types to the more frequent one: an attribute
+// has one column.
+func onceEach(texts, ints []candidate) (_, _ []candidate) {
+	counts := map[string]int{}
+	for _, c := range texts {
+		counts[c.d.Name] = c.count
+	}
+	kept := ints[:0]
+	for _, c := range ints {
+		if c.count > counts[c.d.Name] {
+			kept = append(kept, c)
+			counts[c.d.Name] = -1
+		}
+	}
+	return slices.DeleteFunc(texts, func(c candidate) bool { return counts[c.d.Name] < 0 }), kept
+}
+
+// countColumns counts the values of every column, and for texts their bytes and how
+// many differ.
+func countColumns(f *trace.Flat, d *trace.Dict) []candidate {
+	counts := make([]candidate, len(f.Columns))
+	last := make([]uint32, d.Len()) // code -> column of its last value + 1: an estimate suffices
+	for pos, col := range f.Cols {
+		c := &counts[col]
+		c.count++
+		if f.Columns[col].Type != trace.String {
+			continue
+		}
+		code := f.Vals[pos]
+		c.bytes += len(d.Get(uint32(code)))
+		if last[code] != col+1 {
+			last[code] = col + 1
+			c.distinct++
+		}
+	}
+	return counts
+}
+
+// best returns the n candidates with the most bytes, by name.
+func best(all []candidate, n int) (some []Dedicated) {
+	slices.SortFunc(all, func(a, b candidate) int {
+		if c := cmp.Compare(b.bytes+4*b.count, a.bytes+4*a.count); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.d.Name, b.d.Name)
+	})
+	for _, c := range all[:min(n, len(all))] {
+		some = append(some, c.d)
+	}
+	slices.SortFunc(some, func(a, b Dedicated) int { return cmp.Compare(a.Name, b.Name) })
+	return some
+}
+
+// allowed returns the dedicated columns that a format can have: it drops what
+// vParquet4 has static columns for or cannot store, and those past the spare ones.
+func (f Format) allowed(all []Dedicated) (some []Dedicated) {
+	used := map[owner][2]int{}
+	for _, d := range all {
+		n, of := used[d.owner()], d.owner()
+		kind, most := 0, spareStrings
+		if d.Int() {
+			kind, most = 1, spareInts
+		}
+		if f == VParquet4 {
+			if most = spareColumns; d.Int() || len(d.Options) > 0 || of == ofEvent || isStatic(of, d.Name) {
+				continue
+			}
+		}
+		if of == ofResource && d.Name == serviceKey || n[kind] >= most {
+			continue
+		}
+		n[kind]++
+		used[of] = n
+		some = append(some, d)
+	}
+	return some
+}
+
+// isStatic tells whether vParquet4 has a column for an attribute anyway.
+func isStatic(of owner, key string) bool {
+	statics := spanStatics
+	if of == ofResource {
+		statics = resourceStatics
+	}
+	return slices.ContainsFunc(statics, func(s static) bool { return s.key == key })
+}

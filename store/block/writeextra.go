@@ -1,0 +1,154 @@
+package block
+
+import (
+	"encoding/binary"
+
+	"etude/internal/wire"
+	"etude/otlp"
+	"etude/trace"
+)
+
+// extraWriter writes the EtudeExtra value of one trace. extra.go has the form.
+type extraWriter struct {
+	g   *shredder
+	b   []byte
+	row []byte
+}
+
+// trace appends the value of trace i.
+func (w *extraWriter) trace(i int) []byte {
+	g, before := w.g, func(ends []int) (from, to int) {
+		if i > 0 {
+			from = ends[i-1]
+		}
+		return from, ends[i]
+	}
+	fromSpan, toSpan := 0, g.traces[i].spans
+	if i > 0 {
+		fromSpan = g.traces[i-1].spans
+	}
+	fromResource, toResource := before(g.resourceEnds)
+	fromScope, toScope := before(g.scopeEnds)
+	fromEvent, toEvent := before(g.eventEnds)
+	fromLink, toLink := before(g.linkEnds)
+	w.runs(extraSpanFlags, g.rows[ofSpan].at[fromSpan:toSpan], func(s *source) []uint32 { return s.flags })
+	w.runs(extraLinkFlags, g.rows[ofLink].at[fromLink:toLink], func(s *source) []uint32 { return s.lflag })
+	w.order(extraResourceOrder, g.attrs[trace.ResourceLevel].orders[fromResource:toResource])
+	w.order(extraSpanOrder, g.attrs[trace.SpanLevel].orders[fromSpan:toSpan])
+	w.order(extraEventOrder, g.attrs[trace.EventLevel].orders[fromEvent:toEvent])
+	w.resources(g.rows[ofResource].at[fromResource:toResource])
+	w.scopes(g.rows[ofScope].at[fromScope:toScope])
+	w.whole(trace.ResourceLevel, fromResource, toResource)
+	w.whole(trace.SpanLevel, fromSpan, toSpan)
+	w.whole(trace.EventLevel, fromEvent, toEvent)
+	return w.b
+}
+
+func (w *extraWriter) field(number wire.Number, content []byte) {
+	b := wire.Builder{B: w.b}
+	b.Bytes(number, content)
+	w.b = b.B
+}
+
+// runs writes flags as pairs of how many and which; nothing when all are zero.
+func (w *extraWriter) runs(number wire.Number, places []place, column func(*source) []uint32) {
+	w.row = w.row[:0]
+	last, count, any := uint32(0), uint64(0), false
+	for _, p := range places {
+		flags := at(column(w.g.plan.sources[p.src]), p.row)
+		any = any || flags != 0
+		if count > 0 && flags != last {
+			w.row = binary.AppendUvarint(binary.AppendUvarint(w.row, count), uint64(last))
+			count = 0
+		}
+		last = flags
+		count++
+	}
+	if any {
+		w.row = binary.AppendUvarint(binary.AppendUvarint(w.row, count), uint64(last))
+		w.field(number, w.row)
+	}
+}
+
+// order writes the order codes of some rows, without those at the end that have none.
+func (w *extraWriter) order(number wire.Number, codes []uint32) {
+	for len(codes) > 0 && codes[len(codes)-1] == 0 {
+		codes = codes[:len(codes)-1]
+	}
+	if len(codes) == 0 {
+		return
+	}
+	w.row = w.row[:0]
+	for _, code := range codes {
+		if code == 0 {
+			w.row = append(w.row, 0)
+		} else {
+			w.row = append(w.row, w.g.orders.list[code]...)
+		}
+	}
+	w.field(number, w.row)
+}
+
+func (w *extraWriter) resources(places []place) {
+	for row, p := range places {
+		v := w.g.plan.sources[p.src].v
+		w.fields(extraResource, row, v.Text(v.ResourceSchemaURL[p.row]), v.Text(v.ResourceExtra[p.row]))
+	}
+}
+
+func (w *extraWriter) scopes(places []place) {
+	for row, p := range places {
+		v := w.g.plan.sources[p.src].v
+		w.fields(extraScope, row, v.Text(v.ScopeSchemaURL[p.row]), "")
+	}
+}
+
+func (w *extraWriter) fields(number wire.Number, row int, schema, extra string) {
+	if schema == "" && extra == "" {
+		return
+	}
+	b := wire.Builder{B: w.row[:0]}
+	b.Varint(1, uint64(row))
+	b.String(2, schema)
+	b.String(3, extra)
+	w.row = b.B
+	w.field(number, w.row)
+}
+
+// whole writes the attribute lists of the rows that the schema cannot hold.
+func (w *extraWriter) whole(l trace.Level, from, to int) {
+	rows := w.g.attrs[l].whole
+	for _, parent := range rows[firstNotBelow(rows, uint32(from)):] {
+		if int(parent) >= to {
+			return
+		}
+		p := w.g.rows[ownerOf[l]].at[parent]
+		s := w.g.plan.sources[p.src]
+		f := s.attrs[l]
+		b := wire.Builder{B: nil}
+		b.Varint(1, uint64(l))
+		b.Varint(2, uint64(int(parent)-from))
+		for pos, end := f.Row(p.row); pos < end; pos++ {
+			kv := b.Open(3)
+			b.Raw(1, f.Columns[f.Cols[pos]].Key)
+			value := b.Open(2)
+			b.B = otlp.AppendValue(b.B, f.Value(&s.v.Strings, pos))
+			b.Close(value)
+			b.Close(kv)
+		}
+		w.field(extraWhole, b.B)
+	}
+}
+
+// firstNotBelow returns the first position in an ascending list that is not below n.
+func firstNotBelow(all []uint32, n uint32) int {
+	low, high := 0, len(all)
+	for low < high {
+		if mid := (low + high) / 2; all[mid] < n {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}

@@ -1,0 +1,433 @@
+package block
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/bits"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/encoding/delta"
+	"github.com/parquet-go/parquet-go/encoding/plain"
+	"github.com/parquet-go/parquet-go/encoding/rle"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
+	"etude/trace"
+)
+
+// Pages: data page v1, all columns zstd. Tempo's own pages are v2, which never
+// compresses levels; most columns of a block are levels and nothing else, so v1
+// saves a third of the file. A page has a checksum.
+
+// columnData is one column of a row group: slots, and the values that are not null.
+type columnData struct {
+	rep, def []uint8
+	ends     []int // of pages, in slots
+	encoded  *encodedLevels
+
+	// Values, by the leaf's type and encoding.
+	codes   []int32 // into dict
+	dict    []string
+	i32     []int32
+	i64     []int64
+	f64     []float64
+	bools   []bool
+	bytes   []byte // value i is from offsets[i] to offsets[i+1]
+	offsets []uint32
+}
+
+func (c *columnData) reset() {
+	*c = columnData{codes: c.codes[:0], dict: c.dict[:0], i32: c.i32[:0], i64: c.i64[:0], f64: c.f64[:0], bools: c.bools[:0],
+		bytes: c.bytes[:0], offsets: append(c.offsets[:0], 0)}
+}
+
+func (c *columnData) of(r *rows) { c.rep, c.def, c.ends, c.encoded = r.rep, r.def, r.ends, &r.encoded }
+
+func (c *columnData) text(s string) {
+	c.bytes = append(c.bytes, s...)
+	c.offsets = append(c.offsets, uint32(len(c.bytes)))
+}
+
+// encodedLevels are the levels of some slots in encoded form, page by page: the
+// columns of one owner share them.
+type encodedLevels struct{ rep, def levelPages }
+
+type levelPages struct {
+	width int // of a level, in bits; 0: not encoded yet
+	pages [][]byte
+}
+
+func (e *encodedLevels) reset() { e.rep.width, e.def.width = 0, 0 }
+
+// get returns the encoded levels of a page.
+func (p *levelPages) get(levels []uint8, ends []int, width, page int) ([]byte, error) {
+	if p.width != width {
+		p.width = width
+		for len(p.pages) < len(ends) {
+			p.pages = append(p.pages, nil)
+		}
+		from := 0
+		for i, to := range ends {
+			e := rle.Encoding{BitWidth: width}
+			var err error
+			if p.pages[i], err = e.EncodeLevels(p.pages[i], levels[from:to]); err != nil {
+				return nil, err
+			}
+			from = to
+		}
+	}
+	return p.pages[page], nil
+}
+
+// pageWriter turns columns into the bytes of column chunks.
+type pageWriter struct {
+	zstd   *zstd.Encoder
+	thrift thrift.CompactProtocol
+	raw    []byte // a page before compression
+	values []byte
+	packed []byte
+	out    []byte // the chunk so far
+	bools  []byte
+}
+
+func newPageWriter() (*pageWriter, error) {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
+	return &pageWriter{zstd: z}, err
+}
+
+// chunk encodes a column. At is where it will begin in the file. The bytes are good
+// until the next call.
+func (w *pageWriter) chunk(l *leaf, c *columnData, firstRows []int64, at int64) (_ []byte, meta format.ColumnChunk, index chunkIndex, err error) {
+	w.out = w.out[:0]
+	m := &meta.MetaData
+	m.Type, m.PathInSchema, m.Codec = l.typ, l.path, format.Zstd
+	m.Encoding = []format.Encoding{l.enc}
+	if l.maxDef > 0 {
+		m.Encoding = append(m.Encoding, format.RLE)
+	}
+	if l.enc == format.RLEDictionary {
+		m.Encoding = append(m.Encoding, format.Plain)
+		m.DictionaryPageOffset = at
+		if err = w.dictionary(c, m); err != nil {
+			return nil, meta, index, fmt.Errorf("write dictionary of %s: %w", l.name(), err)
+		}
+	}
+	chunkBounds := c.allBounds(l)
+	from, value := 0, 0
+	for page, to := range c.ends {
+		present := to - from
+		if l.maxDef > 0 {
+			present = bytes.Count(c.def[from:to], []byte{l.maxDef})
+		}
+		begin := len(w.out)
+		if page == 0 {
+			m.DataPageOffset = at + int64(begin)
+		}
+		if err = w.page(l, c, page, to-from, value, value+present, m); err != nil {
+			return nil, meta, index, fmt.Errorf("write page %d of %s: %w", page, l.name(), err)
+		}
+		b := chunkBounds
+		if !b.shared || present == 0 {
+			b = c.bounds(l, value, value+present)
+		}
+		index.add(at+int64(begin), len(w.out)-begin, firstRows[page], b, to-from-present)
+		m.NumValues += int64(to - from)
+		m.Statistics.NullCount += int64(to - from - present)
+		from, value = to, value+present
+	}
+	m.TotalCompressedSize = int64(len(w.out))
+	m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DataPage, Encoding: l.enc, Count: int32(len(c.ends))})
+	index.finish(l, m)
+	return w.out, meta, index, nil
+}
+
+func (w *pageWriter) dictionary(c *columnData, m *format.ColumnMetaData) error {
+	w.raw = w.raw[:0]
+	for _, s := range c.dict {
+		w.raw = binary.LittleEndian.AppendUint32(w.raw, uint32(len(s)))
+		w.raw = append(w.raw, s...)
+	}
+	h := format.PageHeader{Type: format.DictionaryPage}
+	h.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(len(c.dict)), Encoding: format.Plain})
+	m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1})
+	return w.finish(&h, m)
+}
+
+// page appends a data page of slots slots with the values [from, to).
+func (w *pageWriter) page(l *leaf, c *columnData, page, slots, from, to int, m *format.ColumnMetaData) error {
+	w.raw = w.raw[:0]
+	if l.maxRep > 0 {
+		b, err := c.encoded.rep.get(c.rep, c.ends, bits.Len8(l.maxRep), page)
+		if err != nil {
+			return err
+		}
+		w.raw = append(binary.LittleEndian.AppendUint32(w.raw, uint32(len(b))), b...)
+	}
+	if l.maxDef > 0 {
+		b, err := c.encoded.def.get(c.def, c.ends, bits.Len8(l.maxDef), page)
+		if err != nil {
+			return err
+		}
+		w.raw = append(binary.LittleEndian.AppendUint32(w.raw, uint32(len(b))), b...)
+	}
+	if err := w.encode(l, c, from, to); err != nil {
+		return err
+	}
+	w.raw = append(w.raw, w.values...)
+	h := format.PageHeader{Type: format.DataPage}
+	h.DataPageHeader.Set(format.DataPageHeader{NumValues: int32(slots), Encoding: l.enc, DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE})
+	return w.finish(&h, m)
+}
+
+// encode fills w.values.
+func (w *pageWriter) encode(l *leaf, c *columnData, from, to int) (err error) {
+	w.values = w.values[:0]
+	switch l.enc {
+	case format.RLEDictionary:
+		var e rle.DictionaryEncoding
+		w.values, err = e.EncodeInt32(w.values, c.codes[from:to])
+	case format.DeltaLengthByteArray:
+		var e delta.LengthByteArrayEncoding
+		offsets := c.offsets[from : to+1]
+		w.values, err = e.EncodeByteArray(w.values, c.bytes[offsets[0]:offsets[len(offsets)-1]], offsets)
+	case format.DeltaBinaryPacked:
+		var e delta.BinaryPackedEncoding
+		if l.typ == format.Int32 {
+			w.values, err = e.EncodeInt32(w.values, c.i32[from:to])
+		} else {
+			w.values, err = e.EncodeInt64(w.values, c.i64[from:to])
+		}
+	case format.Plain:
+		err = w.plain(l, c, from, to)
+	default:
+		err = fmt.Errorf("no encoder for %s", l.enc)
+	}
+	return err
+}
+
+func (w *pageWriter) plain(l *leaf, c *columnData, from, to int) (err error) {
+	var e plain.Encoding
+	switch l.typ {
+	case format.Int32:
+		w.values, err = e.EncodeInt32(w.values, c.i32[from:to])
+	case format.Int64:
+		w.values, err = e.EncodeInt64(w.values, c.i64[from:to])
+	case format.Double:
+		w.values, err = e.EncodeDouble(w.values, c.f64[from:to])
+	case format.Boolean:
+		w.values = packBools(w.values, c.bools[from:to])
+	default:
+		err = fmt.Errorf("no plain encoder for %s", l.typ)
+	}
+	return err
+}
+
+// packBools packs eight bools a byte, the first in the lowest bit.
+func packBools(dst []byte, all []bool) []byte {
+	for from := 0; from < len(all); from += 8 {
+		b := byte(0)
+		for i, v := range all[from:min(from+8, len(all))] {
+			if v {
+				b |= 1 << i
+			}
+		}
+		dst = append(dst, b)
+	}
+	return dst
+}
+
+// finish compresses w.raw and appends it with its header.
+func (w *pageWriter) finish(h *format.PageHeader, m *format.ColumnMetaData) error {
+	if len(w.raw) > math.MaxInt32 {
+		return fmt.Errorf("page has %d bytes: at most %d", len(w.raw), math.MaxInt32)
+	}
+	w.packed = w.zstd.EncodeAll(w.raw, w.packed[:0])
+	h.UncompressedPageSize, h.CompressedPageSize = int32(len(w.raw)), int32(len(w.packed))
+	h.CRC = int32(crc32.ChecksumIEEE(w.packed))
+	header, err := thrift.Marshal(&w.thrift, h)
+	if err != nil {
+		return err
+	}
+	m.TotalUncompressedSize += int64(len(header) + len(w.raw))
+	w.out = append(append(w.out, header...), w.packed...)
+	return nil
+}
+
+// bound is the least and the greatest value of a page, in plain encoding. Neither
+// need be a value of the page.
+type bound struct {
+	min, max []byte
+	shared   bool // good for every page of the chunk
+	none     bool // there is no value
+}
+
+// boundBytes is how much of a text a bound keeps.
+const boundBytes = 32
+
+// allBounds returns bounds for the whole chunk where those of single pages would
+// cost more than they tell: for texts.
+func (c *columnData) allBounds(l *leaf) bound {
+	switch {
+	case l.enc == format.RLEDictionary:
+		return textBounds(c.dict)
+	case l.field == fieldEtude:
+		return bound{max: []byte{0xff}, shared: true}
+	}
+	return bound{}
+}
+
+// textBounds returns the bounds of some texts.
+func textBounds(all []string) bound {
+	b := bound{shared: true, none: len(all) == 0}
+	if b.none {
+		return b
+	}
+	least, most := all[0], all[0]
+	for _, s := range all[1:] {
+		least, most = min(least, s), max(most, s)
+	}
+	b.min, b.max = lower(least), upper(most)
+	return b
+}
+
+// lower and upper cut a text to a bound below or above it.
+func lower(s string) []byte { return []byte(s[:min(len(s), boundBytes)]) }
+
+func upper(s string) []byte {
+	if len(s) <= boundBytes {
+		return []byte(s)
+	}
+	b := []byte(s[:boundBytes])
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i]++; b[i] != 0 {
+			return b[:i+1]
+		}
+	}
+	return []byte(s) // all 0xff
+}
+
+// bounds returns the bounds of the values [from, to).
+func (c *columnData) bounds(l *leaf, from, to int) bound {
+	if from == to {
+		return bound{none: true}
+	}
+	switch l.typ {
+	case format.Int32:
+		if l.logical == unsigned32 {
+			return numberBounds(c.i32[from:to], func(v int32) uint32 { return uint32(v) })
+		}
+		return numberBounds(c.i32[from:to], func(v int32) int32 { return v })
+	case format.Int64:
+		if l.logical == unsigned64 {
+			return numberBounds(c.i64[from:to], func(v int64) uint64 { return uint64(v) })
+		}
+		return numberBounds(c.i64[from:to], func(v int64) int64 { return v })
+	case format.Double:
+		return doubleBounds(c.f64[from:to])
+	case format.Boolean:
+		return boolBounds(c.bools[from:to])
+	}
+	return c.idBounds(from, to)
+}
+
+func numberBounds[T any, N cmp.Ordered](all []T, number func(T) N) bound {
+	least, most := number(all[0]), number(all[0])
+	for _, v := range all[1:] {
+		n := number(v)
+		least, most = min(least, n), max(most, n)
+	}
+	low, _ := binary.Append(nil, binary.LittleEndian, least)
+	high, _ := binary.Append(nil, binary.LittleEndian, most)
+	return bound{min: low, max: high}
+}
+
+// doubleBounds leaves out NaN, which has no place in an order, and tells -0 from 0
+// as Parquet asks.
+func doubleBounds(all []float64) bound {
+	least, most := math.Inf(1), math.Inf(-1)
+	for _, v := range all {
+		if v < least {
+			least = v
+		}
+		if v > most {
+			most = v
+		}
+	}
+	if least > most { // nothing but NaN
+		least, most = most, least
+	}
+	if least == 0 {
+		least = math.Copysign(0, -1)
+	}
+	if most == 0 {
+		most = 0
+	}
+	return bound{min: binary.LittleEndian.AppendUint64(nil, math.Float64bits(least)), max: binary.LittleEndian.AppendUint64(nil, math.Float64bits(most))}
+}
+
+func boolBounds(all []bool) bound {
+	b := bound{min: []byte{1}, max: []byte{0}}
+	for _, v := range all {
+		if v {
+			b.max[0] = 1
+		} else {
+			b.min[0] = 0
+		}
+	}
+	return b
+}
+
+// idBounds compares ids, most of which have 8 or 16 bytes.
+func (c *columnData) idBounds(from, to int) bound {
+	least := c.bytes[c.offsets[from]:c.offsets[from+1]]
+	most := least
+	for i := from + 1; i < to; i++ {
+		v := c.bytes[c.offsets[i]:c.offsets[i+1]]
+		if bytes.Compare(v, least) < 0 {
+			least = v
+		} else if bytes.Compare(v, most) > 0 {
+			most = v
+		}
+	}
+	return bound{min: lower(string(least)), max: upper(string(most))}
+}
+
+// chunkDict gives the texts of one chunk codes in order of appearance.
+type chunkDict struct {
+	slots []uint64 // by number of the text: round and code
+	round uint64
+}
+
+func (d *chunkDict) begin(texts int) {
+	d.grow(texts)
+	d.round++
+}
+
+func (d *chunkDict) grow(texts int) {
+	if len(d.slots) < texts {
+		d.slots = append(d.slots, make([]uint64, texts-len(d.slots)+texts/8)...)
+	}
+}
+
+// add appends the code of a text to a column.
+func (d *chunkDict) add(c *columnData, t *texts, number uint32) {
+	d.grow(int(number) + 1)
+	slot := &d.slots[number]
+	if *slot>>32 != d.round {
+		*slot = d.round<<32 | uint64(len(c.dict))
+		c.dict = append(c.dict, t.list[number])
+	}
+	c.codes = append(c.codes, int32(uint32(*slot)))
+}
+
+// spanIDs appends ids, leaving out those that are absent.
+func (c *columnData) spanID(id trace.SpanID) {
+	if !id.IsZero() {
+		c.bytes = append(c.bytes, id[:]...)
+	}
+	c.offsets = append(c.offsets, uint32(len(c.bytes)))
+}
