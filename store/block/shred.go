@@ -27,13 +27,10 @@ const intColumn = format.Int64
 var maxLevel = [owners]uint8{ofStats: 1, ofResource: 1, ofScope: 2, ofSpan: 3, ofEvent: 4, ofLink: 4,
 	ofResourceAttr: 2, ofScopeAttr: 3, ofSpanAttr: 4, ofEventAttr: 5, ofLinkAttr: 5}
 
-// ownerOf is the owner of the rows of a level, levelOf the level of its attributes.
-var (
-	ownerOf = [trace.Levels]owner{trace.SpanLevel: ofSpan, trace.ResourceLevel: ofResource, trace.ScopeLevel: ofScope, trace.EventLevel: ofEvent, trace.LinkLevel: ofLink}
-	levelOf = map[owner]trace.Level{ofSpanAttr: trace.SpanLevel, ofResourceAttr: trace.ResourceLevel, ofScopeAttr: trace.ScopeLevel,
-		ofEventAttr: trace.EventLevel, ofLinkAttr: trace.LinkLevel,
-		ofSpan: trace.SpanLevel, ofResource: trace.ResourceLevel, ofScope: trace.ScopeLevel, ofEvent: trace.EventLevel, ofLink: trace.LinkLevel}
-)
+// levelOf is the level of the attributes of an owner, or of the owner that attributes are.
+var levelOf = map[owner]trace.Level{ofSpanAttr: trace.SpanLevel, ofResourceAttr: trace.ResourceLevel, ofScopeAttr: trace.ScopeLevel,
+	ofEventAttr: trace.EventLevel, ofLinkAttr: trace.LinkLevel,
+	ofSpan: trace.SpanLevel, ofResource: trace.ResourceLevel, ofScope: trace.ScopeLevel, ofEvent: trace.EventLevel, ofLink: trace.LinkLevel}
 
 // rows are the slots of an owner: one for each row and one for each empty list.
 type rows struct {
@@ -59,8 +56,8 @@ type shredder struct {
 	plan        *plan
 	own         [trace.Levels]*ownColumns
 	pageSpans   int
-	texts, keys *texts
-	orders      *texts
+	texts, keys *numbering
+	orders      *numbering
 
 	pages  int // of the row group
 	rows   [owners]rows

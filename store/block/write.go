@@ -175,7 +175,7 @@ func (w *blockWriter) rowGroups(p *plan, groups []planGroup) error {
 	if err := w.put([]byte("PAR1")); err != nil {
 		return err
 	}
-	g := &shredder{plan: p, pageSpans: w.o.PageSpans, texts: newTexts(), keys: newTexts(), orders: newTexts(), statIndex: map[uint32]int{}}
+	g := &shredder{plan: p, pageSpans: w.o.PageSpans, texts: newNumbering(), keys: newNumbering(), orders: newNumbering(), statIndex: map[uint32]int{}}
 	for l := range trace.Levels {
 		g.own[l] = newOwnColumns(w.o.Format, w.leaves, ownerOf[l])
 	}

@@ -414,7 +414,7 @@ func (d *chunkDict) grow(texts int) {
 }
 
 // add appends the code of a text to a column.
-func (d *chunkDict) add(c *columnData, t *texts, number uint32) {
+func (d *chunkDict) add(c *columnData, t *numbering, number uint32) {
 	d.grow(int(number) + 1)
 	slot := &d.slots[number]
 	if *slot>>32 != d.round {

@@ -65,28 +65,20 @@ func dense(s *trace.Sparse, n int) (all []uint32) {
 	return all
 }
 
-// at returns the value of a row in a dense column.
-func at(dense []uint32, row uint32) uint32 {
-	if dense == nil {
-		return 0
-	}
-	return dense[row]
-}
-
-// texts numbers the strings of a block: several Views have dictionaries of their own.
-type texts struct {
+// numbering numbers the strings of a block: several Views have dictionaries of their own.
+type numbering struct {
 	list  []string
 	known map[string]uint32
 }
 
-func newTexts() *texts {
-	t := &texts{known: map[string]uint32{}}
+func newNumbering() *numbering {
+	t := &numbering{known: map[string]uint32{}}
 	t.number("")
 	return t
 }
 
 // number returns the number of a string, which must stay unchanged. "" is 0.
-func (t *texts) number(s string) uint32 {
+func (t *numbering) number(s string) uint32 {
 	if n, ok := t.known[s]; ok {
 		return n
 	}
@@ -97,7 +89,7 @@ func (t *texts) number(s string) uint32 {
 }
 
 // textOf returns the number of a dictionary code.
-func (s *source) textOf(t *texts, code uint32) uint32 {
+func (s *source) textOf(t *numbering, code uint32) uint32 {
 	if n := s.text[code]; n != 0 { // Fast path
 		return n - 1
 	}
@@ -107,7 +99,7 @@ func (s *source) textOf(t *texts, code uint32) uint32 {
 }
 
 // keyOf returns the number of the key of a column.
-func (s *source) keyOf(t *texts, l trace.Level, col uint32) uint32 {
+func (s *source) keyOf(t *numbering, l trace.Level, col uint32) uint32 {
 	if s.keys[l] == nil {
 		s.keys[l] = make([]uint32, len(s.attrs[l].Columns))
 	}
