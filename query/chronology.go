@@ -34,6 +34,15 @@ func chronologyOf(v *trace.View, before *chronology) *chronology {
 	for i := known; i < n; i++ {
 		moved[i] = true
 	}
+	if v.TraceStart != nil { // Fast path: what a part knows of its traces.
+		for i := known; i < n; i++ {
+			if start := v.TraceStart[i]; start > 0 {
+				c.start[i], c.end[i] = start, v.TraceEnd[i]
+			}
+		}
+		c.order = c.merge(v, before.order, moved)
+		return c
+	}
 	for row := before.rows; row < c.rows; row++ {
 		number, start := v.Trace[row], v.Began(uint32(row))
 		if start > 0 && start < c.start[number] {

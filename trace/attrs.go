@@ -100,6 +100,7 @@ func (a *Attrs) OfKey(key string) iter.Seq[*Column] {
 
 // All yields all columns, in the order in which they came.
 func (a *Attrs) All() iter.Seq[*Column] {
+	a.refuseAll()
 	return func(yield func(*Column) bool) {
 		for i := range a.cols {
 			if !yield(&a.cols[i]) {
@@ -112,12 +113,18 @@ func (a *Attrs) All() iter.Seq[*Column] {
 
 // Count is the number of attributes of a row.
 func (a *Attrs) Count(row uint32) int {
+	a.refuseAll()
 	from, to := a.shapeOf(row)
 	return int(to - from)
 }
 
 // Of yields the attributes of a row in the order in which they were sent.
 func (a *Attrs) Of(row uint32) iter.Seq2[string, Value] {
+	a.refuseAll()
+	return a.of(row)
+}
+
+func (a *Attrs) of(row uint32) iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		next := -1 // of the row's values in shared columns
 		for i, to := a.shapeOf(row); i < to; i++ {
@@ -161,7 +168,7 @@ func (a *Attrs) Value(row uint32, key string) (v Value, ok bool) {
 		if at == len(c.Rows) || c.Rows[at] != row {
 			continue
 		}
-		if ok && a.only != nil {
+		if ok && a.only != nil && a.shape == nil {
 			continue // The order was not read.
 		}
 		if ok { // The row has the key with several types.
@@ -174,7 +181,7 @@ func (a *Attrs) Value(row uint32, key string) (v Value, ok bool) {
 
 // firstValue is Value by a look at all attributes of the row.
 func (a *Attrs) firstValue(row uint32, key string) (Value, bool) {
-	for k, v := range a.Of(row) {
+	for k, v := range a.of(row) {
 		if k == key {
 			return v, true
 		}

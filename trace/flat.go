@@ -44,6 +44,7 @@ func (f *Flat) Value(d *Dict, at uint32) Value {
 // Flat returns the attributes of all rows. It walks the rows in order, with a
 // place in each column, so nothing is searched.
 func (a *Attrs) Flat() *Flat {
+	a.refuseAll()
 	f := &Flat{Ends: make([]uint32, len(a.shape)), Shapes: make([]uint32, len(a.shape)), MaxShapes: len(a.shapeEnds) + 1}
 	for i := range a.cols {
 		f.Columns = append(f.Columns, FlatColumn{a.cols[i].Key, a.cols[i].Type})

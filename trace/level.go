@@ -57,8 +57,14 @@ func (v *View) Up(l Level, span uint32) uint32 {
 // Down returns the rows [from, to) that a span has at a level below spans.
 func (v *View) Down(l Level, span uint32) (from, to uint32) { return children(v.Owners(l), span) }
 
+// ownerColumns are the columns that Owners returns.
+var ownerColumns = [Levels]Columns{EventLevel: EventSpans, LinkLevel: LinkSpans}
+
 // Owners returns the span of each row of a level below spans, in ascending order.
 func (v *View) Owners(l Level) []uint32 {
+	if v.without&ownerColumns[l] != 0 {
+		panic("trace: the spans of a level's rows were not declared")
+	}
 	if l == LinkLevel {
 		return v.LinkSpan
 	}

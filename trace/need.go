@@ -28,6 +28,7 @@ const (
 	LinkSpans                          // LinkSpan, Links
 	LinkIDs                            // LinkTraceID, LinkSpanID
 	LinkFields                         // LinkState, LinkFlags
+	TraceTimes                         // TraceStart and TraceEnd, or Start and End where a View has none
 	AllColumns     = 1<<iota - 1
 )
 

@@ -32,9 +32,12 @@ type Condition struct {
 	Level Level
 	Key   string  // of an attribute; "" for a column
 	Of    Columns // Names, Statuses, Kinds, Times (the duration) or ScopeNames; 0 for an attribute
-	// What the value must be: one of Texts (a number or bool in the spelling of
-	// strconv), or within [Min, Max] for a duration in nanoseconds, a status or a
-	// kind. Neither: some value is there.
+	// What the value must be: one of Texts, or within [Min, Max] for a duration in
+	// nanoseconds, a status or a kind as [View] has them. Neither: some value is there.
+	// Texts name a whole number and a bool as strconv writes them, and other numbers in
+	// every format of strconv.FormatFloat with the fewest digits. An array meets the
+	// condition when one of its elements does. A value of another type than the query
+	// wants may meet it.
 	Texts    []string
 	Bounded  bool
 	Min, Max int64

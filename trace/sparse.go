@@ -11,10 +11,13 @@ import (
 type Sparse struct {
 	rows []uint32
 	vals []uint32
+	// absent says that the column was not read: nobody may ask it.
+	absent bool
 }
 
 // Get returns the value of a row, 0 when it has none.
 func (s *Sparse) Get(row uint32) uint32 {
+	s.refuse()
 	i, ok := slices.BinarySearchFunc(s.rows, row, cmp.Compare[uint32])
 	if !ok {
 		return 0
@@ -24,12 +27,20 @@ func (s *Sparse) Get(row uint32) uint32 {
 
 // All yields the rows that have a value, in order.
 func (s *Sparse) All() iter.Seq2[uint32, uint32] {
+	s.refuse()
 	return func(yield func(uint32, uint32) bool) {
 		for i, row := range s.rows {
 			if !yield(row, s.vals[i]) {
 				return
 			}
 		}
+	}
+}
+
+// refuse panics when the column was not read.
+func (s *Sparse) refuse() {
+	if s.absent {
+		panic("trace: a column was not declared")
 	}
 }
 

@@ -18,6 +18,11 @@ type columns struct {
 	traceFirst []uint32
 	traceIdx   index
 
+	// When each trace began and ended, by the rows of this part alone, for those who
+	// would go over all rows to know: the least Began that is not 0, and the largest
+	// End or Began of any row. Nil where that is not kept. Unix ns.
+	TraceStart, TraceEnd []uint64
+
 	// Spans: one entry a row.
 	Trace   []uint32 // trace number
 	SpanID  []SpanID

@@ -17,7 +17,8 @@ import (
 type View struct {
 	columns
 	assembled bool
-	resources int // of an assembled View
+	resources int     // where ResourceDropped was not read
+	without   Columns // of those with a row for each event or link: not declared
 	spanSets  spanSets
 }
 
