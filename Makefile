@@ -39,9 +39,10 @@ bench: ## all benchmarks, six times, for benchstat
 page: ## build and test the page (needs Node.js)
 	cd page && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
 
-node: ## try the OpenTelemetry SDK for Node.js at its defaults (needs Node.js)
+node: ## try the OpenTelemetry SDK for Node.js at its defaults, and npm test under `etude test` (needs Node.js)
 	cd testdata/node-sdk && npm ci --no-audit --no-fund
-	ETUDE_NODE=1 go test -count 1 -run NodeSDK ./program
+	cd examples/node && npm ci --no-audit --no-fund
+	ETUDE_NODE=1 go test -count 1 -run 'NodeSDK|TestNode' ./program
 
 # Tests that take minutes or gigabytes skip themselves elsewhere; two have more rounds
 # here. Packages run one after the other: they measure memory.

@@ -37,6 +37,8 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"query/compare", "trace", "why traces differ is arithmetic on spans; where they come from is not its business"},
 	{"query", "tenant trace otlp query/compare traceql/syntax traceql/check traceql/eval", "it joins Tables and language; a store is an interface to it"},
 	{"api", "internal/wire tenant trace otlp query query/compare traceql/syntax traceql/check traceql/eval", "routes render what query finds"},
+	{"assert", "traceql/syntax traceql/check", "it asks any backend by the API; the language tells why a query finds nothing"},
+	{"labs/scenario", "", "text to OTLP; who sends it is not its business"},
 	{"mcp", "", "it needs only the API's http.Handler"},
 	{"telemetry", "", "counters are given to it"},
 	{"metrics/quota", "", "it shares numbers; series and senders are not its business"},
@@ -48,11 +50,12 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"services/uservice3", "", "a lesson must be readable alone"},
 	{"services/uservice4", "", "a lesson must be readable alone"},
 	{"services", "", "it holds the text of the services and knows nothing of their code"},
+	{"examples/go", "", "an example knows nobody"},
 	{"page", "", "the page speaks the public API"},
 	{"conf", "", "files"},
 	{"deploy", "", "files"},
 	{"bench", "internal/histogram internal/wire", "it drives any backend over the wire, a peer's like ours"},
-	{"program", "bench conf edge api internal/door internal/histogram mcp metrics/generator metrics/prometheus metrics/quota page query receive store store/tenants tenant services services/uservice1 services/uservice2 services/uservice3 services/uservice4 telemetry", "the only wiring; it needs no insides"},
+	{"program", "assert bench conf edge api internal/door internal/histogram mcp metrics/generator metrics/prometheus metrics/quota page query receive store store/tenants tenant services services/uservice1 services/uservice2 services/uservice3 services/uservice4 telemetry", "the only wiring; it needs no insides"},
 	{"", "program", "main is a few lines"},
 }
 

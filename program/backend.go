@@ -155,7 +155,8 @@ type backendRun struct {
 	stores  *tenants.Set
 	receive *receive.Server
 	servers []*http.Server
-	urls    []string // API, page, Prometheus
+	api     http.Handler // what the API's port answers, without its door
+	urls    []string     // API, page, Prometheus
 	failed  chan error
 
 	priority   store.Priority // of queries over writes, in all stores

@@ -30,6 +30,7 @@ type cli struct {
 	Uservice2 serviceCmd `cmd:"" name:"uservice2" help:"Run toy service 2: a mock database, not instrumented."`
 	Uservice3 serviceCmd `cmd:"" name:"uservice3" help:"Run toy service 3: uservice1 plus instrumentation, calls 4."`
 	Uservice4 serviceCmd `cmd:"" name:"uservice4" help:"Run toy service 4: uservice2 plus instrumentation."`
+	Test      testCmd    `cmd:"" help:"Run a command, receive its spans, and check what is expected of them."`
 	Load      loadCmd    `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
 	Bench     benchCmd   `cmd:"" help:"Measure a trace backend on this machine: ingest, freshness, queries."`
 	Health    healthCmd  `cmd:"" help:"Exit with 0 when a URL answers, 1 when not: the health check of containers."`
@@ -53,8 +54,14 @@ type proc struct {
 // errQuiet ends the program with status 1 when everything has been said already.
 var errQuiet = errors.New("failed")
 
+// exitStatus ends the program with a status of its own, when everything has been
+// said already.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
 // Main runs one command and returns the exit status: 0 for success, 1 for an
-// error, 2 for a wrong command line.
+// error, 2 for a wrong command line. `test` returns that of the command it runs.
 func Main(args []string, stdout, stderr io.Writer) int {
 	parser, err := newParser(stdout, stderr)
 	if err != nil {
@@ -75,6 +82,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	memoryFor(auto).limitOwn()
 	p := &proc{ctx: ctx, stdout: stdout, stderr: stderr, log: newLogger(stderr)}
 	if err := command.Run(p); err != nil {
+		if status, ok := errors.AsType[exitStatus](err); ok {
+			return int(status)
+		}
 		if !errors.Is(err, errQuiet) {
 			fmt.Fprintln(stderr, "etude:", err)
 		}

@@ -15,20 +15,20 @@ import (
 
 const nodeService = "../testdata/node-sdk"
 
-// needNode skips where there is no Node.js or no package of the SDK, unless
+// needNode skips where there is no Node.js or a folder lacks its packages, unless
 // ETUDE_NODE=1 says that there must be, as `make node` does.
-func needNode(t *testing.T) (node string) {
+func needNode(t *testing.T, dir string) (node string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err == nil {
-		_, err = os.Stat(filepath.Join(nodeService, "node_modules"))
+		_, err = os.Stat(filepath.Join(dir, "node_modules"))
 	}
 	switch {
 	case err == nil:
 	case os.Getenv("ETUDE_NODE") != "":
 		t.Fatal(err)
 	default:
-		t.Skip("needs Node.js and the packages of testdata/node-sdk (`make node` installs them): ", err)
+		t.Skip("needs Node.js and the packages of "+dir+" (`make node` installs them): ", err)
 	}
 	return node
 }
@@ -38,7 +38,7 @@ func needNode(t *testing.T) (node string) {
 // knows the name localhost alone, which Node.js resolves to [::1] where it can.
 func TestNodeSDK(t *testing.T) {
 	t.Parallel()
-	node := needNode(t)
+	node := needNode(t, nodeService)
 	b := startBackend(t, t.TempDir())
 	for _, c := range []struct{ protocol, endpoint string }{
 		{"", fmt.Sprintf("http://localhost:%d", portOTLPHTTP+b.offset)}, // the default is http/protobuf

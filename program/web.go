@@ -27,6 +27,7 @@ func (b *backendRun) openHTTP(dir string) error {
 		listeners = append(listeners, listener)
 	}
 	answers := b.answers()
+	b.api = answers
 	if !b.cmd.Metrics.Off {
 		if err := b.openPrometheus(dir, answers, listeners[2].String()); err != nil {
 			return errors.Join(err, closeAll(listeners))

@@ -51,6 +51,12 @@ class RouteState {
     this.#read();
   }
 
+  /** Shows another trace of a file that holds several, from its beginning. */
+  changeShared(trace: string): void {
+    this.#shared = trace;
+    this.go(this.hrefOf(trace), "replace");
+  }
+
   /** Calls the function after each change of the address, in the order of registration. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);

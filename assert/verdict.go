@@ -1,0 +1,46 @@
+package assert
+
+import "strings"
+
+// Outcome is how an expectation turned out.
+type Outcome string
+
+// The outcomes. An open one depends on spans that may still come.
+const (
+	Open   Outcome = "open"
+	Passed Outcome = "pass"
+	Failed Outcome = "fail"
+)
+
+// Verdict says how one expectation turned out, in words.
+type Verdict struct {
+	Name    string   `json:"name"`
+	Outcome Outcome  `json:"outcome"`
+	Wanted  string   `json:"wanted"`
+	Found   string   `json:"found,omitempty"`
+	Nearest string   `json:"nearest,omitempty"` // "" when nothing came near
+	Traces  []string `json:"traces,omitempty"`  // ids of traces to look at, a few
+}
+
+// String writes the verdict as a line or, for a failure, as several.
+func (v Verdict) String() string {
+	if v.Outcome != Failed {
+		return string(v.Outcome) + "  " + v.Name
+	}
+	return string(v.Outcome) + "  " + v.Name + "\n" + v.Why()
+}
+
+// Why is what a failure says below its name.
+func (v Verdict) Why() string {
+	var b strings.Builder
+	say := func(head, text string) {
+		if text != "" {
+			b.WriteString("      " + head + strings.ReplaceAll(text, "\n", "\n               ") + "\n")
+		}
+	}
+	say("wanted:  ", v.Wanted)
+	say("found:   ", v.Found)
+	say("nearest: ", v.Nearest)
+	say("trace:   ", strings.Join(v.Traces, " "))
+	return b.String()
+}
