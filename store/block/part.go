@@ -99,8 +99,12 @@ func (p *part) need(ctx context.Context, need *trace.Need) (units []neededUnit, 
 			units = append(units, neededUnit{name, u})
 		}
 	}
+	columns := need.Columns
+	if columns&trace.TraceTimes != 0 { // A View without TraceStart has Start and End.
+		columns = columns&^trace.TraceTimes | trace.Times
+	}
 	for bit := trace.Columns(1); bit <= trace.AllColumns; bit <<= 1 {
-		if need.Columns&bit != 0 {
+		if columns&bit != 0 {
 			add(unitName{columns: bit})
 		}
 	}
