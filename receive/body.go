@@ -19,6 +19,7 @@ type body struct {
 	in    *intake
 	conn  *conn
 	held  int64 // counted as arriving
+	other int64 // likewise, for the compressed form of this body
 }
 
 // keepBuffer is the largest buffer worth pooling. What is pooled is counted nowhere,
@@ -76,7 +77,7 @@ func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	if err != nil {
 		if b.conn.wasCut() {
 			w.Header().Set("Connection", "close")
-			err = in.tooMuchArriving()
+			err = in.cutRefusal(err)
 		}
 		b.Close()
 		return nil, err
@@ -101,6 +102,7 @@ func (b *body) inflate(unpack *inflation) (*body, error) {
 	}
 	defer func() { <-inflating }()
 	plain := b.in.newBody(b.conn)
+	plain.other = b.held
 	if err := unpack.into(plain, b.bytes, limit); err != nil {
 		plain.Close()
 		return b, err
@@ -146,13 +148,26 @@ func (b *body) grow(size int) error {
 	return nil
 }
 
-// count holds n more bytes as arriving.
+// count holds n more bytes as arriving. A request that is refused when it is alone
+// would be refused each time, so its client must not come back.
 func (b *body) count(n int64) error {
 	b.held += n
-	if !b.conn.arrive(n) {
-		return b.in.tooMuchArriving()
+	switch arriving := b.in.limits.Arriving; {
+	case b.conn.arrive(n):
+		return nil
+	case b.held+b.other > arriving:
+		return refuse(tooLarge, "reading the request takes more than the %d bytes that all requests together may take while they arrive (half of --max-in-flight); send smaller batches", arriving)
 	}
-	return nil
+	return b.in.tooMuchArriving()
+}
+
+// cutRefusal is the refusal for an error of a connection that was cut. The error is
+// mostly of the connection and says less.
+func (in *intake) cutRefusal(err error) error {
+	if r := readRefusal(err); r.reason == tooLarge {
+		return r
+	}
+	return in.tooMuchArriving()
 }
 
 func (in *intake) tooMuchArriving() *refusal {

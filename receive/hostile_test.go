@@ -2,6 +2,7 @@ package receive
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -392,5 +393,36 @@ func TestShareOfOneConnection(t *testing.T) {
 	}
 	if n := s.Stats().Counts().Protocols[0].Refused["overloaded"]; n != 4 {
 		t.Errorf("%d refused, want 4", n)
+	}
+}
+
+// TestTooLargeAlone: a request that would not fit if it were alone is told to be
+// smaller. Told to come back, it would come back for ever.
+func TestTooLargeAlone(t *testing.T) {
+	t.Parallel()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write(make([]byte, 3<<20))
+	_ = z.Close()
+	for name, test := range map[string]struct {
+		limits Limits
+		body   []byte
+		header []string
+	}{
+		"plain, arriving":     {Limits{Arriving: 1 << 20}, make([]byte, 1200<<10), nil},
+		"compressed, arrived": {Limits{Arriving: 1 << 20}, packed.Bytes(), []string{"Content-Encoding", "gzip"}},
+		"whole":               {Limits{InFlight: 2 << 20, Arriving: 64 << 20}, marshal(t, request(8000)), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, Config{Limits: test.limits}, new(recorder))
+			r := post(t, s, test.body, test.header...)
+			if r.status != 400 || !strings.Contains(string(r.body), "--max-in-flight") || !strings.Contains(string(r.body), "send smaller batches") {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+			if err := export(t, s); err != nil {
+				t.Errorf("a small request after it: %v", err)
+			}
+		})
 	}
 }

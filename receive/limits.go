@@ -31,8 +31,9 @@ type Limits struct {
 	InFlight int64
 	// Arriving is how many of these bytes may be held for requests that are not
 	// whole yet, counted as room is made for them: a body that inflates counts
-	// inflated. Past it, the connection that holds the most is cut. Default half of
-	// InFlight, and room for the largest request at least.
+	// inflated. Past it, the connection that holds the most is cut. A request that takes
+	// more by itself, with the room to inflate it, is too large. Default half of
+	// InFlight, and three quarters of Body and Decompressed at least.
 	Arriving int64
 	// Connections is how many connections may be open at once. When there are as
 	// many, the one that has been idle for the longest gives way. Default 1024.
@@ -107,7 +108,7 @@ func (g *gate) enter(c *conn, n int64) error {
 	if !g.hold(n) {
 		g.leaveConn(c, n)
 		g.requests.Add(-1)
-		return g.tooManyBytes()
+		return g.tooManyBytes(n)
 	}
 	return nil
 }
@@ -165,7 +166,12 @@ func (g *gate) tooManyRequests() *refusal {
 	return g.overload("more than %d requests in flight", g.limits.Requests)
 }
 
-func (g *gate) tooManyBytes() *refusal {
+// tooManyBytes is the refusal of a request that holds n bytes. One that would hold
+// too many if it were alone must not come back.
+func (g *gate) tooManyBytes(n int64) *refusal {
+	if n > g.limits.InFlight {
+		return refuse(tooLarge, "the request takes more than the %d bytes that all requests together may take (--max-in-flight); send smaller batches", g.limits.InFlight)
+	}
 	return g.overload("requests in flight hold more than %d bytes", g.limits.InFlight)
 }
 
@@ -190,7 +196,7 @@ func (b *budget) check(n int) error {
 	}
 	more := int64(n) - b.held + budgetStep
 	if !b.in.gate.hold(more) {
-		return b.in.gate.tooManyBytes()
+		return b.in.gate.tooManyBytes(b.held + more)
 	}
 	b.held += more
 	return nil
