@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"etude/otlp"
 	"etude/query"
+	"etude/trace"
 )
 
 // A language model reads neither base64 nor {"key":..,"value":{"stringValue":..}}
@@ -169,12 +169,12 @@ func (w *llmWriter) read(toJSON func(dst, b []byte, d otlp.Dialect) []byte, mess
 }
 
 func spanLLM(s *jsonSpan) llmSpan {
-	start, _ := strconv.ParseUint(s.StartTimeUnixNano, 10, 64) // written by us
+	start, _ := strconv.ParseUint(s.StartTimeUnixNano, 10, 64) // written by us, 0 left out
 	end, _ := strconv.ParseUint(s.EndTimeUnixNano, 10, 64)
 	out := llmSpan{
 		SpanID: s.SpanID, ParentSpanID: s.ParentSpanID, Name: s.Name, Kind: s.Kind,
 		StartTimeUnixNano: s.StartTimeUnixNano, EndTimeUnixNano: s.EndTimeUnixNano,
-		DurationMs: math.Max(0, float64(int64(end-start))/1e6), Attributes: nativeAttrs(s.Attributes), Status: s.Status,
+		DurationMs: float64(trace.Took(start, end)) / 1e6, Attributes: nativeAttrs(s.Attributes), Status: s.Status,
 	}
 	for _, e := range s.Events {
 		out.Events = append(out.Events, llmEvent{e.Name, e.TimeUnixNano, nativeAttrs(e.Attributes)})

@@ -360,7 +360,7 @@ func (e intrinsic) eventValue(c *ctx) Value {
 	if start == 0 || at == 0 {
 		return Value{Type: Duration} // the sender did not say when
 	}
-	return Value{Type: Duration, Int: int64(at - start)}
+	return Value{Type: Duration, Int: trace.Took(start, at) - trace.Took(at, start)} // one of them is 0
 }
 
 // linkValue is like eventValue.

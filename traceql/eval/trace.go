@@ -114,7 +114,7 @@ func emptied[K comparable, V any](m map[K]V, room, n int) (map[K]V, int) {
 func (t *Trace) View(r Ref) *trace.View { return t.views[r.View] }
 
 // Duration is the time from the first start to the last end in nanoseconds.
-func (t *Trace) Duration() int64 { return int64(t.End - t.Start) }
+func (t *Trace) Duration() int64 { return trace.Took(t.Start, t.End) }
 
 // HasRoot tells whether the root span is there.
 func (t *Trace) HasRoot() bool {
