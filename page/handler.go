@@ -40,11 +40,11 @@ const (
 )
 
 // Handler serves the page. The views /, /explore, /services/{name},
-// /trace/{id}, /walk/{step} and /labs/{name} are all index.html, which reads the address itself; any other path
+// /trace/{id}, /compare, /walk/{step} and /labs/{name} are all index.html, which reads the address itself; any other path
 // that is not a file is 404, so that a mistyped address is noticed.
 func Handler(o Options) http.Handler {
 	mux := serve(indexName, []string{"/{$}", "/explore", "/explore/{$}", "/services", "/services/{$}", "/services/{name}", "/trace/{id}",
-		"/walk", "/walk/{step}", "/labs", "/labs/{name}"},
+		"/compare", "/compare/{$}", "/walk", "/walk/{step}", "/labs", "/labs/{name}"},
 		answer{Info: o.Info, Metrics: o.Prometheus != nil, Walk: o.Walk})
 	if o.API != nil {
 		mux.Handle("/api/", o.API)

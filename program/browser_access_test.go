@@ -35,6 +35,7 @@ func TestBrowserAccess(t *testing.T) {
 	d := startDemo(t)
 	d.through("uservice3.localhost")
 	trace := d.findTrace(t, "uservice4", 7)
+	comparison := "/compare?before=" + trace + "&after=%7B%7D"
 	pages := []struct{ path, shows string }{
 		{"/", `document.querySelector("main h1")`},
 		{"/explore", count(id("result-link"), 1)},
@@ -45,6 +46,8 @@ func TestBrowserAccess(t *testing.T) {
 		{"/trace/" + trace + "?view=table", count(id("table-row"), 7)},
 		{"/trace/" + trace + "?view=flame", count(id("flame")+" canvas", 1)},
 		{"/trace/" + trace + "?view=sequence", count(id("sequence")+" svg", 1)},
+		{"/compare", `document.querySelector("main h2")`},
+		{comparison, count(id("comparison"), 1)},
 		{"/trace/" + trace + "?view=services", count(id("services-summary"), 1)},
 	}
 	for _, look := range []struct{ scheme, forced string }{{"light", "none"}, {"dark", "none"}, {"dark", "active"}} {

@@ -37,6 +37,14 @@ export function resolveRange(range: Range, now: UnixMilliseconds): { start: Unix
   return { start, end: Math.max(Math.ceil(Math.max(from, to) / 1000), start + 1) };
 }
 
+/** The range of the same length that ends where this one begins. */
+export function rangeBefore(range: Range, now: UnixMilliseconds): Range {
+  const relative = /^now-(\d+)([smhdw])$/.exec(range.from);
+  if (relative && range.to === "now") return { from: `now-${2 * Number(relative[1])}${relative[2]}`, to: range.from };
+  const { start, end } = resolveRange(range, now);
+  return { from: String((2 * start - end) * 1000), to: String(start * 1000) };
+}
+
 export const refreshes: [string, string, Milliseconds][] = [
   ["", "Off", 0],
   ["5s", "5 s", 5_000],

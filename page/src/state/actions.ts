@@ -5,7 +5,7 @@ import { opened } from "./opened.svelte";
 import { route } from "./route.svelte";
 import { search } from "./search.svelte";
 import { ui } from "./ui.svelte";
-import { exploreHref, servicesHref, traceViews, type TraceView } from "./url";
+import { compareHref, exploreHref, servicesHref, traceViews, type TraceView } from "./url";
 
 export interface Action {
   name: string;
@@ -25,6 +25,7 @@ export function actions(): Action[] {
     { name: "Open a trace from a file", key: "", run: () => route.go(exploreHref({ ...route.time, tab: "json" })) },
     { name: "Service graph", key: "", run: () => route.go(exploreHref({ ...route.time, tab: "graph" })) },
     { name: "Services: rate, errors, durations", key: "", run: () => route.go(servicesHref("", route.time)) },
+    { name: "Compare traces, or sets of traces", key: "", run: () => route.go(compareHref(route.time)) },
     { name: "Failed spans of all services", key: "", run: () => search.run({ tab: "traceql", query: "{ status = error }", trace: "", span: "" }) },
     { name: "Refresh", key: "", run: () => route.refresh() },
     { name: `Switch to the ${ui.theme === "dark" ? "light" : "dark"} theme`, key: "", run: () => ui.setTheme(ui.theme === "dark" ? "light" : "dark") },
@@ -50,6 +51,7 @@ function traceActions(): Action[] {
     { name: "Unfold all spans", key: "", run: set({ folds: "" }) },
     { name: "Fold all spans", key: "", run: set({ folds: "all" }) },
     ...(shown.trace !== shown.asRecorded ? [{ name: look.skew ? "Show times as recorded" : "Correct clock skew", key: "", run: set({ skew: !look.skew }) }] : []),
+    { name: "Compare the trace with what is usual", key: "", run: () => route.go(compareHref({ ...route.time, before: "usual", after: shown.trace.id })) },
     { name: "Save as OTLP JSON", key: "", run: () => void import("./files").then((f) => f.saveOtlp(shown.asRecorded)) },
     { name: "Save as Jaeger JSON", key: "", run: () => void import("./files").then((f) => f.saveJaeger(shown.asRecorded)) },
     { name: "Share as one HTML file", key: "", run: () => void import("./files").then((f) => f.saveShared(shown.asRecorded)) },

@@ -1,5 +1,6 @@
 // The backend, over its public HTTP API. Every request goes to the page's own origin.
 
+import { type Comparison, parseComparison } from "../model/compare";
 import { parseTraces } from "../model/otlp";
 import { type Range, resolveRange } from "../model/range";
 import { parseResults, type Result } from "../model/search";
@@ -34,10 +35,14 @@ export interface Info {
   };
 }
 
-async function get(path: string, signal?: AbortSignal): Promise<Response> {
+function get(path: string, signal?: AbortSignal): Promise<Response> {
+  return answered(() => fetch(path, { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) }), signal);
+}
+
+async function answered(ask: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) });
+    response = await ask();
   } catch (err) {
     if (signal?.aborted) throw err;
     throw new Error("The backend does not answer. Is etude still running?");
@@ -77,6 +82,19 @@ export async function metrics(query: string, how: "range" | "instant", range: Ra
   const points = metricsFunction(query) === "histogram_over_time" ? 75 : 150;
   params.set("step", String(spanStep(asked.end - asked.start, points)));
   return { ...parseRange(await getJson(`/api/metrics/query_range?${params}`, signal), query), ...asked };
+}
+
+/** Why the traces of one side take longer than those of the other. A long query does not fit an address, so it is posted. */
+export async function compare(sides: { before: string; after: string; limit: string; range: Range; beforeRange: Range | undefined }, signal: AbortSignal): Promise<Comparison> {
+  const form = withRange({ before: sides.before, after: sides.after, ...(sides.limit === "" ? {} : { limit: sides.limit }) }, sides.range);
+  if (sides.beforeRange) {
+    const { start, end } = resolveRange(sides.beforeRange, Date.now());
+    form.set("beforeStart", String(start));
+    form.set("beforeEnd", String(end));
+  }
+  const body = form.toString();
+  const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+  return parseComparison(await (await answered(() => fetch("/api/etude/compare", { method: "POST", headers, body, signal }), signal)).json());
 }
 
 export interface TraceAnswer {

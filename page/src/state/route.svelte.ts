@@ -2,7 +2,7 @@
 
 import { refreshInterval } from "../model/range";
 import { plainLink } from "./links";
-import { emptyExplore, emptyTime, type Explore, exploreHref, type Look, parseRoute, type Route, servicesHref, type Time, traceHref } from "./url";
+import { compareHref, emptyExplore, emptyTime, type Explore, exploreHref, type Look, parseRoute, type Route, servicesHref, type Time, traceHref } from "./url";
 
 class RouteState {
   current = $state.raw<Route>(parseRoute(location.pathname, location.search));
@@ -35,6 +35,7 @@ class RouteState {
 
   get time(): Time {
     if (this.current.page === "services") return this.current.time;
+    if (this.current.page === "compare") return this.current.compare;
     return this.current.page === "explore" || this.current.page === "trace" ? this.current.explore : emptyTime;
   }
 
@@ -83,6 +84,7 @@ class RouteState {
   /** Changes the time of the present view. */
   setTime(change: Partial<Time>): void {
     if (this.current.page === "services") this.go(servicesHref(this.current.service, { ...this.current.time, ...change }));
+    else if (this.current.page === "compare") this.go(compareHref({ ...this.current.compare, ...change }));
     else this.go(exploreHref({ ...this.explore, ...change }));
   }
 

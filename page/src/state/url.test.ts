@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { emptyForm } from "../model/query";
-import { emptyExplore, emptyLook, emptyTime, exploreHref, type Explore, parseRoute, servicesHref, traceHref } from "./url";
+import { compareHref, emptyExplore, emptyLook, emptyTime, exploreHref, type Explore, parseRoute, servicesHref, traceHref } from "./url";
 
 function explore(path: string): Explore {
   const url = new URL(path, "http://localhost:3000");
@@ -82,4 +82,12 @@ test("bytes that are no UTF-8 break no address", () => {
 
 test("a refresh that is none is off", () => {
   expect(parseRoute("/services/", "?refresh=1ms")).toEqual({ page: "services", service: "", time: emptyTime });
+});
+
+test("a comparison survives its address", () => {
+  const compare = { before: "usual", after: "{ a = 1 && b }", range: { from: "now-2h", to: "now" }, refresh: "", beforeRange: { from: "now-4h", to: "now-2h" }, limit: "50" };
+  const url = new URL(compareHref(compare), "http://localhost:3000");
+  expect(parseRoute(url.pathname, url.search)).toEqual({ page: "compare", compare });
+  expect(parseRoute("/compare", "")).toEqual({ page: "compare", compare: { before: "", after: "", ...emptyTime, beforeRange: undefined, limit: "" } });
+  expect(compareHref({})).toBe("/compare");
 });

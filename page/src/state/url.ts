@@ -2,6 +2,7 @@
 //
 // Ours:   /explore?tab=traceql&q=...&service=&name=&tags=&min=&max=&limit=&from=&to=&refresh=&metrics=&order=&show=&trace=&span=
 //         /walk   /walk/STEP
+//         /compare?before=&after=&from=&to=&beforeFrom=&beforeTo=&limit=
 //         /services?from=&to=&refresh=   /services/NAME   and   /trace/ID?span=
 //         An open trace adds how it is looked at: &view=&find=&rest=&zoom=&folds=&sort=&group=&path=&skew=
 // Older:  /explore?orgId=1&left={"queries":[{"queryType":"nativeSearch",...}],"range":{...}}  and its successor
@@ -65,6 +66,16 @@ export interface Explore extends Time {
 export const walkSteps = ["dark", "traced"] as const;
 export type WalkStep = (typeof walkSteps)[number];
 
+/** Two sides: each the id of a trace or a TraceQL query; before may be "usual". */
+export interface Compare extends Time {
+  before: string;
+  after: string;
+  /** Where before has a time range of its own. */
+  beforeRange: Range | undefined;
+  /** Traces of a side; "" for the backend's default. */
+  limit: string;
+}
+
 export type Route =
   | { page: "home" }
   | { page: "walk"; step: WalkStep }
@@ -72,6 +83,7 @@ export type Route =
   | { page: "trace"; explore: Explore }
   /** service is "" for the list of all. */
   | { page: "services"; service: string; time: Time }
+  | { page: "compare"; compare: Compare }
   | { page: "missing" };
 
 export const emptyTime: Time = { range: defaultRange, refresh: "" };
@@ -87,6 +99,7 @@ export function parseRoute(path: string, search: string): Route {
   const id = /^\/trace\/([^/]+)\/?$/.exec(path)?.[1];
   if (id !== undefined) return { page: "trace", explore: { ...parseExplore(params), trace: decoded(id) } };
   const service = /^\/services(?:\/([^/]*))?\/?$/.exec(path);
+  if (path === "/compare" || path === "/compare/") return { page: "compare", compare: parseCompare(params) };
   if (service) return { page: "services", service: decoded(service[1] ?? ""), time: parseTime(params) };
   return { page: "missing" };
 }
@@ -106,6 +119,12 @@ function parseTime(params: URLSearchParams): Time {
     range: { from: params.get("from") || defaultRange.from, to: params.get("to") || defaultRange.to },
     refresh: refreshInterval(refresh) > 0 ? refresh : "",
   };
+}
+
+function parseCompare(params: URLSearchParams): Compare {
+  const get = (name: string): string => params.get(name) ?? "";
+  const [from, to] = [get("beforeFrom"), get("beforeTo")];
+  return { before: get("before"), after: get("after"), ...parseTime(params), beforeRange: from !== "" && to !== "" ? { from, to } : undefined, limit: get("limit") };
 }
 
 function parseExplore(params: URLSearchParams): Explore {
@@ -242,6 +261,22 @@ export function servicesHref(service: string, time: Time): string {
 /** The address of a step of the walk. */
 export function walkHref(step: WalkStep): string {
   return step === "dark" ? "/walk" : `/walk/${step}`;
+}
+
+/** The address of a comparison. */
+export function compareHref(compare: Partial<Compare>): string {
+  const c = { before: "", after: "", beforeRange: undefined, limit: "", ...emptyTime, ...compare };
+  const params = new URLSearchParams();
+  const put = (name: string, value: string, unless = ""): void => {
+    if (value !== unless) params.set(name, value);
+  };
+  put("before", c.before);
+  put("after", c.after);
+  putTime(put, c);
+  put("beforeFrom", c.beforeRange?.from ?? "");
+  put("beforeTo", c.beforeRange?.to ?? "");
+  put("limit", c.limit);
+  return withQuery("/compare", params);
 }
 
 /** The address of a trace alone on the page. */
