@@ -92,6 +92,16 @@ type serviceStat struct {
 	service, spans, errors uint32
 }
 
+// begin prepares for a block. With a nil plan it lets go of the one before.
+func (g *shredder) begin(p *plan, pageSpans int) {
+	g.plan, g.pageSpans, g.texts, g.keys, g.orders = p, pageSpans, nil, nil, nil
+	if p == nil {
+		return
+	}
+	g.texts, g.keys, g.orders = newNumbering(&p.sources[0].v.Strings), newNumbering(nil), newNumbering(nil)
+	g.statIndex = map[uint32]int{}
+}
+
 // load shreds the traces of a row group.
 func (g *shredder) load(group *planGroup) {
 	g.pages, g.valuesFor = 0, ofTrace

@@ -2,6 +2,7 @@ package block
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"etude/trace"
 )
@@ -51,6 +52,11 @@ func newOwnColumns(f Format, leaves []*leaf, of owner) *ownColumns {
 	return o
 }
 
+// numberOf returns the number of a column of the level.
+func (o *ownColumns) numberOf(l *leaf) int {
+	return slices.Index(o.list, l)
+}
+
 const serviceKey = "service.name"
 
 // fits tells whether an own column takes single values of a type.
@@ -74,10 +80,21 @@ type attrRows struct {
 	vals   []uint64 // number in texts, number, bits; of an array its number in arrays
 	arrays []arrayValue
 
-	own    [][]uint32 // by own column and parent row: the position in the source's Flat + 1, 0 for none
-	orders []uint32   // by parent row
-	whole  []uint32   // parent rows that the schema cannot hold, ascending
+	own    []ownValues // by own column
+	orders []uint32    // by parent row
+	whole  []uint32    // parent rows that the schema cannot hold, ascending
 }
+
+// ownValues are the values of an own column, in the order of the parent rows.
+type ownValues struct {
+	has  []uint8  // by parent row: none, single or array
+	vals []uint64 // number in texts or number; of an array its number in arrays
+}
+
+const (
+	singleValue uint8 = iota + 1
+	arrayOf
+)
 
 // shredAttrs lists the attributes of all present parent rows of a level.
 func (g *shredder) shredAttrs(l trace.Level, of owner) {
@@ -116,12 +133,11 @@ func (a *attrRows) reset(own, parents, pages int) {
 	a.keys, a.types, a.vals, a.arrays = a.keys[:0], a.types[:0], a.vals[:0], a.arrays[:0]
 	a.whole = a.whole[:0]
 	a.orders = zeroed(a.orders, parents)
-	for len(a.own) < own {
-		a.own = append(a.own, nil)
+	if len(a.own) < own {
+		a.own = make([]ownValues, own)
 	}
-	a.own = a.own[:own]
 	for i := range a.own {
-		a.own[i] = zeroed(a.own[i], parents)
+		a.own[i].has, a.own[i].vals = zeroed(a.own[i].has, parents), a.own[i].vals[:0]
 	}
 }
 
@@ -146,12 +162,26 @@ func (g *shredder) addRow(l trace.Level, a *attrRows, parent int) int {
 		pos := from + uint32(i)
 		switch {
 		case dest >= 0:
-			a.own[dest][parent] = pos + 1
+			g.addOwn(a, &a.own[dest], parent, s, f, pos)
 		case dest == toList:
 			g.addAttr(l, a, s, f, pos)
 		}
 	}
 	return sh.plain
+}
+
+// addOwn puts an attribute into its own column.
+func (g *shredder) addOwn(a *attrRows, own *ownValues, parent int, s *source, f *trace.Flat, pos uint32) {
+	val := f.Vals[pos]
+	own.has[parent] = singleValue
+	switch f.Columns[f.Cols[pos]].Type {
+	case trace.String:
+		val = uint64(s.textOf(g.texts, uint32(val)))
+	case trace.Array:
+		own.has[parent] = arrayOf
+		_, val = g.oddValue(a, f.Value(&s.v.Strings, pos))
+	}
+	own.vals = append(own.vals, val)
 }
 
 // addAttr adds one attribute to the list.

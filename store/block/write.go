@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -95,6 +96,17 @@ func Write(ctx context.Context, o WriteOptions, views []*trace.View) ([]*Meta, e
 	return metas, nil
 }
 
+// workshop is the memory in which blocks are made, some ten megabytes. It is used
+// again and again.
+type workshop struct {
+	shredder shredder
+	pages    *pageWriter
+	column   columnData
+	dict     chunkDict
+}
+
+var workshops = sync.Pool{New: func() any { return &workshop{pages: newPageWriter()} }}
+
 // blockWriter writes one block.
 type blockWriter struct {
 	o      WriteOptions
@@ -102,7 +114,7 @@ type blockWriter struct {
 	ctx    context.Context
 	root   *node
 	leaves []*leaf
-	pages  *pageWriter
+	tools  *workshop
 	thrift thrift.CompactProtocol
 
 	file       fs.File
@@ -145,9 +157,8 @@ func (w *blockWriter) data(p *plan, groups []planGroup, dir string) (err error) 
 		return err
 	}
 	w.leaves = w.root.leaves()
-	if w.pages, err = newPageWriter(); err != nil {
-		return err
-	}
+	w.tools = workshops.Get().(*workshop)
+	defer workshops.Put(w.tools)
 	for _, g := range groups {
 		w.traces += int64(len(g.traces))
 	}
@@ -175,15 +186,16 @@ func (w *blockWriter) rowGroups(p *plan, groups []planGroup) error {
 	if err := w.put([]byte("PAR1")); err != nil {
 		return err
 	}
-	g := &shredder{plan: p, pageSpans: w.o.PageSpans, texts: newNumbering(), keys: newNumbering(), orders: newNumbering(), statIndex: map[uint32]int{}}
+	g := &w.tools.shredder
+	g.begin(p, w.o.PageSpans)
 	for l := range trace.Levels {
 		g.own[l] = newOwnColumns(w.o.Format, w.leaves, ownerOf[l])
 	}
-	c, d := &columnData{}, &chunkDict{}
+	defer g.begin(nil, 0)
 	for i := range groups {
 		g.load(&groups[i])
 		w.remember(g, &groups[i])
-		if err := w.rowGroup(g, c, d, int16(i)); err != nil {
+		if err := w.rowGroup(g, int16(i)); err != nil {
 			return fmt.Errorf("row group %d: %w", i, err)
 		}
 	}
@@ -213,7 +225,8 @@ func (w *blockWriter) remember(g *shredder, group *planGroup) {
 	w.parts = append(w.parts, part)
 }
 
-func (w *blockWriter) rowGroup(g *shredder, c *columnData, d *chunkDict, ordinal int16) error {
+func (w *blockWriter) rowGroup(g *shredder, ordinal int16) error {
+	c, d := &w.tools.column, &w.tools.dict
 	rg := format.RowGroup{NumRows: int64(len(g.traces)), FileOffset: w.at, Ordinal: ordinal}
 	firstRows := make([]int64, g.pages)
 	for i, end := range g.rows[ofTrace].ends[:g.pages-1] {
@@ -227,7 +240,7 @@ func (w *blockWriter) rowGroup(g *shredder, c *columnData, d *chunkDict, ordinal
 		if err := g.fill(l, c, d); err != nil {
 			return err
 		}
-		b, chunk, index, err := w.pages.chunk(l, c, firstRows, w.at)
+		b, chunk, index, err := w.tools.pages.chunk(l, c, firstRows, w.at)
 		if err != nil {
 			return err
 		}

@@ -5,8 +5,6 @@ import (
 	"math"
 
 	"github.com/parquet-go/parquet-go/format"
-
-	"etude/trace"
 )
 
 // fill gathers a column of the row group: its slots, and the values from the
@@ -18,7 +16,7 @@ func (g *shredder) fill(l *leaf, c *columnData, d *chunkDict) error {
 		if l.field == fieldKey {
 			t = g.keys
 		}
-		d.begin(len(t.list))
+		d.begin(t.len())
 	}
 	if l.isOwn() {
 		g.fillOwn(l, c, d)
@@ -71,7 +69,7 @@ func (g *shredder) put(l *leaf, c *columnData, d *chunkDict, number uint32) {
 	if l.enc == format.RLEDictionary {
 		d.add(c, g.texts, number)
 	} else {
-		c.text(g.texts.list[number])
+		c.text(g.texts.get(uint32(number)))
 	}
 }
 
@@ -308,14 +306,13 @@ func (g *shredder) fillAttr(l *leaf, c *columnData, d *chunkDict) {
 		}
 	case fieldUnsupported:
 		for _, number := range from(&v.odd) {
-			c.text(g.texts.list[number])
+			c.text(g.texts.get(uint32(number)))
 		}
 	}
 }
 
 // fillOwn gathers the column of one attribute.
 func (g *shredder) fillOwn(l *leaf, c *columnData, d *chunkDict) {
-	level := levelOf[l.of]
 	parents := &g.rows[l.of]
 	if l.field == fieldService {
 		c.of(parents)
@@ -324,66 +321,77 @@ func (g *shredder) fillOwn(l *leaf, c *columnData, d *chunkDict) {
 		}
 		return
 	}
-	a := &g.attrs[level]
-	own := -1
-	for i, o := range g.own[level].list {
-		if o == l {
-			own = i
-		}
-	}
+	a := &g.attrs[levelOf[l.of]]
+	own := &a.own[g.own[levelOf[l.of]].numberOf(l)]
 	r := &g.ownRows
 	r.reset(g.pages)
-	page, present, max := 0, 0, maxLevel[l.of]
+	if len(a.arrays) > 0 {
+		g.ownWithArrays(l, c, d, own, a.arrays)
+		c.of(r)
+		return
+	}
+	r.def, r.rep, r.ends = append(r.def, parents.def...), append(r.rep, parents.rep...), append(r.ends, parents.ends...)
+	present, max := 0, maxLevel[l.of]
+	for slot, def := range r.def {
+		if def == max {
+			if own.has[present] != 0 {
+				r.def[slot] = l.maxDef
+			}
+			present++
+		}
+	}
+	c.of(r)
+	g.putAll(l, c, d, own.vals)
+}
+
+// putAll appends the values of an own column.
+func (g *shredder) putAll(l *leaf, c *columnData, d *chunkDict, vals []uint64) {
+	for _, val := range vals {
+		if l.typ == intColumn {
+			c.i64 = append(c.i64, int64(val))
+		} else {
+			g.put(l, c, d, uint32(val))
+		}
+	}
+}
+
+// ownWithArrays is fillOwn where a row may have several values.
+func (g *shredder) ownWithArrays(l *leaf, c *columnData, d *chunkDict, own *ownValues, arrays []arrayValue) {
+	parents, r := &g.rows[l.of], &g.ownRows
+	page, present, next, max := 0, 0, 0, maxLevel[l.of]
 	for slot, def := range parents.def {
 		for page < len(parents.ends) && slot == parents.ends[page] {
 			r.endPage()
 			page++
 		}
-		rep := parents.rep[slot]
-		if def < max {
+		rep, has := parents.rep[slot], uint8(0)
+		if def == max {
+			has = own.has[present]
+			present++
+		}
+		if has == 0 {
 			r.add(rep, def)
 			continue
 		}
-		p, pos := parents.at[present], a.own[own][present]
-		present++
-		if pos == 0 {
-			r.add(rep, def)
+		val := own.vals[next]
+		next++
+		if has == singleValue {
+			g.putAll(l, c, d, []uint64{val})
+			r.add(rep, l.maxDef)
 			continue
 		}
-		g.putOwn(l, c, d, r, g.plan.sources[p.src], level, pos-1, rep)
+		for _, text := range arrays[val].texts {
+			g.put(l, c, d, g.texts.number(text))
+		}
+		g.putAll(l, c, d, arrays[val].nums)
+		for range arrays[val].len() {
+			r.add(rep, l.maxDef)
+			rep = l.maxRep
+		}
 	}
 	for range len(parents.ends) - page {
 		r.endPage()
 	}
-	c.of(r)
-}
-
-// putOwn appends one value, or all elements of an array.
-func (g *shredder) putOwn(l *leaf, c *columnData, d *chunkDict, r *rows, s *source, level trace.Level, pos uint32, rep uint8) {
-	f := s.attrs[level]
-	val := f.Vals[pos]
-	switch f.Columns[f.Cols[pos]].Type {
-	case trace.String:
-		g.put(l, c, d, s.textOf(g.texts, uint32(val)))
-	case trace.Int:
-		c.i64 = append(c.i64, int64(val))
-	default:
-		var array arrayValue
-		array.parse(f.Value(&s.v.Strings, pos).Str())
-		for _, text := range array.texts {
-			number := g.texts.number(text)
-			g.put(l, c, d, number)
-		}
-		for _, n := range array.nums {
-			c.i64 = append(c.i64, int64(n))
-		}
-		for range array.len() {
-			r.add(rep, l.maxDef)
-			rep = l.maxRep
-		}
-		return
-	}
-	r.add(rep, l.maxDef)
 }
 
 // extra appends what EtudeExtra says of a trace: extra.go has the form.

@@ -83,7 +83,7 @@ func (w *extraWriter) order(number wire.Number, codes []uint32) {
 		if code == 0 {
 			w.row = append(w.row, 0)
 		} else {
-			w.row = append(w.row, w.g.orders.list[code]...)
+			w.row = append(w.row, w.g.orders.get(code)...)
 		}
 	}
 	w.field(number, w.row)

@@ -94,9 +94,12 @@ type pageWriter struct {
 	bools  []byte
 }
 
-func newPageWriter() (*pageWriter, error) {
+func newPageWriter() *pageWriter {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
-	return &pageWriter{zstd: z}, err
+	if err != nil {
+		panic(err) // The options above are fixed.
+	}
+	return &pageWriter{zstd: z}
 }
 
 // chunk encodes a column. At is where it will begin in the file. The bytes are good
@@ -419,7 +422,7 @@ func (d *chunkDict) add(c *columnData, t *numbering, number uint32) {
 	slot := &d.slots[number]
 	if *slot>>32 != d.round {
 		*slot = d.round<<32 | uint64(len(c.dict))
-		c.dict = append(c.dict, t.list[number])
+		c.dict = append(c.dict, t.get(number))
 	}
 	c.codes = append(c.codes, int32(uint32(*slot)))
 }

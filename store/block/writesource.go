@@ -65,31 +65,55 @@ func dense(s *trace.Sparse, n int) (all []uint32) {
 	return all
 }
 
-// numbering numbers the strings of a block: several Views have dictionaries of their own.
+// numbering numbers the strings of a block: several Views have dictionaries of their
+// own. The strings of the first one keep their codes.
 type numbering struct {
-	list  []string
+	first *trace.Dict // or nil
+	base  uint32      // numbers below it are codes of first
+	list  []string    // of the numbers from base on
 	known map[string]uint32
 }
 
-func newNumbering() *numbering {
-	t := &numbering{known: map[string]uint32{}}
+func newNumbering(first *trace.Dict) *numbering {
+	t := &numbering{first: first, known: map[string]uint32{}}
+	if first != nil {
+		t.base = uint32(first.Len())
+	}
 	t.number("")
 	return t
 }
 
 // number returns the number of a string, which must stay unchanged. "" is 0.
 func (t *numbering) number(s string) uint32 {
+	if t.first != nil {
+		if code, ok := t.first.Find(s); ok {
+			return code
+		}
+	}
 	if n, ok := t.known[s]; ok {
 		return n
 	}
-	n := uint32(len(t.list))
+	n := t.base + uint32(len(t.list))
 	t.list = append(t.list, s)
 	t.known[s] = n
 	return n
 }
 
+// len is above all numbers.
+func (t *numbering) len() int { return int(t.base) + len(t.list) }
+
+func (t *numbering) get(n uint32) string {
+	if n < t.base {
+		return t.first.Get(n)
+	}
+	return t.list[n-t.base]
+}
+
 // textOf returns the number of a dictionary code.
 func (s *source) textOf(t *numbering, code uint32) uint32 {
+	if t.first == &s.v.Strings { // Fast path
+		return code
+	}
 	if n := s.text[code]; n != 0 { // Fast path
 		return n - 1
 	}
