@@ -347,7 +347,7 @@ func TestTranslationsAreBounded(t *testing.T) {
 	}{
 		{Limits{}, codes.OK, ""},
 		{Limits{Decompressed: 50_000}, codes.InvalidArgument, "limit of 50000 bytes as OTLP"},
-		{Limits{InFlight: 50_000}, codes.ResourceExhausted, "hold more than 50000 bytes"},
+		{Limits{InFlight: 50_000}, codes.InvalidArgument, "more than the 50000 bytes"},
 	} {
 		s := start(t, Config{Limits: c.limits}, new(recorder))
 		err := postBytes(t, s.Addrs().JaegerGRPC, links.B)
