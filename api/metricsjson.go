@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"etude/query"
-	"etude/traceql/eval"
+	"etude/traceql/metrics"
 )
 
 // The types below are the messages of metrics answers in JSON; see searchjson.go.
@@ -49,7 +49,7 @@ func (o *out) rangeJSON(r *query.MetricsResult, maxSeries int) error {
 		times[slot] = milliseconds(r.Window.Start + uint64(slot+1)*r.Window.Step)
 	}
 	var s rangeSeries
-	return o.seriesJSON(r, maxSeries, func(from *eval.Series) any {
+	return o.seriesJSON(r, maxSeries, func(from *metrics.Series) any {
 		s.Labels, s.Samples, s.Exemplars = keyValues(from.Labels), s.Samples[:0], nil
 		for _, x := range from.Samples {
 			s.Samples = append(s.Samples, sample{times[x.Slot], number(x.Value)})
@@ -65,7 +65,7 @@ func (o *out) rangeJSON(r *query.MetricsResult, maxSeries int) error {
 }
 
 // seriesJSON writes what each makes of the series.
-func (o *out) seriesJSON(r *query.MetricsResult, maxSeries int, each func(*eval.Series) any) error {
+func (o *out) seriesJSON(r *query.MetricsResult, maxSeries int, each func(*metrics.Series) any) error {
 	o.b = append(o.b, `{"series":[`...)
 	for i := range r.Series {
 		if i > 0 {
@@ -87,7 +87,7 @@ func (o *out) seriesJSON(r *query.MetricsResult, maxSeries int, each func(*eval.
 	return err
 }
 
-func exemplarOf(x *eval.Exemplar) exemplar {
+func exemplarOf(x *metrics.Exemplar) exemplar {
 	id := x.TraceID.Short()
 	labels := append(keyValues(x.Attrs), keyValue{"trace:id", anyValue{StringValue: &id}})
 	return exemplar{Labels: labels, Value: number(x.Value), TimestampMs: milliseconds(x.Start)}
@@ -98,7 +98,7 @@ func (o *out) instantJSON(r *query.MetricsResult, maxSeries int) error {
 	if len(r.Series) == 0 { // Tempo leaves out the empty list here, and only here, and what was looked at
 		return o.json(metricsEnd{Metrics: metricsMetrics{CompletedJobs: 1, TotalJobs: 1}})
 	}
-	return o.seriesJSON(r, maxSeries, func(from *eval.Series) any {
+	return o.seriesJSON(r, maxSeries, func(from *metrics.Series) any {
 		s := instantSeries{Labels: keyValues(from.Labels)}
 		if len(from.Samples) > 0 {
 			s.Value = number(from.Samples[0].Value)

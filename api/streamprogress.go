@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"etude/query"
-	"etude/traceql/eval"
+	"etude/traceql/metrics"
 )
 
 // progressInterval is the least time between messages while a query runs.
@@ -115,7 +115,7 @@ type windowNews struct {
 }
 
 // note encodes a window when it is time for another message.
-func (n *windowNews) note(w eval.Window, from, to int, series func() []eval.Series) bool {
+func (n *windowNews) note(w metrics.Window, from, to int, series func() []metrics.Series) bool {
 	if time.Since(n.last) < n.every || n.waits() {
 		return false
 	}

@@ -5,7 +5,7 @@ import (
 
 	"etude/internal/wire"
 	"etude/query"
-	"etude/traceql/eval"
+	"etude/traceql/metrics"
 )
 
 // double writes a number; zero is left out.
@@ -36,7 +36,7 @@ func (w *writer) rangeSeries(r *query.MetricsResult, i int) {
 	}
 }
 
-func (w *writer) exemplar(x *eval.Exemplar) {
+func (w *writer) exemplar(x *metrics.Exemplar) {
 	w.attrs(1, x.Attrs)
 	w.message(1, func(w *writer) {
 		w.Raw(1, "trace:id")

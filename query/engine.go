@@ -52,7 +52,7 @@ type Engine struct {
 	waiting  atomic.Int64 // queries that want a slot and have none
 	observer Observer
 	places   eval.Places
-	pool     eval.Pool // of what all queries keep
+	pool     pool // of what all queries keep
 	hits     [len(limitNames)]atomic.Int64
 	partial  atomic.Int64
 }
@@ -69,7 +69,7 @@ var limitNames = [...]string{"time", "memory", "total_memory", "waiting"}
 
 // Stats returns the counts.
 func (e *Engine) Stats() Stats {
-	s := Stats{Memory: e.pool.Used(), Limits: map[string]int64{}, Partial: e.partial.Load()}
+	s := Stats{Memory: e.pool.inUse(), Limits: map[string]int64{}, Partial: e.partial.Load()}
 	for i, name := range limitNames {
 		s.Limits[name] = e.hits[i].Load()
 	}
@@ -121,7 +121,7 @@ func New(src trace.Source, o Options) *Engine {
 		o:        o,
 		slots:    make(chan struct{}, o.MaxConcurrent),
 		observer: o.Observer,
-		pool:     eval.Pool{Limit: max(0, o.MaxTotalMemory)},
+		pool:     pool{limit: max(0, o.MaxTotalMemory)},
 	}
 }
 

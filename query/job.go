@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"etude/traceql/eval"
 )
 
 // Job is one query from the moment it is let in until its answer has been
@@ -21,7 +19,7 @@ type Job struct {
 	ctx    jobContext
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	memory *eval.Memory
+	memory *memory
 
 	mu      sync.Mutex
 	waits   bool   // for the reader, so that the place may be lent
@@ -72,7 +70,7 @@ func (e *Engine) Begin(ctx context.Context) (*Job, error) {
 		j.stop()
 		return nil, err
 	}
-	j.memory = eval.NewMemory(e.o.MaxMemory, &e.pool, j.tooMuch)
+	j.memory = newMemory(e.o.MaxMemory, &e.pool, j.tooMuch)
 	j.done = e.o.Running()
 	return j, nil
 }
@@ -179,10 +177,10 @@ func (j *Job) End() {
 }
 
 // tooMuch ends the Job because of its memory.
-func (j *Job) tooMuch(m *eval.MemoryError) {
-	if m.Shared {
+func (j *Job) tooMuch(m *memoryError) {
+	if m.shared {
 		j.cancel(fmt.Errorf("%w: all queries together keep more than %d bytes (query.Options.MaxTotalMemory, --max-queries-memory), this one at %s; ask again later, or for less",
-			ErrMemoryBusy, m.Limit, m.At))
+			ErrMemoryBusy, m.limit, m.at))
 		return
 	}
 	advice := j.advice
@@ -190,5 +188,5 @@ func (j *Job) tooMuch(m *eval.MemoryError) {
 		advice = "ask for less"
 	}
 	j.cancel(fmt.Errorf("%w: the query keeps more than %d bytes (query.Options.MaxMemory, --max-query-memory) at %s; %s",
-		ErrMemoryLimit, m.Limit, m.At, advice))
+		ErrMemoryLimit, m.limit, m.at, advice))
 }

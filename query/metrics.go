@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"etude/traceql/eval"
+	"etude/traceql/metrics"
 )
 
 // MetricsRequest is a TraceQL metrics query. Start and End are unix nanoseconds.
@@ -19,9 +19,12 @@ type MetricsRequest struct {
 	Exemplars int // at most; 0 for the default of 100
 	MaxSeries int // 0 for no limit
 
-	// Progress, if set, is told which slots of the window are complete while the
-	// query runs; see [eval.Progress].
-	Progress func(w eval.Window, from, to int, series func() []eval.Series) (taken bool)
+	// Progress, if set, is told while the query runs, from the oldest spans to the
+	// newest, that the slots of the window from one on and below another are complete.
+	// It returns whether it has taken their series; if not, they are offered again with
+	// more. Series may be called only before it returns, and costs as much as an answer
+	// does. compare() has nothing to tell.
+	Progress func(w metrics.Window, from, to int, series func() []metrics.Series) (taken bool)
 }
 
 // Limits of metrics queries.
@@ -34,17 +37,17 @@ const (
 // MetricsResult is the answer to a metrics query. Partial tells that series
 // were left out, or may have been.
 type MetricsResult struct {
-	Series  []eval.Series
-	Window  eval.Window
+	Series  []metrics.Series
+	Window  metrics.Window
 	Partial bool
-	Stats   eval.Stats
+	Stats   metrics.Stats
 }
 
 // Metrics computes a metrics query. An error in the request is an [*InputError].
 func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResult, error) {
 	done := Work{Query: req.Query}
 	defer e.report(ctx, &done)
-	m, err := e.compileMetrics(ctx, req.Query)
+	q, err := e.compileMetrics(ctx, req.Query)
 	if err != nil {
 		return nil, err
 	}
@@ -58,16 +61,15 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	}
 	defer end()
 	ctx, j.advice = j.Context(), "group by fewer values, or take a larger step or a shorter range"
-	if req.Progress != nil {
-		m.Progress = func(from, to int, series func() []eval.Series) bool { return req.Progress(w, from, to, series) }
-	}
 	out := &MetricsResult{Window: w}
 	views, _, err := e.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	evaluated := e.observer.Stage(ctx, Evaluating)
-	out.Series, out.Stats, err = m.Run(ctx, views, w, eval.Bounds{Exemplars: exemplarLimit(m, req), Memory: j.memory, Places: &e.places})
+	run := q.Start(ctx, views, w, metrics.Bounds{Exemplars: exemplarLimit(q, req), Memory: j.memory, Places: &e.places})
+	out.Series, err = drive(run, &teller{w: w, listener: req.Progress})
+	out.Stats = run.Stats()
 	evaluated()
 	done.Tables, done.Spans, done.Results = len(views), out.Stats.Spans, len(out.Series)
 	switch {
@@ -82,7 +84,29 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	return out, nil
 }
 
-func (e *Engine) compileMetrics(ctx context.Context, text string) (*eval.Metrics, error) {
+// drive reads the Views of a Run several at a time and adds them in order.
+func drive(run *metrics.Run, tell *teller) ([]metrics.Series, error) {
+	if err := run.Gather(); err != nil {
+		return nil, err
+	}
+	view := 0
+	err := readAhead(run.Parts(), run.Read, func(p *metrics.Part) error {
+		if err := run.Add(p); err != nil {
+			return err
+		}
+		if p != nil {
+			tell.added(run, view)
+		}
+		view++
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return run.Series()
+}
+
+func (e *Engine) compileMetrics(ctx context.Context, text string) (*metrics.Query, error) {
 	defer e.observer.Stage(ctx, Parsing)()
 	q, err := Parse(text)
 	if err != nil {
@@ -91,7 +115,7 @@ func (e *Engine) compileMetrics(ctx context.Context, text string) (*eval.Metrics
 	if q.Metrics == nil {
 		return nil, inputErrorf("not a metrics query")
 	}
-	m, err := eval.CompileMetrics(q)
+	m, err := metrics.Compile(q)
 	if err != nil {
 		return nil, &InputError{err}
 	}
@@ -102,7 +126,7 @@ func (e *Engine) compileMetrics(ctx context.Context, text string) (*eval.Metrics
 }
 
 // exemplarLimit is what the hint says, else the request, else the default.
-func exemplarLimit(m *eval.Metrics, req MetricsRequest) int {
+func exemplarLimit(m *metrics.Query, req MetricsRequest) int {
 	switch {
 	case req.Instant || m.Exemplars == 0:
 		return 0
@@ -117,7 +141,7 @@ func exemplarLimit(m *eval.Metrics, req MetricsRequest) int {
 // metricsWindow cuts time into slots. A range is widened to whole steps since
 // the unix epoch and begins one step earlier, so that its first sample stands at
 // or before Start; an instant query has one slot.
-func metricsWindow(req MetricsRequest) (w eval.Window, err error) {
+func metricsWindow(req MetricsRequest) (w metrics.Window, err error) {
 	start, end := req.Start, req.End
 	switch {
 	case end < start || req.Instant && end == start:
@@ -125,7 +149,7 @@ func metricsWindow(req MetricsRequest) (w eval.Window, err error) {
 	case end-start > uint64(MaxMetricsRange):
 		return w, inputErrorf("metrics query time range exceeds the maximum allowed duration of %s", MaxMetricsRange)
 	case req.Instant:
-		return eval.Window{Start: start, Step: end - start, Slots: 1, Instant: true}, nil
+		return metrics.Window{Start: start, Step: end - start, Slots: 1, Instant: true}, nil
 	}
 	step := req.Step
 	if step == 0 {

@@ -1,5 +1,7 @@
 package query
 
+import "etude/traceql/metrics"
+
 // tell reports the traces that are sure to be in the answer: none that starts at
 // next or before, as all that come do, can change their place. Traces found so
 // far stand in order, so these are the first ones, and only more of them.
@@ -14,5 +16,28 @@ func (s *search) tell(next uint64) {
 	if sure > s.told {
 		s.told = sure
 		s.req.Progress(s.out.Traces[:sure:sure], s.out.InspectedTraces)
+	}
+}
+
+// maxPartialCells bounds what is copied to tell progress: 2 MiB of numbers, some
+// 20 MiB when they have become samples and text.
+const maxPartialCells = 1 << 18
+
+// teller tells the progress of a metrics query.
+type teller struct {
+	w        metrics.Window
+	listener func(w metrics.Window, from, to int, series func() []metrics.Series) (taken bool) // nil for none
+	told     int
+}
+
+// added is called when the Run has the spans of a View. The slots that are complete
+// with the last View are not told: the answer does that.
+func (t *teller) added(run *metrics.Run, view int) {
+	from, to := t.told, run.Sure(view)
+	if t.listener == nil || to <= from || to >= t.w.Slots || run.Cells() > maxPartialCells {
+		return
+	}
+	if t.listener(t.w, from, to, func() []metrics.Series { return run.Between(from, to) }) {
+		t.told = to
 	}
 }

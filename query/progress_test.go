@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"etude/query"
-	"etude/traceql/eval"
+	"etude/traceql/metrics"
 )
 
 // TestProgressIsSure searches forests whose traces begin in any order and lie in
@@ -83,7 +83,7 @@ func TestMetricsProgressIsSure(t *testing.T) {
 			}
 			final := sampleSet(want.Series)
 			next := 0
-			req.Progress = func(w eval.Window, from, to int, series func() []eval.Series) bool {
+			req.Progress = func(w metrics.Window, from, to int, series func() []metrics.Series) bool {
 				if w != want.Window || from != next || to <= from || to >= w.Slots {
 					t.Errorf("seed %d, %s: slots %d to %d are complete after %d of %d", seed, text, from, to, next, w.Slots)
 				}
@@ -115,7 +115,7 @@ type sampleKey struct {
 	slot   int
 }
 
-func sampleSet(series []eval.Series) map[sampleKey]float64 {
+func sampleSet(series []metrics.Series) map[sampleKey]float64 {
 	all := map[sampleKey]float64{}
 	for _, s := range series {
 		for _, x := range s.Samples {

@@ -1,7 +1,5 @@
 package query
 
-import "etude/traceql/eval"
-
 // valueBytes is what a value takes beside its text: in the set, in the sorted
 // list and in the answer.
 const valueBytes = 160
@@ -17,14 +15,14 @@ type collector struct {
 	limit, maxStale int  // 0 for no bound
 	untyped         bool // values of the same text are one
 	room            *int // bytes that the answer may still take
-	memory          *eval.Memory
+	memory          *memory
 
 	seen  map[TagValue]struct{}
 	stale int // values since the last new one
 	full  bool
 }
 
-func newCollector(req TagRequest, room *int, memory *eval.Memory) *collector {
+func newCollector(req TagRequest, room *int, memory *memory) *collector {
 	return &collector{limit: req.Limit, maxStale: req.MaxStale, room: room, memory: memory, seen: map[TagValue]struct{}{}}
 }
 

@@ -95,7 +95,7 @@ type tagNames struct {
 	scopes map[string]*collector
 }
 
-func newNames(req TagRequest, memory *eval.Memory) *tagNames {
+func newNames(req TagRequest, memory *memory) *tagNames {
 	n := &tagNames{req: req, scopes: map[string]*collector{}}
 	room := maxTagBytes
 	for _, l := range namedLevels {

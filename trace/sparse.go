@@ -44,6 +44,12 @@ func (s *Sparse) refuse() {
 	}
 }
 
+// Column returns the rows that have a value as a column of codes.
+func (s *Sparse) Column(t Type) *Column {
+	s.refuse()
+	return &Column{Type: t, Rows: s.rows, Codes: s.vals}
+}
+
 func (s *Sparse) set(row, val uint32) {
 	if val != 0 {
 		s.rows = append(s.rows, row)

@@ -18,11 +18,11 @@ type aggregate struct {
 func (a *aggregate) apply(r *Run, in []Spanset) ([]Spanset, error) {
 	out := in[:0:0]
 	for _, set := range in {
-		if r.poll.stop(1 + len(set.Spans)) {
+		if r.poll.Stop(1 + len(set.Spans)) {
 			return nil, context.Cause(r.ctx)
 		}
 		v, ok := a.compute(r, set.Spans)
-		if ok && compare(a.op, v, a.limit) {
+		if ok && Compare(a.op, v, a.limit) {
 			out = append(out, Spanset{Spans: set.Spans, Attrs: append(slices.Clip(set.Attrs), Attr{a.key, v})})
 		}
 	}
@@ -72,12 +72,12 @@ func (a *aggregate) join(v, x Value) Value {
 		v.Int += x.Int
 		return v
 	}
-	return Value{Type: Float, Float: v.float() + x.float()}
+	return Value{Type: Float, Float: v.Number() + x.Number()}
 }
 
 func average(sum Value, count int64) Value {
 	if sum.Type == Duration {
 		return Value{Type: Duration, Int: sum.Int / count}
 	}
-	return Value{Type: Float, Float: sum.float() / float64(count)}
+	return Value{Type: Float, Float: sum.Number() / float64(count)}
 }

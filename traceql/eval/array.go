@@ -18,10 +18,10 @@ const (
 	arrValues = 1
 )
 
-// fromAttr returns the value that the language sees for an attribute value. ok
+// FromAttr returns the value that the language sees for an attribute value. ok
 // is false for what it cannot read: bytes, maps, nothing, and arrays that are
 // empty or of mixed types. An array of one is its element.
-func fromAttr(v trace.Value) (out Value, ok bool) {
+func FromAttr(v trace.Value) (out Value, ok bool) {
 	switch v.Type {
 	case trace.String:
 		return textValue(v.Str()), true

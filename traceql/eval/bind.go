@@ -11,6 +11,9 @@ import (
 // readable are the column types in which the language finds values.
 var readable = [...]trace.Type{trace.String, trace.Int, trace.Double, trace.Bool, trace.Array}
 
+// Readable tells whether the language finds values in columns of a type.
+func Readable(t trace.Type) bool { return slices.Contains(readable[:], t) }
+
 // keyColumns are the columns of one attribute key in one table of a View.
 type keyColumns struct {
 	attrs  *trace.Attrs
@@ -66,13 +69,29 @@ func (k *keyColumns) values(b *Bound, row uint32, yield func(Value) bool) bool {
 	return true
 }
 
+// ofType leaves only the column of a type.
+func (k keyColumns) ofType(t trace.Type) keyColumns {
+	for i := range k.cols {
+		if readable[i] != t {
+			k.cols[i] = nil
+		}
+	}
+	return k
+}
+
+// first returns the first value of a row, nil when it has none.
+func (k *keyColumns) first(b *Bound, row uint32) (v Value) {
+	k.values(b, row, func(x Value) bool { v = x; return false })
+	return v
+}
+
 // Bound is a Program tied to one View: columns found, masks made when asked
 // first. It belongs to one goroutine.
 type Bound struct {
 	V      *trace.View
 	ctx    context.Context
-	poll   poll
-	memory *Memory
+	poll   Poll
+	memory Memory
 	p      *Program
 	attrs  []boundAttr
 	masks  []Mask // one a filter; nil until asked for
@@ -95,8 +114,8 @@ type decoded struct {
 }
 
 // bind ties the Program to a View.
-func (p *Program) bind(ctx context.Context, v *trace.View, memory *Memory) *Bound {
-	return &Bound{V: v, p: p, ctx: ctx, poll: poll{ctx: ctx}, memory: memory, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
+func (p *Program) bind(ctx context.Context, v *trace.View, memory Memory) *Bound {
+	return &Bound{V: v, p: p, ctx: ctx, poll: Poll{ctx: ctx}, memory: memory, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
 }
 
 func (b *Bound) attr(slot int) *boundAttr {
@@ -120,17 +139,17 @@ const maxArrayBytes = 4 << 20
 // decoded once per dictionary code, unless there are very many.
 func (b *Bound) value(attrs *trace.Attrs, c *trace.Column, i int) (Value, bool) {
 	if c.Type != trace.Array {
-		return fromAttr(attrs.At(c, i))
+		return FromAttr(attrs.At(c, i))
 	}
 	d, ok := b.array[c.Codes[i]]
 	if !ok {
 		encoded := attrs.At(c, i)
-		d.v, d.ok = fromAttr(encoded)
+		d.v, d.ok = FromAttr(encoded)
 		if b.array == nil || b.arrayBytes > maxArrayBytes {
 			b.array, b.arrayBytes = map[uint32]decoded{}, 0
 		}
 		b.array[c.Codes[i]] = d
-		b.arrayBytes += labelBytes + len(d.v.Elems)*(valueBytes+8) + len(encoded.Str())
+		b.arrayBytes += decodedBytes + len(d.v.Elems)*elemBytes + len(encoded.Str())
 	}
 	return d.v, d.ok
 }

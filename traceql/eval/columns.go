@@ -61,7 +61,7 @@ func attrMask(b *Bound, e *constTest) (Mask, bool) {
 	}
 	// A span's own value hides that of its resource.
 	m := spansOf(v, trace.ResourceLevel, resourceMatches(b, e, &a.resource))
-	m.andNot(present(b, b.hiding(e.attr), v.Spans()))
+	m.AndNot(present(b, b.hiding(e.attr), v.Spans()))
 	m.or(matches(b, e, &a.own, v.Spans()))
 	return m, true
 }
@@ -71,7 +71,7 @@ func resourceMatches(b *Bound, e *constTest, k *keyColumns) Mask {
 	hits := matches(b, e, k, b.V.Resources())
 	if e.attr.isService() && e.test(textValue("")) {
 		missing := fullMask(b.V.Resources())
-		missing.andNot(present(b, k, b.V.Resources()))
+		missing.AndNot(present(b, k, b.V.Resources()))
 		hits.or(missing)
 	}
 	return hits
@@ -95,13 +95,13 @@ func presenceMask(b *Bound, attr *attribute, want bool) (Mask, bool) {
 		return m, true
 	}
 	absent := fullMask(v.Spans())
-	absent.andNot(m)
+	absent.AndNot(m)
 	return absent, true
 }
 
 // present returns the rows of a table that have a readable value of the key.
 func present(b *Bound, k *keyColumns, n int) Mask {
-	m := newMask(n)
+	m := NewMask(n)
 	for _, c := range k.cols {
 		if c == nil {
 			continue
@@ -112,7 +112,7 @@ func present(b *Bound, k *keyColumns, n int) Mask {
 					continue
 				}
 			}
-			m.set(row)
+			m.Set(row)
 		}
 	}
 	return m
@@ -126,7 +126,7 @@ func given(b *Bound, k *keyColumns, n int) Mask {
 			continue
 		}
 		for _, row := range c.Rows {
-			m.set(row)
+			m.Set(row)
 		}
 	}
 	return m
@@ -134,7 +134,7 @@ func given(b *Bound, k *keyColumns, n int) Mask {
 
 // matches returns the rows of a table of which some value passes the test.
 func matches(b *Bound, e *constTest, k *keyColumns, n int) Mask {
-	m := newMask(n)
+	m := NewMask(n)
 	for _, c := range k.cols {
 		if c == nil {
 			continue
@@ -148,27 +148,27 @@ func matches(b *Bound, e *constTest, k *keyColumns, n int) Mask {
 			lo, hi, invert := interval(e.op, e.lit)
 			for i, row := range c.Rows {
 				if x := int64(c.Nums[i]); (lo <= x && x <= hi) != invert {
-					m.set(row)
+					m.Set(row)
 				}
 			}
 		case c.Type == trace.Int && e.lit.Type == Float:
 			y := e.lit.Float
 			for i, row := range c.Rows {
 				if compareFloats(e.op, float64(int64(c.Nums[i])), y) {
-					m.set(row)
+					m.Set(row)
 				}
 			}
 		case c.Type == trace.Double && e.lit.numeric():
-			y := e.lit.float()
+			y := e.lit.Number()
 			for i, row := range c.Rows {
 				if compareFloats(e.op, math.Float64frombits(c.Nums[i]), y) {
-					m.set(row)
+					m.Set(row)
 				}
 			}
 		case c.Type == trace.Bool && e.lit.Type == Bool:
 			for i, row := range c.Rows {
 				if e.test(Value{Type: Bool, Int: int64(c.Codes[i])}) {
-					m.set(row)
+					m.Set(row)
 				}
 			}
 		}
@@ -185,7 +185,7 @@ func matchTexts(b *Bound, e *constTest, c *trace.Column, m Mask) {
 		}
 		for i, have := range c.Codes {
 			if have == code {
-				m.set(c.Rows[i])
+				m.Set(c.Rows[i])
 			}
 		}
 		return
@@ -193,7 +193,7 @@ func matchTexts(b *Bound, e *constTest, c *trace.Column, m Mask) {
 	hit := codeTest(b, e)
 	for i, code := range c.Codes {
 		if hit(code) {
-			m.set(c.Rows[i])
+			m.Set(c.Rows[i])
 		}
 	}
 }
@@ -203,7 +203,7 @@ func matchArrays(b *Bound, e *constTest, k *keyColumns, c *trace.Column, m Mask)
 	for i, row := range c.Rows {
 		hit, known := verdicts[c.Codes[i]]
 		if !known {
-			if b.poll.stop(rowWork) {
+			if b.poll.Stop(rowWork) {
 				return
 			}
 			v, ok := b.value(k.attrs, c, i)
@@ -211,7 +211,7 @@ func matchArrays(b *Bound, e *constTest, k *keyColumns, c *trace.Column, m Mask)
 			verdicts[c.Codes[i]] = hit
 		}
 		if hit {
-			m.set(row)
+			m.Set(row)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func codeTest(b *Bound, e *constTest) func(code uint32) bool {
 				return false
 			}
 			text := b.V.Text(code)
-			if e.re != nil && b.poll.stop(e.re.work(text)) {
+			if e.re != nil && b.poll.Stop(e.re.work(text)) {
 				return false
 			}
 			if e.testText(text, &b.poll) {
@@ -257,10 +257,10 @@ func (e *constTest) mayMatch(b *Bound) Mask {
 	if e.op != "=~" || e.id != nil || e.re.needs == "" {
 		return nil
 	}
-	may := newMask(b.V.Strings.Len())
+	may := NewMask(b.V.Strings.Len())
 	b.V.Strings.Containing(e.re.needs, func(code uint32) bool {
-		may.set(code)
-		return !b.poll.stop(1)
+		may.Set(code)
+		return !b.poll.Stop(1)
 	})
 	return may
 }
@@ -290,14 +290,14 @@ func intrinsicMask(b *Bound, name string, e *constTest) (Mask, bool) {
 }
 
 func statusMessageMask(b *Bound, e *constTest) Mask {
-	m := newMask(b.V.Spans())
+	m := NewMask(b.V.Spans())
 	if e.test(textValue("")) {
 		m = fullMask(b.V.Spans())
 	}
 	hit := codeTest(b, e)
 	for row, code := range b.V.StatusMessage.All() {
 		if hit(code) {
-			m.set(row)
+			m.Set(row)
 		} else {
 			m.clear(row)
 		}
@@ -347,18 +347,18 @@ func interval(op string, lit Value) (lo, hi int64, invert bool) {
 
 func traceIDMask(b *Bound, e *constTest) Mask {
 	v := b.V
-	m := newMask(v.Spans())
+	m := NewMask(v.Spans())
 	if id, err := trace.ParseTraceID(e.id.lit); e.op == "=" && err == nil {
 		// Fast path: one trace.
 		if number, ok := v.FindTrace(id); ok {
 			for row := range v.Rows(number) {
-				m.set(row)
+				m.Set(row)
 			}
 		}
 		return m
 	}
 	hits := fill(len(v.TraceIDs), func(i int) bool {
-		return !b.poll.stop(1) && e.test(textValue(v.TraceIDs[i].Short()))
+		return !b.poll.Stop(1) && e.test(textValue(v.TraceIDs[i].Short()))
 	})
 	return fill(v.Spans(), func(row int) bool { return hits.Has(v.Trace[row]) })
 }

@@ -93,7 +93,7 @@ func (p *Program) stage(s syntax.Stage) ([]stage, error) {
 		node, err := p.spanset(s)
 		return []stage{spansetStage{node}}, err
 	case *syntax.Aggregate:
-		a := &aggregate{fn: s.Func, key: s.Call(), op: s.Op, limit: literalValue(s.Value)}
+		a := &aggregate{fn: s.Func, key: s.Call(), op: s.Op, limit: Literal(s.Value)}
 		if s.Arg != nil {
 			a.arg = p.read(s.Arg)
 		}
@@ -326,7 +326,7 @@ func (p *Program) attribute(a syntax.Attr) *attribute {
 func (p *Program) expr(f syntax.Field) expr {
 	switch f := f.(type) {
 	case *syntax.Literal:
-		return constant{literalValue(f)}
+		return constant{Literal(f)}
 	case *syntax.AttrRef, *syntax.Intrinsic:
 		if p.loads.has(f) {
 			return p.name(f)

@@ -53,7 +53,7 @@ func (a allOf) needs() reads { return joined(a) }
 type anyOf []cond
 
 func (a anyOf) narrow(b *Bound, m Mask) {
-	union := newMask(b.V.Spans())
+	union := NewMask(b.V.Spans())
 	for _, x := range a {
 		if b.ctx.Err() != nil {
 			break
@@ -93,7 +93,7 @@ func (n not) narrow(b *Bound, m Mask) {
 	}
 	out := m.clone()
 	n.x.narrow(b, out)
-	m.andNot(out)
+	m.AndNot(out)
 }
 
 func (n not) holds(c *ctx) bool { return !n.x.holds(c) }
@@ -126,7 +126,7 @@ func wantsRoot(e expr) bool {
 	if !ok || test.x != expr(intrinsic{syntax.NestedSetParent}) || !test.lit.numeric() {
 		return false
 	}
-	limit := test.lit.float()
+	limit := test.lit.Number()
 	switch test.op {
 	case "=", "<=":
 		return limit < 0
@@ -141,7 +141,7 @@ func someChild(b *Bound, from, to uint32, f func(int64) bool) bool {
 		if f(i) {
 			return true
 		}
-		if b.poll.stop(1) {
+		if b.poll.Stop(1) {
 			return false
 		}
 	}
@@ -165,7 +165,7 @@ func (l leaf) narrow(b *Bound, m Mask) {
 		// Slow path: any expression, for the rows that are left.
 		c := ctx{b: b, event: -1, link: -1}
 		for row := range m.Rows {
-			if b.poll.stop(rowWork) {
+			if b.poll.Stop(rowWork) {
 				clear(m)
 				return
 			}
@@ -221,7 +221,7 @@ func (s sameChild) narrowChildren(b *Bound, l leaf, hits Mask) {
 	}
 	c, owners := ctx{b: b, event: -1, link: -1}, b.V.Owners(s.level)
 	for child := range hits.Rows {
-		if b.poll.stop(rowWork) {
+		if b.poll.Stop(rowWork) {
 			clear(hits)
 			return
 		}

@@ -1,22 +1,17 @@
 package eval
 
 import (
-	"encoding/binary"
 	"flag"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"etude/trace"
 	"etude/traceql/check"
+	"etude/traceql/evaltest"
 	"etude/traceql/syntax"
 )
 
@@ -26,10 +21,7 @@ var update = flag.Bool("update", false, "write what the evaluator says into the 
 //
 //	query  =>  result
 //
-// A span stands on a line with its children indented below: name, service,
-// kind, status, start and duration, then attributes key=value, of the resource
-// with r:, of the scope with i:, events @name+offset(key=value,...) and links
-// ^span(key=value,...). A name with ? has a parent that is not there.
+// [evaltest.Forest] says how traces are written.
 //
 // A result lists, for each trace, its spansets: names of spans and {attributes}.
 // Every query is asked of one table and of each trace's spans spread over three.
@@ -64,8 +56,8 @@ func runFile(t *testing.T, file string) {
 			out += line + "\n"
 			continue
 		}
-		got := answer(t, forest(t, head, 1), query)
-		if spread := answer(t, forest(t, head, 3), query); spread != got {
+		got := answer(t, evaltest.Forest(t, head, 1), query)
+		if spread := answer(t, evaltest.Forest(t, head, 3), query); spread != got {
 			t.Errorf("%s\n%s in one table: %s\n  in three tables: %s", file, query, got, spread)
 		}
 		if !*update && got != want {
@@ -154,185 +146,6 @@ func traceIDs(views []*trace.View) (ids []trace.TraceID) {
 	return ids
 }
 
-// forest builds tables from the text form. Trace x has the id ...x, a span the
-// number of its line as id.
-func forest(t testing.TB, text string, tables int) []*trace.View {
-	all := make([]*trace.Table, tables)
-	for i := range all {
-		all[i] = trace.NewTable()
-	}
-	for _, lines := range tracesOf(text) {
-		var parents []trace.SpanID // by depth
-		for i, line := range lines.spans {
-			fields := strings.Fields(line)
-			depth := (len(line) - len(strings.TrimLeft(line, " "))) / 2
-			parents = append(parents[:depth-1], spanID(lines.first+i))
-			s := trace.Span{TraceID: trace.TraceID{15: lines.name}, SpanID: spanID(lines.first + i)}
-			if depth > 1 {
-				s.Parent = parents[depth-2]
-			}
-			addSpan(t, all[i*tables/len(lines.spans)], s, fields)
-		}
-	}
-	views := make([]*trace.View, tables)
-	for i, table := range all {
-		views[i] = table.View()
-	}
-	return views
-}
-
-type traceText struct {
-	name  byte
-	first int // line number
-	spans []string
-}
-
-func tracesOf(text string) (out []traceText) {
-	n := 0
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\n")
-		n++
-		switch {
-		case strings.HasPrefix(line, "trace "):
-			out = append(out, traceText{name: line[6], first: n + 1})
-		case strings.TrimSpace(line) != "" && line[0] != '#':
-			out[len(out)-1].spans = append(out[len(out)-1].spans, line)
-		}
-	}
-	return out
-}
-
-func spanID(n int) (id trace.SpanID) {
-	binary.BigEndian.PutUint64(id[:], uint64(n)<<8|0x11)
-	return id
-}
-
-// origin is the time from which starts count.
-const origin = uint64(1_700_000_000_000_000_000)
-
-func addSpan(t testing.TB, table *trace.Table, s trace.Span, f []string) {
-	name := strings.TrimPrefix(f[0], "?")
-	if name != f[0] {
-		s.Parent = trace.SpanID{0xff}
-	}
-	kind := slices.Index([]string{"unspecified", "internal", "server", "client", "producer", "consumer"}, f[2])
-	status := slices.Index([]string{"unset", "ok", "error"}, f[3])
-	s.Name, s.Kind, s.Status = []byte(name), uint8(kind), uint8(status)
-	s.Start = origin + uint64(duration(t, f[4]))
-	s.End = s.Start + uint64(duration(t, f[5]))
-	resource, w := table.AddResource(s.SpanID[:], 0, 0, 0)
-	if f[1] != "-" {
-		addAttr(t, w, `service.name="`+f[1]+`"`)
-	}
-	addPrefixed(t, w, f[6:], "r:")
-	table.EndResource()
-	var sw *trace.AttrWriter
-	s.Scope, sw = table.AddScope(s.SpanID[:], resource, table.Code([]byte("kettle")), 0, 0, 0)
-	addPrefixed(t, sw, f[6:], "i:")
-	table.EndScope()
-	w = table.AddSpan(&s)
-	for _, field := range f[6:] {
-		if !strings.HasPrefix(field, "r:") && !strings.HasPrefix(field, "i:") && field[0] != '@' && field[0] != '^' {
-			addAttr(t, w, field)
-		}
-	}
-	for _, field := range f[6:] {
-		addChild(t, table, s.Start, field)
-	}
-	table.EndSpan()
-}
-
-func addPrefixed(t testing.TB, w *trace.AttrWriter, fields []string, prefix string) {
-	for _, field := range fields {
-		if rest, ok := strings.CutPrefix(field, prefix); ok {
-			addAttr(t, w, rest)
-		}
-	}
-}
-
-// addChild adds an event @name+offset(...) or a link ^line(...).
-func addChild(t testing.TB, table *trace.Table, start uint64, field string) {
-	if field[0] != '@' && field[0] != '^' {
-		return
-	}
-	head, attrs, _ := strings.Cut(strings.TrimSuffix(field[1:], ")"), "(")
-	var w *trace.AttrWriter
-	if field[0] == '@' {
-		name, offset, _ := strings.Cut(head, "+")
-		w = table.AddEvent(start+uint64(duration(t, offset)), []byte(name), 0)
-		defer table.EndEvent()
-	} else {
-		line, err := strconv.Atoi(head)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w = table.AddLink(&trace.Link{TraceID: trace.TraceID{15: 'z'}, SpanID: spanID(line)})
-		defer table.EndLink()
-	}
-	for _, a := range strings.FieldsFunc(attrs, func(r rune) bool { return r == ',' }) {
-		addAttr(t, w, a)
-	}
-}
-
-func duration(t testing.TB, s string) time.Duration {
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func addAttr(t testing.TB, w *trace.AttrWriter, field string) {
-	key, value, ok := strings.Cut(field, "=")
-	if !ok {
-		t.Fatalf("attribute %q has no =", field)
-	}
-	if inner, ok := strings.CutPrefix(value, "["); ok {
-		var array []byte
-		for _, e := range strings.FieldsFunc(strings.TrimSuffix(inner, "]"), func(r rune) bool { return r == ',' }) {
-			array = protowire.AppendBytes(protowire.AppendTag(array, 1, protowire.BytesType), encodeScalar(scalar(e)))
-		}
-		encoded := protowire.AppendBytes(protowire.AppendTag(nil, 5, protowire.BytesType), array)
-		w.AddText([]byte(key), trace.Array, encoded)
-		return
-	}
-	switch v := scalar(value); v.Type {
-	case String:
-		w.AddText([]byte(key), trace.String, []byte(v.Str))
-	case Float:
-		w.AddNum([]byte(key), trace.Double, math.Float64bits(v.Float))
-	case Bool:
-		w.AddNum([]byte(key), trace.Bool, uint64(v.Int))
-	default:
-		w.AddNum([]byte(key), trace.Int, uint64(v.Int))
-	}
-}
-
-func scalar(text string) Value {
-	if s, err := strconv.Unquote(text); err == nil {
-		return textValue(s)
-	}
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return Value{Type: Int, Int: n}
-	}
-	if f, err := strconv.ParseFloat(text, 64); err == nil {
-		return Value{Type: Float, Float: f}
-	}
-	return boolValue(text == "true")
-}
-
-func encodeScalar(v Value) []byte {
-	switch v.Type {
-	case String:
-		return protowire.AppendString(protowire.AppendTag(nil, anyString, protowire.BytesType), v.Str)
-	case Float:
-		return protowire.AppendFixed64(protowire.AppendTag(nil, anyDouble, protowire.Fixed64Type), math.Float64bits(v.Float))
-	case Bool:
-		return protowire.AppendVarint(protowire.AppendTag(nil, anyBool, protowire.VarintType), uint64(v.Int))
-	}
-	return protowire.AppendVarint(protowire.AppendTag(nil, anyInt, protowire.VarintType), uint64(v.Int))
-}
-
 // TestColumnsAgreeWithRows checks that the fast and the slow evaluator give the
 // same answer for many conditions and every span.
 func TestColumnsAgreeWithRows(t *testing.T) {
@@ -342,7 +155,7 @@ func TestColumnsAgreeWithRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	head, _, _ := strings.Cut(string(text), "===\n")
-	views := forest(t, head, 2)
+	views := evaltest.Forest(t, head, 2)
 	decided := 0
 	for _, query := range conditions() {
 		run := compile(t, query).Start(t.Context(), views)
@@ -413,8 +226,8 @@ func FuzzEval(f *testing.F) {
 		if err != nil || check.Query(q) != nil {
 			return
 		}
-		one := answer(t, forest(t, head, 1), query)
-		if three := answer(t, forest(t, head, 3), query); one != three {
+		one := answer(t, evaltest.Forest(t, head, 1), query)
+		if three := answer(t, evaltest.Forest(t, head, 3), query); one != three {
 			t.Errorf("%s\n in one table: %s\nin three tables: %s", query, one, three)
 		}
 	})

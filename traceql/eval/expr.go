@@ -180,7 +180,7 @@ type comparison struct {
 	l, r expr
 }
 
-func (e *comparison) value(c *ctx) Value { return boolValue(compare(e.op, e.l.value(c), e.r.value(c))) }
+func (e *comparison) value(c *ctx) Value { return boolValue(Compare(e.op, e.l.value(c), e.r.value(c))) }
 func (e *comparison) needs() reads       { return e.l.needs().with(e.r.needs()) }
 
 // constTest compares an attribute or any other expression with a constant. Numbers
@@ -220,7 +220,7 @@ func (e *constTest) matches(c *ctx) (hit bool) {
 
 // stopped counts the work of a regular expression on a value.
 func (e *constTest) stopped(c *ctx, v Value) bool {
-	return c != nil && c.b != nil && c.b.poll.stop(e.re.work(v.Str))
+	return c != nil && c.b != nil && c.b.poll.Stop(e.re.work(v.Str))
 }
 
 // test applies the comparison to a value.
@@ -232,7 +232,7 @@ func (e *constTest) test(v Value) bool {
 		return containsText(v, e.lit)
 	}
 	if e.re == nil && e.op != opContains {
-		return compare(e.op, v, e.lit)
+		return Compare(e.op, v, e.lit)
 	}
 	switch v.Type {
 	case String:
@@ -245,7 +245,7 @@ func (e *constTest) test(v Value) bool {
 
 // testText is test for a text that may be long, and for which a regular
 // expression may take long.
-func (e *constTest) testText(text string, poll *poll) bool {
+func (e *constTest) testText(text string, poll *Poll) bool {
 	if e.re == nil || e.id != nil {
 		return e.test(textValue(text))
 	}

@@ -63,19 +63,19 @@ func rowsAt(v *trace.View, l trace.Level, spans Mask) Mask {
 // ScopesOf returns the scopes and the resources that the spans have; nil means all
 // spans.
 func ScopesOf(v *trace.View, spans Mask) (scopes, resources Mask) {
-	scopes, resources = newMask(v.Scopes()), newMask(v.Resources())
+	scopes, resources = NewMask(v.Scopes()), NewMask(v.Resources())
 	if spans == nil {
 		for _, scope := range v.Scope {
 			if !scopes.Has(scope) { // A store for every row would wait for the one before.
-				scopes.set(scope)
+				scopes.Set(scope)
 			}
 		}
 	}
 	for span := range spans.Rows {
-		scopes.set(v.Scope[span])
+		scopes.Set(v.Scope[span])
 	}
 	for scope := range scopes.Rows {
-		resources.set(v.ScopeResource[scope])
+		resources.Set(v.ScopeResource[scope])
 	}
 	return scopes, resources
 }
@@ -86,9 +86,9 @@ func spansOf(v *trace.View, l trace.Level, rows Mask) Mask {
 	case l == trace.SpanLevel:
 		return rows
 	case l.BelowSpans():
-		owners, spans := v.Owners(l), newMask(v.Spans())
+		owners, spans := v.Owners(l), NewMask(v.Spans())
 		for row := range rows.Rows {
-			spans.set(owners[row])
+			spans.Set(owners[row])
 		}
 		return spans
 	case l == trace.ScopeLevel:
@@ -99,7 +99,7 @@ func spansOf(v *trace.View, l trace.Level, rows Mask) Mask {
 
 func spansOfScopes(v *trace.View, scopes Mask) Mask {
 	if scopes.Empty() {
-		return newMask(v.Spans())
+		return NewMask(v.Spans())
 	}
 	return fill(v.Spans(), func(span int) bool { return scopes.Has(v.Scope[span]) })
 }

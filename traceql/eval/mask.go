@@ -5,11 +5,12 @@ import "math/bits"
 // Mask is a set of rows of one table.
 type Mask []uint64
 
-func newMask(n int) Mask { return make(Mask, (n+63)/64) }
+// NewMask returns the empty set of n rows.
+func NewMask(n int) Mask { return make(Mask, (n+63)/64) }
 
 // fullMask returns the set of all n rows.
 func fullMask(n int) Mask {
-	m := newMask(n)
+	m := NewMask(n)
 	for i := range m {
 		m[i] = ^uint64(0)
 	}
@@ -22,7 +23,9 @@ func fullMask(n int) Mask {
 // Has tells whether a row is in the set.
 func (m Mask) Has(row uint32) bool { return m[row>>6]&(1<<(row&63)) != 0 }
 
-func (m Mask) set(row uint32)   { m[row>>6] |= 1 << (row & 63) }
+// Set puts a row into the set.
+func (m Mask) Set(row uint32) { m[row>>6] |= 1 << (row & 63) }
+
 func (m Mask) clear(row uint32) { m[row>>6] &^= 1 << (row & 63) }
 
 func (m Mask) clone() Mask { return append(Mask(nil), m...) }
@@ -60,27 +63,16 @@ func (m Mask) or(o Mask) {
 	}
 }
 
-func (m Mask) andNot(o Mask) {
+// AndNot removes the rows of another set.
+func (m Mask) AndNot(o Mask) {
 	for i := range m {
 		m[i] &^= o[i]
 	}
 }
 
-// clearOthers takes the slot away from every row that is not in the set.
-func (m Mask) clearOthers(slots []int32) {
-	for i, w := range m {
-		from := i << 6
-		for others := ^w; others != 0; others &= others - 1 {
-			if row := from + bits.TrailingZeros64(others); row < len(slots) {
-				slots[row] = noSlot
-			}
-		}
-	}
-}
-
 // fill returns the set of rows below n for which test holds.
 func fill(n int, test func(row int) bool) Mask {
-	m := newMask(n)
+	m := NewMask(n)
 	for i := range n {
 		if test(i) {
 			m[i>>6] |= 1 << (i & 63)

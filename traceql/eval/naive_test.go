@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"etude/trace"
+	"etude/traceql/evaltest"
 )
 
 // This file is the language once more, as its rules say it and without any
@@ -367,11 +368,11 @@ func plainViews(t testing.TB, traces []plainTrace, tables int) (views []*trace.V
 	}
 	for n, tr := range traces {
 		for i, s := range tr {
-			span := trace.Span{TraceID: trace.TraceID{15: byte('a' + n)}, SpanID: spanID(s.id)}
+			span := trace.Span{TraceID: trace.TraceID{15: byte('a' + n)}, SpanID: evaltest.SpanID(s.id)}
 			if s.parent != 0 {
-				span.Parent = spanID(s.parent)
+				span.Parent = evaltest.SpanID(s.parent)
 			}
-			addSpan(t, all[i*tables/len(tr)], span, s.fields())
+			evaltest.AddSpan(t, all[i*tables/len(tr)], span, s.fields())
 		}
 	}
 	for _, table := range all {

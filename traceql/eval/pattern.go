@@ -67,7 +67,7 @@ const (
 
 func (p *pattern) work(text string) int { return 1 + len(text)*p.size/stepWork }
 
-func (p *pattern) match(text string, poll *poll) bool {
+func (p *pattern) match(text string, poll *Poll) bool {
 	if poll == nil || len(text)*p.size < longSteps { // Fast path: nearly always.
 		if p.fast != nil {
 			return p.fast.MatchString(text)
@@ -81,11 +81,11 @@ func (p *pattern) match(text string, poll *poll) bool {
 type polledText struct {
 	text string
 	each int // work of a rune
-	poll *poll
+	poll *Poll
 }
 
 func (t *polledText) ReadRune() (r rune, size int, err error) {
-	if len(t.text) == 0 || t.poll.stop(t.each) {
+	if len(t.text) == 0 || t.poll.Stop(t.each) {
 		return 0, 0, io.EOF
 	}
 	r, size = utf8.DecodeRuneInString(t.text)

@@ -47,12 +47,12 @@ type Run struct {
 	c     ctx
 	t     *Trace
 	last  Trace // see whole
-	poll  poll
+	poll  Poll
 	spans int // the most that a trace has had
 	kept  int // bytes that the trace at hand takes beside its spans
 
 	// Memory, if set before anything is asked, counts what the Run keeps.
-	Memory *Memory
+	Memory Memory
 
 	// Places, if set before anything is asked, knows the traces of the Views' Tables.
 	Places *Places
@@ -61,14 +61,14 @@ type Run struct {
 	dirOnce   sync.Once
 	dir       *directory
 	againOnce sync.Once
-	again     []Mask        // see repeated
+	again     []Mask        // see Repeated
 	groups    map[node]Mask // of the traces that may match, see directory.groupSet
 }
 
 // Start begins a Run. When ctx is done, what takes long ends early with too few
 // spans; the caller asks ctx before it believes an answer.
 func (p *Program) Start(ctx context.Context, views []*trace.View) *Run {
-	return &Run{ctx: ctx, poll: poll{ctx: ctx}, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}, groups: map[node]Mask{}}
+	return &Run{ctx: ctx, poll: Poll{ctx: ctx}, Memory: unlimited{}, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}, groups: map[node]Mask{}}
 }
 
 func (r *Run) bind(view int) *Bound {
@@ -137,7 +137,7 @@ type spansetStage struct{ node node }
 func (s spansetStage) apply(r *Run, in []Spanset) ([]Spanset, error) {
 	out := in[:0:0]
 	for _, set := range in {
-		if r.poll.stop(1) {
+		if r.poll.Stop(1) {
 			return nil, context.Cause(r.ctx)
 		}
 		spans, _, err := s.node.pick(r, set.Spans)
@@ -156,12 +156,12 @@ type pick int
 
 func (f pick) candidates(r *Run, view int) Mask {
 	v := r.views[view]
-	m := newMask(len(v.TraceIDs))
+	m := NewMask(len(v.TraceIDs))
 	if r.p.filters[f].all {
 		return fullMask(len(v.TraceIDs))
 	}
 	for row := range r.bind(view).mask(int(f)).Rows {
-		m.set(v.Trace[row])
+		m.Set(v.Trace[row])
 	}
 	return m
 }
@@ -170,7 +170,7 @@ func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 	fl := &r.p.filters[f]
 	for len(in) > 0 {
 		some := in[:min(len(in), 1+pollEvery/max(1, fl.work))]
-		if r.poll.stop(len(some) * fl.work) {
+		if r.poll.Stop(len(some) * fl.work) {
 			return nil, true, context.Cause(r.ctx)
 		}
 		out = f.pickSome(r, some, out)
@@ -258,7 +258,7 @@ func (r *Run) addSplit(out Mask, view int, have, lack Mask, other node) {
 		return
 	}
 	rest := have.clone()
-	rest.andNot(lack)
+	rest.AndNot(lack)
 	if len(r.views) < 2 || rest.Empty() {
 		return
 	}
@@ -277,7 +277,7 @@ func (r *Run) addSplit(out Mask, view int, have, lack Mask, other node) {
 	}
 	d.eachGroup(view, rest, func(number, group uint32) {
 		if anywhere.Has(group) {
-			out.set(number)
+			out.Set(number)
 		}
 	})
 }
@@ -342,14 +342,14 @@ func (g *grouping) apply(r *Run, in []Spanset) ([]Spanset, error) {
 	for _, set := range in {
 		groups := map[string]int{}
 		for _, span := range set.Spans {
-			if r.poll.stop(1) {
+			if r.poll.Stop(1) {
 				return nil, context.Cause(r.ctx)
 			}
 			v := g.x.value(r.at(span))
-			at, ok := groups[v.key()]
+			at, ok := groups[v.Key()]
 			if !ok {
 				at = len(out)
-				groups[v.key()] = at
+				groups[v.Key()] = at
 				r.kept += groupBytes + len(set.Attrs)*attrBytes
 				if err := r.Memory.Take(groupBytes+len(set.Attrs)*attrBytes, "%d groups of one trace", at+1); err != nil {
 					return nil, context.Cause(r.ctx)

@@ -139,8 +139,8 @@ func (x *placeIndex) add(hash, table, trace uint32) (group uint32) {
 	} else {
 		other := &x.entries[*slot-1]
 		group = other.group
-		x.tables[other.table].shared.set(other.trace)
-		x.tables[table].shared.set(trace)
+		x.tables[other.table].shared.Set(other.trace)
+		x.tables[table].shared.Set(trace)
 	}
 	x.entries = append(x.entries, place{hash: hash, table: table, trace: trace, group: group, before: *slot})
 	*slot = uint32(len(x.entries))
@@ -196,7 +196,7 @@ func (d *directory) shared(view int) Mask {
 	v := d.views[view]
 	d.p.mu.RLock()
 	defer d.p.mu.RUnlock()
-	m := append(newMask(0), d.index.tables[d.index.numbers[v.ID()]].shared[:(len(v.TraceIDs)+63)/64]...)
+	m := append(NewMask(0), d.index.tables[d.index.numbers[v.ID()]].shared[:(len(v.TraceIDs)+63)/64]...)
 	if rest := len(v.TraceIDs) % 64; rest != 0 { // those behind are newer than the View
 		m[len(m)-1] &= 1<<rest - 1
 	}
@@ -214,12 +214,12 @@ func (d *directory) groups(view int) []uint32 {
 // that several Views may have count.
 func (d *directory) groupSet(of func(view int) Mask) Mask {
 	d.p.mu.RLock()
-	set := newMask(int(d.index.groups))
+	set := NewMask(int(d.index.groups))
 	d.p.mu.RUnlock()
 	for view := range d.views {
 		traces := of(view).clone()
 		traces.and(d.shared(view))
-		d.eachGroup(view, traces, func(_, group uint32) { set.set(group) })
+		d.eachGroup(view, traces, func(_, group uint32) { set.Set(group) })
 	}
 	return set
 }
@@ -252,11 +252,11 @@ func (r *Run) directory() *directory {
 	return r.dir
 }
 
-// repeated returns the rows of a View that an older View has as well, nil for none:
+// Repeated returns the rows of a View that an older View has as well, nil for none:
 // a client that has lost an answer sends its spans again, and they may come into a
 // newer Table. The first to ask looks at all Views: at each trace once that several
 // have.
-func (r *Run) repeated(view int) Mask {
+func (r *Run) Repeated(view int) Mask {
 	r.againOnce.Do(func() { r.again = r.findRepeated() })
 	return r.again[view]
 }
@@ -270,7 +270,7 @@ func (r *Run) findRepeated() []Mask {
 	known := d.p.known(r.views, again)
 	done := make([]Mask, len(r.views)) // traces
 	for view, v := range r.views {
-		done[view] = newMask(len(v.TraceIDs))
+		done[view] = NewMask(len(v.TraceIDs))
 	}
 	seen := map[spanKey]bool{}
 	var places []in
@@ -290,7 +290,7 @@ func (r *Run) findRepeated() []Mask {
 			}
 			clear(seen)
 			for _, at := range places {
-				done[at.view].set(at.number)
+				done[at.view].Set(at.number)
 				before := len(seen)
 				markRepeated(r.views[at.view], at, seen, again, at.view >= known)
 				if n := (len(seen) - before) * spanBytes; r.Memory.Take(n, "a trace of %d spans", len(seen)) == nil {
@@ -340,8 +340,8 @@ func markRepeated(v *trace.View, at in, seen map[spanKey]bool, again []Mask, mar
 			continue
 		}
 		if again[at.view] == nil {
-			again[at.view] = newMask(v.Spans())
+			again[at.view] = NewMask(v.Spans())
 		}
-		again[at.view].set(row)
+		again[at.view].Set(row)
 	}
 }

@@ -101,7 +101,7 @@ func checkRepeated(t *testing.T, p *Places, views []*trace.View) (found int) {
 	}
 	seen := map[key]bool{}
 	for i, v := range views {
-		again := run.repeated(i)
+		again := run.Repeated(i)
 		for row := range uint32(v.Spans()) {
 			k := key{v.TraceIDs[v.Trace[row]], spanKey{v.SpanID[row], v.Kind[row], v.Start[row]}}
 			if got := again != nil && again.Has(row); got != seen[k] {

@@ -2,11 +2,11 @@ package eval
 
 import "context"
 
-// poll looks at a context now and then, so that a loop over rows costs a query
+// Poll looks at a context now and then, so that a loop over rows costs a query
 // that has been given up no more than pollEvery rows. What is counted is work: a
 // row and a condition are 1, a text that a regular expression reads is 1 for
 // each textUnit bytes. It belongs to one goroutine.
-type poll struct {
+type Poll struct {
 	ctx  context.Context
 	work int
 }
@@ -16,9 +16,12 @@ const (
 	textUnit  = 64
 )
 
-// stop counts work and tells whether the query has been given up. What is found
+// NewPoll returns a Poll of a context.
+func NewPoll(ctx context.Context) Poll { return Poll{ctx: ctx} }
+
+// Stop counts work and tells whether the query has been given up. What is found
 // from then on counts for nothing: the caller of the Run asks the context.
-func (p *poll) stop(work int) bool {
+func (p *Poll) Stop(work int) bool {
 	if p.work += work; p.work < pollEvery {
 		return false
 	}

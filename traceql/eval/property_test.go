@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"etude/trace"
+	"etude/traceql/evaltest"
 )
 
 // TestAgainstNaive compares the evaluator with the plain one of naive_test.go:
@@ -434,7 +435,7 @@ func (g *generator) idLeaf(op string) (string, *plainCond) {
 		})
 	}
 	id := 1 + g.IntN(12)
-	return fmt.Sprintf("span:id %s %q", op, spell(strings.TrimLeft(spanID(id).String(), "0"))), spanTest(func(_ plainTrace, s *plainSpan) bool {
+	return fmt.Sprintf("span:id %s %q", op, spell(strings.TrimLeft(evaltest.SpanID(id).String(), "0"))), spanTest(func(_ plainTrace, s *plainSpan) bool {
 		return (s.id == id) == (op == "=")
 	})
 }

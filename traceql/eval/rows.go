@@ -11,7 +11,7 @@ import (
 // It serves the questions that are narrowed by conditions alone, such as which
 // attributes there are; the rest of the pipeline plays no part.
 func (r *Run) Rows(view int) Mask {
-	out := newMask(r.views[view].Spans())
+	out := NewMask(r.views[view].Spans())
 	for f := range r.p.filters {
 		if r.p.filters[f].exact {
 			out.or(r.bind(view).mask(f))
@@ -27,8 +27,8 @@ func (r *Run) Rows(view int) Mask {
 // many of either, from the first on, as the span has of both.
 func (r *Run) SideBySide(view int) (spans, events, links Mask) {
 	v := r.views[view]
-	spans, events, links = r.Rows(view), newMask(len(v.EventSpan)), newMask(len(v.LinkSpan))
-	alone := newMask(v.Spans())
+	spans, events, links = r.Rows(view), NewMask(len(v.EventSpan)), NewMask(len(v.LinkSpan))
+	alone := NewMask(v.Spans())
 	both := int64(-1) // the span last found to have an event beside a link
 	for e, l := 0, 0; e < len(v.EventSpan) || l < len(v.LinkSpan); {
 		of, other := childSpan(v.EventSpan, e), childSpan(v.LinkSpan, l)
@@ -36,21 +36,21 @@ func (r *Run) SideBySide(view int) (spans, events, links Mask) {
 		case of == other:
 			both = of
 			if spans.Has(span) {
-				events.set(uint32(e))
-				links.set(uint32(l))
+				events.Set(uint32(e))
+				links.Set(uint32(l))
 			}
 			e, l = e+1, l+1
 		case of < other:
 			if e++; of != both {
-				alone.set(span)
+				alone.Set(span)
 			}
 		default:
 			if l++; other != both {
-				alone.set(span)
+				alone.Set(span)
 			}
 		}
 	}
-	spans.andNot(alone)
+	spans.AndNot(alone)
 	return spans, events, links
 }
 
@@ -66,18 +66,18 @@ func childSpan(spans []uint32, i int) int64 {
 func (r *Run) decide(view, f int, out Mask) {
 	maybe := r.bind(view).mask(f)
 	v := r.views[view]
-	traces := newMask(len(v.TraceIDs))
+	traces := NewMask(len(v.TraceIDs))
 	for row := range maybe.Rows {
-		traces.set(v.Trace[row])
+		traces.Set(v.Trace[row])
 	}
 	for number := range traces.Rows {
 		t := r.whole(v.TraceIDs[number])
 		for i, ref := range t.Spans {
-			if r.poll.stop(r.p.filters[f].work) {
+			if r.poll.Stop(r.p.filters[f].work) {
 				return
 			}
 			if ref.View == view && maybe.Has(ref.Row) && r.p.filters[f].cond.holds(r.at(int32(i))) {
-				out.set(ref.Row)
+				out.Set(ref.Row)
 			}
 		}
 	}
@@ -129,7 +129,7 @@ func (b *Bound) attrValues(attr *attribute, rows Mask, yield func(Value)) {
 	b.columnValues(&a.own, at, yield)
 	if attr.inherits {
 		lacking := rows.clone()
-		lacking.andNot(present(b, &a.own, b.V.Spans()))
+		lacking.AndNot(present(b, &a.own, b.V.Spans()))
 		b.resourceValues(attr, &a.resource, rowsAt(b.V, trace.ResourceLevel, lacking), yield)
 	}
 }
@@ -138,7 +138,7 @@ func (b *Bound) resourceValues(attr *attribute, k *keyColumns, resources Mask, y
 	b.columnValues(k, resources, yield)
 	if attr.isService() {
 		resources = resources.clone()
-		resources.andNot(present(b, k, b.V.Resources()))
+		resources.AndNot(present(b, k, b.V.Resources()))
 		if !resources.Empty() {
 			yield(textValue(""))
 		}
@@ -151,7 +151,7 @@ func (b *Bound) columnValues(k *keyColumns, rows Mask, yield func(Value)) {
 		if c == nil {
 			continue
 		}
-		seen := newMask(b.V.Strings.Len())
+		seen := NewMask(b.V.Strings.Len())
 		seenNums := map[uint64]bool{}
 		for i, row := range c.Rows {
 			if !rows.Has(row) {
@@ -161,7 +161,7 @@ func (b *Bound) columnValues(k *keyColumns, rows Mask, yield func(Value)) {
 				if seen.Has(c.Codes[i]) {
 					continue
 				}
-				seen.set(c.Codes[i])
+				seen.Set(c.Codes[i])
 			} else {
 				if seenNums[c.Nums[i]] {
 					continue
@@ -177,16 +177,16 @@ func (b *Bound) columnValues(k *keyColumns, rows Mask, yield func(Value)) {
 
 func (b *Bound) intrinsicValues(x intrinsic, rows Mask, yield func(Value)) {
 	v := b.V
-	texts := newMask(v.Strings.Len())
+	texts := NewMask(v.Strings.Len())
 	codes, level, ok := TextColumn(v, x.name)
 	switch {
 	case ok:
 		for row := range rowsAt(v, level, rows).Rows {
-			texts.set(codes[row])
+			texts.Set(codes[row])
 		}
 	case x.name == syntax.StatusMessage:
 		for row := range rows.Rows {
-			texts.set(v.StatusMessage.Get(row))
+			texts.Set(v.StatusMessage.Get(row))
 		}
 	default:
 		b.slowValues(x, rows, yield)
@@ -201,7 +201,7 @@ func (b *Bound) intrinsicValues(x intrinsic, rows Mask, yield func(Value)) {
 func (b *Bound) slowValues(x intrinsic, rows Mask, yield func(Value)) {
 	c := ctx{b: b, event: -1, link: -1}
 	for row := range rows.Rows {
-		if b.poll.stop(1) {
+		if b.poll.Stop(1) {
 			return
 		}
 		c.row = row
@@ -220,14 +220,14 @@ func (b *Bound) slowValues(x intrinsic, rows Mask, yield func(Value)) {
 // traceValues yields what whole traces know.
 func (r *Run) traceValues(view int, rows Mask, yield func(Value)) {
 	v := r.views[view]
-	traces := newMask(len(v.TraceIDs))
+	traces := NewMask(len(v.TraceIDs))
 	for row := range rows.Rows {
-		traces.set(v.Trace[row])
+		traces.Set(v.Trace[row])
 	}
 	for number := range traces.Rows {
 		t := r.whole(v.TraceIDs[number])
 		for i, ref := range t.Spans {
-			if r.poll.stop(1) {
+			if r.poll.Stop(1) {
 				return
 			}
 			if ref.View == view && rows.Has(ref.Row) {

@@ -23,7 +23,7 @@ type Trace struct {
 
 	// Memory, if set, counts what a Trace takes that is loaded once; a Run counts
 	// for itself.
-	Memory *Memory
+	Memory Memory
 
 	views  []*trace.View
 	found  []in

@@ -52,7 +52,8 @@ func (v Value) numeric() bool { return v.Type == Int || v.Type == Float || v.Typ
 // exact tells whether the value is a whole number kept in Int.
 func (v Value) exact() bool { return v.Type == Int || v.Type == Duration }
 
-func (v Value) float() float64 {
+// Number returns a number as a float.
+func (v Value) Number() float64 {
 	if v.Type == Float {
 		return v.Float
 	}
@@ -91,8 +92,8 @@ func arrayText(elems []Value) string {
 	return "[" + strings.Join(parts, ", ") + "]"
 }
 
-// key is a text that differs for values that are different groups of by().
-func (v Value) key() string {
+// Key is a text that differs for values that are different groups of by().
+func (v Value) Key() string {
 	return string(rune('a'+v.Type)) + v.Text()
 }
 
@@ -101,20 +102,21 @@ var literalTypes = [...]Type{
 	syntax.LitDuration: Duration, syntax.LitBool: Bool, syntax.LitStatus: Status, syntax.LitKind: Kind,
 }
 
-func literalValue(l *syntax.Literal) Value {
+// Literal returns the Value of a literal.
+func Literal(l *syntax.Literal) Value {
 	return Value{Type: literalTypes[l.Type], Int: l.Int, Float: l.Float, Str: l.Str}
 }
 
-// compare applies a comparison. An array on either side holds when one of its
+// Compare applies a comparison. An array on either side holds when one of its
 // elements does, for != and !~ as well. Types that do not fit compare false.
-func compare(op string, a, b Value) bool {
+func Compare(op string, a, b Value) bool {
 	switch {
 	case a.Type == Array && b.Type == Array:
 		return false
 	case a.Type == Array:
-		return anyElem(a.Elems, func(e Value) bool { return compare(op, e, b) })
+		return anyElem(a.Elems, func(e Value) bool { return Compare(op, e, b) })
 	case b.Type == Array:
-		return anyElem(b.Elems, func(e Value) bool { return compare(op, a, e) })
+		return anyElem(b.Elems, func(e Value) bool { return Compare(op, a, e) })
 	case a.numeric() && b.numeric():
 		return compareNumbers(op, a, b)
 	case a.Type != b.Type || a.Type == Nil:
@@ -144,7 +146,7 @@ func compareNumbers(op string, a, b Value) bool {
 		}
 		return ordered(op, 0)
 	}
-	return compareFloats(op, a.float(), b.float())
+	return compareFloats(op, a.Number(), b.Number())
 }
 
 func compareFloats(op string, x, y float64) bool {
@@ -212,7 +214,7 @@ func arith(op string, a, b Value) Value {
 	if a.Type == Int && b.Type == Int {
 		return arithInts(op, a.Int, b.Int)
 	}
-	return Value{Type: Float, Float: arithFloats(op, a.float(), b.float())}
+	return Value{Type: Float, Float: arithFloats(op, a.Number(), b.Number())}
 }
 
 func arithInts(op string, a, b int64) Value {

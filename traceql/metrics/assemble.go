@@ -1,18 +1,18 @@
-package eval
+package metrics
 
 import (
 	"math"
 	"slices"
+
+	"etude/traceql/eval"
 )
 
-func floatBits(f float64) uint64 { return math.Float64bits(f) }
-
 // numberOf returns a number of an argument; unit divides durations.
-func numberOf(kind Type, bits uint64, unit float64) float64 {
+func numberOf(kind eval.Type, bits uint64, unit float64) float64 {
 	switch kind {
-	case Float:
+	case eval.Float:
 		return math.Float64frombits(bits)
-	case Duration:
+	case eval.Duration:
 		return float64(int64(bits)) / unit
 	}
 	return float64(int64(bits))
@@ -20,7 +20,7 @@ func numberOf(kind Type, bits uint64, unit float64) float64 {
 
 // line is a series while it is put together.
 type line struct {
-	labels []Attr
+	labels []eval.Attr
 	cells  []float64
 	counts []uint32
 }
@@ -29,9 +29,9 @@ type line struct {
 // same, because one lacks a value and the other has the text "nil", are one.
 func (a *accumulator) series() []Series {
 	switch {
-	case a.m.exact:
+	case a.q.exact:
 		return a.exactQuantiles()
-	case a.m.fn == "quantile_over_time":
+	case a.q.fn == "quantile_over_time":
 		return a.quantiles()
 	}
 	a.index = make([]int, a.groups.series())
@@ -62,7 +62,7 @@ func (a *accumulator) series() []Series {
 	for i, l := range lines {
 		out[i] = Series{Labels: l.labels, Samples: a.samples(l)}
 	}
-	if len(out) == 0 && len(a.m.by) == 0 && a.m.arg == nil {
+	if len(out) == 0 && len(a.q.by) == 0 && a.q.arg == nil {
 		// Counting nothing is an answer; without groups there is one series.
 		l := line{cells: make([]float64, a.slots)}
 		out = append(out, Series{Labels: a.nameLabel(), Samples: a.samples(l)})
@@ -86,7 +86,7 @@ func (l *line) empty() bool {
 }
 
 func (a *accumulator) merge(to *line, from line) {
-	join := joins[a.m.fn]
+	join := joins[a.q.fn]
 	for i, x := range from.cells {
 		switch {
 		case from.counts == nil:
@@ -108,9 +108,9 @@ func (a *accumulator) samples(l line) []Sample {
 		switch {
 		case i < a.lead, l.counts != nil && l.counts[i] == 0:
 			continue
-		case a.m.fn == "rate":
+		case a.q.fn == "rate":
 			x /= seconds
-		case a.m.fn == "avg_over_time":
+		case a.q.fn == "avg_over_time":
 			x /= float64(l.counts[i])
 		}
 		out = append(out, Sample{i - a.lead, x})
@@ -118,30 +118,32 @@ func (a *accumulator) samples(l line) []Sample {
 	return out
 }
 
-func (a *accumulator) nameLabel() []Attr { return []Attr{{"__name__", textValue(a.m.fn)}} }
+func (a *accumulator) nameLabel() []eval.Attr {
+	return []eval.Attr{attr("__name__", eval.Text(a.q.fn))}
+}
 
 // labelsOf returns the labels of a series as answers show them.
-func (a *accumulator) labelsOf(n int) []Attr {
-	if a.m.buckets() {
+func (a *accumulator) labelsOf(n int) []eval.Attr {
+	if a.q.buckets() {
 		pair := a.buckets.list[n]
-		edge := Value{Type: Float, Float: bucketEdge(pair[1])}
-		return append(a.groupLabels(pair[0]), Attr{"__bucket", edge})
+		edge := eval.Number(bucketEdge(pair[1]))
+		return append(a.groupLabels(pair[0]), attr("__bucket", edge))
 	}
-	if len(a.m.by) == 0 {
+	if len(a.q.by) == 0 {
 		return a.nameLabel()
 	}
 	out := a.groupLabels(uint32(n))
 	if len(out) == 0 {
-		out = []Attr{{a.m.keys[0], textValue("nil")}}
+		out = []eval.Attr{attr(a.q.keys[0], eval.Text("nil"))}
 	}
 	return out
 }
 
 // groupLabels returns the labels of a group, leaving out those without a value
 // but for the attributes that always show.
-func (a *accumulator) groupLabels(group uint32) (out []Attr) {
-	numbers := make([]uint32, len(a.m.by))
-	for i := len(a.m.by) - 1; i >= 0; i-- {
+func (a *accumulator) groupLabels(group uint32) (out []eval.Attr) {
+	numbers := make([]uint32, len(a.q.by))
+	for i := len(a.q.by) - 1; i >= 0; i-- {
 		numbers[i] = group
 		if i > 0 {
 			pair := a.chain[i].list[group]
@@ -149,10 +151,10 @@ func (a *accumulator) groupLabels(group uint32) (out []Attr) {
 		}
 	}
 	for i, n := range numbers {
-		if v := a.labels[i].values[n]; v.Type != Nil {
-			out = append(out, Attr{a.m.keys[i], v})
-		} else if a.m.always[i] {
-			out = append(out, Attr{a.m.keys[i], textValue("nil")})
+		if v := a.labels[i].values[n]; v.Type != eval.Nil {
+			out = append(out, attr(a.q.keys[i], v))
+		} else if a.q.always[i] {
+			out = append(out, attr(a.q.keys[i], eval.Text("nil")))
 		}
 	}
 	return out

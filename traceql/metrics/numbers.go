@@ -1,17 +1,17 @@
-package eval
+package metrics
 
 import (
 	"math/bits"
 
 	"etude/trace"
-	"etude/traceql/syntax"
+	"etude/traceql/eval"
 )
 
 // numbers is the argument of a function, row by row: an int or duration, or a
 // float as its bits. A row without a number has no slot.
 type numbers struct {
 	spans *trace.View // their durations; nil for other arguments
-	kind  []Type
+	kind  []eval.Type
 	bits  []uint64
 	unit  float64 // of durations
 }
@@ -25,32 +25,30 @@ func (n *numbers) at(row int) float64 {
 
 // argument reads the argument of the rows that have a slot, and takes the slot
 // away from rows on which the function cannot work.
-func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
-	b, x := s.bind(view), m.arg
-	if x == expr(intrinsic{syntax.Duration}) {
-		return numbers{spans: b.V, unit: 1e9}
+func (q *Query) argument(s *spans, view int, slots []int32) numbers {
+	r := s.run.Reader(view, *q.arg)
+	if r.Duration {
+		return numbers{spans: s.views[view], unit: 1e9}
 	}
 	n := numbers{kind: kindArrays.zeroed(len(slots)), bits: bitArrays.get(len(slots)), unit: 1}
-	bucketed := m.buckets()
-	if bucketed || m.exact {
+	bucketed := q.buckets()
+	if bucketed || q.exact {
 		n.unit = 1e9
 	}
-	switch attr, ok := x.(*attribute); {
+	switch {
 	case s.argTrace != nil:
 		for row, v := range s.argTrace[view] {
 			n.set(row, v)
 		}
-	case ok && attr.ofSpan():
-		b.attr(attr.slot).own.numbers(b, &n)
+	case r.Columns != nil && !r.ByScope:
+		n.read(r)
 	default:
-		c := ctx{b: b, event: -1, link: -1}
 		for row, slot := range slots {
 			if slot != noSlot {
-				if b.poll.stop(rowWork) {
+				if r.Stop() {
 					break
 				}
-				c.row = uint32(row)
-				n.set(row, x.value(&c))
+				n.set(row, r.Row(uint32(row)))
 			}
 		}
 	}
@@ -66,28 +64,22 @@ func (m *Metrics) argument(s *spans, view int, slots []int32) numbers {
 // whole numbers.
 func (n *numbers) usable(row int, bucketed bool) bool {
 	switch n.kind[row] {
-	case Int, Duration:
+	case eval.Int, eval.Duration:
 		return !bucketed || int64(n.bits[row]) >= leastInBucket
-	case Float:
+	case eval.Float:
 		return !bucketed
 	}
 	return false
 }
 
-func (n *numbers) set(row int, v Value) {
-	n.kind[row], n.bits[row] = v.Type, uint64(v.Int)
-	if v.Type == Float {
-		n.bits[row] = floatBits(v.Float)
-	}
+func (n *numbers) set(row int, v eval.Value) {
+	n.kind[row], n.bits[row] = v.Type, v.Bits()
 }
 
-// numbers sets the rows of a span attribute. The first value of a row stays.
-func (k *keyColumns) numbers(b *Bound, n *numbers) {
-	for i := len(k.cols) - 1; i >= 0; i-- {
-		c := k.cols[i]
-		if c == nil {
-			continue
-		}
+// read sets the rows of a span attribute. The first value of a row stays.
+func (n *numbers) read(r *eval.Reader) {
+	for i := len(r.Columns) - 1; i >= 0; i-- {
+		c := r.Columns[i]
 		for at := len(c.Rows) - 1; at >= 0; at-- {
 			row := c.Rows[at]
 			if int(row) >= len(n.kind) {
@@ -95,11 +87,11 @@ func (k *keyColumns) numbers(b *Bound, n *numbers) {
 			}
 			switch c.Type {
 			case trace.Int:
-				n.kind[row], n.bits[row] = Int, c.Nums[at]
+				n.kind[row], n.bits[row] = eval.Int, c.Nums[at]
 			case trace.Double:
-				n.kind[row], n.bits[row] = Float, c.Nums[at]
+				n.kind[row], n.bits[row] = eval.Float, c.Nums[at]
 			default:
-				if v, ok := b.value(k.attrs, c, at); ok {
+				if v, ok := r.At(c, at); ok {
 					n.set(int(row), v)
 				}
 			}
@@ -136,7 +128,7 @@ func (n *numbers) buckets(slots []int32) []uint32 {
 		if took < leastInBucket {
 			slots[row] = noSlot
 		}
-		out[row] = bucketOf(Duration, uint64(took))
+		out[row] = bucketOf(eval.Duration, uint64(took))
 	}
 	return out
 }
@@ -150,9 +142,9 @@ const (
 
 // bucketOf returns the bucket of a value from 2 on: the smallest power of two
 // that is not below it.
-func bucketOf(kind Type, x uint64) uint32 {
+func bucketOf(kind eval.Type, x uint64) uint32 {
 	n := uint32(bits.Len64(x - 1))
-	if kind == Duration {
+	if kind == eval.Duration {
 		n += bucketNumbers / 2
 	}
 	return n

@@ -1,29 +1,33 @@
-package eval
+package metrics
 
-import "slices"
+import (
+	"slices"
+
+	"etude/traceql/eval"
+)
 
 // sampleFilter keeps the samples for which a comparison with a number holds.
 type sampleFilter struct {
 	op    string
-	limit Value
+	limit eval.Value
 }
 
 // newSampleFilter takes a duration in seconds, which is what samples are in.
-func newSampleFilter(op string, limit Value) sampleFilter {
-	x := limit.float()
-	if limit.Type == Duration {
+func newSampleFilter(op string, limit eval.Value) sampleFilter {
+	x := limit.Number()
+	if limit.Type == eval.Duration {
 		x /= 1e9
 	}
-	return sampleFilter{op, Value{Type: Float, Float: x}}
+	return sampleFilter{op, eval.Number(x)}
 }
 
 func (f sampleFilter) holds(x float64) bool {
-	return compareNumbers(f.op, Value{Type: Float, Float: x}, f.limit)
+	return eval.Compare(f.op, eval.Number(x), f.limit)
 }
 
-func (f sampleFilter) apply(p *poll, series []Series) (out []Series) {
+func (f sampleFilter) apply(p *eval.Poll, series []Series) (out []Series) {
 	for _, s := range series {
-		if p.stop(len(s.Samples)) {
+		if p.Stop(len(s.Samples)) {
 			return nil
 		}
 		s.Samples = slices.DeleteFunc(s.Samples, func(x Sample) bool { return !f.holds(x.Value) })

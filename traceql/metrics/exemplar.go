@@ -1,11 +1,11 @@
-package eval
+package metrics
 
 import (
 	"math"
 	"slices"
 
 	"etude/trace"
-	"etude/traceql/syntax"
+	"etude/traceql/eval"
 )
 
 // exemplars picks spans that stand for the others: at most one a trace, spread
@@ -22,7 +22,7 @@ type exemplars struct {
 }
 
 type picked struct {
-	ref    Ref
+	ref    eval.Ref
 	series uint32
 	slot   int32
 	value  float64
@@ -41,7 +41,7 @@ func newExemplars(w Window, limit int) *exemplars {
 }
 
 // offer goes over the observed rows of a View.
-func (e *exemplars) offer(s *spans, p *part) {
+func (e *exemplars) offer(s *spans, p *Part) {
 	if e.left == 0 {
 		return
 	}
@@ -72,8 +72,8 @@ func (e *exemplars) offer(s *spans, p *part) {
 			continue
 		}
 		e.traces[id] = true
-		one := picked{ref: Ref{View: p.view, Row: uint32(row)}, series: p.to[p.series[row]], slot: slot - int32(s.lead)}
-		if s.m.arg != nil {
+		one := picked{ref: eval.Ref{View: p.view, Row: uint32(row)}, series: p.to[p.series[row]], slot: slot - int32(s.lead)}
+		if s.q.arg != nil {
 			one.value = p.args.at(row)
 		}
 		e.picked = append(e.picked, one)
@@ -94,7 +94,7 @@ func (e *exemplars) attach(s *spans, a *accumulator, series []Series) {
 			Value: p.value, Attrs: s.exemplarAttrs(p.ref),
 		}
 		at := a.index[p.series]
-		if a.m.fn == "quantile_over_time" {
+		if a.q.fn == "quantile_over_time" {
 			at = a.places[at].nearest(p.value)
 		} else if a.counts == nil {
 			x.Counted = true
@@ -126,32 +126,15 @@ func sampleAt(samples []Sample, slot int) float64 {
 }
 
 // exemplarAttrs returns what the query reads of a span, named as in a query.
-func (s *spans) exemplarAttrs(ref Ref) (out []Attr) {
+func (s *spans) exemplarAttrs(ref eval.Ref) []eval.Attr {
 	v := s.views[ref.View]
-	var t Trace
+	var t eval.Trace
 	if !t.Load(s.views, v.TraceIDs[v.Trace[ref.Row]]) {
 		return nil
 	}
-	s.t = &t
 	span := slices.Index(t.Spans, ref)
 	if span < 0 {
 		return nil
 	}
-	for i := range s.p.touched {
-		x := s.p.touched[i].x
-		if value := x.value(s.at(int32(span))); value.Type != Nil && x != expr(intrinsic{syntax.TraceID}) {
-			out = append(out, Attr{exprName(x), value})
-		}
-	}
-	return out
-}
-
-func exprName(x expr) string {
-	switch x := x.(type) {
-	case *attribute:
-		return attrName(x.Attr)
-	case intrinsic:
-		return x.name
-	}
-	return ""
+	return s.run.Reads(&t, int32(span))
 }

@@ -1,9 +1,11 @@
-package eval
+package metrics
 
 import (
 	"cmp"
 	"math"
 	"slices"
+
+	"etude/traceql/eval"
 )
 
 // bucketCount is how many values a bucket holds.
@@ -37,14 +39,14 @@ func (a *accumulator) quantiles() (out []Series) {
 	for i := range a.places {
 		g := &a.places[i]
 		slices.SortFunc(g.series, func(x, y int) int { return cmp.Compare(a.edge(x), a.edge(y)) })
-		if a.poll.stop(len(g.series)) {
+		if a.poll.Stop(len(g.series)) {
 			return out
 		}
 		g.first = len(out)
 		base := a.groupLabels(a.buckets.list[g.series[0]][0])
-		for _, q := range a.m.quantiles {
-			p := Attr{"p", Value{Type: Float, Float: q}}
-			if a.poll.stop(a.slots * len(g.series)) {
+		for _, q := range a.q.quantiles {
+			p := attr("p", eval.Number(q))
+			if a.poll.Stop(a.slots * len(g.series)) {
 				return out
 			}
 			out = append(out, Series{Labels: append(slices.Clip(base), p), Samples: a.estimates(g, q)})

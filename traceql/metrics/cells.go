@@ -1,4 +1,4 @@
-package eval
+package metrics
 
 // cells keep one number a series and slot, in one flat array: a span costs a few
 // additions and no map.
@@ -17,7 +17,7 @@ func (c *cells) grow(n int, sums bool) {
 }
 
 // addNumbers joins the values of rows into sums, minima or maxima.
-func (c *cells) addNumbers(p *part, join func(a, b float64) float64) {
+func (c *cells) addNumbers(p *Part, join func(a, b float64) float64) {
 	series, values := p.series[:len(p.slots)], p.values[:len(p.slots)]
 	for row, slot := range p.slots {
 		if slot == noSlot {
@@ -32,7 +32,7 @@ func (c *cells) addNumbers(p *part, join func(a, b float64) float64) {
 }
 
 // addRows counts rows one by one.
-func (c *cells) addRows(p *part) {
+func (c *cells) addRows(p *Part) {
 	for row, slot := range p.slots {
 		if slot != noSlot {
 			c.values[int(p.to[p.series[row]])*c.slots+int(slot)]++
@@ -41,7 +41,7 @@ func (c *cells) addRows(p *part) {
 }
 
 // addCounts adds what has been counted of one View.
-func (c *cells) addCounts(p *part) {
+func (c *cells) addCounts(p *Part) {
 	o := &p.counts
 	for series, n := range p.to {
 		into := c.values[int(n)*c.slots+o.from:]

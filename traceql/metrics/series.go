@@ -1,4 +1,4 @@
-package eval
+package metrics
 
 import (
 	"cmp"
@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"etude/trace"
+	"etude/traceql/eval"
 )
 
 // Series is one line of a metrics answer. Samples stand in order of their slots.
 type Series struct {
-	Labels    []Attr
+	Labels    []eval.Attr
 	Samples   []Sample
 	Exemplars []Exemplar
 }
@@ -30,16 +31,16 @@ type Exemplar struct {
 	Slot    int
 	Value   float64
 	Counted bool
-	Attrs   []Attr // what the query reads and the span has
+	Attrs   []eval.Attr // what the query reads and the span has
 }
 
 // sortSeries orders series as answers have them: fewer labels first, then by
 // keys and values as text. There may be very many; when the query is given up the
 // order is no longer minded.
 func sortSeries(ctx context.Context, series []Series) {
-	p, given := poll{ctx: ctx}, false
+	p, given := eval.NewPoll(ctx), false
 	slices.SortFunc(series, func(a, b Series) int {
-		if given = given || p.stop(1+len(a.Labels)); given {
+		if given = given || p.Stop(1+len(a.Labels)); given {
 			return 0
 		}
 		if c := cmp.Compare(len(a.Labels), len(b.Labels)); c != 0 {
@@ -56,13 +57,15 @@ func sortSeries(ctx context.Context, series []Series) {
 	})
 }
 
+func attr(key string, v eval.Value) eval.Attr { return eval.Attr{Key: key, Value: v} }
+
 // seriesKey is a text that differs for series that are different.
-func seriesKey(list []Attr) string {
+func seriesKey(list []eval.Attr) string {
 	var b strings.Builder
 	for _, l := range list {
 		b.WriteString(l.Key)
 		b.WriteByte(0)
-		b.WriteString(l.Value.key())
+		b.WriteString(l.Value.Key())
 		b.WriteByte(0)
 	}
 	return b.String()

@@ -1,4 +1,4 @@
-package eval
+package metrics
 
 import (
 	"cmp"
@@ -7,36 +7,35 @@ import (
 	"strings"
 
 	"etude/trace"
+	"etude/traceql/eval"
 	"etude/traceql/syntax"
 )
 
 // comparing is compare(): spans are parted into a selection and a baseline, and
 // in both the values of every attribute are counted.
 type comparing struct {
-	filter   int // number of the filter that selects
+	filter   eval.Filter // that selects
 	topN     int
 	from, to uint64 // window of the selection, 0, 0 for all
 
-	twice map[string]touch // intrinsics of which some values count twice
+	twice map[string]func(eval.Value) bool // by the name of an intrinsic: which values count twice
 }
 
-func (m *Metrics) compileCompare(from *syntax.Compare) *comparing {
+func (q *Query) compileCompare(from *syntax.Compare) *comparing {
 	c := &comparing{topN: int(min(from.TopN, 1<<30)), from: uint64(from.Start), to: uint64(from.End)}
-	c.twice = countedTwice(m.p)
-	c.filter = int(m.p.filter(withoutNumbers(from.Filter.Cond)).(pick))
+	c.twice = countedTwice(q.p)
+	c.filter = q.p.AddFilter(withoutNumbers(from.Filter.Cond))
 	return c
 }
 
 // countedTwice returns which names, kinds and statuses count twice: Tempo counts
 // those that a condition of the query itself selects once as such and once as
 // all spans have them. It does so with no attribute and no other intrinsic.
-func countedTwice(p *Program) map[string]touch {
-	out := map[string]touch{}
-	for _, t := range p.touched {
-		switch t.x {
-		case intrinsic{syntax.Name}, intrinsic{syntax.Kind}, intrinsic{syntax.Status}:
-			t.all = false
-			out[t.key] = t
+func countedTwice(p *eval.Program) map[string]func(eval.Value) bool {
+	out := map[string]func(eval.Value) bool{}
+	for _, name := range []string{syntax.Name, syntax.Kind, syntax.Status} {
+		if selects := p.Selects(name); selects != nil {
+			out[name] = selects
 		}
 	}
 	return out
@@ -64,14 +63,12 @@ func withoutNumbers(f syntax.Field) syntax.Field {
 }
 
 // note keeps of a span what only its whole trace knows.
-func (c *comparing) note(s *spans, span int32, ref Ref) {
+func (c *comparing) note(s *spans, t *eval.Trace, span int32, ref eval.Ref) {
 	start := s.views[ref.View].Began(ref.Row)
-	f := &s.p.filters[c.filter]
-	if s.bind(ref.View).mask(c.filter).Has(ref.Row) && (c.to == 0 || start > c.from && start <= c.to) &&
-		(f.exact || f.cond.holds(s.at(span))) {
-		s.selected[ref.View].set(ref.Row)
+	if (c.to == 0 || start > c.from && start <= c.to) && s.run.Holds(c.filter, t, span) {
+		s.selected[ref.View].Set(ref.Row)
 	}
-	name, service := s.t.Root()
+	name, service := t.Root()
 	s.roots[ref.View][ref.Row] = rootOf{name, service}
 }
 
@@ -89,10 +86,10 @@ type attrCounts struct {
 }
 
 // timesOf returns how often a span counts that has a value.
-func (a *attrCounts) timesOf(label uint32, twice touch) int {
+func (a *attrCounts) timesOf(label uint32, twice func(eval.Value) bool) int {
 	for n := len(a.times); n <= int(label); n++ {
 		a.times = append(a.times, 1)
-		if twice.selects(a.labels.values[n]) {
+		if twice != nil && twice(a.labels.values[n]) {
 			a.times[n] = 2
 		}
 	}
@@ -108,9 +105,9 @@ type tally struct {
 	slots int
 	lead  int // of the slots, as in spans
 
-	memory *Memory
+	memory eval.Memory
 	taken  int // bytes of it, for labels
-	poll   *poll
+	poll   eval.Poll
 
 	attrs map[string]*attrCounts
 	texts map[columnAt]*texts // so that the second time finds all numbers
@@ -124,7 +121,7 @@ type tally struct {
 
 // count returns the series of a query with compare().
 func (c *comparing) count(s *spans) ([]Series, error) {
-	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, poll: &s.poll, attrs: map[string]*attrCounts{}, texts: map[columnAt]*texts{}}
+	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, poll: eval.NewPoll(s.ctx), attrs: map[string]*attrCounts{}, texts: map[columnAt]*texts{}}
 	for range 2 {
 		for view := range s.views {
 			if s.slots[view] == nil {
@@ -207,7 +204,7 @@ func (k *tally) keep() error {
 			if err := k.memory.Take(len(sums)*24+k.slots*(8+sampleBytes)+seriesBytes, atSeries, lines+1, k.slots); err != nil {
 				return err
 			}
-			for _, label := range a.top(group, k.c.topN, k.poll) {
+			for _, label := range a.top(group, k.c.topN, &k.poll) {
 				lines++
 				if err := k.memory.Take(seriesBytes+2*attrBytes+k.slots*(8+sampleBytes), atSeries, lines, k.slots); err != nil {
 					return err
@@ -222,7 +219,7 @@ func (k *tally) keep() error {
 // add observes the spans of a View: the intrinsics by label column, attributes
 // column by column.
 func (k *tally) add(s *spans, view int) {
-	b, slots := s.bind(view), s.slots[view]
+	v, slots := s.views[view], s.slots[view]
 	k.round++
 	k.fresh = k.fresh[:0]
 	group := func(row int) int {
@@ -233,7 +230,7 @@ func (k *tally) add(s *spans, view int) {
 	}
 	for _, name := range []string{syntax.Name, syntax.Kind, syntax.Status, syntax.StatusMessage, syntax.ScopeName, syntax.ScopeVersion} {
 		a := k.attr(name)
-		column := b.labelColumn(intrinsic{name}, a.labels, slots)
+		column := labelColumn(s.run.Reader(view, eval.IntrinsicOperand(name)), v, nil, a.labels, slots)
 		for row, slot := range slots {
 			if slot == noSlot {
 				continue
@@ -247,26 +244,25 @@ func (k *tally) add(s *spans, view int) {
 	for row, slot := range slots {
 		if slot != noSlot {
 			root := s.roots[view][row]
-			k.observe(name, group(row), name.labels.number(textValue(root.name)), slot)
-			k.observe(service, group(row), service.labels.number(textValue(root.service)), slot)
+			k.observe(name, group(row), name.labels.number(eval.Text(root.name)), slot)
+			k.observe(service, group(row), service.labels.number(eval.Text(root.service)), slot)
 		}
 	}
-	k.addSpanAttrs(b, slots, group)
-	k.addByScope(b, slots, group)
+	k.addSpanAttrs(s.run, view, v, slots, group)
+	k.addByScope(v, slots, group)
 }
 
-func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
-	attrs := b.V.Attrs(trace.SpanLevel)
-	at := columnAt{view: b.V}
-	for c := range attrs.All() {
+func (k *tally) addSpanAttrs(run *eval.Run, view int, v *trace.View, slots []int32, group func(int) int) {
+	at := columnAt{view: v}
+	for c := range v.Attrs(trace.SpanLevel).All() {
 		at.number++
-		if b.poll.stop(1 + len(c.Rows)) {
+		if k.poll.Stop(1 + len(c.Rows)) {
 			return
 		}
-		if !slices.Contains(readable[:], c.Type) {
+		if !eval.Readable(c.Type) {
 			continue
 		}
-		a := k.attr(attrName(syntax.Attr{Scope: syntax.ScopeSpan, Name: c.Key}))
+		a := k.attr(eval.AttrName(syntax.Attr{Scope: syntax.ScopeSpan, Name: c.Key}))
 		t := k.textsOf(at, c, a)
 		for i, row := range c.Rows {
 			if int(row) >= len(slots) || slots[row] == noSlot {
@@ -274,7 +270,7 @@ func (k *tally) addSpanAttrs(b *Bound, slots []int32, group func(int) int) {
 			}
 			if t != nil {
 				k.observe(a, group(int(row)), t.number(c.Codes[i]), slots[row])
-			} else if v, ok := b.value(attrs, c, i); ok {
+			} else if v, ok := run.AttrValue(view, c, i); ok {
 				k.observe(a, group(int(row)), a.labels.number(v), slots[row])
 			}
 		}
@@ -301,22 +297,22 @@ func (k *tally) textsOf(at columnAt, c *trace.Column, a *attrCounts) *texts {
 
 // addByScope counts the attributes of resources and scopes. What each of them
 // has is read once, and then counted for its spans.
-func (k *tally) addByScope(b *Bound, slots []int32, group func(int) int) {
+func (k *tally) addByScope(v *trace.View, slots []int32, group func(int) int) {
 	type has struct {
 		a     *attrCounts
 		label uint32
 	}
-	known := make([][]has, b.V.Scopes())
+	known := make([][]has, v.Scopes())
 	read := func(scope uint32) (out []has) {
 		add := func(l trace.Level, row uint32) {
-			for key, v := range b.V.Attrs(l).Of(row) {
-				if v, ok := fromAttr(v); ok {
-					a := k.attr(attrName(syntax.Attr{Scope: ScopeOf(l), Name: key}))
-					out = append(out, has{a, a.labels.number(v)})
+			for key, value := range v.Attrs(l).Of(row) {
+				if value, ok := eval.FromAttr(value); ok {
+					a := k.attr(eval.AttrName(syntax.Attr{Scope: eval.ScopeOf(l), Name: key}))
+					out = append(out, has{a, a.labels.number(value)})
 				}
 			}
 		}
-		add(trace.ResourceLevel, b.V.ScopeResource[scope])
+		add(trace.ResourceLevel, v.ScopeResource[scope])
 		add(trace.ScopeLevel, scope)
 		return out
 	}
@@ -324,11 +320,11 @@ func (k *tally) addByScope(b *Bound, slots []int32, group func(int) int) {
 		if slot == noSlot {
 			continue
 		}
-		scope := b.V.Scope[row]
+		scope := v.Scope[row]
 		if known[scope] == nil {
 			known[scope] = append(read(scope), has{})
 		}
-		if b.poll.stop(len(known[scope])) {
+		if k.poll.Stop(len(known[scope])) {
 			return
 		}
 		for _, h := range known[scope] {
@@ -354,7 +350,7 @@ func (k *tally) series() (out []Series) {
 					out = append(out, countSeries(name, key, a.labels.values[label], cells[k.lead:]))
 				}
 			}
-			out = append(out, countSeries(name+"_total", key, textValue("nil"), a.total[group][k.lead:]))
+			out = append(out, countSeries(name+"_total", key, eval.Text("nil"), a.total[group][k.lead:]))
 		}
 	}
 	return out
@@ -363,7 +359,7 @@ func (k *tally) series() (out []Series) {
 // top returns the n labels that most spans have, ties by value. Most often there
 // are few to keep and many to refuse, so what is kept stays sorted and a label
 // is first compared with the last of them.
-func (a *attrCounts) top(group, n int, poll *poll) (list []uint32) {
+func (a *attrCounts) top(group, n int, poll *eval.Poll) (list []uint32) {
 	sums := a.sums[group]
 	before := func(x, y uint32) int {
 		if c := cmp.Compare(sums[y], sums[x]); c != 0 {
@@ -373,7 +369,7 @@ func (a *attrCounts) top(group, n int, poll *poll) (list []uint32) {
 	}
 	for i, sum := range sums {
 		label := uint32(i)
-		if poll.stop(1) {
+		if poll.Stop(1) {
 			break
 		}
 		if sum == 0 || len(list) == n && before(label, list[n-1]) > 0 {
@@ -389,18 +385,18 @@ func (a *attrCounts) top(group, n int, poll *poll) (list []uint32) {
 }
 
 // compareValues is some fixed order of values.
-func compareValues(a, b *Value) int {
+func compareValues(a, b *eval.Value) int {
 	if a.Type != b.Type {
 		return cmp.Compare(a.Type, b.Type)
 	}
-	if a.Type == String {
+	if a.Type == eval.String {
 		return strings.Compare(a.Str, b.Str)
 	}
 	return compareSame(*a, *b)
 }
 
-func countSeries(meta, key string, v Value, cells []float64) Series {
-	s := Series{Labels: []Attr{{"__meta_type", textValue(meta)}, {key, v}}}
+func countSeries(meta, key string, v eval.Value, cells []float64) Series {
+	s := Series{Labels: []eval.Attr{attr("__meta_type", eval.Text(meta)), attr(key, v)}}
 	for slot, x := range cells {
 		s.Samples = append(s.Samples, Sample{slot, x})
 	}

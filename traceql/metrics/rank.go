@@ -1,4 +1,4 @@
-package eval
+package metrics
 
 import (
 	"cmp"
@@ -7,18 +7,19 @@ import (
 	"slices"
 	"strings"
 
+	"etude/traceql/eval"
 	"etude/traceql/syntax"
 )
 
 // secondStage works on the finished series of a metrics query. It may return
 // anything once the query has been given up.
 type secondStage interface {
-	apply(p *poll, series []Series) []Series
+	apply(p *eval.Poll, series []Series) []Series
 }
 
-func (m *Metrics) secondStages(ctx context.Context, series []Series) []Series {
-	p := poll{ctx: ctx}
-	for _, stage := range m.second {
+func (q *Query) secondStages(ctx context.Context, series []Series) []Series {
+	p := eval.NewPoll(ctx)
+	for _, stage := range q.second {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -29,7 +30,7 @@ func (m *Metrics) secondStages(ctx context.Context, series []Series) []Series {
 
 func compileSecond(s *syntax.SecondStage) secondStage {
 	if s.Func == "" {
-		return newSampleFilter(s.Op, literalValue(s.Value))
+		return newSampleFilter(s.Op, eval.Literal(s.Value))
 	}
 	return ranking{top: s.Func == "topk", k: int(min(s.K, 1<<30))}
 }
@@ -41,7 +42,7 @@ type ranking struct {
 	k   int
 }
 
-func (r ranking) apply(p *poll, series []Series) []Series {
+func (r ranking) apply(p *eval.Poll, series []Series) []Series {
 	if len(series) <= r.k {
 		return series
 	}
@@ -59,7 +60,7 @@ func (r ranking) apply(p *poll, series []Series) []Series {
 	}
 	slots := map[int][]ranked{}
 	for i := range order {
-		if p.stop(len(order[i].Samples)) {
+		if p.Stop(len(order[i].Samples)) {
 			return nil
 		}
 		for _, s := range order[i].Samples {
@@ -68,7 +69,7 @@ func (r ranking) apply(p *poll, series []Series) []Series {
 		order[i].Samples = nil
 	}
 	for _, all := range slots {
-		if p.stop(len(all)) {
+		if p.Stop(len(all)) {
 			return nil
 		}
 		slices.SortStableFunc(all, func(a, b ranked) int {
@@ -97,7 +98,7 @@ func keepFilled(series []Series) (out []Series) {
 
 // compareLabels is the order in which topk prefers series that tie: label by
 // label by the text of strings, by name, by type and value, the higher ones first.
-func compareLabels(a, b []Attr) int {
+func compareLabels(a, b []eval.Attr) int {
 	for i := range min(len(a), len(b)) {
 		x, y := &a[i], &b[i]
 		if c := cmp.Or(strings.Compare(rankText(x.Value), rankText(y.Value)), strings.Compare(x.Key, y.Key),
@@ -109,23 +110,23 @@ func compareLabels(a, b []Attr) int {
 }
 
 // rankText is the text of what answers show as text.
-func rankText(v Value) string {
+func rankText(v eval.Value) string {
 	switch v.Type {
-	case String, Duration, Status, Kind, Nil:
+	case eval.String, eval.Duration, eval.Status, eval.Kind, eval.Nil:
 		return v.Text()
 	}
 	return ""
 }
 
 // typeRank orders types as Tempo numbers them.
-func typeRank(t Type) int {
-	return slices.Index([]Type{Nil, Int, Float, String, Bool, Duration, Status, Kind}, t)
+func typeRank(t eval.Type) int {
+	return slices.Index([]eval.Type{eval.Nil, eval.Int, eval.Float, eval.String, eval.Bool, eval.Duration, eval.Status, eval.Kind}, t)
 }
 
 // compareSame orders floats by their bits as Tempo does, so that all negative ones
 // come after all others.
-func compareSame(a, b Value) int {
-	if a.Type == Float {
+func compareSame(a, b eval.Value) int {
+	if a.Type == eval.Float {
 		return cmp.Compare(math.Float64bits(a.Float), math.Float64bits(b.Float))
 	}
 	return cmp.Compare(a.Int, b.Int)

@@ -1,22 +1,27 @@
-package eval
+package metrics
 
 import (
 	"context"
+	"math/bits"
+	"slices"
 
 	"etude/trace"
+	"etude/traceql/eval"
 )
 
 // spans finds the spans that a metrics query observes. Each span of each spanset
 // that the pipeline yields counts once, when it starts within the window; the
 // pipeline itself sees the whole trace.
 type spans struct {
-	*Run
-	m     *Metrics
+	ctx   context.Context
+	run   *eval.Run
+	q     *Query
+	views []*trace.View
 	w     Window // that of the answer with lead slots in front
 	lead  int
 	stats Stats
 
-	memory *Memory
+	memory eval.Memory
 
 	// slots is the slot of each row of a View, noSlot for a row that is not
 	// observed; nil for a View without any.
@@ -26,15 +31,15 @@ type spans struct {
 	// row: the entries of by() that need it, the argument, compare()'s filter
 	// and the root.
 	byTrace  []*tracedLabels // one an entry of by(); nil for what columns know
-	argTrace [][]Value
-	selected []Mask
+	argTrace [][]eval.Value
+	selected []eval.Mask
 	roots    [][]rootOf
 }
 
 const noSlot = -1
 
 // tracedLabels are labels computed trace by trace; values per View and row.
-type tracedLabels struct{ values [][]Value }
+type tracedLabels struct{ values [][]eval.Value }
 
 type rootOf struct{ name, service string }
 
@@ -49,13 +54,13 @@ func (s *spans) byColumn(view int) error {
 	if !s.overlaps(v) {
 		return nil
 	}
-	rows := s.rows(view)
+	rows := s.run.Kept(view)
 	if rows.Empty() {
 		return nil
 	}
-	if again := s.repeated(view); again != nil {
-		rows = rows.clone()
-		rows.andNot(again)
+	if again := s.run.Repeated(view); again != nil {
+		rows = slices.Clone(rows)
+		rows.AndNot(again)
 	}
 	if err := s.holdRows(view); err != nil {
 		return err
@@ -70,52 +75,31 @@ func (s *spans) overlaps(v *trace.View) bool {
 	return v.Spans() > 0 && from <= s.w.End() && to >= s.w.Start
 }
 
-// slotsIn returns the first and the last slot that a View may have a span in;
-// w.Slots and one less when it has none.
-func slotsIn(v *trace.View, w Window) (first, last int) {
-	from, to := v.Times()
-	if v.Spans() == 0 || from > w.End() || to <= w.Start {
-		return w.Slots, w.Slots - 1
-	}
-	if from > w.Start {
-		first = int((from - w.Start - 1) / w.Step)
-	}
-	return first, int((min(to, w.End()) - w.Start - 1) / w.Step)
-}
-
-// rows returns the rows of a View that every stage keeps.
-func (s *spans) rows(view int) Mask {
-	rows := fullMask(s.views[view].Spans())
-	for _, st := range s.p.stages {
-		if st, ok := st.(spansetStage); ok {
-			rows.and(s.rowsOf(st.node, view))
-		}
-	}
-	return rows
-}
-
-func (s *spans) rowsOf(n node, view int) Mask {
-	if o, ok := n.(*logical); ok {
-		rows := s.rowsOf(o.l, view).clone()
-		rows.or(s.rowsOf(o.r, view))
-		return rows
-	}
-	return s.bind(view).mask(int(n.(pick)))
-}
-
 // slotsOf gives every row its slot.
-func slotsOf(v *trace.View, rows Mask, w Window) []int32 {
+func slotsOf(v *trace.View, rows eval.Mask, w Window) []int32 {
 	slots := slotArrays.get(v.Spans())
 	from, to := v.Times()
-	if first, last := slotsIn(v, w); first == last && w.holds(from) && w.holds(to) {
+	if first, last := w.slotsOf(v); first == last && w.holds(from) && w.holds(to) {
 		for row := range slots { // Fast path: much comes in a short time.
 			slots[row] = int32(first)
 		}
 	} else {
 		slotsByTime(v, w, slots)
 	}
-	rows.clearOthers(slots)
+	clearOthers(rows, slots)
 	return slots
+}
+
+// clearOthers takes the slot away from every row that is not in the set.
+func clearOthers(rows eval.Mask, slots []int32) {
+	for i, w := range rows {
+		from := i << 6
+		for others := ^w; others != 0; others &= others - 1 {
+			if row := from + bits.TrailingZeros64(others); row < len(slots) {
+				slots[row] = noSlot
+			}
+		}
+	}
 }
 
 // slotsByTime looks at every start. Neighbours most often share a slot, so the
@@ -146,15 +130,15 @@ func slotsByTime(v *trace.View, w Window, slots []int32) {
 func (s *spans) byTrees() error {
 	s.prepare()
 	seen := map[trace.TraceID]bool{}
-	var t Trace
+	var t eval.Trace
 	for view, v := range s.views {
 		done := 0
-		for number := range s.Candidates(view).Rows {
+		for number := range s.run.Candidates(view).Rows {
 			if done++; done%256 == 1 && s.ctx.Err() != nil {
 				return context.Cause(s.ctx)
 			}
 			id := v.TraceIDs[number]
-			if seen[id] || !s.Load(&t, id) {
+			if seen[id] || !s.run.Load(&t, id) {
 				continue
 			}
 			if t.Split {
@@ -165,12 +149,12 @@ func (s *spans) byTrees() error {
 			}
 			s.stats.Traces++
 			s.stats.Spans += len(t.Spans)
-			sets, err := s.Trace(&t)
+			sets, err := s.run.Trace(&t)
 			if err != nil {
 				return err
 			}
 			for _, set := range sets {
-				if err := s.observe(set); err != nil {
+				if err := s.observe(&t, set); err != nil {
 					return err
 				}
 			}
@@ -180,25 +164,25 @@ func (s *spans) byTrees() error {
 }
 
 func (s *spans) prepare() {
-	s.byTrace = make([]*tracedLabels, len(s.m.by))
-	for i, x := range s.m.by {
-		if x.needs().trace {
-			s.byTrace[i] = &tracedLabels{make([][]Value, len(s.views))}
+	s.byTrace = make([]*tracedLabels, len(s.q.by))
+	for i, x := range s.q.by {
+		if x.NeedsTrace() {
+			s.byTrace[i] = &tracedLabels{make([][]eval.Value, len(s.views))}
 		}
 	}
-	if s.m.arg != nil && s.m.arg.needs().trace {
-		s.argTrace = make([][]Value, len(s.views))
+	if s.q.arg != nil && s.q.arg.NeedsTrace() {
+		s.argTrace = make([][]eval.Value, len(s.views))
 	}
-	if s.m.compare != nil {
-		s.selected = make([]Mask, len(s.views))
+	if s.q.compare != nil {
+		s.selected = make([]eval.Mask, len(s.views))
 		s.roots = make([][]rootOf, len(s.views))
 	}
 }
 
 // observe notes the spans of a spanset that start within the window.
-func (s *spans) observe(set Spanset) error {
+func (s *spans) observe(t *eval.Trace, set eval.Spanset) error {
 	for _, span := range set.Spans {
-		ref := s.t.Spans[span]
+		ref := t.Spans[span]
 		v := s.views[ref.View]
 		start := v.Began(ref.Row)
 		if !s.w.holds(start) {
@@ -211,7 +195,7 @@ func (s *spans) observe(set Spanset) error {
 			s.makeRoom(ref.View)
 		}
 		s.slots[ref.View][ref.Row] = int32((start - s.w.Start - 1) / s.w.Step)
-		s.noteTrace(span, ref)
+		s.noteTrace(t, span, ref)
 	}
 	return nil
 }
@@ -242,29 +226,29 @@ func (s *spans) makeRoom(view int) {
 	}
 	for _, l := range s.byTrace {
 		if l != nil {
-			l.values[view] = make([]Value, n)
+			l.values[view] = make([]eval.Value, n)
 		}
 	}
 	if s.argTrace != nil {
-		s.argTrace[view] = make([]Value, n)
+		s.argTrace[view] = make([]eval.Value, n)
 	}
-	if s.m.compare != nil {
-		s.selected[view] = newMask(n)
+	if s.q.compare != nil {
+		s.selected[view] = eval.NewMask(n)
 		s.roots[view] = make([]rootOf, n)
 	}
 }
 
 // noteTrace computes for one span what needs its whole trace.
-func (s *spans) noteTrace(span int32, ref Ref) {
+func (s *spans) noteTrace(t *eval.Trace, span int32, ref eval.Ref) {
 	for i, l := range s.byTrace {
 		if l != nil {
-			l.values[ref.View][ref.Row] = s.m.by[i].value(s.at(span))
+			l.values[ref.View][ref.Row] = s.run.Value(t, span, s.q.by[i])
 		}
 	}
 	if s.argTrace != nil {
-		s.argTrace[ref.View][ref.Row] = s.m.arg.value(s.at(span))
+		s.argTrace[ref.View][ref.Row] = s.run.Value(t, span, *s.q.arg)
 	}
-	if s.m.compare != nil {
-		s.m.compare.note(s, span, ref)
+	if s.q.compare != nil {
+		s.q.compare.note(s, t, span, ref)
 	}
 }

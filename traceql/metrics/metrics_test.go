@@ -1,7 +1,9 @@
-package eval
+package metrics
 
 import (
+	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,17 +14,21 @@ import (
 
 	"etude/trace"
 	"etude/traceql/check"
+	"etude/traceql/eval"
+	"etude/traceql/evaltest"
 	"etude/traceql/syntax"
 )
 
-// TestMetrics reads testdata/metrics: traces as in TestEval, a line of "===",
+var update = flag.Bool("update", false, "write what the evaluator says into the test files")
+
+// TestMetrics reads testdata: traces as in TestEval, a line of "===",
 // and queries, each followed by its series on indented lines, labels and
 // value@second. "window START STEP SLOTS" or "instant START LENGTH" holds for
 // the queries after it. Every query is asked of one table and of three, by
 // column and trace by trace.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/metrics/*.txt")
+	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
@@ -52,9 +58,9 @@ func runMetricsScript(t *testing.T, file string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w = Window{Start: origin + uint64(duration(t, fields[1])), Step: uint64(duration(t, fields[2])), Slots: n}
+			w = Window{Start: evaltest.Origin + uint64(evaltest.Duration(t, fields[1])), Step: uint64(evaltest.Duration(t, fields[2])), Slots: n}
 		case fields[0] == "instant":
-			w = Window{Start: origin + uint64(duration(t, fields[1])), Step: uint64(duration(t, fields[2])), Slots: 1, Instant: true}
+			w = Window{Start: evaltest.Origin + uint64(evaltest.Duration(t, fields[1])), Step: uint64(evaltest.Duration(t, fields[2])), Slots: 1, Instant: true}
 		default:
 			line = strings.TrimSpace(line) + "\n" + everyWay(t, head, strings.TrimSpace(line), w)
 		}
@@ -80,7 +86,46 @@ func firstDifference(got, want string) string {
 	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
 
-func compileMetrics(t testing.TB, query string) *Metrics {
+// run drives a query View by View.
+func run(q *Query, ctx context.Context, views []*trace.View, w Window, bounds Bounds) ([]Series, error) {
+	r := q.Start(ctx, views, w, bounds)
+	if err := r.Gather(); err != nil {
+		return nil, err
+	}
+	for view := range r.Parts() {
+		p, err := r.Read(view)
+		if err == nil {
+			err = r.Add(p)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r.Series()
+}
+
+// purse is a Memory with a limit.
+type purse struct{ left int64 }
+
+type errTooMuch string
+
+func (e errTooMuch) Error() string { return "too much at " + string(e) }
+
+func (p *purse) Take(n int, format string, args ...int) error {
+	if p.left -= int64(n); p.left >= 0 || n <= 0 {
+		return nil
+	}
+	p.left += int64(n)
+	at := make([]any, len(args))
+	for i, x := range args {
+		at[i] = x
+	}
+	return errTooMuch(fmt.Sprintf(format, at...))
+}
+
+func (p *purse) Free(n int) { p.left += int64(n) }
+
+func compileMetrics(t testing.TB, query string) *Query {
 	q, err := syntax.Parse(query)
 	if err == nil {
 		err = check.Query(q)
@@ -88,7 +133,7 @@ func compileMetrics(t testing.TB, query string) *Metrics {
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
-	m, err := CompileMetrics(q)
+	m, err := Compile(q)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
@@ -101,7 +146,7 @@ func everyWay(t *testing.T, head, query string, w Window) (want string) {
 		for _, fast := range []bool{true, false} {
 			m := compileMetrics(t, query)
 			m.rowwise = m.rowwise && fast
-			got := seriesText(t, m, forest(t, head, tables), w)
+			got := seriesText(t, m, evaltest.Forest(t, head, tables), w)
 			if want == "" {
 				want = got
 			}
@@ -113,8 +158,8 @@ func everyWay(t *testing.T, head, query string, w Window) (want string) {
 	return want
 }
 
-func seriesText(t *testing.T, m *Metrics, views []*trace.View, w Window) (out string) {
-	series, _, err := m.Run(t.Context(), views, w, Bounds{Exemplars: 10})
+func seriesText(t *testing.T, m *Query, views []*trace.View, w Window) (out string) {
+	series, err := run(m, t.Context(), views, w, Bounds{Exemplars: 10})
 	if err != nil {
 		return "  error: " + err.Error() + "\n"
 	}
@@ -125,13 +170,13 @@ func seriesText(t *testing.T, m *Metrics, views []*trace.View, w Window) (out st
 				out += ", "
 			}
 			out += l.Key + "=" + l.Value.Text()
-			if l.Value.Type == String {
+			if l.Value.Type == eval.String {
 				out = strings.TrimSuffix(out, l.Value.Text()) + strconv.Quote(l.Value.Str)
 			}
 		}
 		out += "}"
 		for _, x := range s.Samples {
-			at := time.Duration(w.Start + uint64(x.Slot+1)*w.Step - origin)
+			at := time.Duration(w.Start + uint64(x.Slot+1)*w.Step - evaltest.Origin)
 			out += fmt.Sprintf(" %.9g@%g", x.Value, at.Seconds())
 		}
 		out += "\n"
@@ -143,13 +188,13 @@ func seriesText(t *testing.T, m *Metrics, views []*trace.View, w Window) (out st
 // table is counted once.
 func TestRepeatedSpans(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/kitchen.txt")
+	text, err := os.ReadFile("../eval/testdata/kitchen.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, _, _ := strings.Cut(string(text), "===\n")
-	views := append(forest(t, head, 1), forest(t, head, 3)...)
-	w := Window{Start: origin - 1e9, Step: 2e9, Slots: 1}
+	views := append(evaltest.Forest(t, head, 1), evaltest.Forest(t, head, 3)...)
+	w := Window{Start: evaltest.Origin - 1e9, Step: 2e9, Slots: 1}
 	for _, fast := range []bool{true, false} {
 		m := compileMetrics(t, "{ } | count_over_time()")
 		m.rowwise = fast
@@ -161,13 +206,13 @@ func TestRepeatedSpans(t *testing.T) {
 
 func TestExemplars(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/metrics/tram.txt")
+	text, err := os.ReadFile("testdata/tram.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, _, _ := strings.Cut(string(text), "===\n")
-	views := forest(t, head, 1)
-	w := Window{Start: origin - 10e9, Step: 10e9, Slots: 4}
+	views := evaltest.Forest(t, head, 1)
+	w := Window{Start: evaltest.Origin - 10e9, Step: 10e9, Slots: 4}
 	for query, want := range map[string]string{
 		`{ status = error } | rate()`:                       "0:0.1 status=error; 2:0.1 status=error; 3:0.1 status=error",
 		`{ span.grp = "y" } | max_over_time(duration)`:      "1:0.003 span.grp=y duration=3ms; 2:0.004 span.grp=y duration=4ms",
@@ -175,7 +220,7 @@ func TestExemplars(t *testing.T) {
 		`{ } | rate() > 0`:                                  "",
 	} {
 		m := compileMetrics(t, query)
-		series, _, err := m.Run(t.Context(), views, w, Bounds{Exemplars: 40})
+		series, err := run(m, t.Context(), views, w, Bounds{Exemplars: 40})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,12 +243,12 @@ func TestExemplars(t *testing.T) {
 // TestMemory asks for more than a query may keep, and for just as much.
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/metrics/tram.txt")
+	text, err := os.ReadFile("testdata/tram.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, _, _ := strings.Cut(string(text), "===\n")
-	w := Window{Start: origin - 10e9, Step: 10e9, Slots: 1000}
+	w := Window{Start: evaltest.Origin - 10e9, Step: 10e9, Slots: 1000}
 	for query, at := range map[string]string{
 		`{ } | rate() by (span.grp)`:                       "at 8 series of 1000 samples",
 		`{ } | min_over_time(duration) by (name, .grp)`:    "at 8 series of 1000 samples",
@@ -214,15 +259,15 @@ func TestMemory(t *testing.T) {
 		`{ } >> { } || { } | max_over_time(traceDuration)`: "at 1 series of 1000 samples",
 	} {
 		m := compileMetrics(t, query)
-		views := forest(t, head, 1)
+		views := evaltest.Forest(t, head, 1)
 		fits := int64(0)
 		for limit := int64(100); fits == 0; limit += limit / 4 {
-			_, _, err := m.Run(t.Context(), views, w, Bounds{Memory: NewMemory(limit, nil, nil)})
-			var tooMuch *MemoryError
+			_, err := run(m, t.Context(), views, w, Bounds{Memory: &purse{left: limit}})
+			var tooMuch errTooMuch
 			switch {
 			case err == nil:
 				fits = limit
-			case !errors.As(err, &tooMuch) || tooMuch.Limit != limit:
+			case !errors.As(err, &tooMuch):
 				t.Fatalf("%s, %d bytes: %v", query, limit, err)
 			case limit > 50_000 && !strings.Contains(err.Error(), at):
 				t.Errorf("%s, %d bytes: %v, want %q", query, limit, err, at)
@@ -263,7 +308,7 @@ func FuzzMetrics(f *testing.F) {
 			f.Add(pipeline + " | " + stage)
 		}
 	}
-	text, err := os.ReadFile("testdata/kitchen.txt")
+	text, err := os.ReadFile("../eval/testdata/kitchen.txt")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -273,6 +318,6 @@ func FuzzMetrics(f *testing.F) {
 		if err != nil || q.Metrics == nil || check.Query(q) != nil {
 			return
 		}
-		everyWay(t, head, query, Window{Start: origin - 20e6, Step: 20e6, Slots: 6})
+		everyWay(t, head, query, Window{Start: evaltest.Origin - 20e6, Step: 20e6, Slots: 6})
 	})
 }

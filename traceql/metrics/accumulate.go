@@ -1,17 +1,22 @@
-package eval
+package metrics
 
-import "context"
+import (
+	"context"
+
+	"etude/traceql/eval"
+)
 
 // accumulator adds up, View by View, what spans come to by series and slot.
 type accumulator struct {
 	groups
 	cells
-	m      *Metrics
+	q      *Query
 	w      Window // as in spans
 	lead   int    // as in spans
-	memory *Memory
+	memory eval.Memory
 	taken  int // bytes of it
-	poll   poll
+	ctx    context.Context
+	poll   eval.Poll
 
 	index  []int // series number -> place in the answer, after series()
 	places []quantileGroup
@@ -19,12 +24,12 @@ type accumulator struct {
 }
 
 func newAccumulator(s *spans) *accumulator {
-	return &accumulator{groups: newGroups(s.m), cells: cells{slots: s.w.Slots}, m: s.m, w: s.w, lead: s.lead, memory: s.memory, poll: poll{ctx: s.ctx}}
+	return &accumulator{groups: newGroups(s.q), cells: cells{slots: s.w.Slots}, q: s.q, w: s.w, lead: s.lead, memory: s.memory, ctx: s.ctx, poll: eval.NewPoll(s.ctx)}
 }
 
-// part is what a query finds in one View. Its numbers of labels and series are
+// Part is what a query finds in one View. Its numbers of labels and series are
 // those of this View alone, so that Views may be read in any order.
-type part struct {
+type Part struct {
 	view   int
 	slots  []int32
 	args   numbers
@@ -37,7 +42,7 @@ type part struct {
 }
 
 // free gives the arrays of a part back. The observed rows are forgotten.
-func (p *part) free(s *spans) {
+func (p *Part) free(s *spans) {
 	slotArrays.put(p.slots)
 	s.slots[p.view] = nil
 	kindArrays.put(p.args.kind)
@@ -47,49 +52,51 @@ func (p *part) free(s *spans) {
 	valueArrays.put(p.values)
 }
 
-// read returns the part of a View, nil when no row is observed.
-func (m *Metrics) read(s *spans, view int) (*part, error) {
-	if m.rowwise {
+// Read returns the part of a View, nil when no row is observed. Any goroutine may
+// call it, once for each View.
+func (r *Run) Read(view int) (*Part, error) {
+	s, q := &r.spans, r.q
+	if q.rowwise {
 		if err := s.byColumn(view); err != nil {
 			return nil, err
 		}
 	}
-	p := &part{view: view, slots: s.slots[view]}
+	p := &Part{view: view, slots: s.slots[view]}
 	if p.slots == nil {
 		return nil, nil
 	}
 	if s.ctx.Err() != nil {
 		return nil, context.Cause(s.ctx)
 	}
-	if m.arg != nil {
-		p.args = m.argument(s, view, p.slots)
+	if q.arg != nil {
+		p.args = q.argument(s, view, p.slots)
 	}
-	p.groups = newGroups(m)
-	p.series = m.group(s, p)
-	if m.buckets() {
+	p.groups = newGroups(q)
+	p.series = q.group(s, p)
+	if q.buckets() {
 		column := p.args.buckets(p.slots)
-		p.groups.buckets.prepare(p.groups.first(len(m.by)), bucketNumbers)
+		p.groups.buckets.prepare(p.groups.first(len(q.by)), bucketNumbers)
 		p.groups.buckets.joinRows(p.series, column, p.slots)
 		labelArrays.put(column)
 	}
-	if m.sums() {
+	if q.sums() {
 		p.values = p.args.floats(p.slots) // to be added in order, on which sums of floats depend
 	} else {
-		p.count(m, s)
+		p.count(s)
 	}
 	return p, nil
 }
 
 // group returns the number of each row's group.
-func (m *Metrics) group(s *spans, p *part) (group []uint32) {
-	for i, x := range m.by {
+func (q *Query) group(s *spans, p *Part) (group []uint32) {
+	for i, x := range q.by {
 		l := p.groups.labels[i]
 		l.local = true
 		var column []uint32
 		if s.byTrace != nil && s.byTrace[i] != nil {
 			column = tracedColumn(l, s.byTrace[i].values[p.view], p.slots)
 		} else {
-			column = s.bind(p.view).labelColumn(x, l, p.slots)
+			column = labelColumn(s.run.Reader(p.view, x), s.views[p.view], ownColumn(x), l, p.slots)
 		}
 		if i == 0 {
 			group = column
@@ -105,7 +112,7 @@ func (m *Metrics) group(s *spans, p *part) (group []uint32) {
 	return group
 }
 
-func tracedColumn(l *labels, values []Value, slots []int32) []uint32 {
+func tracedColumn(l *labels, values []eval.Value, slots []int32) []uint32 {
 	out := labelArrays.zeroed(len(slots))
 	for row, slot := range slots {
 		if slot != noSlot {
@@ -117,31 +124,28 @@ func tracedColumn(l *labels, values []Value, slots []int32) []uint32 {
 
 // count counts the rows of a part. That is done here, where Views are read beside
 // each other, unless there would be more counts than rows.
-func (p *part) count(m *Metrics, s *spans) {
-	first, last := slotsIn(s.views[p.view], s.w)
+func (p *Part) count(s *spans) {
+	first, last := s.w.slotsOf(s.views[p.view])
 	p.counts = rowCounts{from: first, slots: last + 1 - first}
 	if n := p.groups.series() * p.counts.slots; n <= max(len(p.slots), 1<<10) {
 		p.counts.cells = countArrays.zeroed(n)
-		p.counts.add(p.series, p.slots, m.buckets())
+		p.counts.add(p.series, p.slots, s.q.buckets())
 	}
 }
 
 // add observes the spans of a View. Views come in order, so that sums and what
 // stands for what are the same every time.
-func (a *accumulator) add(s *spans, p *part, pick *exemplars) error {
-	if p == nil {
-		return nil
-	}
+func (a *accumulator) add(s *spans, p *Part, pick *exemplars) error {
 	p.to = a.join(&p.groups)
 	if err := a.grow(); err != nil {
 		return err
 	}
 	pick.offer(s, p)
 	switch {
-	case a.m.exact:
+	case a.q.exact:
 		return a.addExact(p)
-	case a.m.sums():
-		a.addNumbers(p, joins[a.m.fn])
+	case a.q.sums():
+		a.addNumbers(p, joins[a.q.fn])
 	case p.counts.cells == nil:
 		a.addRows(p)
 	default:
@@ -154,15 +158,15 @@ func (a *accumulator) add(s *spans, p *part, pick *exemplars) error {
 // the answer will.
 func (a *accumulator) bytes() int {
 	perCell := 8 + sampleBytes
-	if a.m.sums() {
+	if a.q.sums() {
 		perCell += 4
 	}
-	line := seriesBytes + (1+len(a.m.by))*attrBytes
+	line := seriesBytes + (1+len(a.q.by))*attrBytes
 	n := a.groups.bytes() + a.groups.series()*(line+a.slots*perCell)
-	if lines := len(a.m.quantiles); lines > 0 {
-		n += a.groups.first(len(a.m.by)) * lines * (line + a.slots*sampleBytes)
+	if lines := len(a.q.quantiles); lines > 0 {
+		n += a.groups.first(len(a.q.by)) * lines * (line + a.slots*sampleBytes)
 	}
-	if len(a.m.second) > 0 {
+	if len(a.q.second) > 0 {
 		n += a.groups.series() * a.slots * rankedBytes
 	}
 	return n
@@ -175,8 +179,8 @@ func (a *accumulator) grow() error {
 		return err
 	}
 	a.taken = bytes
-	if !a.m.exact {
-		a.cells.grow(series*a.slots, a.m.sums())
+	if !a.q.exact {
+		a.cells.grow(series*a.slots, a.q.sums())
 	}
 	return nil
 }

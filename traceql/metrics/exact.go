@@ -1,4 +1,4 @@
-package eval
+package metrics
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"etude/traceql/eval"
 	"etude/traceql/syntax"
 )
 
@@ -33,7 +34,7 @@ func exactHint(hints []syntax.Hint) bool {
 }
 
 // addExact keeps the values of a part.
-func (a *accumulator) addExact(p *part) error {
+func (a *accumulator) addExact(p *Part) error {
 	n := 0
 	for _, slot := range p.slots {
 		if slot != noSlot {
@@ -55,7 +56,7 @@ func (a *accumulator) addExact(p *part) error {
 // exactQuantiles returns the quantiles of each series that has values.
 func (a *accumulator) exactQuantiles() (out []Series) {
 	values := slices.Clone(a.exact)
-	if !sortExact(a.poll.ctx, values) {
+	if !sortExact(a.ctx, values) {
 		return nil
 	}
 	a.index = make([]int, max(1, a.groups.series()))
@@ -74,14 +75,14 @@ func (a *accumulator) exactSeries(n uint32, values []exactValue, first int) []Se
 	a.index[n] = len(a.places)
 	g := quantileGroup{first: first}
 	base := a.groupLabels(n)
-	out := make([]Series, len(a.m.quantiles))
+	out := make([]Series, len(a.q.quantiles))
 	all := make([]float64, len(values))
 	for i, v := range values {
 		all[i] = v.x
 	}
 	slices.Sort(all)
-	for i, q := range a.m.quantiles {
-		out[i] = Series{Labels: append(slices.Clip(base), Attr{"p", Value{Type: Float, Float: q}}), Samples: make([]Sample, a.slots)}
+	for i, q := range a.q.quantiles {
+		out[i] = Series{Labels: append(slices.Clip(base), attr("p", eval.Number(q))), Samples: make([]Sample, a.slots)}
 		for slot := range out[i].Samples {
 			out[i].Samples[slot].Slot = slot
 		}
@@ -90,7 +91,7 @@ func (a *accumulator) exactSeries(n uint32, values []exactValue, first int) []Se
 	for len(values) > 0 {
 		slot := values[0].slot
 		end := endOf(values, func(v exactValue) bool { return v.slot == slot })
-		for i, q := range a.m.quantiles {
+		for i, q := range a.q.quantiles {
 			out[i].Samples[slot].Value = values[rankOf(q, end)].x
 		}
 		values = values[end:]
@@ -114,9 +115,9 @@ func endOf(values []exactValue, alike func(exactValue) bool) int {
 // sortExact orders values by series, slot and size. It returns false when the
 // context is done.
 func sortExact(ctx context.Context, values []exactValue) bool {
-	p, given := poll{ctx: ctx}, false
+	p, given := eval.NewPoll(ctx), false
 	slices.SortFunc(values, func(x, y exactValue) int {
-		if given = given || p.stop(1); given {
+		if given = given || p.Stop(1); given {
 			return 0
 		}
 		return cmp.Or(cmp.Compare(x.series, y.series), cmp.Compare(x.slot, y.slot), cmp.Compare(x.x, y.x))

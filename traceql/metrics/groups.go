@@ -1,4 +1,4 @@
-package eval
+package metrics
 
 // groups numbers the series of a metrics query: the combinations of a label for
 // each entry of by() and, for functions that sort values into buckets, a bucket.
@@ -8,13 +8,13 @@ type groups struct {
 	buckets *pairs    // joins group and bucket; nil for functions without buckets
 }
 
-func newGroups(m *Metrics) groups {
-	g := groups{chain: make([]*pairs, len(m.by))}
-	for i := range m.by {
+func newGroups(q *Query) groups {
+	g := groups{chain: make([]*pairs, len(q.by))}
+	for i := range q.by {
 		g.labels = append(g.labels, newLabels())
 		g.chain[i] = &pairs{}
 	}
-	if m.buckets() {
+	if q.buckets() {
 		g.buckets = &pairs{}
 	}
 	return g

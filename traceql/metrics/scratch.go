@@ -1,6 +1,10 @@
-package eval
+package metrics
 
-import "sync"
+import (
+	"sync"
+
+	"etude/traceql/eval"
+)
 
 // scratch lends arrays with one entry a row. A metrics query needs several of
 // every table, for a moment: without them it would leave some ten bytes of
@@ -9,7 +13,7 @@ type scratch[T any] struct{ pool sync.Pool }
 
 var (
 	slotArrays  scratch[int32]
-	kindArrays  scratch[Type]
+	kindArrays  scratch[eval.Type]
 	bitArrays   scratch[uint64]
 	labelArrays scratch[uint32]
 	countArrays scratch[uint32]

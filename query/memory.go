@@ -1,0 +1,95 @@
+package query
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// memory is the [eval.Memory] of one query: it ends the query that goes beyond a
+// limit, its own or that of a pool which all queries share.
+type memory struct {
+	limit int64 // 0 for none
+	pool  *pool // nil for none
+	over  func(*memoryError)
+	used  atomic.Int64
+	ended atomic.Bool // over has been called
+}
+
+// pool is what several queries may keep together, in bytes.
+type pool struct {
+	limit int64 // 0 for none
+	used  atomic.Int64
+}
+
+// inUse is how much the queries that run keep now.
+func (p *pool) inUse() int64 { return p.used.Load() }
+
+// newMemory returns a memory with a limit in bytes, 0 for none, that takes from a
+// pool unless it is nil. Over, unless nil, is called when a limit is first met.
+func newMemory(limit int64, pool *pool, over func(*memoryError)) *memory {
+	return &memory{limit: max(0, limit), pool: pool, over: over}
+}
+
+// memoryError is the error of a query that would keep too much.
+type memoryError struct {
+	limit  int64  // bytes
+	shared bool   // the limit is that of all queries together
+	at     string // what the query had come to
+}
+
+func (e *memoryError) Error() string {
+	if e.shared {
+		return fmt.Sprintf("all queries together keep more than %d bytes, this one at %s", e.limit, e.at)
+	}
+	return fmt.Sprintf("query keeps more than %d bytes, at %s", e.limit, e.at)
+}
+
+// Take counts n bytes more; the format and its numbers say what the query has come
+// to. They are put together only when a limit is met. The error is a
+// [*memoryError].
+func (m *memory) Take(n int, format string, args ...int) error {
+	if n == 0 {
+		return nil
+	}
+	var all int64
+	used := m.used.Add(int64(n))
+	if m.pool != nil {
+		all = m.pool.used.Add(int64(n))
+	}
+	switch {
+	case n < 0:
+		return nil
+	case m.limit > 0 && used > m.limit:
+		return m.exceeded(n, &memoryError{m.limit, false, says(format, args)})
+	case m.pool != nil && m.pool.limit > 0 && all > m.pool.limit:
+		return m.exceeded(n, &memoryError{m.pool.limit, true, says(format, args)})
+	}
+	return nil
+}
+
+func says(format string, numbers []int) string {
+	args := make([]any, len(numbers))
+	for i, n := range numbers {
+		args[i] = n
+	}
+	return fmt.Sprintf(format, args...)
+}
+
+// exceeded gives back at once what the query does not get, so that a query which
+// asks for far too much refuses no other.
+func (m *memory) exceeded(n int, err *memoryError) error {
+	m.Free(n)
+	if m.over != nil && m.ended.CompareAndSwap(false, true) {
+		m.over(err)
+	}
+	return err
+}
+
+// Free gives bytes back that are not kept any longer.
+func (m *memory) Free(n int) { _ = m.Take(-n, "") }
+
+// Used is how many bytes the query keeps now.
+func (m *memory) Used() int64 { return m.used.Load() }
+
+// Close gives back all that has not been freed.
+func (m *memory) Close() { m.Free(int(m.used.Load())) }

@@ -1,0 +1,37 @@
+package metrics
+
+import "etude/trace"
+
+// Window is the time that a metrics query covers: slots of Step nanoseconds.
+// Slot i holds the spans that start in (Start+i*Step, Start+(i+1)*Step], open on
+// the left and closed on the right.
+type Window struct {
+	Start, Step uint64 // unix nanoseconds, nanoseconds
+	Slots       int
+	Instant     bool // one value of the whole window is asked for, none in time
+}
+
+// End is the last instant of the window.
+func (w Window) End() uint64 { return w.Start + uint64(w.Slots)*w.Step }
+
+// led returns the window with lead slots more in front.
+func (w Window) led(lead int) Window {
+	w.Start -= uint64(lead) * w.Step
+	w.Slots += lead
+	return w
+}
+
+func (w Window) holds(t uint64) bool { return t > w.Start && t <= w.End() }
+
+// slotsOf returns the first and the last slot that a View may have a span in;
+// w.Slots and one less when it has none.
+func (w Window) slotsOf(v *trace.View) (first, last int) {
+	from, to := v.Times()
+	if v.Spans() == 0 || from > w.End() || to <= w.Start {
+		return w.Slots, w.Slots - 1
+	}
+	if from > w.Start {
+		first = int((from - w.Start - 1) / w.Step)
+	}
+	return first, int((min(to, w.End()) - w.Start - 1) / w.Step)
+}
