@@ -2,11 +2,14 @@ package block
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"runtime/debug"
 
 	"etude/internal/fs"
+	"etude/trace"
 
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -17,9 +20,14 @@ type Block struct {
 
 	dir     string
 	file    fs.File
+	stamp   stamp
 	footer  *footer
 	columns []*stored // of the layout, those that the file has
 	parts   []*part
+	cache   *Cache
+	anySum  bool // tests decode pages whose checksum is wrong
+	users   int  // snapshots, and the Set; guarded by the Set
+	gone    func()
 }
 
 // stored is a leaf of the layout with its place in the file.
@@ -29,15 +37,19 @@ type stored struct {
 	at   int
 }
 
-// Open opens the block in a folder.
-func Open(fsys fs.FS, dir string) (*Block, error) {
+// Open opens the block in a folder. What is read of it stays in the cache. If the
+// sidecar cannot be used, Open reads the whole block and writes a new one.
+func Open(ctx context.Context, fsys fs.FS, dir string, cache *Cache) (*Block, error) {
 	meta, err := readMeta(fsys, dir)
 	if err != nil {
 		return nil, fmt.Errorf("open block %s: %w", filepath.Base(dir), err)
 	}
-	b := &Block{Meta: meta, dir: dir}
+	b := &Block{Meta: meta, dir: dir, cache: cache}
 	if err := b.open(fsys); err != nil {
 		return nil, fmt.Errorf("open block %s: %s: %w", filepath.Base(dir), dataName, err)
+	}
+	if err := b.openSidecar(ctx, fsys); err != nil {
+		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }
@@ -58,7 +70,8 @@ func (b *Block) open(fsys fs.FS) (err error) {
 	if size != b.Meta.Size {
 		return fmt.Errorf("it has %d bytes, %s says %d", size, metaName, b.Meta.Size)
 	}
-	if b.footer, err = readFooter(b.file, size); err != nil {
+	b.stamp.size = size
+	if b.footer, b.stamp.footer, err = readFooter(b.file, size); err != nil {
 		return err
 	}
 	if err := b.match(); err != nil {
@@ -74,7 +87,80 @@ func (b *Block) open(fsys fs.FS) (err error) {
 }
 
 // Close closes the file.
-func (b *Block) Close() error { return b.file.Close() }
+func (b *Block) Close() error {
+	b.cache.drop(b)
+	return b.file.Close()
+}
+
+// openSidecar reads what the sidecar says of the parts.
+func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
+	data, err := fs.ReadFile(fsys, filepath.Join(b.dir, sidecarName))
+	var facts []partFacts
+	if err == nil {
+		facts, err = parseSidecar(data, b.stamp, len(b.parts))
+	}
+	if err != nil { // Slow path: it is missing, stale or damaged.
+		if facts, err = b.survey(ctx); err != nil {
+			return err
+		}
+		// A block that lies where nothing can be written is as good without.
+		_ = writeSidecar(fsys, b.dir, b.stamp, facts)
+	}
+	for i := range b.parts {
+		b.parts[i].facts = facts[i]
+	}
+	return nil
+}
+
+// survey reads the whole block to find what a sidecar says, one row group at a time.
+func (b *Block) survey(ctx context.Context) ([]partFacts, error) {
+	infos, err := b.infos()
+	if err != nil {
+		return nil, err
+	}
+	own := *b // with a cache for this alone
+	own.cache = NewCache(0)
+	facts := make([]partFacts, len(b.parts))
+	for i := range b.parts {
+		v, err := newPart(&own, i).open(ctx, trace.Everything())
+		if err != nil {
+			return nil, err
+		}
+		s := newSummary()
+		s.add(v, nil)
+		info := infoOf(v)
+		if infos != nil {
+			info.FirstArrival, info.LastArrival = infos[i].FirstArrival, infos[i].LastArrival
+		}
+		if facts[i], err = s.part(info); err != nil {
+			return nil, err
+		}
+	}
+	return facts, nil
+}
+
+// infos returns what the file says of its parts; nil when it says nothing.
+func (b *Block) infos() ([]partInfo, error) {
+	if b.footer.parts == nil {
+		return nil, nil
+	}
+	return parseParts(b.footer.parts, len(b.parts))
+}
+
+// infoOf returns the bounds of a View. When its spans arrived is not known: as if
+// each had arrived when it ended.
+func infoOf(v *trace.View) partInfo {
+	info := partInfo{Spans: v.Spans()}
+	for row := range uint32(v.Spans()) {
+		began := v.Began(row)
+		if row == 0 || began < info.MinStart {
+			info.MinStart = began
+		}
+		info.MaxEnd = max(info.MaxEnd, v.End[row], began)
+	}
+	info.FirstArrival, info.LastArrival = int64(min(info.MinStart, math.MaxInt64)), int64(min(info.MaxEnd, math.MaxInt64))
+	return info
+}
 
 // match finds the columns of the layout in the file. A column that the file lacks
 // is as if it were empty, unless a trace cannot be read without it.
@@ -155,6 +241,7 @@ func (b *Block) read(ctx context.Context, group int, c *stored, want wants) (v *
 	if _, err := b.file.ReadAt(buffer, at.offset); err != nil {
 		return nil, err
 	}
+	want.anySum = b.anySum
 	return decodeChunk(buffer, c.file, at, want)
 }
 

@@ -9,42 +9,58 @@ import (
 )
 
 // part is a row group of a block.
-//
-// What was read of it stays in memory as units: a column, or the attributes of a
-// key. A unit puts its columns into a View. All texts of a part are codes of one
-// dictionary, which grows as units are read; so Views of different needs share
-// units.
 type part struct {
 	b      *Block
 	number int
 	id     uint64 // see trace.View.ID
-	bounds partInfo
+	facts  partFacts
+	held   chan struct{} // has a token while a goroutine reads
+	state  *reading      // what is in memory, or nil; guarded by the cache
+}
 
-	// held has a token that a goroutine holds while it reads the fields below.
-	held     chan struct{}
+// reading is what was read of a part and stays in memory: units, each a column or
+// the attributes of a key. A unit puts its columns into a View. All texts are codes
+// of one dictionary, which grows as units are read; so Views of different needs
+// share units.
+//
+// The goroutine that holds the part reads and writes all but units, which the cache
+// guards. The cache may let the whole go meanwhile: then the goroutine goes on with
+// it, and the next one begins anew.
+type reading struct {
+	*part
 	dict     *trace.Dict
 	skeleton *skeleton
 	units    map[unitName]*unit
 }
 
-// unitName names a unit: one of the columns, or the attributes of a key or of all
-// keys of a level.
+// unitName names a unit.
 type unitName struct {
-	columns trace.Columns
+	kind    unitKind
+	columns trace.Columns // one of them
 	level   trace.Level
 	key     string
-	all     bool
 }
+
+type unitKind uint8
+
+const (
+	wholePart unitKind = iota // the skeleton and the dictionary
+	someColumns
+	oneKey
+	allKeys
+)
 
 // unit is what was read.
 type unit struct {
 	put     func(*trace.View) // of columns, and of all attributes of a level
 	columns []trace.Column    // of a key
 	bytes   int
+
+	place // in the cache
 }
 
 func newPart(b *Block, number int) *part {
-	return &part{b: b, number: number, id: trace.NewID(), held: make(chan struct{}, 1), dict: trace.NewDict(), units: map[unitName]*unit{}}
+	return &part{b: b, number: number, id: trace.NewID(), held: make(chan struct{}, 1)}
 }
 
 // hold waits until the caller has the part for itself.
@@ -70,85 +86,103 @@ func (p *part) open(ctx context.Context, need *trace.Need) (v *trace.View, err e
 			v, err = nil, fmt.Errorf("read block %s: row group %d: %v\n%s", p.b.Meta.ID, p.number, r, debug.Stack())
 		}
 	}()
-	if p.skeleton == nil {
-		if p.skeleton, err = p.readSkeleton(ctx); err != nil {
+	r := p.b.cache.state(p)
+	if r.skeleton == nil {
+		if r.skeleton, err = r.readSkeleton(ctx); err != nil {
 			return nil, err
 		}
+		p.b.cache.put(r, unitName{}, &unit{bytes: r.skeleton.bytes() + r.dict.Bytes()})
 	}
-	units, err := p.need(ctx, need)
+	units, err := r.need(ctx, need)
 	if err != nil {
 		return nil, err
 	}
-	return p.assemble(need, units), nil
+	return r.assemble(need, units), nil
 }
 
-// needed is a unit in a list of what a View needs.
-type neededUnit struct {
+// namedUnit is a unit in a list of what a View needs.
+type namedUnit struct {
 	name unitName
 	*unit
 }
 
+// levelsBelow are the levels whose attributes are no part of the skeleton.
+var levelsBelow = [...]trace.Level{trace.SpanLevel, trace.EventLevel, trace.LinkLevel}
+
 // need returns the units of a need, and reads those that are not there.
-func (p *part) need(ctx context.Context, need *trace.Need) (units []neededUnit, err error) {
-	add := func(name unitName) {
-		if err != nil {
-			return
-		}
-		var u *unit
-		if u, err = p.unit(ctx, name); err == nil {
-			units = append(units, neededUnit{name, u})
-		}
-	}
+func (r *reading) need(ctx context.Context, need *trace.Need) (units []namedUnit, err error) {
+	before := r.dict.Bytes()
+	var names []unitName
 	columns := need.Columns
-	if columns&trace.TraceTimes != 0 { // A View without TraceStart has Start and End.
-		columns = columns&^trace.TraceTimes | trace.Times
+	if columns&trace.TraceTimes != 0 && r.facts.flags&flagOddTimes != 0 {
+		columns = columns&^trace.TraceTimes | trace.Times // as if the View had none
 	}
 	for bit := trace.Columns(1); bit <= trace.AllColumns; bit <<= 1 {
 		if columns&bit != 0 {
-			add(unitName{columns: bit})
+			names = append(names, unitName{kind: someColumns, columns: bit})
 		}
 	}
-	for _, level := range [...]trace.Level{trace.SpanLevel, trace.EventLevel, trace.LinkLevel} {
+	for _, level := range levelsBelow {
 		if need.AllKeys[level] {
-			add(unitName{level: level, all: true})
-			continue
+			names = append(names, unitName{kind: allKeys, level: level})
 		}
-		missing := map[string]bool{}
-		for key := range need.Keys[level] {
-			if p.units[unitName{level: level, key: key}] == nil {
-				missing[key] = true
+	}
+	for _, name := range names {
+		u := r.b.cache.get(r, name)
+		if u == nil {
+			if u, err = r.readUnit(ctx, name); err != nil {
+				return nil, err
+			}
+			r.b.cache.put(r, name, u)
+		}
+		units = append(units, namedUnit{name, u})
+	}
+	for _, level := range levelsBelow {
+		if !need.AllKeys[level] {
+			if units, err = r.needKeys(ctx, level, need.Keys[level], units); err != nil {
+				return nil, err
 			}
 		}
-		if err == nil && len(missing) > 0 {
-			err = p.readKeys(ctx, level, missing)
-		}
-		for key := range need.Keys[level] {
-			add(unitName{level: level, key: key})
-		}
 	}
-	return units, err
+	if grown := r.dict.Bytes() - before; grown > 0 {
+		r.b.cache.grow(r, grown)
+	}
+	return units, nil
 }
 
-// unit returns a unit, and reads it if it is not there.
-func (p *part) unit(ctx context.Context, name unitName) (*unit, error) {
-	if u := p.units[name]; u != nil {
-		return u, nil
+// needKeys adds the units of keys. All those that are not there are read in one pass.
+func (r *reading) needKeys(ctx context.Context, level trace.Level, keys map[string]bool, units []namedUnit) ([]namedUnit, error) {
+	missing := map[string]bool{}
+	for key := range keys {
+		name := unitName{kind: oneKey, level: level, key: key}
+		if u := r.b.cache.get(r, name); u != nil {
+			units = append(units, namedUnit{name, u})
+		} else {
+			missing[key] = true
+		}
 	}
-	u, err := p.readUnit(ctx, name)
+	if len(missing) == 0 {
+		return units, nil
+	}
+	read, err := r.readKeys(ctx, level, missing)
 	if err != nil {
 		return nil, err
 	}
-	p.units[name] = u
-	return u, nil
+	for key, u := range read {
+		name := unitName{kind: oneKey, level: level, key: key}
+		r.b.cache.put(r, name, u)
+		units = append(units, namedUnit{name, u})
+	}
+	return units, nil
 }
 
 // assemble makes a View of units.
-func (p *part) assemble(need *trace.Need, units []neededUnit) *trace.View {
-	s := p.skeleton
+func (r *reading) assemble(need *trace.Need, units []namedUnit) *trace.View {
+	s, f := r.skeleton, &r.facts
 	a := trace.Assembly{
-		ID: p.id, Strings: *p.dict, TraceIDs: s.ids, First: s.first, Trace: s.trace, Scope: s.scope, ScopeResource: s.scopeResource,
+		ID: r.id, Strings: *r.dict, TraceIDs: s.ids, First: s.first, Trace: s.trace, Scope: s.scope, ScopeResource: s.scopeResource,
 		Resources: len(s.resourceDropped),
-		MinStart:  p.bounds.MinStart, MaxEnd: p.bounds.MaxEnd, FirstArrival: p.bounds.FirstArrival, LastArrival: p.bounds.LastArrival,
+		MinStart:  f.MinStart, MaxEnd: f.MaxEnd, FirstArrival: f.FirstArrival, LastArrival: f.LastArrival,
 	}
 	v := a.View()
 	v.SetAttrs(trace.ResourceLevel, s.resource)
@@ -161,7 +195,7 @@ func (p *part) assemble(need *trace.Need, units []neededUnit) *trace.View {
 			columns[u.name.level] = append(columns[u.name.level], u.columns...)
 		}
 	}
-	for _, level := range [...]trace.Level{trace.SpanLevel, trace.EventLevel, trace.LinkLevel} {
+	for _, level := range levelsBelow {
 		if !need.AllKeys[level] {
 			v.SetColumns(level, need.Keys[level], columns[level])
 		}

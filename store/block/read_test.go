@@ -124,9 +124,15 @@ func lost(sent, read map[string][]string) []byte {
 // longRun is text that says no more when it is cut.
 var longRun = regexp.MustCompile(`v{50,}|w{50,}|k{50,}|[a-z]{100,}`)
 
+// openBlock opens a copy of a block.
 func openBlock(t testing.TB, dir string) *Block {
 	t.Helper()
-	b, err := Open(fs.OS, dir)
+	copied := filepath.Join(t.TempDir(), filepath.Base(dir))
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	dir = copied
+	b, err := Open(context.Background(), fs.OS, dir, NewCache(64<<20))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ var depthOf = [owners]uint8{ofTrace: 0, ofResource: 1, ofScope: 2, ofSpan: 3, of
 
 // attrReader reads the attributes of a level.
 type attrReader struct {
-	p     *part
+	p     *reading
 	list  *attrList
 	known map[string]uint32 // names by text
 	keys  map[string]bool   // wanted; nil for all
@@ -75,7 +75,7 @@ type ownColumn struct {
 
 // readAttrs reads the attributes of a level: all, or those of some keys. First are
 // the rows with which traces begin. The caller holds the part.
-func (p *part) readAttrs(ctx context.Context, level trace.Level, first []uint32, keys map[string]bool, x *extras) (*attrList, error) {
+func (p *reading) readAttrs(ctx context.Context, level trace.Level, first []uint32, keys map[string]bool, x *extras) (*attrList, error) {
 	of, rows := ownerOf[level], int(first[len(first)-1])
 	r := &attrReader{p: p, list: &attrList{ends: make([]uint32, 0, rows)}, known: map[string]uint32{}, keys: keys, rows: rows, depth: depthOf[of]}
 	if err := r.open(ctx, of); err != nil {

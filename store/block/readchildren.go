@@ -9,7 +9,7 @@ import (
 )
 
 // children returns the span of each event or link.
-func (p *part) children(ctx context.Context, of owner) ([]uint32, error) {
+func (p *reading) children(ctx context.Context, of owner) ([]uint32, error) {
 	if of == ofLink && p.b.Meta.Format == VParquet3 {
 		links, err := p.links(ctx)
 		return links.span, err
@@ -44,12 +44,12 @@ func (p *part) children(ctx context.Context, of owner) ([]uint32, error) {
 	return spans, nil
 }
 
-func (p *part) readEventSpans(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readEventSpans(ctx context.Context) (func(*trace.View), error) {
 	spans, err := p.children(ctx, ofEvent)
 	return func(v *trace.View) { v.EventSpan = spans }, err
 }
 
-func (p *part) readEventNames(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readEventNames(ctx context.Context) (func(*trace.View), error) {
 	spans, err := p.children(ctx, ofEvent)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (p *part) readEventNames(ctx context.Context) (func(*trace.View), error) {
 }
 
 // readEventTimes reads the times of events, which are told from the start of their span.
-func (p *part) readEventTimes(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readEventTimes(ctx context.Context) (func(*trace.View), error) {
 	spans, err := p.children(ctx, ofEvent)
 	if err != nil {
 		return nil, err
@@ -92,17 +92,17 @@ type links struct {
 	attrs   [][]byte // vParquet3: of each link the encoded message
 }
 
-func (p *part) readLinkSpans(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readLinkSpans(ctx context.Context) (func(*trace.View), error) {
 	spans, err := p.children(ctx, ofLink)
 	return func(v *trace.View) { v.LinkSpan = spans }, err
 }
 
-func (p *part) readLinkIDs(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readLinkIDs(ctx context.Context) (func(*trace.View), error) {
 	l, err := p.links(ctx)
 	return func(v *trace.View) { v.LinkTraceID, v.LinkSpanID = l.trace, l.id }, err
 }
 
-func (p *part) readLinkFields(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readLinkFields(ctx context.Context) (func(*trace.View), error) {
 	l, err := p.links(ctx)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (p *part) readLinkFields(ctx context.Context) (func(*trace.View), error) {
 
 // links reads what links have beside attributes. Links are rare, so their columns
 // are read together.
-func (p *part) links(ctx context.Context) (l links, err error) {
+func (p *reading) links(ctx context.Context) (l links, err error) {
 	if p.b.Meta.Format == VParquet3 {
 		return p.oldLinks(ctx)
 	}
@@ -142,7 +142,7 @@ func (p *part) links(ctx context.Context) (l links, err error) {
 }
 
 // oldLinks reads the links of vParquet3: an encoded list a span.
-func (p *part) oldLinks(ctx context.Context) (l links, err error) {
+func (p *reading) oldLinks(ctx context.Context) (l links, err error) {
 	v, err := p.readTexts(ctx, ofSpan, fieldLinks, p.skeleton.rows())
 	if v == nil || err != nil {
 		return l, err
@@ -177,7 +177,7 @@ func (p *part) oldLinks(ctx context.Context) (l links, err error) {
 }
 
 // oldLinkAttrs reads the attributes of vParquet3's links.
-func (p *part) oldLinkAttrs(ctx context.Context, keys map[string]bool) (*attrList, error) {
+func (p *reading) oldLinkAttrs(ctx context.Context, keys map[string]bool) (*attrList, error) {
 	l, err := p.oldLinks(ctx)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 // cursor walks a column parent by parent: next returns the values of the next one.
 // A parent is a row, or an attribute of a row.
 type cursor struct {
-	p      *part
+	p      *reading
 	column *stored
 	v      *values
 	depth  uint8 // the definition and repetition level of a parent that is there
@@ -23,7 +23,7 @@ type cursor struct {
 var errEntries = errors.New("it has fewer or more rows than other columns of the row group")
 
 // open reads the column. A column that the file lacks has no values.
-func (c *cursor) open(ctx context.Context, p *part, from *stored, depth uint8) (err error) {
+func (c *cursor) open(ctx context.Context, p *reading, from *stored, depth uint8) (err error) {
 	c.p, c.column, c.depth = p, from, depth
 	if from == nil {
 		c.none = true
@@ -91,7 +91,7 @@ func (v *values) code(d *trace.Dict, i int) uint32 {
 }
 
 // one checks that each of n rows has exactly one value.
-func (p *part) one(c *stored, v *values, n int) error {
+func (p *reading) one(c *stored, v *values, n int) error {
 	if got := len(v.index) + len(v.nums); got != n {
 		return p.b.damage(p.number, c, fmt.Errorf("%d values for %d rows", got, n))
 	}
@@ -99,7 +99,7 @@ func (p *part) one(c *stored, v *values, n int) error {
 }
 
 // readTexts reads a column with one byte string a row; nil when the file lacks it.
-func (p *part) readTexts(ctx context.Context, of owner, f field, rows int) (*values, error) {
+func (p *reading) readTexts(ctx context.Context, of owner, f field, rows int) (*values, error) {
 	c := p.b.stored(of, f)
 	if c == nil {
 		return nil, nil
@@ -112,7 +112,7 @@ func (p *part) readTexts(ctx context.Context, of owner, f field, rows int) (*val
 }
 
 // readNumbers reads a column with one number a row; nil when the file lacks it.
-func (p *part) readNumbers(ctx context.Context, of owner, f field, rows int) ([]uint64, error) {
+func (p *reading) readNumbers(ctx context.Context, of owner, f field, rows int) ([]uint64, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if v == nil || err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (p *part) readNumbers(ctx context.Context, of owner, f field, rows int) ([]
 }
 
 // readCounts reads what senders dropped.
-func (p *part) readCounts(ctx context.Context, of owner, f *frame) ([]uint32, error) {
+func (p *reading) readCounts(ctx context.Context, of owner, f *frame) ([]uint32, error) {
 	numbers, err := p.readNumbers(ctx, of, fieldDropped, f.count(of))
 	if numbers == nil || err != nil {
 		return nil, err
@@ -134,11 +134,11 @@ func (p *part) readCounts(ctx context.Context, of owner, f *frame) ([]uint32, er
 }
 
 // readCodes reads a column of texts as codes.
-func (p *part) readCodes(ctx context.Context, of owner, f field, frame *frame) ([]uint32, error) {
+func (p *reading) readCodes(ctx context.Context, of owner, f field, frame *frame) ([]uint32, error) {
 	return p.codes(ctx, of, f, frame.count(of))
 }
 
-func (p *part) codes(ctx context.Context, of owner, f field, rows int) ([]uint32, error) {
+func (p *reading) codes(ctx context.Context, of owner, f field, rows int) ([]uint32, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if v == nil || err != nil {
 		return nil, err

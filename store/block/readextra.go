@@ -20,7 +20,7 @@ type extras struct {
 }
 
 // readExtras reads the column; nil when the file has none.
-func (p *part) readExtras(ctx context.Context, f *frame) (*extras, error) {
+func (p *reading) readExtras(ctx context.Context, f *frame) (*extras, error) {
 	v, err := p.readTexts(ctx, ofTrace, fieldEtude, f.traces)
 	if v == nil || err != nil {
 		return nil, err
@@ -274,4 +274,13 @@ func (r *attrReader) addEncoded(name uint32, b []byte) error {
 	}
 	r.add(name, t, number)
 	return nil
+}
+
+func (x *extras) bytes() (n int) {
+	if x != nil {
+		for _, says := range x.says {
+			n += 28 + len(says)
+		}
+	}
+	return n
 }

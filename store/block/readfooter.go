@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -51,27 +52,28 @@ const (
 	maxGroups  = 1 << 15
 )
 
-// readFooter reads the footer of a Parquet file.
-func readFooter(r io.ReaderAt, size int64) (*footer, error) {
+// readFooter reads the footer of a Parquet file; sum is its CRC-32C.
+func readFooter(r io.ReaderAt, size int64) (f *footer, sum uint32, err error) {
 	var tail [8]byte
 	if size < 12 {
-		return nil, fmt.Errorf("it has %d bytes, too few for a Parquet file", size)
+		return nil, 0, fmt.Errorf("it has %d bytes, too few for a Parquet file", size)
 	}
 	if _, err := r.ReadAt(tail[:], size-8); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if string(tail[4:]) != "PAR1" {
-		return nil, errors.New("it does not end as a Parquet file does")
+		return nil, 0, errors.New("it does not end as a Parquet file does")
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[:]))
 	if n > size-12 || n > maxFooter {
-		return nil, fmt.Errorf("its footer claims %d bytes of a file of %d", n, size)
+		return nil, 0, fmt.Errorf("its footer claims %d bytes of a file of %d", n, size)
 	}
 	b := make([]byte, n)
 	if _, err := r.ReadAt(b, size-8-n); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return parseFooter(b, size-8-n)
+	f, err = parseFooter(b, size-8-n)
+	return f, crc32.Checksum(b, castagnoli), err
 }
 
 // parseFooter parses a footer; its pages lie within [0, end).

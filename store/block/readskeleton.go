@@ -46,7 +46,7 @@ type frame struct {
 }
 
 // readFrame reads the levels of a column of spans.
-func (p *part) readFrame(ctx context.Context) (*frame, error) {
+func (p *reading) readFrame(ctx context.Context) (*frame, error) {
 	c := p.b.stored(ofSpan, fieldStatus)
 	v, err := p.b.read(ctx, p.number, c, wants{rep: true, def: true})
 	if err != nil {
@@ -106,7 +106,7 @@ func (f *frame) count(of owner) int {
 }
 
 // readSkeleton reads the skeleton; the caller holds the part.
-func (p *part) readSkeleton(ctx context.Context) (*skeleton, error) {
+func (p *reading) readSkeleton(ctx context.Context) (*skeleton, error) {
 	f, err := p.readFrame(ctx)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (p *part) readSkeleton(ctx context.Context) (*skeleton, error) {
 }
 
 // readTraceIDs reads the ids, which must ascend.
-func (p *part) readTraceIDs(ctx context.Context, traces int) ([]trace.TraceID, error) {
+func (p *reading) readTraceIDs(ctx context.Context, traces int) ([]trace.TraceID, error) {
 	c := p.b.stored(ofTrace, fieldID)
 	v, err := p.b.read(ctx, p.number, c, wants{})
 	if err != nil {
@@ -160,7 +160,7 @@ func (p *part) readTraceIDs(ctx context.Context, traces int) ([]trace.TraceID, e
 
 // joinResources gives equal resources one number; it returns the number of each
 // resource of the file.
-func (p *part) joinResources(ctx context.Context, f *frame, s *skeleton) ([]uint32, error) {
+func (p *reading) joinResources(ctx context.Context, f *frame, s *skeleton) ([]uint32, error) {
 	all, err := p.readAttrs(ctx, trace.ResourceLevel, firstRows(f.resourceTrace, f.traces), nil, s.extra)
 	if err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func (p *part) joinResources(ctx context.Context, f *frame, s *skeleton) ([]uint
 	return j.numbers, nil
 }
 
-func (p *part) joinScopes(ctx context.Context, f *frame, s *skeleton, resources []uint32) ([]uint32, error) {
+func (p *reading) joinScopes(ctx context.Context, f *frame, s *skeleton, resources []uint32) ([]uint32, error) {
 	all, err := p.readAttrs(ctx, trace.ScopeLevel, firstRows(f.scopeTrace(), f.traces), nil, s.extra)
 	if err != nil {
 		return nil, err
@@ -260,3 +260,9 @@ func (j *joiner) isNew(row uint32, beside ...uint32) bool {
 }
 
 func (j *joiner) attrs() trace.Attrs { return j.out.attrs() }
+
+// bytes is the memory that the skeleton takes, the dictionary aside.
+func (s *skeleton) bytes() int {
+	n := 16*len(s.ids) + 4*(len(s.first)+len(s.trace)+len(s.scope)+5*len(s.scopeResource)+3*len(s.resourceDropped))
+	return n + s.resource.Bytes() + s.scopeAttrs.Bytes() + s.extra.bytes()
+}

@@ -8,16 +8,10 @@ import (
 	"etude/trace"
 )
 
-// readUnit reads a unit; the caller holds the part.
-func (p *part) readUnit(ctx context.Context, name unitName) (*unit, error) {
-	if name.all {
+// readUnit reads a unit of columns or of all attributes of a level.
+func (p *reading) readUnit(ctx context.Context, name unitName) (*unit, error) {
+	if name.kind == allKeys {
 		return p.readAllKeys(ctx, name.level)
-	}
-	if name.columns == 0 {
-		if err := p.readKeys(ctx, name.level, map[string]bool{name.key: true}); err != nil {
-			return nil, err
-		}
-		return p.units[name], nil
 	}
 	read, ok := unitReaders[name.columns]
 	if !ok {
@@ -33,32 +27,33 @@ func (p *part) readUnit(ctx context.Context, name unitName) (*unit, error) {
 }
 
 // unitReaders read the columns that are not attributes.
-var unitReaders = map[trace.Columns]func(*part, context.Context) (func(*trace.View), error){
-	trace.SpanIDs:        (*part).readSpanIDs,
-	trace.Parents:        (*part).readParents,
-	trace.Times:          (*part).readTimes,
-	trace.Names:          (*part).readNames,
-	trace.Kinds:          (*part).readKinds,
-	trace.Statuses:       (*part).readStatuses,
-	trace.StatusMessages: (*part).readMessages,
-	trace.TraceStates:    (*part).readStates,
-	trace.SpanFlags:      (*part).readSpanFlags,
-	trace.Dropped:        (*part).readDropped,
-	trace.Sizes:          (*part).readSizes,
-	trace.ResourceFields: (*part).readResourceFields,
-	trace.ScopeNames:     (*part).readScopeNames,
-	trace.ScopeVersions:  (*part).readScopeVersions,
-	trace.ScopeSchemas:   (*part).readScopeSchemas,
-	trace.EventSpans:     (*part).readEventSpans,
-	trace.EventTimes:     (*part).readEventTimes,
-	trace.EventNames:     (*part).readEventNames,
-	trace.LinkSpans:      (*part).readLinkSpans,
-	trace.LinkIDs:        (*part).readLinkIDs,
-	trace.LinkFields:     (*part).readLinkFields,
+var unitReaders = map[trace.Columns]func(*reading, context.Context) (func(*trace.View), error){
+	trace.SpanIDs:        (*reading).readSpanIDs,
+	trace.Parents:        (*reading).readParents,
+	trace.Times:          (*reading).readTimes,
+	trace.Names:          (*reading).readNames,
+	trace.Kinds:          (*reading).readKinds,
+	trace.Statuses:       (*reading).readStatuses,
+	trace.StatusMessages: (*reading).readMessages,
+	trace.TraceStates:    (*reading).readStates,
+	trace.SpanFlags:      (*reading).readSpanFlags,
+	trace.Dropped:        (*reading).readDropped,
+	trace.Sizes:          (*reading).readSizes,
+	trace.ResourceFields: (*reading).readResourceFields,
+	trace.ScopeNames:     (*reading).readScopeNames,
+	trace.ScopeVersions:  (*reading).readScopeVersions,
+	trace.ScopeSchemas:   (*reading).readScopeSchemas,
+	trace.EventSpans:     (*reading).readEventSpans,
+	trace.EventTimes:     (*reading).readEventTimes,
+	trace.EventNames:     (*reading).readEventNames,
+	trace.LinkSpans:      (*reading).readLinkSpans,
+	trace.LinkIDs:        (*reading).readLinkIDs,
+	trace.LinkFields:     (*reading).readLinkFields,
+	trace.TraceTimes:     (*reading).readTraceTimes,
 }
 
 // readAllKeys reads all attributes of a level.
-func (p *part) readAllKeys(ctx context.Context, level trace.Level) (*unit, error) {
+func (p *reading) readAllKeys(ctx context.Context, level trace.Level) (*unit, error) {
 	list, err := p.attrsOf(ctx, level, nil)
 	if err != nil {
 		return nil, err
@@ -68,25 +63,26 @@ func (p *part) readAllKeys(ctx context.Context, level trace.Level) (*unit, error
 }
 
 // readKeys reads the attributes of some keys, each to a unit of its own.
-func (p *part) readKeys(ctx context.Context, level trace.Level, keys map[string]bool) error {
+func (p *reading) readKeys(ctx context.Context, level trace.Level, keys map[string]bool) (map[string]*unit, error) {
 	list, err := p.attrsOf(ctx, level, keys)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	units := map[string]*unit{}
 	for key := range keys {
-		p.units[unitName{level: level, key: key}] = &unit{}
+		units[key] = &unit{}
 	}
 	for _, c := range list.columns() {
-		u := p.units[unitName{level: level, key: c.Key}]
+		u := units[c.Key]
 		c.Rows, c.Codes, c.Nums = slices.Clip(c.Rows), slices.Clip(c.Codes), slices.Clip(c.Nums)
 		u.columns = append(u.columns, c)
 		u.bytes += 128 + 4*len(c.Rows) + 4*len(c.Codes) + 8*len(c.Nums)
 	}
-	return nil
+	return units, nil
 }
 
 // attrsOf reads attributes of spans, events or links.
-func (p *part) attrsOf(ctx context.Context, level trace.Level, keys map[string]bool) (*attrList, error) {
+func (p *reading) attrsOf(ctx context.Context, level trace.Level, keys map[string]bool) (*attrList, error) {
 	s := p.skeleton
 	if level == trace.SpanLevel {
 		return p.readAttrs(ctx, level, s.first, keys, s.extra)
@@ -102,7 +98,7 @@ func (p *part) attrsOf(ctx context.Context, level trace.Level, keys map[string]b
 }
 
 // childFirst returns the first event or link of each trace.
-func (p *part) childFirst(parents []uint32) []uint32 {
+func (p *reading) childFirst(parents []uint32) []uint32 {
 	of := make([]uint32, len(parents))
 	for i, row := range parents {
 		of[i] = p.skeleton.trace[row]
@@ -110,19 +106,19 @@ func (p *part) childFirst(parents []uint32) []uint32 {
 	return firstRows(of, len(p.skeleton.ids))
 }
 
-func (p *part) readSpanIDs(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readSpanIDs(ctx context.Context) (func(*trace.View), error) {
 	ids, err := p.spanIDs(ctx, ofSpan, fieldID, p.skeleton.rows())
 	return func(v *trace.View) { v.SpanID = ids }, err
 }
 
-func (p *part) readParents(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readParents(ctx context.Context) (func(*trace.View), error) {
 	ids, err := p.spanIDs(ctx, ofSpan, fieldParent, p.skeleton.rows())
 	return func(v *trace.View) { v.Parent = ids }, err
 }
 
 // spanIDs reads a column of span ids. An id of another length than eight bytes is
 // cut, or filled with zeros.
-func (p *part) spanIDs(ctx context.Context, of owner, f field, rows int) ([]trace.SpanID, error) {
+func (p *reading) spanIDs(ctx context.Context, of owner, f field, rows int) ([]trace.SpanID, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if err != nil {
 		return nil, err
@@ -136,7 +132,7 @@ func (p *part) spanIDs(ctx context.Context, of owner, f field, rows int) ([]trac
 	return ids, nil
 }
 
-func (p *part) readTimes(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readTimes(ctx context.Context) (func(*trace.View), error) {
 	start, err := p.readNumbers(ctx, ofSpan, fieldStart, p.skeleton.rows())
 	if err != nil {
 		return nil, err
@@ -151,24 +147,36 @@ func (p *part) readTimes(ctx context.Context) (func(*trace.View), error) {
 	return func(v *trace.View) { v.Start, v.End = start, end }, nil
 }
 
-func (p *part) readNames(ctx context.Context) (func(*trace.View), error) {
+// readTraceTimes reads when traces began and ended. The file's columns have what a
+// View has unless flagOddTimes is set.
+func (p *reading) readTraceTimes(ctx context.Context) (func(*trace.View), error) {
+	n := len(p.skeleton.ids)
+	start, err := p.readNumbers(ctx, ofTrace, fieldStart, n)
+	if err != nil {
+		return nil, err
+	}
+	end, err := p.readNumbers(ctx, ofTrace, fieldEnd, n)
+	return func(v *trace.View) { v.TraceStart, v.TraceEnd = start, end }, err
+}
+
+func (p *reading) readNames(ctx context.Context) (func(*trace.View), error) {
 	codes, err := p.codes(ctx, ofSpan, fieldName, p.skeleton.rows())
 	return func(v *trace.View) { v.Name = codes }, err
 }
 
-func (p *part) readKinds(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readKinds(ctx context.Context) (func(*trace.View), error) {
 	kinds, err := p.enums(ctx, fieldKind)
 	return func(v *trace.View) { v.Kind = kinds }, err
 }
 
-func (p *part) readStatuses(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readStatuses(ctx context.Context) (func(*trace.View), error) {
 	statuses, err := p.enums(ctx, fieldStatus)
 	return func(v *trace.View) { v.Status = statuses }, err
 }
 
 // enums reads a column of enums. Numbers that a byte cannot hold become 255, as
 // package otlp has them.
-func (p *part) enums(ctx context.Context, f field) ([]uint8, error) {
+func (p *reading) enums(ctx context.Context, f field) ([]uint8, error) {
 	numbers, err := p.readNumbers(ctx, ofSpan, f, p.skeleton.rows())
 	if err != nil {
 		return nil, err
@@ -181,7 +189,7 @@ func (p *part) enums(ctx context.Context, f field) ([]uint8, error) {
 }
 
 // sparseTexts reads a column of texts most of which are empty.
-func (p *part) sparseTexts(ctx context.Context, of owner, f field, rows int) (trace.Sparse, error) {
+func (p *reading) sparseTexts(ctx context.Context, of owner, f field, rows int) (trace.Sparse, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if v == nil || err != nil {
 		return trace.Sparse{}, err
@@ -196,7 +204,7 @@ func (p *part) sparseTexts(ctx context.Context, of owner, f field, rows int) (tr
 }
 
 // sparseNumbers reads a column of numbers most of which are zero.
-func (p *part) sparseNumbers(ctx context.Context, of owner, f field, rows int) (trace.Sparse, error) {
+func (p *reading) sparseNumbers(ctx context.Context, of owner, f field, rows int) (trace.Sparse, error) {
 	numbers, err := p.readNumbers(ctx, of, f, rows)
 	if err != nil {
 		return trace.Sparse{}, err
@@ -210,23 +218,23 @@ func (p *part) sparseNumbers(ctx context.Context, of owner, f field, rows int) (
 	return trace.NewSparse(slices.Clip(at), slices.Clip(values)), nil
 }
 
-func (p *part) readMessages(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readMessages(ctx context.Context) (func(*trace.View), error) {
 	s, err := p.sparseTexts(ctx, ofSpan, fieldMessage, p.skeleton.rows())
 	return func(v *trace.View) { v.StatusMessage = s }, err
 }
 
-func (p *part) readStates(ctx context.Context) (func(*trace.View), error) {
+func (p *reading) readStates(ctx context.Context) (func(*trace.View), error) {
 	s, err := p.sparseTexts(ctx, ofSpan, fieldState, p.skeleton.rows())
 	return func(v *trace.View) { v.TraceState = s }, err
 }
 
-func (p *part) readSpanFlags(context.Context) (func(*trace.View), error) {
+func (p *reading) readSpanFlags(context.Context) (func(*trace.View), error) {
 	s := p.skeleton.extra.flags(extraSpanFlags, p.skeleton.first)
 	return func(v *trace.View) { v.Flags = s }, nil
 }
 
 // readDropped reads what senders dropped, of every level.
-func (p *part) readDropped(ctx context.Context) (put func(*trace.View), err error) {
+func (p *reading) readDropped(ctx context.Context) (put func(*trace.View), err error) {
 	var spans [3]trace.Sparse
 	for i, f := range [...]field{fieldDropped, fieldDroppedEvents, fieldDroppedLinks} {
 		if spans[i], err = p.sparseNumbers(ctx, ofSpan, f, p.skeleton.rows()); err != nil {
@@ -254,27 +262,27 @@ func (p *part) readDropped(ctx context.Context) (put func(*trace.View), err erro
 }
 
 // readSizes makes zeros: a block does not know how long a span was as a message.
-func (p *part) readSizes(context.Context) (func(*trace.View), error) {
+func (p *reading) readSizes(context.Context) (func(*trace.View), error) {
 	sizes := make([]uint32, p.skeleton.rows())
 	return func(v *trace.View) { v.Size = sizes }, nil
 }
 
-func (p *part) readResourceFields(context.Context) (func(*trace.View), error) {
+func (p *reading) readResourceFields(context.Context) (func(*trace.View), error) {
 	s := p.skeleton
 	return func(v *trace.View) { v.ResourceSchemaURL, v.ResourceExtra = s.resourceSchema, s.resourceExtra }, nil
 }
 
-func (p *part) readScopeNames(context.Context) (func(*trace.View), error) {
+func (p *reading) readScopeNames(context.Context) (func(*trace.View), error) {
 	s := p.skeleton
 	return func(v *trace.View) { v.ScopeName = s.scopeName }, nil
 }
 
-func (p *part) readScopeVersions(context.Context) (func(*trace.View), error) {
+func (p *reading) readScopeVersions(context.Context) (func(*trace.View), error) {
 	s := p.skeleton
 	return func(v *trace.View) { v.ScopeVersion = s.scopeVersion }, nil
 }
 
-func (p *part) readScopeSchemas(context.Context) (func(*trace.View), error) {
+func (p *reading) readScopeSchemas(context.Context) (func(*trace.View), error) {
 	s := p.skeleton
 	return func(v *trace.View) { v.ScopeSchemaURL = s.scopeSchema }, nil
 }

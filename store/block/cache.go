@@ -1,0 +1,202 @@
+package block
+
+import (
+	"sync"
+
+	"etude/trace"
+)
+
+// Cache keeps units of all parts of all blocks that share it, within a bound.
+//
+// It is a segmented list. A unit that is asked for once is on probation; asked for
+// again it is protected. Units on probation leave first, the least recently used
+// before others, and protected ones, at most four fifths of the bound, fall back to
+// probation. So a query that goes over days of data once drives out only what is on
+// probation, not what other queries use again and again.
+//
+// With the skeleton of a part goes all else of it: codes are worth nothing without
+// their dictionary.
+type Cache struct {
+	mu        sync.Mutex
+	limit     int
+	probation queue
+	protected queue
+	stats     CacheStats
+}
+
+// CacheStats count what a Cache did.
+type CacheStats struct {
+	Hits, Misses int64 // units that were there, and that were read
+	Evicted      int64 // units that had to leave
+	Bytes, Limit int64
+}
+
+// NewCache returns a Cache of so many bytes.
+func NewCache(limit int64) *Cache { return &Cache{limit: int(limit)} }
+
+// Stats returns the counts.
+func (c *Cache) Stats() CacheStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Bytes, s.Limit = int64(c.probation.bytes+c.protected.bytes), int64(c.limit)
+	return s
+}
+
+// place is where a unit is in the cache. A unit without a queue is not in it.
+type place struct {
+	of         *reading
+	as         unitName
+	in         *queue
+	prev, next *unit
+}
+
+// queue is a list of units, the most recently used first.
+type queue struct {
+	first, last *unit
+	bytes       int
+}
+
+func (q *queue) push(u *unit) {
+	u.in, u.prev, u.next = q, nil, q.first
+	if q.first != nil {
+		q.first.prev = u
+	} else {
+		q.last = u
+	}
+	q.first = u
+	q.bytes += u.bytes
+}
+
+func (q *queue) remove(u *unit) {
+	if u.prev != nil {
+		u.prev.next = u.next
+	} else {
+		q.first = u.next
+	}
+	if u.next != nil {
+		u.next.prev = u.prev
+	} else {
+		q.last = u.prev
+	}
+	u.in, u.prev, u.next = nil, nil, nil
+	q.bytes -= u.bytes
+}
+
+// state returns what is in memory of a part, or a new beginning.
+func (c *Cache) state(p *part) *reading {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.state == nil {
+		p.state = &reading{part: p, dict: trace.NewDict(), units: map[unitName]*unit{}}
+	}
+	if whole := p.state.units[unitName{}]; whole != nil {
+		c.use(whole)
+	}
+	return p.state
+}
+
+// get returns a unit, or nil.
+func (c *Cache) get(r *reading, name unitName) *unit {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := r.units[name]
+	if u == nil {
+		c.stats.Misses++
+		return nil
+	}
+	c.stats.Hits++
+	c.use(u)
+	return u
+}
+
+// use notes that a unit was asked for again.
+func (c *Cache) use(u *unit) {
+	if u.in == nil {
+		return
+	}
+	u.in.remove(u)
+	c.protected.push(u)
+	for c.protected.bytes > c.limit/5*4 && c.protected.last != u {
+		fallen := c.protected.last
+		c.protected.remove(fallen)
+		c.probation.push(fallen)
+	}
+}
+
+// put adds a unit that was read.
+func (c *Cache) put(r *reading, name unitName, u *unit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.part.state != r {
+		return // The part has been let go.
+	}
+	u.bytes += unitOverhead
+	u.of, u.as = r, name
+	r.units[name] = u
+	c.probation.push(u)
+	c.shrink()
+}
+
+// unitOverhead is about what a unit takes beside its columns.
+const unitOverhead = 300
+
+// grow notes that the dictionary of a part has grown.
+func (c *Cache) grow(r *reading, by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if whole := r.units[unitName{}]; whole != nil && whole.in != nil {
+		whole.bytes += by
+		whole.in.bytes += by
+		c.shrink()
+	}
+}
+
+// shrink lets units go until the rest is within the bound.
+func (c *Cache) shrink() {
+	for c.probation.bytes+c.protected.bytes > c.limit {
+		u := c.probation.last
+		if u == nil {
+			if u = c.protected.last; u == nil {
+				return
+			}
+		}
+		c.evict(u)
+	}
+}
+
+func (c *Cache) evict(u *unit) {
+	r := u.of
+	if u.as.kind == wholePart {
+		c.forget(r)
+		return
+	}
+	u.in.remove(u)
+	delete(r.units, u.as)
+	c.stats.Evicted++
+}
+
+// forget lets everything of a part go.
+func (c *Cache) forget(r *reading) {
+	for _, u := range r.units {
+		if u.in != nil {
+			u.in.remove(u)
+			c.stats.Evicted++
+		}
+	}
+	r.units = map[unitName]*unit{}
+	if r.part.state == r {
+		r.part.state = nil
+	}
+}
+
+// drop lets everything of a block go.
+func (c *Cache) drop(b *Block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range b.parts {
+		if p.state != nil {
+			c.forget(p.state)
+		}
+	}
+}

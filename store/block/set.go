@@ -1,0 +1,128 @@
+package block
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"etude/trace"
+)
+
+// Set is the blocks that a store has. A snapshot of it keeps its blocks readable
+// until it is closed, whatever becomes of them meanwhile.
+type Set struct {
+	mu     sync.Mutex
+	blocks []*Block
+}
+
+// Swap takes blocks out and puts others in, in one step: no snapshot sees half of
+// it. When the last snapshot that has a block which was taken out is closed, the
+// block is closed, and then gone is called with its id.
+func (s *Set) Swap(out []ID, in []*Block, gone func(ID)) {
+	s.mu.Lock()
+	var left []*Block
+	kept := slices.Clone(s.blocks)[:0]
+	for _, b := range s.blocks {
+		if slices.Contains(out, b.Meta.ID) {
+			left = append(left, b)
+			b.gone = func() { gone(b.Meta.ID) }
+		} else {
+			kept = append(kept, b)
+		}
+	}
+	for _, b := range in {
+		b.users++
+		kept = append(kept, b)
+	}
+	s.blocks = kept
+	s.mu.Unlock()
+	s.release(left)
+}
+
+// Blocks returns the metas of the blocks.
+func (s *Set) Blocks() []*Meta {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	metas := make([]*Meta, len(s.blocks))
+	for i, b := range s.blocks {
+		metas[i] = b.Meta
+	}
+	return metas
+}
+
+// release gives up one use of each block.
+func (s *Set) release(blocks []*Block) {
+	for _, b := range blocks {
+		s.mu.Lock()
+		b.users--
+		last, gone := b.users == 0, b.gone
+		s.mu.Unlock()
+		if !last {
+			continue
+		}
+		b.Close() // It was read only: nothing can be lost.
+		if gone != nil {
+			gone()
+		}
+	}
+}
+
+// Snapshot returns a snapshot of the blocks that are there.
+func (s *Set) Snapshot() trace.Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := &snapshot{set: s, blocks: slices.Clone(s.blocks)}
+	for _, b := range n.blocks {
+		b.users++
+		n.parts = append(n.parts, b.parts...)
+	}
+	slices.SortFunc(n.parts, compareArrival)
+	for _, p := range n.parts {
+		n.described = append(n.described, p.describe())
+	}
+	return n
+}
+
+// compareArrival orders parts by when their spans were received.
+func compareArrival(a, b *part) int {
+	return cmp.Or(cmp.Compare(a.facts.FirstArrival, b.facts.FirstArrival), cmp.Compare(a.facts.LastArrival, b.facts.LastArrival),
+		bytes.Compare(a.b.Meta.ID[:], b.b.Meta.ID[:]), cmp.Compare(a.number, b.number))
+}
+
+func (p *part) describe() trace.Part {
+	f := &p.facts
+	return trace.Part{ID: trace.PartID{Of: p.b.Meta.ID, Number: uint32(p.number)}, Spans: f.Spans,
+		MinStart: f.MinStart, MaxEnd: f.MaxEnd, FirstArrival: f.FirstArrival, LastArrival: f.LastArrival}
+}
+
+// snapshot is a trace.Snapshot of blocks.
+type snapshot struct {
+	set       *Set
+	blocks    []*Block
+	parts     []*part
+	described []trace.Part
+	close     sync.Once
+}
+
+func (s *snapshot) Parts() []trace.Part { return s.described }
+
+func (s *snapshot) Excludes(part int, c trace.Condition) bool {
+	return s.parts[part].facts.excludes(&c)
+}
+
+func (s *snapshot) Open(ctx context.Context, part int, need *trace.Need) (*trace.View, error) {
+	return s.parts[part].open(ctx, need)
+}
+
+func (s *snapshot) Find(_ context.Context, id trace.TraceID) (parts []int, _ error) {
+	for i, p := range s.parts {
+		if p.facts.has(id) {
+			parts = append(parts, i)
+		}
+	}
+	return parts, nil
+}
+
+func (s *snapshot) Close() { s.close.Do(func() { s.set.release(s.blocks) }) }
