@@ -43,8 +43,8 @@ func (c *Cache) Stats() CacheStats {
 	return s
 }
 
-// place is where a unit is in the cache. A unit without a queue is not in it.
-type place struct {
+// cached is where a unit is in the cache. A unit without a queue is not in it.
+type cached struct {
 	of         *reading
 	as         unitName
 	in         *queue

@@ -26,7 +26,7 @@ func TestNeeds(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := describe(whole, trace.Everything())
+				want := describeNeed(whole, trace.Everything())
 				b.cache.drop(b)
 				for range 12 {
 					if random.IntN(4) == 0 {
@@ -38,7 +38,7 @@ func TestNeeds(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					for what, got := range describe(v, need) {
+					for what, got := range describeNeed(v, need) {
 						if diff := cmp.Diff(want[what], got); diff != "" {
 							t.Fatalf("%s of row group %d (-everything +%v):\n%s", what, p.number, need, diff)
 						}
@@ -65,8 +65,8 @@ func randomNeed(random *rand.Rand, v *trace.View) *trace.Need {
 	return need
 }
 
-// describe writes each column that is declared in words.
-func describe(v *trace.View, need *trace.Need) map[string]string {
+// describeNeed writes each column that is declared in words.
+func describeNeed(v *trace.View, need *trace.Need) map[string]string {
 	all := map[string]string{"frame": fmt.Sprint(v.TraceIDs, v.Trace, v.Scope, v.ScopeResource, v.Resources(), v.Scopes())}
 	texts := func(codes []uint32) (texts []string) {
 		for _, code := range codes {
@@ -111,9 +111,9 @@ func describe(v *trace.View, need *trace.Need) map[string]string {
 		trace.LinkIDs:        func() string { return fmt.Sprint(v.LinkTraceID, v.LinkSpanID) },
 		trace.LinkFields:     func() string { return pairs(&v.LinkState, true) + pairs(&v.LinkFlags, false) },
 	}
-	for bit, describe := range columns {
+	for bit, columnText := range columns {
 		if need.Columns&bit != 0 {
-			all[fmt.Sprint("column ", bit)] = describe()
+			all[fmt.Sprint("column ", bit)] = columnText()
 		}
 	}
 	for l := range trace.Level(trace.Levels) {

@@ -56,7 +56,7 @@ type unit struct {
 	columns []trace.Column    // of a key
 	bytes   int
 
-	place // in the cache
+	cached
 }
 
 func newPart(b *Block, number int) *part {

@@ -1,0 +1,199 @@
+package block
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"etude/internal/fs"
+	"etude/trace"
+)
+
+// written writes a View as one block and opens it.
+func written(t testing.TB, o WriteOptions, views ...*trace.View) *Block {
+	t.Helper()
+	o.Dir = t.TempDir()
+	metas, err := Write(context.Background(), o, views)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(metas) != 1 {
+		t.Fatalf("%d blocks, want 1", len(metas))
+	}
+	b, err := Open(context.Background(), fs.OS, Folder(o.Dir, metas[0].ID), NewCache(64<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// What we write is read back whole: spans in their order, attributes in the order
+// in which they were sent, and what Tempo's columns have no place for.
+func TestReadsBack(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"v5", "weird", "v5groups"} {
+		for _, o := range []WriteOptions{{Format: VParquet5}, {Format: VParquet4}, {Format: VParquet5, Dedicated: mustMeta(t, realBlock(t, "v5dedicated")).Dedicated}} {
+			t.Run(fmt.Sprint(name, o.Format, len(o.Dedicated)), func(t *testing.T) {
+				t.Parallel()
+				v := dataOf(t, name)
+				want, got := exactly(v), map[string][]string{}
+				for _, p := range written(t, o, v).parts {
+					v, err := p.open(context.Background(), trace.Everything())
+					if err != nil {
+						t.Fatal(err)
+					}
+					for id, spans := range exactly(v) {
+						got[id] = spans
+					}
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("(-table +block):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// exactly writes the spans of each trace in words and in order.
+func exactly(v *trace.View) map[string][]string {
+	all := map[string][]string{}
+	attrs := func(l trace.Level, row uint32) string {
+		var w strings.Builder
+		for key, value := range v.Attrs(l).Of(row) {
+			fmt.Fprintf(&w, "%s=%s:%q/%d ", key, value.Type, value.Str(), value.Bits())
+		}
+		return w.String()
+	}
+	for number, id := range v.TraceIDs {
+		resources := map[uint32]int{}
+		for row := range v.Rows(uint32(number)) {
+			scope := v.Scope[row]
+			resource := v.ScopeResource[scope]
+			if _, ok := resources[resource]; !ok {
+				resources[resource] = len(resources)
+			}
+			text := dumpSpan(v, row) + fmt.Sprintf("flags %d, resource %d: %q %q %s\nscope %q %s\nattributes %s\n", v.Flags.Get(row), resources[resource],
+				v.Text(v.ResourceSchemaURL[resource]), v.Text(v.ResourceExtra[resource]), attrs(trace.ResourceLevel, resource),
+				v.Text(v.ScopeSchemaURL[scope]), attrs(trace.ScopeLevel, scope), attrs(trace.SpanLevel, row))
+			for event, to := v.Events(row); event < to; event++ {
+				text += fmt.Sprintln("event", attrs(trace.EventLevel, event))
+			}
+			for link, to := v.Links(row); link < to; link++ {
+				text += fmt.Sprintln("link", v.LinkFlags.Get(link), attrs(trace.LinkLevel, link))
+			}
+			all[id.String()] = append(all[id.String()], text)
+		}
+		slices.Sort(all[id.String()])
+	}
+	return all
+}
+
+// A sidecar rules out nothing that is there, and nearly all that is not.
+func TestSidecar(t *testing.T) {
+	t.Parallel()
+	for _, name := range realBlocks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := openBlock(t, realBlock(t, name))
+			wrong, asked := 0, 0
+			for _, p := range b.parts {
+				v, err := p.open(context.Background(), trace.Everything())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range conditionsOf(v) {
+					if p.facts.excludes(&c) {
+						t.Errorf("row group %d has %+v, and is ruled out by it", p.number, c)
+					}
+					if len(c.Texts) > 0 {
+						c.Texts = []string{c.Texts[0] + " that is not there"}
+						asked++
+						if !p.facts.excludes(&c) {
+							wrong++
+						}
+					}
+				}
+				for _, id := range v.TraceIDs {
+					if !p.facts.has(id) {
+						t.Errorf("row group %d lacks trace %s", p.number, id)
+					}
+				}
+			}
+			if wrong > 5+asked/50 {
+				t.Errorf("%d of %d values that are not there may be there", wrong, asked)
+			}
+		})
+	}
+}
+
+// conditionsOf lists what a View meets.
+func conditionsOf(v *trace.View) (all []trace.Condition) {
+	for row := range uint32(v.Spans()) {
+		d := v.Duration(row)
+		all = append(all, trace.Condition{Of: trace.Names, Texts: []string{v.Text(v.Name[row])}},
+			trace.Condition{Of: trace.Kinds, Bounded: true, Min: int64(v.Kind[row]), Max: int64(v.Kind[row])},
+			trace.Condition{Of: trace.Statuses, Bounded: true, Min: int64(v.Status[row]), Max: int64(v.Status[row])},
+			trace.Condition{Of: trace.Times, Bounded: true, Min: d, Max: d},
+			trace.Condition{Of: trace.ScopeNames, Level: trace.ScopeLevel, Texts: []string{v.Text(v.ScopeName[v.Scope[row]])}})
+	}
+	for l := range trace.Level(trace.Levels) {
+		for c := range v.Attrs(l).All() {
+			all = append(all, trace.Condition{Level: l, Key: c.Key})
+			for i := range c.Rows {
+				switch value := v.Attrs(l).At(c, i); c.Type {
+				case trace.String:
+					all = append(all, trace.Condition{Level: l, Key: c.Key, Texts: []string{value.Str()}})
+				case trace.Int:
+					all = append(all, trace.Condition{Level: l, Key: c.Key, Texts: []string{fmt.Sprint(value.Int())}})
+				case trace.Bool:
+					all = append(all, trace.Condition{Level: l, Key: c.Key, Texts: []string{fmt.Sprint(value.Bool())}})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Whatever is wrong with a sidecar, the block opens and writes a new one.
+func TestSidecarIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	b := openBlock(t, realBlock(t, "v5groups"))
+	name := filepath.Join(b.dir, sidecarName)
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage := map[string]func() []byte{
+		"missing": func() []byte { return nil },
+		"empty":   func() []byte { return []byte{} },
+		"short":   func() []byte { return good[:len(good)/2] },
+		"longer":  func() []byte { return append(slices.Clone(good), 0) },
+		"damaged": func() []byte { bad := slices.Clone(good); bad[len(bad)/2] ^= 1; return bad },
+		"newer":   func() []byte { bad := slices.Clone(good); bad[7]++; return bad },
+		"stale":   func() []byte { return appendSidecar(nil, stamp{1, 2}, nil) },
+	}
+	for what, made := range damage {
+		os.Remove(name)
+		if bad := made(); bad != nil {
+			if err := os.WriteFile(name, bad, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again, err := Open(context.Background(), fs.OS, b.dir, NewCache(0))
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		again.Close()
+		if now, err := os.ReadFile(name); err != nil || !slices.Equal(now, good) {
+			t.Errorf("%s: the new sidecar is another: %v", what, err)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package block
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"etude/internal/fs"
+	"etude/trace"
+)
+
+// A damaged file gives an error or other spans. It never panics, and takes no more
+// memory than a good one by much. Checksums are not looked at, so that the decoders
+// see the damage.
+func TestTamperedBlocks(t *testing.T) {
+	t.Parallel()
+	rounds := 60
+	if testing.Short() {
+		rounds = 10
+	}
+	for _, name := range realBlocks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := openBlock(t, realBlock(t, name))
+			file := filepath.Join(b.dir, dataName)
+			good, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			random := rand.New(rand.NewPCG(uint64(len(good)), 1))
+			failed := 0
+			for range rounds {
+				bad := tampered(random, good)
+				if err := os.WriteFile(file, bad, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				if readAll(t, b.dir) != nil {
+					failed++
+				}
+			}
+			if failed == 0 || failed == rounds {
+				t.Errorf("%d of %d damaged files were refused", failed, rounds)
+			}
+		})
+	}
+}
+
+// tampered changes a few bytes; of half of the files in the footer.
+func tampered(random *rand.Rand, good []byte) []byte {
+	bad := append([]byte(nil), good...)
+	from, n := 0, len(bad)
+	if random.IntN(2) == 0 {
+		from = max(0, n-20000)
+	}
+	for range 1 + random.IntN(4) {
+		bad[from+random.IntN(n-from)] = byte(random.Uint32())
+	}
+	return bad
+}
+
+func readAll(t testing.TB, dir string) error {
+	t.Helper()
+	meta, err := readMeta(fs.OS, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b := &Block{Meta: meta, dir: dir, anySum: true, cache: NewCache(1 << 20)}
+	if err := b.open(fs.OS); err != nil {
+		return err
+	}
+	defer b.Close()
+	for _, p := range b.parts {
+		v, err := p.open(context.Background(), trace.Everything())
+		if err != nil {
+			return err
+		}
+		dumpView(v)
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<30 {
+		t.Errorf("%d bytes were allocated", used)
+	}
+	return nil
+}
+
+func FuzzFooter(f *testing.F) {
+	for _, name := range realBlocks {
+		data, err := os.ReadFile(filepath.Join(realBlock(f, name), dataName))
+		if err != nil {
+			f.Fatal(err)
+		}
+		n := mustMeta(f, realBlock(f, name)).FooterSize
+		f.Add(data[len(data)-8-int(n) : len(data)-8])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if footer, err := parseFooter(b, 1<<20); err == nil && len(footer.byPath) != len(footer.leaves) {
+			t.Errorf("%d columns have %d names", len(footer.leaves), len(footer.byPath))
+		}
+	})
+}
+
+// FuzzChunk decodes column chunks. The numbers choose the levels and the type.
+func FuzzChunk(f *testing.F) {
+	for _, name := range []string{"v4", "v5dedicated"} {
+		b := openBlock(f, realBlock(f, name))
+		for _, c := range b.columns {
+			at := &b.footer.groups[0].chunks[c.at]
+			data := make([]byte, at.size)
+			if _, err := b.file.ReadAt(data, at.offset); err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data, c.file.def, c.file.rep, uint8(c.file.typ), uint8(at.codec), at.entries)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte, def, rep, typ, codec uint8, entries uint32) {
+		column := &fileColumn{def: def % 9, rep: rep % 9, typ: format.Type(typ % 8)}
+		c := &chunk{size: int64(len(b)), entries: entries % (1 << 16), codec: format.CompressionCodec(codec % 8)}
+		v, err := decodeChunk(b, column, c, wants{rep: true, def: true, anySum: true})
+		if err != nil {
+			return
+		}
+		if column.def > 0 && len(v.def) != int(c.entries) || column.rep > 0 && len(v.rep) != int(c.entries) {
+			t.Errorf("%d and %d levels of %d entries", len(v.def), len(v.rep), c.entries)
+		}
+		for i := range v.index {
+			v.text(i)
+		}
+	})
+}
+
+func FuzzSidecar(f *testing.F) {
+	b := openBlock(f, realBlock(f, "v5groups"))
+	data, err := os.ReadFile(filepath.Join(b.dir, sidecarName))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := sidecarReader{b: data}
+		var facts partFacts
+		if r.part(&facts) == nil {
+			facts.has(trace.TraceID{1})
+			facts.excludes(&trace.Condition{Key: "k"})
+		}
+		parseSidecar(data, b.stamp, len(b.parts))
+	})
+}

@@ -1,0 +1,78 @@
+package trace
+
+import (
+	"cmp"
+	"context"
+	"slices"
+)
+
+// joined is several Snapshots as one.
+type joined struct {
+	snapshots []Snapshot
+	parts     []Part
+	from      []partOf
+	place     [][]int // of each part of each snapshot, in parts
+}
+
+// partOf is a part of one of the snapshots.
+type partOf struct{ snapshot, part int }
+
+// Join returns a Snapshot of the parts of all snapshots, those received first before
+// others; of equal ones those of the first snapshot come first. Close closes them.
+func Join(snapshots ...Snapshot) Snapshot {
+	if len(snapshots) == 1 {
+		return snapshots[0]
+	}
+	j := &joined{snapshots: snapshots, place: make([][]int, len(snapshots))}
+	for i, s := range snapshots {
+		j.place[i] = make([]int, len(s.Parts()))
+		for n := range s.Parts() {
+			j.from = append(j.from, partOf{i, n})
+		}
+	}
+	slices.SortStableFunc(j.from, func(a, b partOf) int { return compareArrival(j.part(a), j.part(b)) })
+	for i, at := range j.from {
+		j.parts = append(j.parts, *j.part(at))
+		j.place[at.snapshot][at.part] = i
+	}
+	return j
+}
+
+func (j *joined) part(at partOf) *Part { return &j.snapshots[at.snapshot].Parts()[at.part] }
+
+func compareArrival(a, b *Part) int {
+	return cmp.Or(cmp.Compare(a.FirstArrival, b.FirstArrival), cmp.Compare(a.LastArrival, b.LastArrival))
+}
+
+func (j *joined) Parts() []Part { return j.parts }
+
+func (j *joined) Excludes(part int, c Condition) bool {
+	at := j.from[part]
+	return j.snapshots[at.snapshot].Excludes(at.part, c)
+}
+
+func (j *joined) Open(ctx context.Context, part int, need *Need) (*View, error) {
+	at := j.from[part]
+	return j.snapshots[at.snapshot].Open(ctx, at.part, need)
+}
+
+func (j *joined) Find(ctx context.Context, id TraceID) ([]int, error) {
+	var all []int
+	for i, s := range j.snapshots {
+		parts, err := s.Find(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range parts {
+			all = append(all, j.place[i][n])
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+func (j *joined) Close() {
+	for _, s := range j.snapshots {
+		s.Close()
+	}
+}
