@@ -110,6 +110,7 @@ func describeNeed(v *trace.View, need *trace.Need) map[string]string {
 		trace.LinkSpans:      func() string { return fmt.Sprint(v.LinkSpan) },
 		trace.LinkIDs:        func() string { return fmt.Sprint(v.LinkTraceID, v.LinkSpanID) },
 		trace.LinkFields:     func() string { return pairs(&v.LinkState, true) + pairs(&v.LinkFlags, false) },
+		trace.TraceTimes:     func() string { return fmt.Sprint(v.TraceStart, v.TraceEnd) },
 	}
 	for bit, columnText := range columns {
 		if need.Columns&bit != 0 {

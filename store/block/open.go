@@ -195,7 +195,7 @@ type fieldOf struct {
 
 // needed are the columns without which a block cannot be read.
 var needed = map[fieldOf]bool{
-	{ofTrace, fieldID}: true, {ofSpan, fieldID}: true, {ofSpan, fieldParent}: true, {ofSpan, fieldName}: true, {ofSpan, fieldKind}: true,
+	{ofTrace, fieldID}: true, {ofTrace, fieldStart}: true, {ofTrace, fieldEnd}: true, {ofSpan, fieldID}: true, {ofSpan, fieldParent}: true, {ofSpan, fieldName}: true, {ofSpan, fieldKind}: true,
 	{ofSpan, fieldStatus}: true, {ofSpan, fieldStart}: true, {ofSpan, fieldDuration}: true, {ofResource, fieldService}: true,
 }
 

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -56,6 +57,7 @@ func TestReadsTemposBlocks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				checkTraceTimes(t, v)
 				for id, spans := range dumpView(v) {
 					if got[id] != nil {
 						t.Errorf("trace %s lies in two row groups", id)
@@ -68,6 +70,25 @@ func TestReadsTemposBlocks(t *testing.T) {
 				t.Errorf("%d traces, %s says %d", len(got), metaName, b.Meta.Traces)
 			}
 		})
+	}
+}
+
+// checkTraceTimes compares the columns of traces with what the spans say.
+func checkTraceTimes(t *testing.T, v *trace.View) {
+	if v.TraceStart == nil {
+		if odd := slices.ContainsFunc(v.Start, func(s uint64) bool { return s == 0 }); !odd {
+			t.Error("the times of traces were not read")
+		}
+		return
+	}
+	for number := range v.TraceIDs {
+		start, end := uint64(math.MaxUint64), uint64(0)
+		for row := range v.Rows(uint32(number)) {
+			start, end = min(start, v.Began(row)), max(end, v.End[row], v.Began(row))
+		}
+		if v.TraceStart[number] != start || v.TraceEnd[number] != end {
+			t.Errorf("trace %s is said to last from %d to %d: it does from %d to %d", v.TraceIDs[number], v.TraceStart[number], v.TraceEnd[number], start, end)
+		}
 	}
 }
 
