@@ -21,15 +21,14 @@ func TestBrowserGuide(t *testing.T) {
 	for _, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
 		t.Run(fmt.Sprintf("mouse %dx%d", size.width, size.height), func(t *testing.T) {
 			b := openBrowser(t, size.width, size.height)
-			b.guide(d, func(testid string) { b.do("click "+testid, chromedp.Click(testid, chromedp.NodeVisible)) }, func(string) {})
+			b.guide(d, b.click, func(string) {})
+			b.breakThings(d, b.click, func(string) {})
 		})
 	}
 	t.Run("keyboard", func(t *testing.T) {
 		b := openBrowser(t, 1440, 900)
-		b.guide(d, func(testid string) {
-			b.tabTo(testid)
-			b.do("press Enter", chromedp.KeyEvent(kb.Enter))
-		}, func(string) {})
+		b.guide(d, b.enter, func(string) {})
+		b.breakThings(d, b.enter, func(string) {})
 	})
 	for _, scheme := range []string{"light", "dark"} {
 		t.Run("axe "+scheme, func(t *testing.T) {
@@ -39,10 +38,23 @@ func TestBrowserGuide(t *testing.T) {
 			if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
 				t.Fatal(err)
 			}
-			b.guide(d, func(testid string) { b.do("click "+testid, chromedp.Click(testid, chromedp.NodeVisible)) },
-				func(what string) { b.breaksNoRule(script, what) })
+			look := func(what string) { b.breaksNoRule(script, what) }
+			b.guide(d, b.click, look)
+			b.breakThings(d, b.click, look)
 		})
 	}
+}
+
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	b.do("click "+selector, chromedp.Click(selector, chromedp.NodeVisible))
+}
+
+// enter activates an element by keyboard alone.
+func (b *browser) enter(selector string) {
+	b.t.Helper()
+	b.tabTo(selector)
+	b.do("press Enter", chromedp.KeyEvent(kb.Enter))
 }
 
 // guide goes the walk; press activates an element, and seen is called wherever
@@ -86,10 +98,31 @@ func (b *browser) guide(d *demo, press func(selector string), seen func(what str
 	b.shows("why", has(id("verdict"), "Yes. uservice4 database_call spent"))
 	b.shows("the code that made it", has(id("span-code"), `s.tracer.Start(ctx, "database_call")`))
 	seen("the answer")
-	press(id("walk-next"))
+	b.shows("what comes next", count(id("walk-next"), 1))
+	press(id("walk-open"))
 	b.shows("the whole trace", count(id("span-row"), 7))
 	b.openSpan("redis_call")
 	b.shows("the line of the attribute", has(id("span-code"), "attribute test-attribute-1"))
 	seen("code beside a span")
+	b.clean()
+}
+
+// breakThings turns a switch on, sees what it says will be seen, and puts it back.
+func (b *browser) breakThings(d *demo, press func(selector string), seen func(what string)) {
+	b.t.Helper()
+	b.do("open the switches", chromedp.Navigate(d.url(portPage, "/walk/break")))
+	b.shows("all switches", fmt.Sprintf("document.querySelectorAll('[role=switch]').length === %d", len(toggles)))
+	seen("the switches")
+	press(id("switch-other-header"))
+	b.shows("what to look for", has(id("see-other-header"), "two traces"))
+	press(id("walk-send"))
+	b.shows("two traces", count(id("walk-trace"), 2))
+	b.shows("five spans and two", count(id("walk-trace")+":nth-child(1) li", 5)+" && "+count(id("walk-trace")+":nth-child(2) li", 2))
+	b.shows("the header that uservice4 does not read", has(id("hop-uservice4"), "uber-trace-id"))
+	seen("two traces of one request")
+	press(id("put-back"))
+	b.shows("all put back", count("[role=switch][aria-checked=true]", 0)+" && "+count("[role=switch]:disabled", 0))
+	press(id("walk-send"))
+	b.shows("one trace again", count(id("walk-trace"), 1)+" && "+count(id("walk-trace")+" li", 7))
 	b.clean()
 }

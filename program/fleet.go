@@ -50,7 +50,7 @@ func (f *fleet) start(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.parts {
-		if err := f.startPart(p); err != nil {
+		if err := p.start(f.executable, f.out); err != nil {
 			return err
 		}
 	}
@@ -59,35 +59,41 @@ func (f *fleet) start(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, p := range f.parts {
+		f.watch(p.run)
+	}
 	return nil
 }
 
-func (f *fleet) startPart(p *part) error {
-	if err := p.start(f.executable, f.out); err != nil {
-		return err
-	}
-	go func(r *run) {
+// watch reports the end of a process, from now on.
+func (f *fleet) watch(r *run) {
+	go func() {
 		<-r.exited
 		if !r.asked.Load() {
 			f.deaths <- r
 		}
-	}(p.run)
-	return nil
+	}()
 }
 
 // replaceGrace is how long a part that is replaced may take to stop.
 const replaceGrace = 3 * time.Second
 
-// replace ends a part's process, if one runs, and starts another. f.mu is held.
+// replace ends a part's process, if one runs, and starts another. A part that does
+// not become ready is ended: f.deaths does not tell of it. f.mu is held.
 func (f *fleet) replace(ctx context.Context, p *part) error {
 	stopParts([]*part{p}, replaceGrace)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := f.startPart(p); err != nil {
+	if err := p.start(f.executable, f.out); err != nil {
 		return err
 	}
-	return p.waitReady(ctx)
+	if err := p.waitReady(ctx); err != nil {
+		stopParts([]*part{p}, 0) // a part that does not come up is no reason to end the others
+		return err
+	}
+	f.watch(p.run)
+	return nil
 }
 
 // alive reports whether any part runs.

@@ -13,6 +13,7 @@ type part struct {
 	args     []string
 	env      []string // added to the parent's environment
 	switched []string // added to env by the switches that are on
+	addr     string   // where it listens, for a part that a switch has added
 	ready    func(ctx context.Context) bool
 
 	run *run // the process; nil before the first start

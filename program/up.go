@@ -6,14 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"etude/internal/door"
 	"etude/page"
@@ -21,7 +25,8 @@ import (
 )
 
 type upCmd struct {
-	KeepGoing    bool `name:"keep-going" group:"parts" help:"Go on when a part dies, instead of stopping as a whole."`
+	Switch       []string `name:"switch" group:"parts" placeholder:"NAME" help:"Break something on purpose, to see what a trace shows of it; help lists the switches. The page turns them on and off as well."`
+	KeepGoing    bool     `name:"keep-going" group:"parts" help:"Go on when a part dies, instead of stopping as a whole."`
 	offsetFlag   `group:"listen"`
 	backendAddrs `group:"listen"`
 	edgeAddrs    `group:"listen"`
@@ -45,6 +50,10 @@ const (
 // other, and stops them the other way round.
 func (c *upCmd) Run(p *proc, command *kong.Context) error {
 	begin := time.Now()
+	if slices.Contains(c.Switch, "help") {
+		describeToggles(p.stdout)
+		return nil
+	}
 	plan, err := c.plan(p, command.Selected())
 	if err != nil {
 		return err
@@ -56,7 +65,11 @@ func (c *upCmd) Run(p *proc, command *kong.Context) error {
 	out := newPrefixer(p.stdout, plan.parts, isTerminal(p.stdout))
 	out.feed = &feed{}
 	plan.fleet = newFleet(executable, out, plan.parts)
-	if plan.control, err = openControl(p.ctx, plan.info.Links.Edge, plan.controlRoutes(out.feed), p.log); err != nil {
+	board := &switchboard{plan: plan, taps: map[string]*tap{}}
+	if err := board.begin(c.Switch); err != nil {
+		return fmt.Errorf("--switch: %w", err)
+	}
+	if plan.control, err = openControl(p.ctx, plan.info.Links.Edge, controlRoutes(p.ctx, out.feed, board), p.log); err != nil {
 		return err
 	}
 	plan.parts[0].env = append(plan.parts[0].env, plan.control.env())
@@ -75,9 +88,11 @@ func (c *upCmd) Run(p *proc, command *kong.Context) error {
 }
 
 // controlRoutes are what `up` answers its backend.
-func (pl *plan) controlRoutes(lines *feed) http.Handler {
+func controlRoutes(ctx context.Context, lines *feed, board *switchboard) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /lines", lines.streamLines)
+	mux.HandleFunc("GET /switches", board.answerStates)
+	mux.HandleFunc("POST /switches", board.answerSet(ctx))
 	return mux
 }
 
@@ -108,6 +123,7 @@ type plan struct {
 	notes   []string // what a person should know, told with the links
 	upCmd   *upCmd
 	doors   *doors
+	log     *slog.Logger
 	fleet   *fleet   // the parts, running
 	control *control // where the backend asks `up`
 }
@@ -121,7 +137,7 @@ func (c *upCmd) plan(p *proc, flags *kong.Node) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	pl := &plan{upCmd: c, doors: doors}
+	pl := &plan{upCmd: c, doors: doors, log: p.log}
 	c.backendAddrs.fill(c.PortOffset)
 	if err := c.chooseEdge(pl); err != nil {
 		return nil, err
@@ -273,11 +289,11 @@ func (c *upCmd) backendPart(pl *plan) *part {
 }
 
 func (c *upCmd) servicePart(pl *plan, name string, i int) *part {
-	args := []string{name, "--listen-addr", c.serviceAddr(i)}
+	args, env := []string{name, "--listen-addr", c.serviceAddr(i)}, c.otlpEnv(pl.doors)
 	if i%2 == 0 {
-		args = append(args, "--next-url", "http://"+c.serviceAddr(i+1)+"/")
+		env = append(env, "ETUDE_NEXT_URL=http://"+c.serviceAddr(i+1)+"/")
 	}
-	return &part{name: name, args: args, env: c.otlpEnv(pl.doors), ready: accepts(c.serviceAddr(i))}
+	return &part{name: name, args: args, env: env, ready: accepts(c.serviceAddr(i))}
 }
 
 // Variables of every OpenTelemetry SDK.
@@ -310,6 +326,15 @@ func (c *upCmd) otlpEnv(d *doors) []string {
 		env = append(env, otlpHeadersEnv+"="+strings.Join(headers, ","))
 	}
 	return env
+}
+
+// spansTo is where the spans of the services go, for what stands in between.
+func (pl *plan) spansTo() backendAddr {
+	host, _ := pl.upCmd.ownHost(pl.doors, "otlp-grpc", pl.upCmd.OTLPGRPCAddr) // checked by trustOwn
+	if trust := pl.doors.clientTLS("otlp-grpc"); trust != nil {
+		return backendAddr{host, credentials.NewTLS(trust)}
+	}
+	return backendAddr{host, insecure.NewCredentials()}
 }
 
 func (c *upCmd) edgePart(pl *plan) *part {

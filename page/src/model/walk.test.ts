@@ -35,6 +35,7 @@ const traced = lines(`
   1907 uservice3 Body: <!DOCTYPE html>
   1907 uservice3 <html lang="en">
   1907 uservice3 </html>
+  1940 uservice3 Listening on 127.0.0.1:8083
   1950 uservice3 Request: {
   1950 uservice3 }
   1960 uservice3 Calling again
@@ -73,6 +74,12 @@ describe("the way of a request", () => {
   it("is a guess where no id is passed on", () => {
     const [one, two] = hopsOf(dark, "walk-2", "uservice1", "uservice2");
     expect([one.by, two.by, two.request?.us]).toEqual(["request id", "time", 152_000]);
+  });
+
+  it("is that of a replica as well", () => {
+    const replica = traced.map((l) => ({ ...l, part: l.part === "uservice3" ? "uservice3b" : l.part }));
+    const [one, two] = hopsOf(replica, "walk-1", "uservice3", "uservice4");
+    expect([one.calling, one.lines.length, two.by]).toEqual([137_000, 4, "trace id"]);
   });
 
   it("is unknown before a line of it came, and for another id", () => {

@@ -81,15 +81,20 @@ export function traceOf(request: Printed | undefined): string {
   return id.toLowerCase().replace(/^0+/, "");
 }
 
+/** A second replica of a service has its name and a letter. */
+function isOf(part: string, service: string): boolean {
+  return part === service || part === `${service}b`;
+}
+
 /** The way of the request with an X-Request-Id through two services. */
 export function hopsOf(lines: Line[], id: string, first: string, second: string): [Hop, Hop] {
   const requests = requestsOf(lines);
-  const entry = requests.find((r) => r.part === first && headerOf(r, "x-request-id") === id);
+  const entry = requests.find((r) => isOf(r.part, first) && headerOf(r, "x-request-id") === id);
   const one = hop(first, entry, "request id", lines);
   if (!entry) return [one, hop(second, undefined, "time", lines)];
   const trace = traceOf(entry);
-  const byTrace = requests.find((r) => r.part === second && traceOf(r) !== "" && traceOf(r) === trace);
-  const byTime = one.calling === undefined ? undefined : requests.find((r) => r.part === second && r.us >= one.calling! - slack && !passesOtherTrace(r, requests, first, trace));
+  const byTrace = requests.find((r) => isOf(r.part, second) && traceOf(r) !== "" && traceOf(r) === trace);
+  const byTime = one.calling === undefined ? undefined : requests.find((r) => isOf(r.part, second) && r.us >= one.calling! - slack && !passesOtherTrace(r, requests, first, trace));
   return [one, hop(second, byTrace ?? byTime, byTrace ? "trace id" : "time", lines)];
 }
 
@@ -99,11 +104,11 @@ const slack = 5000;
 /** Whether a request belongs to the trace of another request that the first service has printed. */
 function passesOtherTrace(r: Printed, requests: Printed[], first: string, trace: string): boolean {
   const id = traceOf(r);
-  return id !== "" && id !== trace && requests.some((other) => other.part === first && traceOf(other) === id);
+  return id !== "" && id !== trace && requests.some((other) => isOf(other.part, first) && traceOf(other) === id);
 }
 
 function hop(service: string, request: Printed | undefined, by: Hop["by"], all: Line[]): Hop {
-  const lines = request ? spoken(all.filter((l) => l.part === service && l.n >= request.n)) : [];
+  const lines = request ? spoken(all.filter((l) => l.part === request.part && l.n >= request.n)) : [];
   return {
     service,
     request,
@@ -120,6 +125,7 @@ function spoken(lines: Line[]): Line[] {
   let inRequest = false;
   let inBody = false;
   for (const [i, line] of lines.entries()) {
+    if (line.text.startsWith("Listening on ")) break; // it was started again
     if (line.text === begin) {
       if (i > 0) break;
       inRequest = true;

@@ -63,7 +63,7 @@ export interface Explore extends Time {
 }
 
 /** The steps of the walk, in their order. */
-export const walkSteps = ["dark", "traced"] as const;
+export const walkSteps = ["dark", "traced", "break"] as const;
 export type WalkStep = (typeof walkSteps)[number];
 
 /** Two sides: each the id of a trace or a TraceQL query; before may be "usual". */

@@ -31,7 +31,7 @@ export class WalkRun {
   /** Lines that were lost since this page could not keep up. */
   lost = $state(0);
   answer = $state.raw<WalkAnswer | undefined>();
-  /** The traces of this request, in the order in which they were found. */
+  /** The traces of this request, earliest first. */
   traces = $state.raw<Trace[]>([]);
   /** Whether the backend is still asked for spans. */
   asking = $state(false);
@@ -139,7 +139,7 @@ export class WalkRun {
       const { trace } = await fetchTrace(id, signal);
       if (trace && (ids.has(id) || !ofEdge(trace))) made.push(trace);
     }
-    return made;
+    return made.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
   }
 
   /** Those of the ids that the backend has spans of. */
