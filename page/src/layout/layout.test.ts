@@ -178,12 +178,14 @@ test("a brush over the scatter plot reads back as times and durations", () => {
 });
 
 test("the service graph runs in the direction of the calls", () => {
-  const node = (name: string) => ({ name, kind: "service" as const, amount: 1, errorShare: 0, duration: 0 });
-  const call = (from: string, to: string) => ({ from, to, kind: "call" as const, amount: 1, errorShare: 0, duration: 0 });
+  const node = (name: string) => ({ name, kind: "service" as const, amount: 1, count: 1, errorShare: 0, duration: 0 });
+  const call = (from: string, to: string) => ({ from, to, kind: "call" as const, amount: 1, count: 1, errorShare: 0, duration: 0 });
   const graph = { nodes: [node("a"), node("b"), node("c")], edges: [call("a", "b"), call("b", "c"), call("c", "a"), call("a", "a")] };
   const wide = placeGraph(graph, false);
   expect(wide.nodes.map((n) => n.x)).toEqual([...wide.nodes.map((n) => n.x)].sort((x, y) => x - y));
   expect(wide.edges.every((e) => e.path.startsWith("M") && !e.path.includes("NaN"))).toBe(true);
+  const both = placeGraph({ ...graph, edges: [call("a", "b"), { ...call("a", "b"), kind: "message" as const }] }, false).edges;
+  expect(both[0]!.path).not.toBe(both[1]!.path);
   expect(placeGraph(graph, true).height).toBeGreaterThan(wide.height);
   expect(placeGraph({ nodes: [], edges: [] }, false).nodes).toEqual([]);
 });

@@ -19,26 +19,41 @@ export interface PlacedEdge extends GraphEdge {
 }
 
 export interface PlacedGraph {
+  /** Whether there are so many edges that their figures have no room. */
+  dense: boolean;
   width: CssPixels;
   height: CssPixels;
   nodes: PlacedNode[];
   edges: PlacedEdge[];
 }
 
-const nodeHeight: CssPixels = 64;
+/** From so many edges on, room for the figures of each would make the graph several screens high. */
+const manyEdges = 60;
+
+interface Room {
+  node: CssPixels;
+  between: { nodesep: CssPixels; edgesep: CssPixels; ranksep: CssPixels };
+  label: { width: CssPixels; height: CssPixels };
+}
+
+const roomy = (vertical: boolean): Room => ({ node: 64, between: { nodesep: 36, edgesep: 20, ranksep: vertical ? 64 : 110 }, label: { width: 84, height: 34 } });
+const tight: Room = { node: 46, between: { nodesep: 12, edgesep: 3, ranksep: 150 }, label: { width: 0, height: 0 } };
 
 /** vertical lays the graph top to bottom, for narrow screens. */
 export function placeGraph(graph: Pick<ServiceGraph, "nodes" | "edges">, vertical: boolean): PlacedGraph {
-  const g = new Graph();
-  g.setGraph({ rankdir: vertical ? "TB" : "LR", nodesep: 36, ranksep: vertical ? 64 : 110, marginx: 16, marginy: 16 });
-  for (const node of graph.nodes) g.setNode(node.name, { width: Math.min(240, Math.max(184, 36 + node.name.length * 8)), height: nodeHeight });
-  for (const edge of graph.edges) g.setEdge(edge.from, edge.to, { width: 84, height: 34, labelpos: "c" });
+  const dense = graph.edges.length > manyEdges;
+  const room = dense ? tight : roomy(vertical);
+  const g = new Graph({ multigraph: true });
+  g.setGraph({ rankdir: vertical ? "TB" : "LR", ...room.between, marginx: 16, marginy: 16 });
+  for (const node of graph.nodes) g.setNode(node.name, { width: Math.min(240, Math.max(184, 36 + node.name.length * 8)), height: room.node });
+  for (const edge of graph.edges) g.setEdge(edge.from, edge.to, { ...room.label, labelpos: "c" }, edge.kind);
   layout(g);
   return {
+    dense,
     width: g.graph().width ?? 0,
     height: g.graph().height ?? 0,
     nodes: graph.nodes.map((node) => ({ ...node, ...pick(g.node(node.name)) })),
-    edges: graph.edges.map((edge) => placeEdge(edge, g.edge(edge.from, edge.to))),
+    edges: graph.edges.map((edge) => placeEdge(edge, g.edge(edge.from, edge.to, edge.kind))),
   };
 }
 
@@ -55,7 +70,8 @@ function pick(box: Partial<Box>): Box {
 
 function placeEdge(edge: GraphEdge, label: { points?: { x: number; y: number }[]; x?: number; y?: number }): PlacedEdge {
   const points = label.points ?? [];
-  return { ...edge, path: curve(points), labelX: label.x ?? 0, labelY: label.y ?? 0 };
+  const middle = points[Math.floor(points.length / 2)];
+  return { ...edge, path: curve(points), labelX: label.x ?? middle?.x ?? 0, labelY: label.y ?? middle?.y ?? 0 };
 }
 
 /** A smooth path through dagre's points: quadratic pieces that meet in the middles. */

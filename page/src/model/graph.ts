@@ -15,6 +15,8 @@ export type EdgeKind = "call" | "message" | "database" | "virtual";
 export interface Traffic {
   /** From traces: calls that were counted. From metrics: calls a second, undefined where there is no series. */
   amount: number | undefined;
+  /** Calls that were counted, in either case; undefined where there is no series. */
+  count: number | undefined;
   errorShare: Share;
   /** From traces: the mean. From metrics: the 95th percentile. undefined where nothing was measured. */
   duration: Seconds | undefined;
@@ -29,6 +31,11 @@ export interface GraphEdge extends Traffic {
   from: string;
   to: string;
   kind: EdgeKind;
+}
+
+/** What tells the edges of a graph apart: between two services there is one of each kind at most. */
+export function edgeKey(e: Pick<GraphEdge, "from" | "to" | "kind">): string {
+  return `${e.from}\0${e.to}\0${e.kind}`;
 }
 
 export interface ServiceGraph {
@@ -61,13 +68,13 @@ export function buildGraph(traces: Trace[]): ServiceGraph {
 
 function traffic(tally: Tally): Traffic {
   const { calls, errors, totalDuration } = tally;
-  return { amount: calls, errorShare: calls === 0 ? 0 : errors / calls, duration: calls === 0 ? undefined : totalDuration / calls / 1e9 };
+  return { amount: calls, count: calls, errorShare: calls === 0 ? 0 : errors / calls, duration: calls === 0 ? undefined : totalDuration / calls / 1e9 };
 }
 
 /** By name, so that the same graph is drawn the same way every time. */
 export function sortGraph(graph: ServiceGraph): ServiceGraph {
   graph.nodes.sort((a, b) => a.name.localeCompare(b.name));
-  graph.edges.sort((a, b) => a.from.localeCompare(b.from) || a.to.localeCompare(b.to));
+  graph.edges.sort((a, b) => a.from.localeCompare(b.from) || a.to.localeCompare(b.to) || a.kind.localeCompare(b.kind));
   return graph;
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { ServiceGraph } from "./graph";
 import { narrowGraph } from "./narrow";
 
-const traffic = { amount: 1, errorShare: 0, duration: 0.1 };
+const traffic = { amount: 1, count: 10, errorShare: 0, duration: 0.1 };
 const graph: ServiceGraph = {
   source: "metrics",
   nodes: [
@@ -27,7 +27,7 @@ test("the graph is narrowed", () => {
 test("databases of one caller become one, with their traffic added up", () => {
   const made = narrowGraph(graph, { ...all, folded: true });
   expect(names(made)).toEqual(["web", "cart", "old", "mail", "2 databases of cart"]);
-  expect(made.edges.at(-1)).toEqual({ from: "cart", to: "2 databases of cart", kind: "database", amount: 4, errorShare: 0.75, duration: 2 });
+  expect(made.edges.at(-1)).toEqual({ from: "cart", to: "2 databases of cart", kind: "database", amount: 4, count: 20, errorShare: 0.75, duration: 2 });
 });
 
 test("idle services alone are shown all the same", () => {

@@ -36,14 +36,14 @@ function folded(graph: ServiceGraph): ServiceGraph {
   const callers = new Map<string, GraphEdge[]>();
   for (const e of graph.edges) callers.set(e.to, [...(callers.get(e.to) ?? []), e]);
   const calls = new Set(graph.edges.map((e) => e.from));
-  const leaves = graph.nodes.filter((n) => n.kind !== "service" && !calls.has(n.name) && callers.get(n.name)?.length === 1);
+  const leaves = graph.nodes.filter((n) => n.kind !== "service" && !calls.has(n.name) && new Set(callers.get(n.name)?.map((e) => e.from)).size === 1);
   const byCaller = new Map<string, GraphNode[]>();
   for (const n of leaves) {
     const caller = callers.get(n.name)![0]!.from;
     byCaller.set(caller, [...(byCaller.get(caller) ?? []), n]);
   }
   let made = graph;
-  for (const [caller, list] of byCaller) if (list.length > 1) made = gather(made, caller, list, list.map((n) => callers.get(n.name)![0]!));
+  for (const [caller, list] of byCaller) if (list.length > 1) made = gather(made, caller, list, list.flatMap((n) => callers.get(n.name)!));
   return made;
 }
 
@@ -51,8 +51,10 @@ function gather(graph: ServiceGraph, caller: string, leaves: GraphNode[], edges:
   const gone = new Set(leaves.map((n) => n.name));
   const name = `${leaves.length} databases of ${caller}`;
   const amount = edges.reduce((sum, e) => sum + (e.amount ?? 0), 0);
+  const counted = edges.filter((e) => e.count !== undefined);
   const traffic = {
     amount,
+    count: counted.length > 0 ? counted.reduce((sum, e) => sum + e.count!, 0) : undefined,
     errorShare: amount === 0 ? 0 : edges.reduce((sum, e) => sum + e.errorShare * (e.amount ?? 0), 0) / amount,
     duration: edges.reduce<number | undefined>((most, e) => (e.duration === undefined ? most : Math.max(most ?? 0, e.duration)), undefined),
   };

@@ -117,6 +117,10 @@ export function spanQuantile(q: number, service: string, window: Seconds): strin
 
 const byEdge = "client, server, connection_type";
 
+export function edgeCount(window: Seconds): string {
+  return sumCount("traces_service_graph_request_total", {}, byEdge, window);
+}
+
 export function edgeRate(window: Seconds): string {
   return sumRate("traces_service_graph_request_total", {}, byEdge, window);
 }

@@ -16,7 +16,10 @@ const edges: [string, string, string, number][] = [
 
 function example() {
   return serviceMap({
-    edgeRate: edges.map(([client, server, connection_type, rate]) => sample(rate, { client, server, ...(connection_type ? { connection_type } : {}) })),
+    edgeCount: [sample(7200.3, { client: "edge", server: "shop" })],
+    count: [sample(7190, { service: "edge" })],
+    edgeRate: [...edges.map(([client, server, connection_type, rate]) => sample(rate, { client, server, ...(connection_type ? { connection_type } : {}) })), sample(50, {})],
+    // A series without names stands for the edges past the generator's bound: it is no edge.
     edgeFailed: [sample(0.5, { client: "edge", server: "shop" }), sample(9, { client: "no", server: "edge" })],
     edgeP95: [sample(0.2, { client: "edge", server: "shop" }), sample(NaN, { client: "shop", server: "mail", connection_type: "messaging_system" })],
     rate: [sample(2, { service: "edge" }), sample(3, { service: "shop" }), sample(1, { service: "batch" })],
@@ -45,10 +48,25 @@ test("services, databases and what is only seen from outside", () => {
   ]);
 });
 
-test("two kinds of calls between the same services are one edge", () => {
-  const both = serviceMap({ edgeRate: [sample(1, { client: "a", server: "b" }), sample(2, { client: "a", server: "b", connection_type: "messaging_system" })], edgeFailed: [], edgeP95: [], rate: [], errors: [], p95: [] });
-  expect(both.edges).toHaveLength(1);
-  expect(both.edges[0]!.amount).toBe(3);
+test("calls and messages between the same services are two edges, each with its figures", () => {
+  const [call, message] = [{ client: "a", server: "b" }, { client: "a", server: "b", connection_type: "messaging_system" }];
+  const both = serviceMap({
+    edgeRate: [sample(1, call), sample(2, message)], edgeCount: [sample(60, call), sample(120, message)], edgeFailed: [sample(1, message)],
+    edgeP95: [sample(0.1, call), sample(3, message)], count: [], rate: [], errors: [], p95: [],
+  });
+  expect(both.edges.map((e) => [e.kind, e.amount, e.count, e.errorShare, e.duration])).toEqual([["call", 1, 60, 0, 0.1], ["message", 2, 120, 0.5, 3]]);
+  expect(both.nodes.find((n) => n.name === "b")).toMatchObject({ kind: "service", amount: 3, count: 180 });
+  expect(both.edges.map((e) => edgeQuery(e))).toEqual([
+    '{ resource.service.name="a" } > { resource.service.name="b" }',
+    '{ resource.service.name="a" && kind=producer } > { resource.service.name="b" && kind=consumer }',
+  ]);
+});
+
+test("what was counted stands beside the rates", () => {
+  const graph = example();
+  expect(graph.nodes.find((n) => n.name === "edge")!.count).toBe(7190);
+  expect(graph.edges.find((e) => e.to === "shop")!.count).toBe(7200.3);
+  expect(graph.edges.find((e) => e.to === "redis")!.count).toBeUndefined();
 });
 
 test("the queries of the traces behind them", () => {

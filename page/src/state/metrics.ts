@@ -13,15 +13,17 @@ const prometheus = new Prometheus("/prometheus");
 export async function loadMap(period: Period, signal: AbortSignal): Promise<ServiceGraph> {
   const window = period.end - period.start;
   const ask = (query: string) => prometheus.vector(query, period.end, signal);
-  const [edgeRate, edgeFailed, edgeP95, rate, errors, p95] = await Promise.all([
+  const [edgeCount, edgeRate, edgeFailed, edgeP95, count, rate, errors, p95] = await Promise.all([
+    ask(promql.edgeCount(window)),
     ask(promql.edgeRate(window)),
     ask(promql.edgeFailedRate(window)),
     ask(promql.edgeQuantile(0.95, window)),
+    ask(promql.serviceCount(window)),
     ask(promql.serviceRate(window)),
     ask(promql.serviceErrors(window)),
     ask(promql.serviceQuantile(0.95, window)),
   ]);
-  return serviceMap({ edgeRate, edgeFailed, edgeP95, rate, errors, p95 });
+  return serviceMap({ edgeCount, edgeRate, edgeFailed, edgeP95, count, rate, errors, p95 });
 }
 
 const trendPoints = 48;
