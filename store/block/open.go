@@ -2,7 +2,6 @@ package block
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -20,6 +19,7 @@ type Block struct {
 
 	dir     string
 	file    fs.File
+	sidecar fs.File // nil when it could not be written
 	stamp   stamp
 	footer  *footer
 	columns []*stored // of the layout, those that the file has
@@ -49,7 +49,8 @@ func Open(ctx context.Context, fsys fs.FS, dir string, cache *Cache) (*Block, er
 		return nil, fmt.Errorf("open block %s: %s: %w", filepath.Base(dir), dataName, err)
 	}
 	if err := b.openSidecar(ctx, fsys); err != nil {
-		return nil, errors.Join(err, b.Close())
+		b.Close()
+		return nil, err
 	}
 	return b, nil
 }
@@ -86,15 +87,19 @@ func (b *Block) open(fsys fs.FS) (err error) {
 	return nil
 }
 
-// Close closes the file.
-func (b *Block) Close() error {
+// Close closes the files. They were read only, so nothing can be lost.
+func (b *Block) Close() {
 	b.cache.drop(b)
-	return b.file.Close()
+	b.file.Close()
+	if b.sidecar != nil {
+		b.sidecar.Close()
+	}
 }
 
 // openSidecar reads what the sidecar says of the parts.
 func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
-	data, err := fs.ReadFile(fsys, filepath.Join(b.dir, sidecarName))
+	name := filepath.Join(b.dir, sidecarName)
+	data, err := fs.ReadFile(fsys, name)
 	var facts []partFacts
 	if err == nil {
 		facts, err = parseSidecar(data, b.stamp, len(b.parts))
@@ -103,13 +108,16 @@ func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
 		if facts, err = b.survey(ctx); err != nil {
 			return err
 		}
-		// A block that lies where nothing can be written is as good without.
-		_ = writeSidecar(fsys, b.dir, b.stamp, facts)
+		err = writeSidecar(fsys, b.dir, b.stamp, facts)
 	}
 	for i := range b.parts {
 		b.parts[i].facts = facts[i]
 	}
-	return nil
+	if err != nil { // A block that lies where nothing can be written is read without.
+		return nil
+	}
+	b.sidecar, err = fsys.Open(name)
+	return err
 }
 
 // survey reads the whole block to find what a sidecar says, one row group at a time.
@@ -128,6 +136,13 @@ func (b *Block) survey(ctx context.Context) ([]partFacts, error) {
 		}
 		s := newSummary()
 		s.add(v, nil)
+		frame := newFrameBuilder([]*trace.View{v})
+		for number := range v.TraceIDs {
+			for row := range v.Rows(uint32(number)) {
+				frame.span(0, row)
+			}
+			frame.endTrace()
+		}
 		info := infoOf(v)
 		if infos != nil {
 			info.FirstArrival, info.LastArrival = infos[i].FirstArrival, infos[i].LastArrival
@@ -135,6 +150,7 @@ func (b *Block) survey(ctx context.Context) ([]partFacts, error) {
 		if facts[i], err = s.part(info); err != nil {
 			return nil, err
 		}
+		facts[i].frame = frame.frame()
 	}
 	return facts, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/FastFilter/xorfilter"
 	"github.com/google/go-cmp/cmp"
 
 	"etude/internal/fs"
@@ -177,7 +178,7 @@ func TestSidecarIsMadeAnew(t *testing.T) {
 		"longer":  func() []byte { return append(slices.Clone(good), 0) },
 		"damaged": func() []byte { bad := slices.Clone(good); bad[len(bad)/2] ^= 1; return bad },
 		"newer":   func() []byte { bad := slices.Clone(good); bad[7]++; return bad },
-		"stale":   func() []byte { return appendSidecar(nil, stamp{1, 2}, nil) },
+		"stale":   func() []byte { return encodeSidecar(stamp{1, 2}, nil) },
 	}
 	for what, made := range damage {
 		os.Remove(name)
@@ -194,6 +195,69 @@ func TestSidecarIsMadeAnew(t *testing.T) {
 		again.Close()
 		if now, err := os.ReadFile(name); err != nil || !slices.Equal(now, good) {
 			t.Errorf("%s: the new sidecar is another: %v", what, err)
+		}
+	}
+}
+
+// The frame in the sidecar says what the file says.
+func TestFrame(t *testing.T) {
+	t.Parallel()
+	blocks := []*Block{written(t, WriteOptions{}, dataOf(t, "weird")), written(t, WriteOptions{Format: VParquet4}, dataOf(t, "v5groups"))}
+	for _, name := range realBlocks {
+		blocks = append(blocks, openBlock(t, realBlock(t, name)))
+	}
+	for _, b := range blocks {
+		for _, p := range b.parts {
+			if _, err := (&reading{part: p, dict: trace.NewDict()}).readSidecarFrame(); err != nil {
+				t.Errorf("block %s, row group %d: %v", b.Meta.ID, p.number, err)
+			}
+			fast, err := p.open(context.Background(), trace.Everything())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.cache.drop(b)
+			p.facts.frameLength = 0
+			slow, err := p.open(context.Background(), trace.Everything())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(describeNeed(slow, trace.Everything()), describeNeed(fast, trace.Everything())); diff != "" {
+				t.Errorf("block %s, row group %d (-file +sidecar):\n%s", b.Meta.ID, p.number, diff)
+			}
+		}
+	}
+}
+
+// The writer's sidecar says the same as one that is made from the file.
+func TestWritersSidecar(t *testing.T) {
+	t.Parallel()
+	whole := dataOf(t, "v5groups")
+	for name, views := range map[string][]*trace.View{"one": {whole}, "several": {dataOf(t, "v5"), whole, dataOf(t, "v5")}} {
+		b := written(t, WriteOptions{}, views...)
+		made, err := b.survey(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range b.parts {
+			got, want := p.facts, made[i]
+			if got.frameLength == 0 || want.frame == nil {
+				t.Errorf("%s: %d bytes of frame, made anew %d", name, got.frameLength, len(want.frame))
+			}
+			for _, f := range []*partFacts{&got, &want} {
+				f.filter, f.frame, f.frameAt, f.frameLength = xorfilter.BinaryFuse[uint8]{}, nil, 0, 0
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s, row group %d: %+v, made anew %+v", name, i, got, want)
+			}
+			v, err := p.open(context.Background(), trace.Everything())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range conditionsOf(v) {
+				if p.facts.excludes(&c) {
+					t.Errorf("%s: row group %d has %+v, and is ruled out by it", name, i, c)
+				}
+			}
 		}
 	}
 }

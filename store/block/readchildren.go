@@ -107,7 +107,11 @@ func (p *reading) readLinkFields(ctx context.Context) (func(*trace.View), error)
 	if err != nil {
 		return nil, err
 	}
-	flags := p.skeleton.extra.flags(extraLinkFlags, p.childFirst(l.span))
+	x, err := p.extras(ctx)
+	if err != nil {
+		return nil, err
+	}
+	flags := x.flags(extraLinkFlags, p.childFirst(l.span))
 	return func(v *trace.View) { v.LinkState, v.LinkFlags = l.state, flags }, err
 }
 

@@ -19,14 +19,26 @@ type extras struct {
 	says   [][]byte // of each of them
 }
 
+// extras returns what traces say; nil when they say nothing.
+func (p *reading) extras(ctx context.Context) (x *extras, err error) {
+	if s := p.skeleton; !s.hasExtra {
+		if s.extra, err = p.readExtras(ctx, len(s.ids)); err != nil {
+			return nil, err
+		}
+		s.hasExtra = true
+		p.b.cache.grow(p, s.extra.bytes())
+	}
+	return p.skeleton.extra, nil
+}
+
 // readExtras reads the column; nil when the file has none.
-func (p *reading) readExtras(ctx context.Context, f *frame) (*extras, error) {
-	v, err := p.readTexts(ctx, ofTrace, fieldEtude, f.traces)
+func (p *reading) readExtras(ctx context.Context, traces int) (*extras, error) {
+	v, err := p.readTexts(ctx, ofTrace, fieldEtude, traces)
 	if v == nil || err != nil {
 		return nil, err
 	}
 	x := &extras{column: p.b.stored(ofTrace, fieldEtude)}
-	for t := range f.traces {
+	for t := range traces {
 		if b := v.text(t); len(b) > 0 {
 			x.traces, x.says = append(x.traces, uint32(t)), append(x.says, b)
 		}

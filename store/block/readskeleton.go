@@ -30,7 +30,8 @@ type skeleton struct {
 	resourceSchema       []uint32
 	resourceExtra        []uint32
 	resource, scopeAttrs trace.Attrs
-	extra                *extras // nil when there are none
+	extra                *extras // nil when there are none, or as long as nobody has asked
+	hasExtra             bool    // extra was read
 }
 
 func (s *skeleton) rows() int { return len(s.trace) }
@@ -107,6 +108,30 @@ func (f *frame) count(of owner) int {
 
 // readSkeleton reads the skeleton; the caller holds the part.
 func (p *reading) readSkeleton(ctx context.Context) (*skeleton, error) {
+	if s, err := p.readSidecarFrame(); err == nil { // Fast path
+		s.ids, err = p.readTraceIDs(ctx, len(s.first)-1)
+		return s, err
+	}
+	return p.readWholeSkeleton(ctx)
+}
+
+var errNoFrame = errors.New("the sidecar has no frame")
+
+// readSidecarFrame reads the frame from the sidecar.
+func (p *reading) readSidecarFrame() (*skeleton, error) {
+	f := &p.facts
+	if f.frameLength == 0 || p.b.sidecar == nil {
+		return nil, errNoFrame
+	}
+	b := make([]byte, f.frameLength)
+	if _, err := p.b.sidecar.ReadAt(b, f.frameAt); err != nil {
+		return nil, err
+	}
+	return parseFrame(b, p.dict, f)
+}
+
+// readWholeSkeleton reads the skeleton from the file.
+func (p *reading) readWholeSkeleton(ctx context.Context) (*skeleton, error) {
 	f, err := p.readFrame(ctx)
 	if err != nil {
 		return nil, err
@@ -116,9 +141,10 @@ func (p *reading) readSkeleton(ctx context.Context) (*skeleton, error) {
 		return nil, err
 	}
 	s.first = firstRows(f.spanTrace, f.traces)
-	if s.extra, err = p.readExtras(ctx, f); err != nil {
+	if s.extra, err = p.readExtras(ctx, f.traces); err != nil {
 		return nil, err
 	}
+	s.hasExtra = true
 	resources, err := p.joinResources(ctx, f, s)
 	if err != nil {
 		return nil, err

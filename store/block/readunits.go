@@ -83,9 +83,12 @@ func (p *reading) readKeys(ctx context.Context, level trace.Level, keys map[stri
 
 // attrsOf reads attributes of spans, events or links.
 func (p *reading) attrsOf(ctx context.Context, level trace.Level, keys map[string]bool) (*attrList, error) {
-	s := p.skeleton
+	x, err := p.extras(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if level == trace.SpanLevel {
-		return p.readAttrs(ctx, level, s.first, keys, s.extra)
+		return p.readAttrs(ctx, level, p.skeleton.first, keys, x)
 	}
 	parents, err := p.children(ctx, ownerOf[level])
 	if err != nil {
@@ -94,7 +97,7 @@ func (p *reading) attrsOf(ctx context.Context, level trace.Level, keys map[strin
 	if level == trace.LinkLevel && p.b.Meta.Format == VParquet3 {
 		return p.oldLinkAttrs(ctx, keys)
 	}
-	return p.readAttrs(ctx, level, p.childFirst(parents), keys, s.extra)
+	return p.readAttrs(ctx, level, p.childFirst(parents), keys, x)
 }
 
 // childFirst returns the first event or link of each trace.
@@ -228,8 +231,12 @@ func (p *reading) readStates(ctx context.Context) (func(*trace.View), error) {
 	return func(v *trace.View) { v.TraceState = s }, err
 }
 
-func (p *reading) readSpanFlags(context.Context) (func(*trace.View), error) {
-	s := p.skeleton.extra.flags(extraSpanFlags, p.skeleton.first)
+func (p *reading) readSpanFlags(ctx context.Context) (func(*trace.View), error) {
+	x, err := p.extras(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := x.flags(extraSpanFlags, p.skeleton.first)
 	return func(v *trace.View) { v.Flags = s }, nil
 }
 

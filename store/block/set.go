@@ -62,7 +62,7 @@ func (s *Set) release(blocks []*Block) {
 		if !last {
 			continue
 		}
-		b.Close() // It was read only: nothing can be lost.
+		b.Close()
 		if gone != nil {
 			gone()
 		}

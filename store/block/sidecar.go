@@ -28,7 +28,11 @@ import (
 //	  u64 least start, u64 greatest end, i64 first arrival, i64 last
 //	  i64 least duration, i64 greatest, u32 flags
 //	  u64 seed, u32 segment length, u32 segments, u32 n, n bytes: a binary fuse filter
+//	  u64 place of the frame in the sidecar, u32 its length, 0 for none
 //	u32 CRC-32C of everything before
+//	the frames, see sidecarframe.go
+//
+// Frames are read when a row group is opened, and stay on disk otherwise.
 const (
 	sidecarMagic   = "etudeSC"
 	sidecarVersion = 1
@@ -46,6 +50,9 @@ type partFacts struct {
 	minDuration, maxDuration int64
 	flags                    uint32
 	filter                   xorfilter.BinaryFuse[uint8]
+	frame                    []byte // until it is written
+	frameAt                  int64  // in the sidecar
+	frameLength              int
 }
 
 // stamp ties a sidecar to the file from which it was made.
@@ -56,8 +63,31 @@ type stamp struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendSidecar encodes a sidecar.
-func appendSidecar(b []byte, s stamp, parts []partFacts) []byte {
+// encodeSidecar encodes a sidecar, and notes where the frames are.
+func encodeSidecar(s stamp, parts []partFacts) []byte {
+	at := int64(sidecarHead)
+	for i := range parts {
+		at += partHead + int64(len(parts[i].filter.Fingerprints))
+	}
+	for i := range parts {
+		p := &parts[i]
+		p.frameAt, p.frameLength = at, len(p.frame)
+		at += int64(len(p.frame))
+	}
+	b := appendFacts(make([]byte, 0, at), s, parts)
+	for i := range parts {
+		b = append(b, parts[i].frame...)
+		parts[i].frame = nil
+	}
+	return b
+}
+
+const (
+	sidecarHead = 8 + 16 + 4 // the checksum included
+	partHead    = 8 + 32 + 48 + 4 + 20 + 12
+)
+
+func appendFacts(b []byte, s stamp, parts []partFacts) []byte {
 	b = append(b, sidecarMagic...)
 	b = append(b, sidecarVersion)
 	le := binary.LittleEndian
@@ -78,6 +108,8 @@ func appendSidecar(b []byte, s stamp, parts []partFacts) []byte {
 		b = le.AppendUint32(b, p.filter.SegmentCount)
 		b = le.AppendUint32(b, uint32(len(p.filter.Fingerprints)))
 		b = append(b, p.filter.Fingerprints...)
+		b = le.AppendUint64(b, uint64(p.frameAt))
+		b = le.AppendUint32(b, uint32(p.frameLength))
 	}
 	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
@@ -86,18 +118,13 @@ var errStale = errors.New("it was made for another file")
 
 // parseSidecar decodes a sidecar of a block with so many row groups.
 func parseSidecar(b []byte, s stamp, groups int) ([]partFacts, error) {
-	le := binary.LittleEndian
 	if len(b) < len(sidecarMagic)+1 || string(b[:len(sidecarMagic)]) != sidecarMagic {
 		return nil, errors.New("it is no sidecar")
 	}
 	if v := b[len(sidecarMagic)]; v != sidecarVersion {
 		return nil, fmt.Errorf("version %d is not known", v)
 	}
-	body := b[:max(0, len(b)-4)]
-	if len(b) < 28 || crc32.Checksum(body, castagnoli) != le.Uint32(b[len(body):]) {
-		return nil, errors.New("its checksum is wrong")
-	}
-	r := sidecarReader{b: body[8:]}
+	r := sidecarReader{b: b[8:]}
 	if int64(r.u64()) != s.size || r.u32() != s.footer {
 		return nil, errStale
 	}
@@ -109,6 +136,24 @@ func parseSidecar(b []byte, s stamp, groups int) ([]partFacts, error) {
 		if err := r.part(&parts[i]); err != nil {
 			return nil, fmt.Errorf("row group %d: %w", i, err)
 		}
+	}
+	end := len(b) - len(r.b)
+	if r.u32() != crc32.Checksum(b[:end], castagnoli) {
+		return nil, errors.New("its checksum is wrong")
+	}
+	at := int64(end + 4)
+	for i := range parts {
+		p := &parts[i]
+		if p.frameAt != at || int64(p.frameLength) > int64(len(b))-at {
+			return nil, errors.New("its frames are not where they are said to be")
+		}
+		if frame := b[at : at+int64(p.frameLength)]; p.frameLength > 0 && !soundFrame(frame) {
+			return nil, errFrame
+		}
+		at += int64(p.frameLength)
+	}
+	if at != int64(len(b)) {
+		return nil, fmt.Errorf("it has %d bytes, not %d", len(b), at)
 	}
 	return parts, nil
 }
@@ -144,6 +189,7 @@ func (r *sidecarReader) part(p *partFacts) error {
 	f.Seed, f.SegmentLength, f.SegmentCount = r.u64(), r.u32(), r.u32()
 	n := r.u32()
 	f.Fingerprints = bytes.Clone(r.take(int(min(n, 1<<30))))
+	p.frameAt, p.frameLength = int64(r.u64()), int(r.u32())
 	f.SegmentLengthMask, f.SegmentCountLength = f.SegmentLength-1, f.SegmentCount*f.SegmentLength
 	if r.short {
 		return errors.New("it ends too early")
@@ -163,7 +209,7 @@ func writeSidecar(fsys fs.FS, dir string, s stamp, parts []partFacts) (err error
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(appendSidecar(nil, s, parts))
+	_, err = f.Write(encodeSidecar(s, parts))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, fsys.Remove(temp))
 	}

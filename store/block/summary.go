@@ -120,6 +120,9 @@ func (s *summary) span(v *trace.View, row uint32) {
 }
 
 func (s *summary) trace(id trace.TraceID) {
+	if !s.members.add(traceMember(id)) {
+		return // Another View has it, too.
+	}
 	if s.facts.traces == 0 || less(id, s.facts.first) {
 		s.facts.first = id
 	}
@@ -127,7 +130,6 @@ func (s *summary) trace(id trace.TraceID) {
 		s.facts.last = id
 	}
 	s.facts.traces++
-	s.members.add(traceMember(id))
 }
 
 func traceMember(id trace.TraceID) uint64 { return mix(memberTrace, xxhash.Sum64(id[:])) }
@@ -296,13 +298,16 @@ type hashSet struct {
 	used  int
 }
 
-func (s *hashSet) add(h uint64) {
+// add tells whether the hash is new.
+func (s *hashSet) add(h uint64) bool {
 	if 2*s.used >= len(s.slots) {
 		s.grow()
 	}
-	if s.put(h) {
-		s.used++
+	if !s.put(h) {
+		return false
 	}
+	s.used++
+	return true
 }
 
 func (s *hashSet) put(h uint64) bool {

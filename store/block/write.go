@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"sync"
 	"time"
@@ -123,7 +124,9 @@ type blockWriter struct {
 	columns    []byte // column indexes, offset indexes: encoded
 	offsets    []byte
 	parts      []partInfo
-	lastIDs    []string // of row groups, in base64
+	facts      []partFacts // for the sidecar
+	footerSum  uint32      // CRC-32C
+	lastIDs    []string    // of row groups, in base64
 	footerSize uint32
 	bloom      *bloomShards
 	traces     int64
@@ -195,6 +198,9 @@ func (w *blockWriter) rowGroups(p *plan, groups []planGroup) error {
 	for i := range groups {
 		g.load(&groups[i])
 		w.remember(g, &groups[i])
+		if err := w.summarize(p, &groups[i]); err != nil {
+			return fmt.Errorf("row group %d: %w", i, err)
+		}
 		if err := w.rowGroup(g, int16(i)); err != nil {
 			return fmt.Errorf("row group %d: %w", i, err)
 		}
@@ -303,6 +309,7 @@ func (w *blockWriter) finish() error {
 	if err != nil {
 		return err
 	}
+	w.footerSum = crc32.Checksum(footer, castagnoli)
 	size := len(footer)
 	footer = binary.LittleEndian.AppendUint32(footer, uint32(size))
 	w.footerSize = uint32(size)
@@ -327,6 +334,9 @@ func (w *blockWriter) beside(m *Meta, dir string) error {
 	index, err := json.Marshal(blockIndex{w.lastIDs})
 	if err == nil {
 		err = writeSynced(w.o.FS, filepath.Join(dir, indexName), index)
+	}
+	if err == nil {
+		err = writeSynced(w.o.FS, filepath.Join(dir, sidecarName), encodeSidecar(stamp{w.at, w.footerSum}, w.facts))
 	}
 	if err == nil {
 		err = w.o.FS.SyncDir(dir)
