@@ -138,9 +138,7 @@ func exemplarLimit(m *metrics.Query, req MetricsRequest) int {
 	return MaxExemplars
 }
 
-// metricsWindow cuts time into slots. A range is widened to whole steps since
-// the unix epoch and begins one step earlier, so that its first sample stands at
-// or before Start; an instant query has one slot.
+// metricsWindow cuts time into slots; an instant query has one slot.
 func metricsWindow(req MetricsRequest) (w metrics.Window, err error) {
 	start, end := req.Start, req.End
 	switch {
@@ -163,12 +161,7 @@ func metricsWindow(req MetricsRequest) (w metrics.Window, err error) {
 		return w, inputErrorf("step of %s is too small, minimum step for given range is %s", time.Duration(step), least)
 	}
 	w.Step = step
-	w.Start = start / step * step
-	last := (end + step - 1) / step * step
-	if w.Start >= step {
-		w.Start -= step
-	}
-	w.Slots = int((last - w.Start) / step)
+	w.Start, w.Slots = widened(start, end, step)
 	return w, nil
 }
 

@@ -4,12 +4,6 @@ package query
 // list and in the answer.
 const valueBytes = 160
 
-// maxTagBytes bounds the names or values of one answer, type names included, as
-// Tempo's max_bytes_per_tag_values_query does by default. An answer is cut there
-// without a word; since Views are gone through newest first, each in a fixed
-// order, the same Views give the same answer.
-const maxTagBytes = 1_000_000
-
 // collector gathers distinct values until a bound of the request is met.
 type collector struct {
 	limit, maxStale int  // 0 for no bound

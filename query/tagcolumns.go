@@ -133,12 +133,6 @@ func (s *selection) distinct(c column) *distinct {
 	return newDistinct(s.v, intrinsicColumn(c.Key, c.level, codes), nil)
 }
 
-// shows tells whether the name of a column is listed: it has a selected row, or
-// it is one of those that recorded answers list for whatever spans, and for none.
-func (s *selection) shows(c *trace.Column, l trace.Level) bool {
-	return s.has(c, l) || eval.FixedColumn(eval.ScopeOf(l), c.Key) || l == trace.ResourceLevel && c.Key == "service.name"
-}
-
 // has tells whether a column has a selected row.
 func (s *selection) has(c *trace.Column, l trace.Level) bool {
 	keep := s.keep(l)

@@ -36,25 +36,6 @@ func narrow(j *Job, views []*trace.View, req TagRequest) *narrowed {
 	return n
 }
 
-// forNames adapts the conditions to a question about names, where recorded
-// answers take three liberties. They do not mind what span:id is compared with.
-// Next to a comparison of an attribute without scope they mind no condition at
-// all. And where conditions narrow the names of all scopes, they go over the
-// events and links of a span side by side; see [eval.Run.SideBySide].
-func (n *narrowed) forNames() {
-	for i, c := range n.conds {
-		unscoped := false
-		n.conds[i] = selective(c, func(x syntax.Field) bool {
-			a, ok := x.(*syntax.AttrRef)
-			unscoped = unscoped || ok && a.Scope == syntax.ScopeNone
-			id, ok := x.(*syntax.Intrinsic)
-			return !ok || id.Name != syntax.SpanID
-		})
-		n.all = n.all || unscoped || n.conds[i] == nil
-	}
-	n.pairs = n.req.Scope == "" || n.req.Scope == "none"
-}
-
 // runOf returns what finds the selected spans and, unless nil, the field's values.
 func (n *narrowed) runOf(f syntax.Field) *eval.Run {
 	if n.runs[f] == nil {

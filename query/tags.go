@@ -37,14 +37,6 @@ type ScopeTags struct {
 // Scopes are the scopes that a TagRequest may name.
 var Scopes = []string{"span", "resource", "event", "link", "instrumentation", "trace", "intrinsic", "none", ""}
 
-// intrinsicTags are the names of scope intrinsic, as Tempo lists them.
-var intrinsicTags = []string{
-	"duration", "event:name", "event:timeSinceStart", "instrumentation:name", "instrumentation:version",
-	"kind", "link:spanID", "link:traceID", "name", "rootName", "rootServiceName", "span:duration", "span:id",
-	"span:kind", "span:name", "span:parentID", "span:status", "span:statusMessage", "status", "statusMessage",
-	"trace:duration", "trace:id", "trace:rootName", "trace:rootService", "traceDuration",
-}
-
 // TagNames returns the names of attributes by scope, scopes in the order of
 // [Scopes]; a scope without names is left out.
 func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, error) {

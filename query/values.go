@@ -49,33 +49,6 @@ func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]T
 	return values, nil
 }
 
-// unscoped returns where the values of a field are: those of an attribute without
-// a scope also at instrumentation scopes, where no condition looks for it.
-func unscoped(f syntax.Field) []syntax.Field {
-	a, ok := f.(*syntax.AttrRef)
-	if !ok || a.Scope != syntax.ScopeNone || a.Parent {
-		return []syntax.Field{f}
-	}
-	return []syntax.Field{f, &syntax.AttrRef{Attr: syntax.Attr{Scope: syntax.ScopeInstrumentation, Name: a.Name}}}
-}
-
-// fixedValues answers for intrinsics that need no look at spans.
-func fixedValues(f syntax.Field) (values []TagValue, ok bool) {
-	field, ok := f.(*syntax.Intrinsic)
-	if !ok {
-		return nil, false
-	}
-	switch field.Name {
-	case syntax.Status:
-		return words(syntax.StatusWord, 3), true
-	case syntax.Kind:
-		return words(syntax.KindWord, 6), true
-	case syntax.Duration, syntax.TraceDuration, syntax.TraceID, syntax.SpanID, syntax.ParentID, syntax.LinkSpanID, syntax.EventTime:
-		return nil, true
-	}
-	return nil, false
-}
-
 func words(word func(int64) string, n int64) (out []TagValue) {
 	for i := range n {
 		out = append(out, TagValue{"keyword", word(i)})
@@ -191,13 +164,6 @@ func compareValues(a, b TagValue) int {
 		return c
 	}
 	return cmp.Compare(a.Value, b.Value)
-}
-
-// textIntrinsics are the intrinsics whose values an unscoped name lists as well.
-// They have names of their own in the first form of the API, too.
-var textIntrinsics = map[string]string{
-	"name": "name", "rootName": "rootName", "rootServiceName": "rootServiceName", "statusMessage": "statusMessage",
-	"root.name": "rootName", "root.service.name": "rootServiceName",
 }
 
 // TagTexts returns distinct values, as text and sorted, that an attribute of

@@ -20,21 +20,6 @@ type touch struct {
 	staged, tested bool // read by by() or an aggregate; by a condition or select()
 }
 
-// unreported are the intrinsics that an answer shows elsewhere or not at all.
-var unreported = []string{syntax.Name, syntax.Duration, syntax.TraceDuration, syntax.TraceID, syntax.SpanID,
-	syntax.RootName, syntax.RootService}
-
-// Omits tells whether an answer leaves out a field of the trace: its duration,
-// or the name or service of its root. Recorded answers do when the query groups
-// with by() and some by() or aggregate reads the field, but no
-// condition or select() does.
-// It is odd, for the values are known; but people compare answers.
-func (p *Program) Omits(field string) bool {
-	return p.groups && slices.ContainsFunc(p.touched, func(t touch) bool {
-		return t.x == expr(intrinsic{field}) && t.staged && !t.tested
-	})
-}
-
 // Name returns the name of a span of the trace last given to Trace, or "" when
 // the query does not read names or no condition on the name selected it.
 func (r *Run) Name(span int32) string {
@@ -141,15 +126,7 @@ func (r *Run) Attrs(span int32) (out []Attr) {
 	return out
 }
 
-// hasFixedColumn tells whether x is an attribute that Tempo reports as nil where a
-// span lacks it.
-func hasFixedColumn(x expr) bool {
-	a, ok := x.(*attribute)
-	return ok && FixedColumn(a.Scope, a.Name)
-}
-
-// values returns the values to report. Of several events or links the last one
-// that has any speaks.
+// values returns the values to report.
 func (t *touch) values(c ctx) []Value {
 	n := t.x.needs()
 	switch {
@@ -159,20 +136,6 @@ func (t *touch) values(c ctx) []Value {
 		return t.ofChildren(trace.LinkLevel, &c)
 	}
 	return t.at(&c)
-}
-
-func (t *touch) ofChildren(l trace.Level, c *ctx) []Value {
-	from, to := c.b.V.Down(l, c.row)
-	for i := int64(to) - 1; i >= int64(from); i-- {
-		c.single(l, i)
-		if out := t.at(c); len(out) > 0 {
-			return out
-		}
-	}
-	if from == to && t.all {
-		return t.at(c) // an intrinsic has a value even so
-	}
-	return nil
 }
 
 func (t *touch) at(c *ctx) (out []Value) {
@@ -199,21 +162,4 @@ func (t *touch) at(c *ctx) (out []Value) {
 
 func (t *touch) selects(v Value) bool {
 	return t.all || slices.ContainsFunc(t.tests, func(e *constTest) bool { return e.test(v) })
-}
-
-// selected reduces an array to the elements that a condition selected.
-func (t *touch) selected(v Value) (Value, bool) {
-	passes := func(v Value) bool {
-		return slices.ContainsFunc(t.tests, func(e *constTest) bool { return e.test(v) })
-	}
-	if t.all || v.Type != Array {
-		return v, t.all || passes(v)
-	}
-	var left []Value
-	for _, e := range v.Elems {
-		if passes(e) {
-			left = append(left, e)
-		}
-	}
-	return arrayValue(left)
 }

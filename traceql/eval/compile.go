@@ -292,20 +292,6 @@ func (p *Program) read(f syntax.Field) expr {
 	return p.ofMatched(x)
 }
 
-// ofMatched makes an attribute of events or links read the first one that a
-// condition on it has matched: behind { event.n = 3 }, by(event.n) groups by 3.
-func (p *Program) ofMatched(x expr) expr {
-	attr, ok := x.(*attribute)
-	if n := x.needs(); !ok || !n.event && !n.link {
-		return x
-	}
-	at := slices.IndexFunc(p.touched, func(t touch) bool { return same(t.x, x) })
-	if at < 0 || len(p.touched[at].tests) == 0 {
-		return x
-	}
-	return &matched{attribute: attr, tests: slices.Clone(p.touched[at].tests)}
-}
-
 // name compiles an attribute or intrinsic.
 func (p *Program) name(f syntax.Field) expr {
 	if a, ok := f.(*syntax.AttrRef); ok {

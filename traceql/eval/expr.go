@@ -77,33 +77,6 @@ func (e *attribute) value(c *ctx) (v Value) {
 	return v
 }
 
-// matched is an attribute of events or links in by(), an aggregate or a metrics
-// function that follows conditions on it.
-type matched struct {
-	*attribute
-	tests []*constTest
-}
-
-func (e *matched) value(c *ctx) (v Value) {
-	find := func(x Value) bool {
-		for _, t := range e.tests {
-			if t.test(x) {
-				v = x
-				return false
-			}
-		}
-		return true
-	}
-	from, to := c.b.V.Down(e.level, c.row)
-	for row := from; row < to && v.Type == Nil; row++ {
-		e.own(c).values(c.b, row, find)
-	}
-	if v.Type == Nil {
-		return e.attribute.value(c)
-	}
-	return v
-}
-
 func (e *attribute) own(c *ctx) *keyColumns { return &c.b.attr(e.slot).own }
 
 // each yields all values of the attribute at c until yield returns false.
@@ -154,25 +127,6 @@ type negation struct{ x expr }
 
 func (e negation) value(c *ctx) Value { return negate(e.x.value(c)) }
 func (e negation) needs() reads       { return e.x.needs() }
-
-// orFalse makes by() group the spans for which an arithmetic expression has no
-// value under false, as Tempo does.
-func orFalse(e expr) expr {
-	switch e.(type) {
-	case *arithmetic, negation:
-		return falseForNil{e}
-	}
-	return e
-}
-
-type falseForNil struct{ expr }
-
-func (e falseForNil) value(c *ctx) Value {
-	if v := e.expr.value(c); v.Type != Nil {
-		return v
-	}
-	return boolValue(false)
-}
 
 // comparison is any comparison of two expressions.
 type comparison struct {
@@ -260,26 +214,6 @@ type presence struct {
 
 func (e *presence) needs() reads { return e.x.needs() }
 
-// value is false for both forms where the attribute has only a value that the
-// language cannot read.
-func (e *presence) value(c *ctx) Value {
-	if !e.exists(c) {
-		return boolValue(false)
-	}
-	attr, ok := e.x.(*attribute)
-	switch {
-	case ok && attr.ofSpan() && e.want:
-		return boolValue(c.b.ofColumn(attr).first(c.b, c.row).Type != Nil)
-	case ok && attr.ofSpan():
-		return boolValue(!c.b.ofColumn(attr).given(c.row))
-	}
-	has := e.x.value(c).Type != Nil
-	if ok && !e.want {
-		return boolValue(!has && !attr.given(c))
-	}
-	return boolValue(has == e.want)
-}
-
 // exists tells whether there is an event or link to ask at all.
 func (e *presence) exists(c *ctx) bool {
 	n := e.x.needs()
@@ -339,17 +273,13 @@ func (e intrinsic) value(c *ctx) Value {
 	return e.traceValue(c)
 }
 
-// eventValue reads the first event when none is singled out. Without any, the
-// value is zero and not missing, as Tempo has it; a condition is not affected,
-// since it asks for an event first.
+// eventValue reads the first event when none is singled out.
 func (e intrinsic) eventValue(c *ctx) Value {
 	row := c.event
 	if row < 0 {
 		from, to := c.b.V.Events(c.row)
-		if from == to && e.name == syntax.EventName {
-			return textValue("")
-		} else if from == to {
-			return Value{Type: Duration}
+		if from == to {
+			return e.ofNone()
 		}
 		row = int64(from)
 	}
@@ -368,10 +298,8 @@ func (e intrinsic) linkValue(c *ctx) Value {
 	row := c.link
 	if row < 0 {
 		from, to := c.b.V.Links(c.row)
-		if from == to && e.name == syntax.LinkTraceID {
-			return textValue("")
-		} else if from == to {
-			return textValue(trace.SpanID{}.String())
+		if from == to {
+			return e.ofNone()
 		}
 		row = int64(from)
 	}

@@ -3,7 +3,7 @@ package eval
 import "slices"
 
 // This file is the plain form of the rules that are known from recorded answers
-// only: those of pushdown.go and of lineage.go.
+// only: those of tempocolumns.go, temposelect.go and tempolineage.go.
 
 // plainQuery is what all conditions of a query know of each other.
 type plainQuery struct {
@@ -26,7 +26,7 @@ type plainTest struct {
 	lit            plainValue
 }
 
-// plainLineages is &>> and &<<: lineage.go's rule below roots, the plain one for
+// plainLineages is &>> and &<<: tempolineage.go's rule below roots, the plain one for
 // the others.
 func plainLineages(t plainTrace, upper, lower plainTrace) plainTrace {
 	var above, below plainTrace
@@ -51,7 +51,7 @@ func plainLineages(t plainTrace, upper, lower plainTrace) plainTrace {
 	return out
 }
 
-// plainLineage is &>> and &<< as lineage.go words them.
+// plainLineage is &>> and &<< as tempolineage.go words them.
 func plainLineage(t plainTrace, upper, lower plainTrace) (out plainTrace) {
 	upper, lower = t.walk(upper), t.walk(lower)
 	related := func(l, r *plainSpan) bool { return t.rooted(l) && t.related(">>", l, r) }

@@ -1,8 +1,6 @@
 package eval
 
 import (
-	"math"
-
 	"etude/trace"
 	"etude/traceql/syntax"
 )
@@ -22,44 +20,53 @@ func (r *Run) Rows(view int) Mask {
 	return out
 }
 
-// SideBySide is Rows, less the spans that have events and no links or links and
-// no events, with the events and links of those left that stand side by side: as
-// many of either, from the first on, as the span has of both.
-func (r *Run) SideBySide(view int) (spans, events, links Mask) {
-	v := r.views[view]
-	spans, events, links = r.Rows(view), NewMask(len(v.EventSpan)), NewMask(len(v.LinkSpan))
-	alone := NewMask(v.Spans())
-	both := int64(-1) // the span last found to have an event beside a link
-	for e, l := 0, 0; e < len(v.EventSpan) || l < len(v.LinkSpan); {
-		of, other := childSpan(v.EventSpan, e), childSpan(v.LinkSpan, l)
-		switch span := uint32(min(of, other)); {
-		case of == other:
-			both = of
-			if spans.Has(span) {
-				events.Set(uint32(e))
-				links.Set(uint32(l))
+// RowWise tells whether every stage keeps or drops a span by that span alone, so that
+// [Run.Kept] is what the pipeline yields. by() and coalesce() part and join spansets,
+// which changes no span.
+func (p *Program) RowWise() bool {
+	for _, s := range p.stages {
+		switch s := s.(type) {
+		case spansetStage:
+			if !p.rowNode(s.node) {
+				return false
 			}
-			e, l = e+1, l+1
-		case of < other:
-			if e++; of != both {
-				alone.Set(span)
-			}
+		case *grouping, coalesce:
 		default:
-			if l++; other != both {
-				alone.Set(span)
-			}
+			return false
 		}
 	}
-	spans.AndNot(alone)
-	return spans, events, links
+	return true
 }
 
-// childSpan returns the span of an event or link, beyond all spans at the end.
-func childSpan(spans []uint32, i int) int64 {
-	if i == len(spans) {
-		return math.MaxInt64
+func (p *Program) rowNode(n node) bool {
+	switch n := n.(type) {
+	case pick:
+		return p.filters[n].exact
+	case *logical:
+		return !n.and && p.rowNode(n.l) && p.rowNode(n.r)
 	}
-	return int64(spans[i])
+	return false
+}
+
+// Kept returns the rows of a View that every stage of a row-wise Program keeps. Several
+// Views may be looked at at a time.
+func (r *Run) Kept(view int) Mask {
+	rows := fullMask(r.views[view].Spans())
+	for _, st := range r.p.stages {
+		if st, ok := st.(spansetStage); ok {
+			rows.and(r.keptBy(st.node, view))
+		}
+	}
+	return rows
+}
+
+func (r *Run) keptBy(n node, view int) Mask {
+	if o, ok := n.(*logical); ok {
+		rows := r.keptBy(o.l, view).clone()
+		rows.or(r.keptBy(o.r, view))
+		return rows
+	}
+	return r.bind(view).mask(int(n.(pick)))
 }
 
 // decide adds the spans that satisfy a filter which has to see whole traces.

@@ -202,14 +202,14 @@ func flip(op string) string {
 }
 
 // arith applies an arithmetic operator. A missing operand and division by an
-// integer zero yield nil, for which no comparison holds. An operand that is there
-// and not a number yields false, as in Tempo.
+// integer zero yield nil, for which no comparison holds. For an operand that
+// is no number see noNumber.
 func arith(op string, a, b Value) Value {
 	switch {
 	case a.Type == Nil || b.Type == Nil:
 		return Value{}
 	case !a.numeric() || !b.numeric():
-		return boolValue(false)
+		return noNumber
 	}
 	if a.Type == Int && b.Type == Int {
 		return arithInts(op, a.Int, b.Int)
@@ -268,5 +268,5 @@ func negate(v Value) Value {
 	case Nil:
 		return v
 	}
-	return boolValue(false)
+	return noNumber
 }

@@ -28,40 +28,6 @@ func (q *Query) compileCompare(from *syntax.Compare) *comparing {
 	return c
 }
 
-// countedTwice returns which names, kinds and statuses count twice: Tempo counts
-// those that a condition of the query itself selects once as such and once as
-// all spans have them. It does so with no attribute and no other intrinsic.
-func countedTwice(p *eval.Program) map[string]func(eval.Value) bool {
-	out := map[string]func(eval.Value) bool{}
-	for _, name := range []string{syntax.Name, syntax.Kind, syntax.Status} {
-		if selects := p.Selects(name); selects != nil {
-			out[name] = selects
-		}
-	}
-	return out
-}
-
-// withoutNumbers returns a condition in which nested-set numbers are 0, as Tempo
-// reads them in the filter of compare().
-func withoutNumbers(f syntax.Field) syntax.Field {
-	switch f := f.(type) {
-	case *syntax.Intrinsic:
-		switch f.Name {
-		case syntax.NestedSetLeft, syntax.NestedSetRight, syntax.NestedSetParent:
-			return &syntax.Literal{Type: syntax.LitInt}
-		}
-	case *syntax.Unary:
-		out := *f
-		out.X = withoutNumbers(f.X)
-		return &out
-	case *syntax.Binary:
-		out := *f
-		out.L, out.R = withoutNumbers(f.L), withoutNumbers(f.R)
-		return &out
-	}
-	return f
-}
-
 // note keeps of a span what only its whole trace knows.
 func (c *comparing) note(s *spans, t *eval.Trace, span int32, ref eval.Ref) {
 	start := s.views[ref.View].Began(ref.Row)

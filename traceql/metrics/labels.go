@@ -17,17 +17,6 @@ func labelName(f syntax.Field) string {
 	return syntax.FieldText(f)
 }
 
-func alwaysShown(f syntax.Field) bool {
-	a, ok := f.(*syntax.AttrRef)
-	if !ok || a.Parent {
-		return false
-	}
-	if a.Scope == syntax.ScopeNone {
-		return eval.FixedColumn(syntax.ScopeSpan, a.Name) || eval.FixedColumn(syntax.ScopeResource, a.Name)
-	}
-	return eval.FixedColumn(a.Scope, a.Name)
-}
-
 // labels numbers the values of one entry of by(), over all Views of a query.
 // Number 0 is nil, the value of a span that has none.
 type labels struct {
@@ -57,14 +46,13 @@ func newLabels() *labels {
 	return &labels{numbers: map[labelKey]uint32{}, values: []eval.Value{{}}}
 }
 
-// number returns the number of a value. An array cannot be a label: it becomes
-// the text "nil", as in Tempo.
+// number returns the number of a value.
 func (l *labels) number(v eval.Value) uint32 {
 	switch v.Type {
 	case eval.Nil:
 		return 0
 	case eval.Array:
-		v = eval.Text("nil")
+		v = arrayLabel
 	case eval.Int:
 		if v.Int >= 0 && v.Int < smallInts {
 			return l.smallInt(v)

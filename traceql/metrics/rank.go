@@ -3,9 +3,7 @@ package metrics
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
-	"strings"
 
 	"etude/traceql/eval"
 	"etude/traceql/syntax"
@@ -94,40 +92,4 @@ func keepFilled(series []Series) (out []Series) {
 		}
 	}
 	return out
-}
-
-// compareLabels is the order in which topk prefers series that tie: label by
-// label by the text of strings, by name, by type and value, the higher ones first.
-func compareLabels(a, b []eval.Attr) int {
-	for i := range min(len(a), len(b)) {
-		x, y := &a[i], &b[i]
-		if c := cmp.Or(strings.Compare(rankText(x.Value), rankText(y.Value)), strings.Compare(x.Key, y.Key),
-			cmp.Compare(typeRank(y.Value.Type), typeRank(x.Value.Type)), compareSame(y.Value, x.Value)); c != 0 {
-			return c
-		}
-	}
-	return cmp.Compare(len(a), len(b))
-}
-
-// rankText is the text of what answers show as text.
-func rankText(v eval.Value) string {
-	switch v.Type {
-	case eval.String, eval.Duration, eval.Status, eval.Kind, eval.Nil:
-		return v.Text()
-	}
-	return ""
-}
-
-// typeRank orders types as Tempo numbers them.
-func typeRank(t eval.Type) int {
-	return slices.Index([]eval.Type{eval.Nil, eval.Int, eval.Float, eval.String, eval.Bool, eval.Duration, eval.Status, eval.Kind}, t)
-}
-
-// compareSame orders floats by their bits as Tempo does, so that all negative ones
-// come after all others.
-func compareSame(a, b eval.Value) int {
-	if a.Type == eval.Float {
-		return cmp.Compare(math.Float64bits(a.Float), math.Float64bits(b.Float))
-	}
-	return cmp.Compare(a.Int, b.Int)
 }

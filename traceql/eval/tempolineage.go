@@ -2,10 +2,9 @@ package eval
 
 import "slices"
 
-// This file is &>> and &<<, which a real Tempo 3.0.3 answers with fewer pairs
-// than the rule gives. What follows reproduces every answer recorded in
-// testdata/conformance. (The rule itself is what >> and << do, in either
-// direction.) In the words of the plain evaluator in naive_recorded_test.go:
+// Rule T6: &>> and &<< give fewer pairs than >> and << in both directions would. The
+// walk below reproduces every answer recorded in testdata/conformance. In the words of
+// the plain evaluator in naive_recorded_test.go:
 //
 //   - of the lower spans below the outermost upper span around it, an upper span
 //     is in the result when it encloses the last;

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -13,10 +14,10 @@ import (
 type Tag struct{ Key, Value string }
 
 // CompileTags builds the Program of a legacy search. Each tag must match some
-// span of the trace. Those that Tempo keeps in columns of their own may match
-// different spans, all others together must match one. The keys
-// root.name, root.service.name and name mean the intrinsics, status.code the
-// status by its word, and http.status_code also an equal integer.
+// span of the trace.
+//
+// Rule T14: tags that Tempo keeps in columns of their own may match different spans,
+// all others together must match one.
 func CompileTags(tags []Tag) *Program {
 	p := &Program{}
 	p.filters = append(p.filters, filter{cond: always(true), exact: true})
@@ -58,6 +59,8 @@ var legacyIntrinsics = map[string]string{
 	"root.name": syntax.RootName, "root.service.name": syntax.RootService, "name": syntax.Name,
 }
 
+// Rule T15: the keys root.name, root.service.name and name mean the intrinsics,
+// status.code the status by its word, and http.status_code also an equal integer.
 func (p *Program) tag(t Tag) cond {
 	if name, ok := legacyIntrinsics[t.Key]; ok {
 		return leaf{&constTest{x: intrinsic{name}, op: opContains, lit: textValue(t.Value)}}
@@ -81,8 +84,8 @@ func (p *Program) tag(t Tag) cond {
 	return either
 }
 
-// legacyKeys are the attributes that the legacy forms of the API look up in one
-// scope only, because Tempo keeps them in columns of their own.
+// Rule T16: the legacy forms of the API look up the attributes that Tempo keeps in
+// columns of their own in one scope only.
 var legacyKeys = map[string]syntax.Scope{
 	"service.name": syntax.ScopeResource, "cluster": syntax.ScopeResource, "namespace": syntax.ScopeResource,
 	"pod": syntax.ScopeResource, "container": syntax.ScopeResource,
@@ -110,4 +113,46 @@ const opContains = "contains"
 
 func containsText(v, part Value) bool {
 	return v.Type == String && strings.Contains(v.Str, part.Str)
+}
+
+// SideBySide is Rows, with the events and links of those spans that count.
+//
+// Rule T19: where conditions narrow the names of all scopes, Tempo goes over the events
+// and links of a span side by side. A span with only one of both is left out; of the
+// others as many events and links count, from the first on, as the span has of both.
+func (r *Run) SideBySide(view int) (spans, events, links Mask) {
+	v := r.views[view]
+	spans, events, links = r.Rows(view), NewMask(len(v.EventSpan)), NewMask(len(v.LinkSpan))
+	alone := NewMask(v.Spans())
+	both := int64(-1) // the span last found to have an event beside a link
+	for e, l := 0, 0; e < len(v.EventSpan) || l < len(v.LinkSpan); {
+		of, other := childSpan(v.EventSpan, e), childSpan(v.LinkSpan, l)
+		switch span := uint32(min(of, other)); {
+		case of == other:
+			both = of
+			if spans.Has(span) {
+				events.Set(uint32(e))
+				links.Set(uint32(l))
+			}
+			e, l = e+1, l+1
+		case of < other:
+			if e++; of != both {
+				alone.Set(span)
+			}
+		default:
+			if l++; other != both {
+				alone.Set(span)
+			}
+		}
+	}
+	spans.AndNot(alone)
+	return spans, events, links
+}
+
+// childSpan returns the span of an event or link, beyond all spans at the end.
+func childSpan(spans []uint32, i int) int64 {
+	if i == len(spans) {
+		return math.MaxInt64
+	}
+	return int64(spans[i])
 }
