@@ -71,11 +71,9 @@ func exactly(literal *syntax.Regexp) string {
 	return string(literal.Rune)
 }
 
-// folded is the longest part of a literal that matches ASCII alone. In any case, k
-// and s match a character beyond ASCII as well.
+// folded is the longest part of a literal that is ASCII.
 func folded(literal *syntax.Regexp) (longest string) {
-	beyond := func(r rune) bool { return r >= utf8.RuneSelf || strings.ContainsRune("kKsS", r) }
-	for _, part := range strings.FieldsFunc(string(literal.Rune), beyond) {
+	for _, part := range strings.FieldsFunc(string(literal.Rune), func(r rune) bool { return r >= utf8.RuneSelf }) {
 		if len(part) > len(longest) {
 			longest = part
 		}
@@ -83,10 +81,14 @@ func folded(literal *syntax.Regexp) (longest string) {
 	return strings.ToLower(longest)
 }
 
-// containsFold tells whether text has part, which is in lower case, in any case.
-func containsFold(text, part string) bool {
-	for i := 0; i+len(part) <= len(text); i++ {
-		if lower(text[i]) == part[0] && equalFold(text[i:i+len(part)], part) {
+// mayContainFold tells whether text may have part, which is in lower case, in any
+// case. A text beyond ASCII always may: some of its characters are k or s there.
+func mayContainFold(text, part string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return true
+		}
+		if i+len(part) <= len(text) && lower(text[i]) == part[0] && equalFold(text[i:i+len(part)], part) {
 			return true
 		}
 	}
@@ -119,7 +121,7 @@ const (
 func (p *pattern) work(text string) int { return 1 + len(text)*p.size/stepWork }
 
 func (p *pattern) match(text string, poll *Poll) bool {
-	if p.folds != "" && !containsFold(text, p.folds) {
+	if p.folds != "" && !mayContainFold(text, p.folds) {
 		return false
 	}
 	if poll == nil || len(text)*p.size < longSteps { // Fast path: nearly always.
