@@ -29,7 +29,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"internal/testkit", "trace", "plumbing of tests, and sources of spans for them"},
 	{"store/wal", "internal/fs", "the log keeps bytes, whatever they mean"},
 	{"store/block", "internal/fs internal/wire otlp trace", "a format of files; which blocks there are is the store's business"},
-	{"store", "trace otlp internal/fs store/wal", "storage does not know the query language"},
+	{"store", "trace otlp internal/fs store/block store/wal", "storage does not know the query language"},
 	{"store/tenants", "trace otlp store tenant", "a set of stores behind one Append; who asks is not its business"},
 	{"traceql/syntax", "", "text to tree needs no data"},
 	{"traceql/check", "traceql/syntax trace", "types are those of the domain"},

@@ -90,7 +90,7 @@ func storeSamples(tenant string, ts *tenants.Tenant, yield func(telemetry.Sample
 	counter("etude_store_replayed_spans_total", "Spans read back from the log at the start.", s.Replayed)
 	counter("etude_store_damaged_records_total", "Damaged stretches found in the log at the start.", s.Damaged)
 	counter("etude_store_missing_spans_total", "Spans lost because a file of the log was missing, cut short or exchanged, as far as is known.", s.Missing)
-	gauge("etude_store_log_problems", "Files of the log that were missing, cut short or exchanged; /status names them.", s.Problems)
+	gauge("etude_store_log_problems", "Files of the log that were missing, cut short or exchanged, and blocks that cannot be read; /status names them.", s.Problems)
 	refused := func(reason string, n int64) {
 		counter("etude_store_refused_payloads_total", "Requests refused by the storage, by reason.", n, telemetry.Label{Name: "reason", Value: reason})
 	}
@@ -108,7 +108,13 @@ func storeSamples(tenant string, ts *tenants.Tenant, yield func(telemetry.Sample
 	gauge("etude_store_spans", "Spans held.", s.Spans)
 	gauge("etude_store_tables", "Tables held.", int64(s.Tables))
 	gauge("etude_store_head_bytes", "Memory that the spans take.", s.HeadBytes)
-	gauge("etude_store_disk_bytes", "Disk that the log takes.", s.DiskBytes)
+	gauge("etude_store_disk_bytes", "Disk that log and blocks take.", s.DiskBytes)
+	gauge("etude_store_blocks", "Blocks held.", s.Blocks)
+	gauge("etude_store_block_spans", "Spans held in blocks; etude_store_spans has them, too.", s.BlockSpans)
+	gauge("etude_store_block_bytes", "Disk that the blocks take; etude_store_disk_bytes has it, too.", s.BlockBytes)
+	counter("etude_store_cuts_total", "Times that the oldest tables became a block.", s.Cuts)
+	counter("etude_store_cut_failures_total", "Times that a block could not be written.", s.CutFailures)
+	counter("etude_store_damaged_blocks_total", "Blocks that could not be read and were set aside; /status names them.", s.BlocksDamaged)
 	gauge("etude_store_waiting_bytes", "Bytes received and not yet stored.", s.Waiting)
 }
 

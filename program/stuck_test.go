@@ -24,6 +24,7 @@ func (o stuckObserver) Applied(time.Duration)      { <-o.release }
 func (o stuckObserver) Acknowledged(time.Duration) {}
 func (o stuckObserver) Synced(time.Duration)       {}
 func (o stuckObserver) Sealed(time.Duration)       {}
+func (o stuckObserver) Cut(time.Duration)          {}
 
 // TestHostileStuckApplier has a backend whose applier never goes on: metrics, readiness and
 // searches answer, the end of the process is bounded, and the next start has every

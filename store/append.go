@@ -50,6 +50,10 @@ func (s *Store) Append(ctx context.Context, payload []byte) (rejected otlp.Rejec
 // admit reserves room in the queue. A payload larger than the whole queue is
 // admitted when it is alone.
 func (s *Store) admit(size int64) error {
+	if b := s.blocks; b != nil && b.full.Load() {
+		s.count.overloaded.Add(1)
+		return &OverloadError{Waiting: s.waiting.Load(), Limit: s.o.MaxQueue, Full: true}
+	}
 	before := s.waiting.Add(size) - size
 	if before > 0 && before+size > s.o.MaxQueue {
 		s.waiting.Add(-size)

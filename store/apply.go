@@ -37,6 +37,7 @@ func (s *Store) apply() {
 			s.applyOne(b, i)
 		}
 		s.head.weigh()
+		s.updateFull()
 		s.o.Observer.Applied(time.Since(began))
 		s.log.Recycle(b)
 		if s.over() {

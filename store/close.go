@@ -62,6 +62,7 @@ func (s *Store) drain() error {
 	}
 	close(s.stop)
 	<-s.kept
+	<-s.cutEnd
 	if !s.isAbandoned() {
 		s.sealing.Wait()
 	}

@@ -21,9 +21,13 @@ func (closedError) Unavailable() bool { return true }
 // OverloadError says that more waits to be stored than is allowed to.
 type OverloadError struct {
 	Waiting, Limit int64 // bytes
+	Full           bool  // memory is: blocks are not written as fast as spans come
 }
 
 func (e *OverloadError) Error() string {
+	if e.Full {
+		return "the spans in memory have reached their bound and are being written to blocks: send again later"
+	}
 	return fmt.Sprintf("too much is waiting to be stored: %d bytes, limit %d: send again later", e.Waiting, e.Limit)
 }
 

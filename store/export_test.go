@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"runtime"
 
 	"etude/trace"
 )
@@ -48,4 +49,29 @@ func (s *Store) Parts() (bytes, spans []int64) {
 		bytes, spans = append(bytes, p.bytes), append(spans, int64(p.spans))
 	}
 	return bytes, spans
+}
+
+// CutAll makes a block of all Tables, as the cutter does when they are old.
+func (s *Store) CutAll(ctx context.Context) error {
+	if s.rotating.CompareAndSwap(false, true) {
+		if err := s.log.Rotate(); err != nil {
+			return err
+		}
+	}
+	for s.rotating.Load() && ctx.Err() == nil {
+		runtime.Gosched()
+	}
+	s.sealing.Wait()
+	s.head.mu.Lock()
+	var parts []*part
+	for _, p := range s.head.parts {
+		if !p.open && p.table == nil {
+			parts = append(parts, p)
+		}
+	}
+	s.head.mu.Unlock()
+	if len(parts) == 0 {
+		return nil
+	}
+	return s.cutParts(ctx, parts)
 }

@@ -91,10 +91,17 @@ type part struct {
 	newest   int64 // arrival, unix ns
 }
 
-// Snapshot returns the spans stored so far, a part for each Table. All that was
+// Snapshot returns the spans stored so far: a part for each Table and for each row
+// group of a block. All that was
 // acknowledged before is in it. Calling it often is cheap.
 func (s *Store) Snapshot(context.Context) (trace.Snapshot, error) {
-	return s.head.snapshot(s.log.ID()), nil
+	if s.blocks == nil {
+		return s.head.snapshot(s.log.ID()), nil
+	}
+	s.head.refresh() // may wait, so not under the lock
+	s.blocks.swap.RLock()
+	defer s.blocks.swap.RUnlock()
+	return trace.Join(s.blocks.set.Snapshot(), s.head.published(s.log.ID())), nil
 }
 
 // Head returns the Tables that Append has filled since the store was opened and
@@ -116,6 +123,11 @@ func (s *Store) Head() []*trace.View {
 
 func (h *head) snapshot(log uint64) trace.Snapshot {
 	h.refresh()
+	return h.published(log)
+}
+
+// published is a snapshot of the rows that were published last.
+func (h *head) published(log uint64) trace.Snapshot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.snap == nil {

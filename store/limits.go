@@ -62,7 +62,8 @@ func (s *Store) wakeKeeper() {
 // over reports whether a limit on memory, spans or disk is exceeded.
 func (s *Store) over() bool {
 	most := s.bounds.Load()
-	if most.Disk > 0 && s.log.Disk() > most.Disk {
+	_, inBlocks, _ := s.blocks.totals()
+	if most.Disk > 0 && s.log.Disk()+inBlocks > most.Disk {
 		return true
 	}
 	if most.Memory <= 0 && most.Spans <= 0 { // Fast path.
@@ -78,8 +79,25 @@ func (s *Store) over() bool {
 // invisible to readers, then its files are removed. After a crash in between, the
 // next start reads the part back and drops it again.
 func (s *Store) enforce() {
+	s.garbageMu.Lock()
+	defer s.garbageMu.Unlock()
+	if s.blocks != nil {
+		s.expire(s.log.Disk())
+		s.updateFull()
+	}
 	gone, rotate := s.leave()
 	s.garbage = append(s.garbage, gone...)
+	s.removeGarbage()
+	if rotate && s.rotating.CompareAndSwap(false, true) {
+		// The growing part must leave too. The applier seals it in log order, like
+		// any other, and wakes the keeper again. An error means that the log is
+		// closed, and then nothing has to leave.
+		_ = s.log.Rotate()
+	}
+}
+
+// removeGarbage removes segments; the caller holds garbageMu.
+func (s *Store) removeGarbage() {
 	kept := s.garbage[:0]
 	for _, g := range s.garbage {
 		if err := s.log.Remove(g.segments...); err != nil {
@@ -91,18 +109,13 @@ func (s *Store) enforce() {
 		}
 	}
 	s.garbage = kept
-	if rotate && s.rotating.CompareAndSwap(false, true) {
-		// The growing part must leave too. The applier seals it in log order, like
-		// any other, and wakes the keeper again. An error means that the log is
-		// closed, and then nothing has to leave.
-		_ = s.log.Rotate()
-	}
 }
 
 // leave removes the parts that must leave from the head. Rotate is true when the
 // growing part is among them.
 func (s *Store) leave() (gone []leaving, rotate bool) {
-	disk := s.log.Disk()
+	_, disk, _ := s.blocks.totals()
+	disk += s.log.Disk()
 	for _, g := range s.garbage {
 		disk -= s.log.Size(g.segments...)
 	}
@@ -134,7 +147,10 @@ func (s *Store) leave() (gone []leaving, rotate bool) {
 }
 
 func (s *Store) judge(p *part, memory, spans, disk int64) reason {
-	most := s.bounds.Load()
+	most := *s.bounds.Load()
+	if s.blocks != nil {
+		most.Memory, most.Spans = 0, 0 // The oldest become a block instead.
+	}
 	switch {
 	case s.o.Retention > 0 && p.newest < time.Now().Add(-s.o.Retention).UnixNano():
 		return byAge

@@ -16,6 +16,7 @@ func (o *tally) Acknowledged(time.Duration) { o.acknowledged.Add(1) }
 func (o *tally) Applied(time.Duration)      { o.applied.Add(1) }
 func (o *tally) Synced(time.Duration)       { o.synced.Add(1) }
 func (o *tally) Sealed(time.Duration)       { o.sealed.Add(1) }
+func (o *tally) Cut(time.Duration)          {}
 
 func TestObserver(t *testing.T) {
 	t.Parallel()

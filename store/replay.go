@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +31,11 @@ const joinBytes = 1 << 20
 // the whole log to keep the end of it. Also rejected: reading all and enforcing
 // bounds afterwards. The process was killed before it came to that, and again at
 // every start.
-func (s *Store) replay() {
-	groups := groupSegments(s.log.Segments(), &s.o)
+//
+// Covered are segments whose spans are in blocks. They are removed, not read.
+func (s *Store) replay(covered []uint64) {
+	segments := slices.DeleteFunc(slices.Clone(s.log.Segments()), func(seg wal.Segment) bool { return slices.Contains(covered, seg.Number) })
+	groups := groupSegments(segments, &s.o)
 	r := replayer{s: s, groups: groups, reading: make([]reading, len(groups)), began: time.Now()}
 	r.next.Store(int64(len(groups)))
 	for _, g := range groups {
@@ -45,6 +49,7 @@ func (s *Store) replay() {
 		workers.Go(r.work)
 	}
 	workers.Wait()
+	r.gone = append(r.gone, covered...)
 	if err := s.log.Remove(r.gone...); err != nil {
 		s.o.Logger.Error("remove old spans from disk; trying again", "error", err)
 		s.garbage = append(s.garbage, leaving{segments: r.gone, logged: true})
@@ -190,15 +195,15 @@ func (r *replayer) weigh(i int, bytes int64, spans int) bool {
 
 // raiseFloor finds the oldest group that still fits; the caller holds mu.
 func (r *replayer) raiseFloor() {
-	o := &r.s.o
+	o := r.s.replayBounds()
 	var bytes, spans int64
 	for j := len(r.reading) - 1; j >= r.floor; j-- {
 		bytes += r.reading[j].bytes
 		spans += r.reading[j].spans
 		switch {
-		case o.HeadMaxBytes > 0 && bytes > o.HeadMaxBytes:
+		case o.Memory > 0 && bytes > o.Memory:
 			r.why = byMemory
-		case o.HeadMaxSpans > 0 && spans > o.HeadMaxSpans:
+		case o.Spans > 0 && spans > o.Spans:
 			r.why = bySpans
 		default:
 			continue
@@ -206,6 +211,18 @@ func (r *replayer) raiseFloor() {
 		r.floor = j + 1
 		return
 	}
+}
+
+// replayBounds are those of the head while it is read back. A head whose oldest
+// Tables become blocks can have been a little beyond its bound, and nothing of it may
+// be lost.
+func (s *Store) replayBounds() Bounds {
+	b := Bounds{Memory: s.o.HeadMaxBytes, Spans: s.o.HeadMaxSpans}
+	if s.blocks != nil {
+		b.Memory += b.Memory / 2
+		b.Spans += b.Spans / 2
+	}
+	return b
 }
 
 // drop counts a group that leaves; its files are removed at the end, all at once.

@@ -19,7 +19,7 @@ type Stats struct {
 	Tables    int
 	Spans     int64 // held
 	HeadBytes int64 // memory of the Tables
-	DiskBytes int64 // log segments
+	DiskBytes int64 // log segments and blocks
 	Waiting   int64 // bytes of payload not yet answered
 	Syncs     int64 // syncs of the log
 
@@ -37,6 +37,11 @@ type Stats struct {
 	Damaged  int64 // damaged stretches of the log found at the start
 	Problems int64 // files of the log that are missing, cut short or exchanged
 	Missing  int64 // spans lost by those, as far as is known
+
+	// Blocks held, their spans (which Spans has too) and their files; cuts, how long
+	// they took, cuts that failed, and blocks that were set aside.
+	Blocks, BlockSpans, BlockBytes   int64
+	Cuts, CutFailures, BlocksDamaged int64
 
 	LeftByAge, LeftByMemory, LeftBySpans, LeftByDisk Left
 }
@@ -59,6 +64,7 @@ func (s *Store) Stats() Stats {
 		st.Problems++
 		st.Missing += p.Spans
 	}
+	s.addBlocks(&st)
 	s.head.mu.Lock()
 	defer s.head.mu.Unlock()
 	st.Tables, st.HeadBytes = len(s.head.parts), s.head.bytes()
@@ -73,7 +79,25 @@ func (s *Store) Problems() (lines []string) {
 	for _, p := range s.log.Problems() {
 		lines = append(lines, p.Error())
 	}
+	if b := s.blocks; b != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		lines = append(lines, b.problems...)
+	}
 	return lines
+}
+
+func (s *Store) addBlocks(st *Stats) {
+	b := s.blocks
+	if b == nil {
+		return
+	}
+	n, bytes, spans := b.totals()
+	st.Blocks, st.BlockBytes, st.BlockSpans = int64(n), bytes, spans
+	st.DiskBytes += bytes
+	st.Spans += spans
+	st.Cuts, st.CutFailures, st.BlocksDamaged = b.count.cuts.Load(), b.count.failures.Load(), b.count.damaged.Load()
+	st.Problems += b.count.damaged.Load()
 }
 
 func (c *counters) left(why reason) Left {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -26,9 +27,9 @@ type Options struct {
 	FS  fs.FS  // the operating system's
 
 	Retention    time.Duration // how long spans are kept after they were received
-	MaxDisk      int64         // bytes of the log on disk; the oldest spans leave first
-	HeadMaxBytes int64         // bytes of memory of the Tables; the oldest spans leave first
-	HeadMaxSpans int64         // spans in the Tables; the oldest leave first
+	MaxDisk      int64         // bytes of log and blocks on disk; the oldest spans leave first
+	HeadMaxBytes int64         // bytes of memory of the Tables; the oldest become a block, or leave
+	HeadMaxSpans int64         // spans in the Tables; the oldest become a block, or leave
 	MaxQueue     int64         // bytes of payload waiting to be stored, more is refused; 64 MiB
 	Limits       *Limits       // of what one span brings; DefaultLimits
 
@@ -40,6 +41,8 @@ type Options struct {
 	TableSpans int
 	TableBytes int64
 	TableAge   time.Duration
+
+	Blocks *BlockOptions // nil: what the head cannot hold leaves
 
 	Priority *Priority    // of queries over writes; none by default
 	Observer Observer     // none by default
@@ -53,6 +56,7 @@ type Observer interface {
 	Applied(time.Duration)      // adding the payloads of one write to the head
 	Synced(time.Duration)       // a sync of the log
 	Sealed(time.Duration)       // giving a Table its final form, beside all other work
+	Cut(time.Duration)          // making a block of Tables, beside all other work
 }
 
 // unobserved is the Observer of a store without one.
@@ -62,6 +66,7 @@ func (unobserved) Acknowledged(time.Duration) {}
 func (unobserved) Applied(time.Duration)      {}
 func (unobserved) Synced(time.Duration)       {}
 func (unobserved) Sealed(time.Duration)       {}
+func (unobserved) Cut(time.Duration)          {}
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
@@ -69,6 +74,7 @@ type Store struct {
 	bounds atomic.Pointer[Bounds]
 	log    *wal.Log
 	head   head
+	blocks *blocks // nil without blocks
 
 	waiting  atomic.Int64    // bytes admitted and not yet answered
 	waiters  sync.Pool       // *waiter
@@ -83,7 +89,10 @@ type Store struct {
 	nudge     chan struct{} // wakes the keeper
 	stop      chan struct{}
 	kept      chan struct{} // closed when the keeper has ended
-	garbage   []leaving     // segments whose removal has failed; the keeper's
+	garbageMu sync.Mutex
+	garbage   []leaving     // segments that must be removed
+	cutNudge  chan struct{} // wakes the cutter
+	cutEnd    chan struct{} // closed when the cutter has ended
 	sealing   sync.WaitGroup
 
 	once     sync.Once // of Close
@@ -115,6 +124,8 @@ func Open(o Options) (*Store, error) {
 		nudge:     make(chan struct{}, 1),
 		stop:      make(chan struct{}),
 		kept:      make(chan struct{}),
+		cutNudge:  make(chan struct{}, 1),
+		cutEnd:    make(chan struct{}),
 	}
 	log, err := wal.Open(wal.Options{
 		Dir: o.Dir, FS: o.FS, Sync: o.Sync, SyncInterval: o.SyncInterval,
@@ -128,10 +139,19 @@ func Open(o Options) (*Store, error) {
 	}
 	s.log = log
 	s.SetBounds(Bounds{Disk: o.MaxDisk, Memory: o.HeadMaxBytes, Spans: o.HeadMaxSpans})
-	s.replay()
+	covered, err := s.openBlocks()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), log.Close())
+	}
+	s.replay(covered)
 	s.enforce()
 	go s.apply()
 	go s.keep()
+	if s.blocks != nil {
+		go s.cutLoop()
+	} else {
+		close(s.cutEnd)
+	}
 	return s, nil
 }
 

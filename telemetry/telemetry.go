@@ -13,10 +13,10 @@ import (
 // the histograms measured here, the Go runtime and the process. Its methods may be
 // called from any goroutine.
 type Telemetry struct {
-	source                              Source
-	registry                            *prometheus.Registry
-	acknowledged, applied, synced, seal prometheus.Histogram
-	queries                             queries
+	source                                   Source
+	registry                                 *prometheus.Registry
+	acknowledged, applied, synced, seal, cut prometheus.Histogram
+	queries                                  queries
 }
 
 // New returns Telemetry over the counters of the parts.
@@ -30,11 +30,13 @@ func New(source Source) *Telemetry {
 			"Time to add to memory what one write has put into the log.", workBuckets),
 		synced: histogram("etude_store_sync_duration_seconds",
 			"Time of one sync of the write-ahead log, which serves all requests that wait.", diskBuckets),
+		cut: histogram("etude_store_cut_duration_seconds",
+			"Time to make a block of the oldest tables, its pauses included.", cutBuckets),
 		seal: histogram("etude_store_seal_duration_seconds",
 			"Time to give a full table its final form, beside all other work.", workBuckets),
 		queries: newQueries(),
 	}
-	t.registry.MustRegister(collector{source}, t.acknowledged, t.applied, t.synced, t.seal, t.queries.durations, t.queries.answered, t.queries.running, t.queries.spans,
+	t.registry.MustRegister(collector{source}, t.acknowledged, t.applied, t.synced, t.seal, t.cut, t.queries.durations, t.queries.answered, t.queries.running, t.queries.spans,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return t
 }
@@ -43,6 +45,7 @@ func New(source Source) *Telemetry {
 var (
 	diskBuckets  = prometheus.ExponentialBuckets(50e-6, 2, 16)  // 50 us to 1.6 s
 	workBuckets  = prometheus.ExponentialBuckets(1e-3, 2, 12)   // 1 ms to 2 s
+	cutBuckets   = prometheus.ExponentialBuckets(10e-3, 2, 14)  // 10 ms to 82 s
 	queryBuckets = prometheus.ExponentialBuckets(250e-6, 2, 18) // 250 us to 33 s, past the time limit of a query
 )
 
@@ -69,6 +72,9 @@ func (t *Telemetry) Synced(d time.Duration) { t.synced.Observe(d.Seconds()) }
 
 // Sealed records the duration of sealing a table.
 func (t *Telemetry) Sealed(d time.Duration) { t.seal.Observe(d.Seconds()) }
+
+// Cut records the duration of making a block.
+func (t *Telemetry) Cut(d time.Duration) { t.cut.Observe(d.Seconds()) }
 
 // Metrics serves /metrics in Prometheus' formats.
 func (t *Telemetry) Metrics() http.Handler {

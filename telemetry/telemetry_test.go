@@ -108,7 +108,8 @@ func TestDurationsAreSeconds(t *testing.T) {
 	tel.Acknowledged(1500 * time.Microsecond)
 	tel.Synced(250 * time.Millisecond)
 	tel.Sealed(2 * time.Second)
-	for name, sum := range map[string]string{"append": "0.0015", "sync": "0.25", "seal": "2"} {
+	tel.Cut(4 * time.Second)
+	for name, sum := range map[string]string{"append": "0.0015", "sync": "0.25", "seal": "2", "cut": "4"} {
 		if got, want := scrape(t, tel, "etude_store_"+name+"_duration_seconds_sum"), "etude_store_"+name+"_duration_seconds_sum "+sum+"\n"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

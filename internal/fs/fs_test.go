@@ -218,3 +218,29 @@ func ok(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestFoldersInAList(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]fs.FS{"mem": fs.NewMem(), "os": fs.OS} {
+		dir := t.TempDir()
+		if err := f.Mkdir(filepath.Join(dir, "b", "c")); err != nil {
+			t.Fatal(name, err)
+		}
+		if err := fs.WriteFile(f, dir, filepath.Join(dir, "a.tmp"), filepath.Join(dir, "a"), []byte("x")); err != nil {
+			t.Fatal(name, err)
+		}
+		files, err := f.List(dir)
+		if err != nil || len(files) != 2 || files[0].Name != "a" || files[0].Kind != fs.Plain || files[1].Name != "b" || files[1].Kind != fs.Folder {
+			t.Errorf("%s: listed %v, %v", name, files, err)
+		}
+		if err := f.Remove(filepath.Join(dir, "b")); err == nil {
+			t.Errorf("%s: removed a folder that is not empty", name)
+		}
+		if err := errors.Join(f.Remove(filepath.Join(dir, "b", "c")), f.Remove(filepath.Join(dir, "b"))); err != nil {
+			t.Error(name, err)
+		}
+		if files, err := f.List(dir); err != nil || len(files) != 1 {
+			t.Errorf("%s: left %v, %v", name, files, err)
+		}
+	}
+}

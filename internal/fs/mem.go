@@ -288,6 +288,9 @@ func (m *Mem) Remove(name string) error {
 	if err := m.begin(Op{Kind: "remove", Path: name}).Err; err != nil {
 		return err
 	}
+	if m.dirs[name] != 0 {
+		return m.removeDir(name)
+	}
 	n := m.live[name]
 	if n == nil {
 		return pathError("remove", name, iofs.ErrNotExist)
@@ -296,6 +299,24 @@ func (m *Mem) Remove(name string) error {
 	m.change(rename{from: name, node: n})
 	return nil
 }
+
+// removeDir removes an empty folder; the lock is held.
+func (m *Mem) removeDir(dir string) error {
+	for name := range m.live {
+		if below(dir, name) {
+			return pathError("remove", dir, errNotEmpty)
+		}
+	}
+	for name := range m.dirs {
+		if below(dir, name) {
+			return pathError("remove", dir, errNotEmpty)
+		}
+	}
+	delete(m.dirs, dir)
+	return nil
+}
+
+var errNotEmpty = errors.New("directory not empty")
 
 func (m *Mem) change(r rename) {
 	r.apply(m.live)
@@ -319,6 +340,12 @@ func (m *Mem) List(dir string) ([]Info, error) {
 			files = append(files, Info{Name: filepath.Base(name), Size: int64(len(n.data)), Modified: n.modified, Kind: n.kind})
 		}
 	}
+	for name := range m.dirs {
+		if name != dir && filepath.Dir(name) == dir {
+			files = append(files, Info{Name: filepath.Base(name), Kind: Folder})
+		}
+	}
+	slices.SortFunc(files, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }
 

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -77,7 +78,7 @@ func (s *Set) Snapshot() trace.Snapshot {
 		b.users++
 		n.parts = append(n.parts, b.parts...)
 	}
-	slices.SortStableFunc(n.parts, compareArrival) // of equal ones those put in first
+	slices.SortFunc(n.parts, compareArrival)
 	for _, p := range n.parts {
 		n.described = append(n.described, p.describe())
 	}
@@ -86,7 +87,8 @@ func (s *Set) Snapshot() trace.Snapshot {
 
 // compareArrival orders parts by when their spans were received.
 func compareArrival(a, b *part) int {
-	return cmp.Or(cmp.Compare(a.facts.FirstArrival, b.facts.FirstArrival), cmp.Compare(a.facts.LastArrival, b.facts.LastArrival))
+	return cmp.Or(cmp.Compare(a.facts.FirstArrival, b.facts.FirstArrival), cmp.Compare(a.facts.LastArrival, b.facts.LastArrival),
+		bytes.Compare(a.b.Meta.ID[:], b.b.Meta.ID[:]), cmp.Compare(a.number, b.number))
 }
 
 func (p *part) describe() trace.Part {

@@ -119,7 +119,8 @@ type blockWriter struct {
 	thrift thrift.CompactProtocol
 
 	file       fs.File
-	at         int64 // bytes written
+	at         int64 // bytes put
+	buf        []byte
 	footer     format.FileMetaData
 	columns    []byte // column indexes, offset indexes: encoded
 	offsets    []byte
@@ -174,16 +175,31 @@ func (w *blockWriter) data(p *plan, groups []planGroup, dir string) (err error) 
 		err = w.finish()
 	}
 	if err == nil {
+		err = w.flush()
+	}
+	if err == nil {
 		err = w.file.Sync()
 	}
 	return errors.Join(err, w.file.Close())
 }
 
+// put appends to the file, through a buffer: most columns are small.
 func (w *blockWriter) put(b []byte) error {
-	n, err := w.file.Write(b)
-	w.at += int64(n)
+	w.at += int64(len(b))
+	w.buf = append(w.buf, b...)
+	if len(w.buf) < writeBytes {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *blockWriter) flush() error {
+	_, err := w.file.Write(w.buf)
+	w.buf = w.buf[:0]
 	return err
 }
+
+const writeBytes = 256 << 10
 
 func (w *blockWriter) rowGroups(p *plan, groups []planGroup) error {
 	if err := w.put([]byte("PAR1")); err != nil {

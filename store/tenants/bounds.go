@@ -14,7 +14,7 @@ func (s *Set) balance() {
 	tenants := s.Tenants()
 	for _, t := range tenants {
 		st := t.Stats()
-		disk, memory, spans = append(disk, st.DiskBytes), append(memory, st.HeadBytes), append(spans, st.Spans)
+		disk, memory, spans = append(disk, st.DiskBytes), append(memory, st.HeadBytes), append(spans, st.Spans-st.BlockSpans)
 	}
 	most := &s.o.Store
 	level := store.Bounds{Disk: levelOf(most.MaxDisk, disk), Memory: levelOf(most.HeadMaxBytes, memory), Spans: levelOf(most.HeadMaxSpans, spans)}
@@ -54,7 +54,7 @@ func (s *Set) storeOptions(dir string, n int) store.Options {
 			o.HeadMaxBytes = max(1, o.HeadMaxBytes-min(t.Stats().HeadBytes, s.o.Store.HeadMaxBytes/int64(n)))
 		}
 		if o.HeadMaxSpans > 0 {
-			o.HeadMaxSpans = max(1, o.HeadMaxSpans-min(t.Stats().Spans, s.o.Store.HeadMaxSpans/int64(n)))
+			o.HeadMaxSpans = max(1, o.HeadMaxSpans-min(headSpans(t), s.o.Store.HeadMaxSpans/int64(n)))
 		}
 	}
 	return o
@@ -71,4 +71,10 @@ func pieces(o *store.Options, tenants int) {
 	}
 	o.TableBytes = max(64<<10, least(least(32<<20, o.MaxDisk), o.HeadMaxBytes))
 	o.TableSpans = int(max(1, least(1<<16, o.HeadMaxSpans)))
+}
+
+// headSpans is how many spans a tenant has in memory.
+func headSpans(t *Tenant) int64 {
+	st := t.Stats()
+	return st.Spans - st.BlockSpans
 }

@@ -1,0 +1,87 @@
+package block
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"etude/internal/fs"
+	"etude/trace"
+)
+
+// Folders are what a tenant's folder holds.
+type Folders struct {
+	Blocks     []ID     // have a meta.json
+	Damaged    []string // were set aside: paths
+	Unfinished []string // neither; a crash left them
+}
+
+// List looks into a tenant's folder. Names that are no block's are left alone.
+func List(fsys fs.FS, tenantDir string) (f Folders, err error) {
+	entries, err := fsys.List(tenantDir)
+	if err != nil {
+		return f, fmt.Errorf("list blocks: %w", err)
+	}
+	for _, e := range entries {
+		id, err := ParseID(e.Name)
+		if err != nil || e.Kind != fs.Folder {
+			continue
+		}
+		dir := Folder(tenantDir, id)
+		files, err := fsys.List(dir)
+		if err != nil {
+			return f, fmt.Errorf("list block: %w", err)
+		}
+		has := func(name string) bool {
+			return slices.ContainsFunc(files, func(i fs.Info) bool { return i.Name == name })
+		}
+		switch {
+		case has(metaName):
+			f.Blocks = append(f.Blocks, id)
+		case has(damagedName):
+			f.Damaged = append(f.Damaged, dir)
+		default: // Unfinished, merged or half removed.
+			f.Unfinished = append(f.Unfinished, dir)
+		}
+	}
+	return f, nil
+}
+
+// Parts describes the row groups of a block.
+func (b *Block) Parts() (all []trace.Part) {
+	for _, p := range b.parts {
+		all = append(all, p.describe())
+	}
+	return all
+}
+
+// Remove removes a block's folder: meta.json durably first, so that no crash leaves
+// half a block. After an error it may be called again.
+func Remove(fsys fs.FS, dir string) error {
+	if err := removeFolder(fsys, dir); err != nil && !fs.IsNotExist(err) {
+		return fmt.Errorf("remove block: %w", err)
+	}
+	return nil
+}
+
+// SetAside makes a block that cannot be read exist no more for readers. Its files
+// stay, for people to look at.
+func SetAside(fsys fs.FS, dir string) error {
+	err := fsys.Rename(filepath.Join(dir, metaName), filepath.Join(dir, damagedName))
+	if err == nil {
+		err = fsys.SyncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("set damaged block aside: %w", err)
+	}
+	return nil
+}
+
+// DiskBytes is what a block's files take.
+func DiskBytes(fsys fs.FS, dir string) (n int64, err error) {
+	files, err := fsys.List(dir)
+	for _, f := range files {
+		n += f.Size
+	}
+	return n, err
+}

@@ -1,0 +1,299 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"etude/internal/fs"
+	"etude/store/block"
+)
+
+// Blocks keep what is older than the head, in files of Tempo's format: cut.go makes
+// them, limits.go lets the oldest leave. The head holds the spans of the last
+// minutes and their log; a block takes the place of both.
+//
+// Invariant: a span is either in the head and in the log, or in a block. A cut makes
+// the block durable first, then swaps head and blocks under swap, then removes the
+// segments. A crash in between leaves a block and its segments: the block's meta.json
+// names them, and the start removes them before it reads the log back.
+//
+// Order of locks: swap before head.mu and blocks.mu. Nothing slow happens under swap.
+
+// BlockOptions say how blocks are written. Zero values stand for the defaults named.
+type BlockOptions struct {
+	Tenant    string            // whose name is in the blocks; block.SingleTenant
+	After     time.Duration     // how long spans stay in the head; 5 min
+	Format    block.Format      // block.VParquet5
+	Dedicated []block.Dedicated // attributes with columns of their own; chosen from the spans
+	Cache     *block.Cache      // of decoded columns, which stores may share; 64 MiB
+}
+
+const (
+	blocksFolder = "blocks" // in the data directory; below it a folder for the tenant, as Tempo has it
+	defaultAfter = 5 * time.Minute
+	defaultCache = 64 << 20
+)
+
+// blocks are the blocks of a store.
+type blocks struct {
+	o   BlockOptions
+	fs  fs.FS
+	dir string // of the tenant
+	set block.Set
+
+	swap sync.RWMutex // a snapshot takes it to read, a swap between head and blocks to write
+
+	mu       sync.Mutex
+	held     []*heldBlock // in no order
+	problems []string
+	leaving  []string // folders whose removal has failed
+
+	full   atomic.Bool // the head is at its bound: nothing more is taken
+	failed atomic.Pointer[error]
+	count  blockCounters
+}
+
+type blockCounters struct {
+	cuts, failures, damaged, spansCut, cutNanos atomic.Int64
+}
+
+// heldBlock is what limits need of a block.
+type heldBlock struct {
+	id     block.ID
+	bytes  int64
+	spans  int64
+	newest int64 // arrival, unix ns
+}
+
+// origin says of which log segments a block has the spans.
+type origin struct {
+	Log      string   `json:"log"`
+	Segments []uint64 `json:"segments"`
+}
+
+func logName(id uint64) string { return strconv.FormatUint(id, 16) }
+
+func originOf(m *block.Meta) (o origin) {
+	if json.Unmarshal(m.Origin, &o) != nil { // none, or not ours
+		return origin{}
+	}
+	return o
+}
+
+// openBlocks opens what the directory has. Damage is set aside, reported and never
+// stops it. It returns the log segments whose spans are in blocks.
+func (s *Store) openBlocks() (covered []uint64, err error) {
+	if s.o.Blocks == nil {
+		return nil, nil
+	}
+	b := &blocks{o: *s.o.Blocks, fs: s.o.FS}
+	if b.fs == nil {
+		b.fs = fs.OS
+	}
+	b.o.setDefaults()
+	b.dir = filepath.Join(s.o.Dir, blocksFolder, b.o.Tenant)
+	s.blocks = b
+	began := time.Now()
+	if err := b.fs.Mkdir(b.dir); err != nil {
+		return nil, fmt.Errorf("make folder of blocks: %w", err)
+	}
+	if err := errors.Join(b.fs.SyncDir(s.o.Dir), b.fs.SyncDir(filepath.Dir(b.dir)), b.fs.SyncDir(b.dir)); err != nil {
+		return nil, fmt.Errorf("make folder of blocks: %w", err)
+	}
+	folders, err := block.List(b.fs, b.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range folders.Damaged {
+		b.report(dir+": was set aside by an earlier start", nil)
+	}
+	for _, dir := range folders.Unfinished {
+		if err := block.Remove(b.fs, dir); err != nil {
+			s.o.Logger.Error("remove unfinished block", "error", err)
+		}
+	}
+	covered = s.openAll(folders.Blocks)
+	if len(folders.Blocks) > 0 {
+		s.o.Logger.Info("blocks opened", "blocks", len(folders.Blocks), "took", time.Since(began).Round(time.Millisecond))
+	}
+	return covered, nil
+}
+
+func (o *BlockOptions) setDefaults() {
+	if o.Tenant == "" {
+		o.Tenant = block.SingleTenant
+	}
+	if o.After <= 0 {
+		o.After = defaultAfter
+	}
+	if o.Format == "" {
+		o.Format = block.VParquet5
+	}
+	if o.Cache == nil {
+		o.Cache = block.NewCache(defaultCache)
+	}
+}
+
+// openAll opens blocks and removes those that a crash left without their first one.
+func (s *Store) openAll(ids []block.ID) (covered []uint64) {
+	b := s.blocks
+	var open []*block.Block
+	for _, id := range ids {
+		dir := block.Folder(b.dir, id)
+		one, err := block.Open(context.Background(), b.fs, dir, b.o.Cache)
+		if err != nil {
+			s.setAside(dir, err)
+			continue
+		}
+		open = append(open, one)
+	}
+	here, log := s.segmentsHere(), logName(s.log.ID())
+	kept := open[:0]
+	for _, one := range open {
+		o := originOf(one.Meta)
+		mine := o.Log == log && slices.ContainsFunc(o.Segments, func(n uint64) bool { return here[n] })
+		if first := one.Meta.First; first != nil && mine && !slices.Contains(ids, *first) {
+			one.Close()
+			b.remove(s, block.Folder(b.dir, one.Meta.ID))
+			continue
+		}
+		if mine {
+			covered = append(covered, o.Segments...)
+		}
+		b.hold(one)
+		kept = append(kept, one)
+	}
+	b.set.Swap(nil, kept, nil)
+	return covered
+}
+
+func (s *Store) segmentsHere() map[uint64]bool {
+	here := map[uint64]bool{}
+	for _, seg := range s.log.Segments() {
+		here[seg.Number] = true
+	}
+	return here
+}
+
+// setAside takes a block that cannot be read out of the way and reports it.
+func (s *Store) setAside(dir string, why error) {
+	b := s.blocks
+	b.count.damaged.Add(1)
+	b.report(dir, why)
+	s.o.Logger.Error("a block cannot be read and is set aside", "block", dir, "error", why)
+	if err := block.SetAside(b.fs, dir); err != nil {
+		s.o.Logger.Error("set a damaged block aside", "error", err)
+	}
+}
+
+func (b *blocks) report(what string, why error) {
+	if why != nil {
+		what = fmt.Sprintf("block %s cannot be read and was set aside: %v", what, why)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problems = append(b.problems, what)
+}
+
+// hold notes what limits need of a block.
+func (b *blocks) hold(one *block.Block) {
+	h := &heldBlock{id: one.Meta.ID, bytes: one.Meta.Size}
+	if n, err := block.DiskBytes(b.fs, block.Folder(b.dir, h.id)); err == nil {
+		h.bytes = n
+	}
+	for _, p := range one.Parts() {
+		h.spans += int64(p.Spans)
+		h.newest = max(h.newest, p.LastArrival)
+	}
+	if h.newest == 0 { // Another program wrote it.
+		h.newest = one.Meta.End.UnixNano()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held = append(b.held, h)
+}
+
+// bytes and spans are what all blocks hold.
+func (b *blocks) totals() (n int, bytes, spans int64) {
+	if b == nil {
+		return 0, 0, 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range b.held {
+		bytes, spans = bytes+h.bytes, spans+h.spans
+	}
+	return len(b.held), bytes, spans
+}
+
+// remove removes a folder now or, if that fails, at a later try.
+func (b *blocks) remove(s *Store, dir string) {
+	if err := block.Remove(b.fs, dir); err != nil {
+		s.o.Logger.Error("remove old block; trying again", "error", err)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.leaving = append(b.leaving, dir)
+	}
+}
+
+// retry tries again what could not be removed.
+func (b *blocks) retry() {
+	b.mu.Lock()
+	dirs := b.leaving
+	b.leaving = nil
+	b.mu.Unlock()
+	for _, dir := range dirs {
+		if block.Remove(b.fs, dir) != nil {
+			b.mu.Lock()
+			b.leaving = append(b.leaving, dir)
+			b.mu.Unlock()
+		}
+	}
+}
+
+// expire lets the oldest blocks leave: those past the retention, and as many as it
+// takes to bring what is on disk below the bound.
+func (s *Store) expire(disk int64) {
+	b := s.blocks
+	b.retry()
+	most := s.bounds.Load().Disk
+	b.mu.Lock()
+	slices.SortFunc(b.held, func(x, y *heldBlock) int { return int(min(1, max(-1, x.newest-y.newest))) })
+	var gone []*heldBlock
+	for _, h := range b.held {
+		disk += h.bytes
+	}
+	var why reason
+	for len(b.held) > 0 {
+		h := b.held[0]
+		if s.o.Retention > 0 && h.newest < time.Now().Add(-s.o.Retention).UnixNano() {
+			why = byAge
+		} else if most > 0 && disk > most {
+			why = byDisk
+		} else {
+			break
+		}
+		gone, b.held = append(gone, h), b.held[1:]
+		disk -= h.bytes
+		s.count.leftSpans[why].Add(h.spans)
+		s.count.leftTables[why].Add(1)
+		s.o.Logger.Debug("old block leaves", "reason", why.String(), "block", h.id, "spans", h.spans)
+	}
+	b.mu.Unlock()
+	if len(gone) == 0 {
+		return
+	}
+	ids := make([]block.ID, len(gone))
+	for i, h := range gone {
+		ids[i] = h.id
+	}
+	b.set.Swap(ids, nil, func(id block.ID) { b.remove(s, block.Folder(b.dir, id)) })
+}
