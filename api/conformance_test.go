@@ -46,7 +46,7 @@ type conformanceCase struct {
 // spans as Tempo does; [TestConformanceByIDs] asks without. Cases in a group that
 // testdata/unsupported.txt does not list must pass, and so must every case of a
 // listed group but those it names. What one growing table answers is judged. In
-// whatever way the same spans lie in the store, the answer has the same bytes;
+// however the store holds the same spans, the answer has the same bytes;
 // only if they came in another order, and so are summed up and picked in another,
 // the answer may be another that passes.
 func TestConformance(t *testing.T) {
@@ -91,7 +91,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// layout is a server over spans that lie in the store in one of the ways that
+// layout is a server over spans that the store holds in one of the ways that
 // they may.
 type layout struct {
 	name      string
@@ -102,7 +102,7 @@ type layout struct {
 // layouts returns all ways but one growing table: that table sealed; a table whose
 // attribute keys share columns; the spans of
 // each trace spread over three tables; a store that has filled and sealed several
-// tables and goes on with another; and that store closed and opened again, with
+// tables and continues with another; and that store closed and opened again, with
 // what it has read back from its log.
 func layouts(t *testing.T, load [][]byte) []layout {
 	sealed := growingTables(t, load, 1)
@@ -156,7 +156,7 @@ func viewsIn(t *testing.T, s *store.Store) (all views) {
 	return all
 }
 
-// inspected is how many spans were looked at, which depends on where they lie.
+// inspected is how many spans were read, which depends on the parts they are in.
 var inspected = regexp.MustCompile(`"inspectedSpans":"[0-9]+"`)
 
 func sameAnswer(a, b *httptest.ResponseRecorder) bool {
@@ -249,7 +249,7 @@ func (e *exceptions) judge(t *testing.T, c *conformanceCase, diff string) bool {
 	return true
 }
 
-// unused finds entries that no longer stand for a failure.
+// unused finds entries whose case no longer fails.
 func (e *exceptions) unused(t *testing.T) {
 	for name := range e.reason {
 		if !e.failed[name] {

@@ -39,7 +39,7 @@ func (s *server) withGRPC(rest http.Handler) http.Handler {
 type message struct{ payload []byte }
 
 // rawCodec passes our messages as they are and leaves those of other services to
-// the protobuf codec, in whose place it stands.
+// the protobuf codec, which it replaces.
 type rawCodec struct{ rest encoding.CodecV2 }
 
 func (rawCodec) Name() string { return "proto" }

@@ -190,7 +190,7 @@ func TestPortServesBoth(t *testing.T) {
 		_ = r.Body.Close()
 		transport.CloseIdleConnections()
 	}
-	// A request of HTTP/1 is for the routes whatever it says it holds.
+	// A request of HTTP/1 goes to the routes, whatever its content type.
 	if w := get(newServer(views{}), "/tempopb.StreamingQuerier/Search", "Content-Type", "application/grpc"); w.Code != http.StatusNotFound {
 		t.Errorf("gRPC over HTTP/1: %d", w.Code)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // A language model reads neither base64 nor {"key":..,"value":{"stringValue":..}}
-// well. For the media type below Tempo answers in a plainer form; what has none
+// well. For the media type below Tempo answers in a plainer form; a route that has none
 // is answered in JSON.
 const typeLLM = "application/vnd.grafana.llm"
 

@@ -33,7 +33,7 @@ type Call struct {
 }
 
 // Observer is told of a query before anything else is done about it, and gives
-// the context under which it is answered. What it returns besides is called when
+// the context under which it is answered. The function that it returns is called when
 // the answer has been written, with its status; that of gRPC is translated to
 // HTTP's.
 type Observer func(*http.Request, Call) (context.Context, func(status int))
@@ -140,7 +140,7 @@ func (w *statusWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter
 // Unwrap lets http.ResponseController reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// final is the status at the end. gRPC's own stands in the trailer; without one
+// final is the status at the end. gRPC's own is in the trailer; without one
 // the stream was cut before an answer.
 func (w *statusWriter) final(c Call) int {
 	if !c.GRPC {

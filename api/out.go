@@ -16,7 +16,7 @@ import (
 	"etude/query"
 )
 
-// An answer is written as it is made. What has been written lies in one buffer,
+// An answer is written as it is made. Its text is in one buffer,
 // which is sent and emptied when it is full, so an answer of any size takes some
 // ten thousand bytes. It is part of its query: it has the query's time, it counts
 // against the query's memory, and it ends when the client leaves.

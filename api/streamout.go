@@ -46,7 +46,7 @@ func (o *streamOut) end() {
 	}
 }
 
-// tell sends a message while the query runs, which goes on meanwhile.
+// tell sends a message while the query runs; the query does not wait for it.
 func (o *streamOut) tell(body []byte) error {
 	o.deadline(time.Now().Add(o.s.Stall))
 	for piece := range pieces(body, maxPacket) {

@@ -11,7 +11,7 @@ import (
 // progressInterval is the least time between messages while a query runs.
 const progressInterval = 500 * time.Millisecond
 
-// teller sends messages while a query runs: what is new, or, when nothing is,
+// teller sends messages while a query runs: new results, or, when there are none,
 // that the query runs. It sends from a goroutine of its own, so that a slow
 // client does not hold up the query.
 type teller struct {

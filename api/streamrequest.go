@@ -60,7 +60,7 @@ type streamParam struct {
 }
 
 // values puts fields as parameters of the HTTP route, so that the same code reads
-// them. What is empty or zero is not given.
+// them. Empty and zero fields are not given.
 func (r *streamRequest) values(params ...streamParam) (url.Values, error) {
 	v := url.Values{}
 	for _, p := range params {

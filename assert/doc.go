@@ -2,7 +2,7 @@
 //
 // A [Spec] is a list of expectations, read from YAML ([ParseYAML]) or from lines
 // of TraceQL ([ParseLines]). A [Checker] asks a [Source], most often Tempo's HTTP
-// API ([API]), and returns a [Verdict] for each: what was wanted, what was found,
+// API ([API]), and returns a [Verdict] for each: the expectation, the finding,
 // and what came nearest.
 //
 // Spans arrive over time, so a verdict is open until it is decided. More spans
@@ -10,7 +10,7 @@
 // negation; so `must` without an upper bound is decided as soon as it holds, and
 // `never` or an upper bound as soon as it is broken. The rest is decided when the
 // caller says that no more spans will come. A `must` that negates (`!>>`, `!~`)
-// is treated the same way: what it matched once counts.
+// is treated the same way: a match counts even if it is gone later.
 //
 // A [Shape] is what stays the same from run to run: which spans call which, and
 // how often. Two shapes are compared as text.

@@ -130,7 +130,7 @@ func (s Shape) Difference(was Shape) string {
 // with the product of both sides.
 const maxDiff = 1500
 
-// context3 is how many equal lines stand around a difference.
+// context3 is how many equal lines are shown around a difference.
 const context3 = 3
 
 // diff writes the longest common lines once and the others marked.

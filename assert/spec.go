@@ -29,7 +29,7 @@ type Expectation struct {
 	line int // in the file that it comes from; 0 when unknown
 }
 
-// Pattern describes spans of a trace. What is not given may be anything.
+// Pattern describes spans of a trace. Fields that are not given match anything.
 type Pattern struct {
 	Service    string         `yaml:"service,omitempty" json:"service,omitempty" jsonschema:"The resource's service.name."`
 	Name       string         `yaml:"name,omitempty" json:"name,omitempty" jsonschema:"The name of the span."`

@@ -28,7 +28,7 @@ func (t target) dial(ctx context.Context, protocol string) (net.Conn, error) {
 	return (&tls.Dialer{NetDialer: &loopback, Config: config}).DialContext(ctx, "tcp", t.addr)
 }
 
-// authorized shows who asks the API.
+// authorized shows the API the caller's token.
 type authorized struct {
 	http.RoundTripper
 	authorization string

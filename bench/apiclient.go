@@ -48,7 +48,7 @@ func (c *apiClient) get(ctx context.Context, path string) (status int, body []by
 	return resp.StatusCode, body, err
 }
 
-// localClient keeps its connections, follows nobody, and knows no proxy.
+// localClient keeps its connections, follows no redirect, and uses no proxy.
 func localClient(connections int, access Access) *http.Client {
 	return &http.Client{
 		Transport: authorized{&http.Transport{DialContext: loopback.DialContext, TLSClientConfig: access.TLS, MaxIdleConns: connections, MaxIdleConnsPerHost: connections,

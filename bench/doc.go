@@ -8,7 +8,7 @@
 // CPU per span is part of each report: when it nears the server's, believe the
 // server's CPU per span and not the spans per second.
 //
-// What is measured how:
+// The measurements:
 //   - Only spans that the server acknowledged count; rejected_spans of a partial
 //     success do not.
 //   - With a rate, latency runs from when a request was due, not from when a free

@@ -31,7 +31,7 @@ type grpcConn struct {
 	framer  *http2.Framer // writing: mu; reading: read
 	timeout time.Duration
 	stop    func() bool  // stops watching the context
-	writers atomic.Int32 // the last of those who want to write flushes
+	writers atomic.Int32 // goroutines that want to write; the last one flushes
 
 	mu       sync.Mutex
 	changed  *sync.Cond // settings, windows, calls, err
@@ -143,7 +143,7 @@ func (c *grpcConn) call(payload []byte, compressed bool) outcome {
 	return <-call.done
 }
 
-// wait lets others go on until something has changed. The lock is held.
+// wait releases the lock until something has changed. The lock is held.
 func (c *grpcConn) wait() {
 	c.writers.Add(-1)
 	_ = c.w.Flush()

@@ -17,7 +17,7 @@ type template struct {
 	traces int
 }
 
-// slot is one span in a template. Offsets are of content, behind tag and length;
+// slot is one span in a template. Offsets are of content, after tag and length;
 // 0 means that the span has no such field.
 type slot struct {
 	span, parent                     uint32 // numbers within the template

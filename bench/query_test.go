@@ -122,7 +122,7 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
-// TestFreshnessWithoutAnAnswer looks where nobody answers in time.
+// TestFreshnessWithoutAnAnswer measures a backend that does not answer in time.
 func TestFreshnessWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))

@@ -10,7 +10,7 @@ import (
 )
 
 // A query for a value that the server has is asked with a real one: the words of
-// the newest trace stand in for the placeholders.
+// the newest trace replace the placeholders.
 
 // fillIn replaces the placeholders, if there are any.
 func fillIn(ctx context.Context, api *apiClient, queries []QueryResult) error {

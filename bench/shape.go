@@ -33,7 +33,7 @@ type spanShape struct {
 	parent     int // -1: root
 	kind       uint64
 	name       string
-	begin, end float64 // as parts of the trace's length; children lie within parents
+	begin, end float64 // as parts of the trace's length; children are within parents
 	attrs      []attr
 }
 

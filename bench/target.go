@@ -75,7 +75,7 @@ var loopback = net.Dialer{Timeout: 5 * time.Second, Control: func(network, addre
 	return nil
 }}
 
-// reach says in plain words when nobody listens, before a run fails a million
+// reach explains that nothing listens at the address, before a run fails a million
 // times for that reason.
 func (t target) reach(ctx context.Context) error { return reach(ctx, t.addr) }
 

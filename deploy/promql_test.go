@@ -152,7 +152,7 @@ func checkQuery(text string, vars []templateVariable, known map[string]knownMetr
 	return problems
 }
 
-// isRated reports whether a selector stands in rate or increase.
+// isRated reports whether a selector is an argument of rate or increase.
 func isRated(path []parser.Node) bool {
 	for _, node := range path {
 		if call, ok := node.(*parser.Call); ok && (call.Func.Name == "rate" || call.Func.Name == "increase") {

@@ -130,7 +130,7 @@ type edge struct {
 	started   time.Time
 	web       net.Listener
 	dashboard net.Listener
-	guarded   http.Handler // the dashboard behind its guard
+	guarded   http.Handler // the dashboard, checked by its guard
 }
 
 func newEdge(ctx context.Context, o Options) (*edge, error) {

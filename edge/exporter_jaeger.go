@@ -102,7 +102,7 @@ func (e *jaegerExporter) send(ctx context.Context, message []byte) error {
 	return err
 }
 
-// close lets go of the connection.
+// close closes the connection.
 func (e *jaegerExporter) close(context.Context) error {
 	e.client.CloseIdleConnections()
 	return nil

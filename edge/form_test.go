@@ -130,7 +130,7 @@ func describeJaeger(s *jaeger.Span) string {
 
 func readOTLP(t testing.TB, message []byte) *tracepb.ResourceSpans {
 	t.Helper()
-	// As the exporter does: what is not known is written as it is.
+	// As the exporter does: unknown tags are written as they are.
 	unknown := &tracepb.ResourceSpans{}
 	unknown.ProtoReflect().SetUnknown(message)
 	whole, err := proto.Marshal(unknown)

@@ -116,7 +116,7 @@ func (f *forwarder) clean(r *http.Request) {
 	f.dropClaims(r.Trailer, r.RemoteAddr, false) // a trailer comes too late to be true
 }
 
-// set writes the headers of the edge, behind those of trusted proxies.
+// set writes the headers of the edge, after those of trusted proxies.
 func (f *forwarder) set(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out.Header
 	if len(f.trusted) > 0 {

@@ -177,7 +177,7 @@ func TestAliasesOfFramingAreDropped(t *testing.T) {
 }
 
 // TestConnectionCannotRemoveHeaders: Connection may name headers of the hop, and
-// names that nobody knows, but none by which a service decides.
+// unknown names, but none by which a service decides.
 func TestConnectionCannotRemoveHeaders(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"Authorization", "Cookie", "Origin", "Referer", "Content-Type", "Sec-Fetch-Site", "X-Csrf-Token", "X-Auth-Request-User", "X-Api-Key",

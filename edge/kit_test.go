@@ -180,7 +180,7 @@ func get(t testing.TB, address, host, path string, header ...string) (int, strin
 	return resp.StatusCode, string(body)
 }
 
-// deadAddress is an address at which nobody listens.
+// deadAddress is an address at which nothing listens.
 func deadAddress() string {
 	s := httptest.NewServer(http.NotFoundHandler())
 	defer s.Close()

@@ -108,7 +108,7 @@ func TestMetricsAreClean(t *testing.T) {
 	}
 }
 
-// checkPromised: what dashboards take for the edge's is there, with its labels.
+// checkPromised: every metric of the edge that dashboards use is there, with its labels.
 func checkPromised(t *testing.T, exposed string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "deploy", "testdata", "metrics.txt"))

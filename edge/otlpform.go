@@ -35,7 +35,7 @@ const (
 const maxVarint = 5
 
 // otlpForm writes ResourceSpans{1: Resource, 2: ScopeSpans{1: Scope, 2: Span...}}.
-// The length of ScopeSpans stands before the spans and is known after them, so
+// The length of ScopeSpans comes before the spans and is known after them, so
 // the head is written last, right before the first span.
 type otlpForm struct {
 	resource []byte // field 1 of ResourceSpans

@@ -14,7 +14,7 @@ import (
 //   - A request never waits for the backend. It takes one lock, for as long as it
 //     takes to write its two spans as bytes, and drops them when the queue is full.
 //   - Spans become bytes at once, in a buffer that the next batch uses again. So a
-//     request leaves nothing behind for the garbage collector.
+//     request leaves no garbage.
 //   - One goroutine sends, so batches leave in order; it holds the lock only to
 //     take a batch.
 //
@@ -41,7 +41,7 @@ type form interface {
 	// headroom is how many bytes finish needs before the first span.
 	headroom() int
 	appendSpan(b []byte, s *span) []byte
-	// finish makes a message of the room and the spans behind it. The message
+	// finish makes a message of the room and the spans after it. The message
 	// shares the bytes.
 	finish(b []byte, spans int) []byte
 }

@@ -232,7 +232,7 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 }
 
 // TestHangingCollectorSlowsNothing fills the queue against a collector that
-// takes connections and never answers: requests go on, drops are counted.
+// takes connections and never answers: requests are served, drops are counted.
 func TestHangingCollectorSlowsNothing(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -195,7 +195,7 @@ func TestPropagation(t *testing.T) {
 	}
 }
 
-// TestPropagationOfBoth: what the service gets for the headers that come in. T and
+// TestPropagationOfBoth: the headers that the service gets for those that come in. T and
 // U are the traces of the two headers, N a new one; S is the CLIENT span, P the
 // SERVER span; "-" is no header.
 func TestPropagationOfBoth(t *testing.T) {
@@ -422,7 +422,7 @@ func FuzzPropagation(f *testing.F) {
 	})
 }
 
-// checkRoundTrip: what is written must be read as the same.
+// checkRoundTrip: a written value must be read as the same.
 func checkRoundTrip(t *testing.T, value string, p propagator, c spanContext) {
 	t.Helper()
 	h := http.Header{}

@@ -3,9 +3,9 @@
 //
 // Every tool is one request to the query API, made in this process on the
 // handler that clients use too, so that answers, limits and errors are the same.
-// What comes back is bounded: a model pays for each byte, and a list that was
+// Answers are bounded: a model pays for each byte, and a list that was
 // shortened says so, and how to ask for less. Each answer ends with a link to
-// the page, for the person who reads along.
+// the page, for the person who supervises the model.
 //
-// What a query may be, who may ask, and how long it may take is left to the API.
+// The API decides which queries and clients are allowed, and how long a query may take.
 package mcp

@@ -6,7 +6,7 @@ import (
 )
 
 // quiet lets warnings and errors pass: the SDK reports every session that comes
-// and goes, which is no news to who runs the backend.
+// and goes, which is no news to the operator of the backend.
 func quiet(l *slog.Logger) *slog.Logger {
 	if l == nil {
 		return nil

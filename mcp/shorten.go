@@ -68,7 +68,7 @@ func cutLists(root *any, name string, limit int) (kept, all int, out []byte) {
 		}
 		return text
 	}
-	// The greatest n that fits lies in [low, high).
+	// The greatest n that fits is in [low, high).
 	low, high := 0, longest+1
 	for high-low > 1 {
 		if mid := (low + high) / 2; attempt(mid) != nil {
@@ -103,7 +103,7 @@ func walkLists(v any, name string, f func([]any) []any) {
 }
 
 // cutCopy copies v with the lists of that name cut to n entries, and counts what
-// it kept of them. What has no such list in it is shared with v.
+// it kept of them. Values without such a list are shared with v.
 func cutCopy(v any, name string, n int, kept *int) any {
 	switch v := v.(type) {
 	case map[string]any:

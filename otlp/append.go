@@ -48,7 +48,7 @@ type appender struct {
 
 func (a *appender) done(c *wire.Reader) { a.bad = a.bad || c.Err != nil }
 
-// resourceSpans reads twice: the resource may stand behind its spans.
+// resourceSpans reads twice: the resource may come after its spans.
 func (a *appender) resourceSpans(b []byte) {
 	var res, schema []byte
 	c := wire.Reader{Rest: b}
@@ -72,8 +72,8 @@ func (a *appender) resourceSpans(b []byte) {
 }
 
 // merge joins two occurrences of one message field: protobuf defines that as
-// reading their bytes one behind the other. First is what merge or a cursor has
-// returned: behind what a cursor returns there is no room, so append copies it once
+// reading their bytes one after the other. First is what merge or a cursor has
+// returned: a cursor's slice has no spare capacity, so append copies it once
 // and then grows the copy, however many occurrences there are.
 func merge(first, second []byte) []byte {
 	if first == nil {
@@ -181,7 +181,7 @@ func (a *appender) begin(b []byte) (rest []byte) {
 }
 
 // fixed fills a.span and returns the stretch that has all attributes, events and
-// links; most senders have them one behind the other.
+// links; most senders write them one after the other.
 func (a *appender) fixed(b []byte) (children []byte) {
 	s := &a.span
 	var state []byte
@@ -424,7 +424,7 @@ func (a *appender) value(w *trace.AttrWriter, key, b []byte) {
 	}
 }
 
-// lastField returns the last known field of a message and a cursor that stands
+// lastField returns the last known field of a message and a cursor that is
 // on it, or nil when there is none.
 func lastField(m *message, b []byte) (*field, wire.Reader) {
 	var last *field

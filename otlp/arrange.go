@@ -17,7 +17,7 @@ type group struct {
 func byResource(r Ref) group { return group{r.View, r.View.Resource(r.Row)} }
 func byScope(r Ref) group    { return group{r.View, r.View.Scope[r.Row]} }
 
-// groupBy splits spans into runs of one key, by first appearance. The runs lie in
+// groupBy splits spans into runs of one key, by first appearance. The runs share
 // one array; spans of one key alone are that run, and nothing is copied.
 func groupBy(spans []Ref, key func(Ref) group) [][]Ref {
 	at := map[group]uint32{}

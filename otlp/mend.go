@@ -182,7 +182,7 @@ func (e *encoder) mended(f *field, c *wire.Reader, raw []byte, depth int) (mende
 	return false
 }
 
-// maxMessages is how many messages lie in each other at MaxDepth: a value in a
+// maxMessages is how deep messages nest at MaxDepth: a value in a
 // kvlist is an AnyValue in a KeyValue in a KeyValueList.
 const maxMessages = 3*MaxDepth + 8
 

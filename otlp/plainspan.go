@@ -13,17 +13,17 @@ const (
 	tagSpanEnd     = 8<<3 | wireFixed64
 )
 
-// spanHead is the beginning of a span. What was not there is nil or 0.
+// spanHead is the beginning of a span. Absent fields are nil or 0.
 type spanHead struct {
 	traceID, spanID, parent, name []byte
 	kind                          uint8
 	start, end                    uint64
 }
 
-// read reads the fields that stand before the attributes, as nearly every sender
+// read reads the fields that come before the attributes, as nearly every sender
 // writes them: each at most once, in order, ids of the right length, short. It
 // stops at the first thing that is not so, and returns what it has not read; of
-// a span that does not begin with its ids it reads nothing. What follows may
+// a span that does not begin with its ids it reads nothing. The following fields may
 // give any field again, and then counts.
 func (h *spanHead) read(b []byte) (rest []byte) {
 	*h = spanHead{}

@@ -278,7 +278,7 @@ func TestSpanSentTwiceIsKeptOnce(t *testing.T) {
 
 func TestMessagesInAnyOrder(t *testing.T) {
 	t.Parallel()
-	// Resource and scope behind their spans, the resource in two pieces, and
+	// Resource and scope after their spans, the resource in two pieces, and
 	// attributes before ids.
 	want := newGenerator(7).request()
 	want.ResourceSpans = want.ResourceSpans[:1]

@@ -21,7 +21,7 @@ type Stream struct {
 	// Edit, if set, changes an encoded span; it may return its argument.
 	Edit func(span []byte) []byte
 	// Step is called after each span with what has been written, and returns the
-	// buffer to go on with, most often the same or an empty one. An error ends the
+	// buffer to use next, most often the same or an empty one. An error ends the
 	// writing.
 	Step func(b []byte) ([]byte, error)
 }

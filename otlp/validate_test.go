@@ -99,7 +99,7 @@ func TestBadResourceCostsItsSpans(t *testing.T) {
 	}
 }
 
-// TestOneBadSpanDoesNotHideMalformedBytes puts bytes that are not protobuf behind
+// TestOneBadSpanDoesNotHideMalformedBytes puts bytes that are not protobuf after
 // a span that is only rejected.
 func TestOneBadSpanDoesNotHideMalformedBytes(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,7 @@ package otlp
 import "etude/trace"
 
 // ReadValue reads an encoded AnyValue: its type, and as content what [trace.Value]
-// has as Str, or the number of an Int, Double or Bool. The content lies in b.
+// has as Str, or the number of an Int, Double or Bool. The content is a part of b.
 func ReadValue(b []byte) (t trace.Type, content []byte, number uint64, err error) {
 	f, c := lastField(anyValue, b)
 	if c.Err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// breaker stands between uservice3 and uservice4 and breaks the connection when
+// breaker is a proxy between uservice3 and uservice4 that breaks the connection when
 // the answer takes too long. It changes nothing else of a request.
 type breaker struct {
 	url    string

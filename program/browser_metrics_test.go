@@ -170,7 +170,7 @@ func TestBrowserMetrics(t *testing.T) {
 	}
 }
 
-// seesServices walks from the list of services to a trace behind a dot.
+// seesServices walks from the list of services to the trace of a dot.
 func (b *browser) seesServices(origin, trace string) {
 	b.t.Helper()
 	b.do("open the services", chromedp.Navigate(origin+"/services?from=now-15m"))
@@ -198,7 +198,7 @@ func (b *browser) seesServices(origin, trace string) {
 	b.readTrace(trace)
 }
 
-// seesGraph reaches the traces behind an edge by the keyboard alone, then the
+// seesGraph reaches the traces of an edge by the keyboard alone, then the
 // charts of a service.
 func (b *browser) seesGraph(origin string) {
 	b.t.Helper()

@@ -19,7 +19,7 @@ import (
 // needs: the output of the parts, and the power to replace one. So `up` listens
 // on a port of the loopback interface that the system chooses, and tells the
 // backend alone, by an environment variable, its address and a token. The backend
-// passes on what comes in below /api/etude/, behind the checks of the page's
+// passes on requests below /api/etude/, after the checks of the page's
 // listener. Without the token the port answers nothing, so that a web page or
 // another user of this machine cannot get past those checks.
 //

@@ -27,7 +27,7 @@ type doorFlags struct {
 	AllowedOrigins []string `name:"allowed-origins" env:"ETUDE_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Web pages of other origins that may send spans and read answers: https://app.example, https://*.example, http://localhost:* for any port. Without it, pages of this machine may send."`
 }
 
-// ingestListeners take in what clients send; any Host may address them, since
+// ingestListeners take in data of clients; any Host may address them, since
 // containers and forwarded ports use many.
 var ingestListeners = []string{"otlp-grpc", "otlp-http", "jaeger", "jaeger-grpc", "zipkin"}
 

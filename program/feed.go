@@ -20,7 +20,7 @@ type feed struct {
 	mu    sync.Mutex
 	lines []line
 	first uint64        // the number of lines[0]
-	more  chan struct{} // closed when a line comes; nil while nobody waits
+	more  chan struct{} // closed when a line comes; nil while no reader waits
 }
 
 // line is one line of a part's output.

@@ -22,7 +22,7 @@ import (
 type fleet struct {
 	executable string
 	out        *prefixer
-	deaths     chan *run // runs that ended although nobody asked them to
+	deaths     chan *run // runs that ended unasked
 
 	mu      sync.Mutex
 	parts   []*part // in order of start

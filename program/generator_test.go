@@ -130,7 +130,7 @@ func TestGeneratorFromStoreToDatabase(t *testing.T) {
 	}
 	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 1000, Timeout: time.Minute})
 	q, err := engine.NewInstantQuery(t.Context(), db, nil, `traces_spanmetrics_calls_total{source="etude",service="shop"}`,
-		time.Now().Add(time.Second)) // a collection right behind another is dated some milliseconds ahead
+		time.Now().Add(time.Second)) // a collection right after another is dated some milliseconds ahead
 	if err != nil {
 		t.Fatal(err)
 	}

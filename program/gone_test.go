@@ -11,7 +11,7 @@ import (
 )
 
 // TestDataDirectoryRemoved removes the directory of a running backend: spans are
-// refused with 503, readiness says why, the rest goes on, and the process ends
+// refused with 503, readiness says why, queries are answered, and the process ends
 // when asked to.
 func TestDataDirectoryRemoved(t *testing.T) {
 	t.Parallel()

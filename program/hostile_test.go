@@ -26,7 +26,7 @@ import (
 	"etude/internal/testkit"
 )
 
-// These tests attack the real program, as a stranger would who reaches its ports.
+// These tests attack the real program through its ports.
 
 // promptly is how soon an honest client is answered while others attack. The bound
 // is for a machine that does nothing else; CI machines get five times as much.

@@ -28,7 +28,7 @@ type loadCmd struct {
 	Timeout     time.Duration `default:"30s" help:"How long one request may take."`
 }
 
-// Run starts requests by the clock, not one behind the other's answer: a slow
+// Run starts requests by the clock, not each after the answer of the last: a slow
 // server gets no less load, and its slowness shows in full.
 func (c *loadCmd) Run(p *proc) error {
 	if c.URL == "" {

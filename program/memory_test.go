@@ -26,7 +26,7 @@ func TestBudgetFitsTheMemory(t *testing.T) {
 	}
 }
 
-// The limit that the process gives itself is not taken for one that it was given.
+// The limit that the process gives itself is not mistaken for one that it was given.
 func TestMemoryIsFoundOnce(t *testing.T) {
 	before := memoryFor(auto)
 	before.limitOwn()

@@ -56,7 +56,7 @@ func TestOwnMetricsAreClean(t *testing.T) {
 	}
 }
 
-// checkPromised: what dashboards and documentation take for that of a part is
+// checkPromised: every metric of a part that dashboards and documentation name is
 // there, with its labels. It returns how many metrics that are.
 func checkPromised(t *testing.T, exposed, part string) (n int) {
 	t.Helper()

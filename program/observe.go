@@ -11,7 +11,7 @@ import (
 	"etude/telemetry"
 )
 
-// watched is the query API with everybody told who wants to know: the metrics,
+// watched is the query API with its observers: the metrics,
 // and the backend's own traces when they are on.
 func (b *backendRun) watched(answers http.Handler) http.Handler {
 	for _, kind := range api.Kinds {

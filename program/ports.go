@@ -14,7 +14,7 @@ import (
 )
 
 // checkFree finds out whether a listener can listen on its addresses, and if not,
-// why, in words for a person: which flag names them and which process has one.
+// why: which flag names them and which process has one.
 func checkFree(addrs, flag string) error {
 	l, err := door.Listen(addrs, nil)
 	if err == nil {

@@ -32,8 +32,8 @@ import (
 	"etude/store"
 )
 
-// The backend can trace itself. What gets a span is what somebody asked for: the
-// queries of the API, and reading back the log at the start. What does not, and
+// The backend can trace itself. Only requests of users get a span: the
+// queries of the API, and reading back the log at the start. Other work does not, and
 // must not, is all that a span of its own sets off: receiving, storing, sealing
 // and dropping spans, exporting, scraping. So one query makes a handful of spans
 // and these make none, wherever they are sent, also to this very backend.

@@ -26,7 +26,7 @@ func (o stuckObserver) Synced(time.Duration)       {}
 func (o stuckObserver) Sealed(time.Duration)       {}
 func (o stuckObserver) Cut(time.Duration)          {}
 
-// TestHostileStuckApplier has a backend whose applier never goes on: metrics, readiness and
+// TestHostileStuckApplier has a backend whose applier is stuck: metrics, readiness and
 // searches answer, the end of the process is bounded, and the next start has every
 // span of the log. It waits for the time-outs of the real program.
 func TestHostileStuckApplier(t *testing.T) {

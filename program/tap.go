@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// tap stands between a part and the backend and changes spans on their way, as a
+// tap is a proxy between a part and the backend that changes spans on their way, as a
 // collector may.
 type tap struct {
 	collector.UnimplementedTraceServiceServer

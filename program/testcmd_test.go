@@ -175,7 +175,7 @@ func TestTestPassesSignalsOn(t *testing.T) {
 	}
 }
 
-// TestTestEnvironment: what the user has set for other backends does not lead the
+// TestTestEnvironment: the user's settings for other backends do not lead the
 // spans astray, and etude's own variables mean nothing here.
 func TestTestEnvironment(t *testing.T) {
 	t.Parallel()

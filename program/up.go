@@ -328,7 +328,7 @@ func (c *upCmd) otlpEnv(d *doors) []string {
 	return env
 }
 
-// spansTo is where the spans of the services go, for what stands in between.
+// spansTo is where the spans of the services go, for the proxies in between.
 func (pl *plan) spansTo() backendAddr {
 	host, _ := pl.upCmd.ownHost(pl.doors, "otlp-grpc", pl.upCmd.OTLPGRPCAddr) // checked by trustOwn
 	if trust := pl.doors.clientTLS("otlp-grpc"); trust != nil {

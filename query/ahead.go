@@ -8,7 +8,7 @@ import (
 
 // readAhead calls prepare with 0, 1, ... n-1, on as many goroutines as there are
 // processors, and use with what it returned, in the same order and on this one.
-// So use may keep state, and the answer does not depend on who was first. The
+// So use may keep state, and the answer does not depend on timing. The
 // first error in that order ends it; prepare has returned everywhere by then.
 func readAhead[T any](n int, prepare func(i int) (T, error), use func(T) error) error {
 	workers := min(runtime.GOMAXPROCS(0), n)

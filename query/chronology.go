@@ -30,11 +30,11 @@ func chronologyOf(v *trace.View, before *chronology) *chronology {
 	for i := known; i < n; i++ {
 		c.start[i] = ^uint64(0)
 	}
-	moved := make([]bool, n) // traces that stand elsewhere now
+	moved := make([]bool, n) // traces whose place has changed
 	for i := known; i < n; i++ {
 		moved[i] = true
 	}
-	if v.TraceStart != nil { // Fast path: what a part knows of its traces.
+	if v.TraceStart != nil { // Fast path: the part knows the times of its traces.
 		for i := known; i < n; i++ {
 			if start := v.TraceStart[i]; start > 0 {
 				c.start[i], c.end[i] = start, v.TraceEnd[i]
@@ -62,7 +62,7 @@ func (c *chronology) bytes() int {
 	return 64 + 8*(cap(c.start)+cap(c.end)) + 4*cap(c.order)
 }
 
-// merge returns an order in which the traces that have not moved stand as before.
+// merge returns an order that keeps the order of the traces that have not moved.
 func (c *chronology) merge(v *trace.View, before []uint32, moved []bool) []uint32 {
 	newer := func(a, b uint32) int {
 		return newerFirst(c.start[a], v.TraceIDs[a], c.start[b], v.TraceIDs[b])

@@ -210,7 +210,7 @@ func (c *comparing) usual(of trace.TraceID, s CompareSide) (query string, ids []
 	return query, ids[:min(len(ids), c.limit)], found, nil
 }
 
-// add reads a trace into a profile. What is only read on the way is not held.
+// add reads a trace into a profile. It frees the memory of the trace afterwards.
 func (c *comparing) add(id trace.TraceID, into *compare.Profile) (partial bool, err error) {
 	used, bytes := c.j.memory.Used(), into.Bytes()
 	t, err := c.e.Trace(c.ctx, id, 0)

@@ -20,7 +20,7 @@ type cursor struct {
 // newest trace of the View. No trace that comes later is newer.
 func (c *cursor) start() uint64 { return c.times.start[c.times.order[c.at]] }
 
-// settle moves to the next candidate at or behind the position. It reports
+// settle moves to the next candidate at or after the position. It reports
 // whether there is one.
 func (c *cursor) settle() bool {
 	for c.at < len(c.times.order) && !c.cand.Has(c.times.order[c.at]) {
@@ -49,7 +49,7 @@ func (h cursors) order() {
 	}
 }
 
-// down moves a cursor behind those that are before it now.
+// down moves a cursor after those that are before it now.
 func (h cursors) down(i int) {
 	for {
 		first := i

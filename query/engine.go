@@ -37,9 +37,9 @@ type Options struct {
 	// only below a root that has arrived. By default the ids alone decide.
 	TempoStructure bool
 	// Running is called when a query begins to run, and done when it has ended; nil
-	// for nobody.
+	// for none.
 	Running func() (done func())
-	// Observer is told how queries go; nil for nobody.
+	// Observer is told how queries go; nil for none.
 	Observer Observer
 }
 

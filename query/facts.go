@@ -24,8 +24,8 @@ type factCache struct {
 }
 
 // facts are what is known of one part. Rows of a part never change, so the facts of
-// as many rows are always true. Of a part that has grown the chronology goes on, and
-// the rest begins anew.
+// as many rows are always true. When a part has grown, its chronology is continued and
+// the other facts are dropped.
 type facts struct {
 	cache *factCache
 	id    trace.PartID
@@ -71,7 +71,7 @@ func (c *factCache) count(f *facts, bytes int) {
 }
 
 // grow is count while the lock is held. Other facts leave until the rest fits.
-// Queries that read them go on.
+// Queries that use them are not affected.
 func (c *factCache) grow(f *facts, bytes int) {
 	f.bytes += int64(bytes)
 	c.bytes += int64(bytes)
@@ -106,7 +106,7 @@ func (f *facts) chronology(v *trace.View) *chronology {
 	return times
 }
 
-// about makes the facts those of a View: what follows may be read and set. The lock
+// about makes the facts those of a View: the fields after rows may be read and set. The lock
 // is held. It reports false for an older View than the one the facts are about.
 func (f *facts) about(v *trace.View) bool {
 	if f.rows < v.Spans() {
@@ -152,8 +152,8 @@ func (f *facts) apparentRoots(v *trace.View) []uint32 {
 	return roots
 }
 
-// valueList are distinct values of a column, the newest first: as many as somebody
-// has asked for.
+// valueList are distinct values of a column, the newest first: as many as queries
+// have asked for.
 type valueList struct {
 	values []TagValue
 	whole  bool // there are no more
@@ -173,7 +173,7 @@ func (f *facts) list(v *trace.View, c columnID) *valueList {
 }
 
 // keep remembers the values of a column if there are more of them than before. Their
-// texts are copied, since they lie in the memory of the View.
+// texts are copied, since they are in the memory of the View.
 func (f *facts) keep(v *trace.View, c columnID, l *valueList) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

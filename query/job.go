@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Job is one query from the moment it is let in until its answer has been
+// Job is one query from its admission until its answer has been
 // written. It has the query's time, its memory, and its place among the queries
 // that run. Methods of the Engine that are given its context are part of it.
 //

@@ -25,7 +25,8 @@ type Work struct {
 // methods are called on the query's goroutine, with the context that the caller
 // of the Engine gave or one made from it.
 type Observer interface {
-	// Stage is called when a stage begins; what it returns, when the stage ends.
+	// Stage is called when a stage begins, and the function that it returns when the
+	// stage ends.
 	Stage(context.Context, Stage) (end func())
 	// Done is called once for each query, also for one that has failed.
 	Done(context.Context, Work)

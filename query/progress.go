@@ -4,7 +4,7 @@ import "etude/traceql/metrics"
 
 // tell reports the traces that are sure to be in the answer: none that starts at
 // next or before, as all that come do, can change their place. Traces found so
-// far stand in order, so these are the first ones, and only more of them.
+// far are in order, so these are the first ones, and only more of them.
 func (s *search) tell(next uint64) {
 	if s.req.Progress == nil {
 		return

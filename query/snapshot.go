@@ -89,7 +89,7 @@ func (j *joined) Parts() []trace.Part { return j.parts }
 
 // of returns the snapshot of a part, and the part's number there.
 func (j *joined) of(part int) (trace.Snapshot, int) {
-	i, _ := slices.BinarySearch(j.first, part+1) // the first snapshot that begins behind the part
+	i, _ := slices.BinarySearch(j.first, part+1) // the first snapshot that begins after the part
 	return j.snaps[i-1], part - j.first[i-1]
 }
 

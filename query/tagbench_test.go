@@ -20,7 +20,7 @@ func makeManyViews() func() source {
 	}
 }
 
-// BenchmarkTagsOfMillion asks what an editor asks while somebody types.
+// BenchmarkTagsOfMillion asks what an editor asks while a user types.
 func BenchmarkTagsOfMillion(b *testing.B) {
 	e := query.New(manyViews(), query.Options{})
 	b.Run("names", func(b *testing.B) {

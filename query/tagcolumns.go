@@ -63,7 +63,7 @@ func intrinsicColumn(name string, l trace.Level, codes []uint32) column {
 	return column{Column: &trace.Column{Key: name, Type: trace.String, Codes: codes}, level: l, intrinsic: true}
 }
 
-// messageColumn returns the status messages; the oldest position stands for all
+// messageColumn returns the status messages; the oldest position represents all
 // spans without one, so the column serves only where every span is selected.
 func messageColumn(v *trace.View) column {
 	codes := []uint32{0}

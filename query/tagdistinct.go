@@ -8,9 +8,9 @@ import (
 )
 
 // Distinct values of a column are found from its newest position backwards and
-// only as far as somebody asks, so the first thousand of a million cost a
+// only as far as a query asks, so the first thousand of a million cost a
 // thousand. What was found is kept with the View, which never changes: a column
-// of few values is gone through once, and the next to ask gets the list.
+// of few values is read once, and the next query gets the list.
 //
 // A list ends when its texts fill a whole answer. Nobody misses the rest: who
 // has taken in all of such a list has met the bound of the answer.
@@ -78,7 +78,7 @@ func (d *distinct) upTo(n int) (found []uint32, done bool) {
 }
 
 // each calls yield with the values until it returns false. More is upTo, under
-// the lock of those who share the list; what it has returned stays as it is.
+// the lock that guards the list; the slice that it has returned does not change.
 func (d *distinct) each(more func(n int) (found []uint32, done bool), yield func(TagValue) bool) {
 	for from, want := 0, 64; ; want *= 4 {
 		found, done := more(want)

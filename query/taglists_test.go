@@ -68,7 +68,7 @@ func TestListsAreForgotten(t *testing.T) {
 	}
 }
 
-// BenchmarkTagsOfNewView asks of a View that nobody has asked before, as every
+// BenchmarkTagsOfNewView asks of a View that was not asked before, as every
 // request finds the growing Table while spans come in.
 func BenchmarkTagsOfNewView(b *testing.B) {
 	s := manyViews()[:1]

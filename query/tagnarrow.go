@@ -74,7 +74,7 @@ func (n *narrowed) selection(view int) *selection {
 
 // selective returns what of a condition selects spans for a TagRequest: the
 // comparisons of an attribute or intrinsic that takes accepts with a constant,
-// joined as they are. The rest is taken for true; nil means that nothing
+// joined as they are. Other conditions count as true; nil means that nothing
 // selective is left.
 func selective(f syntax.Field, takes func(x syntax.Field) bool) syntax.Field {
 	b, ok := f.(*syntax.Binary)

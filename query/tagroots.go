@@ -13,7 +13,7 @@ import (
 // the root after all, the real one seems so in its own View and is found there,
 // if the window of the request takes that View in.
 
-// severalRoots stands for a trace with several spans that may be its root.
+// severalRoots marks a trace with several spans that may be its root.
 const severalRoots = ^uint32(0)
 
 // apparentRoots returns, by trace number, the row + 1 of the only span without a

@@ -14,9 +14,9 @@ type TagRequest struct {
 	// intrinsic; "" or none for all; trace has no names.
 	Scope string
 	// Query narrows to the spans that its conditions select. It may be
-	// incomplete; what does not parse is ignored.
+	// incomplete; conditions that do not parse are ignored.
 	Query string
-	// Start and End leave out tables that lie wholly outside, in unix
+	// Start and End leave out parts that are wholly outside, in unix
 	// nanoseconds. Both zero: no window.
 	Start, End uint64
 	// Limit bounds the names of a scope, or the values; 0 for no bound but that

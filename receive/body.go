@@ -22,7 +22,7 @@ type body struct {
 	other int64 // likewise, for the compressed form of this body
 }
 
-// keepBuffer is the largest buffer worth pooling. What is pooled is counted nowhere,
+// keepBuffer is the largest buffer worth pooling. Pooled buffers are counted nowhere,
 // so many large ones must not stay.
 const keepBuffer = mebibyte
 

@@ -83,7 +83,7 @@ type tieredPool struct {
 
 const (
 	minTier = 8  // 256 B
-	maxTier = 20 // 1 MiB; what is pooled is counted nowhere, so larger ones are not
+	maxTier = 20 // 1 MiB; pooled buffers are counted nowhere, so larger ones are not pooled
 )
 
 func (p *tieredPool) Get(n int) *[]byte {

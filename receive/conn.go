@@ -229,7 +229,7 @@ func connOf(ctx context.Context) *conn {
 }
 
 // connInfo carries the connection to gRPC's handlers: what credentials tell of a
-// connection is what a handler hears of it.
+// connection is what a handler may ask of it.
 type connInfo struct{ conn *conn }
 
 func (connInfo) AuthType() string { return "plain" }

@@ -232,7 +232,7 @@ func (c *scriptedConn) SetDeadline(time.Time) error      { return nil }
 func (c *scriptedConn) SetWriteDeadline(time.Time) error { return nil }
 func (c *scriptedConn) Close() error                     { return nil }
 
-// sniffScripted sniffs and returns what the server behind reads.
+// sniffScripted sniffs and returns the bytes that the server reads.
 func sniffScripted(c *scriptedConn) (*conn, Protocol, error) {
 	limits := Limits{}.withDefaults()
 	own := newRegistry(&limits, new(Stats), slog.New(slog.DiscardHandler)).add(c)

@@ -17,7 +17,7 @@ const (
 
 // countSpans counts the spans of a payload without looking into them: it steps
 // over everything but the two levels above, so its cost is a few nanoseconds a
-// span. What is inside the spans is for the Sink to judge.
+// span. The Sink judges the contents of spans.
 func countSpans(payload []byte) (int, error) { return countLeaves(payload, "spans") }
 
 func countLeaves(payload []byte, what string) (n int, err error) {

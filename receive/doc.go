@@ -12,7 +12,7 @@
 // the commonest mistake in the field. Each of them, and Jaeger's own port, serves
 // the gRPC of Jaeger and of OTLP. grpc-go and net/http do the serving.
 //
-// What clients can make the process hold is bounded in three places: the number of
+// Memory that clients can take is bounded in three places: the number of
 // connections and the bytes of requests that are not whole yet (registry.go,
 // arrivals.go), and the number and bytes of whole requests (limits.go). A request
 // takes a slot only when its last byte has arrived, so a slow client delays itself

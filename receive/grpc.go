@@ -26,7 +26,7 @@ const jaegerCollection = "jaeger.api_v2.CollectorService"
 // once have their own.
 const streamWorkers = 128
 
-// What one connection may make grpc-go hold before a message is whole is a window
+// Before a message is whole, one connection can make grpc-go hold a window
 // for each stream, and the rest of a message once its length is known. arrivals.go
 // counts both.
 const (

@@ -338,7 +338,7 @@ func TestFaultyFramesAreExplained(t *testing.T) {
 	}
 }
 
-// TestLargeHeaders: 60 KiB are taken in every form, and too many are refused.
+// TestLargeHeaders: 60 KiB are accepted in every form, and too many are refused.
 func TestLargeHeaders(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{}, new(recorder))

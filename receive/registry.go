@@ -18,9 +18,9 @@ import (
 // when every connection has work is a new one refused.
 //
 // The bytes of requests that are not whole yet. Such bytes take no slot and no
-// share of Limits.InFlight, so that half-sent requests stop nobody; they have a
+// share of Limits.InFlight, so that half-sent requests stop no other; they have a
 // bound of their own, Limits.Arriving, and when it is passed the connection that
-// holds the most of them is cut. Rejected: refusing whoever comes last, because
+// holds the most of them is cut. Rejected: refusing the last comer, because
 // the last is the honest client and the first is the one that does not finish.
 //
 // Lock order: registry.mu, then conn.mu.

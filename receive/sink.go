@@ -69,7 +69,7 @@ func newIntake(c Config, sink Sink) *intake {
 }
 
 // submit counts the spans, hands the payload to the Sink and keeps the books.
-// A request without spans is a success that the Sink need not hear of.
+// A request without spans succeeds without the Sink.
 func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) (rejected Rejected, err error) {
 	spans, err := countSpans(payload)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 // tenantCases are what a header says and what becomes of the request. An empty
-// text means that the request is taken for the tenant.
+// text means that the request is accepted for the tenant.
 var tenantCases = []struct {
 	header, tenant string
 	text, reason   string

@@ -16,7 +16,7 @@ import (
 // It holds head.growing while it adds one payload and no lock between payloads.
 // Nothing that must work while a payload takes long (/metrics, readiness, the
 // keeper, Close) waits for growing. Close waits for the applier for
-// closePatience, then abandons it: whatever was not applied is in the log, and
+// closePatience, then abandons it: payloads that were not applied are in the log, and
 // the next start reads it.
 //
 // Rejected: several appliers. Rows of one segment go to one Table, so they would

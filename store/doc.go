@@ -1,7 +1,7 @@
 // Package store keeps spans: durable in the write-ahead log, and in memory, in
 // the head, as a row of [trace.Table]s for queries.
 //
-// What it guarantees: a payload that [Store.Append] has acknowledged is on disk,
+// It guarantees: a payload that [Store.Append] has acknowledged is on disk,
 // and its spans are in every later [Store.Tables]. An error means that the
 // client may send the payload again; spans that were stored all the same are
 // kept once per Table, and readers merge those of several Tables.

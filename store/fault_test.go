@@ -177,7 +177,7 @@ func TestRandomRuns(t *testing.T) {
 	}
 }
 
-// busy appends from several goroutines while others read; what is acknowledged
+// busy appends from several goroutines while others read; an acknowledged payload
 // must be visible at once.
 func busy(t *testing.T, s *store.Store, a *acked) {
 	var writers, readers sync.WaitGroup

@@ -43,7 +43,7 @@ func skipOnWindows(t *testing.T) {
 	}
 }
 
-// What happens to the folders of a running store, on the real disk: nothing is
+// The folders of a running store are removed, on the real disk: nothing is
 // acknowledged that the next start would not find.
 func TestFolderTakenAway(t *testing.T) {
 	t.Parallel()
@@ -99,7 +99,7 @@ func TestFolderTakenAway(t *testing.T) {
 }
 
 // The segment that is being written is removed, renamed or replaced: one batch is
-// refused, and the store goes on in another.
+// refused, and the store continues in another.
 func TestSegmentTakenAway(t *testing.T) {
 	t.Parallel()
 	skipOnWindows(t)

@@ -78,7 +78,7 @@ func (s semaphore) lockWithin(patience time.Duration) bool {
 	}
 }
 
-// part is one Table with the log segments that its spans lie in. table belongs to
+// part is one Table with the log segments of its spans. table belongs to
 // who holds growing; mu guards the rest.
 type part struct {
 	table    *trace.Table // nil when sealed
@@ -181,7 +181,7 @@ func (h *head) publish() {
 }
 
 // add adds one committed payload and returns the part to seal when the payload
-// lies in a new segment.
+// is in a new segment.
 func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, lost trace.Losses, old *part, err error) {
 	h.growing.lock()
 	defer h.growing.unlock()
@@ -267,7 +267,7 @@ func (h *head) sealed(p *part, v *trace.View, bytes int64) {
 // remove takes parts off the front; the caller holds mu.
 func (h *head) remove(n int) {
 	h.parts = slices.Clone(h.parts[n:])
-	h.snap = nil // it would hold the memory until somebody asks again
+	h.snap = nil // it would hold the memory until the next query
 }
 
 // bytes is the memory of all parts; the caller holds mu.

@@ -51,7 +51,7 @@ func appendForEver(dir string) error {
 	return <-failed
 }
 
-// A process that is killed right behind an acknowledgement has lost nothing that
+// A process that is killed right after an acknowledgement has lost nothing that
 // it acknowledged, round after round on the same directory.
 func TestKill(t *testing.T) {
 	t.Parallel()

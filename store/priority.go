@@ -22,7 +22,7 @@ import (
 //
 // Rejected: lower scheduling priority for appliers, which Go does not have; a token
 // that queries and appliers share, since a query would have to wait for it; and
-// runtime.Gosched in the applier, which puts it behind goroutines that are ready,
+// runtime.Gosched in the applier, which queues it after goroutines that are ready,
 // and the query becomes ready a moment later.
 //
 // The zero Priority is ready to use, by any goroutine.

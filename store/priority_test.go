@@ -107,7 +107,7 @@ func TestClosingEndsThePauseAndAllAfterIt(t *testing.T) {
 }
 
 // BenchmarkTurns is what an applier pays for each payload of 20 spans: without a
-// Priority, and with one that nobody, or a query it need not wait for now, uses.
+// Priority, and with one that no query uses, or one that it need not wait for now.
 func BenchmarkTurns(b *testing.B) {
 	var idle, asked Priority
 	defer asked.Query()()

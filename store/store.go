@@ -109,7 +109,7 @@ const (
 )
 
 // Open opens the store in a data directory and reads back what it holds. Damage
-// is logged and counted, and never stops it; what does is a directory that
+// is logged and counted, and never stops it; an error is returned for a directory that
 // cannot be used, that another process has (*[fs.LockedError]), or that a newer
 // program has written to (*[wal.VersionError]).
 func Open(o Options) (*Store, error) {

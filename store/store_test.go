@@ -290,7 +290,7 @@ func TestSyncInterval(t *testing.T) {
 	})
 }
 
-// What many short runs leave is read into few Tables.
+// The segments of many short runs are read into few Tables.
 func TestSmallSegmentsShareATable(t *testing.T) {
 	t.Parallel()
 	m := fs.NewMem()

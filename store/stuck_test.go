@@ -60,7 +60,7 @@ func TestStuckApplier(t *testing.T) {
 			t.Errorf("Close took %s", d)
 		}
 		release()
-		for range cap(answers) { // the first may have been applied behind release
+		for range cap(answers) { // the first may have been applied after release
 			if err := <-answers; err != nil && !errors.Is(err, store.ErrClosed) {
 				t.Errorf("a payload that was not applied: %v", err)
 			}

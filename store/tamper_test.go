@@ -24,7 +24,7 @@ const (
 )
 
 // segmentedDir is a data directory with five segments of ten spans, after a clean
-// stop. Payload i lies in segment i+1.
+// stop. Payload i is in segment i+1.
 func segmentedDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")

@@ -67,7 +67,7 @@ func TestContext(t *testing.T) {
 	}
 }
 
-// FuzzHeader looks for names that pass although nobody could tell them apart
+// FuzzHeader looks for names that pass although readers could not tell them apart
 // again, or that say nothing of themselves.
 func FuzzHeader(f *testing.F) {
 	for _, s := range []string{"", "t1", "t1|t2", "a||b", "t/1", "..", "\xff"} {

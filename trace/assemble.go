@@ -7,7 +7,7 @@ import (
 
 // Assembled Views: Views that no Table filled, made of columns that were read.
 //
-// The rows lie sorted by trace id, and those of one trace next to each other. So
+// The rows are sorted by trace id, and those of one trace next to each other. So
 // an assembled View needs no chain of rows and no index of traces: the rows of a
 // trace are a range, and a trace is found by halving. Columns that were not read
 // are nil. To ask for an attribute that was not read is a mistake of the program,
@@ -23,7 +23,7 @@ type Assembly struct {
 	ID       uint64 // of the part in this process; see NewID and View.ID
 	Strings  Dict   // a copy: see Dict.Add
 	TraceIDs []TraceID
-	// First is the row with which each trace begins, and behind them the number of
+	// First is the row with which each trace begins, and after them the number of
 	// rows. Trace has the number of the trace for each row.
 	First, Trace         []uint32
 	Scope, ScopeResource []uint32

@@ -6,7 +6,7 @@ import (
 )
 
 // attrCache finds attributes that have been added before by the bytes that their
-// sender wrote, with one look at memory that is always at hand. Nearly every
+// sender wrote, with one look at memory that is always in cache. Nearly every
 // attribute says what another said before: the columns and the dictionary, far
 // larger, are asked for the rest.
 type attrCache struct{ entries []attrEntry } // a power of two, or none

@@ -71,7 +71,7 @@ func (a *Attrs) Find(key string, t Type) *Column {
 	return &a.cols[number]
 }
 
-// numberOf returns the number of a column: its place in cols, or behind all of
+// numberOf returns the number of a column: its place in cols, or after all of
 // them one of a shared column.
 func (a *Attrs) numberOf(hash uint32, key string, t Type) (number uint32, ok bool) {
 	a.refuse(key)

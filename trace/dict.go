@@ -6,7 +6,7 @@ import "unsafe"
 // is always the empty string. The zero Dict is empty; only a Table's writer
 // adds to it, a View's Dict is fixed.
 type Dict struct {
-	data []byte   // all strings, one behind the other
+	data []byte   // all strings, one after the other
 	ends []uint32 // ends[c] is where string c ends; it begins where c-1 ends
 	idx  index
 }

@@ -9,7 +9,7 @@ import (
 // Containing calls yield with the code of each string that has part in it, in
 // order, until yield returns false. Part must not be empty.
 //
-// All strings lie one behind the other, so one pass finds part in all of them: it
+// All strings are one after the other, so one pass finds part in all of them: it
 // looks for the byte of part that a sample of the strings has least often, which
 // the processor does many bytes at a time, and compares the rest only there.
 func (d *Dict) Containing(part string, yield func(code uint32) bool) {

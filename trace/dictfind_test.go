@@ -9,7 +9,7 @@ import (
 )
 
 // TestContaining compares with a look at each string: short alphabets, so that a
-// part often lies across the border of two strings.
+// part often crosses the border of two strings.
 func TestContaining(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {

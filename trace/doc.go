@@ -10,16 +10,16 @@
 //
 // Every column only grows. The writer appends to slices; [Table.View] copies
 // the slice headers, capped at the rows that are complete. A reader of the View
-// never looks past its own lengths, and the writer never changes what lies
+// never looks past its own lengths, and the writer never changes the values
 // before them, so the two touch different memory. When a slice outgrows its
 // array the writer moves to a new one and the reader keeps the old. The two
 // exceptions, hash slots and the chain of rows of one trace, are written and
 // read with atomic operations, and a reader skips what is newer than its View.
 //
-// The rejected alternative, chunked columns behind a read lock, costs every
+// The rejected alternative, chunked columns with a read lock, costs every
 // reader a division per access and makes a slow query hold up ingest.
 //
 // A Table is dropped as a whole, so nothing in it is ever freed piece by piece
 // and its dictionary needs no reference counts. Callers keep Tables small (some
-// ten thousand spans) and hold several; spans of one trace may lie in several.
+// ten thousand spans) and hold several; spans of one trace may be in several.
 package trace

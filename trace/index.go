@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// seed and its two words differ from process to process, so that nobody can
+// seed and its two words differ from process to process, so that no sender can
 // prepare ids or strings that all fall on one hash slot.
 var (
 	seed     = maphash.MakeSeed()

@@ -17,7 +17,7 @@ import "unsafe"
 
 // shared are the shared columns and their values. Like all columns they only grow.
 type shared struct {
-	keys  []byte   // of all columns, one behind the other
+	keys  []byte   // of all columns, one after the other
 	ends  []uint32 // ends[n] is where the key of column n ends
 	types []Type   // of column n
 

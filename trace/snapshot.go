@@ -32,7 +32,7 @@ type Condition struct {
 	Level Level
 	Key   string  // of an attribute; "" for a column
 	Of    Columns // Names, Statuses, Kinds, Times (the duration) or ScopeNames; 0 for an attribute
-	// What the value must be: one of Texts, or within [Min, Max] for a duration in
+	// The value must be one of Texts, or within [Min, Max] for a duration in
 	// nanoseconds, a status or a kind as [View] has them. Neither: some value is there.
 	// Texts name a whole number and a bool as strconv writes them, and other numbers in
 	// every format of strconv.FormatFloat with the fewest digits. An array meets the
@@ -59,7 +59,7 @@ type Snapshot interface {
 	// Find returns the parts that may hold spans of a trace, ascending. It may name
 	// one that does not; it leaves out none that does.
 	Find(ctx context.Context, id TraceID) ([]int, error)
-	// Close lets go of the files.
+	// Close closes the files.
 	Close()
 }
 

@@ -11,7 +11,7 @@ import (
 type Sparse struct {
 	rows []uint32
 	vals []uint32
-	// absent says that the column was not read: nobody may ask it.
+	// absent says that the column was not read: no reader may ask it.
 	absent bool
 }
 

@@ -18,8 +18,8 @@ type columns struct {
 	traceFirst []uint32
 	traceIdx   index
 
-	// When each trace began and ended, by the rows of this part alone, for those who
-	// would go over all rows to know: the least Began that is not 0, and the largest
+	// When each trace began and ended, by the rows of this part alone, for readers that
+	// would have to read all rows to know: the least Began that is not 0, and the largest
 	// End or Began of any row. Nil where that is not kept. Unix ns.
 	TraceStart, TraceEnd []uint64
 
@@ -28,7 +28,7 @@ type columns struct {
 	SpanID  []SpanID
 	Parent  []SpanID // zero: no parent
 	Start   []uint64 // unix ns
-	End     []uint64 // unix ns, as sent: may lie before Start
+	End     []uint64 // unix ns, as sent: may be before Start
 	Name    []uint32 // code
 	Kind    []uint8  // as sent; see Kind
 	Status  []uint8  // as sent; see Status
@@ -80,8 +80,8 @@ type Table struct {
 	recent [recentTraces]uint32 // numbers of traces by their id's last byte: see traceNumber
 	view   *View                // valid until the next change
 
-	// What the sender sent for a resource or scope -> its number, so that what
-	// every request repeats is stored once.
+	// The bytes that were sent for a resource or scope -> its number, so that one
+	// that every request repeats is stored once.
 	resources, scopes map[string]uint32
 
 	span, resource, scope, event, link AttrWriter
@@ -395,7 +395,7 @@ func (t *Table) spanHash(row uint32) uint32 {
 	return hashSpan(t.Trace[row], t.SpanID[row], t.Kind[row], t.Start[row])
 }
 
-// chain hangs a new row behind the other rows of its trace and returns it.
+// chain appends a new row to the chain of its trace and returns it.
 func (t *Table) chain(number uint32) uint32 {
 	row := uint32(len(t.Trace))
 	t.next = append(t.next, 0)

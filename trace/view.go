@@ -10,7 +10,7 @@ import (
 )
 
 // View is what a reader sees of a [Table]: the rows complete when it was taken.
-// Its exported slices are the columns; nobody may change them. It holds the
+// Its exported slices are the columns; readers must not change them. It holds the
 // Table's memory for as long as it is used.
 //
 // An assembled View, see [Assembly], has no Table; its rows are sorted by trace.
@@ -122,7 +122,7 @@ func (v *View) Scopes() int { return len(v.ScopeResource) }
 // the start.
 func (v *View) Duration(row uint32) int64 { return Took(v.Start[row], v.End[row]) }
 
-// Took is [View.Duration] for times that are at hand, in unix nanoseconds.
+// Took is [View.Duration] for given times, in unix nanoseconds.
 func Took(start, end uint64) int64 {
 	if start == 0 || end <= start {
 		return 0

@@ -1,4 +1,4 @@
-// Package door decides who gets in: on which addresses a listener listens, whether
+// Package door decides which clients may connect: on which addresses a listener listens, whether
 // its connections are encrypted, and which requests reach its handler.
 //
 // Connections. [Listen] opens every address of a list and returns one net.Listener.

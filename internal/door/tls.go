@@ -14,7 +14,7 @@ import (
 // files: after they have changed, new connections get the new certificate.
 type Certificate struct{ pair *reloaded[*tls.Certificate] }
 
-// LoadCertificate reads a certificate, with the chain behind it, and its key, both
+// LoadCertificate reads a certificate, with its chain, and its key, both
 // in PEM.
 func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
 	pair, err := newReloaded(log, func() (*tls.Certificate, error) {

@@ -138,7 +138,7 @@ func credential(authorization string) string {
 }
 
 // FirstToken reads a file of tokens and returns the first that is good for a role,
-// or for all of several: what a client sends.
+// or for all of several, as a client sends it.
 func FirstToken(file string, role Role) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

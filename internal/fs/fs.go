@@ -2,7 +2,7 @@
 // durability is made of, so that tests can run the very same storage code over
 // [Mem], a file system that loses what was not synced and fails on demand.
 //
-// What the implementations promise:
+// The implementations promise:
 //
 //   - Data of a file is durable once [File.Sync] has returned nil. Before that a
 //     crash may keep all of it, none of it, or any part.
@@ -25,7 +25,7 @@ var ErrNoSpace = errors.New("no space left on device")
 
 // FS is a file system. Errors carry the operation and the path, as those of
 // package os do, and match os.ErrNotExist and os.ErrExist. The last element of a
-// name is never followed when it is a link, and opening never waits: what is not a
+// name is never followed when it is a link, and opening never waits: anything but a
 // plain file is refused with a *[KindError].
 type FS interface {
 	// Create makes a new file for writing; it is an error if the name exists.
@@ -68,7 +68,7 @@ type File interface {
 	io.Closer
 	// Sync makes what was written durable, the file's length included.
 	Sync() error
-	// Truncate cuts the file to a length; Write goes on from there.
+	// Truncate cuts the file to a length; Write continues from there.
 	Truncate(size int64) error
 	Size() (int64, error)
 	// Named returns an error when the name that the file was opened by leads to it

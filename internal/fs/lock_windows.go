@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockedByte is where the lock lies: far behind the content, which others may
-// then still read to learn who holds it.
+// lockedByte is the byte that is locked: far after the content, so that other
+// processes can still read which process holds the lock.
 const lockedByte = 1 << 30
 
 // tryLock takes the lock of an open file, or reports that it is taken.

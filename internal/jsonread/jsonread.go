@@ -2,8 +2,8 @@
 //
 // A [Reader] is made of text that is valid JSON as a whole, so it needs to look
 // only for what tells values apart, and always ends. Strings are borrowed from the
-// text, but for those with escapes. Its reader says which values it wants; what is
-// null counts as absent; what is unknown is skipped.
+// text, but for those with escapes. Its reader says which values it wants; those
+// null counts as absent; unknown fields are skipped.
 package jsonread
 
 import (

@@ -2,8 +2,8 @@
 // encoding into another without objects in between.
 //
 // [Builder] appends fields to bytes, and [Reader] steps through the fields of a
-// message. Neither knows what the numbers mean. Nothing is copied: what a Reader
-// returns lies in the bytes that it was given.
+// message. Neither knows the meaning of the numbers. Nothing is copied: a Reader
+// returns parts of the bytes that it was given.
 package wire
 
 import (

@@ -19,6 +19,6 @@
 //	scope=name                           the instrumentation scope
 //
 // "trace NAME" begins a trace. Its time 0 is now, or "at" says how far from now.
-// Text behind " ## " is a comment. A count in front, "20 x 0ms ...", draws as many
+// Text after " ## " is a comment. A count in front, "20 x 0ms ...", draws as many
 // equal spans, each starting after the one before.
 package scenario

@@ -169,7 +169,7 @@ func (p *pen) span(words []string, nth int) (*tracepb.Span, error) {
 
 func (p *pen) at(d time.Duration) uint64 { return uint64(p.zero.Add(d).UnixNano()) }
 
-// place is where a span stands: its resource and its scope.
+// place is a span's resource and scope.
 type place struct {
 	service, scope string
 	resource       []*commonpb.KeyValue
@@ -191,7 +191,7 @@ func (p *pen) put(span *tracepb.Span, at place) {
 var spanKinds = map[string]tracepb.Span_SpanKind{"server": tracepb.Span_SPAN_KIND_SERVER, "client": tracepb.Span_SPAN_KIND_CLIENT,
 	"producer": tracepb.Span_SPAN_KIND_PRODUCER, "consumer": tracepb.Span_SPAN_KIND_CONSUMER, "internal": tracepb.Span_SPAN_KIND_INTERNAL}
 
-// word applies one of the words behind the name.
+// word applies one of the words after the name.
 func (p *pen) word(span *tracepb.Span, at *place, w string) error {
 	key, value, isPair := strings.Cut(w, "=")
 	switch kind, isKind := spanKinds[w]; {
@@ -273,7 +273,7 @@ func unquoted(s string) string {
 }
 
 // split cuts a line at blanks outside of quotes. Quotes around a whole word are
-// taken off; inside of a word they stay, for attribute tells text by them.
+// removed; inside a word they stay, because attribute recognizes text by them.
 func split(line string) (words []string, err error) {
 	quoted, from := false, -1
 	for i := 0; i <= len(line); i++ {

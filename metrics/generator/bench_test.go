@@ -66,7 +66,7 @@ func shop(b *testing.B, spans int) *trace.View {
 	return table.View()
 }
 
-// cpuTime is what this process has used, whoever else uses the machine.
+// cpuTime is the CPU time of this process; other processes do not count.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

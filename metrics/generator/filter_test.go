@@ -40,7 +40,7 @@ func TestParsePolicy(t *testing.T) {
 	}
 }
 
-// FuzzParsePolicy: what is read can be used, and has a condition.
+// FuzzParsePolicy: a policy that is read can be used, and has a condition.
 func FuzzParsePolicy(f *testing.F) {
 	f.Add("include kind=SPAN_KIND_SERVER, resource.service.name=shop")
 	f.Add(`exclude name~^/health\,`)

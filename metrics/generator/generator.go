@@ -251,7 +251,7 @@ func (g *Generator) publish() {
 
 // Collect reads what has come and sends every active series to the storage, all
 // with one timestamp: now in milliseconds, or a little later when that would not
-// be after the collection before. What the storage finds out of order or out of
+// be after the collection before. Samples that the storage finds out of order or out of
 // bounds is counted and left out. After any other error nothing of the collection
 // is stored, and the next one makes up for it.
 func (g *Generator) Collect(ctx context.Context, now time.Time) error {

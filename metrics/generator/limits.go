@@ -62,7 +62,7 @@ func (r *registry) room(owner string, n int) bool {
 // limit is a limit that label sets have reached.
 type limit struct {
 	name, flag string
-	updates    int64     // of series that stand for several label sets
+	updates    int64     // of series that count several label sets
 	hits       int64     // label sets that found no place of their own
 	owner      string    // of the latest hit
 	label      string    // likewise, when the limit is about one

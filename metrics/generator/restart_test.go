@@ -177,7 +177,7 @@ func TestGrafanaQueries(t *testing.T) {
 			map[string]float64{"EntryPoint ": 0.5, "handle_incoming_call ": 1}, "span_name")
 		seen(`topk(5, sum(rate(traces_spanmetrics_calls_total{span_kind="SPAN_KIND_SERVER",status_code="STATUS_CODE_ERROR",span_name=~"EntryPoint|handle_incoming_call"}[$__range])) by (span_name))`,
 			map[string]float64{"handle_incoming_call ": 0.5}, "span_name")
-		// All durations lie in the bucket from 1.024 s to 2.048 s.
+		// All durations are in the bucket from 1.024 s to 2.048 s.
 		seen(`histogram_quantile(.9, sum(rate(traces_spanmetrics_latency_bucket{span_name=~"EntryPoint"}[$__range])) by (le))`, map[string]float64{"": 1.024 + 0.9*1.024})
 		checkExemplars(t, db, begin, now)
 	})
@@ -214,7 +214,7 @@ func checkExemplars(t *testing.T, db *database, from, to time.Time) {
 	}
 }
 
-// TestStorageFails: what could not be stored is made up for by the next
+// TestStorageFails: samples that could not be stored are made up for by the next
 // collection, zeros included.
 func TestStorageFails(t *testing.T) {
 	t.Parallel()

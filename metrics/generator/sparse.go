@@ -9,7 +9,7 @@ import (
 
 // sparse is the buckets of a native histogram. Bounds grow by 2^(2^-schema). A
 // histogram begins with the finest buckets, a factor of 1.003 apart. When it has more
-// than maxSparse, neighbours are joined, which squares the factor. Durations that lie
+// than maxSparse, neighbours are joined, which squares the factor. Durations that are
 // within a factor of a million of each other fit into buckets 1.044 apart, so a
 // quantile is at most 4.4 % from the truth. Durations that are alike keep the finest
 // buckets, so a quantile is at most 0.3 % above the greatest of them. Tempo begins at
@@ -127,7 +127,7 @@ func finest(value float64) int32 {
 	return (int32(bits>>52)-1023)<<finestSchema + int32(i)
 }
 
-// halfUp halves an index n times, rounding up: bucket i lies in bucket
+// halfUp halves an index n times, rounding up: bucket i is in bucket
 // ceil(i/2) of the next coarser schema.
 func halfUp(index, n int32) int32 { return (index + 1<<n - 1) >> n }
 

@@ -100,7 +100,7 @@ const maxDepth = 16
 
 // appendAny appends the text of an encoded AnyValue: [ab] for an array, {k:v}
 // for a list of keys and values. Of several fields the last counts, as in any
-// oneof; what cannot be read is left out.
+// oneof; unreadable values are left out.
 func appendAny(b []byte, message string, depth int) []byte {
 	var last []byte
 	eachField(message, func(number wire.Number, num uint64, text string) {

@@ -158,7 +158,7 @@ func fileNamed(t *testing.T, name string) string {
 }
 
 // TestOwnMetricsAreClean holds them to the rules of promtool check metrics.
-// What Prometheus' own packages have against them is theirs.
+// Findings in Prometheus' own packages are not ours.
 func TestOwnMetricsAreClean(t *testing.T) {
 	t.Parallel()
 	in := run(t, Options{})

@@ -4,7 +4,7 @@
 //
 // It reads the configuration file that the real Prometheus reads. A problem with
 // metrics stays here: damaged files are moved aside, a start on a full disk is tried
-// again, and the embedding program goes on. A wrong configuration is the caller's
+// again, and the embedding program keeps running. A wrong configuration is the caller's
 // mistake, and is refused before anything starts.
 //
 // Samples come in by three ways. The scraper and Appendable are trusted: they are
@@ -12,6 +12,6 @@
 // (AppendOTLP) and by remote write (Options.Receiver).
 //
 // The embedding program decides where to listen (Handler), which hosts and origins
-// may ask, what the start page shows (Options.UI), and which other series there are
+// may ask, the contents of the start page (Options.UI), and which other series there are
 // (Appendable). Alerts are evaluated and shown. Nothing sends them.
 package prometheus

@@ -21,7 +21,7 @@ import (
 
 const patience = 20 * time.Second
 
-// instance is a Prometheus behind a listener of its own.
+// instance is a Prometheus with a listener of its own.
 type instance struct {
 	*Prometheus
 	t    *testing.T

@@ -21,7 +21,7 @@ import (
 )
 
 // Samples come from other processes by two ways: OTLP, and remote write when the
-// receiver is on. What they bring has the same bounds on both:
+// receiver is on. Their samples have the same bounds on both:
 //
 //   - Series are shared among the senders' jobs by the rules of package quota. A
 //     series without a sample for idleSeries gives its place back, or for

@@ -263,7 +263,7 @@ func TestOTLP(t *testing.T) {
 	}
 }
 
-// TestOTLPRefusesByPoint: what cannot be stored is counted by data points, with the
+// TestOTLPRefusesByPoint: refusals are counted by data points, with the
 // reason, and the rest is stored.
 func TestOTLPRefusesByPoint(t *testing.T) {
 	t.Parallel()

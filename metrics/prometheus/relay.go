@@ -26,7 +26,7 @@ import (
 	"github.com/prometheus/prometheus/storage/remote"
 )
 
-// A relay stands between Prometheus' queues and the remote ends of the options.
+// A relay receives from Prometheus' queues and sends to the remote ends of the options.
 //
 // An ordinary Prometheus answers 400 to a request with one sample that it cannot
 // store, say one out of order, and then has stored none of it. The queue drops such

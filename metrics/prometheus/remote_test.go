@@ -74,8 +74,8 @@ func TestRemoteWriteAndReadByPrometheusOwnClient(t *testing.T) {
 	}
 }
 
-// TestSendsToAnother appends and closes at once: what is appended arrives, with
-// its exemplar, and with the credentials that stood in the URL.
+// TestSendsToAnother appends and closes at once: the samples arrive, with
+// its exemplar, and with the credentials of the URL.
 func TestSendsToAnother(t *testing.T) {
 	t.Parallel()
 	other := run(t, Options{Receiver: true})

@@ -18,7 +18,7 @@ import "slices"
 // entry is one line of a level: a node before, its counterpart after, either none.
 type entry struct {
 	before, after int32
-	// What the parent of the level waits for it, per trace.
+	// How long the parent of the level waits for it, per trace.
 	pathBefore, pathAfter float64
 	above                 int // the entry that stands in between, -1 for none
 	opened                bool
@@ -160,7 +160,7 @@ func (l *level) alike(short, long []candidate, swap bool) {
 		of, other = other, of
 	}
 	// cost[i*(m+1)+j] is the least for the last n-i of short within the last m-j of
-	// long. What cannot fit costs more than anything.
+	// long. A pair that cannot fit costs more than any other.
 	cost := make([]float64, (n+1)*(m+1))
 	pairing := func(i, j int) float64 {
 		d := of.mean(of.nodes[short[i].node].length) - other.mean(other.nodes[long[j].node].length)

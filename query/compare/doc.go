@@ -37,7 +37,7 @@
 // position among the siblings of that service and name; where their numbers differ,
 // those with the most similar durations. Then a service may have another name, a
 // span may be new between a parent and its children, or gone, and the roots of two
-// traces correspond whatever they are called. See align.go.
+// traces correspond, whatever their names. See align.go.
 //
 // Many traces are merged into a Profile first, by the path of services and names
 // from the root; all times are means per trace. A span in ten of a hundred traces

@@ -8,7 +8,7 @@ import (
 )
 
 // correctClocks moves spans whose clock differs from their caller's, as the page
-// does: a child of another service that lies outside of its parent is moved, with
+// does: a child of another service that is outside of its parent is moved, with
 // what hangs below it in the same service. One no longer than its parent is centred
 // in it, a longer one begins with it. A consumer may begin when it likes.
 func (t *tree) correctClocks() {

@@ -214,7 +214,7 @@ func FuzzProto(f *testing.F) {
 	})
 }
 
-// compareModel asks upstream's decoder: what it takes, ours takes when it is
+// compareModel asks upstream's decoder: a message that it accepts, ours accepts when it is
 // written the usual way, and finds the same in it.
 func compareModel(t *testing.T, body, got []byte, err error) {
 	t.Helper()

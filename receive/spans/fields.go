@@ -135,7 +135,7 @@ func (w *Writer) Status(code uint64, message string) {
 }
 
 // WideID writes an id of 128 bits, high ones first. Both zero is left out: then
-// the id is missing, and whoever validates the spans says so.
+// the id is missing, and validation of the spans says so.
 func (w *Writer) WideID(field wire.Number, high, low uint64) {
 	if high == 0 && low == 0 {
 		return

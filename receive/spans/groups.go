@@ -116,7 +116,7 @@ func (g *Groups) Free() {
 	}
 }
 
-// keepBuffer is the largest buffer worth pooling. What is pooled is counted nowhere,
+// keepBuffer is the largest buffer worth pooling. Pooled buffers are counted nowhere,
 // so many large ones must not stay.
 const keepBuffer = 1 << 20
 

@@ -1,10 +1,10 @@
-// Package tenants is a set of stores, one for each tenant, behind one Append.
+// Package tenants is a set of stores, one for each tenant, with one Append.
 //
 // A backend without tenants is the plain case: a set with the one tenant
-// [tenant.Single], whose store lies in the data directory itself. With tenants that
+// [tenant.Single], whose store is in the data directory itself. With tenants that
 // store is still there and always open. Its lock keeps other backends away from
 // all stores, and spans stored without tenants stay readable with them. The other
-// stores lie in folders below. They are opened at the start or by a tenant's first
+// stores are in folders below. They are opened at the start or by a tenant's first
 // write, and a store that has been empty for a while is closed and removed, so
 // that a mistyped name does not stay for long.
 //

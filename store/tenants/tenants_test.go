@@ -82,7 +82,7 @@ func TestTenantsAreBounded(t *testing.T) {
 	if err := set.add(t, "t1", 1, 1); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
-	// What is on disk is opened whatever the limit has become; folders of others are left alone.
+	// Stores on disk are opened, whatever the limit is now; other folders are left alone.
 	if err := os.Mkdir(filepath.Join(dir, folderName, "Not-Ours"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ const commitBytes = 4 << 20
 // better than each alone, but damage to a record costs all of them.
 const recordBytes = 256 << 10
 
-// WriteError says that a record could not be written. The log goes on, and the same
+// WriteError says that a record could not be written. The log continues, and the same
 // record may be sent again.
 type WriteError struct {
 	File string

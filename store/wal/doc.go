@@ -3,7 +3,7 @@
 //
 // # Group commit
 //
-// A caller queues a copy of its payload and goes on. One goroutine, the committer,
+// A caller queues a copy of its payload and continues. One goroutine, the committer,
 // takes all waiting payloads, compresses those that came together as one record,
 // writes them with one write and makes them durable with one fdatasync. Meanwhile
 // the next payloads gather. Before it takes them, the committer yields to callers
@@ -35,7 +35,7 @@
 // Each record carries a marker, its length and a checksum. Bad bytes at the end
 // of the last segment are a record that was never committed: they are cut. Bad
 // bytes anywhere else are damage: they are reported with file and offset, the
-// segment is copied beside, and reading goes on at the next good record.
+// segment is copied beside, and reading continues at the next good record.
 //
 // # Missing files
 //

@@ -107,7 +107,7 @@ func likelyHeaderSize(b []byte) int {
 	return min(headerSize1, len(b))
 }
 
-// appendRecord appends a record to dst. What does not become smaller is stored as
+// appendRecord appends a record to dst. A payload that does not become smaller is stored as
 // it is.
 func appendRecord(dst, payload []byte, spans int, arrival int64) []byte {
 	start := len(dst)
@@ -130,7 +130,7 @@ func appendRecord(dst, payload []byte, spans int, arrival int64) []byte {
 	return dst[:start+len(b)]
 }
 
-// Record is an OTLP request as it lies in a segment: one payload, or several that
+// Record is an OTLP request as it is in a segment: one payload, or several that
 // came together. It shares the memory of the
 // reader that gave it.
 type Record struct {

@@ -53,7 +53,7 @@ func (s *Sync) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Options of a log. Zero values stand for the defaults named.
+// Options of a log. Zero values mean the defaults named.
 type Options struct {
 	Dir          string // data directory; made if need be
 	FS           fs.FS  // the operating system's
@@ -67,8 +67,8 @@ type Options struct {
 	SegmentAge   time.Duration
 
 	// Committed is called on the committer's goroutine with batch after batch, in
-	// the order in which they lie in the log, each with its Segment or its Err.
-	// While it runs nothing is committed, so it hands on and returns. Whoever has
+	// the order of the log, each with its Segment or its Err.
+	// While it runs nothing is committed, so it hands on and returns. A caller that has
 	// the batch then gives it to Recycle when done with it.
 	Committed func(*Batch)
 	// Synced, when not nil, is told how long each sync of records took, also one

@@ -24,7 +24,7 @@ import (
 //   - begin: the segment with its header and name is durable, then the manifest
 //     lists it, then the first record is written. A crash in between leaves a
 //     segment without records that is not listed.
-//   - grow: what is synced in the segment is noted by appending to the manifest,
+//   - grow: the synced length of the segment is noted by appending to the manifest,
 //     about once a second and without a sync. A crash loses a note, not a claim
 //     that was made.
 //   - remove: the segment gets the suffix .removed, durably; then the manifest

@@ -18,7 +18,7 @@ func (d *Damage) Error() string {
 	return fmt.Sprintf("damage in %s at offset %d, %d bytes: %s", d.File, d.Offset, d.Length, d.Reason)
 }
 
-// scanner walks the records of a segment that lies in memory. Every byte after
+// scanner walks the records of a segment in memory. Every byte after
 // the header belongs to exactly one good record, one damaged stretch, or the
 // tail.
 type scanner struct {

@@ -186,7 +186,7 @@ func tornTailAtEveryByte(t *testing.T, whole []byte) {
 	}
 }
 
-// A flipped bit costs the record it lies in, at most, and is told with its place.
+// A flipped bit costs its own record, at most, and is reported with its place.
 func TestBitFlipAtEveryByte(t *testing.T) {
 	t.Parallel()
 	bitFlipAtEveryByte(t, oldHeader(7), oldHeader(8))

@@ -16,7 +16,7 @@ import (
 // the open file. If it does not, the batch is refused. If the folder is the one
 // that Open has locked, the next batch begins a new segment. If the folder is gone,
 // or another has its name, every batch is refused until the same folder is back;
-// then the log goes on by itself. The log never makes its folder anew while it
+// then the log continues by itself. The log never makes its folder anew while it
 // runs: where a volume was unmounted, that would write to the disk below it.
 //
 // After any error, and as long as no batch comes, a probe once a second tells

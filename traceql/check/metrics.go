@@ -6,7 +6,7 @@ import "etude/traceql/syntax"
 // that keep several numbers a group take one less.
 const maxLabels = 5
 
-// What a metrics query may ask for: numbers of quantile_over_time, each of which
+// Bounds of a metrics query: numbers of quantile_over_time, each of which
 // is a series more for each group, and values that compare() keeps of each
 // attribute.
 const (

@@ -34,7 +34,7 @@ func (r *Run) Name(span int32) string {
 }
 
 // touch notes the names that an expression reads. test, if any, is the condition
-// in which x itself stands.
+// that x itself is an operand of.
 func (p *Program) touch(x expr, test expr) {
 	switch x := x.(type) {
 	case *attribute:
@@ -107,7 +107,7 @@ func same(a, b expr) bool {
 }
 
 // Attrs returns what an answer reports about a span of the trace last given to
-// Trace: what the query reads and the span has, under the name without scope.
+// Trace: the values that the query reads and the span has, under the name without scope.
 func (r *Run) Attrs(span int32) (out []Attr) {
 	c := r.at(span)
 	for i := range r.p.touched {

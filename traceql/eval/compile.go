@@ -41,7 +41,7 @@ type filter struct {
 }
 
 // Compile translates a query that package check has passed. The stages of a
-// metrics query behind the pipeline are left out.
+// metrics query after the pipeline are left out.
 func Compile(q *syntax.Query) (*Program, error) {
 	p := &Program{}
 	for _, h := range slices.Backward(q.Hints) { // the first of a name counts
@@ -151,9 +151,9 @@ func (p *Program) filter(f syntax.Field) node {
 	return pick(len(p.filters) - 1)
 }
 
-// joinChildren makes the event conditions of a pure chain of && speak of one and
-// the same event, and those on links of one link. A chain that has an || or a !
-// somewhere is left as it is: there every condition stands for itself.
+// joinChildren makes the event conditions of a pure chain of && hold for one and
+// the same event, and those on links for one link. A chain that has an || or a !
+// somewhere is left as it is: there every condition holds by itself.
 func joinChildren(chain allOf) cond {
 	var events, links []leaf
 	var rest allOf

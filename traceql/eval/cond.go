@@ -26,7 +26,7 @@ func (a always) narrow(_ *Bound, m Mask) {
 	}
 }
 
-// allOf is a && b && ... ; cheap conditions stand first.
+// allOf is a && b && ... ; cheap conditions come first.
 type allOf []cond
 
 func (a allOf) narrow(b *Bound, m Mask) {

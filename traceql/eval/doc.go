@@ -10,12 +10,12 @@
 //     dictionary code, resource, scope or trace, and then looked up row by row.
 //   - by row: any expression over one span of one whole [Trace].
 //
-// The column form is the fast path and the row form the slow one. What the
+// The column form is the fast path and the row form the slow one. Facts that the
 // columns of one View cannot know (duration and root of the whole trace, the
 // tree) leaves a row in the mask, and the row form decides; so a mask is never
 // too small, and exact when the condition reads nothing of that kind.
 //
-// Everything behind the filters works trace by trace: a [Trace] holds all rows
+// All stages after the filters work trace by trace: a [Trace] holds all rows
 // of one trace, whichever Views they came from, and [Run.Trace] sends it
 // through the pipeline.
 package eval

@@ -63,7 +63,7 @@ func (e *attribute) needs() reads {
 }
 
 // value returns the first value. Of events and links, when none is singled out,
-// the first one that has the attribute speaks.
+// the first one that has the attribute counts.
 func (e *attribute) value(c *ctx) (v Value) {
 	found := func(x Value) bool { v = x; return false }
 	if c.at(e.level) >= 0 {

@@ -2,7 +2,8 @@ package eval
 
 // Memory counts what one query keeps, in bytes. Counted is, roughly, what grows with
 // the data: rows, groups, labels, numbers, masks, spans of a trace, the answer and
-// its text. What a query always needs is not. Any number of goroutines may use it.
+// its text. Memory that every query needs is not counted. Any number of goroutines may
+// use it.
 //
 // A loop that meets a limit need not carry the error out: Take has ended the query's
 // context by then, and everything that takes long polls the context.
@@ -27,7 +28,7 @@ type unlimited struct{}
 func (unlimited) Take(int, string, ...int) error { return nil }
 func (unlimited) Free(int)                       {}
 
-// What things take, in bytes.
+// Sizes in memory, in bytes.
 const (
 	decodedBytes = 160 // a decoded array, its key and its place in a map
 	elemBytes    = 72  // one of its elements

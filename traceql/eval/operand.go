@@ -32,7 +32,7 @@ func IntrinsicOperand(name string) Operand { return Operand{intrinsic{name}} }
 func (o Operand) NeedsTrace() bool { return o.x.needs().trace }
 
 // Reader reads an operand in the rows of one View. Row reads any of them. The other
-// fields say how the values lie in columns, when they do, for those who read many
+// fields say how the values are in columns, if they are, for callers that read many
 // rows. A Reader belongs to one goroutine.
 type Reader struct {
 	Nothing  bool // no row has a value

@@ -49,7 +49,7 @@ type Run struct {
 	last  Trace // see whole
 	poll  Poll
 	spans int // the most that a trace has had
-	kept  int // bytes that the trace at hand takes beside its spans
+	kept  int // bytes that the current trace takes beside its spans
 
 	// Memory, if set before anything is asked, counts what the Run keeps.
 	Memory Memory
@@ -65,7 +65,7 @@ type Run struct {
 	groups    map[node]Mask // of the traces that may match, see directory.groupSet
 }
 
-// Start begins a Run. When ctx is done, what takes long ends early with too few
+// Start begins a Run. When ctx is done, long work ends early with too few
 // spans; the caller asks ctx before it believes an answer.
 func (p *Program) Start(ctx context.Context, views []*trace.View) *Run {
 	return &Run{ctx: ctx, poll: Poll{ctx: ctx}, Memory: unlimited{}, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}, groups: map[node]Mask{}}
@@ -102,7 +102,7 @@ func (r *Run) Trace(t *Trace) ([]Spanset, error) {
 	return apply(r, r.p.stages, sets)
 }
 
-// hold makes a trace the one at hand and counts what it takes.
+// hold makes a trace the current one and counts its memory.
 func (r *Run) hold(t *Trace) {
 	r.t = t
 	if n := len(t.Spans) - r.spans; n > 0 {

@@ -3,7 +3,7 @@ package eval
 import "context"
 
 // Poll looks at a context now and then, so that a loop over rows costs a query
-// that has been given up no more than pollEvery rows. What is counted is work: a
+// that has been given up no more than pollEvery rows. It counts work: a
 // row and a condition are 1, a text that a regular expression reads is 1 for
 // each textUnit bytes. It belongs to one goroutine.
 type Poll struct {
@@ -19,7 +19,7 @@ const (
 // NewPoll returns a Poll of a context.
 func NewPoll(ctx context.Context) Poll { return Poll{ctx: ctx} }
 
-// Stop counts work and tells whether the query has been given up. What is found
+// Stop counts work and tells whether the query has been given up. A result found
 // from then on counts for nothing: the caller of the Run asks the context.
 func (p *Poll) Stop(work int) bool {
 	if p.work += work; p.work < pollEvery {

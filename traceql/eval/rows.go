@@ -90,7 +90,7 @@ func (r *Run) decide(view, f int, out Mask) {
 	}
 }
 
-// whole makes a trace the one at hand. A trace that lies in many Views is put
+// whole makes a trace the current one. A trace that several Views have is put
 // together once, when it is the last one as well.
 func (r *Run) whole(id trace.TraceID) *Trace {
 	if t := &r.last; t.ID != id || len(t.Spans) == 0 {

@@ -78,8 +78,8 @@ func inverse(relation string) string {
 	return relation
 }
 
-// related returns the spans of right for which "some left span stands in the
-// relation to it" equals want. Each relation is one pass over left that fills a
+// related returns the spans of right for which "some left span has the relation
+// to it" equals want. Each relation is one pass over left that fills a
 // table indexed by nested-set number, and one over right that looks up: the
 // cost is linear, never pairs.
 func related(n *tree, relation string, left, right []int32, want bool) []int32 {
@@ -129,7 +129,7 @@ func hasChild(n *tree, left []int32) func(int32) bool {
 }
 
 // hasAncestor keeps, for each number, the largest right end of the left spans
-// that begin before it. Intervals nest or are apart, so one that ends behind r
+// that begin before it. Intervals nest or are apart, so one that ends after r
 // encloses it.
 func hasAncestor(n *tree, left []int32) func(int32) bool {
 	ends := n.table()

@@ -40,7 +40,7 @@ func hasFixedColumn(x expr) bool {
 }
 
 // columnType returns the type of the column that a span attribute has for itself.
-// Values of other types lie with those of all other attributes.
+// Values of other types are with those of all other attributes.
 func columnType(a *attribute) (t trace.Type, ok bool) {
 	if a.level != trace.SpanLevel {
 		return 0, false

@@ -42,7 +42,7 @@ func (e intrinsic) ofNone() Value {
 }
 
 // Rule T10: by(), an aggregate and a metrics function read an attribute of events or
-// links from the first one that a condition on it has matched: behind { event.n = 3 },
+// links from the first one that a condition on it has matched: after { event.n = 3 },
 // by(event.n) groups by 3.
 func (p *Program) ofMatched(x expr) expr {
 	attr, ok := x.(*attribute)

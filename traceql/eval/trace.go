@@ -13,7 +13,7 @@ type Ref struct {
 }
 
 // Trace is one trace as a query sees it: all its rows, from whichever Views,
-// each span once. Spans stand in stored order, older Views first. A Trace may be
+// each span once. Spans are in stored order, older Views first. A Trace may be
 // loaded again and again; that keeps its memory.
 type Trace struct {
 	ID         trace.TraceID

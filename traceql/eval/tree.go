@@ -7,9 +7,9 @@ import "etude/trace"
 // leaving it sets right, so an ancestor's interval encloses its descendants'.
 // up is the parent's left, -1 for a root.
 //
-// Behind the roots the walk goes through the spans whose parent is not there: it
+// After the roots the walk visits the spans whose parent is not there: it
 // has not arrived, or never will. Their parent gets numbers as if it were there,
-// so those who name the same one are siblings. So the relations hold by the ids of
+// so spans that name the same one are siblings. So the relations hold by the ids of
 // the spans alone, and a trace that is still running can be asked. Only spans
 // below a root show their numbers, as in Tempo; the rule that an incomplete trace
 // is unrelated (Tempo's) was rejected, since every trace begins so.

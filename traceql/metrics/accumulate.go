@@ -134,7 +134,7 @@ func (p *Part) count(s *spans) {
 }
 
 // add observes the spans of a View. Views come in order, so that sums and what
-// stands for what are the same every time.
+// represents what are the same every time.
 func (a *accumulator) add(s *spans, p *Part, pick *exemplars) error {
 	p.to = a.join(&p.groups)
 	if err := a.grow(); err != nil {

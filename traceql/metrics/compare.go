@@ -62,7 +62,7 @@ func (a *attrCounts) timesOf(label uint32, twice func(eval.Value) bool) int {
 	return a.times[label]
 }
 
-// tally holds the counts of all attributes. Spans are gone over twice: first the
+// tally holds the counts of all attributes. It reads spans twice: first the
 // values are summed up, then those that come most often are counted slot by
 // slot. So a value that is everywhere different costs one number and not one a
 // slot.

@@ -4,10 +4,10 @@
 // The work is split by View. [Run.Read] turns the rows of one View into a [Part] with
 // label and series numbers of its own, so Views are read on any number of goroutines;
 // [Run.Add] joins Parts in the order of the Views, so that sums of floats, the choice
-// of exemplars and the order of series do not depend on who was first. Package query
+// of exemplars and the order of series do not depend on timing. Package query
 // drives both.
 //
-// Numbers stand for everything on the way: a value of by() is a label number, a pair
+// Values become numbers: a value of by() is a label number, a pair
 // of label numbers is a group, a group and a bucket are a series, and counts are flat
 // arrays indexed by series and slot. A span costs a few array accesses and no map.
 //

@@ -8,7 +8,7 @@ import (
 	"etude/traceql/eval"
 )
 
-// exemplars picks spans that stand for the others: at most one a trace, spread
+// exemplars picks spans as examples of the others: at most one a trace, spread
 // over the window in equal parts with at most two each. The first that come are
 // taken, so that the same query gives the same answer.
 type exemplars struct {
@@ -16,7 +16,7 @@ type exemplars struct {
 	taken  []uint8 // one a part
 	left   int     // parts that are not full
 	perNs  float64 // parts a nanosecond
-	lo, hi uint64  // times that lie in one full part
+	lo, hi uint64  // times within one full part
 	traces map[trace.TraceID]bool
 	picked []picked
 }
@@ -40,7 +40,7 @@ func newExemplars(w Window, limit int) *exemplars {
 	return e
 }
 
-// offer goes over the observed rows of a View.
+// offer reads the observed rows of a View.
 func (e *exemplars) offer(s *spans, p *Part) {
 	if e.left == 0 {
 		return
@@ -51,7 +51,7 @@ func (e *exemplars) offer(s *spans, p *Part) {
 	}
 	for row, start := range v.Start[:len(p.slots)] {
 		if e.lo <= start && start < e.hi {
-			continue // Fast path: neighbours lie in one part.
+			continue // Fast path: neighbours are in one part.
 		}
 		slot := p.slots[row]
 		if slot < int32(s.lead) { // noSlot as well
@@ -62,7 +62,7 @@ func (e *exemplars) offer(s *spans, p *Part) {
 		}
 		part := min(int(float64(start-e.w.Start)*e.perNs), len(e.taken)-1)
 		if e.taken[part] >= exemplarsPerPart {
-			// Two nanoseconds less are sure to lie in the part, however floats
+			// Two nanoseconds less are sure to be in the part, however floats
 			// are rounded.
 			e.lo, e.hi = start, e.w.Start+uint64(max(2, float64(part+1)/e.perNs))-2
 			continue

@@ -67,7 +67,7 @@ func (g *groups) bytes() (n int) {
 }
 
 // pairs numbers pairs of numbers: those of rows, when they are small, by a table,
-// and others by a map. What has begun with one is not gone on with by the other.
+// and others by a map. One pairs uses only one of the two.
 type pairs struct {
 	list    [][2]uint32
 	numbers map[[2]uint32]uint32

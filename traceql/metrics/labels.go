@@ -24,7 +24,7 @@ type labels struct {
 	values  []eval.Value
 	local   bool // of one View: texts are known by their codes and not looked up
 
-	// What is asked for most: the value that came last, and small ints (number
+	// The most frequent lookups: the value that came last, and small ints (number
 	// + 1, 0 for not yet known).
 	last  labelKey
 	lastN uint32
@@ -91,7 +91,7 @@ func (l *labels) find(v eval.Value) uint32 {
 }
 
 // join takes over the values of labels of one View and returns the number of
-// each. There a value may stand twice, as a text and found otherwise.
+// each. There a value may be listed twice, as a text and as another value.
 func (l *labels) join(o *labels) []uint32 {
 	to := make([]uint32, len(o.values))
 	for n, v := range o.values {

@@ -3,7 +3,7 @@ package metrics
 // atSeries is the format for series and their samples.
 const atSeries = "%d series of %d samples"
 
-// What things take, in bytes.
+// Sizes in memory, in bytes.
 const (
 	valueBytes  = 64
 	labelBytes  = valueBytes + 96 // a distinct value, with its key and its place in a map

@@ -45,7 +45,7 @@ func TestQueriesPollTheirContext(t *testing.T) {
 	}
 }
 
-// TestStagesOverSeriesPollTheirContext has many stages behind a metrics function.
+// TestStagesOverSeriesPollTheirContext has many stages after a metrics function.
 func TestStagesOverSeriesPollTheirContext(t *testing.T) {
 	t.Parallel()
 	const spans, stages = 5_000, 100

@@ -15,7 +15,7 @@ type bucketCount struct {
 }
 
 // quantileGroup is one group of quantile_over_time: its bucket series, and where
-// its quantiles stand in the answer.
+// its quantiles are in the answer.
 type quantileGroup struct {
 	series  []int     // by edge
 	first   int       // place of the series of the first quantile

@@ -112,7 +112,7 @@ func (r *Run) Stats() Stats { return r.stats }
 
 // Sure returns the slot below which all slots are complete once a View and all
 // before it have been added. Views overlap in time as they like: a slot is complete
-// when all Views to come begin behind it.
+// when all Views to come begin after it.
 func (r *Run) Sure(view int) int { return r.sure[view+1] }
 
 // Cells is how many numbers [Run.Between] would copy.

@@ -35,7 +35,7 @@ func (s *scratch[T]) zeroed(n int) []T {
 	return a
 }
 
-// put takes back an array that nobody uses any more; nil does nothing.
+// put takes back an array that is no longer used; nil does nothing.
 func (s *scratch[T]) put(a []T) {
 	if a != nil {
 		s.pool.Put(&a)

@@ -10,7 +10,7 @@ import (
 	"etude/traceql/eval"
 )
 
-// Series is one line of a metrics answer. Samples stand in order of their slots.
+// Series is one line of a metrics answer. Samples are in order of their slots.
 type Series struct {
 	Labels    []eval.Attr
 	Samples   []Sample
@@ -23,7 +23,7 @@ type Sample struct {
 	Value float64
 }
 
-// Exemplar is a span that stands for those of a Series. Counted tells that Value
+// Exemplar is a span as an example of those of a Series. Counted tells that Value
 // is the sample of its slot and not something the span itself has.
 type Exemplar struct {
 	TraceID trace.TraceID

@@ -27,8 +27,8 @@ type spans struct {
 	// observed; nil for a View without any.
 	slots [][]int32
 
-	// What only whole traces know is computed while they are at hand, row by
-	// row: the entries of by() that need it, the argument, compare()'s filter
+	// Values that only whole traces know are computed while a trace is loaded, row
+	// by row: the entries of by() that need it, the argument, compare()'s filter
 	// and the root.
 	byTrace  []*tracedLabels // one an entry of by(); nil for what columns know
 	argTrace [][]eval.Value

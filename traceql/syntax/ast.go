@@ -1,11 +1,11 @@
 package syntax
 
-// Query is a whole query: a pipeline, for a metrics query the stages behind it,
+// Query is a whole query: a pipeline, for a metrics query the stages after it,
 // and hints.
 type Query struct {
 	Pipeline *Pipeline
 	Metrics  *Metrics // nil for a search query
-	Hints    []Hint   // of the last with(...); a name given twice stands twice
+	Hints    []Hint   // of the last with(...); a name given twice is there twice
 }
 
 // Pipeline is one or more stages joined by "|".
@@ -149,7 +149,7 @@ type Intrinsic struct {
 	pos  Pos
 }
 
-// Metrics is the part of a metrics query behind its pipeline.
+// Metrics is the part of a metrics query after its pipeline.
 type Metrics struct {
 	Func      string
 	Arg       Field // nil when the function takes none

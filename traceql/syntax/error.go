@@ -21,7 +21,7 @@ func fail(pos Pos, hint, format string, args ...any) {
 	panic(&Error{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// catch turns the panic of fail into an error. Any other panic goes on.
+// catch turns the panic of fail into an error. It raises any other panic again.
 func catch(err *error) {
 	switch e := recover().(type) {
 	case nil:

@@ -101,7 +101,7 @@ func (p *parser) literal() *Literal {
 	return l
 }
 
-// wordLiteral returns the literal that a word stands for, or nil.
+// wordLiteral returns the literal that a word means, or nil.
 func wordLiteral(t token) *Literal {
 	l := &Literal{pos: t.pos}
 	switch t.text {

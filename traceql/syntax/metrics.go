@@ -40,7 +40,7 @@ func (p *parser) metrics() *Metrics {
 	return m
 }
 
-// valueArgs reads the attribute, and for a quantile the numbers behind it.
+// valueArgs reads the attribute, and for a quantile the numbers after it.
 func (p *parser) valueArgs(m *Metrics) {
 	m.Arg = p.attr()
 	for m.Func == "quantile_over_time" && p.accept(",") {

@@ -8,7 +8,7 @@ import (
 )
 
 // number reads an integer, a float or a duration. A duration is a number with
-// units directly behind it; when the letters behind a number make no duration
+// units directly after it; when the letters after a number make no duration
 // they are left for the next token, where they will not fit.
 func (s *scanner) number(pos Pos) token {
 	text := numberText(s.rest())

@@ -110,7 +110,7 @@ func (p *parser) query() *Query {
 
 // stages reads the stages of a pipeline up to a metrics stage, whose "|" is left
 // unread, or the end. It reports whether what it read combines whole pipelines,
-// behind which nothing may stand.
+// after which nothing may come.
 func (p *parser) stages(into *Pipeline) (grouped bool) {
 	if p.isWord("coalesce") {
 		fail(p.peek().pos, "begin with { }", "coalesce() cannot start a pipeline")
@@ -174,7 +174,7 @@ func (p *parser) attrList() []Field {
 	return attrs
 }
 
-// unexpected fails, saying what was expected and what stands there.
+// unexpected fails, saying what was expected and what was found.
 func (p *parser) unexpected(format string, args ...any) {
 	t := p.peek()
 	fail(t.pos, p.mistake(t), "expected "+format+", found %s", append(args, t.describe())...)

@@ -5,12 +5,12 @@ import "slices"
 // operand is a spanset while the parser does not yet know whether the query
 // combines spansets or whole pipelines. The two look alike up to the point
 // where one operand turns out to hold a pipeline; from then on every operand
-// must stand in its own parentheses.
+// must be in its own parentheses.
 type operand struct {
 	node     Spanset
-	parens   bool // stands in parentheses
+	parens   bool // it is in parentheses
 	grouped  bool // holds a pipeline of several stages, or an aggregate
-	groupFit bool // may stand beside a grouped operand
+	groupFit bool // may be the other operand of a grouped one
 }
 
 // fits tells whether the operand may be part of a combination of pipelines.
@@ -76,7 +76,7 @@ func (p *parser) spansetTerm() operand {
 	panic("unreachable")
 }
 
-// group reads what stands in parentheses where a spanset is expected.
+// group reads parentheses where a spanset is expected.
 func (p *parser) group() operand {
 	defer p.enter()()
 	open := p.next()
@@ -125,7 +125,7 @@ func (p *parser) filter() *Filter {
 	return f
 }
 
-// missingBraces recognises a condition that stands outside of { }.
+// missingBraces recognises a condition outside of { }.
 func (p *parser) missingBraces() {
 	t := p.peek()
 	_, bare := bareIntrinsics[t.text]

@@ -72,7 +72,7 @@ var colonScopes = map[string]bool{
 }
 
 // reserved words cannot name a hint. They keep their meaning only where a token
-// may start: behind an attribute prefix every word is just a name.
+// may start: after an attribute prefix every word is just a name.
 var reserved = wordSet(
 	"true", "false", "nil", "error", "ok", "unset",
 	"unspecified", "internal", "server", "client", "producer", "consumer",
