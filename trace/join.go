@@ -56,6 +56,11 @@ func (j *joined) Open(ctx context.Context, part int, need *Need) (*View, error) 
 	return j.snapshots[at.snapshot].Open(ctx, at.part, need)
 }
 
+func (j *joined) OpenTrace(ctx context.Context, part int, id TraceID, need *Need) (*View, error) {
+	at := j.from[part]
+	return OpenTrace(ctx, j.snapshots[at.snapshot], at.part, id, need)
+}
+
 func (j *joined) Find(ctx context.Context, id TraceID) ([]int, error) {
 	var all []int
 	for i, s := range j.snapshots {

@@ -63,6 +63,22 @@ type Snapshot interface {
 	Close()
 }
 
+// TraceOpener is a Snapshot that reads one trace of a part without the others.
+type TraceOpener interface {
+	// OpenTrace returns a View that has all rows of one trace of a part, perhaps
+	// under other numbers than Views of Open have; nil when the part does not have it.
+	OpenTrace(ctx context.Context, part int, id TraceID, need *Need) (*View, error)
+}
+
+// OpenTrace asks a Snapshot for one trace of a part. The View may have other traces,
+// too, or not this one; nil is a part without it.
+func OpenTrace(ctx context.Context, s Snapshot, part int, id TraceID, need *Need) (*View, error) {
+	if o, ok := s.(TraceOpener); ok {
+		return o.OpenTrace(ctx, part, id, need)
+	}
+	return s.Open(ctx, part, need)
+}
+
 // Source takes snapshots. Spans acknowledged before the call are in the snapshot.
 type Source interface {
 	Snapshot(ctx context.Context) (Snapshot, error)

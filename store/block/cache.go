@@ -98,6 +98,9 @@ func (c *Cache) state(p *part) *reading {
 
 // get returns a unit, or nil.
 func (c *Cache) get(r *reading, name unitName) *unit {
+	if r.only != nil {
+		return nil // One trace is read anew.
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u := r.units[name]

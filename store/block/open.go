@@ -236,28 +236,28 @@ func (b *Block) own(of owner) (own []*stored) {
 	return own
 }
 
-// read decodes a column of a row group. A nil column has no values.
-func (b *Block) read(ctx context.Context, group int, c *stored, want wants) (v *values, err error) {
+// read decodes a column of the row group. A nil column has no values.
+func (r *reading) read(ctx context.Context, c *stored, want wants) (v *values, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	if c == nil {
 		return &values{column: &fileColumn{}}, nil
 	}
-	at := &b.footer.groups[group].chunks[c.at]
+	b, at := r.b, &r.b.footer.groups[r.number].chunks[c.at]
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%v\n%s", p, debug.Stack())
 		}
 		if err != nil {
-			v, err = nil, b.damage(group, c, err)
+			v, err = nil, b.damage(r.number, c, err)
 		}
 	}()
 	buffer := make([]byte, at.size)
 	if _, err := b.file.ReadAt(buffer, at.offset); err != nil {
 		return nil, err
 	}
-	want.anySum = b.anySum
+	want.anySum, want.only = b.anySum, r.only
 	return decodeChunk(buffer, c.file, at, want)
 }
 

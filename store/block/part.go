@@ -31,6 +31,7 @@ type reading struct {
 	dict     *trace.Dict
 	skeleton *skeleton
 	units    map[unitName]*unit
+	only     *onlyTrace // what is read is of one trace
 }
 
 // unitName names a unit.
@@ -81,23 +82,35 @@ func (p *part) open(ctx context.Context, need *trace.Need) (v *trace.View, err e
 		return nil, err
 	}
 	defer p.release()
-	defer func() {
-		if r := recover(); r != nil {
-			v, err = nil, fmt.Errorf("read block %s: row group %d: %v\n%s", p.b.Meta.ID, p.number, r, debug.Stack())
-		}
-	}()
-	r := p.b.cache.state(p)
-	if r.skeleton == nil {
-		if r.skeleton, err = r.readSkeleton(ctx); err != nil {
-			return nil, err
-		}
-		p.b.cache.put(r, unitName{}, &unit{bytes: r.skeleton.bytes() + r.dict.Bytes()})
+	defer p.recovered(&v, &err)
+	r, err := p.begin(ctx)
+	if err != nil {
+		return nil, err
 	}
 	units, err := r.need(ctx, need)
 	if err != nil {
 		return nil, err
 	}
 	return r.assemble(need, units), nil
+}
+
+// recovered makes an error of a panic, which a damaged file may cause.
+func (p *part) recovered(v **trace.View, err *error) {
+	if r := recover(); r != nil {
+		*v, *err = nil, fmt.Errorf("read block %s: row group %d: %v\n%s", p.b.Meta.ID, p.number, r, debug.Stack())
+	}
+}
+
+// begin returns what is in memory of the part, the skeleton at least.
+func (p *part) begin(ctx context.Context) (r *reading, err error) {
+	r = p.b.cache.state(p)
+	if r.skeleton == nil {
+		if r.skeleton, err = r.readSkeleton(ctx); err != nil {
+			return nil, err
+		}
+		p.b.cache.put(r, unitName{}, &unit{bytes: r.skeleton.bytes() + r.dict.Bytes()})
+	}
+	return r, nil
 }
 
 // namedUnit is a unit in a list of what a View needs.
@@ -179,8 +192,12 @@ func (r *reading) needKeys(ctx context.Context, level trace.Level, keys map[stri
 // assemble makes a View of units.
 func (r *reading) assemble(need *trace.Need, units []namedUnit) *trace.View {
 	s, f := r.skeleton, &r.facts
+	id := r.id
+	if r.only != nil {
+		id = trace.NewID() // Its rows are not those of other Views.
+	}
 	a := trace.Assembly{
-		ID: r.id, Strings: *r.dict, TraceIDs: s.ids, First: s.first, Trace: s.trace, Scope: s.scope, ScopeResource: s.scopeResource,
+		ID: id, Strings: *r.dict, TraceIDs: s.ids, First: s.first, Trace: s.trace, Scope: s.scope, ScopeResource: s.scopeResource,
 		Resources: len(s.resourceDropped),
 		MinStart:  f.MinStart, MaxEnd: f.MaxEnd, FirstArrival: f.FirstArrival, LastArrival: f.LastArrival,
 	}

@@ -261,3 +261,34 @@ func TestWritersSidecar(t *testing.T) {
 		}
 	}
 }
+
+// One trace is read from its page alone, and is the same.
+func TestOpenTrace(t *testing.T) {
+	t.Parallel()
+	blocks := map[string]*Block{"small pages": written(t, WriteOptions{PageSpans: 50}, dataOf(t, "v5groups")), "weird": written(t, WriteOptions{PageSpans: 9, Format: VParquet4}, dataOf(t, "weird")),
+		"Tempo's": openBlock(t, realBlock(t, "v5groups"))}
+	for name, b := range blocks {
+		for _, p := range b.parts {
+			whole, err := p.open(context.Background(), trace.Everything())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := exactly(whole)
+			for _, id := range whole.TraceIDs {
+				v, err := p.openTrace(context.Background(), id, trace.Everything())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if name != "Tempo's" && len(v.TraceIDs) != 1 {
+					t.Errorf("%s: %d traces were read for one", name, len(v.TraceIDs))
+				}
+				if diff := cmp.Diff(want[id.String()], exactly(v)[id.String()]); diff != "" {
+					t.Errorf("%s: trace %s (-whole +alone):\n%s", name, id, diff)
+				}
+			}
+			if v, err := p.openTrace(context.Background(), trace.TraceID{1, 2, 3}, trace.Everything()); v != nil && len(v.TraceIDs) == 1 || err != nil {
+				t.Errorf("a trace that is not there: %v, %v", v, err)
+			}
+		}
+	}
+}

@@ -18,7 +18,7 @@ func (p *reading) children(ctx context.Context, of owner) ([]uint32, error) {
 	if c == nil {
 		c = p.b.stored(of, fieldName)
 	}
-	v, err := p.b.read(ctx, p.number, c, wants{rep: true, def: true})
+	v, err := p.read(ctx, c, wants{rep: true, def: true})
 	if err != nil {
 		return nil, err
 	}

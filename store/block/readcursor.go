@@ -29,7 +29,7 @@ func (c *cursor) open(ctx context.Context, p *reading, from *stored, depth uint8
 		c.none = true
 		return nil
 	}
-	c.v, err = p.b.read(ctx, p.number, from, wants{rep: true, def: true})
+	c.v, err = p.read(ctx, from, wants{rep: true, def: true})
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (p *reading) readTexts(ctx context.Context, of owner, f field, rows int) (*
 	if c == nil {
 		return nil, nil
 	}
-	v, err := p.b.read(ctx, p.number, c, wants{})
+	v, err := p.read(ctx, c, wants{})
 	if err != nil {
 		return nil, err
 	}

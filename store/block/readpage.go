@@ -151,6 +151,7 @@ type values struct {
 	nums     []uint64 // numbers: sign-extended, IEEE bits, or 0 and 1
 	index    []uint32 // of byte strings: the place in texts
 	texts    texts
+	pages    []int    // entries of each page
 	codes    []uint32 // of each text in the dictionary of the part, plus one; 0: not asked for yet
 }
 
@@ -158,11 +159,15 @@ type values struct {
 type wants struct {
 	rep, def bool
 	anySum   bool // Pages whose checksum is wrong are decoded all the same.
+	only     *onlyTrace
 }
 
 // decodeChunk decodes the pages of a column chunk.
 func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error) {
 	v := &values{column: l}
+	if want.only != nil {
+		want.rep, want.def = true, true
+	}
 	d := pageDecoder{values: v, chunk: c, want: want, left: int(c.entries)}
 	for d.left > 0 {
 		h, rest, err := readHeader(b)
@@ -170,13 +175,16 @@ func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error)
 			return nil, err
 		}
 		body := rest[:h.compressed]
-		if h.hasCRC && !want.anySum && crc32.ChecksumIEEE(body) != uint32(h.crc) {
+		if h.hasCRC && !want.anySum && (h.kind == format.DictionaryPage || d.wanted()) && crc32.ChecksumIEEE(body) != uint32(h.crc) {
 			return nil, errors.New("a page's checksum is wrong")
 		}
 		if err := d.page(&h, body); err != nil {
 			return nil, err
 		}
 		b = rest[h.compressed:]
+	}
+	if want.only != nil {
+		return v, want.only.cut(v)
 	}
 	return v, nil
 }
@@ -206,6 +214,11 @@ func (d *pageDecoder) page(h *pageHeader, body []byte) error {
 		return fmt.Errorf("its pages have more than the %d values of the footer", d.chunk.entries)
 	}
 	d.left -= int(h.values)
+	wanted := d.wanted()
+	d.pages = append(d.pages, int(h.values))
+	if !wanted {
+		return nil
+	}
 	rep, def, body, err := d.split(h, body)
 	if err != nil {
 		return err
@@ -216,6 +229,9 @@ func (d *pageDecoder) page(h *pageHeader, body []byte) error {
 	}
 	return d.decode(h.encoding, body, count)
 }
+
+// wanted tells whether the page that comes next is to be decoded.
+func (d *pageDecoder) wanted() bool { return d.want.only == nil || d.want.only.page == len(d.pages) }
 
 // split returns the levels and the values of a page.
 func (d *pageDecoder) split(h *pageHeader, b []byte) (rep, def, body []byte, err error) {

@@ -30,6 +30,7 @@ type skeleton struct {
 	resourceSchema       []uint32
 	resourceExtra        []uint32
 	resource, scopeAttrs trace.Attrs
+	pages                []int   // traces of each page of the columns, as our writer cuts them
 	extra                *extras // nil when there are none, or as long as nobody has asked
 	hasExtra             bool    // extra was read
 }
@@ -49,7 +50,7 @@ type frame struct {
 // readFrame reads the levels of a column of spans.
 func (p *reading) readFrame(ctx context.Context) (*frame, error) {
 	c := p.b.stored(ofSpan, fieldStatus)
-	v, err := p.b.read(ctx, p.number, c, wants{rep: true, def: true})
+	v, err := p.read(ctx, c, wants{rep: true, def: true})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (f *frame) count(of owner) int {
 // readSkeleton reads the skeleton; the caller holds the part.
 func (p *reading) readSkeleton(ctx context.Context) (*skeleton, error) {
 	if s, err := p.readSidecarFrame(); err == nil { // Fast path
-		s.ids, err = p.readTraceIDs(ctx, len(s.first)-1)
+		s.ids, s.pages, err = p.readTraceIDs(ctx, len(s.first)-1)
 		return s, err
 	}
 	return p.readWholeSkeleton(ctx)
@@ -137,7 +138,7 @@ func (p *reading) readWholeSkeleton(ctx context.Context) (*skeleton, error) {
 		return nil, err
 	}
 	s := &skeleton{trace: f.spanTrace}
-	if s.ids, err = p.readTraceIDs(ctx, f.traces); err != nil {
+	if s.ids, s.pages, err = p.readTraceIDs(ctx, f.traces); err != nil {
 		return nil, err
 	}
 	s.first = firstRows(f.spanTrace, f.traces)
@@ -161,27 +162,27 @@ func (p *reading) readWholeSkeleton(ctx context.Context) (*skeleton, error) {
 }
 
 // readTraceIDs reads the ids, which must ascend.
-func (p *reading) readTraceIDs(ctx context.Context, traces int) ([]trace.TraceID, error) {
+func (p *reading) readTraceIDs(ctx context.Context, traces int) (ids []trace.TraceID, pages []int, err error) {
 	c := p.b.stored(ofTrace, fieldID)
-	v, err := p.b.read(ctx, p.number, c, wants{})
+	v, err := p.read(ctx, c, wants{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(v.index) != traces {
-		return nil, p.b.damage(p.number, c, fmt.Errorf("%d ids of %d traces", len(v.index), traces))
+		return nil, nil, p.b.damage(p.number, c, fmt.Errorf("%d ids of %d traces", len(v.index), traces))
 	}
-	ids := make([]trace.TraceID, traces)
+	ids = make([]trace.TraceID, traces)
 	for i, at := range v.index {
 		id := v.texts.get(at)
 		if len(id) != len(ids[i]) {
-			return nil, p.b.damage(p.number, c, fmt.Errorf("an id of %d bytes", len(id)))
+			return nil, nil, p.b.damage(p.number, c, fmt.Errorf("an id of %d bytes", len(id)))
 		}
 		copy(ids[i][:], id)
 		if i > 0 && bytes.Compare(ids[i-1][:], ids[i][:]) >= 0 {
-			return nil, p.b.damage(p.number, c, fmt.Errorf("the traces are not sorted: %s comes before %s", ids[i-1], ids[i]))
+			return nil, nil, p.b.damage(p.number, c, fmt.Errorf("the traces are not sorted: %s comes before %s", ids[i-1], ids[i]))
 		}
 	}
-	return ids, nil
+	return ids, v.pages, nil
 }
 
 // joinResources gives equal resources one number; it returns the number of each

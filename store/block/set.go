@@ -116,6 +116,10 @@ func (s *snapshot) Open(ctx context.Context, part int, need *trace.Need) (*trace
 	return s.parts[part].open(ctx, need)
 }
 
+func (s *snapshot) OpenTrace(ctx context.Context, part int, id trace.TraceID, need *trace.Need) (*trace.View, error) {
+	return s.parts[part].openTrace(ctx, id, need)
+}
+
 func (s *snapshot) Find(_ context.Context, id trace.TraceID) (parts []int, _ error) {
 	for i, p := range s.parts {
 		if p.facts.has(id) {

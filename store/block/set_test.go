@@ -209,3 +209,18 @@ func BenchmarkSurvey(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*block.parts[0].facts.Spans), "ns/span")
 }
+
+func BenchmarkOpenTrace(b *testing.B) {
+	block := benchmarkBlock(b)
+	p := block.parts[0]
+	v, err := p.open(context.Background(), &trace.Need{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		if _, err := p.openTrace(context.Background(), v.TraceIDs[n%len(v.TraceIDs)], trace.Everything()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
