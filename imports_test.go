@@ -40,6 +40,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"query", "tenant trace otlp query/compare traceql/syntax traceql/check traceql/eval traceql/metrics", "it joins Tables and language; a store is an interface to it"},
 	{"api", "internal/wire tenant trace otlp query query/compare traceql/syntax traceql/check traceql/eval traceql/metrics", "routes render what query finds"},
 	{"assert", "traceql/syntax traceql/check", "it asks any backend by the API; the language tells why a query finds nothing"},
+	{"labs", "assert labs/scenario services", "lessons and their checks; the backend and the processes are a Stage to it"},
 	{"labs/scenario", "", "text to OTLP; who sends it is not its business"},
 	{"mcp", "", "it needs only the API's http.Handler"},
 	{"telemetry", "", "counters are given to it"},
@@ -57,7 +58,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"conf", "", "files"},
 	{"deploy", "", "files"},
 	{"bench", "internal/histogram internal/wire", "it drives any backend over the wire, a peer's like ours"},
-	{"program", "assert bench conf edge api internal/door internal/histogram mcp metrics/generator metrics/prometheus metrics/quota page query receive store store/tenants tenant services services/uservice1 services/uservice2 services/uservice3 services/uservice4 telemetry", "the only wiring; it needs no insides"},
+	{"program", "assert bench conf edge api internal/door internal/histogram labs mcp metrics/generator metrics/prometheus metrics/quota page query receive store store/tenants tenant services services/uservice1 services/uservice2 services/uservice3 services/uservice4 telemetry", "the only wiring; it needs no insides"},
 	{"", "program", "main is a few lines"},
 }
 

@@ -42,6 +42,7 @@ type backendLimits struct {
 	spanLimits   `group:"ingest"`
 	queryFlags   `group:"query"`
 	tenantFlags  `group:"tenants"`
+	labFlags     `group:"labs"`
 }
 
 // storageFlags say what is kept, and where.
@@ -155,6 +156,7 @@ type backendRun struct {
 	stores  *tenants.Set
 	receive *receive.Server
 	servers []*http.Server
+	dir     string       // of the data
 	api     http.Handler // what the API's port answers, without its door
 	urls    []string     // API, page, Prometheus
 	failed  chan error
@@ -169,7 +171,7 @@ type backendRun struct {
 }
 
 func (b *backendRun) open(dir string) error {
-	b.failed = make(chan error, 8)
+	b.failed, b.dir = make(chan error, 8), dir
 	stats := &receive.Stats{}
 	b.telemetry = telemetry.New(b.samples(stats))
 	if b.observer == nil {

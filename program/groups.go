@@ -13,6 +13,7 @@ var flagGroups = []kong.Group{
 	{Key: "ingest", Title: "What clients may send"},
 	{Key: "query", Title: "What queries may take"},
 	{Key: "tenants", Title: "Tenants"},
+	{Key: "labs", Title: "Labs"},
 	{Key: "edge", Title: "The edge"},
 	{Key: "self", Title: "Traces of the backend itself"},
 	{Key: "metrics", Title: "The embedded Prometheus"},

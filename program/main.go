@@ -31,6 +31,7 @@ type cli struct {
 	Uservice3 serviceCmd `cmd:"" name:"uservice3" help:"Run toy service 3: uservice1 plus instrumentation, calls 4."`
 	Uservice4 serviceCmd `cmd:"" name:"uservice4" help:"Run toy service 4: uservice2 plus instrumentation."`
 	Test      testCmd    `cmd:"" help:"Run a command, receive its spans, and check what is expected of them."`
+	Lab       labCmd     `cmd:"" help:"Do the labs of a running etude up: list, start, check, hint, reset, next."`
 	Load      loadCmd    `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
 	Bench     benchCmd   `cmd:"" help:"Measure a trace backend on this machine: ingest, freshness, queries."`
 	Health    healthCmd  `cmd:"" help:"Exit with 0 when a URL answers, 1 when not: the health check of containers."`

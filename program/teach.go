@@ -34,6 +34,9 @@ func (b *backendRun) teach() (http.Handler, error) {
 	for _, route := range []string{"GET /api/etude/lines", "GET /api/etude/switches", "POST /api/etude/switches"} {
 		mux.Handle(route, http.StripPrefix("/api/etude", proxy))
 	}
+	if err := b.mountLabs(mux); err != nil {
+		return nil, err
+	}
 	mux.Handle("POST /api/etude/walk", newWalker(up.Edge, b.doors.clientTLS(entryListener)))
 	return mux, nil
 }

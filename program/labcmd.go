@@ -1,0 +1,205 @@
+package program
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"etude/internal/door"
+	"etude/labs"
+)
+
+// labFlags say which labs there are.
+type labFlags struct {
+	Labs []string `name:"labs" env:"ETUDE_LABS" placeholder:"DIR" help:"Folders with labs of your own, beside those of etude; one with the same name replaces etude's. See docs/teaching.md."`
+}
+
+func (f *labFlags) load() ([]*labs.Lab, error) {
+	places := []fs.FS{labs.Own()}
+	for _, dir := range f.Labs {
+		places = append(places, os.DirFS(dir))
+	}
+	return labs.Load(places...)
+}
+
+// labCmd talks to the labs of a running `etude up`.
+type labCmd struct {
+	List  labListCmd  `cmd:"" default:"1" help:"List the labs and how far you are."`
+	Start labStartCmd `cmd:"" help:"Prepare a lab and show its text."`
+	Check labCheckCmd `cmd:"" help:"Check an answer."`
+	Hint  labHintCmd  `cmd:"" help:"Show the next hint."`
+	Reset labResetCmd `cmd:"" help:"Forget a lab: its progress, and its working copy."`
+	Next  labNextCmd  `cmd:"" help:"Start the next lab that is not done."`
+
+	PageURL     string `name:"page-url" env:"ETUDE_PAGE_URL" placeholder:"URL" help:"The page of the running etude up (default: port 3000 of this machine)."`
+	offsetFlag  `group:"listen"`
+	clientFlags `group:"client"`
+}
+
+type (
+	labListCmd  struct{}
+	labStartCmd struct{ labArg }
+	labCheckCmd struct {
+		labArg
+		Answer []string `arg:"" optional:"" passthrough:"" help:"The answer, when the lab wants one."`
+		File   string   `name:"file" short:"f" placeholder:"FILE" help:"Read the answer from a file."`
+	}
+	labHintCmd  struct{ labArg }
+	labResetCmd struct{ labArg }
+	labNextCmd  struct{}
+)
+
+type labArg struct {
+	Lab string `arg:"" help:"The lab's number or name."`
+}
+
+// Run lists the labs.
+func (*labListCmd) Run(p *proc, c *labCmd) error {
+	var answer struct {
+		Labs []labs.View
+		Next string
+	}
+	if err := c.ask(p, http.MethodGet, "", nil, &answer); err != nil {
+		return err
+	}
+	for _, l := range answer.Labs {
+		mark := map[labs.State]string{labs.New: " ", labs.Started: ".", labs.Done: "x"}[l.State]
+		fmt.Fprintf(p.stdout, "%s %2d  %-42s %3d min  %s\n", mark, l.Number, l.Title, l.Minutes, l.ID)
+	}
+	if answer.Next != "" {
+		fmt.Fprintf(p.stdout, "\nx done, . started. Next: etude lab start %s\n", answer.Next)
+	}
+	return nil
+}
+
+// Run starts a lab.
+func (s *labStartCmd) Run(p *proc, c *labCmd) error { return c.start(p, s.Lab) }
+
+// Run starts the next lab.
+func (*labNextCmd) Run(p *proc, c *labCmd) error {
+	var answer struct{ Next string }
+	if err := c.ask(p, http.MethodGet, "", nil, &answer); err != nil {
+		return err
+	}
+	if answer.Next == "" {
+		fmt.Fprintln(p.stdout, "All labs are done.")
+		return nil
+	}
+	return c.start(p, answer.Next)
+}
+
+func (c *labCmd) start(p *proc, id string) error {
+	var started struct{ Lab labs.View }
+	if err := c.ask(p, http.MethodPost, "/"+id+"/start", nil, &started); err != nil {
+		return err
+	}
+	var lab labs.View
+	if err := c.ask(p, http.MethodGet, "/"+started.Lab.ID, nil, &lab); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s\n%s\n\n", lab.Lesson, lab.Says)
+	if lab.Question != "" {
+		fmt.Fprintln(p.stdout, lab.Question)
+	}
+	for i, choice := range lab.Choices {
+		fmt.Fprintf(p.stdout, "  %d  %s\n", i+1, choice)
+	}
+	answer := map[string]string{"none": "", "lines": " -f FILE", "choice": " NUMBER"}
+	given, special := answer[lab.Answer]
+	if !special {
+		given = " 'ANSWER'"
+	}
+	fmt.Fprintf(p.stdout, "\n  etude lab check %d%s\n  etude lab hint %d\n", lab.Number, given, lab.Number)
+	return nil
+}
+
+// Run checks an answer. The exit status is 1 for a wrong one.
+func (k *labCheckCmd) Run(p *proc, c *labCmd) error {
+	answer := strings.Join(k.Answer, " ")
+	if k.File != "" {
+		data, err := os.ReadFile(k.File)
+		if err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		answer = string(data)
+	}
+	var lab labs.View
+	if err := c.ask(p, http.MethodGet, "/"+k.Lab, nil, &lab); err != nil {
+		return err
+	}
+	if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(lab.Choices) {
+		answer = lab.Choices[n-1]
+	}
+	var result labs.Result
+	if err := c.ask(p, http.MethodPost, "/"+lab.ID+"/check", map[string]string{"answer": answer}, &result); err != nil {
+		return err
+	}
+	fmt.Fprintln(p.stdout, strings.TrimSpace(result.Says))
+	if !result.Passed {
+		return errQuiet
+	}
+	return nil
+}
+
+// Run shows the next hint.
+func (h *labHintCmd) Run(p *proc, c *labCmd) error {
+	var answer struct {
+		Hint       string
+		Number, Of int
+	}
+	if err := c.ask(p, http.MethodPost, "/"+h.Lab+"/hint", nil, &answer); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "Hint %d of %d: %s\n", answer.Number, answer.Of, answer.Hint)
+	return nil
+}
+
+// Run forgets a lab.
+func (r *labResetCmd) Run(p *proc, c *labCmd) error {
+	var answer struct{ Lab labs.View }
+	if err := c.ask(p, http.MethodPost, "/"+r.Lab+"/reset", nil, &answer); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s is as new.\n", answer.Lab.ID)
+	return nil
+}
+
+// ask sends a request below /api/etude/labs and reads the JSON of the answer.
+func (c *labCmd) ask(p *proc, method, path string, body, into any) error {
+	client, err := c.client(&http.Transport{}, door.Query)
+	if err != nil {
+		return err
+	}
+	client.Timeout = 5 * time.Minute // a check may compile
+	base := strings.TrimSuffix(cmp.Or(c.PageURL, "http://"+loopback(portPage+c.PortOffset)), "/")
+	sent, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(p.ctx, method, base+"/api/etude/labs"+path, bytes.NewReader(sent))
+	if err != nil {
+		return err
+	}
+	answer, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the labs (is `etude up` running? --page-url says where): %w", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 16<<20))
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(strings.TrimSpace(string(text)))
+	}
+	return json.Unmarshal(text, into)
+}
