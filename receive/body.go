@@ -77,7 +77,9 @@ func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	if err != nil {
 		if b.conn.wasCut() {
 			w.Header().Set("Connection", "close")
-			err = in.cutRefusal(err)
+			if r := readRefusal(err); r.reason != tooLarge { // mostly of the connection: it says less
+				err = in.cutOff(b.conn)
+			}
 		}
 		b.Close()
 		return nil, err
@@ -98,7 +100,7 @@ func (b *body) inflate(unpack *inflation) (*body, error) {
 	select {
 	case inflating <- struct{}{}:
 	case <-b.conn.gone(): // One that is cut must not hold its bytes until its turn.
-		return b, b.in.tooMuchArriving()
+		return b, b.in.cutOff(b.conn)
 	}
 	defer func() { <-inflating }()
 	plain := b.in.newBody(b.conn)
@@ -158,18 +160,13 @@ func (b *body) count(n int64) error {
 	case b.held+b.other > arriving:
 		return refuse(tooLarge, "reading the request takes more than the %d bytes that all requests together may take while they arrive (half of --max-in-flight); send smaller batches", arriving)
 	}
-	return b.in.tooMuchArriving()
+	return b.in.cutOff(b.conn)
 }
 
-// cutRefusal is the refusal for an error of a connection that was cut. The error is
-// mostly of the connection and says less.
-func (in *intake) cutRefusal(err error) error {
-	if r := readRefusal(err); r.reason == tooLarge {
-		return r
+// cutOff is the refusal of an unfinished request whose connection was cut.
+func (in *intake) cutOff(c *conn) *refusal {
+	if !c.overfull.Load() {
+		return refuse(canceled, "connection was closed")
 	}
-	return in.tooMuchArriving()
-}
-
-func (in *intake) tooMuchArriving() *refusal {
 	return in.gate.overload("requests that are still arriving hold more than %d bytes", in.limits.Arriving)
 }

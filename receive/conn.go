@@ -35,6 +35,7 @@ type conn struct {
 	mu       sync.Mutex
 	arriving int64         // bytes of requests that are not whole yet
 	cut      chan struct{} // closed by the registry, to make room, and at the end
+	overfull atomic.Bool   // it was to make room
 
 	// A client that does not read must not be read from: see Write.
 	writing  sync.Mutex

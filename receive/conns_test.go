@@ -487,6 +487,34 @@ func TestShutdownDrains(t *testing.T) {
 	}
 }
 
+// TestShutdownCutsUnfinished: clients that have sent a part of a request neither hold
+// the shutdown nor make it fail, and are not counted as too much at once.
+func TestShutdownCutsUnfinished(t *testing.T) {
+	t.Parallel()
+	s, err := Listen(Config{OTLPGRPCAddr: "127.0.0.1:0", OTLPHTTPAddr: "127.0.0.1:0"}, new(recorder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve() }()
+	message := prefixed(0, marshal(t, request(10)))
+	begin(t, s, newScript().head(1, false, exportPath).data(1, false, message[:500]))
+	c := connect(t, s.Addrs().OTLPHTTP)
+	fmt.Fprintf(c, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\n%s", message[:500])
+	eventually(t, "both have begun", func() bool { return s.Stats().Counts().ArrivingBytes > 1000 })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	eventually(t, "the client is gone", func() bool {
+		return s.Stats().Counts().Protocols[1].Refused["canceled"] == 1
+	})
+}
+
 // TestShutdownIsBounded: a Sink that hangs does not hang the program.
 func TestShutdownIsBounded(t *testing.T) {
 	t.Parallel()

@@ -111,7 +111,11 @@ func (r *registry) cut(c *conn) bool {
 // that connection is only woken; others are closed.
 func (r *registry) relieve() *conn {
 	most := r.largest()
-	if most == nil || !r.cut(most) {
+	if most == nil {
+		return nil
+	}
+	most.overfull.Store(true) // before the cut, which its reader sees
+	if !r.cut(most) {
 		return nil
 	}
 	r.stats.overfull.Add(1)

@@ -165,9 +165,9 @@ func (s *Server) Serve() error {
 }
 
 // Shutdown stops listening, lets requests in flight finish and closes all
-// connections. When ctx ends first it cuts what is left, and returns the
-// context's error: some clients then did not hear whether their spans were
-// taken. It may be called before Serve, and more than once.
+// connections. When ctx ends first it cuts what is left. If whole requests were
+// among it, it returns the context's error: some clients then did not hear whether
+// their spans were taken. It may be called before Serve, and more than once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.shutdown.Do(func() { close(s.closing) })
 	s.closeListeners()
@@ -176,7 +176,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	errs := make([]error, len(s.http)+1)
 	for i, h := range s.http {
 		wg.Go(func() {
-			if errs[i] = h.Shutdown(ctx); errs[i] != nil {
+			if err := h.Shutdown(ctx); err != nil {
+				errs[i] = s.unanswered(err)
 				_ = h.Close()
 			}
 		})
@@ -214,9 +215,19 @@ func (s *Server) stopGRPC(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
+		err := s.unanswered(ctx.Err())
 		s.grpc.Stop()
-		return ctx.Err()
+		return err
 	}
+}
+
+// unanswered is err when whole requests are being handled. Who has sent a part of one
+// has been promised nothing, and must not decide how the program ends.
+func (s *Server) unanswered(err error) error {
+	if s.in.gate.requests.Load() == 0 {
+		return nil
+	}
+	return err
 }
 
 func (s *Server) closeListeners() {

@@ -194,6 +194,32 @@ func TestManifestDamagedAnywhere(t *testing.T) {
 	}
 }
 
+// A segment or manifest with holes in it has any size. What it holds is read, and it
+// is small afterwards.
+func TestFilesWithHoles(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"manifest", "00000000000000000002.wal", "00000000000000000005.wal"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := segmentedDir(t)
+			large := filepath.Join(dir, "wal", name)
+			if err := os.Truncate(large, 1<<40); err != nil {
+				t.Skip("this file system has no files with holes:", err)
+			}
+			for range 2 {
+				s := mustOpen(t, store.Options{Dir: dir, TableSpans: tamperSpans, MaxDisk: 1 << 30})
+				if st := s.Stats(); st.Spans != tamperSegments*tamperSpans || st.Missing != 0 {
+					t.Errorf("%+v, %q", st, s.Problems())
+				}
+				must(t, s.Close())
+			}
+			if info, err := os.Stat(large); err != nil || info.Size() > 1<<20 {
+				t.Errorf("afterwards: %v, %v", info, err)
+			}
+		})
+	}
+}
+
 // A crash at any operation raises no false alarm, also while old segments are
 // removed; and after it a segment that is taken away is noticed.
 func TestCrashAndTheManifest(t *testing.T) {

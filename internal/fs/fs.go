@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 )
 
@@ -117,7 +118,11 @@ type LockedError struct {
 }
 
 // ReadFile returns the whole content of a file.
-func ReadFile(f FS, name string) (data []byte, err error) {
+func ReadFile(f FS, name string) ([]byte, error) { return ReadStart(f, name, math.MaxInt64) }
+
+// ReadStart returns the content of a file, of a larger one the first most bytes. The
+// size of a file that others can reach says nothing: a file with holes has any.
+func ReadStart(f FS, name string, most int64) (data []byte, err error) {
 	r, err := f.Open(name)
 	if err != nil {
 		return nil, err
@@ -127,7 +132,7 @@ func ReadFile(f FS, name string) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	data = make([]byte, size)
+	data = make([]byte, min(size, most))
 	n, err := io.ReadFull(r, data)
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		err = nil // The file became shorter meanwhile.

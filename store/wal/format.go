@@ -18,6 +18,14 @@ const Version = 2
 // MaxPayload is the largest payload of one record, in bytes before compression.
 const MaxPayload = 64 << 20
 
+// maxSegment is the most bytes by which a segment may grow past its size: a last
+// batch, of which one payload may be of any size. What lies behind is not a
+// segment's, and is not read. maxManifest is some million entries.
+const (
+	maxSegment  = 96 << 20
+	maxManifest = 64 << 20
+)
+
 const (
 	magic       = "etudewal"
 	headerSize1 = 24 // of version 1, and of the part that every version has

@@ -87,7 +87,7 @@ func (m *manifest) path() string { return filepath.Join(folder(m.dir), manifestN
 // one that is damaged, of which the good entries are used, or too new.
 func (m *manifest) load() (found bool, err error) {
 	m.entries = map[uint64]entry{}
-	data, err := fs.ReadFile(m.fs, m.path())
+	data, err := fs.ReadStart(m.fs, m.path(), maxManifest)
 	switch {
 	case fs.IsNotExist(err):
 		return false, nil

@@ -77,7 +77,7 @@ func readHeader(fsys fs.FS, name string) (h header, good bool, err error) {
 // lock and changes nothing.
 func Read(fsys fs.FS, dir string, number uint64, fn func(*Record) error) (Report, error) {
 	name := path(dir, number, segmentSuffix)
-	data, err := fs.ReadFile(fsys, name)
+	data, err := fs.ReadStart(fsys, name, 2*maxSegment)
 	if err != nil {
 		return Report{}, fmt.Errorf("read log segment: %w", err)
 	}

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,10 +21,15 @@ func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
 		return Report{}, nil // Open has reported it.
 	}
 	name := path(l.o.Dir, number, segmentSuffix)
-	data, err := fs.ReadFile(l.o.FS, name)
+	most := maxSegment + l.o.SegmentBytes
+	data, err := fs.ReadStart(l.o.FS, name, most)
 	if err != nil {
 		l.report(&Problem{File: name, Reason: err.Error(), Spans: claimed.spans})
 		return Report{}, fmt.Errorf("read log segment: %w", err)
+	}
+	oversize := int64(len(data)) == most
+	if oversize { // mostly holes, of which the copy that is kept needs none
+		data = bytes.TrimRight(data, "\x00")
 	}
 	good := [][]byte{appendHeader(nil, header{created: seg.Created, store: l.manifest.store, number: number})}
 	rep, err := scan(name, data, func(r *Record, raw []byte) error {
@@ -32,6 +38,9 @@ func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
 	})
 	if err != nil {
 		return rep, err
+	}
+	if oversize {
+		rep.Damage = append(rep.Damage, Damage{File: name, Offset: int64(len(data)), Reason: "it is larger than a segment can be"})
 	}
 	if rep.Torn != nil && number != l.last {
 		// A finished segment has no torn tail: whatever is bad there was written.
