@@ -15,8 +15,8 @@ type Options struct {
 	// /api/v1/. The page reaches what queries need of it below /prometheus/. nil
 	// answers 404 there, and the page computes what it can from traces.
 	Prometheus http.Handler
-	// Teach answers below /api/etude/, what the walk and the labs ask; nil answers
-	// 404 there. Walk says whether it can send requests through the demo.
+	// Teach answers below /api/etude/, also what the walk and the labs ask; nil leaves
+	// that to API. Walk says whether it can send requests through the demo.
 	Teach http.Handler
 	Walk  bool
 	Info  Info

@@ -18,13 +18,17 @@ import (
 )
 
 // teach answers below /api/etude/ of the page: what the walk and the labs need
-// besides the public APIs. Routes that need `up` say so when there is none.
-func (b *backendRun) teach() (http.Handler, error) {
+// besides the public APIs. Routes that need `up` say so when there is none; api
+// answers the others.
+func (b *backendRun) teach(api http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
+	mux.Handle("/api/etude/", api)
 	mux.HandleFunc("GET /api/etude/source/{service}", answerSource)
 	up := parent()
 	if up == nil {
-		mux.HandleFunc("/api/etude/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, noParent, http.StatusNotFound) })
+		for _, path := range []string{"lines", "switches", "walk", "labs", "labs/"} {
+			mux.HandleFunc("/api/etude/"+path, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, noParent, http.StatusNotFound) })
+		}
 		return mux, nil
 	}
 	proxy, err := up.proxy(b.log)

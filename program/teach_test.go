@@ -110,7 +110,7 @@ func TestWalkRefusals(t *testing.T) {
 		{"an id with a line end", "POST", "/api/etude/walk", `{"service":"uservice1","id":"a\r\nHost: x"}`, nil, 400, "want 1 to 40"},
 		{"an unknown field", "POST", "/api/etude/walk", `{"service":"uservice1","id":"a","url":"x"}`, nil, 400, "unknown field"},
 		{"too long", "POST", "/api/etude/walk", `{"id":"` + strings.Repeat("a", maxQuestion) + `"}`, nil, 400, "too large"},
-		{"a GET", "GET", "/api/etude/walk", "", nil, 405, ""},
+		{"a GET", "GET", "/api/etude/walk", "", nil, 404, ""},
 		{"no route", "GET", "/api/etude/nothing", "", nil, 404, ""},
 		{"no service to read", "GET", "/api/etude/source/uservice9", "", nil, 404, "want uservice1 to uservice4"},
 		{"a path for a service", "GET", "/api/etude/source/..%2Fsource", "", nil, 404, "want uservice1 to uservice4"},

@@ -37,11 +37,12 @@ func (b *backendRun) openHTTP(dir string) error {
 		return errors.Join(err, closeAll(listeners))
 	}
 	b.serve("api", listeners[0], answers, "/ready", "/live")
-	teach, err := b.teach()
+	ofPage := b.cmd.ofPageTenant(answers)
+	teach, err := b.teach(ofPage)
 	if err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
-	b.serve("page", listeners[1], page.Handler(page.Options{API: b.cmd.ofPageTenant(answers), Teach: teach, Walk: parent() != nil,
+	b.serve("page", listeners[1], page.Handler(page.Options{API: ofPage, Teach: teach, Walk: parent() != nil,
 		Prometheus: b.promQL(), Info: b.cmd.pageInfo()}))
 	b.serve("prometheus", listeners[2], b.metricsHandler(), "/-/healthy", "/-/ready")
 	return nil

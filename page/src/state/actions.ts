@@ -5,7 +5,7 @@ import { opened } from "./opened.svelte";
 import { route } from "./route.svelte";
 import { search } from "./search.svelte";
 import { ui } from "./ui.svelte";
-import { compareHref, exploreHref, servicesHref, traceViews, type TraceView } from "./url";
+import { compareHref, exploreHref, labsHref, servicesHref, traceViews, type TraceView } from "./url";
 
 export interface Action {
   name: string;
@@ -20,6 +20,7 @@ const viewNames: Record<TraceView, string> = { waterfall: "Waterfall", flame: "F
 export function actions(): Action[] {
   const made: Action[] = [
     { name: "Go to the walk", key: "", run: () => route.go("/walk") },
+    ...(ui.info?.walk ? [{ name: "Labs", key: "", run: () => route.go(labsHref("")) }] : []),
     { name: "Search traces", key: "", run: () => route.go(exploreHref({ ...route.time, tab: "search" })) },
     { name: "Search by TraceQL", key: "", run: () => route.go(exploreHref({ ...route.time, tab: "traceql" })) },
     { name: "Open a trace from a file", key: "", run: () => route.go(exploreHref({ ...route.time, tab: "json" })) },

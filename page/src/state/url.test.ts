@@ -63,10 +63,13 @@ test.each<Partial<Explore>>([
 
 test("other addresses", () => {
   expect(parseRoute("/", "")).toEqual({ page: "home" });
+  expect(["/walk", "/walk/", "/walk/traced", "/walk/break"].map((path) => parseRoute(path, ""))).toEqual(["dark", "dark", "traced", "break"].map((step) => ({ page: "walk", step })));
+  expect([parseRoute("/labs", ""), parseRoute("/labs/03-a%20b", "")]).toEqual([{ page: "labs", lab: "" }, { page: "labs", lab: "03-a b" }]);
   expect(explore(traceHref("0af7", "12"))).toEqual({ ...emptyExplore, trace: "0af7", span: "12" });
   expect(explore(traceHref("0af7", "", { view: "flame" }))).toEqual({ ...emptyExplore, trace: "0af7", look: { ...emptyLook, view: "flame" } });
   expect(exploreHref({ look: { ...emptyLook, view: "flame" } })).toBe("/explore");
   expect(parseRoute("/nowhere", "")).toEqual({ page: "missing" });
+  expect(parseRoute("/walk/nowhere", "")).toEqual({ page: "missing" });
 });
 
 test.each(["", "edge", "a/b c?d#é"])("the address of service %j reads as itself", (service) => {

@@ -1,7 +1,7 @@
 // The address is the state: every view of the page can be copied, sent and opened again.
 //
 // Ours:   /explore?tab=traceql&q=...&service=&name=&tags=&min=&max=&limit=&from=&to=&refresh=&metrics=&order=&show=&trace=&span=
-//         /walk   /walk/STEP
+//         /walk   /walk/STEP   /labs   /labs/NAME
 //         /compare?before=&after=&from=&to=&beforeFrom=&beforeTo=&limit=
 //         /services?from=&to=&refresh=   /services/NAME   and   /trace/ID?span=
 //         An open trace adds how it is looked at: &view=&find=&rest=&zoom=&folds=&sort=&group=&path=&skew=
@@ -79,6 +79,8 @@ export interface Compare extends Time {
 export type Route =
   | { page: "home" }
   | { page: "walk"; step: WalkStep }
+  /** lab is "" for the list of all. */
+  | { page: "labs"; lab: string }
   | { page: "explore"; explore: Explore }
   | { page: "trace"; explore: Explore }
   /** service is "" for the list of all. */
@@ -96,6 +98,8 @@ export function parseRoute(path: string, search: string): Route {
   const walk = /^\/walk(?:\/(\w+))?\/?$/.exec(path);
   const step = walkSteps.find((name) => name === (walk?.[1] ?? "dark"));
   if (walk && step) return { page: "walk", step };
+  const lab = /^\/labs(?:\/([^/]*))?\/?$/.exec(path);
+  if (lab) return { page: "labs", lab: decoded(lab[1] ?? "") };
   const id = /^\/trace\/([^/]+)\/?$/.exec(path)?.[1];
   if (id !== undefined) return { page: "trace", explore: { ...parseExplore(params), trace: decoded(id) } };
   const service = /^\/services(?:\/([^/]*))?\/?$/.exec(path);
@@ -277,6 +281,11 @@ export function compareHref(compare: Partial<Compare>): string {
   put("beforeTo", c.beforeRange?.to ?? "");
   put("limit", c.limit);
   return withQuery("/compare", params);
+}
+
+/** The address of a lab, or of the list of all for "". */
+export function labsHref(lab: string): string {
+  return lab === "" ? "/labs" : `/labs/${encodeURIComponent(lab)}`;
 }
 
 /** The address of a trace alone on the page. */

@@ -1,0 +1,128 @@
+// The labs: what there is, what the learner has typed, and what the last check said.
+
+export interface Lab {
+  id: string;
+  number: number;
+  title: string;
+  minutes: number;
+  state: "new" | "started" | "done";
+  hints: number;
+  ofHints: number;
+  answer: "text" | "choice" | "query" | "lines" | "none";
+  question: string;
+  choices?: string[];
+  /** What the start has said. */
+  says?: string;
+  /** A folder on disk to work in. */
+  where?: string;
+  /** Markdown; only of a single lab. */
+  lesson?: string;
+  /** Markdown, once it is done. */
+  solution?: string;
+}
+
+export interface CheckVerdict {
+  name: string;
+  outcome: "pass" | "fail";
+  wanted: string;
+  found: string;
+  nearest?: string;
+  traces?: string[];
+}
+
+export interface Checked {
+  passed: boolean;
+  says: string;
+  verdicts?: CheckVerdict[];
+}
+
+/** What is kept of a lab while the page is open, so that a look at Explore loses nothing. */
+export interface Work {
+  answer: string;
+  checked: Checked | undefined;
+  hints: string[];
+}
+
+class Labs {
+  all = $state.raw<Lab[]>([]);
+  next = $state("");
+  current = $state.raw<Lab | undefined>();
+  work = $state<Record<string, Work>>({});
+  /** The step that is under way: "start", "check", "hint", "reset", "load", or "". */
+  doing = $state("");
+  error = $state("");
+
+  workOf(id: string): Work {
+    return this.work[id] ?? { answer: "", checked: undefined, hints: [] };
+  }
+
+  type(id: string, answer: string): void {
+    this.work[id] = { ...this.workOf(id), answer };
+  }
+
+  async load(): Promise<void> {
+    const found = await this.#ask<{ labs: Lab[]; next: string }>("load", "");
+    if (found) Object.assign(this, { all: found.labs, next: found.next });
+  }
+
+  async open(id: string): Promise<void> {
+    if (this.current?.id !== id) this.current = undefined;
+    this.current = (await this.#ask<Lab>("load", `/${encodeURIComponent(id)}`)) ?? this.current;
+    await this.load();
+  }
+
+  async start(id: string): Promise<void> {
+    const found = await this.#ask<{ says: string; lab: Lab }>("start", `/${encodeURIComponent(id)}/start`, {});
+    if (found) this.#take({ ...found.lab, says: found.says });
+  }
+
+  async check(id: string): Promise<void> {
+    const found = await this.#ask<Checked & { lab: Lab }>("check", `/${encodeURIComponent(id)}/check`, { answer: this.workOf(id).answer });
+    if (!found) return;
+    this.work[id] = { ...this.workOf(id), checked: found };
+    this.#take(found.lab);
+    // The solution comes with the lab once it is done; the list says which is the next one.
+    if (found.passed) await this.open(id);
+  }
+
+  async hint(id: string): Promise<void> {
+    const found = await this.#ask<{ hint: string; number: number; lab: Lab }>("hint", `/${encodeURIComponent(id)}/hint`, {});
+    if (!found) return;
+    const hints = [...this.workOf(id).hints];
+    hints[found.number - 1] = found.hint;
+    this.work[id] = { ...this.workOf(id), hints };
+    this.#take(found.lab);
+  }
+
+  async reset(id: string): Promise<void> {
+    const found = await this.#ask<{ lab: Lab }>("reset", `/${encodeURIComponent(id)}/reset`, {});
+    if (!found) return;
+    delete this.work[id];
+    this.current = undefined;
+    await this.open(id);
+  }
+
+  /** Takes over what an answer says of the lab; its text is not in it. */
+  #take(lab: Lab): void {
+    if (this.current?.id === lab.id) this.current = { ...this.current, ...lab };
+    this.all = this.all.map((l) => (l.id === lab.id ? { ...l, ...lab } : l));
+  }
+
+  async #ask<T>(doing: string, path: string, body?: unknown): Promise<T | undefined> {
+    this.doing = doing;
+    this.error = "";
+    try {
+      const init = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+      const response = await fetch(`/api/etude/labs${path}`, init);
+      if (!response.ok) throw new Error((await response.text()).trim() || `The backend answered ${response.status}`);
+      return (await response.json()) as T;
+    } catch (err) {
+      this.error = err instanceof Error ? err.message : String(err);
+      return undefined;
+    } finally {
+      this.doing = "";
+    }
+  }
+}
+
+export const labs = new Labs();
