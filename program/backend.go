@@ -38,6 +38,7 @@ type backendCmd struct {
 // may send and ask for.
 type backendLimits struct {
 	storageFlags `group:"storage"`
+	blockFlags   `group:"storage"`
 	ingestFlags  `group:"ingest"`
 	spanLimits   `group:"ingest"`
 	queryFlags   `group:"query"`
@@ -47,13 +48,13 @@ type backendLimits struct {
 
 // storageFlags say what is kept, and where.
 type storageFlags struct {
-	DataDir      string        `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
-	Retention    time.Duration `name:"retention" env:"ETUDE_RETENTION" default:"1h" help:"Drop spans that came in longer ago than this; 0 keeps them."`
-	MaxDisk      bytesFlag     `name:"max-disk" env:"ETUDE_MAX_DISK" default:"2GiB" help:"Drop the oldest spans when the data, of all tenants together, take more than this on disk; 0 lifts the limit. When tenants exceed it together, those with the most give way."`
-	Memory       autoBytes     `name:"memory" env:"ETUDE_MEMORY" default:"auto" help:"Memory to live within; limits that say auto are shares of it. auto is GOMEMLIMIT, else the limit of the cgroup, else half of the machine's: here ${memory}. up divides it among its processes."`
-	HeadMaxBytes autoBytes     `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"auto" help:"Drop the oldest spans when they take more memory than this; 0 lifts the limit. auto: a third of --memory, at most 1GiB (here ${head}). Tenants share it as they share --max-disk."`
-	HeadMaxSpans int64         `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"Drop the oldest spans when there are more than this; 0 lifts the limit. Tenants share it as they share --max-disk."`
-	WALSync      store.Sync    `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
+	DataDir      string       `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
+	Retention    autoDuration `name:"retention" env:"ETUDE_RETENTION" default:"auto" help:"Drop spans that came in longer ago than this; 0 keeps them. auto: 168h with --blocks, else 1h."`
+	MaxDisk      autoBytes    `name:"max-disk" env:"ETUDE_MAX_DISK" default:"auto" help:"Drop the oldest spans when the data, of all tenants together, take more than this on disk; 0 lifts the limit. auto: 4GiB with --blocks, else 2GiB. When tenants exceed it together, those with the most give way."`
+	Memory       autoBytes    `name:"memory" env:"ETUDE_MEMORY" default:"auto" help:"Memory to live within; limits that say auto are shares of it. auto is GOMEMLIMIT, else the limit of the cgroup, else half of the machine's: here ${memory}. up divides it among its processes."`
+	HeadMaxBytes autoBytes    `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"auto" help:"When spans take more memory than this, the oldest become a block early, or without --blocks are dropped; 0 lifts the limit. auto: a third of --memory, at most 1GiB (here ${head}). Tenants share it as they share --max-disk."`
+	HeadMaxSpans int64        `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"As --head-max-bytes, by their number; 0 lifts the limit. Tenants share it as they share --max-disk."`
+	WALSync      store.Sync   `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
 }
 
 // ingestFlags bound what clients send.
@@ -88,7 +89,7 @@ func (l *backendLimits) Validate() error {
 	case l.MaxWaitingQueries < 1:
 		return fmt.Errorf("--max-waiting-queries %d: want at least 1", l.MaxWaitingQueries)
 	}
-	return l.spanLimits.check()
+	return errors.Join(l.spanLimits.check(), l.blockFlags.check())
 }
 
 func (l *backendLimits) dataDir(offset int) (string, error) {
@@ -137,8 +138,8 @@ func (c *backendCmd) Run(p *proc) error {
 }
 
 func (c *backendCmd) banner(p *proc, b *backendRun, dir string, mem memory, took time.Duration) {
-	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --wal-sync %s)\n",
-		took.Milliseconds(), b.held().Spans, dir, c.Retention, &c.MaxDisk, c.WALSync)
+	fmt.Fprintf(p.stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --wal-sync %s%s)\n",
+		took.Milliseconds(), b.held().Spans, dir, &c.Retention, &c.MaxDisk, c.WALSync, c.blockFlags.said())
 	fmt.Fprintf(p.stdout, "lives in memory of %s: --head-max-bytes %s --max-in-flight %s --max-queue %s --max-query-memory %s --max-queries %s\n",
 		mem, &c.HeadMaxBytes, &c.MaxInFlight, &c.MaxQueue, &c.MaxQueryMemory, &c.MaxQueries)
 	addrs := b.receive.Addrs()

@@ -91,6 +91,7 @@ type budget struct {
 	inFlight int64 // --max-in-flight
 	queue    int64 // --max-queue
 	query    int64 // --max-query-memory, of one query
+	cache    int64 // --blocks.cache
 	queries  int   // --max-queries
 }
 
@@ -103,8 +104,8 @@ const (
 	leastMemory = 192 * mebibyte
 )
 
-// budgetOf divides what is left of the soft limit beside the fixed part: 35 % for
-// the head, 15 % for requests in flight, 5 % for the queue, and a twelfth for a
+// budgetOf divides what is left of the soft limit beside the fixed part: 30 % for
+// the head, 10 % for columns of blocks, 15 % for requests in flight, 5 % for the queue, and a twelfth for a
 // query, so that three of the largest fit beside all the rest at its bounds. The
 // remaining fifth is for what is counted nowhere: tables being sealed, garbage,
 // answers on their way. Above some GiB the bounds stay at what was always enough.
@@ -112,10 +113,11 @@ func budgetOf(m memory) budget {
 	free := max(m.bytes/100*softLimit-fixedMemory, 64*mebibyte)
 	between := func(least, share, most int64) int64 { return min(max(least, share), most) / mebibyte * mebibyte }
 	return budget{
-		head:     between(16*mebibyte, free*35/100, gibibyte),
+		head:     between(16*mebibyte, free*30/100, gibibyte),
 		inFlight: between(24*mebibyte, free*15/100, 256*mebibyte),
 		queue:    between(4*mebibyte, free*5/100, 64*mebibyte),
 		query:    between(8*mebibyte, free/12, 512*mebibyte),
+		cache:    between(8*mebibyte, free/10, 512*mebibyte),
 		queries:  int(between(2*mebibyte, free/64, 16*mebibyte) / mebibyte),
 	}
 }
@@ -126,7 +128,7 @@ func (l *backendLimits) derive(m memory) {
 	for _, x := range []struct {
 		flag *autoBytes
 		size int64
-	}{{&l.HeadMaxBytes, b.head}, {&l.MaxInFlight, b.inFlight}, {&l.MaxQueue, b.queue}, {&l.MaxQueryMemory, b.query}} {
+	}{{&l.HeadMaxBytes, b.head}, {&l.MaxInFlight, b.inFlight}, {&l.MaxQueue, b.queue}, {&l.MaxQueryMemory, b.query}, {&l.Cache, b.cache}} {
 		if *x.flag == auto {
 			*x.flag = autoBytes(x.size)
 		}
@@ -137,6 +139,7 @@ func (l *backendLimits) derive(m memory) {
 	if l.MaxQueries == auto {
 		l.MaxQueries = autoCount(b.queries)
 	}
+	l.deriveStorage()
 }
 
 // warnOfLittle says in one line when the memory is less than a backend needs.
@@ -155,5 +158,5 @@ func helpVars() kong.Vars {
 	b := budgetOf(m)
 	size := func(n int64) string { f := bytesFlag(n); return f.String() }
 	return kong.Vars{"memory": m.String(), "head": size(b.head), "in_flight": size(b.inFlight), "queue": size(b.queue),
-		"query": size(b.query), "queries": fmt.Sprint(b.queries)}
+		"query": size(b.query), "cache": size(b.cache), "queries": fmt.Sprint(b.queries)}
 }

@@ -3,6 +3,7 @@ package program
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"etude/store"
 	"etude/store/tenants"
@@ -40,9 +41,9 @@ func (f *tenantFlags) ownHeaders() map[string]string {
 func (b *backendRun) openStores(dir string) (err error) {
 	c := b.cmd
 	b.stores, err = tenants.Open(tenants.Options{
-		Store: store.Options{Dir: dir, Retention: c.Retention, MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
+		Store: store.Options{Dir: dir, Retention: time.Duration(c.Retention), MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
 			Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), Limits: c.spanLimits.limits(),
-			Priority: &b.priority, Observer: b.observer, Logger: b.log},
+			Blocks: c.blockFlags.options(), Priority: &b.priority, Observer: b.observer, Logger: b.log},
 		Multi: c.Multitenancy, Most: c.MaxTenants, Rate: int64(c.MaxIngestRate), Burst: int64(c.MaxIngestBurst),
 	})
 	return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"etude/internal/fs"
@@ -142,4 +143,29 @@ func (d Dedicated) check() error {
 		return fmt.Errorf("dedicated column %s: type %q is unknown: want string or int", d.Name, d.Type)
 	}
 	return nil
+}
+
+// ParseDedicated reads an attribute as people write it: its scope, a dot and its
+// name, as in span.http.route; behind it :int for ints, :blob for texts that seldom
+// come again.
+func ParseDedicated(text string) (d Dedicated, err error) {
+	full, option, _ := strings.Cut(text, ":")
+	scope, name, ok := strings.Cut(full, ".")
+	if !ok || name == "" || !slices.Contains([]string{"span", "resource", "event"}, scope) {
+		return d, fmt.Errorf("attribute %q: want span., resource. or event. and its name, as in span.http.route", text)
+	}
+	d = Dedicated{Name: name}
+	if scope != "span" {
+		d.Scope = scope
+	}
+	switch option {
+	case "":
+	case "int":
+		d.Type = option
+	case "blob":
+		d.Options = []string{option}
+	default:
+		return d, fmt.Errorf("attribute %q: %q is unknown: want int, blob or nothing behind the colon", text, option)
+	}
+	return d, nil
 }
