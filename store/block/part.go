@@ -31,7 +31,7 @@ type reading struct {
 	dict     *trace.Dict
 	skeleton *skeleton
 	units    map[unitName]*unit
-	only     *onlyTrace // what is read is of one trace
+	only     *onlyTraces // what is read is of one trace
 }
 
 // unitName names a unit.

@@ -145,6 +145,8 @@ func lost(sent, read map[string][]string) []byte {
 // longRun is text that says no more when it is cut.
 var longRun = regexp.MustCompile(`v{50,}|w{50,}|k{50,}|[a-z]{100,}`)
 
+var resourceNumber = regexp.MustCompile(`resource \d+:`)
+
 // openBlock opens a copy of a block.
 func openBlock(t testing.TB, dir string) *Block {
 	t.Helper()

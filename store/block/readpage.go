@@ -159,7 +159,7 @@ type values struct {
 type wants struct {
 	rep, def bool
 	anySum   bool // Pages whose checksum is wrong are decoded all the same.
-	only     *onlyTrace
+	only     *onlyTraces
 }
 
 // decodeChunk decodes the pages of a column chunk.

@@ -11,23 +11,23 @@ import (
 	"etude/trace"
 )
 
-// One trace of a row group is read from one page of each column: our writer cuts all
+// One trace of a row group, or one page of traces, is read from one page of each column: our writer cuts all
 // columns into pages at the same traces. The pages are decoded, and the entries of
 // other traces are cut off before anything is made of them. A file of another writer
 // may cut its columns elsewhere; that is noticed, and the whole row group is read.
 
-// onlyTrace is a trace by its place in the pages of all columns.
-type onlyTrace struct {
-	page  int
-	pages int // that each column has
-	trace int // within the page
-	of    int // so many traces that the page has
+// onlyTraces are some traces by their place in the pages of all columns.
+type onlyTraces struct {
+	page     int
+	pages    int // that each column has
+	from, to int // within the page
+	of       int // so many traces that the page has
 }
 
 var errPages = errors.New("its pages are not cut as those of other columns")
 
-// cut leaves the entries of the trace.
-func (o *onlyTrace) cut(v *values) error {
+// cut leaves the entries of the traces.
+func (o *onlyTraces) cut(v *values) error {
 	if len(v.pages) != o.pages {
 		return errPages
 	}
@@ -35,22 +35,28 @@ func (o *onlyTrace) cut(v *values) error {
 		if v.pages[o.page] != o.of || v.column.def != 0 {
 			return errPages
 		}
-		return v.keep(o.trace, o.trace+1, o.trace, o.trace+1)
+		return v.keep(o.from, o.to, o.from, o.to)
 	}
 	if bytes.Count(v.rep, []byte{0}) != o.of || len(v.rep) == 0 || v.rep[0] != 0 {
 		return errPages
 	}
-	from := 0
-	for range o.trace {
-		from += 1 + max(0, bytes.IndexByte(v.rep[from+1:], 0))
-	}
-	to := len(v.rep)
-	if next := bytes.IndexByte(v.rep[from+1:], 0); next >= 0 {
-		to = from + 1 + next
-	}
+	from := traceAt(v.rep, 0, o.from)
+	to := traceAt(v.rep, from, o.to-o.from)
 	full := []byte{v.column.def}
 	before := bytes.Count(v.def[:from], full)
 	return v.keep(from, to, before, before+bytes.Count(v.def[from:to], full))
+}
+
+// traceAt returns where the trace begins that comes n traces behind the one at from.
+func traceAt(rep []uint8, from, n int) int {
+	for ; n > 0; n-- {
+		next := bytes.IndexByte(rep[from+1:], 0)
+		if next < 0 {
+			return len(rep)
+		}
+		from += 1 + next
+	}
+	return from
 }
 
 // keep leaves a range of entries and a range of values.
@@ -99,35 +105,65 @@ func (p *part) openOnly(ctx context.Context, id trace.TraceID, need *trace.Need)
 	if !ok {
 		return nil, nil
 	}
-	r := &reading{part: p, dict: whole.dict, skeleton: whole.skeleton.only(number), only: whole.skeleton.place(number)}
+	return whole.some(ctx, number, number+1, need)
+}
+
+// openPage returns a View of the traces of one page, and how many pages there are.
+func (p *part) openPage(ctx context.Context, page int, need *trace.Need) (v *trace.View, pages int, err error) {
+	if err := p.hold(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer p.release()
+	defer p.recovered(&v, &err)
+	whole, err := p.begin(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	from := 0
+	for _, n := range whole.skeleton.pages[:page] {
+		from += n
+	}
+	v, err = whole.some(ctx, from, from+whole.skeleton.pages[page], need)
+	return v, len(whole.skeleton.pages), err
+}
+
+// some returns a View of some traces of one page.
+func (r *reading) some(ctx context.Context, from, to int, need *trace.Need) (*trace.View, error) {
+	one := &reading{part: r.part, dict: r.dict, skeleton: r.skeleton.only(from, to), only: r.skeleton.place(from, to)}
 	before := r.dict.Bytes()
-	units, err := r.need(ctx, need)
+	units, err := one.need(ctx, need)
 	if grown := r.dict.Bytes() - before; grown > 0 {
-		p.b.cache.grow(whole, grown)
+		r.b.cache.grow(r, grown)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return r.assemble(need, units), nil
+	return one.assemble(need, units), nil
 }
 
-// place returns where a trace lies in the pages.
-func (s *skeleton) place(number int) *onlyTrace {
-	o := &onlyTrace{trace: number, pages: len(s.pages)}
-	for o.trace >= s.pages[o.page] {
-		o.trace -= s.pages[o.page]
+// place returns where traces lie in the pages.
+func (s *skeleton) place(from, to int) *onlyTraces {
+	o := &onlyTraces{from: from, to: to, pages: len(s.pages)}
+	for o.from >= s.pages[o.page] {
+		o.from, o.to = o.from-s.pages[o.page], o.to-s.pages[o.page]
 		o.page++
 	}
 	o.of = s.pages[o.page]
 	return o
 }
 
-// only returns the skeleton of one trace.
-func (s *skeleton) only(number int) *skeleton {
+// only returns the skeleton of some traces.
+func (s *skeleton) only(from, to int) *skeleton {
 	one := *s
-	from, to := s.first[number], s.first[number+1]
-	one.ids, one.first = s.ids[number:number+1], []uint32{0, to - from}
-	one.trace, one.scope = make([]uint32, to-from), s.scope[from:to]
+	begin, end := s.first[from], s.first[to]
+	one.ids, one.first = s.ids[from:to], make([]uint32, 0, to-from+1)
+	for _, row := range s.first[from : to+1] {
+		one.first = append(one.first, row-begin)
+	}
+	one.trace, one.scope = make([]uint32, end-begin), s.scope[begin:end]
+	for i, t := range s.trace[begin:end] {
+		one.trace[i] = t - uint32(from)
+	}
 	one.extra, one.hasExtra, one.pages = nil, false, nil
 	return &one
 }

@@ -100,6 +100,9 @@ func (g *shredder) begin(p *plan, pageSpans int) {
 	}
 	g.texts, g.keys, g.orders = newNumbering(&p.sources[0].v.Strings), newNumbering(nil), newNumbering(nil)
 	g.statIndex = map[uint32]int{}
+	for _, s := range p.sources {
+		s.forget()
+	}
 }
 
 // load shreds the traces of a row group.

@@ -157,20 +157,42 @@ func (w *blockWriter) write(p *plan, groups []planGroup, first ID) (m *Meta, err
 
 // data writes data.parquet.
 func (w *blockWriter) data(p *plan, groups []planGroup, dir string) (err error) {
+	traces := 0
+	for _, g := range groups {
+		traces += len(g.traces)
+	}
+	if err := w.create(dir, traces); err != nil {
+		return err
+	}
+	defer func() { err = w.seal(err) }()
+	g := w.shredder(p)
+	defer g.begin(nil, 0)
+	for i := range groups {
+		if err := w.group(g, &groups[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create begins data.parquet of so many traces; seal ends it.
+func (w *blockWriter) create(dir string, traces int) (err error) {
 	if w.root, err = w.o.Format.layout(w.o.Dedicated, true); err != nil {
 		return err
 	}
 	w.leaves = w.root.leaves()
-	w.tools = workshops.Get().(*workshop)
-	defer workshops.Put(w.tools)
-	for _, g := range groups {
-		w.traces += int64(len(g.traces))
-	}
-	w.bloom = newBloomShards(int(w.traces))
+	w.bloom = newBloomShards(traces)
 	if w.file, err = w.o.FS.Create(filepath.Join(dir, dataName)); err != nil {
 		return err
 	}
-	err = w.rowGroups(p, groups)
+	w.tools = workshops.Get().(*workshop)
+	return w.put([]byte("PAR1"))
+}
+
+// seal makes the file whole, unless there was an error before.
+func (w *blockWriter) seal(err error) error {
+	workshops.Put(w.tools)
+	w.tools = nil
 	if err == nil {
 		err = w.finish()
 	}
@@ -201,25 +223,27 @@ func (w *blockWriter) flush() error {
 
 const writeBytes = 256 << 10
 
-func (w *blockWriter) rowGroups(p *plan, groups []planGroup) error {
-	if err := w.put([]byte("PAR1")); err != nil {
-		return err
-	}
+// shredder returns the shredder of the workshop, ready for a plan.
+func (w *blockWriter) shredder(p *plan) *shredder {
 	g := &w.tools.shredder
 	g.begin(p, w.o.PageSpans)
 	for l := range trace.Levels {
 		g.own[l] = newOwnColumns(w.o.Format, w.leaves, ownerOf[l])
 	}
-	defer g.begin(nil, 0)
-	for i := range groups {
-		g.load(&groups[i])
-		w.remember(g, &groups[i])
-		if err := w.summarize(p, &groups[i]); err != nil {
-			return fmt.Errorf("row group %d: %w", i, err)
-		}
-		if err := w.rowGroup(g, int16(i)); err != nil {
-			return fmt.Errorf("row group %d: %w", i, err)
-		}
+	return g
+}
+
+// group writes a row group.
+func (w *blockWriter) group(g *shredder, group *planGroup) error {
+	ordinal := len(w.parts)
+	g.load(group)
+	w.remember(g, group)
+	err := w.summarize(g.plan, group)
+	if err == nil {
+		err = w.rowGroup(g, int16(ordinal))
+	}
+	if err != nil {
+		return fmt.Errorf("row group %d: %w", ordinal, err)
 	}
 	return nil
 }
@@ -234,6 +258,7 @@ func (w *blockWriter) remember(g *shredder, group *planGroup) {
 		}
 		w.end = max(w.end, t.end)
 	}
+	w.traces += int64(len(g.traces))
 	last := g.traces[len(g.traces)-1].id
 	w.lastIDs = append(w.lastIDs, base64.StdEncoding.EncodeToString(last[:]))
 	part := partInfo{Spans: group.spans, MinStart: g.minStart, MaxEnd: g.maxEnd}

@@ -39,6 +39,16 @@ func newSource(v *trace.View) *source {
 	return s
 }
 
+// forget drops what was kept of the numbers of another shredder.
+func (s *source) forget() {
+	clear(s.text)
+	s.service = nil
+	for l := range trace.Levels {
+		s.keys[l] = nil
+		clear(s.shapes[l])
+	}
+}
+
 // starts returns where the children of each parent begin, and at last their number.
 func starts(parents []uint32, n int) []uint32 {
 	at := make([]uint32, n+1)
