@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -130,4 +131,15 @@ func others(v url.Values, known ...string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+const (
+	typeJSON     = "application/json"
+	typeProtobuf = "application/protobuf"
+)
+
+// wantsProtobuf decides by the Accept header as Tempo does: no q-values, the
+// first of protobuf and JSON that is mentioned, JSON without either.
+func wantsProtobuf(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), typeProtobuf)
 }
