@@ -149,7 +149,7 @@ test("the minimap draws few bars for many spans, and none outside", () => {
 });
 
 function result(start: number, duration: number): Result {
-  return { id: String(start), rootService: "", rootName: "", start: BigInt(start) * 1_000_000n, duration, spanCount: 0, errorCount: 0, spans: [] };
+  return { id: String(start), rootService: "", rootName: "", start: BigInt(start) * 1_000_000n, duration, spanCount: 0, errorCount: 0, spans: [], spanTotal: 0 };
 }
 
 test("the scatter plot", () => {

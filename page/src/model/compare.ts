@@ -1,5 +1,6 @@
 // Why traces take longer than others, as the backend answers it (docs/compare.md), and the answer in words.
 
+import { grouped } from "./format";
 import type { Hex, Nanoseconds } from "./units";
 
 /** One side of the comparison. Times are means per trace but for the quantiles. */
@@ -154,7 +155,7 @@ export function verdict(c: Comparison, format: (ns: Nanoseconds) => string): str
 export function ratio(before: Nanoseconds, after: Nanoseconds): string {
   if (before <= 0 || after <= 0) return "";
   const r = after / before;
-  if (r >= 2) return `${r < 10 ? r.toFixed(1).replace(/\.0$/, "") : Math.round(r).toLocaleString("en")} times as long`;
+  if (r >= 2) return `${r < 10 ? r.toFixed(1).replace(/\.0$/, "") : grouped(Math.round(r))} times as long`;
   const percent = Math.round(100 * (r - 1));
   if (percent === 0) return "";
   return `${Math.abs(percent)} % ${percent > 0 ? "longer" : "shorter"}`;

@@ -77,8 +77,13 @@ export function formatAge(ms: UnixMilliseconds, now: UnixMilliseconds): string {
   return `${Math.floor(seconds / 86_400)}d ago`;
 }
 
+/** "12,345": a whole number in groups of three digits. Without Intl, whose first use takes a twentieth of a second. */
+export function grouped(n: number): string {
+  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
 export function plural(n: number, one: string, many = `${one}s`): string {
-  return `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+  return `${grouped(n)} ${n === 1 ? one : many}`;
 }
 
 /** What the numbers of a chart or table mean. Durations are in seconds there, as Prometheus and TraceQL metrics give them. */

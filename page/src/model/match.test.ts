@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
 import { span } from "../testdata/traces";
 import { narrowed, parseFilter, widened } from "./filter";
-import { buildIndex, match } from "./match";
+import { encodeSpans } from "./encode";
+import { spansOf } from "./export";
+import { buildIndex, IndexBuilder, match, type MatchIndex, needsIndex, noIndex } from "./match";
+import { ByteStore, indexSpans } from "./otlpbytes";
 import { buildTrace } from "./spans";
-import { nameOf } from "./trace";
+import { arrange, nameOf, type Trace } from "./trace";
 
 const edge = { service: "edge", attributes: [{ key: "service.name", value: "edge" }] };
 const shop = { service: "shop", attributes: [{ key: "service.name", value: "shop" }, { key: "os.type", value: "linux" }] };
@@ -13,10 +16,25 @@ const trace = buildTrace("ab", [
   span({ spanId: "00000000deadbeef", parentId: "000000000000000b", name: "query", start: 3000n, end: 50_003_000n, resource: shop, attributes: [{ key: "db.rows", value: 12.5 }, { key: "list", value: ["a", "b"] }], events: [{ time: 4000n, name: "retry", attributes: [{ key: "attempt", value: 2n }] }] }),
 ]);
 const index = buildIndex(trace);
+/** The same trace as bytes, whose index is built from numbers of attributes, in steps. */
+const bytes = encodeSpans("ab".padStart(32, "0"), spansOf(trace));
+const places = indexSpans(bytes);
+const packed: Trace = { ...arrange("ab", places.raw), store: new ByteStore(bytes, places.places) };
+const packedIndex = inSteps(packed);
+
+function inSteps(t: Trace): MatchIndex {
+  const made = new IndexBuilder(t);
+  while (!made.step(1));
+  return made.finish();
+}
+
+function found(t: Trace, of: MatchIndex, filter: string): string {
+  const matches = match(t, of, parseFilter(filter));
+  return Array.from(t.order, (source, i) => (matches[source] ? nameOf(t, i) : "")).filter((n) => n !== "").join(",");
+}
 
 function names(filter: string): string {
-  const found = match(trace, index, parseFilter(filter));
-  return Array.from(trace.order, (source, i) => (found[source] ? nameOf(trace, i) : "")).filter((n) => n !== "").join(",");
+  return found(trace, index, filter);
 }
 
 test.each([
@@ -58,6 +76,13 @@ test.each([
   ['"user id" = Ada', "GET /cart"],
 ])("%s holds for %s", (filter, want) => {
   expect(names(filter)).toBe(want);
+  expect(found(packed, packedIndex, filter), "by numbers").toBe(want);
+  if (!needsIndex(parseFilter(filter))) expect(found(trace, noIndex, filter), "without an index").toBe(want);
+});
+
+test("conditions on columns need no index", () => {
+  for (const filter of ["", "status=error", "own>5ms && !(service=shop || kind=server)", "critical=true"]) expect(needsIndex(parseFilter(filter)), filter).toBe(false);
+  for (const filter of ["cart", "status=error && user=1", "!a", "service=shop || event:name=x"]) expect(needsIndex(parseFilter(filter)), filter).toBe(true);
 });
 
 test.each([

@@ -5,12 +5,12 @@
 // costs a few passes over typed arrays, whatever was typed.
 
 import { criticalPath } from "./criticalpath";
-import { attributeField, expression, type Filter, type Literal, type Operator, type Scope } from "./filter";
-import { kinds, statusCodes, type Trace, wordsToHex } from "./trace";
+import { attributeField, expression, type Filter, type Literal, type Operator, type Scope as FactScope } from "./filter";
+import { kinds, type Resource, type Scope, type SpanData, statusCodes, type Trace, wordsToHex } from "./trace";
 import { type Attribute, formatValue, type Value } from "./value";
 
 interface Fact {
-  scope: Scope;
+  scope: FactScope;
   key: string;
   value: Value;
   /** "key=value" in lower case: what a word is looked for in. */
@@ -25,65 +25,139 @@ export interface MatchIndex {
 }
 
 export function buildIndex(trace: Trace): MatchIndex {
-  const facts = new Facts();
-  const starts = new Int32Array(trace.length + 1);
-  let ids = new Int32Array(Math.max(64, trace.length * 12));
-  let n = 0;
-  const push = (id: number): void => {
-    if (n === ids.length) {
-      const grown = new Int32Array(2 * n);
-      grown.set(ids);
-      ids = grown;
+  const made = new IndexBuilder(trace);
+  made.step(trace.length);
+  return made.finish();
+}
+
+/** Builds an index in steps, so that whoever builds it can answer something else in between. */
+export class IndexBuilder {
+  readonly #facts = new Facts();
+  readonly #starts: Int32Array;
+  #ids: Int32Array;
+  #n = 0;
+  /** The next span. */
+  #at = 0;
+  /** Resources and scopes are shared objects: their facts are found once. */
+  readonly #shared = new Map<object, number[]>();
+  /** The fact of each attribute number of the store. */
+  readonly #factOf: number[] = [];
+  readonly #numbers: number[] = [];
+
+  constructor(private readonly trace: Trace) {
+    this.#starts = new Int32Array(trace.length + 1);
+    this.#ids = new Int32Array(Math.max(64, trace.length * 12));
+  }
+
+  /** Reads so many more spans, and says whether that were all. */
+  step(spans: number): boolean {
+    const { store, length } = this.trace;
+    const end = Math.min(length, this.#at + spans);
+    for (let i = this.#at; i < end; i++) {
+      const has = store.numbers?.(i, this.#numbers) ?? -1;
+      if (has < 0) this.#addSpan(store.at(i));
+      else {
+        // Fast path: nearly every span has attributes alone.
+        for (let k = 0; k < has; k++) {
+          const number = this.#numbers[k]!;
+          this.#push((this.#factOf[number] ??= this.#facts.add("span", store.attributeOf!(number))));
+        }
+        this.#addResource(store.resourceOf!(i));
+        this.#addScope(store.scopeOf!(i));
+      }
+      this.#starts[i + 1] = this.#n;
     }
-    ids[n++] = id;
-  };
-  // Resources and scopes are shared objects: their facts are found once.
-  const shared = new Map<object, number[]>();
-  const sharedFacts = (of: object, list: () => number[]): void => {
-    let known = shared.get(of);
-    if (!known) shared.set(of, (known = list()));
-    known.forEach(push);
-  };
-  for (let i = 0; i < trace.length; i++) {
-    const span = trace.store.at(i);
-    for (const a of span.attributes) push(facts.of("span", a));
-    sharedFacts(span.resource, () => span.resource.attributes.map((a) => facts.of("resource", a)));
-    sharedFacts(span.scope, () => {
-      const named = span.scope.name === "" ? [] : [{ key: "name", value: span.scope.name }];
-      return [...named, ...span.scope.attributes].map((a) => facts.of("instrumentation", a));
-    });
+    this.#at = end;
+    return end === length;
+  }
+
+  finish(): MatchIndex {
+    return { facts: this.#facts.list, starts: this.#starts, ids: this.#ids.slice(0, this.#n) };
+  }
+
+  #push(id: number): void {
+    if (this.#n === this.#ids.length) {
+      const grown = new Int32Array(2 * this.#n);
+      grown.set(this.#ids);
+      this.#ids = grown;
+    }
+    this.#ids[this.#n++] = id;
+  }
+
+  #addShared(of: object, list: () => number[]): void {
+    let known = this.#shared.get(of);
+    if (!known) this.#shared.set(of, (known = list()));
+    for (const id of known) this.#push(id);
+  }
+
+  #addResource(r: Resource): void {
+    this.#addShared(r, () => r.attributes.map((a) => this.#facts.of("resource", a)));
+  }
+
+  #addScope(s: Scope): void {
+    this.#addShared(s, () => [...(s.name === "" ? [] : [{ key: "name", value: s.name }]), ...s.attributes].map((a) => this.#facts.of("instrumentation", a)));
+  }
+
+  #addSpan(span: SpanData): void {
+    const add = (scope: FactScope, a: Attribute): void => this.#push(this.#facts.of(scope, a));
+    for (const a of span.attributes) add("span", a);
+    this.#addResource(span.resource);
+    this.#addScope(span.scope);
     for (const e of span.events) {
-      push(facts.of("event", { key: "name", value: e.name }));
-      for (const a of e.attributes) push(facts.of("event", a));
+      add("event", { key: "name", value: e.name });
+      for (const a of e.attributes) add("event", a);
     }
     for (const l of span.links) {
-      push(facts.of("link", { key: "traceId", value: l.traceId }));
-      for (const a of l.attributes) push(facts.of("link", a));
+      add("link", { key: "traceId", value: l.traceId });
+      for (const a of l.attributes) add("link", a);
     }
-    if (span.statusMessage !== "") push(facts.of("span", { key: "statusMessage", value: span.statusMessage }));
-    starts[i + 1] = n;
+    if (span.statusMessage !== "") add("span", { key: "statusMessage", value: span.statusMessage });
   }
-  return { facts: facts.list, starts, ids: ids.slice(0, n) };
 }
+
+/** Fields that are columns of the trace: they are decided without an index. */
+const columnFields = new Set([
+  "name", "span:name", "service", "service.name", "resource.service.name", "kind", "span:kind", "status", "span:status", "duration", "span:duration",
+  "own", "critical", "children", "childCount", "span:childCount", "span:id",
+]);
+
+/** Whether a filter can be decided only with an index of the attributes. */
+export function needsIndex(filter: Filter): boolean {
+  switch (filter.type) {
+    case "all": return false;
+    case "word": return true;
+    case "condition": return !columnFields.has(filter.field);
+    case "not": return needsIndex(filter.of);
+    default: return needsIndex(filter.left) || needsIndex(filter.right);
+  }
+}
+
+/** The index of a trace for filters that need none. */
+export const noIndex: MatchIndex = { facts: [], starts: new Int32Array(0), ids: new Int32Array(0) };
 
 class Facts {
   readonly list: Fact[] = [];
   /** Attributes of large traces are shared objects, so most are found without looking at their text. */
-  #byObject: Record<Scope, Map<Attribute, number>> = { span: new Map(), resource: new Map(), event: new Map(), link: new Map(), instrumentation: new Map() };
+  #byObject: Record<FactScope, Map<Attribute, number>> = { span: new Map(), resource: new Map(), event: new Map(), link: new Map(), instrumentation: new Map() };
   #byText = new Map<string, number>();
 
-  of(scope: Scope, a: Attribute): number {
+  of(scope: FactScope, a: Attribute): number {
     const known = this.#byObject[scope].get(a);
     if (known !== undefined) return known;
     const text = `${a.key}=${formatValue(a.value)}`;
     const name = `${scope} ${typeof a.value} ${text}`;
     let id = this.#byText.get(name);
     if (id === undefined) {
-      id = this.list.push({ scope, key: a.key, value: a.value, text: text.toLowerCase() }) - 1;
+      id = this.add(scope, a, text);
       this.#byText.set(name, id);
     }
     this.#byObject[scope].set(a, id);
     return id;
+  }
+
+  /** Adds a fact of which the caller knows that it is a new one. */
+  add(scope: FactScope, a: Attribute, text = `${a.key}=${formatValue(a.value)}`): number {
+    return this.list.push({ scope, key: a.key, value: a.value, text: text.toLowerCase() }) - 1;
   }
 }
 
@@ -195,7 +269,7 @@ function condition(trace: Trace, index: MatchIndex, field: string, operator: Ope
   }
 }
 
-function attribute(trace: Trace, index: MatchIndex, scope: Scope | undefined, key: string, holds: (v: Value) => boolean, value: Literal, operator: Operator): Uint8Array {
+function attribute(trace: Trace, index: MatchIndex, scope: FactScope | undefined, key: string, holds: (v: Value) => boolean, value: Literal, operator: Operator): Uint8Array {
   const has = (f: Fact): boolean => f.key === key && (scope === undefined || f.scope === scope);
   if (value.type !== "nil") return withFact(trace, index, Uint8Array.from(index.facts, (f) => (has(f) && holds(f.value) ? 1 : 0)));
   const present = withFact(trace, index, Uint8Array.from(index.facts, (f) => (has(f) ? 1 : 0)));

@@ -1,6 +1,6 @@
 // Faults of a trace or a span, in words: the reader should not have to guess why a picture looks odd.
 
-import { formatDuration } from "./format";
+import { formatDuration, grouped } from "./format";
 import { skewSummary } from "./skew";
 import { type Columns, type SpanData } from "./trace";
 import type { SpanIndex } from "./units";
@@ -15,10 +15,10 @@ export function oddTrace(t: Columns): string[] {
     else roots++;
   }
   if (roots === 0 && t.length > 0) made.push("The root span is not here: it has not arrived yet, it was dropped, or its service does not send spans. The trace is read from its first moment to its last.");
-  if (roots > 0 && orphans > 0) made.push(`${orphans === 1 ? "1 span names a parent" : `${orphans.toLocaleString("en")} spans name parents`} that ${orphans === 1 ? "is" : "are"} not part of the trace: the parent has not arrived yet, or was never sent. Each is shown as one more root.`);
+  if (roots > 0 && orphans > 0) made.push(`${orphans === 1 ? "1 span names a parent" : `${grouped(orphans)} spans name parents`} that ${orphans === 1 ? "is" : "are"} not part of the trace: the parent has not arrived yet, or was never sent. Each is shown as one more root.`);
   if (roots > 1) made.push(`The trace has ${roots} roots.`);
   const impossible = countImpossible(t);
-  if (impossible > 0) made.push(`${impossible === 1 ? "1 span ends" : `${impossible.toLocaleString("en")} spans end`} before ${impossible === 1 ? "it starts" : "they start"}, or ${impossible === 1 ? "has" : "have"} no start: drawn without length.`);
+  if (impossible > 0) made.push(`${impossible === 1 ? "1 span ends" : `${grouped(impossible)} spans end`} before ${impossible === 1 ? "it starts" : "they start"}, or ${impossible === 1 ? "has" : "have"} no start: drawn without length.`);
   return made;
 }
 

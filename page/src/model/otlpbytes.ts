@@ -147,8 +147,8 @@ class Pass {
         else if (r.field === 4) readId(r, raw.parentIds, 2 * i);
         else if (r.field === 5) raw.nameIds[i] = names.number(r.from, r.to);
         else if (r.field === 6) raw.kinds[i] = r.lo < kinds.length ? r.lo : 0;
-        else if (r.field === 7) words.start.set([r.hi, r.lo], 2 * i);
-        else if (r.field === 8) words.end.set([r.hi, r.lo], 2 * i);
+        else if (r.field === 7) [words.start[2 * i], words.start[2 * i + 1]] = [r.hi, r.lo];
+        else if (r.field === 8) [words.end[2 * i], words.end[2 * i + 1]] = [r.hi, r.lo];
         else if (r.field === 9 && saysError(r)) raw.errors[i] = 1;
         else if (r.field === 11) events.push({ span: i, ...eventTime(r.message()) });
         else if (r.field === 15) raw.statuses[i] = statusOf(r.message());
@@ -254,6 +254,28 @@ export class ByteStore implements SpanStore {
     return span;
   }
 
+  numbers(source: number, into: number[]): number {
+    let n = 0;
+    const r = new Reader(this.bytes, this.places.spans[2 * source], this.places.spans[2 * source + 1]);
+    while (r.next()) {
+      if (r.field === 9) into[n++] = this.table.number(r.from, r.to);
+      else if (r.field === 11 || r.field === 13 || (r.field === 15 && hasText(r.message()))) return -1;
+    }
+    return n;
+  }
+
+  attributeOf(number: number): Attribute {
+    return (this.attributes[number] ??= readPair(new Reader(this.bytes, this.table.from(number), this.table.to(number))));
+  }
+
+  resourceOf(source: number): Resource {
+    return this.resource(this.places.resourceIds[source]!);
+  }
+
+  scopeOf(source: number): Scope {
+    return this.scope(this.places.scopeIds[source]!);
+  }
+
   private readField(r: Reader, span: SpanData): void {
     switch (r.field) {
       case 2: span.spanId = hexOf(this.bytes, r.from, r.to); break;
@@ -324,9 +346,14 @@ export class ByteStore implements SpanStore {
 
   /** The attribute that the reader is at: one shared object for equal bytes. */
   private attribute(r: Reader): Attribute {
-    const number = this.table.number(r.from, r.to);
-    return (this.attributes[number] ??= readPair(r.message()));
+    return this.attributeOf(this.table.number(r.from, r.to));
   }
+}
+
+/** Whether a status has a message. */
+function hasText(status: Reader): boolean {
+  while (status.next()) if (status.field === 2) return true;
+  return false;
 }
 
 function readPair(r: Reader): Attribute {

@@ -14,8 +14,10 @@ export interface Result {
   duration: Milliseconds;
   spanCount: number;
   errorCount: number;
-  /** The spans that matched, as many as the backend returned. */
-  spans: MatchedSpan[];
+  /** The spans that matched, as many as the backend returned; read when they are looked at. */
+  readonly spans: MatchedSpan[];
+  /** How many these are. */
+  spanTotal: number;
 }
 
 export interface MatchedSpan {
@@ -54,6 +56,8 @@ export function parseResults(json: unknown): Result[] {
   const traces = (json as SearchJson | null)?.traces ?? [];
   const results = traces.map((t): Result => {
     const stats = Object.values(t.serviceStats ?? {});
+    const sets = t.spanSets ?? (t.spanSet ? [t.spanSet] : []);
+    let spans: MatchedSpan[] | undefined;
     return {
       id: (t.traceID ?? "").toLowerCase(),
       rootService: t.rootServiceName ?? "",
@@ -62,7 +66,10 @@ export function parseResults(json: unknown): Result[] {
       duration: t.durationMs ?? 0,
       spanCount: stats.reduce((sum, s) => sum + (s.spanCount ?? 0), 0),
       errorCount: stats.reduce((sum, s) => sum + (s.errorCount ?? 0), 0),
-      spans: (t.spanSets ?? (t.spanSet ? [t.spanSet] : [])).flatMap((set) => (set.spans ?? []).map((s) => matchedSpan(s, set.attributes))),
+      get spans() {
+        return (spans ??= sets.flatMap((set) => (set.spans ?? []).map((s) => matchedSpan(s, set.attributes))));
+      },
+      spanTotal: sets.reduce((sum, set) => sum + (set.spans?.length ?? 0), 0),
     };
   });
   return sortResults(results, "start", true);

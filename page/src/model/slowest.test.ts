@@ -4,7 +4,7 @@ import type { Result } from "./search";
 import { askedAtATime, slowest } from "./slowest";
 
 function many(n: number, duration: (i: number) => number): Result[] {
-  return Array.from({ length: n }, (_, i) => ({ id: String(i), rootService: "", rootName: "", start: BigInt(i), duration: Math.floor(duration(i)), spanCount: 0, errorCount: 0, spans: [] }));
+  return Array.from({ length: n }, (_, i) => ({ id: String(i), rootService: "", rootName: "", start: BigInt(i), duration: Math.floor(duration(i)), spanCount: 0, errorCount: 0, spans: [], spanTotal: 0 }));
 }
 
 /** A search that gives the newest n. */

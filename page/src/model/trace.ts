@@ -66,6 +66,15 @@ export interface SpanData {
 /** The spans in the order in which they came, each decoded when it is asked for. */
 export interface SpanStore {
   at(source: number): SpanData;
+  /**
+   * Fast path of reading the attributes of all spans: fills into with the numbers of the span's attributes, equal
+   * for equal ones, and returns how many there are; below 0 where the span has more than attributes, and at() must be asked.
+   */
+  numbers?(source: number, into: number[]): number;
+  /** The attribute of a number. */
+  attributeOf?(number: number): Attribute;
+  resourceOf?(source: number): Resource;
+  scopeOf?(source: number): Scope;
 }
 
 /** The columns of the input, in the order in which the spans came. */

@@ -5,6 +5,7 @@
 export const wire = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 const decoder = new TextDecoder();
+const ascii = Array.from({ length: 0x80 }, (_, i) => String.fromCharCode(i));
 const encoder = new TextEncoder();
 
 /**
@@ -45,7 +46,15 @@ export class Reader {
 
   /** The text of a field of bytes. */
   text(): string {
-    return this.from === this.to ? "" : decoder.decode(this.bytes.subarray(this.from, this.to));
+    const { bytes, from, to } = this;
+    // Fast path: short text in ASCII, for which a decoder takes ten times as long.
+    if (to - from <= 32) {
+      let made = "";
+      let at = from;
+      for (; at < to && bytes[at]! < 0x80; at++) made += ascii[bytes[at]!];
+      if (at === to) return made;
+    }
+    return decoder.decode(bytes.subarray(from, to));
   }
 
   /** The message in a field of bytes. */

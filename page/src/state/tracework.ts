@@ -3,7 +3,7 @@
 
 import { type Answer, answerFor, keepAnswer } from "../model/answer";
 import { parseFilter } from "../model/filter";
-import { buildIndex, match, type MatchIndex } from "../model/match";
+import { IndexBuilder, match, type MatchIndex, needsIndex, noIndex } from "../model/match";
 import { ByteStore, indexSpans, type Places } from "../model/otlpbytes";
 import { corrected } from "../model/skew";
 import { arrange, type Columns, type Trace } from "../model/trace";
@@ -67,16 +67,24 @@ export function shownAs(trace: Trace): Shown {
 /** Decides filters for one trace; the index of attributes is made with the first. */
 export class Matcher {
   #index: MatchIndex | undefined;
+  #building: IndexBuilder | undefined;
 
   constructor(private readonly trace: Trace) {}
 
-  prepare(): void {
-    this.#index ??= buildIndex(this.trace);
+  /** Prepares a part of what filters need, or all of it, and says whether that is done. */
+  prepare(spans = this.trace.length): boolean {
+    if (this.#index) return true;
+    this.#building ??= new IndexBuilder(this.trace);
+    if (!this.#building.step(spans)) return false;
+    this.#index = this.#building.finish();
+    this.#building = undefined;
+    return true;
   }
 
   /** 1 for each span, by its place in the input, that the filter holds for. Throws an Error for a filter that cannot be read. */
   match(text: string): Uint8Array {
     const filter = parseFilter(text);
+    if (!needsIndex(filter)) return match(this.trace, noIndex, filter);
     this.prepare();
     return match(this.trace, this.#index!, filter);
   }

@@ -35,8 +35,12 @@ async function open(key: number, id: string): Promise<void> {
     send({ type: "opened", key, decoded, note }, buffersOf(decoded));
     const made = { key, of: new Matcher(own) };
     matcher = made;
-    // Made ahead, so that the first key in the filter bar is as fast as the others.
-    setTimeout(() => made === matcher && made.of.prepare(), 50);
+    // Prepared ahead, so that the first key in the filter bar is as fast as the others, and in steps, so that a filter
+    // that needs no preparation is answered meanwhile.
+    const prepare = (): void => {
+      if (made === matcher && !made.of.prepare(10_000)) setTimeout(prepare);
+    };
+    setTimeout(prepare);
   } catch (err) {
     if (!signal.aborted) send({ type: "failed", key, message: (err as Error).message });
   }
