@@ -1,1 +1,0 @@
-import{Mn as e,Ut as t,an as n,gn as r,i,jn as a,rn as o}from"./colour-_b1-A6z8.js";import{t as s}from"./ui.svelte-DC-I53TJ.js";var c=n(`<span class="dot svelte-1ln5imb" aria-hidden="true"></span>`);function l(n,l){e(l,!0);var u=c();let d;r(e=>d=t(u,``,d,{background:e}),[()=>i(l.name,s.theme)]),o(n,u),a()}export{l as t};
