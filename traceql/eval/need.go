@@ -1,0 +1,174 @@
+package eval
+
+import (
+	"etude/trace"
+	"etude/traceql/syntax"
+)
+
+// This file declares what a Program reads of a part: see [trace.Need]. Each
+// expression, condition and stage adds its own columns. The double of package
+// testkit refuses every other column, and all tests of queries run over it.
+
+// RowNeed declares what masks read: the conditions of filters, as far as rows decide
+// them. It is all that [Run.Candidates] reads.
+func (p *Program) RowNeed() *trace.Need {
+	n := &trace.Need{}
+	for i := range p.filters {
+		p.filters[i].cond.declare(n, false)
+	}
+	return n
+}
+
+// Need declares all that a Run reads: that of masks, of whole traces and what the
+// pipeline, [Run.Attrs] and [Run.Values] read of them.
+func (p *Program) Need() *trace.Need {
+	n := &trace.Need{}
+	n.Add(p.RowNeed())
+	DeclareTrace(n)
+	for i := range p.filters {
+		p.filters[i].cond.declare(n, true)
+	}
+	for _, s := range p.stages {
+		s.declare(n)
+	}
+	for i := range p.touched {
+		p.touched[i].x.declare(n)
+	}
+	for _, x := range p.operands {
+		x.declare(n)
+	}
+	if p.value != nil {
+		p.value.declare(n)
+	}
+	return n
+}
+
+// DeclareTrace adds what [Run.Load] reads: when spans were, and what tells them
+// apart.
+func DeclareTrace(n *trace.Need) { n.Columns |= trace.Times | trace.SpanIDs | trace.Kinds }
+
+// DeclareRoot adds what [Trace.Root] reads.
+func DeclareRoot(n *trace.Need) {
+	n.Columns |= trace.Parents | trace.Names | trace.LinkSpans | trace.LinkIDs
+	n.Key(trace.LinkLevel, refType)
+	n.Key(trace.ResourceLevel, serviceName)
+}
+
+// declareTree adds what the tree of a trace is made of.
+func declareTree(n *trace.Need) { n.Columns |= trace.SpanIDs | trace.Parents | trace.Kinds }
+
+// Attributes that are read by every query of their kind.
+const (
+	refType     = "opentracing.ref_type"
+	serviceName = "service.name"
+)
+
+// ownerNeeds are the columns that lead from a span to its rows of a level.
+var ownerNeeds = [trace.Levels]trace.Columns{trace.EventLevel: trace.EventSpans, trace.LinkLevel: trace.LinkSpans}
+
+// intrinsicNeeds are the columns of the intrinsics that rows know.
+var intrinsicNeeds = map[string]trace.Columns{
+	syntax.Name:          trace.Names,
+	syntax.Duration:      trace.Times,
+	syntax.Status:        trace.Statuses,
+	syntax.StatusMessage: trace.StatusMessages,
+	syntax.Kind:          trace.Kinds,
+	syntax.SpanID:        trace.SpanIDs,
+	syntax.ParentID:      trace.Parents,
+	syntax.TraceID:       0,
+	syntax.ScopeName:     trace.ScopeNames,
+	syntax.ScopeVersion:  trace.ScopeVersions,
+	syntax.EventName:     trace.EventSpans | trace.EventNames,
+	syntax.EventTime:     trace.EventSpans | trace.EventTimes | trace.Times,
+	syntax.LinkTraceID:   trace.LinkSpans | trace.LinkIDs,
+	syntax.LinkSpanID:    trace.LinkSpans | trace.LinkIDs,
+}
+
+func (e constant) declare(*trace.Need) {}
+
+func (e *attribute) declare(n *trace.Need) {
+	n.Key(e.level, e.Name)
+	n.Columns |= ownerNeeds[e.level]
+	if e.inherits {
+		n.Key(trace.ResourceLevel, e.Name)
+	}
+}
+
+func (e intrinsic) declare(n *trace.Need) {
+	switch e.name {
+	case syntax.TraceDuration:
+		DeclareTrace(n)
+	case syntax.RootName, syntax.RootService:
+		DeclareRoot(n)
+	case syntax.ChildCount, syntax.NestedSetLeft, syntax.NestedSetRight, syntax.NestedSetParent:
+		declareTree(n)
+	default:
+		n.Columns |= intrinsicNeeds[e.name]
+	}
+}
+
+func (e *arithmetic) declare(n *trace.Need) { e.l.declare(n); e.r.declare(n) }
+func (e negation) declare(n *trace.Need)    { e.x.declare(n) }
+func (e *comparison) declare(n *trace.Need) { e.l.declare(n); e.r.declare(n) }
+func (e *constTest) declare(n *trace.Need)  { e.x.declare(n) }
+func (e *presence) declare(n *trace.Need)   { e.x.declare(n) }
+func (e condValue) declare(n *trace.Need)   { e.cond.declare(n, true) }
+
+func (a always) declare(*trace.Need, bool) {}
+func (a allOf) declare(n *trace.Need, whole bool) {
+	for _, x := range a {
+		x.declare(n, whole)
+	}
+}
+
+func (a anyOf) declare(n *trace.Need, whole bool) {
+	for _, x := range a {
+		x.declare(n, whole)
+	}
+}
+
+func (c not) declare(n *trace.Need, whole bool) { c.x.declare(n, whole) }
+
+// declare leaves out, unless whole, what narrow does not look at.
+func (l leaf) declare(n *trace.Need, whole bool) {
+	switch {
+	case whole || !l.e.needs().trace:
+		l.e.declare(n)
+	case wantsRoot(l.e):
+		n.Columns |= trace.Parents
+	}
+}
+
+func (s sameChild) declare(n *trace.Need, whole bool) {
+	n.Columns |= ownerNeeds[s.level]
+	for _, l := range s.conds {
+		l.declare(n, whole)
+	}
+}
+
+func (s spansetStage) declare(n *trace.Need) { s.node.declare(n) }
+func (a *aggregate) declare(n *trace.Need) {
+	if a.arg != nil {
+		a.arg.declare(n)
+	}
+}
+func (g *grouping) declare(n *trace.Need) { g.x.declare(n) }
+func (coalesce) declare(*trace.Need)      {}
+
+func (f pick) declare(*trace.Need) {} // filters declare theirs
+func (o *logical) declare(n *trace.Need) {
+	o.l.declare(n)
+	o.r.declare(n)
+}
+
+func (o *structural) declare(n *trace.Need) {
+	declareTree(n)
+	o.l.declare(n)
+	o.r.declare(n)
+}
+
+func (g *group) declare(n *trace.Need) {
+	for _, s := range g.stages {
+		s.declare(n)
+	}
+}
