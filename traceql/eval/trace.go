@@ -25,7 +25,7 @@ type Trace struct {
 	// for itself.
 	Memory Memory
 
-	views  []*trace.View
+	views  []*trace.View // by part; nil where the trace is not
 	found  []in
 	seen   map[spanKey]bool
 	most   int // that seen has had room for
@@ -42,26 +42,17 @@ type spanKey struct {
 	start uint64
 }
 
-// Load fills the Trace with all rows of a trace in the Views, which must not be
-// changed afterwards. It reports whether there are any.
-func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
-	t.found = t.found[:0]
-	lookup := id.Lookup()
-	for i, v := range views {
-		if number, ok := lookup.In(v); ok {
-			t.found = append(t.found, in{i, number})
-		}
+// load fills the Trace with the rows that it has in the given places of parts. It
+// reports whether there are any.
+func (t *Trace) load(p *Parts, id trace.TraceID) (bool, error) {
+	if err := t.open(p, id); err != nil {
+		return false, err
 	}
-	return t.load(views, id, t.found)
-}
-
-// load is Load for a trace whose places are known.
-func (t *Trace) load(views []*trace.View, id trace.TraceID, found []in) bool {
-	t.ID, t.views, t.Spans = id, views, t.Spans[:0]
+	t.ID, t.Spans = id, t.Spans[:0]
 	t.Start, t.End = ^uint64(0), 0
 	t.tree.built, t.rooted = false, false
-	for _, at := range found {
-		v, before := views[at.view], len(t.Spans)
+	for _, at := range t.found {
+		v, before := t.views[at.view], len(t.Spans)
 		for row := range v.Rows(at.number) {
 			t.Spans = append(t.Spans, Ref{View: at.view, Row: row})
 			t.cover(v.Began(row), v.End[row])
@@ -73,10 +64,32 @@ func (t *Trace) load(views []*trace.View, id trace.TraceID, found []in) bool {
 	if t.End == 0 {
 		t.Start = 0
 	}
-	if t.Split = len(found) > 1; t.Split { // a View alone holds a span once
+	if t.Split = len(t.found) > 1; t.Split { // a View alone holds a span once
 		t.dropRepeated()
 	}
-	return len(t.Spans) > 0
+	return len(t.Spans) > 0, nil
+}
+
+// open finds the places of a trace and opens their parts.
+func (t *Trace) open(p *Parts, id trace.TraceID) (err error) {
+	for _, at := range t.found {
+		t.views[at.view] = nil
+	}
+	if len(t.views) != len(p.list) {
+		t.views = make([]*trace.View, len(p.list))
+	}
+	t.Spans = t.Spans[:0]
+	if t.found, err = p.find(t.found[:0], id); err != nil {
+		t.found = t.found[:0]
+		return err
+	}
+	for i, at := range t.found {
+		if t.views[at.view], err = p.view(at.view, true); err != nil {
+			t.found = t.found[:i]
+			return err
+		}
+	}
+	return nil
 }
 
 // cover extends the trace to the times of a span. A span without any time says
@@ -152,7 +165,7 @@ func (t *Trace) findRoot() int {
 func (t *Trace) childByLink(v *trace.View, row uint32) bool {
 	from, to := v.Links(row)
 	for link := from; link < to; link++ {
-		ref, _ := v.LinkAttrs.Value(link, "opentracing.ref_type")
+		ref, _ := v.LinkAttrs.Value(link, refType)
 		if v.LinkTraceID[link] == t.ID && ref.Type == trace.String && ref.Str() == "child_of" {
 			return true
 		}
@@ -166,7 +179,7 @@ func Service(v *trace.View, row uint32) string {
 }
 
 func resourceService(v *trace.View, resource uint32) string {
-	name, _ := v.ResourceAttrs.Value(resource, "service.name")
+	name, _ := v.ResourceAttrs.Value(resource, serviceName)
 	if name.Type != trace.String {
 		return ""
 	}
