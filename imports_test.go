@@ -35,7 +35,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"traceql/check", "traceql/syntax trace", "types are those of the domain"},
 	{"traceql/eval", "trace traceql/syntax traceql/check", "the language does not know where Tables come from"},
 	{"query/compare", "trace", "why traces differ is arithmetic on spans; where they come from is not its business"},
-	{"traceql/evaltest", "trace", "what tests share; nothing but tests imports it"},
+	{"traceql/evaltest", "trace internal/testkit", "what tests share; nothing but tests imports it"},
 	{"traceql/metrics", "trace traceql/syntax traceql/check traceql/eval", "it counts the spans that eval finds; who drives it is not its business"},
 	{"query", "tenant trace otlp query/compare traceql/syntax traceql/check traceql/eval traceql/metrics", "it joins Tables and language; a store is an interface to it"},
 	{"api", "internal/wire tenant trace otlp query query/compare traceql/syntax traceql/check traceql/eval traceql/metrics", "routes render what query finds"},

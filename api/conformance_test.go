@@ -102,8 +102,9 @@ type layout struct {
 // layouts returns all ways but one growing table: that table sealed; a table whose
 // attribute keys share columns; the spans of
 // each trace spread over three tables; a store that has filled and sealed several
-// tables and continues with another; and that store closed and opened again, with
-// what it has read back from its log.
+// tables and continues with another; that store closed and opened again, with
+// what it has read back from its log; and parts that are opened with the declared
+// columns alone, also many of them.
 func layouts(t *testing.T, load [][]byte) []layout {
 	sealed := growingTables(t, load, 1)
 	sealed[0].Seal()
@@ -136,6 +137,8 @@ func layouts(t *testing.T, load [][]byte) []layout {
 		{"three tables", newServer(tablesOf(t, load, 3)), true},
 		{"a store of sealed tables", newServer(tables), false},
 		{"a store opened again", newServer(again), false},
+		{"parts on disk", newServer(testkit.Cold{Views: testkit.Views(tables)}), false},
+		{"many parts on disk and one in memory", newServer(testkit.Cold{Views: testkit.Views(tablesOf(t, load, 12)), Warm: 1}), true},
 	}
 }
 
@@ -157,7 +160,7 @@ func viewsIn(t *testing.T, s *store.Store) (all views) {
 }
 
 // inspected is how many spans were read, which depends on the parts they are in.
-var inspected = regexp.MustCompile(`"inspectedSpans":"[0-9]+"`)
+var inspected = regexp.MustCompile(`,?"inspectedSpans":"[0-9]+"`)
 
 func sameAnswer(a, b *httptest.ResponseRecorder) bool {
 	if a.Code != b.Code || a.Header().Get("Content-Type") != b.Header().Get("Content-Type") {

@@ -5,32 +5,58 @@ import (
 	"etude/traceql/eval"
 )
 
-// cursor walks over the candidate traces of one View, newest first. Its
-// candidates are computed when it first comes to be the newest of all cursors.
+// cursor walks over the candidate traces of one part, newest first. The part is opened
+// when the cursor first comes to be the newest of all, and its candidates are computed
+// when it is so again: most parts are too old to be opened at all.
 type cursor struct {
-	view  int
-	ids   []trace.TraceID // by trace number
-	times *chronology
-	at    int // position in times.order
-	ready bool
-	cand  eval.Mask
+	part  int
+	last  uint64          // no trace of the part starts later
+	times *chronology     // nil until known
+	ids   []trace.TraceID // by trace number; nil until the part is open
+	at    int             // position in times.order
+	ready bool            // the candidates are known
+	sure  eval.Mask       // traces that may have a result
+	cand  eval.Mask       // those and the doubtful ones, see eval.Run.May
 }
 
-// start is the start of the trace at the cursor, or, before it is ready, of the
-// newest trace of the View. No trace that comes later is newer.
-func (c *cursor) start() uint64 { return c.times.start[c.times.order[c.at]] }
+// start is the start of the trace at the cursor; before it is ready no trace of the
+// part starts later. No trace that comes later is newer.
+func (c *cursor) start() uint64 {
+	if c.times == nil {
+		return c.last
+	}
+	return c.times.start[c.times.order[c.at]]
+}
 
 // settle moves to the next candidate at or after the position. It reports
 // whether there is one.
 func (c *cursor) settle() bool {
+	if c.times == nil {
+		return true
+	}
+	if !c.ready {
+		return c.at < len(c.times.order)
+	}
+	if c.cand == nil {
+		return false
+	}
 	for c.at < len(c.times.order) && !c.cand.Has(c.times.order[c.at]) {
 		c.at++
 	}
 	return c.at < len(c.times.order)
 }
 
-// id is the id of the trace at the cursor.
-func (c *cursor) id() trace.TraceID { return c.ids[c.times.order[c.at]] }
+// id is the id of the trace at the cursor, or the one before all others while that is
+// not known.
+func (c *cursor) id() (id trace.TraceID) {
+	if c.ids == nil {
+		return id
+	}
+	return c.ids[c.times.order[c.at]]
+}
+
+// isSure tells whether the trace at the cursor is a candidate by its part alone.
+func (c *cursor) isSure() bool { return c.sure != nil && c.sure.Has(c.times.order[c.at]) }
 
 // before tells which of two cursors has the trace that comes first in answers. Its
 // id counts as well: of a million traces with one start, only those that are in the

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"etude/trace"
+	"etude/traceql/eval"
 )
 
 // factCache keeps what is costly to know of parts, for the parts that queries have
@@ -32,8 +33,11 @@ type facts struct {
 	place *list.Element // in cache.recent; nil when the facts have left it
 	bytes int64         // that the cache counts
 
-	mu    sync.Mutex
-	times *chronology
+	mu          sync.Mutex
+	times       *chronology
+	repeated    eval.Mask // rows that older parts have as well, under a key of these
+	repeatedKey uint64    // 0 for none
+
 	rows  int // that what follows is about
 	all   *selection
 	roots []uint32 // see apparentRoots
@@ -104,6 +108,33 @@ func (f *facts) chronology(v *trace.View) *chronology {
 		f.cache.count(f, times.bytes()-before.bytes())
 	}
 	return times
+}
+
+// known returns the chronology of a part with so many spans, nil when it is not known.
+func (f *facts) known(spans int) *chronology {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.times != nil && f.times.rows == spans {
+		return f.times
+	}
+	return nil
+}
+
+// Repeated returns the rows of a part that were found under a key.
+func (c *factCache) Repeated(id trace.PartID, key uint64) (rows eval.Mask, known bool) {
+	f := c.of(id)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.repeated, f.repeatedKey == key
+}
+
+// KeepRepeated keeps the rows of a part under a key.
+func (c *factCache) KeepRepeated(id trace.PartID, key uint64, rows eval.Mask) {
+	f := c.of(id)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.count(f, 8*(len(rows)-len(f.repeated)))
+	f.repeated, f.repeatedKey = rows, key
 }
 
 // about makes the facts those of a View: the fields after rows may be read and set. The lock

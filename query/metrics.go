@@ -62,16 +62,18 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	defer end()
 	ctx, j.advice = j.Context(), "group by fewer values, or take a larger step or a shorter range"
 	out := &MetricsResult{Window: w}
-	views, _, err := e.open(ctx)
+	snap, err := e.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer snap.Close()
+	rows, whole := q.Need()
 	evaluated := e.observer.Stage(ctx, Evaluating)
-	run := q.Start(ctx, views, w, metrics.Bounds{Exemplars: exemplarLimit(q, req), Memory: j.memory, Places: &e.places})
+	run := q.Start(ctx, e.parts(j, snap, rows, whole), w, metrics.Bounds{Exemplars: exemplarLimit(q, req), Memory: j.memory})
 	out.Series, err = drive(run, &teller{w: w, listener: req.Progress})
 	out.Stats = run.Stats()
 	evaluated()
-	done.Tables, done.Spans, done.Results = len(views), out.Stats.Spans, len(out.Series)
+	done.Tables, done.Spans, done.Results = len(snap.Parts()), out.Stats.Spans, len(out.Series)
 	switch {
 	case ctx.Err() != nil: // what took long has ended early
 		return nil, context.Cause(ctx)

@@ -22,7 +22,9 @@ type Request struct {
 	MinDuration, MaxDuration time.Duration
 
 	// Start and End select traces that overlap the window, edges included, in
-	// unix nanoseconds. Both zero: no window.
+	// unix nanoseconds. Both zero: no window. A trace that has no span then, only
+	// earlier and later ones, is not found when all parts that hold it are on disk and
+	// outside of the window: to find it, every part would have to be read.
 	Start, End uint64
 
 	Limit           int // traces; 0 for the default of 20
@@ -97,35 +99,41 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 		return nil, err
 	}
 	planned := e.observer.Stage(ctx, Planning)
-	views, infos, err := e.open(ctx)
+	snap, err := e.snapshot(ctx)
 	if err != nil {
 		planned()
 		return nil, err
 	}
+	defer snap.Close()
+	rows, whole := searchNeed(p, req)
+	parts := e.parts(j, snap, rows, whole)
 	s := &search{
-		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, views), views: views,
+		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, parts), list: parts.List(), facts: e.facts,
 		seen: map[trace.TraceID]bool{}, out: &Result{}, job: j,
 	}
-	s.run.Places, s.run.Memory = &e.places, j.memory
-	for i, in := range infos {
-		if err := j.Err(); err != nil {
-			planned()
-			return nil, err
-		}
-		if in.v.Spans() > 0 {
-			s.cursors = append(s.cursors, &cursor{view: i, ids: in.v.TraceIDs, times: in.facts.chronology(in.v)})
-		}
-	}
-	s.cursors.order()
+	s.plan()
 	planned()
 	evaluated := e.observer.Stage(ctx, Evaluating)
 	err = s.walk()
 	evaluated()
-	done.Tables, done.Spans, done.Results = len(views), s.out.InspectedSpans, len(s.out.Traces)
+	done.Tables, done.Spans, done.Results = len(parts.List()), s.out.InspectedSpans, len(s.out.Traces)
 	if err != nil {
 		return nil, err
 	}
 	return s.out, nil
+}
+
+// searchNeed declares what a search reads: of each part what its masks and the order
+// of its traces need, and of traces all that the answer shows.
+func searchNeed(p *eval.Program, req Request) (rows, whole *trace.Need) {
+	rows, whole = p.RowNeed(), p.Need()
+	rows.Columns |= trace.TraceTimes
+	eval.DeclareRoot(whole)
+	if req.Query != "" {
+		whole.Columns |= trace.Statuses // of services
+	}
+	whole.Add(rows)
+	return rows, whole
 }
 
 func (r Request) withDefaults() Request {
@@ -181,7 +189,8 @@ type search struct {
 	req     Request
 	program *eval.Program
 	run     *eval.Run
-	views   []*trace.View
+	list    []trace.Part
+	facts   *factCache
 	cursors cursors
 	t       eval.Trace
 	seen    map[trace.TraceID]bool // split traces already looked at
@@ -189,6 +198,20 @@ type search struct {
 	told    int // traces that Progress has been told of
 
 	job *Job
+}
+
+// plan begins a cursor for each part that cannot be ruled out.
+func (s *search) plan() {
+	s.run.Within(s.req.Start, s.req.End, true)
+	for i := range s.list {
+		if s.run.Skips(i) {
+			continue
+		}
+		c := &cursor{part: i, last: s.list[i].MaxEnd}
+		c.times = s.facts.of(s.list[i].ID).known(s.list[i].Spans)
+		s.cursors = append(s.cursors, c)
+	}
+	s.cursors.order()
 }
 
 // walk looks at candidates from the newest on until the result cannot change.
@@ -202,23 +225,50 @@ func (s *search) walk() error {
 			break
 		}
 		s.tell(c.start())
-		if !c.ready {
-			c.cand, c.ready = s.run.Candidates(c.view), true
-			if s.ctx.Err() != nil {
-				return context.Cause(s.ctx)
-			}
-		} else {
-			if err := s.look(c); err != nil {
-				return err
-			}
-			c.at++
+		if err := s.step(c); err != nil {
+			return err
 		}
 		if c.settle() {
 			s.cursors.down(0)
 		} else {
 			s.cursors.drop()
+			s.run.Release(c.part)
 		}
 	}
+	return nil
+}
+
+// step opens the part of a cursor, finds its candidates, or looks at one of them.
+func (s *search) step(c *cursor) error {
+	switch {
+	case c.ids == nil:
+		return s.open(c)
+	case !c.ready:
+		if err := s.run.Open(c.part); err != nil { // again, if many others were opened since
+			return err
+		}
+		sure, doubtful, err := s.run.Candidates(c.part)
+		if err != nil {
+			return err
+		}
+		c.sure, c.cand, c.ready = sure, eval.Union(sure, doubtful), true
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		return nil
+	}
+	err := s.look(c)
+	c.at++
+	return err
+}
+
+func (s *search) open(c *cursor) error {
+	s.run.Trim()
+	if err := s.run.Open(c.part); err != nil {
+		return err
+	}
+	v := s.run.View(c.part)
+	c.ids, c.times = v.TraceIDs, s.facts.of(s.list[c.part].ID).chronology(v)
 	return nil
 }
 
@@ -237,8 +287,17 @@ func (s *search) full(c *cursor) bool {
 // look evaluates the trace at a cursor and keeps it if it has a result.
 func (s *search) look(c *cursor) error {
 	id := c.id()
-	if s.seen[id] || !s.run.Load(&s.t, id) {
+	if s.seen[id] {
 		return nil
+	}
+	s.run.Trim()
+	if !c.isSure() {
+		if may, err := s.run.May(id); err != nil || !may {
+			return err
+		}
+	}
+	if found, err := s.run.Load(&s.t, id); err != nil || !found {
+		return err
 	}
 	if s.t.Split {
 		s.seen[id] = true

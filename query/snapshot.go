@@ -7,6 +7,7 @@ import (
 
 	"etude/tenant"
 	"etude/trace"
+	"etude/traceql/eval"
 )
 
 // Tenants hands out the Source of each tenant; nil for a tenant that has no spans.
@@ -50,24 +51,10 @@ func (e *Engine) snapshot(ctx context.Context) (trace.Snapshot, error) {
 	return all, nil
 }
 
-// open opens all parts that a context may read.
-func (e *Engine) open(ctx context.Context) (views []*trace.View, infos []*info, err error) {
-	s, err := e.snapshot(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer s.Close()
-	for i, p := range s.Parts() {
-		if ctx.Err() != nil {
-			return nil, nil, context.Cause(ctx)
-		}
-		v, err := s.Open(ctx, i, trace.Everything())
-		if err != nil {
-			return nil, nil, fmt.Errorf("read a part of the stored spans: %w", err)
-		}
-		views, infos = append(views, v), append(infos, &info{v, e.facts.of(p.ID)})
-	}
-	return views, infos, nil
+// parts returns the parts of a snapshot for a query. Rows declares what is read part by
+// part, whole what is read of traces besides.
+func (e *Engine) parts(j *Job, snap trace.Snapshot, rows, whole *trace.Need) *eval.Parts {
+	return eval.NewParts(j.Context(), snap, rows, whole, eval.Keep{Memory: j.memory, Places: &e.places, Facts: e.facts})
 }
 
 func snapshotOf(ctx context.Context, src trace.Source) (trace.Snapshot, error) {

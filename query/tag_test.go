@@ -13,6 +13,7 @@ import (
 	"etude/trace"
 	"etude/traceql/check"
 	"etude/traceql/eval"
+	"etude/traceql/evaltest"
 	"etude/traceql/syntax"
 )
 
@@ -118,8 +119,16 @@ func wantValues(t *testing.T, s source, tag, q string) []query.TagValue {
 	}
 	for i := range len(s) * len(fields) {
 		i, f := i/len(fields), fields[i%len(fields)]
-		run := eval.CompileValue(conds, f).Start(t.Context(), s)
-		run.Values(i, run.Rows(i), func(v eval.Value) { found[query.TagValue{Type: types[v.Type], Value: v.Text()}] = true })
+		p := eval.CompileValue(conds, f)
+		run := p.Start(t.Context(), eval.NewParts(t.Context(), evaltest.Snapshot(t, s), p.RowNeed(), p.Need(), eval.Keep{}))
+		if err := run.OpenWhole(i); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := run.Rows(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = run.Values(i, rows, func(v eval.Value) { found[query.TagValue{Type: types[v.Type], Value: v.Text()}] = true })
 	}
 	out := []query.TagValue{}
 	for v := range found {

@@ -15,18 +15,22 @@ type narrowed struct {
 	job   *Job
 	ctx   context.Context
 	work  int // since the context was looked at
-	views []*trace.View
+	facts *factCache
+	parts *eval.Parts
+	run   *eval.Run // that selects spans
 	conds []syntax.Field
 	all   bool // conds select every span
 	pairs bool // of events and links only those side by side count
 	req   TagRequest
 
 	runs     map[syntax.Field]*eval.Run // by the field whose values they read
-	selected *selection                 // of one View, the last asked for
+	programs map[syntax.Field]*eval.Program
+	selected *selection // of one part, the last asked for
+	ofPart   int
 }
 
-func narrow(j *Job, views []*trace.View, req TagRequest) *narrowed {
-	n := &narrowed{job: j, ctx: j.Context(), views: views, req: req, runs: map[syntax.Field]*eval.Run{}}
+func narrow(j *Job, req TagRequest) *narrowed {
+	n := &narrowed{job: j, ctx: j.Context(), facts: j.e.facts, req: req, runs: map[syntax.Field]*eval.Run{}, programs: map[syntax.Field]*eval.Program{}}
 	for _, c := range syntax.Conditions(req.Query) {
 		if c == nil || check.Condition(c) == nil {
 			n.conds = append(n.conds, selective(c, func(syntax.Field) bool { return true }))
@@ -36,13 +40,43 @@ func narrow(j *Job, views []*trace.View, req TagRequest) *narrowed {
 	return n
 }
 
-// runOf returns what finds the selected spans and, unless nil, the field's values.
-func (n *narrowed) runOf(f syntax.Field) *eval.Run {
-	if n.runs[f] == nil {
-		n.runs[f] = eval.CompileValue(n.conds, f).Start(n.ctx, n.views)
-		n.runs[f].Memory = n.job.memory
+// compile makes the programs for fields, nil for names alone, and returns what they
+// read.
+func (n *narrowed) compile(fields ...syntax.Field) *trace.Need {
+	need := &trace.Need{}
+	for _, f := range append(fields, nil) {
+		p := eval.CompileValue(n.conds, f)
+		n.programs[f] = p
+		need.Add(p.Need())
 	}
-	return n.runs[f]
+	return need
+}
+
+// begin begins to read the parts of a snapshot.
+func (n *narrowed) begin(snap trace.Snapshot, need *trace.Need) {
+	n.parts = n.job.e.parts(n.job, snap, need, need)
+	for f, p := range n.programs {
+		n.runs[f] = p.Start(n.ctx, n.parts)
+	}
+	n.run = n.runs[nil]
+}
+
+// open opens a part for all that is asked of it.
+func (n *narrowed) open(part int) (*info, error) {
+	for _, run := range n.runs {
+		if err := run.Open(part); err != nil {
+			return nil, err
+		}
+	}
+	return &info{n.run.View(part), n.facts.of(n.parts.List()[part].ID)}, nil
+}
+
+// release lets go of a part of which no more is asked.
+func (n *narrowed) release(part int) {
+	for _, run := range n.runs {
+		run.Release(part)
+		run.Trim()
+	}
 }
 
 // given counts rows gone over and tells, now and then, whether the request has
@@ -56,20 +90,27 @@ func (n *narrowed) given(rows int) bool {
 	return n.ctx.Err() != nil
 }
 
-// selection returns the rows of a View that the conditions select.
-func (n *narrowed) selection(view int) *selection {
-	v := n.views[view]
-	if n.selected == nil || n.selected.v != v {
-		run := n.runOf(nil)
-		if n.pairs {
-			spans, events, links := run.SideBySide(view)
-			n.selected = newSelection(v, spans)
-			n.selected.rows[trace.EventLevel], n.selected.rows[trace.LinkLevel] = events, links
-		} else {
-			n.selected = newSelection(v, run.Rows(view))
-		}
+// selection returns the rows of an open part that the conditions select.
+func (n *narrowed) selection(part int) (*selection, error) {
+	if n.selected != nil && n.ofPart == part {
+		return n.selected, nil
 	}
-	return n.selected
+	v := n.run.View(part)
+	var spans, events, links eval.Mask
+	var err error
+	if n.pairs {
+		spans, events, links, err = n.run.SideBySide(part)
+	} else {
+		spans, err = n.run.Rows(part)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n.selected, n.ofPart = newSelection(v, spans), part
+	if n.pairs {
+		n.selected.rows[trace.EventLevel], n.selected.rows[trace.LinkLevel] = events, links
+	}
+	return n.selected, nil
 }
 
 // selective returns what of a condition selects spans for a TagRequest: the
@@ -108,14 +149,14 @@ func compound(f syntax.Field) bool {
 	return ok
 }
 
-// inWindow tells whether some span of the View may overlap the window.
-func (n *narrowed) inWindow(v *trace.View) bool {
-	if v.Spans() == 0 {
+// inWindow tells whether some span of the part may overlap the window.
+func (n *narrowed) inWindow(part int) bool {
+	p := &n.parts.List()[part]
+	if p.Spans == 0 {
 		return false
 	}
 	if n.req.Start == 0 && n.req.End == 0 {
 		return true
 	}
-	first, last := v.Times()
-	return first <= n.req.End && last >= n.req.Start
+	return p.MinStart <= n.req.End && p.MaxEnd >= n.req.Start
 }

@@ -34,7 +34,7 @@ func apparentRoots(v *trace.View) []uint32 {
 }
 
 // rootValues collects rootName or rootServiceName of the traces of a View.
-func (n *narrowed) rootValues(in *info, field string, c *collector) {
+func (n *narrowed) rootValues(in *info, field string, c *collector) error {
 	v := in.v
 	codes, text := func(row uint32) uint32 { return v.Name[row] }, func(row uint32) string { return v.Text(v.Name[row]) }
 	size := v.Strings.Len()
@@ -58,15 +58,18 @@ func (n *narrowed) rootValues(in *info, field string, c *collector) {
 			}
 		}
 		if n.ctx.Err() != nil {
-			return
+			return nil
 		}
-		t.Load(n.views, v.TraceIDs[number])
+		if _, err := n.parts.Load(&t, v.TraceIDs[number]); err != nil {
+			return err
+		}
 		name, service := t.Root()
 		if field == syntax.RootService {
 			name = service
 		}
 		c.add(TagValue{valueTypes[eval.String], name})
 	}
+	return nil
 }
 
 // rootsTell tells whether a span without a parent may be taken for a root: links

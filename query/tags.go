@@ -51,26 +51,31 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	if !slices.Contains(Scopes, req.Scope) {
 		return nil, inputErrorf("invalid scope: %s", req.Scope)
 	}
-	views, _, err := e.open(ctx)
+	snap, err := e.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	n := narrow(j, views, req)
+	defer snap.Close()
+	n := narrow(j, req)
 	n.forNames()
+	n.begin(snap, n.namesNeed())
 	names := newNames(req, j.memory)
-	for i, v := range slices.Backward(views) {
+	for part := range slices.Backward(n.parts.List()) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if n.inWindow(v) && !names.full() {
-			names.collect(n, i)
+		if n.inWindow(part) && !names.full() {
+			if err := names.collect(n, part); err != nil {
+				return nil, err
+			}
+			n.release(part)
 		}
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	scopes := names.sorted()
-	done.Tables = len(views)
+	done.Tables = len(n.parts.List())
 	for _, s := range scopes {
 		done.Results += len(s.Tags)
 	}
@@ -111,23 +116,47 @@ func (t *tagNames) full() bool {
 // namedLevels are the levels in the order in which they fill an answer.
 var namedLevels = []trace.Level{trace.ResourceLevel, trace.SpanLevel, trace.ScopeLevel, trace.EventLevel, trace.LinkLevel}
 
-// collect adds the names of one View.
-func (t *tagNames) collect(n *narrowed, view int) {
-	v := n.views[view]
+// namesNeed declares what a request for names reads.
+func (n *narrowed) namesNeed() *trace.Need {
+	need := n.compile()
+	for _, l := range namedLevels {
+		if n.req.wants(eval.ScopeOf(l).String()) {
+			need.AllKeys[l] = true
+		}
+	}
+	if !n.all {
+		need.Columns |= trace.EventSpans | trace.LinkSpans
+	}
+	return need
+}
+
+// collect adds the names of one part.
+func (t *tagNames) collect(n *narrowed, part int) error {
+	in, err := n.open(part)
+	if err != nil {
+		return err
+	}
+	var selected *selection // nil for all
+	if !n.all {
+		if selected, err = n.selection(part); err != nil {
+			return err
+		}
+	}
 	for _, l := range namedLevels {
 		names := t.scopes[eval.ScopeOf(l).String()]
 		if names == nil {
 			continue
 		}
-		for c := range v.Attrs(l).All() {
+		for c := range in.v.Attrs(l).All() {
 			if n.given(len(c.Rows)) {
-				return
+				return nil
 			}
-			if len(c.Rows) > 0 && (n.all || n.selection(view).shows(c, l)) && !names.add(TagValue{Value: c.Key}) {
+			if len(c.Rows) > 0 && (selected == nil || selected.shows(c, l)) && !names.add(TagValue{Value: c.Key}) {
 				break
 			}
 		}
 	}
+	return nil
 }
 
 func (t *tagNames) sorted() []ScopeTags {

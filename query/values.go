@@ -62,23 +62,23 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c *collector, done *Work) error {
 	ctx := j.Context()
 	defer e.observer.Stage(ctx, Evaluating)()
-	views, infos, err := e.open(ctx)
+	snap, err := e.snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	done.Tables = len(views)
-	n := narrow(j, views, req)
-	for i, v := range slices.Backward(views) {
+	defer snap.Close()
+	n := narrow(j, req)
+	n.begin(snap, n.compile(fields...))
+	done.Tables = len(n.parts.List())
+	for part := range slices.Backward(n.parts.List()) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !n.inWindow(v) {
+		if !n.inWindow(part) || !n.all && n.run.SelectsNone(part) {
 			continue
 		}
-		for _, f := range fields {
-			if n.values(i, infos[i], f, c); c.full {
-				return nil
-			}
+		if err := n.collect(part, fields, c); err != nil || c.full {
+			return err
 		}
 	}
 	if ctx.Err() != nil {
@@ -87,10 +87,33 @@ func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c 
 	return nil
 }
 
-// values collects the values of a field in one View.
-func (n *narrowed) values(view int, in *info, f syntax.Field, c *collector) {
+// collect collects the values of fields in one part.
+func (n *narrowed) collect(part int, fields []syntax.Field, c *collector) error {
+	in, err := n.open(part)
+	if err != nil {
+		return err
+	}
+	defer n.release(part)
+	for _, f := range fields {
+		if err := n.values(part, in, f, c); err != nil || c.full {
+			return err
+		}
+	}
+	return nil
+}
+
+// values collects the values of a field in one part.
+func (n *narrowed) values(part int, in *info, f syntax.Field, c *collector) error {
+	selected := in.all
+	if !n.all {
+		s, err := n.selection(part)
+		if err != nil {
+			return err
+		}
+		selected = func() *selection { return s }
+	}
 	if a, ok := f.(*syntax.AttrRef); ok && a.Name == "service.name" && (a.Scope == syntax.ScopeResource || a.Scope == syntax.ScopeNone) {
-		n.noService(view, in, c)
+		noService(in, selected(), c)
 	}
 	cols, ok := columnsOf(in.v, f)
 	if i, isIntrinsic := f.(*syntax.Intrinsic); isIntrinsic && n.all {
@@ -99,37 +122,32 @@ func (n *narrowed) values(view int, in *info, f syntax.Field, c *collector) {
 			cols, ok = []column{messageColumn(in.v)}, true
 		case syntax.RootName, syntax.RootService:
 			if rootsTell(in.v) {
-				n.rootValues(in, i.Name, c)
-				return
+				return n.rootValues(in, i.Name, c)
 			}
 		}
 	}
 	if !ok {
-		n.slowValues(view, f, c)
-		return
+		return n.slowValues(part, f, c)
 	}
-	// Fast path: columns tell, and without conditions the View's own lists.
+	// Fast path: columns tell, and without conditions the part's own lists.
 	for _, col := range cols {
 		if n.all {
 			in.values(col, c.add)
-		} else if s := n.selection(view); !s.rows[trace.SpanLevel].Empty() {
+		} else if s := selected(); !s.rows[trace.SpanLevel].Empty() {
 			d := s.distinct(col)
 			d.each(d.upTo, c.add)
 		}
 		if c.full {
-			return
+			break
 		}
 	}
+	return nil
 }
 
 // noService collects the name of the services that have none: a service name
 // always exists.
-func (n *narrowed) noService(view int, in *info, c *collector) {
-	selected := in.all
-	if !n.all {
-		selected = func() *selection { return n.selection(view) }
-	}
-	for resource := range selected().rows[trace.ResourceLevel].Rows {
+func noService(in *info, selected *selection, c *collector) {
+	for resource := range selected.rows[trace.ResourceLevel].Rows {
 		if _, given := in.v.ResourceAttrs.Value(resource, "service.name"); !given {
 			c.add(TagValue{valueTypes[eval.String], ""})
 			return
@@ -138,9 +156,13 @@ func (n *narrowed) noService(view int, in *info, c *collector) {
 }
 
 // slowValues lets package eval find the values.
-func (n *narrowed) slowValues(view int, f syntax.Field, c *collector) {
-	run := n.runOf(f)
-	run.Values(view, run.Rows(view), func(v eval.Value) {
+func (n *narrowed) slowValues(part int, f syntax.Field, c *collector) error {
+	run := n.runs[f]
+	rows, err := run.Rows(part)
+	if err != nil {
+		return err
+	}
+	return run.Values(part, rows, func(v eval.Value) {
 		if !c.full && valueTypes[v.Type] != "" {
 			c.add(tagValue(v))
 		}

@@ -40,13 +40,18 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	}
 	j.advice = "search for the spans in question with { trace:id = ... && ... }"
 	t := eval.Trace{Memory: j.memory}
-	views, _, err := e.open(j.Context())
+	snap, err := e.snapshot(j.Context())
 	if err != nil {
 		return nil, err
 	}
-	done.Tables = len(views)
+	defer snap.Close()
+	done.Tables = len(snap.Parts())
 	out := e.wholeTrace(most)
-	if !t.Load(views, id) {
+	found, err := e.parts(j, snap, &trace.Need{}, trace.Everything()).Load(&t, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
 		return out, j.Err()
 	}
 	out.Total = len(t.Spans)

@@ -118,6 +118,12 @@ func (p *Program) bind(ctx context.Context, v *trace.View, memory Memory) *Bound
 	return &Bound{V: v, p: p, ctx: ctx, poll: Poll{ctx: ctx}, memory: memory, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
 }
 
+// rebind ties the Program to another View of the same part, or to none.
+func (b *Bound) rebind(v *trace.View) {
+	b.V, b.array, b.arrayBytes = v, nil, 0
+	clear(b.attrs)
+}
+
 func (b *Bound) attr(slot int) *boundAttr {
 	a := &b.attrs[slot]
 	if a.known {

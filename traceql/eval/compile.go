@@ -19,7 +19,8 @@ type Program struct {
 	staged  bool // while touching what by() or an aggregate reads
 	loads   loads
 
-	value expr // of CompileValue
+	value    expr   // of CompileValue
+	operands []expr // of metrics
 
 	// MostRecent is the hint most_recent=true.
 	MostRecent bool
@@ -35,9 +36,10 @@ func (p *Program) RelateAsTempo() { p.tempoStructure = true }
 // filter is the condition of one { } of the query.
 type filter struct {
 	cond  cond
-	work  int  // of one row, see poll
-	exact bool // a mask decides it
-	all   bool // it is { }
+	work  int      // of one row, see poll
+	exact bool     // a mask decides it
+	all   bool     // it is { }
+	has   []clause // what each span meets that it keeps
 }
 
 // Compile translates a query that package check has passed. The stages of a
@@ -147,7 +149,7 @@ func (p *Program) filter(f syntax.Field) node {
 		}
 		p.touchConds(c)
 	}
-	p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true))})
+	p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true)), has: clausesOf(c)})
 	return pick(len(p.filters) - 1)
 }
 

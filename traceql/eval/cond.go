@@ -13,6 +13,8 @@ type cond interface {
 	// holds decides for one span of a whole trace.
 	holds(c *ctx) bool
 	needs() reads
+	// declare adds what narrow reads, and if whole what holds does.
+	declare(n *trace.Need, whole bool)
 }
 
 // always is a constant condition.

@@ -124,7 +124,7 @@ func spellings(v Value) []string {
 
 // numberSpellings writes a number as a whole one, if it is, and as a float.
 func numberSpellings(v Value) (out []string) {
-	x := v.float()
+	x := v.Number()
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return nil
 	}

@@ -29,6 +29,7 @@ func (r reads) with(o reads) reads {
 type expr interface {
 	value(c *ctx) Value
 	needs() reads
+	declare(n *trace.Need)
 }
 
 type constant struct{ v Value }

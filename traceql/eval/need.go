@@ -34,13 +34,18 @@ func (p *Program) Need() *trace.Need {
 	for i := range p.touched {
 		p.touched[i].x.declare(n)
 	}
-	for _, x := range p.operands {
-		x.declare(n)
-	}
+	p.DeclareOperands(n)
 	if p.value != nil {
 		p.value.declare(n)
 	}
 	return n
+}
+
+// DeclareOperands adds what the operands of a metrics query read.
+func (p *Program) DeclareOperands(n *trace.Need) {
+	for _, x := range p.operands {
+		x.declare(n)
+	}
 }
 
 // DeclareTrace adds what [Run.Load] reads: when spans were, and what tells them

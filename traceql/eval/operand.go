@@ -21,7 +21,9 @@ func (p *Program) Operand(f syntax.Field) Operand {
 	}
 	x := p.expr(f)
 	p.touch(x, nil)
-	return Operand{p.ofMatched(x)}
+	x = p.ofMatched(x)
+	p.operands = append(p.operands, x)
+	return Operand{x}
 }
 
 // IntrinsicOperand reads an intrinsic, by its canonical name.
@@ -56,9 +58,9 @@ type Reader struct {
 	at   ctx
 }
 
-// Reader returns what reads an operand in a View.
-func (r *Run) Reader(view int, o Operand) *Reader {
-	b := r.bind(view)
+// Reader returns what reads an operand in an open part.
+func (r *Run) Reader(part int, o Operand) *Reader {
+	b := r.bound[part]
 	out := &Reader{b: b, x: o.x, at: ctx{b: b, event: -1, link: -1}}
 	switch x := o.x.(type) {
 	case constant:
@@ -152,10 +154,10 @@ func (r *Run) Value(t *Trace, span int32, o Operand) Value {
 	return o.x.value(r.at(span))
 }
 
-// AttrValue returns the value at a position of a column of span attributes in a View;
+// AttrValue returns the value at a position of a column of span attributes in an open part;
 // ok is false for one that the language cannot read.
-func (r *Run) AttrValue(view int, c *trace.Column, i int) (v Value, ok bool) {
-	b := r.bind(view)
+func (r *Run) AttrValue(part int, c *trace.Column, i int) (v Value, ok bool) {
+	b := r.bound[part]
 	return b.value(&b.V.SpanAttrs, c, i)
 }
 
@@ -230,9 +232,9 @@ func (p *Program) AddFilter(f syntax.Field) Filter { return Filter{int(p.filter(
 // Holds tells whether a condition holds for a span of a whole trace.
 func (r *Run) Holds(f Filter, t *Trace, span int32) bool {
 	ref, fl := t.Spans[span], &r.p.filters[f.number]
-	if !r.bind(ref.View).mask(f.number).Has(ref.Row) {
+	r.t = t
+	if !r.of(ref).mask(f.number).Has(ref.Row) {
 		return false
 	}
-	r.t = t
 	return fl.exact || fl.cond.holds(r.at(span))
 }

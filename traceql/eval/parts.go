@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"etude/trace"
 )
@@ -27,7 +28,7 @@ type Parts struct {
 	opened []opened
 	order  []int // parts that are not resident, as they were opened
 
-	loads int
+	loads atomic.Int64
 	dir   *directory // under mu; of the resident parts
 	again []Mask     // see Repeated; under againMu
 	found bool       // again is

@@ -2,8 +2,8 @@ package eval
 
 import (
 	"context"
+	"math"
 	"slices"
-	"sync"
 
 	"etude/trace"
 )
@@ -24,6 +24,7 @@ type Attr struct {
 // stage is one step of a pipeline.
 type stage interface {
 	apply(r *Run, in []Spanset) ([]Spanset, error)
+	declare(n *trace.Need)
 }
 
 // node is a spanset expression: it picks spans out of a spanset.
@@ -31,16 +32,26 @@ type node interface {
 	// pick returns the spans it keeps, in ascending order. single is false when
 	// they come from several groups.
 	pick(r *Run, in []int32) (out []int32, single bool, err error)
-	// candidates returns the traces of a View in which it may keep a span.
-	candidates(r *Run, view int) Mask
+	// local returns the traces of an open part in which it may keep a span, by the
+	// spans of this part alone; nil for none.
+	local(r *Run, part int) Mask
+	// some returns the traces of an open part with a span that matters to it; nil for
+	// none.
+	some(r *Run, part int) Mask
+	// may tells whether it may keep a span of a trace that is at these places. Their
+	// parts are open.
+	may(r *Run, at []in) bool
+	// rules tells what can be said of a part that is not open.
+	rules(r *Run, part int) verdict
+	declare(n *trace.Need)
 }
 
-// Run evaluates a Program over a fixed list of Views, older ones first. It
-// belongs to one goroutine.
+// Run evaluates a Program over the parts of a snapshot. It belongs to one goroutine,
+// but for what says otherwise.
 type Run struct {
 	ctx   context.Context
 	p     *Program
-	views []*trace.View
+	parts *Parts
 	bound []*Bound
 	cands map[candKey]Mask
 	all   []int32
@@ -51,44 +62,87 @@ type Run struct {
 	spans int // the most that a trace has had
 	kept  int // bytes that the current trace takes beside its spans
 
-	// Memory, if set before anything is asked, counts what the Run keeps.
-	Memory Memory
-
-	// Places, if set before anything is asked, knows the traces of the Views' Tables.
-	Places *Places
-
-	loads     int
-	dirOnce   sync.Once
-	dir       *directory
-	againOnce sync.Once
-	again     []Mask        // see Repeated
-	groups    map[node]Mask // of the traces that may match, see directory.groupSet
+	memory Memory
+	splits splits
+	places []in // see May
 }
 
 // Start begins a Run. When ctx is done, long work ends early with too few
 // spans; the caller asks ctx before it believes an answer.
-func (p *Program) Start(ctx context.Context, views []*trace.View) *Run {
-	return &Run{ctx: ctx, poll: Poll{ctx: ctx}, Memory: unlimited{}, p: p, views: views, bound: make([]*Bound, len(views)), cands: map[candKey]Mask{}, groups: map[node]Mask{}}
+func (p *Program) Start(ctx context.Context, parts *Parts) *Run {
+	return &Run{ctx: ctx, poll: Poll{ctx: ctx}, memory: parts.o.Memory, p: p, parts: parts, bound: make([]*Bound, len(parts.list)), cands: map[candKey]Mask{},
+		splits: splits{to: math.MaxUint64}}
 }
 
-func (r *Run) bind(view int) *Bound {
-	if r.bound[view] == nil {
-		r.bound[view] = r.p.bind(r.ctx, r.views[view], r.Memory)
+// Open opens a part before something is asked of it that is not of whole traces.
+// Several goroutines may open a part each.
+func (r *Run) Open(part int) error {
+	b := r.bound[part]
+	if b != nil && b.V != nil {
+		return nil
 	}
-	return r.bound[view]
+	v, err := r.parts.view(part, false)
+	if err != nil {
+		return err
+	}
+	r.tie(part, v)
+	return nil
 }
 
-// Candidates returns the trace numbers of a View that may have a result. A trace
-// whose result depends on spans in several Views is a candidate in at least one
-// of those in which it has spans that matter.
-func (r *Run) Candidates(view int) Mask {
-	for _, s := range r.p.stages {
-		if s, ok := s.(spansetStage); ok {
-			return r.candidates(view, s.node)
+// OpenWhole is Open for a part of which all is asked.
+func (r *Run) OpenWhole(part int) error {
+	v, err := r.parts.view(part, true)
+	if err != nil {
+		return err
+	}
+	r.tie(part, v)
+	return nil
+}
+
+// tie binds the Program to a View of a part. Masks that were made of another View of
+// it stay good: rows are the same.
+func (r *Run) tie(part int, v *trace.View) *Bound {
+	b := r.bound[part]
+	if b == nil {
+		b = r.p.bind(r.ctx, v, r.memory)
+		r.bound[part] = b
+	} else if b.V != v {
+		b.rebind(v)
+	}
+	return b
+}
+
+// Release lets go of the columns of a part that nothing more is asked of, unless it is
+// resident.
+func (r *Run) Release(part int) {
+	if r.parts.list[part].Resident {
+		return
+	}
+	if b := r.bound[part]; b != nil {
+		b.rebind(nil)
+	}
+	r.parts.release(part)
+}
+
+// Trim lets go of the parts that were opened first when many are open.
+func (r *Run) Trim() {
+	for {
+		part, many := r.parts.oldest()
+		if !many {
+			return
 		}
+		r.Release(part)
 	}
-	return fullMask(len(r.views[view].TraceIDs))
 }
+
+// Load is [Parts.Load].
+func (r *Run) Load(t *Trace, id trace.TraceID) (bool, error) { return t.load(r.parts, id) }
+
+// Repeated returns the rows of a part that an older part has as well, nil for none.
+func (r *Run) Repeated(part int) (Mask, error) { return r.parts.repeated(part, r.Covers) }
+
+// View returns the View of a part that is open.
+func (r *Run) View(part int) *trace.View { return r.bound[part].V }
 
 // Trace sends one trace, loaded from the Views of the Run, through the pipeline.
 // No spanset means that the trace is not in the result.
@@ -107,10 +161,10 @@ func (r *Run) hold(t *Trace) {
 	r.t = t
 	if n := len(t.Spans) - r.spans; n > 0 {
 		r.spans += n
-		_ = r.Memory.Take(n*spanBytes, "a trace of %d spans", len(t.Spans)) // the context tells
+		_ = r.memory.Take(n*spanBytes, "a trace of %d spans", len(t.Spans)) // the context tells
 	}
 	if r.kept > 0 {
-		r.Memory.Free(r.kept)
+		r.memory.Free(r.kept)
 		r.kept = 0
 	}
 }
@@ -127,8 +181,17 @@ func apply(r *Run, stages []stage, sets []Spanset) (_ []Spanset, err error) {
 // at points the context at a span of the trace.
 func (r *Run) at(span int32) *ctx {
 	ref := r.t.Spans[span]
-	r.c = ctx{b: r.bind(ref.View), t: r.t, span: int(span), row: ref.Row, event: -1, link: -1}
+	r.c = ctx{b: r.of(ref), t: r.t, span: int(span), row: ref.Row, event: -1, link: -1}
 	return &r.c
+}
+
+// of returns the Program bound to the part of a span of the trace at hand.
+func (r *Run) of(ref Ref) *Bound {
+	v := r.t.views[ref.View]
+	if b := r.bound[ref.View]; b != nil && b.V == v { // Fast path
+		return b
+	}
+	return r.tie(ref.View, v)
 }
 
 // spansetStage applies a spanset expression to every spanset.
@@ -154,18 +217,6 @@ func (s spansetStage) apply(r *Run, in []Spanset) ([]Spanset, error) {
 // pick is a filter, by its number.
 type pick int
 
-func (f pick) candidates(r *Run, view int) Mask {
-	v := r.views[view]
-	m := NewMask(len(v.TraceIDs))
-	if r.p.filters[f].all {
-		return fullMask(len(v.TraceIDs))
-	}
-	for row := range r.bind(view).mask(int(f)).Rows {
-		m.Set(v.Trace[row])
-	}
-	return m
-}
-
 func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 	fl := &r.p.filters[f]
 	for len(in) > 0 {
@@ -183,7 +234,7 @@ func (f pick) pickSome(r *Run, in, out []int32) []int32 {
 	fl := &r.p.filters[f]
 	for _, span := range in {
 		ref := r.t.Spans[span]
-		if !r.bind(ref.View).mask(int(f)).Has(ref.Row) {
+		if !r.of(ref).mask(int(f)).Has(ref.Row) {
 			continue
 		}
 		if fl.exact || fl.cond.holds(r.at(span)) {
@@ -209,86 +260,6 @@ func (o *logical) pick(r *Run, in []int32) ([]int32, bool, error) {
 		return nil, true, err
 	}
 	return union(left, right), true, nil
-}
-
-func (o *logical) candidates(r *Run, view int) Mask {
-	if o.and {
-		return r.both(view, o.l, o.r)
-	}
-	m := r.candidates(view, o.l).clone()
-	m.or(r.candidates(view, o.r))
-	return m
-}
-
-// candKey names the candidates of a node in a View.
-type candKey struct {
-	node node
-	view int
-}
-
-// candidates returns node.candidates, kept for the rest of the Run. Nobody may
-// change it.
-func (r *Run) candidates(view int, n node) Mask {
-	key := candKey{n, view}
-	m, ok := r.cands[key]
-	if !ok {
-		m = n.candidates(r, view)
-		r.cands[key] = m
-		_ = r.Memory.Take(8*len(m), "the candidates of %d filters", len(r.cands)) // the context tells
-	}
-	return m
-}
-
-// both returns the traces in which both sides may match: here, or, for a trace
-// that has spans in other Views too, one side here and the other there.
-func (r *Run) both(view int, left, right node) Mask {
-	l, rt := r.candidates(view, left), r.candidates(view, right)
-	out := l.clone()
-	out.and(rt)
-	r.addSplit(out, view, l, rt, right)
-	r.addSplit(out, view, rt, l, left)
-	return out
-}
-
-// addSplit adds the traces of one side that have the other side in another View.
-func (r *Run) addSplit(out Mask, view int, have, lack Mask, other node) {
-	// Whole traces are the rule. When the other side is nowhere in this View it
-	// is most often nowhere at all, and then no trace needs to be looked up.
-	if lack.Empty() && r.nowhere(other) {
-		return
-	}
-	rest := have.clone()
-	rest.AndNot(lack)
-	if len(r.views) < 2 || rest.Empty() {
-		return
-	}
-	d := r.directory()
-	if rest.and(d.shared(view)); rest.Empty() {
-		return // Fast path: the candidates of other Views need not be known.
-	}
-	anywhere, ok := r.groups[other]
-	if !ok {
-		anywhere = d.groupSet(func(view int) Mask { return r.candidates(view, other) })
-		r.groups[other] = anywhere
-		_ = r.Memory.Take(8*len(anywhere), "the candidates of %d filters", len(r.groups)) // the context tells
-	}
-	if r.ctx.Err() != nil {
-		return
-	}
-	d.eachGroup(view, rest, func(number, group uint32) {
-		if anywhere.Has(group) {
-			out.Set(number)
-		}
-	})
-}
-
-func (r *Run) nowhere(n node) bool {
-	for view := range r.views {
-		if !r.candidates(view, n).Empty() {
-			return false
-		}
-	}
-	return true
 }
 
 // union merges two ascending lists.
@@ -322,15 +293,6 @@ func (g *group) pick(r *Run, in []int32) ([]int32, bool, error) {
 	return out, len(sets) == 1, nil
 }
 
-func (g *group) candidates(r *Run, view int) Mask {
-	for _, s := range g.stages {
-		if s, ok := s.(spansetStage); ok {
-			return s.node.candidates(r, view)
-		}
-	}
-	return fullMask(len(r.views[view].TraceIDs))
-}
-
 // grouping is by(x): it splits every spanset by the value of x.
 type grouping struct {
 	key string
@@ -351,7 +313,7 @@ func (g *grouping) apply(r *Run, in []Spanset) ([]Spanset, error) {
 				at = len(out)
 				groups[v.Key()] = at
 				r.kept += groupBytes + len(set.Attrs)*attrBytes
-				if err := r.Memory.Take(groupBytes+len(set.Attrs)*attrBytes, "%d groups of one trace", at+1); err != nil {
+				if err := r.memory.Take(groupBytes+len(set.Attrs)*attrBytes, "%d groups of one trace", at+1); err != nil {
 					return nil, context.Cause(r.ctx)
 				}
 				out = append(out, Spanset{Attrs: append(slices.Clip(set.Attrs), Attr{g.key, v})})

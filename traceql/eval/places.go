@@ -8,11 +8,12 @@ import (
 	"etude/trace"
 )
 
-// Places knows in which Tables each trace is. Without it, whole traces cost a look
-// into every Table for every trace, the square of what was sent: a million traces in
-// a hundred Tables are a hundred million looks. It is an index over the traces of
-// all Tables, some 25 bytes for each, that grows with them, so each trace is put in
-// once. The zero Places is ready, and any goroutine may use it.
+// Places knows in which resident parts each trace is. Without it, whole traces cost a
+// look into every Table for every trace, the square of what was sent: a million traces
+// in a hundred Tables are a hundred million looks. It is an index over the traces of
+// these Tables, some 25 bytes for each, that grows with them, so each trace is put in
+// once. The zero Places is ready, and any goroutine may use it. Of parts on disk it
+// knows nothing: their filters say where a trace may be, see [trace.Snapshot].
 //
 // The rejected alternative, to remember for each pair of Tables what both have,
 // still looked once for every pair, and forgot everything when the pairs were many.
@@ -21,8 +22,8 @@ type Places struct {
 	index *placeIndex // nil when empty
 	uses  uint64
 
-	// The answer of findRepeated last. It is the same for as many Views as are the
-	// same, the oldest first.
+	// The answer for resident parts alone last; see repeats. It is the same for as many
+	// Views as are the same, the oldest first.
 	asked []viewKey
 	again []Mask
 }
@@ -36,7 +37,7 @@ type viewKey struct {
 // share a hash are told apart by whoever reads the places.
 type placeIndex struct {
 	slots   []uint32 // the newest entry of a hash + 1; 0 is free; length a power of two
-	groups  uint32   // how many there are; a group is what shares a hash
+	hashes  int      // different ones
 	entries []place
 	tables  []placedTable
 	numbers map[uint64]uint32 // in tables, by the id of the Table
@@ -44,28 +45,27 @@ type placeIndex struct {
 
 type place struct {
 	hash, table, trace uint32 // trace is its number in the Table
-	group              uint32
-	before             uint32 // entry + 1 of the same group that was put in before, 0 for none
+	before             uint32 // entry + 1 of the same hash that was put in before, 0 for none
 }
 
 type placedTable struct {
-	groups []uint32 // by trace that was put in; grows only
-	shared Mask     // traces that are not alone in their group
-	used   uint64   // by which use last
+	traces int    // that were put in
+	shared Mask   // traces that are not alone with their hash
+	used   uint64 // by which use last
 }
 
 // keptUses is for how many uses a Table is remembered that no query reads.
 const keptUses = 256
 
-// directory is what Places knows of the Views of one query.
+// directory is what Places knows of the resident parts of one query.
 type directory struct {
 	p     *Places
 	index *placeIndex
-	views []*trace.View
-	at    []int32 // the View of each Table in the index, -1 for none
+	views []*trace.View // by part; nil for parts that are not resident
+	at    []int32       // the part of each Table in the index, -1 for none
 }
 
-// in is one place of a trace: its number in a View.
+// in is one place of a trace: a part, and its number there.
 type in struct {
 	view   int
 	number uint32
@@ -85,6 +85,9 @@ func (p *Places) of(views []*trace.View) *directory {
 	}
 	d := &directory{p: p, index: p.index, views: views}
 	for i, v := range views {
+		if v == nil {
+			continue
+		}
 		n := p.index.put(v, p.uses)
 		for len(d.at) <= int(n) {
 			d.at = append(d.at, -1)
@@ -99,9 +102,9 @@ func (x *placeIndex) isStale(now uint64) bool {
 	used, unused := 0, 0
 	for i := range x.tables {
 		if t := &x.tables[i]; t.used+keptUses < now {
-			unused += len(t.groups)
+			unused += t.traces
 		} else {
-			used += len(t.groups)
+			used += t.traces
 		}
 	}
 	return unused > used
@@ -117,34 +120,31 @@ func (x *placeIndex) put(v *trace.View, use uint64) uint32 {
 	}
 	t := &x.tables[n]
 	t.used = use
-	for trace := len(t.groups); trace < len(v.TraceIDs); trace++ {
-		if trace%64 == 0 {
+	for ; t.traces < len(v.TraceIDs); t.traces++ {
+		if t.traces%64 == 0 {
 			t.shared = append(t.shared, 0)
 		}
-		l := v.TraceIDs[trace].Lookup()
-		t.groups = append(t.groups, x.add(l.Hash(), n, uint32(trace)))
+		l := v.TraceIDs[t.traces].Lookup()
+		x.add(l.Hash(), n, uint32(t.traces))
 	}
 	return n
 }
 
-// add puts in a trace of a Table and returns its group.
-func (x *placeIndex) add(hash, table, trace uint32) (group uint32) {
-	if 4*(int(x.groups)+1) > 3*len(x.slots) {
+// add puts in a trace of a Table.
+func (x *placeIndex) add(hash, table, trace uint32) {
+	if 4*(x.hashes+1) > 3*len(x.slots) {
 		x.grow()
 	}
 	slot := x.slotOf(hash)
 	if *slot == 0 {
-		group = x.groups
-		x.groups++
+		x.hashes++
 	} else {
 		other := &x.entries[*slot-1]
-		group = other.group
 		x.tables[other.table].shared.Set(other.trace)
 		x.tables[table].shared.Set(trace)
 	}
-	x.entries = append(x.entries, place{hash: hash, table: table, trace: trace, group: group, before: *slot})
+	x.entries = append(x.entries, place{hash: hash, table: table, trace: trace, before: *slot})
 	*slot = uint32(len(x.entries))
-	return group
 }
 
 // slotOf returns the slot of a hash, or the free one where it would be.
@@ -201,147 +201,4 @@ func (d *directory) shared(view int) Mask {
 		m[len(m)-1] &= 1<<rest - 1
 	}
 	return m
-}
-
-// groups returns the groups of a View's traces; the lock is held. Traces of one id
-// are in one group, and by chance others.
-func (d *directory) groups(view int) []uint32 {
-	v := d.views[view]
-	return d.index.tables[d.index.numbers[v.ID()]].groups[:len(v.TraceIDs)]
-}
-
-// groupSet returns the groups of the given traces of all Views, of which only those
-// that several Views may have count.
-func (d *directory) groupSet(of func(view int) Mask) Mask {
-	d.p.mu.RLock()
-	set := NewMask(int(d.index.groups))
-	d.p.mu.RUnlock()
-	for view := range d.views {
-		traces := of(view).clone()
-		traces.and(d.shared(view))
-		d.eachGroup(view, traces, func(_, group uint32) { set.Set(group) })
-	}
-	return set
-}
-
-func (d *directory) eachGroup(view int, traces Mask, yield func(number, group uint32)) {
-	d.p.mu.RLock()
-	groups := d.groups(view)
-	d.p.mu.RUnlock()
-	for number := range traces.Rows {
-		yield(number, groups[number])
-	}
-}
-
-// fewLoads is how many traces a Run loads by a look into every View: a search for
-// the newest twenty does not wait for an index.
-const fewLoads = 64
-
-// Load is [Trace.Load] from the Views of the Run, for many traces.
-func (r *Run) Load(t *Trace, id trace.TraceID) bool {
-	if r.loads++; r.loads <= fewLoads || len(r.views) < 3 {
-		return t.Load(r.views, id)
-	}
-	t.found = r.directory().places(t.found[:0], id)
-	return t.load(r.views, id, t.found)
-}
-
-// directory returns the directory of the Run's Views.
-func (r *Run) directory() *directory {
-	r.dirOnce.Do(func() { r.dir = r.Places.of(r.views) })
-	return r.dir
-}
-
-// Repeated returns the rows of a View that an older View has as well, nil for none:
-// a client that has lost an answer sends its spans again, and they may come into a
-// newer Table. The first to ask looks at all Views: at each trace once that several
-// have.
-func (r *Run) Repeated(view int) Mask {
-	r.againOnce.Do(func() { r.again = r.findRepeated() })
-	return r.again[view]
-}
-
-func (r *Run) findRepeated() []Mask {
-	again := make([]Mask, len(r.views))
-	if len(r.views) < 2 {
-		return again
-	}
-	d := r.directory()
-	known := d.p.known(r.views, again)
-	done := make([]Mask, len(r.views)) // traces
-	for view, v := range r.views {
-		done[view] = NewMask(len(v.TraceIDs))
-	}
-	seen := map[spanKey]bool{}
-	var places []in
-	held := 0 // bytes of seen
-	for view, v := range r.views[known:] {
-		view += known
-		for number := range d.shared(view).Rows {
-			if r.ctx.Err() != nil {
-				return again
-			}
-			if done[view].Has(number) {
-				continue
-			}
-			places = d.places(places[:0], v.TraceIDs[number])
-			if len(places) < 2 { // alone with its id, not with its hash
-				continue
-			}
-			clear(seen)
-			for _, at := range places {
-				done[at.view].Set(at.number)
-				before := len(seen)
-				markRepeated(r.views[at.view], at, seen, again, at.view >= known)
-				if n := (len(seen) - before) * spanBytes; r.Memory.Take(n, "a trace of %d spans", len(seen)) == nil {
-					held += n
-				}
-			}
-			r.Memory.Free(held)
-			held = 0
-		}
-	}
-	d.p.remember(r.views, again)
-	return again
-}
-
-// known fills again for the oldest Views, as far as they were asked for last, and
-// returns how many that are.
-func (p *Places) known(views []*trace.View, again []Mask) (n int) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for n < min(len(views), len(p.asked)) && p.asked[n] == (viewKey{views[n].ID(), views[n].Spans()}) {
-		again[n] = p.again[n]
-		n++
-	}
-	return n
-}
-
-func (p *Places) remember(views []*trace.View, again []Mask) {
-	asked := make([]viewKey, len(views))
-	for i, v := range views {
-		asked[i] = viewKey{v.ID(), v.Spans()}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.asked, p.again = asked, again
-}
-
-// markRepeated goes over the rows of a trace in one View. Seen are those of older
-// ones.
-func markRepeated(v *trace.View, at in, seen map[spanKey]bool, again []Mask, mark bool) {
-	for row := range v.Rows(at.number) {
-		key := spanKey{v.SpanID[row], v.Kind[row], v.Start[row]}
-		if !seen[key] {
-			seen[key] = true
-			continue
-		}
-		if !mark { // known
-			continue
-		}
-		if again[at.view] == nil {
-			again[at.view] = NewMask(v.Spans())
-		}
-		again[at.view].Set(row)
-	}
 }

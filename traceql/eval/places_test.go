@@ -5,7 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"etude/internal/testkit"
 	"etude/trace"
+	"etude/traceql/evaltest"
 )
 
 // addAny adds a span of few that there can be.
@@ -80,28 +82,47 @@ func TestPlacesKnowWhatALookFinds(t *testing.T) {
 
 // checkLoad compares traces loaded by places with traces loaded by a look.
 func checkLoad(t *testing.T, p *Places, views []*trace.View) {
-	run := (&Program{}).Start(t.Context(), views)
-	run.Places, run.loads = p, fewLoads
+	var few [2]*Run
+	for i, src := range []trace.Source{testkit.Views(views), testkit.Cold{Views: views}} {
+		few[i] = start(t, &Program{}, t.Context(), src, p)
+	}
+	many := start(t, &Program{}, t.Context(), testkit.Views(views), p)
+	many.parts.loads.Store(fewLoads)
 	for n := range byte(50) {
-		var want, got Trace
 		id := trace.TraceID{15: n}
-		if want.Load(views, id) != run.Load(&got, id) || !slices.Equal(got.Spans, want.Spans) || got.Split != want.Split || got.Start != want.Start || got.End != want.End {
-			t.Fatalf("trace %s is %v, want %v", id.Short(), got.Spans, want.Spans)
+		want := load(t, few[0], id)
+		for _, run := range []*Run{few[1], many} {
+			if got := load(t, run, id); !slices.Equal(got.Spans, want.Spans) || got.Split != want.Split || got.Start != want.Start || got.End != want.End {
+				t.Fatalf("trace %s is %v, want %v", id.Short(), got.Spans, want.Spans)
+			}
 		}
 	}
 }
 
 // checkRepeated compares the repeated rows of all Views with a look.
 func checkRepeated(t *testing.T, p *Places, views []*trace.View) (found int) {
-	run := (&Program{}).Start(t.Context(), views)
-	run.Places = p
+	for i, src := range evaltest.Sources(views) {
+		n := checkRepeatedIn(t, p, src, views)
+		if i > 0 && n != found {
+			t.Fatalf("parts of kind %d repeat %d rows, the first %d", i, n, found)
+		}
+		found = n
+	}
+	return found
+}
+
+func checkRepeatedIn(t *testing.T, p *Places, src trace.Source, views []*trace.View) (found int) {
+	run := start(t, &Program{}, t.Context(), src, p)
 	type key struct {
 		id trace.TraceID
 		spanKey
 	}
 	seen := map[key]bool{}
 	for i, v := range views {
-		again := run.Repeated(i)
+		again, err := run.Repeated(i)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for row := range uint32(v.Spans()) {
 			k := key{v.TraceIDs[v.Trace[row]], spanKey{v.SpanID[row], v.Kind[row], v.Start[row]}}
 			if got := again != nil && again.Has(row); got != seen[k] {

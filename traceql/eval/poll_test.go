@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"etude/internal/testkit"
 	"etude/trace"
 	"etude/traceql/check"
 	"etude/traceql/evaltest"
@@ -38,11 +39,13 @@ func ask(ctx context.Context, t *testing.T, text string, v *trace.View) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := p.Start(ctx, []*trace.View{v})
-	var whole Trace
-	for number := range run.Candidates(0).Rows {
-		whole.Load([]*trace.View{v}, v.TraceIDs[number])
-		_, _ = run.Trace(&whole)
+	run := start(t, p, ctx, testkit.Views{v}, nil)
+	if err := run.Open(0); err != nil {
+		t.Fatal(err)
+	}
+	sure, _, _ := run.Candidates(0)
+	for number := range Union(sure, nil).Rows {
+		_, _ = run.Trace(load(t, run, v.TraceIDs[number]))
 	}
 }
 

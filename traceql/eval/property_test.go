@@ -30,7 +30,7 @@ func TestAgainstNaive(t *testing.T) {
 		if i%20 == 0 {
 			g = &generator{Rand: rand.New(rand.NewPCG(uint64(i), 4))}
 			traces = g.forest()
-			views = [][]*trace.View{plainViews(t, traces, 1), plainViews(t, traces, 3)}
+			views = [][]*trace.View{plainViews(t, traces, 1), plainViews(t, traces, 3), plainViews(t, traces, 12)}
 		}
 		query, stages := g.query()
 		want := naiveAnswer(traces, stages)
@@ -38,8 +38,9 @@ func TestAgainstNaive(t *testing.T) {
 			found++
 		}
 		for _, v := range views {
-			if got := fastAnswer(t, v, query); got != want {
-				t.Fatalf("query %d, %d tables: %s\n got %s\nwant %s\n%s", i, len(v), query, got, want, forestText(traces))
+			src := evaltest.Sources(v)[i%3]
+			if got := fastAnswer(t, src, v, query); got != want {
+				t.Fatalf("query %d, %d tables, %T: %s\n got %s\nwant %s\n%s", i, len(v), src, query, got, want, forestText(traces))
 			}
 		}
 	}
@@ -81,18 +82,15 @@ func naiveAnswer(traces []plainTrace, stages []plainStage) string {
 // known is shared by all queries, as an engine does it.
 var known Places
 
-func fastAnswer(t *testing.T, views []*trace.View, query string) string {
-	run := compile(t, query).Start(t.Context(), views)
-	run.Places = &known
+func fastAnswer(t *testing.T, src trace.Source, views []*trace.View, query string) string {
+	run := start(t, compile(t, query), t.Context(), src, &known)
 	var out []string
 	for _, id := range traceIDs(views) {
-		var tr Trace
-		tr.Load(views, id)
-		sets, err := run.Trace(&tr)
+		sets, err := run.Trace(load(t, run, id))
 		if err != nil {
 			return "error: " + err.Error()
 		}
-		if len(sets) > 0 && !isCandidate(run, views, id) {
+		if len(sets) > 0 && !isCandidate(t, run, id) {
 			t.Errorf("%s: trace %s has a result but is no candidate", query, id.Short())
 		}
 		for _, s := range sets {

@@ -5,19 +5,19 @@ import (
 	"etude/traceql/syntax"
 )
 
-// Rows returns the spans of a View that some filter of the query keeps, exactly.
+// Rows returns the spans of an open part that some filter of the query keeps, exactly.
 // It serves the questions that are narrowed by conditions alone, such as which
 // attributes there are; the rest of the pipeline plays no part.
-func (r *Run) Rows(view int) Mask {
-	out := NewMask(r.views[view].Spans())
+func (r *Run) Rows(part int) (Mask, error) {
+	out := NewMask(r.parts.list[part].Spans)
 	for f := range r.p.filters {
 		if r.p.filters[f].exact {
-			out.or(r.bind(view).mask(f))
-		} else {
-			r.decide(view, f, out)
+			out.or(r.bound[part].mask(f))
+		} else if err := r.decide(part, f, out); err != nil {
+			return nil, err
 		}
 	}
-	return out
+	return out, nil
 }
 
 // RowWise tells whether every stage keeps or drops a span by that span alone, so that
@@ -48,63 +48,90 @@ func (p *Program) rowNode(n node) bool {
 	return false
 }
 
-// Kept returns the rows of a View that every stage of a row-wise Program keeps. Several
-// Views may be looked at at a time.
-func (r *Run) Kept(view int) Mask {
-	rows := fullMask(r.views[view].Spans())
+// Kept returns the rows of an open part that every stage of a row-wise Program keeps.
+// Several parts may be asked for at a time.
+func (r *Run) Kept(part int) Mask {
+	rows := fullMask(r.parts.list[part].Spans)
 	for _, st := range r.p.stages {
 		if st, ok := st.(spansetStage); ok {
-			rows.and(r.keptBy(st.node, view))
+			rows.and(r.keptBy(st.node, part))
 		}
 	}
 	return rows
 }
 
-func (r *Run) keptBy(n node, view int) Mask {
+func (r *Run) keptBy(n node, part int) Mask {
 	if o, ok := n.(*logical); ok {
-		rows := r.keptBy(o.l, view).clone()
-		rows.or(r.keptBy(o.r, view))
+		rows := r.keptBy(o.l, part).clone()
+		rows.or(r.keptBy(o.r, part))
 		return rows
 	}
-	return r.bind(view).mask(int(n.(pick)))
+	return r.bound[part].mask(int(n.(pick)))
+}
+
+// SelectsNone tells that [Run.Rows] has no row of a part, which need not be open.
+func (r *Run) SelectsNone(part int) bool {
+	for f := range r.p.filters {
+		if !r.excluded(part, f) {
+			return false
+		}
+	}
+	return true
+}
+
+// KeepsNone tells that a row-wise Program keeps no row of a part, which need not be
+// open.
+func (r *Run) KeepsNone(part int) bool {
+	for _, st := range r.p.stages {
+		if st, ok := st.(spansetStage); ok && st.node.rules(r, part) == useless {
+			return true
+		}
+	}
+	return false
 }
 
 // decide adds the spans that satisfy a filter which has to see whole traces.
-func (r *Run) decide(view, f int, out Mask) {
-	maybe := r.bind(view).mask(f)
-	v := r.views[view]
+func (r *Run) decide(part, f int, out Mask) error {
+	maybe := r.bound[part].mask(f)
+	v := r.View(part)
 	traces := NewMask(len(v.TraceIDs))
 	for row := range maybe.Rows {
 		traces.Set(v.Trace[row])
 	}
 	for number := range traces.Rows {
-		t := r.whole(v.TraceIDs[number])
+		t, err := r.whole(v.TraceIDs[number])
+		if err != nil {
+			return err
+		}
 		for i, ref := range t.Spans {
 			if r.poll.Stop(r.p.filters[f].work) {
-				return
+				return nil
 			}
-			if ref.View == view && maybe.Has(ref.Row) && r.p.filters[f].cond.holds(r.at(int32(i))) {
+			if ref.View == part && maybe.Has(ref.Row) && r.p.filters[f].cond.holds(r.at(int32(i))) {
 				out.Set(ref.Row)
 			}
 		}
 	}
+	return nil
 }
 
-// whole makes a trace the current one. A trace that several Views have is put
+// whole makes a trace the current one. A trace that several parts have is put
 // together once, when it is the last one as well.
-func (r *Run) whole(id trace.TraceID) *Trace {
+func (r *Run) whole(id trace.TraceID) (*Trace, error) {
 	if t := &r.last; t.ID != id || len(t.Spans) == 0 {
-		r.Load(t, id)
+		if _, err := r.Load(t, id); err != nil {
+			return nil, err
+		}
 	}
 	r.hold(&r.last)
-	return &r.last
+	return &r.last, nil
 }
 
 // Values calls yield with the values that the attribute or intrinsic of
-// [CompileValue] has in the rows of a View; a value may come more than once.
+// [CompileValue] has in the rows of an open part; a value may come more than once.
 // Arrays yield their elements.
-func (r *Run) Values(view int, rows Mask, yield func(Value)) {
-	b := r.bind(view)
+func (r *Run) Values(part int, rows Mask, yield func(Value)) error {
+	b := r.bound[part]
 	each := func(v Value) {
 		if v.Type == Array {
 			for _, e := range v.Elems {
@@ -119,11 +146,11 @@ func (r *Run) Values(view int, rows Mask, yield func(Value)) {
 		b.attrValues(x, rows, each)
 	case intrinsic:
 		if x.needs().trace {
-			r.traceValues(view, rows, each)
-		} else {
-			b.intrinsicValues(x, rows, each)
+			return r.traceValues(part, rows, each)
 		}
+		b.intrinsicValues(x, rows, each)
 	}
+	return nil
 }
 
 // attrValues goes over the columns of an attribute, each value once.
@@ -225,21 +252,25 @@ func (b *Bound) slowValues(x intrinsic, rows Mask, yield func(Value)) {
 }
 
 // traceValues yields what whole traces know.
-func (r *Run) traceValues(view int, rows Mask, yield func(Value)) {
-	v := r.views[view]
+func (r *Run) traceValues(part int, rows Mask, yield func(Value)) error {
+	v := r.View(part)
 	traces := NewMask(len(v.TraceIDs))
 	for row := range rows.Rows {
 		traces.Set(v.Trace[row])
 	}
 	for number := range traces.Rows {
-		t := r.whole(v.TraceIDs[number])
+		t, err := r.whole(v.TraceIDs[number])
+		if err != nil {
+			return err
+		}
 		for i, ref := range t.Spans {
 			if r.poll.Stop(1) {
-				return
+				return nil
 			}
-			if ref.View == view && rows.Has(ref.Row) {
+			if ref.View == part && rows.Has(ref.Row) {
 				yield(r.p.value.value(r.at(int32(i))))
 			}
 		}
 	}
+	return nil
 }

@@ -59,13 +59,6 @@ func (o *structural) relate(n *tree, left, right []int32) []int32 {
 	return out
 }
 
-func (o *structural) candidates(r *Run, view int) Mask {
-	if o.negated {
-		return r.candidates(view, o.r)
-	}
-	return r.both(view, o.l, o.r)
-}
-
 // inverse returns a relation of parents, children or siblings seen from the
 // other side.
 func inverse(relation string) string {

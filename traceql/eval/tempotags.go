@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"etude/trace"
 	"etude/traceql/syntax"
 )
 
@@ -120,9 +121,12 @@ func containsText(v, part Value) bool {
 // Rule T19: where conditions narrow the names of all scopes, Tempo goes over the events
 // and links of a span side by side. A span with only one of both is left out; of the
 // others as many events and links count, from the first on, as the span has of both.
-func (r *Run) SideBySide(view int) (spans, events, links Mask) {
-	v := r.views[view]
-	spans, events, links = r.Rows(view), NewMask(len(v.EventSpan)), NewMask(len(v.LinkSpan))
+func (r *Run) SideBySide(part int) (spans, events, links Mask, err error) {
+	v := r.View(part)
+	if spans, err = r.Rows(part); err != nil {
+		return nil, nil, nil, err
+	}
+	events, links = NewMask(v.Count(trace.EventLevel)), NewMask(v.Count(trace.LinkLevel))
 	alone := NewMask(v.Spans())
 	both := int64(-1) // the span last found to have an event beside a link
 	for e, l := 0, 0; e < len(v.EventSpan) || l < len(v.LinkSpan); {
@@ -146,7 +150,7 @@ func (r *Run) SideBySide(view int) (spans, events, links Mask) {
 		}
 	}
 	spans.AndNot(alone)
-	return spans, events, links
+	return spans, events, links, nil
 }
 
 // childSpan returns the span of an event or link, beyond all spans at the end.

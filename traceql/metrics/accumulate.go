@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 
+	"etude/trace"
 	"etude/traceql/eval"
 )
 
@@ -27,10 +28,11 @@ func newAccumulator(s *spans) *accumulator {
 	return &accumulator{groups: newGroups(s.q), cells: cells{slots: s.w.Slots}, q: s.q, w: s.w, lead: s.lead, memory: s.memory, ctx: s.ctx, poll: eval.NewPoll(s.ctx)}
 }
 
-// Part is what a query finds in one View. Its numbers of labels and series are
+// Part is what a query finds in one part of a snapshot. Its numbers of labels and series are
 // those of this View alone, so that Views may be read in any order.
 type Part struct {
-	view   int
+	view   int // the number of the part
+	v      *trace.View
 	slots  []int32
 	args   numbers
 	groups groups
@@ -45,6 +47,7 @@ type Part struct {
 func (p *Part) free(s *spans) {
 	slotArrays.put(p.slots)
 	s.slots[p.view] = nil
+	s.run.Release(p.view)
 	kindArrays.put(p.args.kind)
 	bitArrays.put(p.args.bits)
 	labelArrays.put(p.series)
@@ -52,8 +55,8 @@ func (p *Part) free(s *spans) {
 	valueArrays.put(p.values)
 }
 
-// Read returns the part of a View, nil when no row is observed. Any goroutine may
-// call it, once for each View.
+// Read opens a part and reads it; nil when no row is observed. Any goroutine may call
+// it, once for each part.
 func (r *Run) Read(view int) (*Part, error) {
 	s, q := &r.spans, r.q
 	if q.rowwise {
@@ -68,8 +71,14 @@ func (r *Run) Read(view int) (*Part, error) {
 	if s.ctx.Err() != nil {
 		return nil, context.Cause(s.ctx)
 	}
+	if !q.rowwise {
+		if err := s.run.OpenWhole(view); err != nil {
+			return nil, err
+		}
+	}
+	p.v = s.run.View(view)
 	if q.arg != nil {
-		p.args = q.argument(s, view, p.slots)
+		p.args = q.argument(s, p, p.slots)
 	}
 	p.groups = newGroups(q)
 	p.series = q.group(s, p)
@@ -96,7 +105,7 @@ func (q *Query) group(s *spans, p *Part) (group []uint32) {
 		if s.byTrace != nil && s.byTrace[i] != nil {
 			column = tracedColumn(l, s.byTrace[i].values[p.view], p.slots)
 		} else {
-			column = labelColumn(s.run.Reader(p.view, x), s.views[p.view], ownColumn(x), l, p.slots)
+			column = labelColumn(s.run.Reader(p.view, x), p.v, ownColumn(x), l, p.slots)
 		}
 		if i == 0 {
 			group = column
@@ -125,7 +134,7 @@ func tracedColumn(l *labels, values []eval.Value, slots []int32) []uint32 {
 // count counts the rows of a part. That is done here, where Views are read beside
 // each other, unless there would be more counts than rows.
 func (p *Part) count(s *spans) {
-	first, last := s.w.slotsOf(s.views[p.view])
+	first, last := s.w.slotsOf(&s.list[p.view])
 	p.counts = rowCounts{from: first, slots: last + 1 - first}
 	if n := p.groups.series() * p.counts.slots; n <= max(len(p.slots), 1<<10) {
 		p.counts.cells = countArrays.zeroed(n)

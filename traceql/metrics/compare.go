@@ -30,7 +30,7 @@ func (q *Query) compileCompare(from *syntax.Compare) *comparing {
 
 // note keeps of a span what only its whole trace knows.
 func (c *comparing) note(s *spans, t *eval.Trace, span int32, ref eval.Ref) {
-	start := s.views[ref.View].Began(ref.Row)
+	start := t.View(ref).Began(ref.Row)
 	if (c.to == 0 || start > c.from && start <= c.to) && s.run.Holds(c.filter, t, span) {
 		s.selected[ref.View].Set(ref.Row)
 	}
@@ -89,14 +89,18 @@ type tally struct {
 func (c *comparing) count(s *spans) ([]Series, error) {
 	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, poll: eval.NewPoll(s.ctx), attrs: map[string]*attrCounts{}, texts: map[columnAt]*texts{}}
 	for range 2 {
-		for view := range s.views {
+		for view := range s.list {
 			if s.slots[view] == nil {
 				continue
 			}
 			if s.ctx.Err() != nil {
 				return nil, context.Cause(s.ctx)
 			}
+			if err := s.run.OpenWhole(view); err != nil {
+				return nil, err
+			}
 			all.add(s, view)
+			s.run.Trim()
 			if err := all.holdLabels(); err != nil {
 				return nil, err
 			}
@@ -185,7 +189,7 @@ func (k *tally) keep() error {
 // add observes the spans of a View: the intrinsics by label column, attributes
 // column by column.
 func (k *tally) add(s *spans, view int) {
-	v, slots := s.views[view], s.slots[view]
+	v, slots := s.run.View(view), s.slots[view]
 	k.round++
 	k.fresh = k.fresh[:0]
 	group := func(row int) int {

@@ -23,6 +23,8 @@ type exemplars struct {
 
 type picked struct {
 	ref    eval.Ref
+	id     trace.TraceID
+	start  uint64
 	series uint32
 	slot   int32
 	value  float64
@@ -45,8 +47,8 @@ func (e *exemplars) offer(s *spans, p *Part) {
 	if e.left == 0 {
 		return
 	}
-	v := s.views[p.view]
-	if from, to := v.Times(); e.lo <= from && to < e.hi {
+	v := p.v
+	if part := &s.list[p.view]; e.lo <= part.MinStart && part.MaxEnd < e.hi {
 		return // Fast path: a part that is full has all of them.
 	}
 	for row, start := range v.Start[:len(p.slots)] {
@@ -72,7 +74,7 @@ func (e *exemplars) offer(s *spans, p *Part) {
 			continue
 		}
 		e.traces[id] = true
-		one := picked{ref: eval.Ref{View: p.view, Row: uint32(row)}, series: p.to[p.series[row]], slot: slot - int32(s.lead)}
+		one := picked{ref: eval.Ref{View: p.view, Row: uint32(row)}, id: id, start: start, series: p.to[p.series[row]], slot: slot - int32(s.lead)}
 		if s.q.arg != nil {
 			one.value = p.args.at(row)
 		}
@@ -86,12 +88,11 @@ func (e *exemplars) offer(s *spans, p *Part) {
 }
 
 // attach hands the exemplars to their series.
-func (e *exemplars) attach(s *spans, a *accumulator, series []Series) {
+func (e *exemplars) attach(s *spans, a *accumulator, series []Series) (err error) {
 	for _, p := range e.picked {
-		v := s.views[p.ref.View]
-		x := Exemplar{
-			TraceID: v.TraceIDs[v.Trace[p.ref.Row]], Start: v.Began(p.ref.Row), Slot: int(p.slot),
-			Value: p.value, Attrs: s.exemplarAttrs(p.ref),
+		x := Exemplar{TraceID: p.id, Start: p.start, Slot: int(p.slot), Value: p.value}
+		if x.Attrs, err = s.exemplarAttrs(p); err != nil {
+			return err
 		}
 		at := a.index[p.series]
 		if a.q.fn == "quantile_over_time" {
@@ -102,6 +103,7 @@ func (e *exemplars) attach(s *spans, a *accumulator, series []Series) {
 		}
 		series[at].Exemplars = append(series[at].Exemplars, x)
 	}
+	return nil
 }
 
 // nearest returns the place of the series whose quantile over the whole window
@@ -126,15 +128,15 @@ func sampleAt(samples []Sample, slot int) float64 {
 }
 
 // exemplarAttrs returns what the query reads of a span, named as in a query.
-func (s *spans) exemplarAttrs(ref eval.Ref) []eval.Attr {
-	v := s.views[ref.View]
+func (s *spans) exemplarAttrs(p picked) ([]eval.Attr, error) {
+	s.run.Trim()
 	var t eval.Trace
-	if !t.Load(s.views, v.TraceIDs[v.Trace[ref.Row]]) {
-		return nil
+	if found, err := s.run.Load(&t, p.id); err != nil || !found {
+		return nil, err
 	}
-	span := slices.Index(t.Spans, ref)
+	span := slices.Index(t.Spans, p.ref)
 	if span < 0 {
-		return nil
+		return nil, nil
 	}
-	return s.run.Reads(&t, int32(span))
+	return s.run.Reads(&t, int32(span)), nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"etude/internal/testkit"
 	"etude/trace"
 	"etude/traceql/check"
 	"etude/traceql/eval"
@@ -86,9 +87,15 @@ func firstDifference(got, want string) string {
 	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
 
-// run drives a query View by View.
-func run(q *Query, ctx context.Context, views []*trace.View, w Window, bounds Bounds) ([]Series, error) {
-	r := q.Start(ctx, views, w, bounds)
+// run drives a query part by part.
+func run(q *Query, ctx context.Context, src trace.Source, w Window, bounds Bounds) ([]Series, error) {
+	snap, err := src.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	rows, whole := q.Need()
+	r := q.Start(ctx, eval.NewParts(ctx, snap, rows, whole, eval.Keep{Memory: bounds.Memory}), w, bounds)
 	if err := r.Gather(); err != nil {
 		return nil, err
 	}
@@ -158,8 +165,19 @@ func everyWay(t *testing.T, head, query string, w Window) (want string) {
 	return want
 }
 
-func seriesText(t *testing.T, m *Query, views []*trace.View, w Window) (out string) {
-	series, err := run(m, t.Context(), views, w, Bounds{Exemplars: 10})
+func seriesText(t *testing.T, m *Query, views []*trace.View, w Window) (first string) {
+	for i, src := range evaltest.Sources(views) {
+		got := seriesTextFrom(t, m, src, w)
+		if i > 0 && got != first {
+			t.Errorf("parts of kind %d answer\n%s, the first\n%s", i, got, first)
+		}
+		first = got
+	}
+	return first
+}
+
+func seriesTextFrom(t *testing.T, m *Query, src trace.Source, w Window) (out string) {
+	series, err := run(m, t.Context(), src, w, Bounds{Exemplars: 10})
 	if err != nil {
 		return "  error: " + err.Error() + "\n"
 	}
@@ -220,7 +238,7 @@ func TestExemplars(t *testing.T) {
 		`{ } | rate() > 0`:                                  "",
 	} {
 		m := compileMetrics(t, query)
-		series, err := run(m, t.Context(), views, w, Bounds{Exemplars: 40})
+		series, err := run(m, t.Context(), testkit.Views(views), w, Bounds{Exemplars: 40})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +280,7 @@ func TestMemory(t *testing.T) {
 		views := evaltest.Forest(t, head, 1)
 		fits := int64(0)
 		for limit := int64(100); fits == 0; limit += limit / 4 {
-			_, err := run(m, t.Context(), views, w, Bounds{Memory: &purse{left: limit}})
+			_, err := run(m, t.Context(), testkit.Views(views), w, Bounds{Memory: &purse{left: limit}})
 			var tooMuch errTooMuch
 			switch {
 			case err == nil:

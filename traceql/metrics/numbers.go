@@ -25,10 +25,10 @@ func (n *numbers) at(row int) float64 {
 
 // argument reads the argument of the rows that have a slot, and takes the slot
 // away from rows on which the function cannot work.
-func (q *Query) argument(s *spans, view int, slots []int32) numbers {
-	r := s.run.Reader(view, *q.arg)
+func (q *Query) argument(s *spans, p *Part, slots []int32) numbers {
+	r := s.run.Reader(p.view, *q.arg)
 	if r.Duration {
-		return numbers{spans: s.views[view], unit: 1e9}
+		return numbers{spans: p.v, unit: 1e9}
 	}
 	n := numbers{kind: kindArrays.zeroed(len(slots)), bits: bitArrays.get(len(slots)), unit: 1}
 	bucketed := q.buckets()
@@ -37,7 +37,7 @@ func (q *Query) argument(s *spans, view int, slots []int32) numbers {
 	}
 	switch {
 	case s.argTrace != nil:
-		for row, v := range s.argTrace[view] {
+		for row, v := range s.argTrace[p.view] {
 			n.set(row, v)
 		}
 	case r.Columns != nil && !r.ByScope:

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"etude/internal/testkit"
 	"etude/trace"
 	"etude/traceql/evaltest"
 )
@@ -22,7 +23,7 @@ const pollEvery = 1 << 12
 
 func ask(ctx context.Context, t *testing.T, query string, v *trace.View) {
 	t.Helper()
-	_, _ = run(compileMetrics(t, query), ctx, []*trace.View{v}, Window{Start: evaltest.Origin - 1, Step: 1 << 20, Slots: 3}, Bounds{})
+	_, _ = run(compileMetrics(t, query), ctx, testkit.Views{v}, Window{Start: evaltest.Origin - 1, Step: 1 << 20, Slots: 3}, Bounds{})
 }
 
 // TestQueriesPollTheirContext counts rows and polls: a query polls at least every

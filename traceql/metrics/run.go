@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"etude/trace"
 	"etude/traceql/eval"
 )
 
@@ -13,20 +12,18 @@ type Stats struct {
 	Traces, Spans int
 }
 
-// Bounds limit what a metrics query may give and keep, and say what is known.
+// Bounds limit what a metrics query may give and keep.
 type Bounds struct {
 	Exemplars int         // of all series together, of as many traces
 	Memory    eval.Memory // nil for no limit
-
-	Places *eval.Places // what earlier queries over the same Tables have found; nil for nothing
 }
 
-// Run is a query over a fixed list of Views, older ones first. The caller drives it
+// Run is a query over the parts of a snapshot, older ones first. The caller drives it
 // in this order, and may do the reading on several goroutines:
 //
 //  1. [Run.Gather], once;
-//  2. [Run.Read] of each View below [Run.Parts], in any order and on any goroutine;
-//  3. [Run.Add] of what Read has returned, in the order of the Views, on one
+//  2. [Run.Read] of each part below [Run.Parts], in any order and on any goroutine;
+//  3. [Run.Add] of what Read has returned, in the order of the parts, on one
 //     goroutine, so that sums and the numbers of series are the same every time;
 //  4. [Run.Series].
 //
@@ -35,23 +32,23 @@ type Run struct {
 	spans
 	a    *accumulator
 	pick *exemplars
-	sure []int // by View: the first slot that it or a later one may have
+	sure []int // by part: the first slot that it or a later one may have
 }
 
 // Start begins a Run.
-func (q *Query) Start(ctx context.Context, views []*trace.View, w Window, bounds Bounds) *Run {
-	lead := q.lead(w)
+func (q *Query) Start(ctx context.Context, parts *eval.Parts, w Window, bounds Bounds) *Run {
+	lead, list := q.lead(w), parts.List()
 	r := &Run{spans: spans{
-		ctx: ctx, run: q.p.Start(ctx, views), q: q, views: views, w: w.led(lead), lead: lead,
-		memory: eval.Unlimited(bounds.Memory), slots: make([][]int32, len(views)),
+		ctx: ctx, run: q.p.Start(ctx, parts), q: q, list: list, w: w.led(lead), lead: lead,
+		memory: eval.Unlimited(bounds.Memory), slots: make([][]int32, len(list)),
 	}}
-	r.run.Places, r.run.Memory = bounds.Places, r.memory
+	r.run.Within(r.w.Start, r.w.End(), false)
 	r.a = newAccumulator(&r.spans)
 	r.pick = newExemplars(w, bounds.Exemplars)
-	r.sure = make([]int, len(views)+1)
-	r.sure[len(views)] = w.Slots
-	for i, v := range slices.Backward(views) {
-		first, _ := w.slotsOf(v)
+	r.sure = make([]int, len(list)+1)
+	r.sure[len(list)] = w.Slots
+	for i := range slices.Backward(list) {
+		first, _ := w.slotsOf(&list[i])
 		r.sure[i] = min(r.sure[i+1], first)
 	}
 	return r
@@ -62,24 +59,24 @@ func (r *Run) Gather() error {
 	if !r.q.rowwise {
 		return r.byTrees()
 	}
-	for _, v := range r.views {
-		if r.overlaps(v) {
-			r.stats.Spans += v.Spans()
+	for part := range r.list {
+		if r.overlaps(part) && !r.run.KeepsNone(part) {
+			r.stats.Spans += r.list[part].Spans
 		}
 	}
 	return nil
 }
 
-// Parts is how many Views there are to read: none for compare(), which has read all
+// Parts is how many parts there are to read: none for compare(), which has read all
 // that it needs.
 func (r *Run) Parts() int {
 	if r.q.compare != nil {
 		return 0
 	}
-	return len(r.views)
+	return len(r.list)
 }
 
-// Add counts the spans of a View. A nil Part has none.
+// Add counts the spans of a part. A nil Part has none.
 func (r *Run) Add(p *Part) error {
 	if p == nil {
 		return nil
@@ -97,7 +94,9 @@ func (r *Run) Series() ([]Series, error) {
 		return r.q.compare.count(&r.spans)
 	}
 	series := r.a.series()
-	r.pick.attach(&r.spans, r.a, series)
+	if err := r.pick.attach(&r.spans, r.a, series); err != nil {
+		return nil, err
+	}
 	return r.finish(series), nil
 }
 
@@ -110,9 +109,9 @@ func (r *Run) finish(series []Series) []Series {
 // Stats returns what the Run has looked at.
 func (r *Run) Stats() Stats { return r.stats }
 
-// Sure returns the slot below which all slots are complete once a View and all
-// before it have been added. Views overlap in time as they like: a slot is complete
-// when all Views to come begin after it.
+// Sure returns the slot below which all slots are complete once a part and all
+// before it have been added. Parts overlap in time as they like: a slot is complete
+// when all parts to come begin after it.
 func (r *Run) Sure(view int) int { return r.sure[view+1] }
 
 // Cells is how many numbers [Run.Between] would copy.

@@ -16,7 +16,7 @@ type spans struct {
 	ctx   context.Context
 	run   *eval.Run
 	q     *Query
-	views []*trace.View
+	list  []trace.Part
 	w     Window // that of the answer with lead slots in front
 	lead  int
 	stats Stats
@@ -50,36 +50,39 @@ func (s *spans) byColumn(view int) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
-	v := s.views[view]
-	if !s.overlaps(v) {
+	if !s.overlaps(view) || s.run.KeepsNone(view) {
 		return nil
+	}
+	if err := s.run.Open(view); err != nil {
+		return err
 	}
 	rows := s.run.Kept(view)
 	if rows.Empty() {
+		s.run.Release(view)
 		return nil
 	}
-	if again := s.run.Repeated(view); again != nil {
+	again, err := s.run.Repeated(view)
+	if err != nil {
+		return err
+	}
+	if again != nil {
 		rows = slices.Clone(rows)
 		rows.AndNot(again)
 	}
 	if err := s.holdRows(view); err != nil {
 		return err
 	}
-	s.slots[view] = slotsOf(v, rows, s.w)
+	s.slots[view] = slotsOf(s.run.View(view), &s.list[view], rows, s.w)
 	return nil
 }
 
-// overlaps tells whether some span of a View may start in the window.
-func (s *spans) overlaps(v *trace.View) bool {
-	from, to := v.Times()
-	return v.Spans() > 0 && from <= s.w.End() && to >= s.w.Start
-}
+// overlaps tells whether some span of a part may start in the window.
+func (s *spans) overlaps(part int) bool { return s.run.Covers(part) }
 
 // slotsOf gives every row its slot.
-func slotsOf(v *trace.View, rows eval.Mask, w Window) []int32 {
+func slotsOf(v *trace.View, part *trace.Part, rows eval.Mask, w Window) []int32 {
 	slots := slotArrays.get(v.Spans())
-	from, to := v.Times()
-	if first, last := w.slotsOf(v); first == last && w.holds(from) && w.holds(to) {
+	if first, last := w.slotsOf(part); first == last && w.holds(part.MinStart) && w.holds(part.MaxEnd) {
 		for row := range slots { // Fast path: much comes in a short time.
 			slots[row] = int32(first)
 		}
@@ -131,33 +134,62 @@ func (s *spans) byTrees() error {
 	s.prepare()
 	seen := map[trace.TraceID]bool{}
 	var t eval.Trace
-	for view, v := range s.views {
-		done := 0
-		for number := range s.run.Candidates(view).Rows {
+	for part := range s.list {
+		if s.run.Skips(part) {
+			continue
+		}
+		if err := s.run.Open(part); err != nil {
+			return err
+		}
+		sure, doubtful, err := s.run.Candidates(part)
+		if err != nil {
+			return err
+		}
+		ids, done := s.run.View(part).TraceIDs, 0
+		for number := range eval.Union(sure, doubtful).Rows {
 			if done++; done%256 == 1 && s.ctx.Err() != nil {
 				return context.Cause(s.ctx)
 			}
-			id := v.TraceIDs[number]
-			if seen[id] || !s.run.Load(&t, id) {
+			id := ids[number]
+			if seen[id] {
 				continue
 			}
-			if t.Split {
-				seen[id] = true
-			}
-			if t.Start > s.w.End() || t.End < s.w.Start {
-				continue
-			}
-			s.stats.Traces++
-			s.stats.Spans += len(t.Spans)
-			sets, err := s.run.Trace(&t)
-			if err != nil {
-				return err
-			}
-			for _, set := range sets {
-				if err := s.observe(&t, set); err != nil {
+			if sure == nil || !sure.Has(number) {
+				if may, err := s.run.May(id); err != nil {
 					return err
+				} else if !may {
+					continue
 				}
 			}
+			if err := s.byTree(&t, id, seen); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// byTree puts a trace together and sends it through the pipeline.
+func (s *spans) byTree(t *eval.Trace, id trace.TraceID, seen map[trace.TraceID]bool) error {
+	s.run.Trim()
+	if found, err := s.run.Load(t, id); err != nil || !found {
+		return err
+	}
+	if t.Split {
+		seen[id] = true
+	}
+	if t.Start > s.w.End() || t.End < s.w.Start {
+		return nil
+	}
+	s.stats.Traces++
+	s.stats.Spans += len(t.Spans)
+	sets, err := s.run.Trace(t)
+	if err != nil {
+		return err
+	}
+	for _, set := range sets {
+		if err := s.observe(t, set); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -167,15 +199,15 @@ func (s *spans) prepare() {
 	s.byTrace = make([]*tracedLabels, len(s.q.by))
 	for i, x := range s.q.by {
 		if x.NeedsTrace() {
-			s.byTrace[i] = &tracedLabels{make([][]eval.Value, len(s.views))}
+			s.byTrace[i] = &tracedLabels{make([][]eval.Value, len(s.list))}
 		}
 	}
 	if s.q.arg != nil && s.q.arg.NeedsTrace() {
-		s.argTrace = make([][]eval.Value, len(s.views))
+		s.argTrace = make([][]eval.Value, len(s.list))
 	}
 	if s.q.compare != nil {
-		s.selected = make([]eval.Mask, len(s.views))
-		s.roots = make([][]rootOf, len(s.views))
+		s.selected = make([]eval.Mask, len(s.list))
+		s.roots = make([][]rootOf, len(s.list))
 	}
 }
 
@@ -183,8 +215,7 @@ func (s *spans) prepare() {
 func (s *spans) observe(t *eval.Trace, set eval.Spanset) error {
 	for _, span := range set.Spans {
 		ref := t.Spans[span]
-		v := s.views[ref.View]
-		start := v.Began(ref.Row)
+		start := t.View(ref).Began(ref.Row)
 		if !s.w.holds(start) {
 			continue
 		}
@@ -214,12 +245,12 @@ func (s *spans) holdRows(view int) error {
 	if s.roots != nil {
 		each += 2 * 16
 	}
-	n := s.views[view].Spans()
+	n := s.list[view].Spans
 	return s.memory.Take(n*each, "the rows of %d spans more", n)
 }
 
 func (s *spans) makeRoom(view int) {
-	n := s.views[view].Spans()
+	n := s.list[view].Spans
 	s.slots[view] = slotArrays.get(n)
 	for i := range s.slots[view] {
 		s.slots[view][i] = noSlot

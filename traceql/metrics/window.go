@@ -23,11 +23,11 @@ func (w Window) led(lead int) Window {
 
 func (w Window) holds(t uint64) bool { return t > w.Start && t <= w.End() }
 
-// slotsOf returns the first and the last slot that a View may have a span in;
+// slotsOf returns the first and the last slot that a part may have a span in;
 // w.Slots and one less when it has none.
-func (w Window) slotsOf(v *trace.View) (first, last int) {
-	from, to := v.Times()
-	if v.Spans() == 0 || from > w.End() || to <= w.Start {
+func (w Window) slotsOf(p *trace.Part) (first, last int) {
+	from, to := p.MinStart, p.MaxEnd
+	if p.Spans == 0 || from > w.End() || to <= w.Start {
 		return w.Slots, w.Slots - 1
 	}
 	if from > w.Start {

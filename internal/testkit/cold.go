@@ -1,0 +1,115 @@
+package testkit
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"etude/trace"
+)
+
+// Cold is a Source of Views that behave as if they were on disk. A part has the
+// declared columns alone, so a query that forgets to declare one fails. Conditions rule
+// out every part that does not meet them, so a query that demands too much finds too
+// little. Find also names a part that does not have the trace.
+type Cold struct {
+	Views Views
+	// Opening, if set, is called before a part is opened, and its error returned.
+	Opening func(ctx context.Context, part int) error
+	// Warm is how many parts, the newest, are resident.
+	Warm int
+}
+
+// Snapshot returns a part for each View.
+func (c Cold) Snapshot(ctx context.Context) (trace.Snapshot, error) {
+	s, err := c.Views.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	parts := slices.Clone(s.Parts())
+	for i := range parts[:len(parts)-min(c.Warm, len(parts))] {
+		parts[i].Resident = false
+	}
+	return &cold{s, c, parts}, nil
+}
+
+type cold struct {
+	trace.Snapshot
+	c     Cold
+	parts []trace.Part
+}
+
+func (s *cold) Parts() []trace.Part { return s.parts }
+
+func (s *cold) Open(ctx context.Context, part int, need *trace.Need) (*trace.View, error) {
+	if s.c.Opening != nil {
+		if err := s.c.Opening(ctx, part); err != nil {
+			return nil, err
+		}
+	}
+	return s.c.Views[part].Project(need), nil
+}
+
+func (s *cold) Find(ctx context.Context, id trace.TraceID) ([]int, error) {
+	parts, err := s.Snapshot.Find(ctx, id)
+	if wrong := int(id[15]) % len(s.parts); !slices.Contains(parts, wrong) {
+		parts = append(parts, wrong)
+		slices.Sort(parts)
+	}
+	return parts, err
+}
+
+// Excludes tells exactly, but for arrays, whether no row of a part meets a condition.
+func (s *cold) Excludes(part int, c trace.Condition) bool {
+	v := s.c.Views[part]
+	if c.Of != 0 {
+		return !columnMeets(v, c)
+	}
+	for column := range v.Attrs(c.Level).OfKey(c.Key) {
+		for i := range column.Rows {
+			if c.Texts == nil || column.Type == trace.Array || slices.Contains(c.Texts, spelled(v.Attrs(c.Level).At(column, i))) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func spelled(v trace.Value) string {
+	switch v.Type {
+	case trace.String:
+		return v.Str()
+	case trace.Int:
+		return strconv.FormatInt(v.Int(), 10)
+	case trace.Double:
+		return strconv.FormatFloat(v.Double(), 'g', -1, 64)
+	case trace.Bool:
+		return strconv.FormatBool(v.Bool())
+	}
+	return ""
+}
+
+func columnMeets(v *trace.View, c trace.Condition) bool {
+	texts := func(codes []uint32) bool {
+		return slices.ContainsFunc(codes, func(code uint32) bool { return slices.Contains(c.Texts, v.Text(code)) })
+	}
+	within := func(x int64) bool { return c.Min <= x && x <= c.Max }
+	switch c.Of {
+	case trace.Names:
+		return texts(v.Name)
+	case trace.ScopeNames:
+		return texts(v.ScopeName)
+	case trace.Statuses:
+		return slices.ContainsFunc(v.Status, func(x uint8) bool { return within(int64(x)) })
+	case trace.Kinds:
+		return slices.ContainsFunc(v.Kind, func(x uint8) bool { return within(int64(x)) })
+	case trace.Times:
+		for row := range uint32(v.Spans()) {
+			if within(v.Duration(row)) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}

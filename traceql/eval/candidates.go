@@ -1,0 +1,415 @@
+package eval
+
+import (
+	"slices"
+
+	"etude/trace"
+)
+
+// Candidates: the traces that may have a result, found part by part.
+//
+// Most traces lie in one part, and then the masks of that part tell. A trace that lies
+// in several may have one side of an operator here and the other there; and a trace
+// with a span within the times of a query may have the span that the query wants in a
+// part outside of them. Such a trace is doubtful: it is looked up where it is, and the
+// masks of all its parts decide together. So a trace is found in every part that has
+// some of its spans and is within the times, and which parts have the others plays no
+// role.
+//
+// Rejected: an index of all traces of all parts. It must have read every part before
+// the first answer. Rejected as well: to look at all parts outside of the times for
+// what they share with those within.
+
+// verdict is what is known of a part that is not open.
+type verdict uint8
+
+const (
+	// No span of the part matters.
+	useless verdict = iota
+	// Some span may matter, together with spans of other parts.
+	partly
+	// A trace of the part may have a result by this part alone.
+	enough
+)
+
+// splits is what a Run knows of parts outside of the times of its query.
+type splits struct {
+	from, to  uint64 // the times of the query
+	gaps      bool   // traces count that have spans before and after these times alone
+	known     bool   // outside is
+	outside   bool   // some part outside of the times may matter
+	somewhere map[pick]bool
+}
+
+// Within bounds the times of the query, in unix nanoseconds, edges included: traces
+// count that have a span then, and with gaps those that have spans before and after, as
+// far as resident parts tell. It is called before anything is asked.
+func (r *Run) Within(from, to uint64, gaps bool) {
+	r.splits.from, r.splits.to, r.splits.gaps = from, to, gaps
+}
+
+// bridges tells that a part is before the times of the query and may have traces that
+// go on behind them.
+func (r *Run) bridges(part int) bool {
+	p := &r.parts.list[part]
+	return r.splits.gaps && p.Resident && p.Spans > 0 && p.MaxEnd < r.splits.from && r.parts.resident > 1
+}
+
+// Covers tells whether a part may have a span within the times of the query.
+func (r *Run) Covers(part int) bool {
+	p := &r.parts.list[part]
+	return p.Spans > 0 && p.MinStart <= r.splits.to && p.MaxEnd >= r.splits.from
+}
+
+// first returns the node that selects the spans with which the pipeline begins, nil for
+// all.
+func (p *Program) first() node { return firstNode(p.stages) }
+
+func firstNode(stages []stage) node {
+	for _, s := range stages {
+		if s, ok := s.(spansetStage); ok {
+			return s.node
+		}
+	}
+	return nil
+}
+
+// Skips tells that a part need not be opened to find candidates: it is outside of the
+// times of the query, or no trace in it can have a result.
+func (r *Run) Skips(part int) bool {
+	if !r.Covers(part) {
+		return !r.bridges(part)
+	}
+	n := r.p.first()
+	return n != nil && n.rules(r, part) == useless && !r.outside()
+}
+
+// outside tells whether a part outside of the times may have spans that matter.
+func (r *Run) outside() bool {
+	s := &r.splits
+	if s.known {
+		return s.outside
+	}
+	s.known = true
+	n := r.p.first()
+	for part := range r.parts.list {
+		if r.parts.list[part].Spans > 0 && !r.Covers(part) && n != nil && n.rules(r, part) != useless {
+			s.outside = true
+			break
+		}
+	}
+	return s.outside
+}
+
+// excluded tells that a part has no span that a filter keeps.
+func (r *Run) excluded(part, filter int) bool {
+	for _, either := range r.p.filters[filter].has {
+		if !r.mayMeet(part, either) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Run) mayMeet(part int, either clause) bool {
+	for _, c := range either {
+		if !r.parts.snap.Excludes(part, c) {
+			return true
+		}
+	}
+	return false
+}
+
+// Candidates returns the traces of an open part that may have a result by the spans of
+// this part, and those of which [Run.May] has to tell; nil for none.
+func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
+	v := r.View(part)
+	if !r.Covers(part) {
+		return r.bridging(part)
+	}
+	n := r.p.first()
+	if n == nil {
+		return fullMask(len(v.TraceIDs)), nil, nil
+	}
+	sure = r.local(part, n)
+	if len(r.parts.list) < 2 {
+		return sure, nil, nil
+	}
+	switch _, alone := n.(pick); {
+	case r.outside():
+		doubtful = fullMask(len(v.TraceIDs))
+	case !alone:
+		doubtful = slices.Clone(n.some(r, part))
+	}
+	if doubtful != nil && sure != nil {
+		doubtful.AndNot(sure)
+	}
+	if doubtful.Empty() {
+		return sure, nil, nil
+	}
+	// Whole traces are the rule. When a side is nowhere at all, no trace needs to be
+	// looked up.
+	if possible, err := r.possible(n); err != nil || !possible {
+		return sure, nil, err
+	}
+	shared, err := r.parts.shared(part)
+	if err != nil {
+		return nil, nil, err
+	}
+	if shared != nil {
+		if doubtful.and(shared); doubtful.Empty() {
+			return sure, nil, nil
+		}
+	}
+	return sure, doubtful, nil
+}
+
+// bridging is Candidates for a part before the times of the query: of traces that other
+// resident parts may have, too.
+func (r *Run) bridging(part int) (sure, doubtful Mask, err error) {
+	d, err := r.parts.directory()
+	if err != nil {
+		return nil, nil, err
+	}
+	doubtful, n := d.shared(part), r.p.first()
+	if n == nil || doubtful.Empty() {
+		return doubtful, nil, nil
+	}
+	if sure = slices.Clone(r.local(part, n)); sure == nil {
+		return nil, doubtful, nil
+	}
+	sure.and(doubtful)
+	doubtful.AndNot(sure)
+	return sure, doubtful, nil
+}
+
+// May tells whether a doubtful trace may have a result.
+func (r *Run) May(id trace.TraceID) (bool, error) {
+	var err error
+	if r.places, err = r.parts.find(r.places[:0], id); err != nil || len(r.places) < 2 {
+		return false, err
+	}
+	for _, at := range r.places {
+		if err := r.Open(at.view); err != nil {
+			return false, err
+		}
+	}
+	return r.p.first().may(r, r.places), nil
+}
+
+// possible tells whether a node may keep a span of any trace: each of its sides finds
+// something in some part. Parts that are not resident are not opened for it.
+func (r *Run) possible(n node) (bool, error) {
+	switch n := n.(type) {
+	case *logical:
+		l, err := r.possible(n.l)
+		if err != nil || l != n.and {
+			return l, err
+		}
+		return r.possible(n.r)
+	case *structural:
+		right, err := r.possible(n.r)
+		if err != nil || !right || n.negated {
+			return right, err
+		}
+		return r.possible(n.l)
+	case *group:
+		if first := firstNode(n.stages); first != nil {
+			return r.possible(first)
+		}
+		return true, nil
+	}
+	return r.somewhere(n.(pick))
+}
+
+// somewhere tells whether a filter may keep a span of any part.
+func (r *Run) somewhere(f pick) (bool, error) {
+	if known, ok := r.splits.somewhere[f]; ok {
+		return known, nil
+	}
+	found := false
+	for part := range r.parts.list {
+		p := &r.parts.list[part]
+		if p.Spans == 0 || f.rules(r, part) == useless {
+			continue
+		}
+		if p.Resident {
+			if err := r.Open(part); err != nil {
+				return false, err
+			}
+			if r.local(part, f) == nil {
+				continue
+			}
+		}
+		found = true
+		break
+	}
+	if r.splits.somewhere == nil {
+		r.splits.somewhere = map[pick]bool{}
+	}
+	r.splits.somewhere[f] = found
+	return found, nil
+}
+
+// candKey names the candidates of a node in a part.
+type candKey struct {
+	node node
+	part int
+}
+
+// local returns node.local, kept for the rest of the Run; nil for none. Nobody may
+// change it.
+func (r *Run) local(part int, n node) Mask {
+	key := candKey{n, part}
+	m, ok := r.cands[key]
+	if !ok {
+		if m = n.local(r, part); m.Empty() {
+			m = nil
+		}
+		r.cands[key] = m
+		_ = r.memory.Take(8*len(m), "the candidates of %d filters", len(r.cands)) // the context tells
+	}
+	return m
+}
+
+func (f pick) rules(r *Run, part int) verdict {
+	if r.excluded(part, int(f)) {
+		return useless
+	}
+	return enough
+}
+
+func (f pick) local(r *Run, part int) Mask {
+	if r.p.filters[f].all {
+		return fullMask(len(r.View(part).TraceIDs))
+	}
+	if r.excluded(part, int(f)) {
+		return nil
+	}
+	v := r.View(part)
+	m := NewMask(len(v.TraceIDs))
+	for row := range r.bound[part].mask(int(f)).Rows {
+		m.Set(v.Trace[row])
+	}
+	return m
+}
+
+func (f pick) some(r *Run, part int) Mask { return r.local(part, f) }
+
+func (f pick) may(r *Run, at []in) bool {
+	for _, a := range at {
+		if m := r.local(a.view, f); m != nil && m.Has(a.number) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *logical) rules(r *Run, part int) verdict {
+	return joinedRules(o.l.rules(r, part), o.r.rules(r, part), o.and)
+}
+
+// joinedRules returns the verdict on two sides, of which both must match or one.
+func joinedRules(l, r verdict, both bool) verdict {
+	if both && l != r {
+		return min(max(l, r), partly)
+	}
+	return max(l, r)
+}
+
+func (o *logical) local(r *Run, part int) Mask {
+	if o.and {
+		return r.both(part, o.l, o.r)
+	}
+	return Union(r.local(part, o.l), r.local(part, o.r))
+}
+
+func (o *logical) some(r *Run, part int) Mask {
+	return Union(o.l.some(r, part), o.r.some(r, part))
+}
+
+func (o *logical) may(r *Run, at []in) bool {
+	if o.l.may(r, at) != o.and {
+		return !o.and
+	}
+	return o.r.may(r, at)
+}
+
+// both returns the traces of a part that are in the candidates of two nodes.
+func (r *Run) both(part int, left, right node) Mask {
+	l := r.local(part, left)
+	if l == nil {
+		return nil
+	}
+	o := r.local(part, right)
+	if o == nil {
+		return nil
+	}
+	out := l.clone()
+	out.and(o)
+	return out
+}
+
+// Union returns the rows of either set; nil has none.
+func Union(a, b Mask) Mask {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	out := a.clone()
+	out.or(b)
+	return out
+}
+
+func (o *structural) rules(r *Run, part int) verdict {
+	if o.negated {
+		return o.r.rules(r, part)
+	}
+	return joinedRules(o.l.rules(r, part), o.r.rules(r, part), true)
+}
+
+func (o *structural) local(r *Run, part int) Mask {
+	if o.negated {
+		return r.local(part, o.r)
+	}
+	return r.both(part, o.l, o.r)
+}
+
+func (o *structural) some(r *Run, part int) Mask {
+	if o.negated {
+		return o.r.some(r, part)
+	}
+	return Union(o.l.some(r, part), o.r.some(r, part))
+}
+
+func (o *structural) may(r *Run, at []in) bool {
+	return o.r.may(r, at) && (o.negated || o.l.may(r, at))
+}
+
+func (g *group) rules(r *Run, part int) verdict {
+	if n := firstNode(g.stages); n != nil {
+		return n.rules(r, part)
+	}
+	return enough
+}
+
+func (g *group) local(r *Run, part int) Mask {
+	if n := firstNode(g.stages); n != nil {
+		return r.local(part, n)
+	}
+	return fullMask(len(r.View(part).TraceIDs))
+}
+
+func (g *group) some(r *Run, part int) Mask {
+	if n := firstNode(g.stages); n != nil {
+		return n.some(r, part)
+	}
+	return g.local(r, part)
+}
+
+func (g *group) may(r *Run, at []in) bool {
+	n := firstNode(g.stages)
+	return n == nil || n.may(r, at)
+}

@@ -1,0 +1,120 @@
+package eval
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"etude/trace"
+)
+
+// fewLoads is how many traces a query loads by a look into every resident part: a
+// search for the newest twenty does not wait for an index. manyParts are too many to
+// look into each.
+const (
+	fewLoads  = 64
+	manyParts = 64
+)
+
+// directory returns what is known of where the traces of resident parts are.
+func (p *Parts) directory() (*directory, error) {
+	p.mu.Lock()
+	d := p.dir
+	p.mu.Unlock()
+	if d != nil {
+		return d, nil
+	}
+	views := make([]*trace.View, len(p.list))
+	for i := range p.list {
+		if p.list[i].Resident {
+			v, err := p.view(i, true)
+			if err != nil {
+				return nil, err
+			}
+			views[i] = v
+		}
+	}
+	d = p.o.Places.of(views)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dir == nil {
+		p.dir = d
+	}
+	return p.dir, nil
+}
+
+// Load makes t the trace with an id, from all parts. It reports whether there is any
+// span.
+func (p *Parts) Load(t *Trace, id trace.TraceID) (bool, error) { return t.load(p, id) }
+
+// find appends where a trace is to dst, older parts first.
+func (p *Parts) find(dst []in, id trace.TraceID) ([]in, error) {
+	dst, err := p.findResident(dst, id)
+	if err != nil || p.resident == len(p.list) {
+		return dst, err
+	}
+	parts, err := p.snap.Find(p.ctx, id)
+	switch {
+	case err != nil && p.ctx.Err() != nil:
+		return dst, context.Cause(p.ctx)
+	case err != nil:
+		return dst, err
+	}
+	for _, part := range parts {
+		if p.list[part].Resident {
+			continue
+		}
+		v, err := p.view(part, false)
+		if err != nil {
+			return dst, err
+		}
+		if number, ok := v.FindTrace(id); ok {
+			dst = append(dst, in{part, number})
+		}
+	}
+	if p.resident > 0 {
+		slices.SortFunc(dst, func(a, b in) int { return cmp.Compare(a.view, b.view) })
+	}
+	return dst, nil
+}
+
+// findResident is find in the resident parts.
+func (p *Parts) findResident(dst []in, id trace.TraceID) ([]in, error) {
+	if p.resident == 0 {
+		return dst, nil
+	}
+	if loads := p.loads.Add(1); p.resident > 2 && (loads > fewLoads || p.resident > manyParts) {
+		d, err := p.directory()
+		if err != nil {
+			return dst, err
+		}
+		return d.places(dst, id), nil
+	}
+	lookup := id.Lookup()
+	for i := range p.list {
+		if !p.list[i].Resident {
+			continue
+		}
+		v, err := p.view(i, true)
+		if err != nil {
+			return dst, err
+		}
+		if number, ok := lookup.In(v); ok {
+			dst = append(dst, in{i, number})
+		}
+	}
+	return dst, nil
+}
+
+// shared returns the traces of a part that other parts may have, too; nil when that
+// is not known.
+func (p *Parts) shared(part int) (Mask, error) {
+	if p.resident < len(p.list) {
+		return nil, nil
+	}
+	d, err := p.directory()
+	if err != nil {
+		return nil, err
+	}
+	return d.shared(part), nil
+}

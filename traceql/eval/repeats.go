@@ -1,0 +1,253 @@
+package eval
+
+import (
+	"context"
+	"hash/maphash"
+
+	"etude/trace"
+)
+
+// Repeated spans: a client that has lost an answer sends its spans again, and they may
+// come into a newer part. Metrics count each span once, so they leave out the rows that
+// an older part has as well.
+//
+// A span that is sent again has the times that it had, so only parts that overlap in
+// time can have the same span, and of a part only the rows from that time on need be
+// looked for. The parts of one block have no trace in common. So of parts on disk
+// next to none is looked at for this. What is found of a part depends on the older
+// parts that overlap it, and is kept under a key made of all of them. For resident
+// parts, which overlap as they like, Places knows the traces that several have.
+
+// repeated returns the rows of a part that an older part has as well, nil for none. The
+// first to ask looks at all parts within the times of the query, at each trace once
+// that several have.
+func (p *Parts) repeated(part int, within func(part int) bool) (Mask, error) {
+	p.againMu.Lock()
+	defer p.againMu.Unlock()
+	if p.found {
+		return p.again[part], nil
+	}
+	again, err := p.findRepeated(within)
+	if err != nil {
+		return nil, err
+	}
+	p.again, p.found = again, true
+	return again[part], nil
+}
+
+// repeats is one search for repeated rows.
+type repeats struct {
+	p     *Parts
+	again []Mask
+	asked []bool // parts of which the rows are wanted
+	done  []Mask // traces, of the parts that are asked for
+	seen  map[spanKey]bool
+	at    []in
+}
+
+func (p *Parts) findRepeated(within func(int) bool) ([]Mask, error) {
+	r := &repeats{p: p, again: make([]Mask, len(p.list)), asked: make([]bool, len(p.list)), done: make([]Mask, len(p.list)), seen: map[spanKey]bool{}}
+	if len(p.list) < 2 {
+		return r.again, nil
+	}
+	if p.resident == len(p.list) {
+		return r.again, r.ofResident()
+	}
+	return r.again, r.ofAny(within)
+}
+
+// ofResident is the search where all parts are resident, whatever the times of the
+// query: the next query finds most of it known.
+func (r *repeats) ofResident() error {
+	d, err := r.p.directory()
+	if err != nil {
+		return err
+	}
+	known := d.p.known(d.views, r.again)
+	for i, v := range d.views {
+		r.asked[i], r.done[i] = i >= known, NewMask(len(v.TraceIDs))
+	}
+	for i := range d.views[known:] {
+		if err := r.traces(i+known, d.shared(i+known)); err != nil {
+			return err
+		}
+	}
+	d.p.remember(d.views, r.again)
+	return nil
+}
+
+// ofAny is the search where some parts are on disk.
+func (r *repeats) ofAny(within func(int) bool) error {
+	p := r.p
+	keys := make([]uint64, len(p.list))
+	for i := range p.list {
+		if !within(i) {
+			continue
+		}
+		key, some := r.key(i)
+		if !some {
+			continue
+		}
+		keys[i], r.asked[i] = key, true
+		if p.o.Facts != nil {
+			if rows, known := p.o.Facts.Repeated(p.list[i].ID, key); known {
+				r.again[i], r.asked[i] = rows, false
+			}
+		}
+	}
+	for i, asked := range r.asked {
+		if !asked {
+			continue
+		}
+		suspects, err := r.suspects(i)
+		if err != nil {
+			return err
+		}
+		if err := r.traces(i, suspects); err != nil {
+			return err
+		}
+		if p.o.Facts != nil {
+			p.o.Facts.KeepRepeated(p.list[i].ID, keys[i], r.again[i])
+		}
+	}
+	return nil
+}
+
+// mayRepeat tells whether a part may have spans that an older one has.
+func (r *repeats) mayRepeat(part, older int) bool {
+	a, b := &r.p.list[part], &r.p.list[older]
+	return (a.ID.Of != b.ID.Of || a.Resident) && r.p.overlaps(part, older)
+}
+
+var keySeed = maphash.MakeSeed()
+
+// key is that of what is known of a part; some is false when no older part has any of
+// its spans.
+func (r *repeats) key(part int) (key uint64, some bool) {
+	of := func(part int) uint64 {
+		return maphash.Comparable(keySeed, struct {
+			id    trace.PartID
+			spans int
+		}{r.p.list[part].ID, r.p.list[part].Spans})
+	}
+	for older := range part {
+		if r.mayRepeat(part, older) {
+			key, some = maphash.Comparable(keySeed, [2]uint64{key, of(older)}), true
+		}
+	}
+	return maphash.Comparable(keySeed, [2]uint64{key, of(part)}), some
+}
+
+// suspects returns the traces with rows at a time that an older part covers as well.
+func (r *repeats) suspects(part int) (Mask, error) {
+	v, err := r.p.view(part, true)
+	if err != nil {
+		return nil, err
+	}
+	lo, hi := ^uint64(0), uint64(0)
+	for older := range part {
+		if r.mayRepeat(part, older) {
+			lo, hi = min(lo, r.p.list[older].MinStart), max(hi, r.p.list[older].MaxEnd)
+		}
+	}
+	out := NewMask(len(v.TraceIDs))
+	for row, number := range v.Trace {
+		// A span without a start may have another end when it is sent again.
+		if began := v.Began(uint32(row)); v.Start[row] == 0 || lo <= began && began <= hi {
+			out.Set(number)
+		}
+	}
+	if r.done[part] == nil {
+		r.done[part] = NewMask(len(v.TraceIDs))
+	}
+	return out, nil
+}
+
+// traces looks at traces of a part wherever they are.
+func (r *repeats) traces(part int, numbers Mask) (err error) {
+	v, err := r.p.view(part, true)
+	if err != nil {
+		return err
+	}
+	for number := range numbers.Rows {
+		if r.p.ctx.Err() != nil {
+			return context.Cause(r.p.ctx)
+		}
+		if r.done[part].Has(number) {
+			continue
+		}
+		if r.at, err = r.p.find(r.at[:0], v.TraceIDs[number]); err != nil {
+			return err
+		}
+		if len(r.at) < 2 { // alone with its id, not with its hash
+			continue
+		}
+		if err := r.trace(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trace marks the rows of one trace, which is at several places.
+func (r *repeats) trace() error {
+	held := 0 // bytes of seen
+	defer func() { r.p.o.Memory.Free(held) }()
+	clear(r.seen)
+	for _, at := range r.at {
+		v, err := r.p.view(at.view, true)
+		if err != nil {
+			return err
+		}
+		if r.done[at.view] == nil {
+			r.done[at.view] = NewMask(len(v.TraceIDs))
+		}
+		r.done[at.view].Set(at.number)
+		before := len(r.seen)
+		r.mark(v, at)
+		if n := (len(r.seen) - before) * spanBytes; r.p.o.Memory.Take(n, "a trace of %d spans", len(r.seen)) == nil {
+			held += n
+		}
+	}
+	return nil
+}
+
+// mark goes over the rows of a trace in one part. Seen are those of older ones.
+func (r *repeats) mark(v *trace.View, at in) {
+	for row := range v.Rows(at.number) {
+		key := spanKey{v.SpanID[row], v.Kind[row], v.Start[row]}
+		if !r.seen[key] {
+			r.seen[key] = true
+			continue
+		}
+		if !r.asked[at.view] { // known
+			continue
+		}
+		if r.again[at.view] == nil {
+			r.again[at.view] = NewMask(v.Spans())
+		}
+		r.again[at.view].Set(row)
+	}
+}
+
+// known fills again for the oldest Views, as far as they were asked for last, and
+// returns how many that are.
+func (p *Places) known(views []*trace.View, again []Mask) (n int) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for n < min(len(views), len(p.asked)) && p.asked[n] == (viewKey{views[n].ID(), views[n].Spans()}) {
+		again[n] = p.again[n]
+		n++
+	}
+	return n
+}
+
+func (p *Places) remember(views []*trace.View, again []Mask) {
+	asked := make([]viewKey, len(views))
+	for i, v := range views {
+		asked[i] = viewKey{v.ID(), v.Spans()}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked, p.again = asked, again
+}

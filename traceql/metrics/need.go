@@ -1,0 +1,26 @@
+package metrics
+
+import (
+	"etude/trace"
+	"etude/traceql/eval"
+)
+
+// Need declares what the query reads: rows of each part, and whole of traces that are
+// put together, which includes rows. See [eval.NewParts].
+func (q *Query) Need() (rows, whole *trace.Need) {
+	whole = q.p.Need()
+	if q.compare != nil {
+		eval.DeclareRoot(whole)
+		whole.Columns |= trace.Names | trace.Kinds | trace.Statuses | trace.StatusMessages | trace.ScopeNames | trace.ScopeVersions
+		for _, l := range []trace.Level{trace.SpanLevel, trace.ResourceLevel, trace.ScopeLevel} {
+			whole.AllKeys[l] = true
+		}
+	}
+	if !q.rowwise {
+		return whole, whole
+	}
+	rows = q.p.RowNeed()
+	q.p.DeclareOperands(rows)
+	rows.Columns |= trace.Times
+	return rows, whole
+}
