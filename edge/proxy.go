@@ -148,8 +148,9 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err == nil || !isDialError(err) {
 			if err == nil {
 				s.balancer.connected(i)
+				return checkStatus(resp)
 			}
-			return resp, err
+			return nil, err
 		}
 		if r.Context().Err() != nil {
 			return nil, err // not the server's fault
@@ -157,6 +158,15 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 		s.balancer.refused(i, err)
 		attempts, last = append(attempts, i), err
 	}
+}
+
+// checkStatus closes an answer whose status HTTP does not have: net/http reads it,
+// and panics when it is to write it.
+func checkStatus(resp *http.Response) (*http.Response, error) {
+	if resp.StatusCode >= 100 {
+		return resp, nil
+	}
+	return nil, errors.Join(fmt.Errorf("the server answered with the status %03d", resp.StatusCode), resp.Body.Close())
 }
 
 func (s *service) transport(i int) *http.Transport {

@@ -495,6 +495,34 @@ func TestStopCutsStuckConnections(t *testing.T) {
 	}
 }
 
+// TestAnswersThatAreNone: what no client could read becomes a 502 with the reason.
+func TestAnswersThatAreNone(t *testing.T) {
+	t.Parallel()
+	for head, want := range map[string]string{
+		"HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n": "answered with the status 099",
+		"HTTP/1.1 000 \r\nContent-Length: 0\r\n\r\n":    "answered with the status 000",
+		"HTTP/1.1 1000 High\r\n\r\n":                    "malformed HTTP status code",
+		"\x00garbage\r\n\r\n":                           "malformed HTTP response",
+		"":                                              "closed the connection",
+	} {
+		service := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, head)
+		})
+		e := start(t, Options{ConfigText: configFor(everything, service.URL)})
+		if status, body := get(t, e.web, "a", "/"); status != http.StatusBadGateway || !strings.Contains(body, want) {
+			t.Errorf("%q: %d %s; want 502 with %q", head, status, body, want)
+		}
+		if log := e.log.String(); strings.Contains(log, "panic") {
+			t.Errorf("%q: %s", head, log)
+		}
+	}
+}
+
 func TestAddressTaken(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
