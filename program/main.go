@@ -33,6 +33,7 @@ type cli struct {
 	Test      testCmd    `cmd:"" help:"Run a command, receive its spans, and check what is expected of them."`
 	Lab       labCmd     `cmd:"" help:"Do the labs of a running etude up: list, start, check, hint, reset, next."`
 	Load      loadCmd    `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
+	Block     blockCmd   `cmd:"" help:"Look into blocks, files of spans in Tempo's format: verify, ls, inspect."`
 	Bench     benchCmd   `cmd:"" help:"Measure a trace backend on this machine: ingest, freshness, queries."`
 	Health    healthCmd  `cmd:"" help:"Exit with 0 when a URL answers, 1 when not: the health check of containers."`
 	Version   versionCmd `cmd:"" help:"Print the version."`

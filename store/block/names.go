@@ -33,6 +33,9 @@ const (
 	partsKey = "etude.parts"
 )
 
+// MetaName is the file that makes a folder a block.
+const MetaName = metaName
+
 const (
 	spareColumns    = 10 // dedicated columns of vParquet4, for resources and for spans
 	spareStrings    = 20 // most dedicated columns of vParquet5, a scope

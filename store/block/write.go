@@ -32,6 +32,8 @@ type WriteOptions struct {
 	Pause func()
 	// Origin is kept in meta.json under "etude", for the store.
 	Origin json.RawMessage
+
+	tamper func(*leaf, *columnData) // tests write wrong blocks with it
 }
 
 // SingleTenant is the tenant of a store without tenants, as Tempo names it.
@@ -286,6 +288,9 @@ func (w *blockWriter) rowGroup(g *shredder, ordinal int16) error {
 		}
 		if err := g.fill(l, c, d); err != nil {
 			return err
+		}
+		if w.o.tamper != nil {
+			w.o.tamper(l, c)
 		}
 		b, chunk, index, err := w.tools.pages.chunk(l, c, firstRows, w.at)
 		if err != nil {

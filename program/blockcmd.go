@@ -1,0 +1,126 @@
+package program
+
+import (
+	"context"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"etude/internal/fs"
+	"etude/store/block"
+)
+
+// blockCmd looks into blocks on disk, ours or a real Tempo's. It changes nothing, so
+// a backend may run meanwhile.
+type blockCmd struct {
+	Verify  blockVerifyCmd  `cmd:"" help:"Check every rule of Tempo's format on the blocks below a path; exit with 1 when one is broken."`
+	Ls      blockLsCmd      `cmd:"" help:"List the blocks below a path."`
+	Inspect blockInspectCmd `cmd:"" help:"Show what the columns and files of the blocks below a path take."`
+}
+
+// blockPath is where blocks are.
+type blockPath struct {
+	Path string `arg:"" type:"existingdir" help:"A block, a tenant's folder, a bucket on disk, or a data directory."`
+}
+
+// each calls f for every block below the path, in order.
+func (p *blockPath) each(ctx context.Context, f func(dir string) error) error {
+	found := 0
+	err := filepath.WalkDir(p.Path, func(path string, d iofs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() != block.MetaName {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		found++
+		return f(filepath.Dir(path))
+	})
+	if err == nil && found == 0 {
+		return fmt.Errorf("find blocks: there is no %s at or below %s", block.MetaName, p.Path)
+	}
+	return err
+}
+
+type blockVerifyCmd struct{ blockPath }
+
+// Run prints a line for each block, and one for each fault.
+func (c *blockVerifyCmd) Run(p *proc) error {
+	bad := false
+	err := c.each(p.ctx, func(dir string) error {
+		r, err := block.Verify(p.ctx, fs.OS, dir)
+		switch {
+		case err != nil:
+			bad = true
+			fmt.Fprintf(p.stdout, "%s: cannot be read: %v\n", dir, err)
+		case len(r.Faults) > 0:
+			bad = true
+			for _, fault := range r.Faults {
+				fmt.Fprintf(p.stdout, "%s: %s\n", dir, fault)
+			}
+		default:
+			fmt.Fprintf(p.stdout, "%s: %s, %d traces, %d spans: good\n", dir, r.Meta.Format, r.Meta.Traces, r.Spans)
+		}
+		return nil
+	})
+	if err == nil && bad {
+		return errQuiet
+	}
+	return err
+}
+
+type blockLsCmd struct{ blockPath }
+
+// Run prints a table.
+func (c *blockLsCmd) Run(p *proc) error {
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TENANT\tBLOCK\tFORMAT\tLEVEL\tSTART\tEND\tTRACES\tROW GROUPS\tSIZE")
+	err := c.each(p.ctx, func(dir string) error {
+		b, err := os.ReadFile(filepath.Join(dir, block.MetaName))
+		if err != nil {
+			return err
+		}
+		m, err := block.ParseMeta(b)
+		if err != nil {
+			fmt.Fprintf(w, "\t%s\t%v\n", filepath.Base(dir), err)
+			return nil
+		}
+		size := bytesFlag(m.Size)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%d\t%s\n", m.Tenant, m.ID, m.Format, m.CompactionLevel,
+			m.Start.UTC().Format(time.RFC3339), m.End.UTC().Format(time.RFC3339), m.Traces, m.RowGroups, &size)
+		return nil
+	})
+	if err == nil {
+		err = w.Flush()
+	}
+	return err
+}
+
+type blockInspectCmd struct{ blockPath }
+
+// Run prints the files and columns of each block with their bytes, and bytes a span.
+func (c *blockInspectCmd) Run(p *proc) error {
+	return c.each(p.ctx, func(dir string) error {
+		in, err := block.Inspect(p.ctx, fs.OS, dir)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "%s: %s, %d traces, %d spans in %d row groups\n", dir, in.Meta.Format, in.Meta.Traces, in.Spans, len(in.Parts))
+		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+		perSpan := func(n int64) float64 { return float64(n) / float64(max(1, in.Spans)) }
+		for _, f := range in.Files {
+			fmt.Fprintf(w, "%d\t%.2f\t  %s\n", f.Size, perSpan(f.Size), f.Name)
+		}
+		for _, col := range in.Columns {
+			name := col.Name
+			if col.Key != "" {
+				name += " (" + col.Key + ")"
+			}
+			fmt.Fprintf(w, "%d\t%.2f\t  %s %s, %d entries\n", col.Bytes, perSpan(col.Bytes), name, col.Codec, col.Entries)
+		}
+		return w.Flush()
+	})
+}

@@ -1,0 +1,166 @@
+package block
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"etude/internal/fs"
+	"etude/trace"
+)
+
+func TestVerifyRealBlocks(t *testing.T) {
+	t.Parallel()
+	for _, name := range realBlocks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := Verify(t.Context(), fs.OS, realBlock(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Faults) > 0 || r.Spans == 0 {
+				t.Errorf("%d spans, faults:\n%s", r.Spans, strings.Join(r.Faults, "\n"))
+			}
+		})
+	}
+}
+
+// writtenAs writes a block of a data set into a new folder.
+func writtenAs(t testing.TB, o WriteOptions, name string) (dir string) {
+	t.Helper()
+	o.Dir = t.TempDir()
+	metas, err := Write(context.Background(), o, []*trace.View{dataOf(t, name)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Folder(o.Dir, metas[0].ID)
+}
+
+func TestVerifyOwnBlocks(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"v5", "weird", "v5groups"} {
+		for _, f := range []Format{VParquet4, VParquet5} {
+			r, err := Verify(t.Context(), fs.OS, writtenAs(t, WriteOptions{Format: f, PageSpans: 100}, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Faults) > 0 {
+				t.Errorf("%s of %s:\n%s", f, name, strings.Join(r.Faults, "\n"))
+			}
+		}
+	}
+}
+
+// Each rule is broken in turn, and Verify says which.
+func TestVerifyFindsFaults(t *testing.T) {
+	t.Parallel()
+	column := func(of owner, f field, change func(*columnData)) WriteOptions {
+		return WriteOptions{tamper: func(l *leaf, c *columnData) {
+			if l.of == of && l.field == f {
+				change(c)
+			}
+		}}
+	}
+	first32 := func(c *columnData) { c.i32[0]++ }
+	first64 := func(c *columnData) { c.i64[0]++ }
+	for name, test := range map[string]struct {
+		o    WriteOptions
+		want string
+	}{
+		"order of traces": {column(ofTrace, fieldID, func(c *columnData) {
+			a, b := slices.Clone(c.bytes[:16]), slices.Clone(c.bytes[16:32])
+			copy(c.bytes, b)
+			copy(c.bytes[16:], a)
+		}), "not sorted"},
+		"nested set left":  {column(ofSpan, fieldLeft, first32), "NestedSetLeft"},
+		"nested set right": {column(ofSpan, fieldRight, first32), "NestedSetRight"},
+		"parent":           {column(ofSpan, fieldParentLeft, first32), "ParentID"},
+		"children":         {column(ofSpan, fieldChildCount, first32), "ChildCount"},
+		"rounded":          {column(ofSpan, fieldRounded60, first32), "StartTimeRounded60"},
+		"spans of a scope": {column(ofScope, fieldSpanCount, first32), "SpanCount"},
+		"errors":           {column(ofStats, fieldErrorCount, first32), "ServiceStats"},
+		"services":         {column(ofStats, fieldService, func(c *columnData) { c.dict[0] += "x" }), "ServiceStats"},
+		"start":            {column(ofTrace, fieldStart, first64), "StartTimeUnixNano"},
+		"end":              {column(ofTrace, fieldEnd, first64), "EndTimeUnixNano"},
+		"duration":         {column(ofTrace, fieldDuration, first64), "DurationNano"},
+		"root":             {column(ofTrace, fieldRootName, func(c *columnData) { c.dict[0] += "x" }), "RootSpanName"},
+		"root's service":   {column(ofTrace, fieldRootService, func(c *columnData) { c.dict[0] += "x" }), "RootServiceName"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			expectFault(t, writtenAs(t, test.o, "v5"), test.want)
+		})
+	}
+}
+
+func expectFault(t *testing.T, dir, want string) {
+	t.Helper()
+	r, err := Verify(t.Context(), fs.OS, dir)
+	if err != nil {
+		r = &Report{Faults: []string{err.Error()}}
+	}
+	if !strings.Contains(strings.Join(r.Faults, "\n"), want) {
+		t.Errorf("faults %q, want one with %q", r.Faults, want)
+	}
+}
+
+func TestVerifyFindsWrongFiles(t *testing.T) {
+	t.Parallel()
+	meta := func(change func(*Meta)) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			m := mustMeta(t, dir)
+			change(m)
+			b, err := json.Marshal(m)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, metaName), b, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for want, change := range map[string]func(*testing.T, string){
+		"footerSize":        meta(func(m *Meta) { m.FooterSize-- }),
+		"totalObjects":      meta(func(m *Meta) { m.Traces++ }),
+		"replicationFactor": meta(func(m *Meta) { m.Replication = 0 }),
+		"blockID":           meta(func(m *Meta) { m.ID = NewID() }),
+		"row groups":        meta(func(m *Meta) { m.RowGroups++ }),
+		"bytes":             meta(func(m *Meta) { m.Size++ }),
+		"startTime":         meta(func(m *Meta) { m.Start = m.Start.AddDate(0, 0, -1) }),
+		"must be":           meta(func(m *Meta) { m.Dedicated = m.Dedicated[1:] }),
+		"bloom-1":           meta(func(m *Meta) { m.BloomShards++ }),
+		"is missing": func(t *testing.T, dir string) {
+			empty := newBloomShards(1)
+			if err := os.WriteFile(filepath.Join(dir, bloomName(0)), empty.file(0), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"last trace id": func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, indexName), []byte(`{"rowGroups":[]}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"checksum": func(t *testing.T, dir string) {
+			name := filepath.Join(dir, dataName)
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b[len(b)/3] ^= 1
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			dir := writtenAs(t, WriteOptions{}, "v5")
+			change(t, dir)
+			expectFault(t, dir, want)
+		})
+	}
+}
