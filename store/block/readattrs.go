@@ -61,7 +61,9 @@ type attrReader struct {
 	array     cursor
 	any       cursor
 	own       []ownColumn
-	fixes     map[uint32]fix
+	whole     map[uint32][][]byte // rows that are kept whole
+	orders    orders
+	scratch   []attr
 	numbers   []uint32 // of the columns of their own from which the row has attributes
 }
 
@@ -81,7 +83,10 @@ func (p *reading) readAttrs(ctx context.Context, level trace.Level, first []uint
 	if err := r.open(ctx, of); err != nil {
 		return nil, err
 	}
-	r.fixes = x.fixes(level, first)
+	r.whole = x.whole(level, first)
+	if number, ok := orderOf[level]; ok && keys == nil { // The order of some keys says nothing.
+		r.orders = orders{x: x, number: number, first: first}
+	}
 	for row := range uint32(rows) {
 		if err := r.row(row); err != nil {
 			return nil, err
@@ -113,7 +118,7 @@ func (r *attrReader) open(ctx context.Context, of owner) error {
 		}
 	}
 	lists := attrsOf[of]
-	if err := r.key.open(ctx, r.p, r.p.b.stored(lists, fieldKey), r.depth); err != nil {
+	if err := r.key.openIf(ctx, r.p, r.p.b.stored(lists, fieldKey), r.depth, r.hasKey()); err != nil {
 		return err
 	}
 	if !r.findKeys() {
@@ -144,6 +149,21 @@ func (r *attrReader) name(key string) uint32 {
 		r.list.names = append(r.list.names, key)
 	}
 	return n
+}
+
+// hasKey tells whether texts have a key that is wanted; it is nil when all are.
+func (r *attrReader) hasKey() func(*texts) bool {
+	if r.keys == nil {
+		return nil
+	}
+	return func(t *texts) bool {
+		for i := range t.len() {
+			if r.keys[string(t.get(uint32(i)))] {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // findKeys finds the names of the keys that are wanted, and tells whether there are
@@ -192,8 +212,14 @@ func (r *attrReader) row(row uint32) error {
 			r.numbers = append(r.numbers, r.own[i].number)
 		}
 	}
-	if f, ok := r.fixes[row]; ok {
-		return r.apply(f, start, own, r.numbers)
+	code := r.orders.next(row)
+	if r.whole != nil {
+		if whole, ok := r.whole[row]; ok {
+			return r.replace(start, whole)
+		}
+	}
+	if len(code) > 0 {
+		r.order(code, start, own)
 	}
 	return nil
 }

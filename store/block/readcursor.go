@@ -23,13 +23,19 @@ type cursor struct {
 var errEntries = errors.New("it has fewer or more rows than other columns of the row group")
 
 // open reads the column. A column that the file lacks has no values.
-func (c *cursor) open(ctx context.Context, p *reading, from *stored, depth uint8) (err error) {
+func (c *cursor) open(ctx context.Context, p *reading, from *stored, depth uint8) error {
+	return c.openIf(ctx, p, from, depth, nil)
+}
+
+// openIf is open for a column that is as if it had no values unless its dictionary
+// passes.
+func (c *cursor) openIf(ctx context.Context, p *reading, from *stored, depth uint8, dictionary func(*texts) bool) (err error) {
 	c.p, c.column, c.depth = p, from, depth
 	if from == nil {
 		c.none = true
 		return nil
 	}
-	c.v, err = p.read(ctx, from, wants{rep: true, def: true})
+	c.v, err = p.read(ctx, from, wants{rep: true, def: true, dictionary: dictionary})
 	if err != nil {
 		return err
 	}

@@ -152,31 +152,50 @@ func (x *extras) flags(number wire.Number, first []uint32) trace.Sparse {
 	return trace.NewSparse(rows, values)
 }
 
-// fix is what a row's attributes need beside the columns.
-type fix struct {
-	order []byte   // pairs of uvarints, see extra.go
-	whole [][]byte // the attributes, as KeyValues
-	isSet bool     // whole counts, though it may be empty
-}
-
 var orderOf = map[trace.Level]wire.Number{trace.ResourceLevel: extraResourceOrder, trace.SpanLevel: extraSpanOrder, trace.EventLevel: extraEventOrder}
 
-// fixes returns the fixes of the rows of a level; nil when there are none.
-func (x *extras) fixes(level trace.Level, first []uint32) map[uint32]fix {
-	fixes := map[uint32]fix{}
-	if number, ok := orderOf[level]; ok {
-		x.each(number, func(t uint32, b []byte) {
-			for row := first[t]; row < first[t+1] && len(b) > 0; row++ {
-				var code []byte
-				if code, b = orderCode(b); len(code) > 0 {
-					fixes[row] = fix{order: code}
+// orders walks the order codes of the rows of a level, which is asked for row by row.
+type orders struct {
+	x      *extras
+	number wire.Number
+	first  []uint32
+	at     int    // in x.traces
+	end    uint32 // row behind the trace whose codes rest has
+	rest   []byte
+}
+
+// next returns the code of a row; empty for one in the order of the file.
+func (o *orders) next(row uint32) (code []byte) {
+	for row >= o.end {
+		if o.x == nil || o.at >= len(o.x.traces) {
+			return nil
+		}
+		t := o.x.traces[o.at]
+		if row < o.first[t] {
+			return nil
+		}
+		o.rest, o.end = nil, o.first[t+1]
+		if row < o.end {
+			for r := (wire.Reader{Rest: o.x.says[o.at]}); r.Next(); {
+				if r.IsBytes(o.number) {
+					o.rest = r.Data
 				}
 			}
-		})
+		}
+		o.at++
 	}
+	if len(o.rest) > 0 {
+		code, o.rest = orderCode(o.rest)
+	}
+	return code
+}
+
+// whole returns the attributes of rows that are kept whole, as KeyValues.
+func (x *extras) whole(level trace.Level, first []uint32) map[uint32][][]byte {
+	var rows map[uint32][][]byte
 	x.each(extraWhole, func(t uint32, b []byte) {
 		var l, n uint64
-		f := fix{isSet: true}
+		var attrs [][]byte
 		r := wire.Reader{Rest: b}
 		for r.Next() {
 			switch {
@@ -185,14 +204,17 @@ func (x *extras) fixes(level trace.Level, first []uint32) map[uint32]fix {
 			case r.IsVarint(2):
 				n = r.Value
 			case r.IsBytes(3):
-				f.whole = append(f.whole, r.Data)
+				attrs = append(attrs, r.Data)
 			}
 		}
 		if row, ok := rowIn(first, t, n); ok && l == uint64(level) {
-			fixes[row] = f
+			if rows == nil {
+				rows = map[uint32][][]byte{}
+			}
+			rows[row] = attrs
 		}
 	})
-	return fixes
+	return rows
 }
 
 // orderCode cuts the code of one row off.
@@ -213,46 +235,50 @@ func orderCode(b []byte) (code, rest []byte) {
 	return b[:at], b[at:]
 }
 
-// apply mends the attributes of the row that were read last: of those in the list
-// behind start, those from own on lay in columns of their own, of the numbers given.
-func (r *attrReader) apply(f fix, start, own int, numbers []uint32) error {
-	if f.isSet {
-		r.list.attrs = r.list.attrs[:start]
-		for _, b := range f.whole {
-			if err := r.addKeyValue(b); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	listed := append([]attr(nil), r.list.attrs[start:own]...)
-	owned := append([]attr(nil), r.list.attrs[own:]...)
-	used := make([]bool, len(owned))
+// replace puts attributes that are kept whole in place of those behind start.
+func (r *attrReader) replace(start int, whole [][]byte) error {
 	r.list.attrs = r.list.attrs[:start]
-	done := 0
-	for b := f.order; len(b) > 0; {
-		number, n := binary.Uvarint(b)
-		before, m := binary.Uvarint(b[n:])
-		b = b[n+m:]
-		for ; done < len(listed) && uint64(done) < before; done++ {
-			r.list.attrs = append(r.list.attrs, listed[done])
-		}
-		for i := range owned {
-			if !used[i] && uint64(numbers[i]) == number {
-				used[i] = true
-				r.list.attrs = append(r.list.attrs, owned[i])
-				break
-			}
-		}
-	}
-	r.list.attrs = append(r.list.attrs, listed[done:]...)
-	for i := range owned {
-		if !used[i] {
-			r.list.attrs = append(r.list.attrs, owned[i])
+	for _, b := range whole {
+		if err := r.addKeyValue(b); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// order puts the attributes of the row that were read last in the order of a code: of
+// those behind start, those from own on lay in columns of their own.
+func (r *attrReader) order(code []byte, start, own int) {
+	r.scratch = append(r.scratch[:0], r.list.attrs[start:]...)
+	listed, owned := r.scratch[:own-start], r.scratch[own-start:]
+	out := r.list.attrs[:start]
+	done := 0
+	for len(code) > 0 {
+		number, n := binary.Uvarint(code)
+		before, m := binary.Uvarint(code[n:])
+		code = code[n+m:]
+		for ; done < len(listed) && uint64(done) < before; done++ {
+			out = append(out, listed[done])
+		}
+		for i := range owned {
+			if uint64(r.numbers[i]) == number {
+				out = append(out, owned[i])
+				r.numbers[i] = placed
+				break
+			}
+		}
+	}
+	out = append(out, listed[done:]...)
+	for i := range owned {
+		if r.numbers[i] != placed {
+			out = append(out, owned[i])
+		}
+	}
+	r.list.attrs = out
+}
+
+// placed marks an attribute that has its place.
+const placed = ^uint32(0)
 
 // addKeyValue adds an attribute from an encoded KeyValue.
 func (r *attrReader) addKeyValue(b []byte) error {

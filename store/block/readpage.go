@@ -160,6 +160,9 @@ type wants struct {
 	rep, def bool
 	anySum   bool // Pages whose checksum is wrong are decoded all the same.
 	only     *onlyTraces
+	// dictionary, if set, is shown the dictionary when all values are in it, before
+	// they are decoded. If it returns false, the column is as if it had no values.
+	dictionary func(*texts) bool
 }
 
 // decodeChunk decodes the pages of a column chunk.
@@ -182,11 +185,28 @@ func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error)
 			return nil, err
 		}
 		b = rest[h.compressed:]
+		if h.kind == format.DictionaryPage && want.dictionary != nil && allInDictionary(b, d.left) && !want.dictionary(&v.texts) {
+			return &values{column: l}, nil
+		}
 	}
 	if want.only != nil {
 		return v, want.only.cut(v)
 	}
 	return v, nil
+}
+
+// allInDictionary tells whether the pages of so many values have no other values
+// than those of the dictionary.
+func allInDictionary(b []byte, left int) bool {
+	for left > 0 {
+		h, rest, err := readHeader(b)
+		if err != nil || h.values <= 0 || h.encoding != format.RLEDictionary && h.encoding != format.PlainDictionary {
+			return false
+		}
+		left -= int(h.values)
+		b = rest[h.compressed:]
+	}
+	return true
 }
 
 // pageDecoder decodes page after page.
