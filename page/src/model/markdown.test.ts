@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseMarkdown } from "./markdown";
+import { parseMarkdown, unwrapped } from "./markdown";
 
 describe("Markdown", () => {
   it("has headings, paragraphs, lists and code", () => {
@@ -19,6 +19,11 @@ describe("Markdown", () => {
   it("makes no link that could run something, and no HTML", () => {
     for (const href of ["javascript:alert(1)", "//evil.example/", "data:text/html,x"]) expect(JSON.stringify(parseMarkdown(`[x](${href})`))).not.toContain("link");
     expect(parseMarkdown("<b>bold</b>")).toEqual([{ kind: "paragraph", inline: [{ kind: "text", text: "<b>bold</b>" }] }]);
+  });
+
+  it("puts broken lines together again, but not what is indented", () => {
+    expect(unwrapped("Two requests\nwent out.\n\nRun this:\n\n  a b\n  c\n\nThe\nend.\n")).toBe("Two requests went out.\n\nRun this:\n\n  a b\n  c\n\nThe end.");
+    expect(unwrapped("a\nb\n  c\nd")).toBe("a b\n  c\nd");
   });
 
   it("ends with every text", () => {

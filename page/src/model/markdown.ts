@@ -63,6 +63,11 @@ function joined(lines: string[]): string {
   return lines.map((l) => l.trim()).join(" ");
 }
 
+/** A text whose lines were broken for a file: paragraphs become one line each, what is indented stays. */
+export function unwrapped(text: string): string {
+  return text.trimEnd().replace(/(?<=^\S.*)\n(?=\S)/gm, " ");
+}
+
 const marks = /(`+)(.+?)\1|\*\*(.+?)\*\*|\*([^\s*](?:[^*]*[^\s*])?)\*|\[([^\]]+)\]\(([^()\s]+)\)/;
 
 function parseInline(text: string): Inline[] {
