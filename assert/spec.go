@@ -54,8 +54,6 @@ type Count struct {
 	Max int `yaml:"max,omitempty" json:"max,omitempty"` // 0: no upper bound, unless Min is 0 too
 }
 
-func exactly(n int) *Count { return &Count{n, n} }
-
 // bounded tells whether more can break the count.
 func (c Count) bounded() bool { return c.Max > 0 || c.Min == 0 }
 

@@ -18,8 +18,11 @@ type Engine struct {
 	stage Stage
 	dir   string // of progress and working copies
 
-	mu    sync.Mutex
-	notes *notebook
+	// playing is held while a lab is started, checked or reset, which may take
+	// long. mu guards notes, for a moment at a time; it is taken inside of playing.
+	playing sync.Mutex
+	mu      sync.Mutex
+	notes   *notebook
 }
 
 // NewEngine returns an Engine over labs. Progress and working copies are kept in
@@ -130,8 +133,8 @@ func (s *Solution) text() string {
 // Start prepares a lab: its processes run and send spans, its drawing is sent, its
 // working copy is made. A lab can be started again; a working copy stays as it is.
 func (e *Engine) Start(ctx context.Context, id string) (View, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.playing.Lock()
+	defer e.playing.Unlock()
 	l, err := e.find(id)
 	if err != nil {
 		return View{}, err
@@ -150,55 +153,74 @@ func (e *Engine) Start(ctx context.Context, id string) (View, error) {
 			return View{}, fmt.Errorf("make the working copy of %s: %w", l.ID, err)
 		}
 	}
-	p := e.notes.get(l.ID)
-	if p.State == New {
-		p.State = Started
-	}
-	p.Vars, p.Says = v, strings.TrimSpace(v.fill(l.Start.Says))
-	return e.view(l), e.notes.save()
+	return e.note(l, func(p *progress) {
+		if p.State == New {
+			p.State = Started
+		}
+		p.Vars, p.Says = v, strings.TrimSpace(v.fill(l.Start.Says))
+	})
 }
 
 // Check judges an answer. The lab must have been started.
 func (e *Engine) Check(ctx context.Context, id, answer string) (Result, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.playing.Lock()
+	defer e.playing.Unlock()
 	l, err := e.find(id)
 	if err != nil {
 		return Result{}, err
 	}
-	p := e.notes.get(l.ID)
-	if p.Vars == nil {
-		return Result{}, errNotStarted
+	v, err := e.runOf(l)
+	if err != nil {
+		return Result{}, err
 	}
-	r, err := e.judge(ctx, l, p.Vars, strings.TrimSpace(answer))
+	r, err := e.judge(ctx, l, v, strings.TrimSpace(answer))
 	if err != nil {
 		return Result{}, fmt.Errorf("check %s: %w", l.ID, err)
 	}
-	if r.Passed {
-		p.State = Done
-		r.Says = strings.TrimSpace("Right. " + l.Solution.Why)
+	r.Lab, err = e.note(l, func(p *progress) {
+		if r.Passed {
+			p.State = Done
+			r.Says = strings.TrimSpace("Right. " + l.Solution.Why)
+		}
+	})
+	return r, err
+}
+
+// runOf is what the last start of a lab has made. It is never changed afterwards.
+func (e *Engine) runOf(l *Lab) (vars, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if v := e.notes.look(l.ID).Vars; v != nil {
+		return v, nil
 	}
-	r.Lab = e.view(l)
-	return r, e.notes.save()
+	return nil, errNotStarted
+}
+
+// note changes what is kept of a lab.
+func (e *Engine) note(l *Lab, change func(*progress)) (View, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(e.notes.get(l.ID))
+	return e.view(l), e.notes.save()
 }
 
 // Hint returns the next hint, and the last one again when all have been shown.
 func (e *Engine) Hint(id string) (hint string, v View, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	l, err := e.find(id)
 	if err != nil {
 		return "", View{}, err
 	}
-	p := e.notes.get(l.ID)
-	p.Hints = min(p.Hints+1, len(l.Hints))
-	return p.Vars.fill(l.Hints[p.Hints-1]), e.view(l), e.notes.save()
+	v, err = e.note(l, func(p *progress) {
+		p.Hints = min(p.Hints+1, len(l.Hints))
+		hint = p.Vars.fill(l.Hints[p.Hints-1])
+	})
+	return hint, v, err
 }
 
 // Reset forgets the progress of a lab and removes its working copy.
 func (e *Engine) Reset(id string) (View, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.playing.Lock()
+	defer e.playing.Unlock()
 	l, err := e.find(id)
 	if err != nil {
 		return View{}, err
@@ -208,6 +230,5 @@ func (e *Engine) Reset(id string) (View, error) {
 			return View{}, fmt.Errorf("remove the working copy of %s: %w", l.ID, err)
 		}
 	}
-	delete(e.notes.of, l.ID)
-	return e.view(l), e.notes.save()
+	return e.note(l, func(p *progress) { *p = progress{State: New} })
 }

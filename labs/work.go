@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -77,15 +78,15 @@ func writeOver(name string, data []byte) error {
 // Solve puts the lab's solution in place of the learner's work: the processes run
 // and the working copy is the solved one. It returns the right answer.
 func (e *Engine) Solve(ctx context.Context, id string) (answer string, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.playing.Lock()
+	defer e.playing.Unlock()
 	l, err := e.find(id)
 	if err != nil {
 		return "", err
 	}
-	v := e.notes.get(l.ID).Vars
-	if v == nil {
-		return "", errNotStarted
+	v, err := e.runOf(l)
+	if err != nil {
+		return "", err
 	}
 	for _, service := range l.Solution.Like {
 		if err := e.copySolved(l, service); err != nil {
@@ -97,7 +98,7 @@ func (e *Engine) Solve(ctx context.Context, id string) (answer string, err error
 			return "", err
 		}
 	}
-	return v.fill(l.Solution.Answer), run(ctx, e.stage, "", l.Solution.Run, v)
+	return v.fill(l.Solution.Answer), run(ctx, e.stage, "", l.Solution.Run, maps.Clone(v))
 }
 
 // copySolved writes an instrumented service over the one that it was made from: 3

@@ -53,7 +53,7 @@ func (c *testCmd) Run(p *proc) error {
 		c.Command = c.Command[1:]
 	}
 	if len(c.Command) == 0 {
-		return errors.New("no command: write it behind --, as in: etude test -f expectations.yaml -- go test ./...")
+		return errors.New("no command: write it behind --, as in `etude test -f expectations.yaml -- go test ./...`")
 	}
 	backend, err := startEphemeral(slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
