@@ -2,7 +2,6 @@ package assert
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -28,12 +27,12 @@ type operand struct {
 }
 
 var (
-	comparisonText = regexp.MustCompile(`^\s*(.+?)\s*(<=|>=|<|>)\s*(.+?)\s*$`)
-	operandText    = regexp.MustCompile(`^(?:(\d+(?:\.\d+)?)\s*(?:%\s*of|\*|x)\s+)?(\S+)$`)
+	comparisonText = expression(`^\s*(.+?)\s*(<=|>=|<|>)\s*(.+?)\s*$`)
+	operandText    = expression(`^(?:(\d+(?:\.\d+)?)\s*(?:%\s*of|\*|x)\s+)?(\S+)$`)
 )
 
 func parseComparison(text string) (c Comparison, err error) {
-	m := comparisonText.FindStringSubmatch(text)
+	m := comparisonText().FindStringSubmatch(text)
 	if m == nil {
 		return c, fmt.Errorf("%q is no comparison of durations such as 'database < 2s' or 'database >= 50%% of trace'", text)
 	}
@@ -45,7 +44,7 @@ func parseComparison(text string) (c Comparison, err error) {
 }
 
 func parseOperand(text string) (o operand, err error) {
-	m := operandText.FindStringSubmatch(text)
+	m := operandText().FindStringSubmatch(text)
 	if m == nil {
 		return o, fmt.Errorf("%q is no duration: want a label, trace, 2s, '50%% of LABEL' or '1.5 * LABEL'", text)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,12 +73,12 @@ func decode(d *yaml.Decoder, spec *Spec) (err error) {
 	return nil
 }
 
-var typeName = regexp.MustCompile(`in type assert\.(\w+)`)
+var typeName = expression(`in type assert\.(\w+)`)
 
 // plainer takes Go's names out of the YAML library's errors.
 func plainer(err error) error {
 	where := map[string]string{"Spec": "at the top", "plainExpectation": "in an expectation", "Pattern": "in a description of spans", "plainCount": "in a count"}
-	text := typeName.ReplaceAllStringFunc(err.Error(), func(s string) string {
+	text := typeName().ReplaceAllStringFunc(err.Error(), func(s string) string {
 		if known, ok := where[strings.TrimPrefix(s, "in type assert.")]; ok {
 			return known
 		}
@@ -163,10 +162,10 @@ func (c *Count) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-var countText = regexp.MustCompile(`^\s*(=|>=|<=|)\s*(\d{1,9})\s*$`)
+var countText = expression(`^\s*(=|>=|<=|)\s*(\d{1,9})\s*$`)
 
 func parseCount(text string) (Count, error) {
-	m := countText.FindStringSubmatch(text)
+	m := countText().FindStringSubmatch(text)
 	if m == nil {
 		return Count{}, fmt.Errorf("count %q: want a number, =N, >=N, <=N, or min and max", text)
 	}
@@ -228,11 +227,11 @@ func ParseLines(data []byte) (*Spec, error) {
 	return spec, nil
 }
 
-var lineCount = regexp.MustCompile(`^((?:=|>=|<=)\s*\d{1,9})\s*([{(].*)$`)
+var lineCount = expression(`^((?:=|>=|<=)\s*\d{1,9})\s*([{(].*)$`)
 
 func parseLine(line string) (e Expectation, err error) {
 	line = oneLine(line)
-	switch m := lineCount.FindStringSubmatch(line); {
+	switch m := lineCount().FindStringSubmatch(line); {
 	case m != nil:
 		count, err := parseCount(m[1])
 		if err != nil {

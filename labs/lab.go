@@ -109,7 +109,7 @@ type Wrong struct {
 
 // pattern is Like as an expression; an id in it may be short.
 func (w Wrong) pattern(v vars) (*regexp.Regexp, error) {
-	re, err := regexp.Compile("(?i)^(?:" + v.fill(anyVar.ReplaceAllString(w.Like, "(?:$0)")) + ")$")
+	re, err := regexp.Compile("(?i)^(?:" + v.fill(anyVar().ReplaceAllString(w.Like, "(?:$0)")) + ")$")
 	if err != nil {
 		return nil, fmt.Errorf("lab.yaml: check.wrong: %w", err)
 	}
@@ -137,9 +137,9 @@ type Solution struct {
 	Why    string    `yaml:"why"`
 }
 
-var anyVar = regexp.MustCompile(`\$\{[a-z0-9.]+\}`)
+var anyVar = expression(`\$\{[a-z0-9.]+\}`)
 
-var labName = regexp.MustCompile(`^\d\d-[a-z0-9-]{1,60}$`)
+var labName = expression(`^\d\d-[a-z0-9-]{1,60}$`)
 
 // Own are the labs of this package.
 func Own() fs.FS { return own }
@@ -154,7 +154,7 @@ func Load(places ...fs.FS) ([]*Lab, error) {
 			return nil, fmt.Errorf("read labs: %w", err)
 		}
 		for _, e := range entries {
-			if !e.IsDir() || !labName.MatchString(e.Name()) {
+			if !e.IsDir() || !labName().MatchString(e.Name()) {
 				continue
 			}
 			folder, err := fs.Sub(place, e.Name())

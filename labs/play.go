@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	mathrand "math/rand/v2"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -130,11 +129,11 @@ func request(ctx context.Context, url string, v vars, headers map[string]string)
 	return err
 }
 
-var requestBlock = regexp.MustCompile(`(?s)Request: \{\n.*?\n\}`)
+var requestBlock = expression(`(?s)Request: \{\n.*?\n\}`)
 
 // lastRequest is the last request that a service printed.
 func lastRequest(output string) string {
-	blocks := requestBlock.FindAllString(output, -1)
+	blocks := requestBlock().FindAllString(output, -1)
 	if len(blocks) == 0 {
 		return "(nothing)"
 	}

@@ -297,6 +297,9 @@ func TestTestGo(t *testing.T) {
 		t.Errorf("JUnit has %+v", suite)
 	}
 	t.Run("the recording opens offline", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("-short: the browser finds no races; the full run has this test")
+		}
 		b := openBrowser(t, 1280, 800)
 		b.do("open the file", chromedp.Navigate("file://"+filepath.ToSlash(record)))
 		b.shows("a trace", "document.querySelectorAll('[data-testid=\"span-row\"]').length === 3")
@@ -309,7 +312,14 @@ func TestTestGo(t *testing.T) {
 		if requests := eval[int](b, "performance.getEntriesByType('resource').length"); requests != 0 {
 			t.Errorf("the recording made %d requests", requests)
 		}
+		b.do("open the report", chromedp.Click(id("shared-report")+" summary", chromedp.NodeVisible))
+		b.shows("what was wanted", has(id("shared-report"), "span.cart.size > 1"))
 		b.clean()
+		t.Run("accessible", func(t *testing.T) {
+			script := axe(t)
+			b.t = t
+			b.breaksNoRule(script, "the recording")
+		})
 	})
 }
 
