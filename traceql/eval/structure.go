@@ -5,6 +5,27 @@ import (
 	"strings"
 )
 
+// Structural operators.
+//
+// The operands pick spans, and the operator keeps those of the right operand that have
+// a partner among those of the left one. The tree numbers the spans as a nested set
+// (tree.go): left and right of a span enclose those of its descendants. So each relation
+// is a question about numbers:
+//
+//	parent     the parent's left is the left of a picked span
+//	ancestor   an interval of a picked span begins before and ends after
+//	sibling    another picked span has the same parent number
+//
+// Invariant: an operator costs time and memory in proportion to the spans of the trace.
+// Each relation makes one pass over the left spans, which fills a table indexed by
+// number, and one over the right spans, which looks into it. Rejected: comparing pairs,
+// which costs the square of a trace with many matches on both sides; and walking up
+// from each span, which costs its depth, the square of a chain.
+//
+// The answer depends on the whole trace, so masks of single Views only choose
+// candidates: a trace is a candidate where both operands may match, in one View or in
+// two.
+
 // ErrGroups is returned when an operand of a structural operator has several
 // groups in one trace.
 var ErrGroups = errors.New("a structural operator needs a single spanset on either side: use coalesce() after by()")

@@ -7,7 +7,34 @@ import (
 	"etude/traceql/eval"
 )
 
-// accumulator adds up, View by View, what spans come to by series and slot.
+// From rows to series.
+//
+// A metrics query makes one number for each series and slot out of any number of
+// spans. The work is done in two steps.
+//
+//  1. Run.Read, on any goroutine: the rows of one View become a Part. Its label numbers,
+//     groups and series are those of the View alone, found by arrays and not by maps:
+//     a text is known by its dictionary code, a pair of small numbers by its place in
+//     a table. Functions that count also count here.
+//  2. accumulator.add, on one goroutine and in the order of the Views: the series of the
+//     Part get numbers that hold for the whole query, and its counts or values are added
+//     to the cells. This step costs a map access for each series of a View, not for
+//     each span.
+//
+// Invariants: a series has the same number and the same sum whichever View was read
+// first, because numbers are given and floats are added only in step 2. A cell is at
+// series*slots + slot, so cells only grow at the end. Memory is counted before it is
+// allocated: a query with too many series ends before it has them.
+//
+// Locks: none. A Part belongs to its reader until it is handed to add, which gives its
+// arrays back to the pools of scratch.go.
+//
+// Rejected: adding in step 1 under a lock, since sums of floats would depend on the
+// order; numbers of series from one map for all Views, since it would be the hot lock
+// of the query; and a map of counters by labels, since a span would cost a hash of all
+// its labels.
+
+// accumulator adds up Parts by series and slot.
 type accumulator struct {
 	groups
 	cells
