@@ -20,7 +20,7 @@ import (
 // maxRequest bounds a gRPC request in bytes: eight queries of the greatest length.
 const maxRequest = 1 << 20
 
-// withGRPC sends gRPC requests to the streaming service and all others to rest.
+// withGRPC sends gRPC requests to the streaming service and all others to HTTP's handler.
 // gRPC runs inside net/http, so that one port, its timeouts and its shutdown
 // serve both; the http.Server must accept unencrypted HTTP/2.
 func (s *server) withGRPC(rest http.Handler) http.Handler {
@@ -81,7 +81,7 @@ func (s *server) grpcError(method string, err error) error {
 	return status.Error(codes.Unknown, err.Error())
 }
 
-// healthInterval is how often a watched state is looked at.
+// healthInterval is how often a watched state is checked.
 const healthInterval = time.Second
 
 // health is grpc.health.v1.Health: it serves when /ready says ready.

@@ -95,7 +95,7 @@ func exemplarOf(x *metrics.Exemplar) exemplar {
 
 // instantJSON writes the answer to a query for one number a series.
 func (o *out) instantJSON(r *query.MetricsResult, maxSeries int) error {
-	if len(r.Series) == 0 { // Tempo leaves out the empty list here, and only here, and what was looked at
+	if len(r.Series) == 0 { // Tempo leaves out the empty list here, and only here, and the numbers of what was inspected
 		return o.json(metricsEnd{Metrics: metricsMetrics{CompletedJobs: 1, TotalJobs: 1}})
 	}
 	return o.seriesJSON(r, maxSeries, func(from *metrics.Series) any {

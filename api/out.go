@@ -30,7 +30,7 @@ const (
 	sendAt = 32 << 10 // bytes written at which they are sent
 	// minGzip is the body size from which compression pays.
 	minGzip = 1 << 10
-	// minDeadline is the body size from which sending may have to wait at all.
+	// minDeadline is the body size from which sending may wait.
 	minDeadline = 2 << 10
 )
 
@@ -192,7 +192,7 @@ func (o *out) pushPiece(piece []byte) (err error) {
 	return nil
 }
 
-// deadlineOf is when a piece that is sent now must have been taken. The query's
+// deadlineOf is when the client must have read a piece that is sent now. The query's
 // time comes a little earlier, so that it is the reason that is given.
 func (s *server) deadlineOf(j *query.Job) time.Time {
 	stall, end := time.Now().Add(s.Stall), j.Deadline().Add(20*time.Millisecond)

@@ -13,7 +13,7 @@ import (
 
 // streamRequest is a request message by field numbers: the last value of each
 // number and, since maps may repeat, all values of what has a length. What a
-// method does not know it does not look at.
+// method does not know it skips.
 type streamRequest struct {
 	numbers map[wire.Number]uint64
 	bytes   map[wire.Number][][]byte

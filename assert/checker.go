@@ -138,7 +138,7 @@ func foundText(spans int, found []Match) string {
 	return text
 }
 
-// someIDs are the first ids, as many as a person looks at.
+// someIDs are the first ids, as many as a report shows.
 func someIDs(found []Match) (ids []string) {
 	for _, m := range found[:min(3, len(found))] {
 		ids = append(ids, m.TraceID)

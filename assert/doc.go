@@ -8,7 +8,7 @@
 // Spans arrive over time, so a verdict is open until it is decided. More spans
 // can only make a query match more, never less, as long as the query has no
 // negation; so `must` without an upper bound is decided as soon as it holds, and
-// `never` or an upper bound as soon as it is broken. The rest is decided when the
+// `never` or an upper bound as soon as it is broken. The others are decided when the
 // caller says that no more spans will come. A `must` that negates (`!>>`, `!~`)
 // is treated the same way: a match counts even if it is gone later.
 //

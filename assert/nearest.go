@@ -94,7 +94,7 @@ func (c *Checker) nothingLike(ctx context.Context, conditions []syntax.Field) (s
 }
 
 // valuesOf lists what the spans have where a condition looks, and counts the
-// spans that it looked at.
+// spans that it compared.
 func (c *Checker) valuesOf(ctx context.Context, condition syntax.Field) (values []string, spans int, err error) {
 	found, err := c.source.Search(ctx, "{ }")
 	if err != nil {

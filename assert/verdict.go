@@ -19,7 +19,7 @@ type Verdict struct {
 	Wanted  string   `json:"wanted"`
 	Found   string   `json:"found,omitempty"`
 	Nearest string   `json:"nearest,omitempty"` // "" when nothing came near
-	Traces  []string `json:"traces,omitempty"`  // ids of traces to look at, a few
+	Traces  []string `json:"traces,omitempty"`  // ids of example traces, a few
 }
 
 // String writes the verdict as a line or, for a failure, as several.

@@ -2,7 +2,7 @@
 // how many spans they take and at which cost ([Ingest]), how soon a span is
 // found ([Freshness]), and how fast queries are ([Query]).
 //
-// A client shares the machine with the server it measures, so it has to cost
+// A client shares the machine with the server it measures, so it must cost
 // next to nothing. Payloads are encoded once; per request a copy gets new ids,
 // times and attribute values at known offsets (payload.go). The client's own
 // CPU per span is part of each report: when it nears the server's, believe the

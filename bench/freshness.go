@@ -37,7 +37,7 @@ type FreshnessReport struct {
 	Ack        Latency `json:"acknowledged"`
 	ByID       Found   `json:"found_by_id"`
 	BySearch   Found   `json:"found_by_search"`
-	IngestRate float64 `json:"ingest_spans_per_second"` // accepted beside it
+	IngestRate float64 `json:"ingest_spans_per_second"` // accepted during the measurement
 }
 
 // Found is one way of looking. A trace found by its first look took one request.

@@ -103,7 +103,7 @@ func (w sliceWriter) Write(p []byte) (int, error) {
 }
 
 // encode makes the header blocks: the first fills the tables of both sides, and
-// leaves little to say for the rest.
+// leaves little for the other fields.
 func (c *grpcConn) encode() {
 	for _, block := range []*[]byte{&c.first, &c.rest} {
 		c.block = nil

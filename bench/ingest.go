@@ -132,7 +132,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// backgroundIngest is an ingest at a rate beside other measurements.
+// backgroundIngest is an ingest at a rate during other measurements.
 func backgroundIngest(target string, access Access, rate float64) *IngestOptions {
 	return &IngestOptions{Access: access, Target: target, Rate: rate, Spans: 1, Batch: 200, Concurrency: 16, Services: 10, Cardinality: 1e6,
 		Compression: "none", Timeout: 30 * time.Second}

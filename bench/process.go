@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// errNotHere says that this system has no way to look into a process.
+// errNotHere says that this system cannot inspect a process.
 var errNotHere = errors.New("not measurable here")
 
 // usage is what server and client had used at one moment.

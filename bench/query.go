@@ -42,7 +42,7 @@ type QueryReport struct {
 	API        string        `json:"api"`
 	Count      int           `json:"count"`
 	Queries    []QueryResult `json:"queries"`
-	IngestRate float64       `json:"ingest_spans_per_second"` // accepted beside it
+	IngestRate float64       `json:"ingest_spans_per_second"` // accepted during the measurement
 }
 
 // QueryResult is about one query. Latency is that of good answers.
@@ -77,7 +77,7 @@ func (o *QueryOptions) check() error {
 	return nil
 }
 
-// background is what to send beside the queries, nil for nothing.
+// background is what to send during the queries, nil for nothing.
 func (o *QueryOptions) background() *IngestOptions {
 	if o.IngestRate == 0 && !o.IngestFull {
 		return nil

@@ -26,7 +26,7 @@ type outcome struct {
 	failed   bool   // there was no answer, or none that can be read
 	reason   string // short, the same for all of a kind
 	text     string // what was said, for one example of the kind
-	rejected int64  // spans of a partial success that were not taken
+	rejected int64  // spans of a partial success that were not accepted
 }
 
 func refused(reason, text string) outcome {

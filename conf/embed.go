@@ -1,6 +1,6 @@
 // Package conf holds the configuration files that the embedded stack and the
 // real one share, and makes those that the program itself reads available as
-// bytes, so that the binary needs no file beside it.
+// bytes, so that the binary needs no other file.
 //
 // The files stay valid for the real programs (Traefik, Tempo, Prometheus,
 // Grafana): what etude needs beyond them goes into flags, never into these files.

@@ -239,7 +239,7 @@ func ownAddress() string {
 }
 
 // send posts one message. An answer of the 4xx class other than 408 and 429 is
-// permanent: the same bytes will not be taken later either.
+// permanent: the same bytes will not be accepted later either.
 func (e *jaegerExporter) send(ctx context.Context, message []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.endpoint, bytes.NewReader(message))
 	if err != nil {

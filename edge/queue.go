@@ -146,7 +146,7 @@ func (q *spanQueue) length() int {
 	return q.queued
 }
 
-// shutdown sends what is queued until the context ends, then drops the rest.
+// shutdown sends the queued spans until the context ends, then drops the others.
 // Spans must not end after it is called.
 func (q *spanQueue) shutdown(ctx context.Context) error {
 	var err error

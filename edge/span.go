@@ -23,7 +23,7 @@ type span struct {
 	tags       [9]tag // in use: the first n
 	n          int
 	exception  *exception
-	link       *spanContext // another trace that has to do with this one
+	link       *spanContext // a related trace
 }
 
 // tag is an attribute. Its kind says which of the fields is its value.
@@ -83,7 +83,7 @@ type exchange struct {
 	forwardStart, forwardEnd time.Time
 	failure                  *exception
 
-	traced    bool // the rest is set
+	traced    bool // the fields below are set
 	received       // the trace; its span is the caller's
 	entry     trace.SpanID
 	forward   trace.SpanID

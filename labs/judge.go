@@ -184,7 +184,7 @@ func spansIn(given, traces []assert.Match) (n int) {
 	return n
 }
 
-// misses says in words how a query is off, with a trace to look at.
+// misses says how a query is off, with an example trace.
 func (e *Engine) misses(ctx context.Context, found int, missed, extra []string) string {
 	var parts []string
 	name := func(id string) string {

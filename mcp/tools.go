@@ -18,7 +18,7 @@ type tools struct {
 	page     links
 	maxBytes int
 
-	// shortening is held while an answer is taken apart, which takes ten times its
+	// shortening is held while an answer is parsed, which takes ten times its
 	// size in memory: one at a time.
 	shortening chan struct{}
 }
@@ -52,7 +52,7 @@ type (
 	}
 )
 
-// found is what a tool has to say.
+// found is the result of a tool.
 type found struct {
 	kind    string // of the result: _meta.type
 	version string // of its form: _meta.version

@@ -1,6 +1,6 @@
 // Package otlp carries spans between OTLP's wire forms and [trace.Table]
 // without protobuf objects in between: decoding into objects costs several
-// times what the rest of ingest does.
+// times as much as the rest of ingest.
 //
 // [Validate] walks every byte of a request and is the only judge of input;
 // [Append] then fills a Table from bytes known to be good. [AppendTraces] writes

@@ -18,7 +18,7 @@ import (
 // FromJSON turns an OTLP/JSON ExportTraceServiceRequest into protobuf bytes. As
 // the OTLP specification asks: ids in hex, 64-bit integers as strings or
 // numbers, enums as numbers or names, names in lowerCamelCase (snake_case is
-// taken too), unknown members ignored. Bytes that are not UTF-8 become U+FFFD. The
+// accepted too), unknown members ignored. Bytes that are not UTF-8 become U+FFFD. The
 // result still has to pass [Validate]. The error is an *[Error] and names the member.
 func FromJSON(text []byte) ([]byte, error) { return fromJSON(tracesData, text) }
 

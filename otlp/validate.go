@@ -179,7 +179,7 @@ func plainValid(b []byte) bool {
 // validUTF8 is utf8.Valid with a fast path for the ASCII of most strings.
 func validUTF8(b []byte) bool { return isASCII(b) || utf8.Valid(b) }
 
-// isASCII looks at eight bytes at once; the last eight may be looked at twice.
+// isASCII tests eight bytes at once; the last eight may be tested twice.
 func isASCII(b []byte) bool {
 	const high = 0x8080808080808080
 	if len(b) < 8 {

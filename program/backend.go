@@ -269,7 +269,7 @@ func (c *backendCmd) pageInfo() page.Info {
 const drain = 500 * time.Millisecond
 
 // close stops what is open, listeners first and storage last. Queries end before
-// receiving does: the spans of the backend's own may have to come in that way.
+// receiving does: the backend's own spans may arrive that way.
 func (b *backendRun) close() error {
 	b.ready.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)

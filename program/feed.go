@@ -36,7 +36,7 @@ const (
 	maxFeedLine  = 2 << 10 // bytes of one line; the end of a longer one is cut off
 )
 
-// add takes in one line, with or without its end.
+// add appends one line, with or without its end.
 func (f *feed) add(part string, text []byte) {
 	if f == nil || f.reading.Load() == 0 {
 		return
@@ -58,7 +58,7 @@ func (f *feed) add(part string, text []byte) {
 }
 
 func (f *feed) drop(n int) {
-	f.lines = f.lines[n:] // append moves the rest to a new array now and then
+	f.lines = f.lines[n:] // append moves the other lines to a new array now and then
 	f.first += uint64(n)
 }
 

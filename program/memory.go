@@ -43,7 +43,7 @@ const (
 	mebibyte = 1 << 20
 	gibibyte = 1 << 30
 
-	// softLimit is Go's share in percent; the rest is for what Go does not count:
+	// softLimit is Go's share in percent; the remainder is for memory that Go does not count:
 	// the program's own pages, and the kernel's for its sockets and files.
 	softLimit = 90
 )
@@ -77,7 +77,7 @@ func (m memory) limitOwn() {
 }
 
 // shares divides the memory of `up`: one part for each small process (edge, four
-// services, `up` itself), and the rest for the backend, at least half.
+// services, `up` itself), and the remainder for the backend, at least half.
 func (m memory) shares() (backend, part int64) {
 	part = min(max(m.bytes/24, 24*mebibyte), 256*mebibyte, m.bytes/2/smallParts)
 	return m.bytes - smallParts*part, part
@@ -106,7 +106,7 @@ const (
 
 // budgetOf divides what is left of the soft limit beside the fixed part: 30 % for
 // the head, 10 % for columns of blocks, 15 % for requests in flight, 5 % for the queue, and a twelfth for a
-// query, so that three of the largest fit beside all the rest at its bounds. The
+// query, so that three of the largest fit while everything else is at its bounds. The
 // remaining fifth is for what is counted nowhere: tables being sealed, garbage,
 // answers on their way. Above some GiB the bounds stay at what was always enough.
 func budgetOf(m memory) budget {

@@ -9,7 +9,7 @@ import (
 // minAttribute is the smallest bound on an attribute's bytes that can be kept.
 const minAttribute = 1 << 10
 
-// spanLimits bound what one span brings. The rest of the span is kept.
+// spanLimits bound the contents of one span. Excess is dropped, and the span is kept.
 type spanLimits struct {
 	MaxSpanAttributes int       `name:"max-span-attributes" env:"ETUDE_MAX_SPAN_ATTRIBUTES" default:"1024" help:"Most attributes of one span, resource, scope, event or link. The rest is dropped, and counted in the span as SDKs do. 0 lifts the limit."`
 	MaxSpanEvents     int       `name:"max-span-events" env:"ETUDE_MAX_SPAN_EVENTS" default:"4096" help:"Most events of one span; the rest is dropped and counted. 0 lifts the limit."`

@@ -54,7 +54,7 @@ func (x *prefixer) writer(name string) *lineWriter {
 	return w
 }
 
-// lineWriter passes whole lines on and keeps the rest until its end comes.
+// lineWriter passes whole lines on and keeps a partial line until its end comes.
 type lineWriter struct {
 	x    *prefixer
 	part string

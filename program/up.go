@@ -41,7 +41,7 @@ type upCmd struct {
 }
 
 const (
-	readyTimeout = 30 * time.Second        // a large log may have to be replayed
+	readyTimeout = 30 * time.Second        // a large log may need to be replayed
 	stopGrace    = 1900 * time.Millisecond // all of edge and services together
 	storeGrace   = 20 * time.Second        // never cut short what saves spans
 )

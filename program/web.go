@@ -13,7 +13,7 @@ import (
 	"etude/page"
 )
 
-// openHTTP listens first, since Prometheus has to know where it and the API can
+// openHTTP listens first, since Prometheus must know where it and the API can
 // be reached.
 func (b *backendRun) openHTTP(dir string) error {
 	var listeners []*door.Listener

@@ -27,7 +27,7 @@ func readAhead[T any](n int, prepare func(i int) (T, error), use func(T) error) 
 	q := newQueue(n, workers, prepare)
 	defer q.stop()
 	for i := range n {
-		x, err := q.take(i)
+		x, err := q.result(i)
 		if err == nil {
 			err = use(x)
 		}
@@ -80,14 +80,14 @@ func (q *queue[T]) work() {
 	}
 }
 
-// run catches a panic, which take raises again where the query was begun.
+// run catches a panic, which result raises again where the query was begun.
 func (q *queue[T]) run(i int) (p prepared[T]) {
 	defer func() { p.panicked = recover() }()
 	p.x, p.err = q.prepare(i)
 	return p
 }
 
-func (q *queue[T]) take(i int) (T, error) {
+func (q *queue[T]) result(i int) (T, error) {
 	p := <-q.done[i]
 	<-q.room
 	if p.panicked != nil {

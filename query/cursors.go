@@ -60,12 +60,12 @@ func (c *cursor) isSure() bool { return c.sure != nil && c.sure.Has(c.times.orde
 
 // before tells which of two cursors has the trace that comes first in answers. Its
 // id counts as well: of a million traces with one start, only those that are in the
-// answer are looked at.
+// answer are evaluated.
 func (c *cursor) before(o *cursor) bool {
 	return newerFirst(c.start(), c.id(), o.start(), o.id()) < 0
 }
 
-// cursors are a heap: the first is before all others. To look at every cursor for
+// cursors are a heap: the first is before all others. To compare every cursor for
 // each trace would cost the square of what is stored.
 type cursors []*cursor
 

@@ -74,7 +74,7 @@ func (c *factCache) count(f *facts, bytes int) {
 	}
 }
 
-// grow is count while the lock is held. Other facts leave until the rest fits.
+// grow is count while the lock is held. Other facts leave until the bytes fit.
 // Queries that use them are not affected.
 func (c *factCache) grow(f *facts, bytes int) {
 	f.bytes += int64(bytes)

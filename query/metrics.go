@@ -21,7 +21,7 @@ type MetricsRequest struct {
 
 	// Progress, if set, is told while the query runs, from the oldest spans to the
 	// newest, that the slots of the window from one on and below another are complete.
-	// It returns whether it has taken their series; if not, they are offered again with
+	// It returns whether it has used their series; if not, they are offered again with
 	// more. Series may be called only before it returns, and costs as much as an answer
 	// does. compare() has nothing to tell.
 	Progress func(w metrics.Window, from, to int, series func() []metrics.Series) (taken bool)

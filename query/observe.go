@@ -16,8 +16,8 @@ const (
 // Work is what has been done for a query. Numbers that are not known are 0.
 type Work struct {
 	Query   string // as it was asked; empty when it is not TraceQL
-	Tables  int    // that there were to look at
-	Spans   int    // looked at
+	Tables  int    // the parts of the snapshot
+	Spans   int    // inspected
 	Results int    // traces, series, names, values, or spans of one trace
 }
 

@@ -32,7 +32,7 @@ type Request struct {
 
 	// Progress, if set, is called while the search runs, whenever more traces are
 	// sure to be in the answer: with all of these, the newest first, as the answer
-	// will begin, and how many traces were looked at. It may keep the slice.
+	// will begin, and how many traces were inspected. It may keep the slice.
 	Progress func(sure []Trace, inspected int)
 }
 
@@ -193,7 +193,7 @@ type search struct {
 	facts   *factCache
 	cursors cursors
 	t       eval.Trace
-	seen    map[trace.TraceID]bool // split traces already looked at
+	seen    map[trace.TraceID]bool // split traces already evaluated
 	out     *Result
 	told    int // traces that Progress has been told of
 
@@ -214,7 +214,7 @@ func (s *search) plan() {
 	s.cursors.order()
 }
 
-// walk looks at candidates from the newest on until the result cannot change.
+// walk evaluates candidates from the newest on until the result cannot change.
 func (s *search) walk() error {
 	for n := 0; len(s.cursors) > 0; n++ {
 		if n%64 == 0 && s.ctx.Err() != nil {
@@ -257,7 +257,7 @@ func (s *search) step(c *cursor) error {
 		}
 		return nil
 	}
-	err := s.look(c)
+	err := s.visit(c)
 	c.at++
 	return err
 }
@@ -284,8 +284,8 @@ func (s *search) full(c *cursor) bool {
 	return newerFirst(c.start(), c.id(), last.Start, last.ID) >= 0
 }
 
-// look evaluates the trace at a cursor and keeps it if it has a result.
-func (s *search) look(c *cursor) error {
+// visit evaluates the trace at a cursor and keeps it if it has a result.
+func (s *search) visit(c *cursor) error {
 	id := c.id()
 	if s.seen[id] {
 		return nil

@@ -20,7 +20,7 @@ func newCollector(req TagRequest, room *int, memory *memory) *collector {
 	return &collector{limit: req.Limit, maxStale: req.MaxStale, room: room, memory: memory, seen: map[TagValue]struct{}{}}
 }
 
-// add takes in a value and tells whether there is use for more.
+// add adds a value and tells whether there is use for more.
 func (c *collector) add(v TagValue) (more bool) {
 	if c.full {
 		return false

@@ -43,7 +43,7 @@ type distinct struct {
 	v     *trace.View
 	keep  func(row uint32) bool // nil for every row
 	found []uint32              // positions; grows only
-	below int                   // positions from here on have been looked at
+	below int                   // positions from here on have been read
 	bytes int                   // of the texts found
 
 	seen     []uint64 // set of codes
@@ -101,7 +101,7 @@ func (d *distinct) nextCode() {
 		code := d.Codes[i]
 		if d.seen[code>>6]&(1<<(code&63)) == 0 && d.keeps(i) {
 			d.seen[code>>6] |= 1 << (code & 63)
-			d.take(i)
+			d.add(i)
 			return
 		}
 	}
@@ -112,14 +112,14 @@ func (d *distinct) nextNumber() {
 	for i := d.below - 1; i >= 0; i-- {
 		if !d.seenNums.has(d.Nums[i]) && d.keeps(i) {
 			d.seenNums.add(d.Nums[i])
-			d.take(i)
+			d.add(i)
 			return
 		}
 	}
 	d.below = 0
 }
 
-func (d *distinct) take(i int) {
+func (d *distinct) add(i int) {
 	d.below = i
 	d.found = append(d.found, uint32(i))
 	if d.Type == trace.String {

@@ -14,7 +14,7 @@ import (
 type narrowed struct {
 	job   *Job
 	ctx   context.Context
-	work  int // since the context was looked at
+	work  int // since the context was polled
 	facts *factCache
 	parts *eval.Parts
 	run   *eval.Run // that selects spans

@@ -7,7 +7,7 @@ import (
 )
 
 // The name or service of root spans is known for sure only from whole traces,
-// and loading every trace costs a look into every View. But there are few such
+// and loading every trace costs a lookup in every View. But there are few such
 // values: a trace is loaded only when the span that seems its root would bring a
 // value not seen yet, or when nothing seems to be the root. If the span is not
 // the root after all, the real one seems so in its own View and is found there,
@@ -72,7 +72,7 @@ func (n *narrowed) rootValues(in *info, field string, c *collector) error {
 	return nil
 }
 
-// rootsTell tells whether a span without a parent may be taken for a root: links
+// rootsTell tells whether a span without a parent may count as a root: links
 // may name a parent too.
 func rootsTell(v *trace.View) bool {
 	return v.LinkAttrs.Find("opentracing.ref_type", trace.String) == nil

@@ -15,11 +15,11 @@ import (
 
 // body is a request's content. Close gives the buffer back.
 type body struct {
-	bytes []byte
-	in    *intake
-	conn  *conn
-	held  int64 // counted as arriving
-	other int64 // likewise, for the compressed form of this body
+	bytes   []byte
+	in      *intake
+	conn    *conn
+	counted int64 // as arriving
+	other   int64 // likewise, for the compressed form of this body
 }
 
 // keepBuffer is the largest buffer worth pooling. Pooled buffers are counted nowhere,
@@ -40,8 +40,8 @@ func putBuffer(b []byte) {
 func (in *intake) newBody(c *conn) *body { return &body{in: in, conn: c, bytes: getBuffer()} }
 
 func (b *body) Close() {
-	b.conn.depart(b.held)
-	b.held = 0
+	b.conn.depart(b.counted)
+	b.counted = 0
 	putBuffer(b.bytes)
 	b.bytes = nil
 }
@@ -49,8 +49,8 @@ func (b *body) Close() {
 // whole moves the body from what is arriving to what is being handled. After nil,
 // the gate must be left with the same number of bytes.
 func (b *body) whole() (n int64, err error) {
-	b.conn.depart(b.held)
-	b.held = 0
+	b.conn.depart(b.counted)
+	b.counted = 0
 	n = int64(len(b.bytes))
 	return n, b.in.gate.enter(b.conn, n)
 }
@@ -104,7 +104,7 @@ func (b *body) inflate(unpack *inflation) (*body, error) {
 	}
 	defer func() { <-inflating }()
 	plain := b.in.newBody(b.conn)
-	plain.other = b.held
+	plain.other = b.counted
 	if err := unpack.into(plain, b.bytes, limit); err != nil {
 		plain.Close()
 		return b, err
@@ -145,19 +145,19 @@ func (b *body) grow(size int) error {
 	bigger := make([]byte, len(b.bytes), size)
 	copy(bigger, b.bytes)
 	b.bytes = bigger
-	b.conn.depart(b.held - int64(size))
-	b.held = int64(size)
+	b.conn.depart(b.counted - int64(size))
+	b.counted = int64(size)
 	return nil
 }
 
 // count holds n more bytes as arriving. A request that is refused when it is alone
 // would be refused each time, so its client must not come back.
 func (b *body) count(n int64) error {
-	b.held += n
+	b.counted += n
 	switch arriving := b.in.limits.Arriving; {
 	case b.conn.arrive(n):
 		return nil
-	case b.held+b.other > arriving:
+	case b.counted+b.other > arriving:
 		return refuse(tooLarge, "reading the request takes more than the %d bytes that all requests together may take while they arrive (half of --max-in-flight); send smaller batches", arriving)
 	}
 	return b.in.cutOff(b.conn)

@@ -28,9 +28,9 @@ type conn struct {
 	meter  *arrivals   // of a gRPC connection: counts messages as they arrive
 	http2  bool
 
-	used    atomic.Int64 // when the last request was answered, in Unix nanoseconds
-	working atomic.Int64 // whole requests being handled
-	held    atomic.Int64 // their bytes
+	used         atomic.Int64 // when the last request was answered, in Unix nanoseconds
+	working      atomic.Int64 // whole requests being handled
+	workingBytes atomic.Int64 // of these requests
 
 	mu       sync.Mutex
 	arriving int64         // bytes of requests that are not whole yet

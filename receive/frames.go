@@ -70,7 +70,7 @@ func (w *frameWalker) ended() bool { return w.have == frameHeaderLen && w.left =
 // ackFilter takes one acknowledgement of SETTINGS out of a stream of frames.
 // It withholds a frame's header until it is complete, nothing else.
 type ackFilter struct {
-	pending []byte // read, not yet looked at; then an incomplete frame header
+	pending []byte // read, not yet parsed; then an incomplete frame header
 	payload int    // bytes left of the frame we are in
 	buf     [4096]byte
 }

@@ -27,7 +27,7 @@ const jaegerCollection = "jaeger.api_v2.CollectorService"
 const streamWorkers = 128
 
 // Before a message is whole, one connection can make grpc-go hold a window
-// for each stream, and the rest of a message once its length is known. arrivals.go
+// for each stream, and the remainder of a message once its length is known. arrivals.go
 // counts both.
 const (
 	streamWindow = mebibyte // a whole batch fits, so a client need not wait for more

@@ -105,7 +105,7 @@ func (g *gate) enter(c *conn, n int64) error {
 		g.requests.Add(-1)
 		return err
 	}
-	if !g.hold(n) {
+	if !g.reserve(n) {
 		g.leaveConn(c, n)
 		g.requests.Add(-1)
 		return g.tooManyBytes(n)
@@ -123,7 +123,7 @@ func (g *gate) enterConn(c *conn, n int64) error {
 	if c == nil {
 		return nil
 	}
-	requests, bytes := c.working.Add(1), c.held.Add(n)
+	requests, bytes := c.working.Add(1), c.workingBytes.Add(n)
 	switch {
 	case requests == 1: // Fast path: a connection may always have one.
 		return nil
@@ -140,13 +140,13 @@ func (g *gate) enterConn(c *conn, n int64) error {
 func (g *gate) leaveConn(c *conn, n int64) {
 	if c != nil {
 		c.used.Store(time.Now().UnixNano())
-		c.held.Add(-n)
+		c.workingBytes.Add(-n)
 		c.working.Add(-1)
 	}
 }
 
-// hold reports whether n more bytes may be held; if so, release must follow.
-func (g *gate) hold(n int64) bool {
+// reserve reports whether n more bytes are available; if so, release must follow.
+func (g *gate) reserve(n int64) bool {
 	if g.bytes.Add(n)+g.conns.arriving.Load() > g.limits.InFlight {
 		g.bytes.Add(-n)
 		return false
@@ -176,11 +176,11 @@ func (g *gate) tooManyBytes(n int64) *refusal {
 }
 
 // budget bounds the OTLP that one request of another protocol becomes: a few
-// bytes of a hostile one can ask for many. They are held at the gate as they
+// bytes of a hostile one can ask for many. They are reserved at the gate as they
 // come to be, like those of a body.
 type budget struct {
-	in   *intake
-	held int64
+	in       *intake
+	reserved int64
 }
 
 // budgetStep is how much is asked of the gate at once.
@@ -188,19 +188,19 @@ const budgetStep = 64 << 10
 
 // check is told, span by span, how many bytes there are so far.
 func (b *budget) check(n int) error {
-	if int64(n) <= b.held {
+	if int64(n) <= b.reserved {
 		return nil // Fast path.
 	}
 	if limit := b.in.limits.Decompressed; int64(n) > limit {
 		return refuse(tooLarge, "request is larger than the limit of %d bytes as OTLP; send smaller batches", limit)
 	}
-	more := int64(n) - b.held + budgetStep
-	if !b.in.gate.hold(more) {
-		return b.in.gate.tooManyBytes(b.held + more)
+	more := int64(n) - b.reserved + budgetStep
+	if !b.in.gate.reserve(more) {
+		return b.in.gate.tooManyBytes(b.reserved + more)
 	}
-	b.held += more
+	b.reserved += more
 	return nil
 }
 
-// free gives back what is held.
-func (b *budget) free() { b.in.gate.release(b.held) }
+// free releases the reserved bytes.
+func (b *budget) free() { b.in.gate.release(b.reserved) }

@@ -7,7 +7,7 @@ import (
 	"etude/internal/wire"
 )
 
-// The answers to a request that was taken. partial_success is present in HTTP, and
+// The answers to a request that was accepted. partial_success is present in HTTP, and
 // empty when nothing was left out. A client must not send again what was left out
 // (OTLP specification, "Partial Success").
 var (

@@ -73,7 +73,7 @@ func (r *registry) add(c net.Conn) *conn {
 	return added
 }
 
-// longestIdle looks at all: with a full table only, and then at a thousand at most
+// longestIdle compares all: with a full table only, and then at a thousand at most
 // by default.
 func (r *registry) longestIdle() (longest *conn) {
 	for c := range r.conns {

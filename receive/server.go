@@ -167,7 +167,7 @@ func (s *Server) Serve() error {
 // Shutdown stops listening, lets requests in flight finish and closes all
 // connections. When ctx ends first it cuts what is left. If whole requests were
 // among it, it returns the context's error: some clients then did not hear whether
-// their spans were taken. It may be called before Serve, and more than once.
+// their spans were accepted. It may be called before Serve, and more than once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.shutdown.Do(func() { close(s.closing) })
 	s.closeListeners()

@@ -73,7 +73,7 @@ type sniffer struct {
 	pos int
 
 	began    time.Time // of the connection
-	partial  time.Time // when we began to wait for the rest of a frame or header block; zero: we do not
+	partial  time.Time // when we began to wait for the end of a frame or header block; zero: we do not
 	greeted  bool      // our SETTINGS were sent
 	answered bool      // and acknowledged
 	frames   int
@@ -127,7 +127,7 @@ func (s *sniffer) protocol() (Protocol, error) {
 	return OTLPHTTP, nil
 }
 
-// checkFirst looks at the first byte: that of every HTTP method is a letter.
+// checkFirst tests the first byte: that of every HTTP method is a letter.
 func checkFirst(b byte) error {
 	switch {
 	case b == 0x16: // a TLS handshake record
@@ -138,7 +138,7 @@ func checkFirst(b byte) error {
 	return &sniffError{text: fmt.Sprintf("malformed: the first byte is 0x%02x, which begins neither HTTP/1.1 nor HTTP/2; this port takes OTLP over gRPC or over HTTP", b)}
 }
 
-// checkLine looks at the first line, as far as it is there. net/http would refuse
+// checkLine tests the first line, as far as it is there. net/http would refuse
 // what is no request, but not say what this port takes.
 func checkLine(b []byte) error {
 	line, _, whole := bytes.Cut(b, []byte("\n"))

@@ -61,7 +61,7 @@ type Counts struct {
 	// WrongPort counts OTLP connections that spoke gRPC on the HTTP port or
 	// HTTP on the gRPC port. They were served.
 	WrongPort uint64
-	// Points and RejectedPoints count data points of metrics that were taken and
+	// Points and RejectedPoints count data points of metrics that were accepted and
 	// left out, RejectedLogs log records, which all are.
 	Points, RejectedPoints, RejectedLogs uint64
 }

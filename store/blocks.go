@@ -56,7 +56,7 @@ type blocks struct {
 	problems []string
 	leaving  []string // folders whose removal has failed
 
-	full   atomic.Bool // the head is at its bound: nothing more is taken
+	full   atomic.Bool // the head is at its bound: nothing more is accepted
 	failed atomic.Pointer[error]
 	count  blockCounters
 }

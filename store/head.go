@@ -79,7 +79,7 @@ func (s semaphore) lockWithin(patience time.Duration) bool {
 }
 
 // part is one Table with the log segments of its spans. table belongs to
-// who holds growing; mu guards the rest.
+// whichever goroutine holds growing; mu guards the other fields.
 type part struct {
 	table    *trace.Table // nil when sealed
 	view     *trace.View  // published last; nil before

@@ -91,7 +91,7 @@ func (s *Store) enforce() {
 	if rotate && s.rotating.CompareAndSwap(false, true) {
 		// The growing part must leave too. The applier seals it in log order, like
 		// any other, and wakes the keeper again. An error means that the log is
-		// closed, and then nothing has to leave.
+		// closed, and then nothing must leave.
 		_ = s.log.Rotate()
 	}
 }

@@ -25,7 +25,7 @@ const joinBytes = 1 << 20
 // Tables do not depend on each other, so several cores read some each, the newest
 // first. Whatever pushes the sum over a bound is therefore the oldest read so
 // far. It leaves at once, with every older group, which is never read; a worker
-// in the middle of a group that has to leave gives it up at its next check.
+// in the middle of a group that must leave gives it up at its next check.
 //
 // Rejected: oldest first, dropping from the front as the live head does. It reads
 // the whole log to keep the end of it. Also rejected: reading all and enforcing
@@ -101,7 +101,7 @@ type replayer struct {
 
 	mu      sync.Mutex
 	reading []reading // by group
-	floor   int       // groups below have to leave
+	floor   int       // groups below must leave
 	why     reason    // of the last that had to leave
 	gone    []uint64  // segments that leave
 
@@ -153,7 +153,7 @@ func (r *replayer) judge(i int) reason {
 	return stays
 }
 
-// finish keeps a part unless it has to leave.
+// finish keeps a part unless it must leave.
 func (r *replayer) finish(i int, p *part) {
 	r.mu.Lock()
 	late := i < r.floor // another worker has decided it meanwhile
@@ -253,7 +253,7 @@ const weighEvery = 1 << 20
 
 var errLeaves = errors.New("the group leaves")
 
-// part reads the segments of one Table; nil when the group has to leave. A segment
+// part reads the segments of one Table; nil when the group must leave. A segment
 // that cannot be read stays on disk, with an empty place in the head, until its
 // time has come.
 func (r *replayer) part(i int, buf []byte) (*part, []byte) {

@@ -55,8 +55,8 @@ type Observer interface {
 	Acknowledged(time.Duration) // an Append that succeeded, from its call on
 	Applied(time.Duration)      // adding the payloads of one write to the head
 	Synced(time.Duration)       // a sync of the log
-	Sealed(time.Duration)       // giving a Table its final form, beside all other work
-	Cut(time.Duration)          // making a block of Tables, beside all other work
+	Sealed(time.Duration)       // giving a Table its final form, in parallel with other work
+	Cut(time.Duration)          // making a block of Tables, in parallel with other work
 }
 
 // unobserved is the Observer of a store without one.

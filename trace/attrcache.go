@@ -8,7 +8,7 @@ import (
 // attrCache finds attributes that have been added before by the bytes that their
 // sender wrote, with one look at memory that is always in cache. Nearly every
 // attribute says what another said before: the columns and the dictionary, far
-// larger, are asked for the rest.
+// larger, are asked for the others.
 type attrCache struct{ entries []attrEntry } // a power of two, or none
 
 // attrEntry is an attribute of up to maxCached bytes; of two with one hash the
@@ -28,7 +28,7 @@ type cell struct {
 
 const (
 	cachedAttrs = 512
-	maxCached   = 111 // with the rest of an entry two lines of the processor's cache
+	maxCached   = 111 // with the other fields of an entry two lines of the processor's cache
 )
 
 // add appends the cell to its column.

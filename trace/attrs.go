@@ -59,7 +59,7 @@ type Attrs struct {
 const ofShared = ^uint32(0)
 
 // Find returns the column of a key and type, or nil. It makes a shared column
-// anew, at the cost of a look at all values of shared columns.
+// anew, at the cost of reading all values of shared columns.
 func (a *Attrs) Find(key string, t Type) *Column {
 	number, ok := a.numberOf(hashString(key), key, t)
 	if !ok {
@@ -179,7 +179,7 @@ func (a *Attrs) Value(row uint32, key string) (v Value, ok bool) {
 	return v, ok
 }
 
-// firstValue is Value by a look at all attributes of the row.
+// firstValue is Value by reading all attributes of the row.
 func (a *Attrs) firstValue(row uint32, key string) (Value, bool) {
 	for k, v := range a.of(row) {
 		if k == key {

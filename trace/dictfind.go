@@ -11,7 +11,7 @@ import (
 //
 // All strings are one after the other, so one pass finds part in all of them: it
 // looks for the byte of part that a sample of the strings has least often, which
-// the processor does many bytes at a time, and compares the rest only there.
+// the processor does many bytes at a time, and compares the other bytes only there.
 func (d *Dict) Containing(part string, yield func(code uint32) bool) {
 	if len(d.ends) == 0 {
 		return

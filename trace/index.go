@@ -53,7 +53,7 @@ func (x *index) candidates(hash uint32) func(yield func(uint32) bool) {
 }
 
 // insert adds the next number, which is how many there are. Of the numbers before
-// it, hashOf returns the hash, should the table have to grow. Writer only.
+// it, hashOf returns the hash, in case the table must grow. Writer only.
 func (x *index) insert(hash uint32, hashOf func(number uint32) uint32) {
 	if 3*len(x.slots) <= 4*x.used+4 { // at most three quarters full: number+1 fits below the mask
 		x.grow(hashOf)

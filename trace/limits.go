@@ -1,7 +1,7 @@
 package trace
 
 // Limits bound what one sender can put into a Table. What goes beyond is dropped
-// and counted, as OpenTelemetry's SDKs do; the rest of the span stays. A zero means
+// and counted, as OpenTelemetry's SDKs do; the span itself stays. A zero means
 // no limit.
 type Limits struct {
 	// Attributes of one span, resource, scope, event or link.

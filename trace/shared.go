@@ -9,7 +9,7 @@ import "unsafe"
 // for a million keys with one value each. The values of all shared columns are in
 // one list, in the order of their rows, each with the number of its column. A row's
 // values are next to each other, so a trace is read as fast as ever. A query that
-// names a shared column looks at the whole list once: its cost grows with the
+// names a shared column reads the whole list once: its cost grows with the
 // list, never with the number of columns times anything.
 //
 // The rejected alternative, to begin a new Table early, would not bound what one
@@ -75,13 +75,13 @@ func (s *shared) column(n uint32) *Column {
 	c := &Column{Key: s.key(n), Type: s.types[n]}
 	for at, col := range s.cols {
 		if col == n {
-			c.take(s, at)
+			c.appendFrom(s, at)
 		}
 	}
 	return c
 }
 
-func (c *Column) take(s *shared, at int) {
+func (c *Column) appendFrom(s *shared, at int) {
 	v := cell{code: uint32(s.vals[at]), num: s.vals[at]}
 	v.add(c, s.rows[at])
 }
@@ -107,7 +107,7 @@ func (s *shared) all(yield func(*Column) bool) {
 	for n := range s.types {
 		c := &Column{Key: s.key(uint32(n)), Type: s.types[n]}
 		for _, at := range order[begin:ends[n]] {
-			c.take(s, int(at))
+			c.appendFrom(s, int(at))
 		}
 		if begin = ends[n]; !yield(c) {
 			return

@@ -24,5 +24,5 @@
 // ours, and a preflight request carries no token.
 //
 // Programs that are no browsers send none of the headers that the first two checks
-// look at, but for a Host that is right. So these checks do not concern them.
+// need, but for a Host that is right. So these checks do not concern them.
 package door

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// checkEvery is how often files are looked at for changes, at most.
+// checkEvery is how often files are checked for changes, at most.
 const checkEvery = time.Second
 
 // reloaded holds a value that was read from files, and reads it again after the
-// files have changed. It looks at them when the value is asked for, so it needs no
+// files have changed. It checks them when the value is asked for, so it needs no
 // goroutine, and an idle listener costs nothing. New files that cannot be read
 // leave the value as it was: a half-written certificate must not close the door.
 type reloaded[T any] struct {

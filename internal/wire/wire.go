@@ -103,7 +103,7 @@ func (b *Builder) StringAlways(field Number, v string) {
 	b.B = protowire.AppendString(b.B, ValidText(v))
 }
 
-// Raw writes a string as it is, without a look at whether it is UTF-8.
+// Raw writes a string as it is, without checking that it is UTF-8.
 func (b *Builder) Raw(field Number, v string) {
 	if v != "" {
 		b.RawAlways(field, v)

@@ -207,7 +207,7 @@ func (t *test) holds(s *span) bool {
 	return ok && text == t.value
 }
 
-// spanKeys are the span attributes that the policies look at.
+// spanKeys are the span attributes that the policies read.
 func spanKeys(ps []policy) (keys []string) {
 	for _, p := range ps {
 		for _, t := range slices.Concat(p.include, p.includeAny, p.exclude) {

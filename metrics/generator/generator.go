@@ -18,7 +18,7 @@ type Generator struct {
 	o     Options
 	count counters
 
-	// mu guards the rest: reading and collecting go one after the other.
+	// mu guards the fields below: reading and collecting go one after the other.
 	mu       sync.Mutex
 	registry *registry
 	spans    *spanMetrics  // nil when off
@@ -33,7 +33,7 @@ type Generator struct {
 	taken    int64              // rows read
 	stored   int64              // rows that the storage's collections have counted
 
-	collected int64  // time of the last collection that the storage has taken, unix ms
+	collected int64  // time of the last collection that the storage has accepted, unix ms
 	began     int64  // when the generator was made, unix ms
 	observed  *group // ObservedMetric, which no span touches
 }

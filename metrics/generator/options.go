@@ -50,7 +50,7 @@ const (
 // unless said otherwise.
 type Options struct {
 	Source Source
-	// Appended is the number of spans that the source has taken so far, those
+	// Appended is the number of spans that the source has accepted so far, those
 	// that its Tables had from the start left out. With it the generator knows
 	// how many left before it had read them; nil means it does not.
 	Appended func() int64
@@ -83,7 +83,7 @@ type SpanMetricsOptions struct {
 	Buckets    []float64 // seconds; 2 ms doubling up to 16.384 s
 	Dimensions []string  // attributes, of the resource or else of the span, that become labels
 	Mappings   []Mapping
-	// Intrinsic labels left out, and status_message taken in.
+	// Intrinsic labels left out, and status_message included.
 	NoService, NoSpanName, NoSpanKind, NoStatusCode bool
 	StatusMessage                                   bool
 	Filters                                         []Policy

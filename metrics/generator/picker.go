@@ -24,7 +24,7 @@ type picker struct {
 // pickColumn is a column and the place in it that the picker has reached.
 type pickColumn struct {
 	pickName
-	in *trace.Column // of the View looked at last
+	in *trace.Column // of the View read last
 	at int
 }
 
@@ -98,7 +98,7 @@ func (p *picker) pick(v *trace.View, row uint32) uint32 {
 type ratio struct {
 	key        string
 	tracestate bool
-	column     *trace.Column // of the View looked at last, or nil
+	column     *trace.Column // of the View read last, or nil
 	at         int
 }
 

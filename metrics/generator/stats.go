@@ -37,7 +37,7 @@ type Stats struct {
 
 	Collections       int64
 	FailedCollections int64
-	Samples           int64 // taken by the storage
+	Samples           int64 // accepted by the storage
 	RefusedSamples    int64 // out of order or out of bounds for the storage
 	RefusedExemplars  int64
 }

@@ -10,7 +10,7 @@ import (
 	"etude/trace"
 )
 
-// Longest label name and value in bytes; the rest is cut off. Tempo cuts values at
+// Longest label name and value in bytes; longer ones are cut. Tempo cuts values at
 // 2048 bytes. Every series holds its labels, though, so 50,000 series with values
 // of 2048 bytes would take hundreds of MiB.
 const (

@@ -74,7 +74,7 @@ func (s *server) buildAPI(registry *client.Registry) http.Handler {
 }
 
 // describe serves the API's description. The first request makes it: making it takes
-// more memory than the rest of the start.
+// more memory than everything else at the start.
 func describe(host string) http.HandlerFunc {
 	made := sync.OnceValue(func() *api.OpenAPIBuilder {
 		return api.NewOpenAPIBuilder(api.OpenAPIOptions{ExternalURL: "http://" + host, Version: version().Version}, discard)

@@ -183,7 +183,7 @@ func (s *server) dial(ctx context.Context, network, addr string) (net.Conn, erro
 }
 
 // apply puts a configuration in force, in the order in which the parts need
-// each other: the scraper has to know a job before its targets are found.
+// each other: the scraper must know a job before its targets are found.
 func (s *server) apply(cfg *config.Config) error {
 	for _, step := range []struct {
 		part  string

@@ -13,7 +13,7 @@
 // so gets two thirds of that half, and leaves a third to the next one.
 //
 // Rejected: first come, first served gives everything to the first flood. A fixed
-// equal part of all is too little for a large owner beside small ones. "As many as
+// equal part of all is too little for a large owner among small ones. "As many as
 // are free", without a part set aside, is fair to floods that grow together, but ten
 // floods one after the other leave a thousandth.
 package quota

@@ -8,7 +8,7 @@ import "slices"
 //  1. service and name are equal;
 //  2. the name is equal: the service has another name;
 //  3. a child is new, and one of its own children has a counterpart among what is
-//     left of the other side: something was put in between, or taken out. Its
+//     left of the other side: a span was inserted in between, or removed. Its
 //     children take part in its stead, its own time remains its own;
 //  4. one root is left on each side.
 //

@@ -27,7 +27,7 @@ type Row struct {
 	WasName       string
 	Before, After *Side   // nil where there is none
 	Own           float64 // difference of its own time, as far as the trace waited for it
-	Overlap       float64 // difference by what it calls running beside each other, or not any longer
+	Overlap       float64 // difference by calls that run at the same time, or no longer do
 	Inside        float64 // sum of Own and Overlap of the row and all below it
 }
 

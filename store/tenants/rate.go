@@ -32,8 +32,8 @@ func newRateLimit(perSecond, burst int64) *rateLimit {
 	return &rateLimit{perSecond: float64(perSecond), burst: float64(burst), tokens: float64(burst), filled: time.Now()}
 }
 
-// take lets a request of so many bytes pass, or says when to come back.
-func (l *rateLimit) take(size int) error {
+// admit lets a request of so many bytes pass, or says when to come back.
+func (l *rateLimit) admit(size int) error {
 	if l == nil {
 		return nil
 	}

@@ -48,7 +48,7 @@ func limitSteps(t *testing.T, l *rateLimit, steps []string) {
 			t.Fatal(err)
 		}
 		got := "ok"
-		if err := l.take(size); err != nil {
+		if err := l.admit(size); err != nil {
 			var later interface{ RetryAfter() time.Duration }
 			if !errors.As(err, &later) || !strings.HasPrefix(err.Error(), "RATE_LIMITED: ") || !strings.Contains(err.Error(), "--max-ingest-rate") {
 				t.Fatalf("refused by %v", err)

@@ -41,7 +41,7 @@ func (s *Set) removeEmpty() {
 	}
 }
 
-// remove closes an empty store and removes its folder. Close still takes in spans
+// remove closes an empty store and removes its folder. Close still accepts spans
 // that were on their way: then the store is opened again.
 func (s *Set) remove(t *Tenant) {
 	s.opening.Lock()

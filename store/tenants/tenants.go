@@ -24,7 +24,7 @@ const folderName = "tenants"
 // Set is an open set of stores. Its methods may be called from any goroutine.
 //
 // Order of locks: opening before mu. opening is held while a store is opened,
-// closed or removed, which may take long; mu only to look into the map. A store in
+// closed or removed, which may take long; mu only to read the map. A store in
 // the map may be closed: then its remover holds opening, and Append waits for it to
 // open the store again. Readers never wait.
 type Set struct {
@@ -205,7 +205,7 @@ func (s *Set) Append(ctx context.Context, payload []byte) (rejected otlp.Rejecte
 				return rejected, err
 			}
 		}
-		if err := t.rate.take(len(payload)); err != nil {
+		if err := t.rate.admit(len(payload)); err != nil {
 			return rejected, err
 		}
 		rejected, err = t.Append(ctx, payload)
@@ -224,7 +224,7 @@ func (s *Set) Allow(ctx context.Context, bytes int) (id string, err error) {
 		return "", err
 	}
 	if t := s.Get(id); t != nil {
-		err = t.rate.take(bytes)
+		err = t.rate.admit(bytes)
 	}
 	return id, err
 }

@@ -36,7 +36,7 @@ func (e *WriteError) Unwrap() error { return e.Err }
 // Full reports whether the disk was full.
 func (e *WriteError) Full() bool { return fs.NoSpace(e.Err) }
 
-// Unavailable tells it from overload: the disk, not the client, has to change.
+// Unavailable tells it from overload: the disk, not the client, must change.
 func (e *WriteError) Unavailable() bool { return true }
 
 // RetryAfter is when to send the same again.

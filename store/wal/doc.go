@@ -20,11 +20,11 @@
 // and a later sync that succeeds would prove nothing, since the kernel may have
 // dropped the pages that the first one could not write. The waiting records are
 // refused, the segment is cut back to its last committed record as far as the
-// disk allows, and the next records begin a new one. Nothing has to be restarted
+// disk allows, and the next records begin a new one. No restart is needed
 // when the disk has room again. The rejected alternative, going on in the same
-// file after a repair, would have to trust exactly the file that failed.
+// file after a repair, would trust exactly the file that failed.
 //
-// # Files that are taken away
+// # Files that are removed by others
 //
 // A record counts as committed only if the segment's name still leads to the file
 // that it was written to; watch.go has the rules. [Log.Trouble] says why the log

@@ -22,7 +22,7 @@ import (
 // After any error, and as long as no batch comes, a probe once a second tells
 // when the disk takes writes again.
 
-// watchEvery is how often the committer looks at what it writes to when nothing
+// watchEvery is how often the committer checks its files when nothing
 // else makes it do so.
 const watchEvery = time.Second
 
@@ -118,7 +118,7 @@ func (l *Log) checkSegment() error {
 	return err
 }
 
-// watch looks at the segment and the folders while no batch comes.
+// watch checks the segment and the folders while no batch comes.
 func (l *Log) watch() {
 	l.note()
 	err := l.checkFolders()

@@ -158,10 +158,10 @@ func (p *Program) filter(f syntax.Field) node {
 // somewhere is left as it is: there every condition holds by itself.
 func joinChildren(chain allOf) cond {
 	var events, links []leaf
-	var rest allOf
+	var others allOf
 	for _, x := range chain {
 		if k, ok := x.(always); ok {
-			rest = append(rest, k)
+			others = append(others, k)
 			continue
 		}
 		l, ok := x.(leaf)
@@ -174,17 +174,17 @@ func joinChildren(chain allOf) cond {
 		case n.link && !n.event:
 			links = append(links, l)
 		default:
-			rest = append(rest, l)
+			others = append(others, l)
 		}
 	}
 	if len(events) > 0 {
-		rest = append(rest, sameChild{conds: events, level: trace.EventLevel})
+		others = append(others, sameChild{conds: events, level: trace.EventLevel})
 	}
 	if len(links) > 0 {
-		rest = append(rest, sameChild{conds: links, level: trace.LinkLevel})
+		others = append(others, sameChild{conds: links, level: trace.LinkLevel})
 	}
-	slices.SortStableFunc(rest, func(a, b cond) int { return cost(a) - cost(b) })
-	return rest
+	slices.SortStableFunc(others, func(a, b cond) int { return cost(a) - cost(b) })
+	return others
 }
 
 // workOf counts the conditions of a filter.

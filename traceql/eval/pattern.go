@@ -11,7 +11,7 @@ import (
 
 // pattern is a compiled regular expression that can be stopped. The time for a
 // text grows with its length times the size of the pattern, and package regexp
-// looks at no context: a text that may take long is read through a reader that
+// polls no context: a text that may take long is read through a reader that
 // does, and that ends when the query has been given up.
 //
 // Literals of the pattern rule most texts out before the automaton runs: those
@@ -59,7 +59,7 @@ func literalOf(tree *syntax.Regexp) (longest string) {
 }
 
 // stepWork is how many steps of a regular expression count as the work of a row,
-// longSteps how many a text may need without a look at the context.
+// longSteps how many a text may need without polling the context.
 const (
 	stepWork  = 1 << 12
 	longSteps = 1 << 20

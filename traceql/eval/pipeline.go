@@ -147,7 +147,7 @@ func (r *Run) View(part int) *trace.View { return r.bound[part].V }
 // Trace sends one trace, loaded from the Views of the Run, through the pipeline.
 // No spanset means that the trace is not in the result.
 func (r *Run) Trace(t *Trace) ([]Spanset, error) {
-	r.hold(t)
+	r.makeCurrent(t)
 	t.tree.strict = r.p.tempoStructure
 	for len(r.all) < len(t.Spans) {
 		r.all = append(r.all, int32(len(r.all)))
@@ -156,8 +156,8 @@ func (r *Run) Trace(t *Trace) ([]Spanset, error) {
 	return apply(r, r.p.stages, sets)
 }
 
-// hold makes a trace the current one and counts its memory.
-func (r *Run) hold(t *Trace) {
+// makeCurrent makes a trace the current one and counts its memory.
+func (r *Run) makeCurrent(t *Trace) {
 	r.t = t
 	if n := len(t.Spans) - r.spans; n > 0 {
 		r.spans += n

@@ -2,7 +2,7 @@ package eval
 
 import "context"
 
-// Poll looks at a context now and then, so that a loop over rows costs a query
+// Poll polls a context now and then, so that a loop over rows costs a query
 // that has been given up no more than pollEvery rows. It counts work: a
 // row and a condition are 1, a text that a regular expression reads is 1 for
 // each textUnit bytes. It belongs to one goroutine.

@@ -7,7 +7,7 @@ import (
 
 // Rows returns the spans of an open part that some filter of the query keeps, exactly.
 // It serves the questions that are narrowed by conditions alone, such as which
-// attributes there are; the rest of the pipeline plays no part.
+// attributes there are; the later stages of the pipeline do not count.
 func (r *Run) Rows(part int) (Mask, error) {
 	out := NewMask(r.parts.list[part].Spans)
 	for f := range r.p.filters {
@@ -90,7 +90,7 @@ func (r *Run) KeepsNone(part int) bool {
 	return false
 }
 
-// decide adds the spans that satisfy a filter which has to see whole traces.
+// decide adds the spans that satisfy a filter which needs whole traces.
 func (r *Run) decide(part, f int, out Mask) error {
 	maybe := r.bound[part].mask(f)
 	v := r.View(part)
@@ -123,7 +123,7 @@ func (r *Run) whole(id trace.TraceID) (*Trace, error) {
 			return nil, err
 		}
 	}
-	r.hold(&r.last)
+	r.makeCurrent(&r.last)
 	return &r.last, nil
 }
 

@@ -170,7 +170,7 @@ func (n *tree) index(t *Trace) (ambiguous bool) {
 	return ambiguous
 }
 
-// link hangs every span under its parent. Spans are taken from last to first so
+// link makes every span a child of its parent, from the last span to the first so
 // that the lists of children come out in stored order.
 func (n *tree) link(t *Trace) {
 	n.first, n.next = filled(n.first, len(t.Spans)), filled(n.next, len(t.Spans))
@@ -185,7 +185,7 @@ func (n *tree) link(t *Trace) {
 	}
 }
 
-// linkOrphan hangs a span whose parent is not there beside the others that name
+// linkOrphan links a span whose parent is not there to the others that name
 // the same one.
 func (n *tree) linkOrphan(t *Trace, i int) {
 	r := t.Spans[i]

@@ -38,13 +38,13 @@ import (
 type accumulator struct {
 	groups
 	cells
-	q      *Query
-	w      Window // as in spans
-	lead   int    // as in spans
-	memory eval.Memory
-	taken  int // bytes of it
-	ctx    context.Context
-	poll   eval.Poll
+	q       *Query
+	w       Window // as in spans
+	lead    int    // as in spans
+	memory  eval.Memory
+	counted int // bytes of it
+	ctx     context.Context
+	poll    eval.Poll
 
 	index  []int // series number -> place in the answer, after series()
 	places []quantileGroup
@@ -158,7 +158,7 @@ func tracedColumn(l *labels, values []eval.Value, slots []int32) []uint32 {
 	return out
 }
 
-// count counts the rows of a part. That is done here, where Views are read beside
+// count counts the rows of a part. It runs here, where Views are read beside
 // each other, unless there would be more counts than rows.
 func (p *Part) count(s *spans) {
 	first, last := s.w.slotsOf(&s.list[p.view])
@@ -211,10 +211,10 @@ func (a *accumulator) bytes() int {
 // grow makes the cells of new series.
 func (a *accumulator) grow() error {
 	bytes, series := a.bytes(), a.groups.series()
-	if err := a.memory.Take(bytes-a.taken, atSeries, series, a.slots-a.lead); err != nil {
+	if err := a.memory.Take(bytes-a.counted, atSeries, series, a.slots-a.lead); err != nil {
 		return err
 	}
-	a.taken = bytes
+	a.counted = bytes
 	if !a.q.exact {
 		a.cells.grow(series*a.slots, a.q.sums())
 	}

@@ -73,7 +73,7 @@ func (c *rowCounts) add(series []uint32, slots []int32, scattered bool) {
 }
 
 // addRuns is faster where neighbours share cells, as spans of one service do: a
-// sum in memory has to be there before the next can begin, one in a register is.
+// sum in memory must be stored before the next can begin, one in a register is not.
 func (c *rowCounts) addRuns(series []uint32, slots []int32) {
 	last, run := 0, uint32(0)
 	for row, slot := range slots {

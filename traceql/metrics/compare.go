@@ -47,8 +47,8 @@ type attrCounts struct {
 	total  [2][]float64   // a count a slot
 	times  []int          // by label, how often a span counts; grows when asked
 
-	round int // of tally.add, when it was asked for last
-	held  int // labels of which memory is counted
+	round   int // of tally.add, when it was asked for last
+	counted int // labels of which memory is counted
 }
 
 // timesOf returns how often a span counts that has a value.
@@ -71,9 +71,9 @@ type tally struct {
 	slots int
 	lead  int // of the slots, as in spans
 
-	memory eval.Memory
-	taken  int // bytes of it, for labels
-	poll   eval.Poll
+	memory  eval.Memory
+	counted int // bytes of it, for labels
+	poll    eval.Poll
 
 	attrs map[string]*attrCounts
 	texts map[columnAt]*texts // so that the second time finds all numbers
@@ -124,12 +124,12 @@ func (c *comparing) count(s *spans) ([]Series, error) {
 func (k *tally) holdLabels() error {
 	const each = labelBytes + 2*8 + 8 + 2*24 // sums, times, cells
 	for _, a := range k.fresh {
-		k.labels += len(a.labels.values) - a.held
-		a.held = len(a.labels.values)
+		k.labels += len(a.labels.values) - a.counted
+		a.counted = len(a.labels.values)
 	}
 	bytes := k.labels*each + 4*k.codes
-	err := k.memory.Take(bytes-k.taken, "%d different values of attributes", k.labels)
-	k.taken = bytes
+	err := k.memory.Take(bytes-k.counted, "%d different values of attributes", k.labels)
+	k.counted = bytes
 	return err
 }
 

@@ -17,7 +17,7 @@ type Query struct {
 	compare   *comparing
 	second    []secondStage
 	exact     bool // see exact.go
-	rowwise   bool // columns decide everything: no trace has to be put together
+	rowwise   bool // columns decide everything: no whole trace is needed
 
 	// Exemplars is the hint exemplars, -1 when it is not given.
 	Exemplars int

@@ -10,7 +10,7 @@ import (
 
 // exemplars picks spans as examples of the others: at most one a trace, spread
 // over the window in equal parts with at most two each. The first that come are
-// taken, so that the same query gives the same answer.
+// chosen, so that the same query gives the same answer.
 type exemplars struct {
 	w      Window
 	taken  []uint8 // one a part

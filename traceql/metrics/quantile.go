@@ -85,7 +85,7 @@ func (a *accumulator) bucketsOf(g *quantileGroup, from, to int, out []bucketCoun
 }
 
 // estimate returns a quantile of values in buckets: within the bucket in which
-// it lies the values are taken to be spread evenly on the scale of powers of
+// it is, the values are assumed to be spread evenly on the scale of powers of
 // two. Without values it is 0.
 func estimate(buckets []bucketCount, q float64) float64 {
 	total := 0.0

@@ -7,7 +7,7 @@ import (
 	"etude/traceql/eval"
 )
 
-// Stats is what a metrics query looked at.
+// Stats is how much a metrics query inspected.
 type Stats struct {
 	Traces, Spans int
 }
@@ -106,7 +106,7 @@ func (r *Run) finish(series []Series) []Series {
 	return series
 }
 
-// Stats returns what the Run has looked at.
+// Stats returns how much the Run has inspected.
 func (r *Run) Stats() Stats { return r.stats }
 
 // Sure returns the slot below which all slots are complete once a part and all

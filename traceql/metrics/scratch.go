@@ -8,7 +8,7 @@ import (
 
 // scratch lends arrays with one entry a row. A metrics query needs several of
 // every table, for a moment: without them it would leave some ten bytes of
-// garbage for each span that it looks at.
+// garbage for each span that it reads.
 type scratch[T any] struct{ pool sync.Pool }
 
 var (

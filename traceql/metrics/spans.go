@@ -45,7 +45,7 @@ type rootOf struct{ name, service string }
 
 // byColumn is the fast path, which fills slots of one View from masks of rows. A
 // span that a client sent again into a newer View is observed once. Each View is
-// on its own, so several may be looked at at a time.
+// independent, so several goroutines may read Views at a time.
 func (s *spans) byColumn(view int) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
@@ -105,7 +105,7 @@ func clearOthers(rows eval.Mask, slots []int32) {
 	}
 }
 
-// slotsByTime looks at every start. Neighbours most often share a slot, so the
+// slotsByTime reads every start. Neighbours most often share a slot, so the
 // division is done only when it changes.
 func slotsByTime(v *trace.View, w Window, slots []int32) {
 	slots = slots[:len(v.Start)]

@@ -43,7 +43,7 @@ var arrayLabel = eval.Text("nil")
 // Rule T21: functions that count, and compare(), also look at the slot in front of the
 // window. Its samples are in no answer, but a series, a bucket or a value that only
 // this slot has is listed with zeros, and the values that come most often are chosen
-// with the slot counted. lead is how many slots in front are looked at.
+// with the slot counted. lead is how many slots in front are read.
 func (q *Query) lead(w Window) int {
 	if w.Instant || w.Start < w.Step || q.compare == nil && (q.sums() || q.fn == "quantile_over_time") {
 		return 0

@@ -11,8 +11,8 @@ import (
 // units directly after it; when the letters after a number make no duration
 // they are left for the next token, where they will not fit.
 func (s *scanner) number(pos Pos) token {
-	text := numberText(s.rest())
-	run := durationRun(s.rest()[len(text):])
+	text := numberText(s.remaining())
+	run := durationRun(s.remaining()[len(text):])
 	if run != "" {
 		if d, ok := parseDuration(text + run); ok {
 			s.advance(len(text) + len(run))
@@ -32,7 +32,7 @@ func (s *scanner) number(pos Pos) token {
 
 // checkNumberEnd rejects letters glued to a number, with the likely reason.
 func (s *scanner) checkNumberEnd(t token) {
-	if word := leadingWord(s.rest()); word != "" {
+	if word := leadingWord(s.remaining()); word != "" {
 		fail(t.pos, "units are ns us ms s m h, and whole d w y", "%q is neither a number nor a duration", t.text+word)
 	}
 }

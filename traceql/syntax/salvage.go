@@ -5,7 +5,7 @@ import "strings"
 // Conditions returns the conditions of all filters of a query, for a question
 // that is only narrowed by them. A query that is still being typed does not
 // parse; of such a one the parts of its first filter, between &&, that parse by
-// themselves are joined, and the rest is ignored.
+// themselves are joined, and other conditions are ignored.
 func Conditions(src string) []Field {
 	if q, err := Parse(src); err == nil {
 		return pipelineConds(nil, q.Pipeline)

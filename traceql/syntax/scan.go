@@ -49,7 +49,7 @@ func (s *scanner) peek(n int) byte {
 	return 0
 }
 
-func (s *scanner) rest() string { return s.src[s.off:] }
+func (s *scanner) remaining() string { return s.src[s.off:] }
 
 // advance moves over n bytes and keeps count of lines.
 func (s *scanner) advance(n int) {
@@ -77,7 +77,7 @@ func (s *scanner) next() token {
 		s.advance(1)
 		return s.attribute(pos, Attr{Scope: ScopeNone})
 	}
-	if word := leadingWord(s.rest()); word != "" {
+	if word := leadingWord(s.remaining()); word != "" {
 		return s.word(pos, word)
 	}
 	return s.operator(pos)
@@ -86,19 +86,19 @@ func (s *scanner) next() token {
 // skipBlank moves over white space and comments.
 func (s *scanner) skipBlank() {
 	for {
-		switch rest := s.rest(); {
-		case rest == "":
+		switch text := s.remaining(); {
+		case text == "":
 			return
-		case isBlank(rest[0]):
+		case isBlank(text[0]):
 			s.advance(1)
-		case strings.HasPrefix(rest, "//"):
-			n := strings.IndexByte(rest, '\n')
+		case strings.HasPrefix(text, "//"):
+			n := strings.IndexByte(text, '\n')
 			if n < 0 {
-				n = len(rest)
+				n = len(text)
 			}
 			s.advance(n)
-		case strings.HasPrefix(rest, "/*"):
-			n := strings.Index(rest[2:], "*/")
+		case strings.HasPrefix(text, "/*"):
+			n := strings.Index(text[2:], "*/")
 			if n < 0 {
 				fail(s.pos(), "", "comment is not closed: expected */")
 			}
@@ -130,7 +130,7 @@ func (s *scanner) word(pos Pos, word string) token {
 func (s *scanner) parentScope() Attr {
 	a := Attr{Scope: ScopeNone, Parent: true}
 	for _, word := range []string{"span", "resource"} {
-		if strings.HasPrefix(s.rest(), word+".") {
+		if strings.HasPrefix(s.remaining(), word+".") {
 			s.advance(len(word) + 1)
 			a.Scope = dotScopes[word]
 			break
@@ -149,7 +149,7 @@ func (s *scanner) attribute(pos Pos, a Attr) token {
 			quoted = true
 			continue
 		}
-		_, n := utf8.DecodeRuneInString(s.rest())
+		_, n := utf8.DecodeRuneInString(s.remaining())
 		name.WriteString(s.src[s.off : s.off+n])
 		s.advance(n)
 	}
@@ -227,7 +227,7 @@ func (s *scanner) operator(pos Pos) token {
 }
 
 func (s *scanner) badCharacter(pos Pos) {
-	r, _ := utf8.DecodeRuneInString(s.rest())
+	r, _ := utf8.DecodeRuneInString(s.remaining())
 	hint := ""
 	switch r {
 	case '&':
