@@ -113,6 +113,7 @@ func storeSamples(tenant string, ts *tenants.Tenant, yield func(telemetry.Sample
 	gauge("etude_store_block_spans", "Spans held in blocks; etude_store_spans has them, too.", s.BlockSpans)
 	gauge("etude_store_block_bytes", "Disk that the blocks take; etude_store_disk_bytes has it, too.", s.BlockBytes)
 	counter("etude_store_cuts_total", "Times that the oldest tables became a block.", s.Cuts)
+	counter("etude_store_merges_total", "Times that neighbouring blocks became one.", s.Merges)
 	counter("etude_store_cut_failures_total", "Times that a block could not be written.", s.CutFailures)
 	counter("etude_store_damaged_blocks_total", "Blocks that could not be read and were set aside; /status names them.", s.BlocksDamaged)
 	gauge("etude_store_waiting_bytes", "Bytes received and not yet stored.", s.Waiting)

@@ -62,21 +62,28 @@ type blocks struct {
 }
 
 type blockCounters struct {
-	cuts, failures, damaged, spansCut, cutNanos atomic.Int64
+	cuts, merges, failures, damaged atomic.Int64
 }
 
 // heldBlock is what limits need of a block.
 type heldBlock struct {
-	id     block.ID
-	bytes  int64
-	spans  int64
-	newest int64 // arrival, unix ns
+	id       block.ID
+	format   block.Format
+	level    uint32 // of compaction
+	bytes    int64
+	spans    int64
+	first    int64 // arrivals, unix ns
+	newest   int64
+	log      string // see origin
+	segments []uint64
+	alone    bool // cannot be merged
 }
 
-// origin says of which log segments a block has the spans.
+// origin says of which log segments, or of which blocks, a block has the spans.
 type origin struct {
-	Log      string   `json:"log"`
-	Segments []uint64 `json:"segments"`
+	Log      string     `json:"log,omitempty"`
+	Segments []uint64   `json:"segments,omitempty"`
+	Inputs   []block.ID `json:"inputs,omitempty"`
 }
 
 func logName(id uint64) string { return strconv.FormatUint(id, 16) }
@@ -142,7 +149,8 @@ func (o *BlockOptions) setDefaults() {
 	}
 }
 
-// openAll opens blocks and removes those that a crash left without their first one.
+// openAll opens blocks. It removes those that a crash left without their first one,
+// and those that have been merged into another.
 func (s *Store) openAll(ids []block.ID) (covered []uint64) {
 	b := s.blocks
 	var open []*block.Block
@@ -156,17 +164,28 @@ func (s *Store) openAll(ids []block.ID) (covered []uint64) {
 		open = append(open, one)
 	}
 	here, log := s.segmentsHere(), logName(s.log.ID())
+	gone := map[block.ID]bool{}
+	for _, one := range open {
+		o, first := originOf(one.Meta), one.Meta.First
+		mine := o.Log == log && slices.ContainsFunc(o.Segments, func(n uint64) bool { return here[n] })
+		unmerged := slices.ContainsFunc(o.Inputs, func(id block.ID) bool { return slices.Contains(ids, id) })
+		switch {
+		case first != nil && (mine || unmerged) && !slices.Contains(ids, *first):
+			gone[one.Meta.ID] = true
+			continue
+		case mine:
+			covered = append(covered, o.Segments...)
+		}
+		for _, id := range o.Inputs {
+			gone[id] = true
+		}
+	}
 	kept := open[:0]
 	for _, one := range open {
-		o := originOf(one.Meta)
-		mine := o.Log == log && slices.ContainsFunc(o.Segments, func(n uint64) bool { return here[n] })
-		if first := one.Meta.First; first != nil && mine && !slices.Contains(ids, *first) {
+		if gone[one.Meta.ID] {
 			one.Close()
 			b.remove(s, block.Folder(b.dir, one.Meta.ID))
 			continue
-		}
-		if mine {
-			covered = append(covered, o.Segments...)
 		}
 		b.hold(one)
 		kept = append(kept, one)
@@ -205,13 +224,18 @@ func (b *blocks) report(what string, why error) {
 
 // hold notes what limits need of a block.
 func (b *blocks) hold(one *block.Block) {
-	h := &heldBlock{id: one.Meta.ID, bytes: one.Meta.Size}
+	o := originOf(one.Meta)
+	h := &heldBlock{id: one.Meta.ID, bytes: one.Meta.Size, format: one.Meta.Format, level: one.Meta.CompactionLevel, log: o.Log, segments: o.Segments,
+		alone: one.Meta.First != nil || one.Meta.Format == block.VParquet3}
 	if n, err := block.DiskBytes(b.fs, block.Folder(b.dir, h.id)); err == nil {
 		h.bytes = n
 	}
 	for _, p := range one.Parts() {
 		h.spans += int64(p.Spans)
 		h.newest = max(h.newest, p.LastArrival)
+		if h.first == 0 || p.FirstArrival < h.first {
+			h.first = p.FirstArrival
+		}
 	}
 	if h.newest == 0 { // Another program wrote it.
 		h.newest = one.Meta.End.UnixNano()
@@ -266,7 +290,7 @@ func (s *Store) expire(disk int64) {
 	b.retry()
 	most := s.bounds.Load().Disk
 	b.mu.Lock()
-	slices.SortFunc(b.held, func(x, y *heldBlock) int { return int(min(1, max(-1, x.newest-y.newest))) })
+	slices.SortFunc(b.held, byArrival)
 	var gone []*heldBlock
 	for _, h := range b.held {
 		disk += h.bytes

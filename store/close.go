@@ -63,6 +63,7 @@ func (s *Store) drain() error {
 	close(s.stop)
 	<-s.kept
 	<-s.cutEnd
+	<-s.compactEnd
 	if !s.isAbandoned() {
 		s.sealing.Wait()
 	}

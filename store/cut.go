@@ -112,8 +112,6 @@ func (s *Store) cutParts(ctx context.Context, parts []*part) error {
 	b.swap.Unlock()
 	s.dropSegments(parts)
 	b.count.cuts.Add(1)
-	b.count.spansCut.Add(int64(spansOf(parts)))
-	b.count.cutNanos.Add(int64(time.Since(began)))
 	s.o.Observer.Cut(time.Since(began))
 	s.updateFull()
 	return nil
@@ -142,6 +140,14 @@ func (s *Store) writeBlocks(ctx context.Context, parts []*part) (opened []*block
 	if err != nil {
 		return nil, err
 	}
+	return s.openWritten(ctx, metas)
+}
+
+// openWritten opens blocks that were just written. If it cannot, they go: their spans
+// are still where they were. The first one goes first, since the others count for
+// nothing without it.
+func (s *Store) openWritten(ctx context.Context, metas []*block.Meta) (opened []*block.Block, err error) {
+	b := s.blocks
 	for _, m := range metas {
 		one, openErr := block.Open(ctx, b.fs, block.Folder(b.dir, m.ID), b.o.Cache)
 		if openErr != nil {
@@ -153,8 +159,6 @@ func (s *Store) writeBlocks(ctx context.Context, parts []*part) (opened []*block
 	if err == nil {
 		return opened, nil
 	}
-	// The spans stay in the head, so the blocks must go. The first one goes first: the
-	// others count for nothing without it.
 	for _, one := range opened {
 		one.Close()
 	}
@@ -246,10 +250,11 @@ func (s *Store) dropSegments(parts []*part) {
 
 // pacer keeps the cutter within its share.
 type pacer struct {
-	s     *Store
-	ctx   context.Context
-	turns turns
-	last  time.Time // when it last began to work
+	s      *Store
+	ctx    context.Context
+	turns  turns
+	last   time.Time // when it last began to work
+	yields bool      // it stops while the head fills, where the cutter hurries
 }
 
 // pause is called between two columns. It sleeps after a few milliseconds of work: a
@@ -263,6 +268,11 @@ func (p *pacer) pause() {
 	p.s.head.mu.Lock()
 	pressure := p.s.pressure()
 	p.s.head.mu.Unlock()
+	for p.yields && pressure >= cutPressure && sleep(p.ctx, longestSleep) {
+		p.s.head.mu.Lock()
+		pressure = p.s.pressure()
+		p.s.head.mu.Unlock()
+	}
 	if share := shareAt(pressure); share < 1 {
 		sleep(p.ctx, min(longestSleep, time.Duration(float64(worked)*(1-share)/share)))
 	}

@@ -69,6 +69,18 @@ func onceEach(s *store.Store, traces []int) error {
 	return nil
 }
 
+// countIn reads everything in a snapshot and counts its spans.
+func countIn(snap trace.Snapshot) (n int, err error) {
+	for part := range snap.Parts() {
+		v, err := snap.Open(context.Background(), part, trace.Everything())
+		if err != nil {
+			return n, err
+		}
+		n += v.Spans()
+	}
+	return n, nil
+}
+
 func TestCut(t *testing.T) {
 	t.Parallel()
 	fsys := fs.NewMem()

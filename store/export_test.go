@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"runtime"
+	"time"
 
 	"etude/trace"
 )
@@ -75,3 +76,6 @@ func (s *Store) CutAll(ctx context.Context) error {
 	}
 	return s.cutParts(ctx, parts)
 }
+
+// Merge merges blocks as the compactor would at a moment.
+func (s *Store) Merge(ctx context.Context, now time.Time) (merged bool) { return s.compact(ctx, now) }

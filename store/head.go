@@ -101,7 +101,7 @@ func (s *Store) Snapshot(context.Context) (trace.Snapshot, error) {
 	s.head.refresh() // may wait, so not under the lock
 	s.blocks.swap.RLock()
 	defer s.blocks.swap.RUnlock()
-	return trace.Join(s.blocks.set.Snapshot(), s.head.published(s.log.ID())), nil
+	return &watched{trace.Join(s.blocks.set.Snapshot(), s.head.published(s.log.ID())), s}, nil
 }
 
 // Head returns the Tables that Append has filled since the store was opened and

@@ -40,8 +40,8 @@ type Stats struct {
 
 	// Blocks held, their spans (which Spans has too) and their files; cuts, how long
 	// they took, cuts that failed, and blocks that were set aside.
-	Blocks, BlockSpans, BlockBytes   int64
-	Cuts, CutFailures, BlocksDamaged int64
+	Blocks, BlockSpans, BlockBytes           int64
+	Cuts, Merges, CutFailures, BlocksDamaged int64
 
 	LeftByAge, LeftByMemory, LeftBySpans, LeftByDisk Left
 }
@@ -96,7 +96,7 @@ func (s *Store) addBlocks(st *Stats) {
 	st.Blocks, st.BlockBytes, st.BlockSpans = int64(n), bytes, spans
 	st.DiskBytes += bytes
 	st.Spans += spans
-	st.Cuts, st.CutFailures, st.BlocksDamaged = b.count.cuts.Load(), b.count.failures.Load(), b.count.damaged.Load()
+	st.Cuts, st.Merges, st.CutFailures, st.BlocksDamaged = b.count.cuts.Load(), b.count.merges.Load(), b.count.failures.Load(), b.count.damaged.Load()
 	st.Problems += b.count.damaged.Load()
 }
 

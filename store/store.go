@@ -93,7 +93,9 @@ type Store struct {
 	garbage   []leaving     // segments that must be removed
 	cutNudge  chan struct{} // wakes the cutter
 	cutEnd    chan struct{} // closed when the cutter has ended
-	sealing   sync.WaitGroup
+
+	compactEnd chan struct{} // closed when the compactor has ended
+	sealing    sync.WaitGroup
 
 	once     sync.Once // of Close
 	closeErr error
@@ -126,6 +128,8 @@ func Open(o Options) (*Store, error) {
 		kept:      make(chan struct{}),
 		cutNudge:  make(chan struct{}, 1),
 		cutEnd:    make(chan struct{}),
+
+		compactEnd: make(chan struct{}),
 	}
 	log, err := wal.Open(wal.Options{
 		Dir: o.Dir, FS: o.FS, Sync: o.Sync, SyncInterval: o.SyncInterval,
@@ -149,8 +153,10 @@ func Open(o Options) (*Store, error) {
 	go s.keep()
 	if s.blocks != nil {
 		go s.cutLoop()
+		go s.compactLoop()
 	} else {
 		close(s.cutEnd)
+		close(s.compactEnd)
 	}
 	return s, nil
 }

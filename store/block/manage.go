@@ -85,3 +85,19 @@ func DiskBytes(fsys fs.FS, dir string) (n int64, err error) {
 	}
 	return n, err
 }
+
+// Hold returns those of some blocks that the Set has, in the order of the ids, and
+// keeps them readable until release is called.
+func (s *Set) Hold(ids []ID) (held []*Block, release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		for _, b := range s.blocks {
+			if b.Meta.ID == id {
+				b.users++
+				held = append(held, b)
+			}
+		}
+	}
+	return held, func() { s.release(held) }
+}

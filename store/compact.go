@@ -1,0 +1,158 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"etude/store/block"
+)
+
+// The compactor merges neighbouring blocks, so that there are few however slowly or
+// fast spans come: at least compactLeast blocks of one hour and one level, or, when
+// the hour is over, whatever is left of it.
+//
+// Only blocks that are neighbours in the order of arrival merge. So the spans of a
+// trace stay in the order in which they came, whichever blocks hold them.
+//
+// A merged block names its inputs in its meta.json. It becomes durable first, then
+// takes their place for readers in one step, and then they are removed. After a
+// crash in between the next start removes them.
+//
+// It has the lowest priority: it stops while the head fills or a query is young.
+
+const (
+	compactEvery  = 10 * time.Second
+	compactWindow = time.Hour
+	compactGrace  = 5 * time.Minute // after the end of a window, until what is left of it merges
+	compactLeast  = 4               // blocks of one level
+	compactMost   = 8               // inputs
+	compactBytes  = 128 << 20       // of the inputs together
+)
+
+// compactLoop is the compactor.
+func (s *Store) compactLoop() {
+	defer close(s.compactEnd)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { <-s.stop; cancel() }()
+	for sleep(ctx, compactEvery) {
+		for s.compact(ctx, time.Now()) {
+		}
+	}
+}
+
+// compact merges some blocks, if any should. More tells to call it again.
+func (s *Store) compact(ctx context.Context, now time.Time) (more bool) {
+	inputs := s.blocks.mergeable(now)
+	if len(inputs) == 0 || s.unremoved(inputs) {
+		return false
+	}
+	err := s.merge(ctx, inputs)
+	if err != nil && ctx.Err() == nil {
+		s.blocks.count.failures.Add(1)
+		s.o.Logger.Error("merge blocks; they stay as they are", "error", err, "blocks", len(inputs))
+		s.blocks.mu.Lock()
+		defer s.blocks.mu.Unlock()
+		for _, h := range inputs {
+			h.alone = true
+		}
+	}
+	return err == nil
+}
+
+// mergeable returns neighbours that should become one block.
+func (b *blocks) mergeable(now time.Time) []*heldBlock {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	slices.SortFunc(b.held, byArrival)
+	for from := 0; from < len(b.held); {
+		run := neighbours(b.held[from:], now)
+		if len(run) >= 2 {
+			return slices.Clone(run)
+		}
+		from++
+	}
+	return nil
+}
+
+func byArrival(x, y *heldBlock) int {
+	return cmp.Or(cmp.Compare(x.first, y.first), cmp.Compare(x.newest, y.newest), cmp.Compare(x.id.String(), y.id.String()))
+}
+
+// neighbours returns how many of the blocks, from the first one on, merge.
+func neighbours(held []*heldBlock, now time.Time) []*heldBlock {
+	window := held[0].window()
+	over := time.Unix(0, 0).Add(time.Duration(window+1) * compactWindow).Add(compactGrace).Before(now)
+	n, bytes := 0, int64(0)
+	for _, h := range held[:min(len(held), compactMost)] {
+		if h.alone || h.window() != window || h.format != held[0].format || !over && h.level != held[0].level || bytes+h.bytes > compactBytes {
+			break
+		}
+		n, bytes = n+1, bytes+h.bytes
+	}
+	if !over && n < compactLeast {
+		return nil
+	}
+	return held[:n]
+}
+
+// window is the hour in which the last span of a block came.
+func (h *heldBlock) window() int64 { return h.newest / int64(compactWindow) }
+
+// unremoved tells whether log segments of the blocks are still there. The merged
+// block would not name them.
+func (s *Store) unremoved(inputs []*heldBlock) bool {
+	for _, h := range inputs {
+		if h.log == logName(s.log.ID()) && s.log.Size(h.segments...) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// merge makes one block of several and shows it in their place.
+func (s *Store) merge(ctx context.Context, inputs []*heldBlock) error {
+	b := s.blocks
+	began := time.Now()
+	ids, level := make([]block.ID, len(inputs)), uint32(0)
+	for i, h := range inputs {
+		ids[i], level = h.id, max(level, h.level)
+	}
+	open, release := b.set.Hold(ids) // Retention may let them go meanwhile.
+	defer release()
+	if len(open) != len(ids) {
+		return nil
+	}
+	text, err := json.Marshal(origin{Inputs: ids})
+	if err != nil {
+		return err
+	}
+	pace := &pacer{s: s, ctx: ctx, last: time.Now(), turns: turns{p: s.o.Priority, closing: s.closing}, yields: true}
+	metas, err := block.Compact(ctx, block.WriteOptions{FS: b.fs, Dir: b.dir, Tenant: b.o.Tenant, Format: inputs[0].format,
+		Dedicated: b.o.Dedicated, Level: level + 1, Origin: text, Pause: pace.pause}, open)
+	if err != nil {
+		return err
+	}
+	merged, err := s.openWritten(ctx, metas)
+	if err != nil {
+		return err
+	}
+	b.release(ids)
+	for _, one := range merged {
+		b.hold(one)
+	}
+	b.set.Swap(ids, merged, func(id block.ID) { b.remove(s, block.Folder(b.dir, id)) })
+	b.count.merges.Add(1)
+	s.o.Logger.Debug("blocks merged", "blocks", len(ids), "level", level+1, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// release forgets blocks that leave.
+func (b *blocks) release(ids []block.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held = slices.DeleteFunc(b.held, func(h *heldBlock) bool { return slices.Contains(ids, h.id) })
+}

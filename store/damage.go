@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+
+	"etude/store/block"
+	"etude/trace"
+)
+
+// watched is a snapshot that notices blocks which cannot be read: such a block is set
+// aside, and what comes after works without it.
+type watched struct {
+	trace.Snapshot
+	s *Store
+}
+
+// Open is described at trace.Snapshot.
+func (w *watched) Open(ctx context.Context, part int, need *trace.Need) (*trace.View, error) {
+	v, err := w.Snapshot.Open(ctx, part, need)
+	return v, w.noticed(ctx, part, err)
+}
+
+// OpenTrace is described at trace.TraceOpener.
+func (w *watched) OpenTrace(ctx context.Context, part int, id trace.TraceID, need *trace.Need) (*trace.View, error) {
+	v, err := trace.OpenTrace(ctx, w.Snapshot, part, id, need)
+	return v, w.noticed(ctx, part, err)
+}
+
+func (w *watched) noticed(ctx context.Context, part int, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	w.s.blocks.lose(w.s, block.ID(w.Parts()[part].ID.Of), err)
+	return err
+}
+
+// lose sets a block aside that is in use. A block that is not held any more has been
+// set aside or has left.
+func (b *blocks) lose(s *Store, id block.ID, why error) {
+	b.mu.Lock()
+	here := false
+	for _, h := range b.held {
+		here = here || h.id == id
+	}
+	b.mu.Unlock()
+	if !here {
+		return
+	}
+	b.release([]block.ID{id})
+	b.set.Swap([]block.ID{id}, nil, func(block.ID) {})
+	s.setAside(block.Folder(b.dir, id), why)
+}
