@@ -62,6 +62,8 @@ func TestConformance(t *testing.T) {
 		load := payloadsOf(t, set, base)
 		h := newServer(tablesOf(t, load, 1))
 		others := layouts(t, load)
+		sorted := newServer(tablesOf(t, sortedByTrace(t, load), 1))
+		blocks := blockLayouts(t, load)
 		for line := range readLines(t, set+".cases.jsonl.gz") {
 			var c conformanceCase
 			if err := json.Unmarshal(line, &c); err != nil {
@@ -83,6 +85,7 @@ func TestConformance(t *testing.T) {
 				}
 				t.Errorf("%s (%s) %s %v: %s answers otherwise: %d %s", c.ID, c.Group, c.Path, c.Params, o.name, got.Code, firstDifference(got.Body.String(), w.Body.String()))
 			}
+			compareBlocks(t, &c, base, sorted, blocks, unsupported)
 		}
 	}
 	report(t, totals)

@@ -77,6 +77,7 @@ func BenchmarkSearch(b *testing.B) {
 		{"absent", `{ span.user.id = "nobody" }`},
 		{"regex", `{ span.http.route =~ "/route/1.*" && status = error }`},
 		{"regex-distinct", `{ span.user.id =~ "us.*-512.." }`},
+		{"regex-distinct-any-case", `{ span.user.id =~ "(?i)us.*-512.." }`},
 		{"regex-distinct-absent", `{ span.user.id =~ "us.*nobody.*" }`},
 		{"structural", `{ resource.service.name = "service-3" } >> { status = error }`},
 		{"structural-none", `{ name = "nobody" } >> { status = error }`},

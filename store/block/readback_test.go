@@ -244,7 +244,7 @@ func TestWritersSidecar(t *testing.T) {
 				t.Errorf("%s: %d bytes of frame, made anew %d", name, got.frameLength, len(want.frame))
 			}
 			for _, f := range []*partFacts{&got, &want} {
-				f.filter, f.frame, f.frameAt, f.frameLength = xorfilter.BinaryFuse[uint8]{}, nil, 0, 0
+				f.filter, f.frame, f.frameAt, f.frameLength = xorfilter.BinaryFuse[uint16]{}, nil, 0, 0
 			}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("%s, row group %d: %+v, made anew %+v", name, i, got, want)

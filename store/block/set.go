@@ -1,7 +1,6 @@
 package block
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -78,7 +77,7 @@ func (s *Set) Snapshot() trace.Snapshot {
 		b.users++
 		n.parts = append(n.parts, b.parts...)
 	}
-	slices.SortFunc(n.parts, compareArrival)
+	slices.SortStableFunc(n.parts, compareArrival) // of equal ones those put in first
 	for _, p := range n.parts {
 		n.described = append(n.described, p.describe())
 	}
@@ -87,8 +86,7 @@ func (s *Set) Snapshot() trace.Snapshot {
 
 // compareArrival orders parts by when their spans were received.
 func compareArrival(a, b *part) int {
-	return cmp.Or(cmp.Compare(a.facts.FirstArrival, b.facts.FirstArrival), cmp.Compare(a.facts.LastArrival, b.facts.LastArrival),
-		bytes.Compare(a.b.Meta.ID[:], b.b.Meta.ID[:]), cmp.Compare(a.number, b.number))
+	return cmp.Or(cmp.Compare(a.facts.FirstArrival, b.facts.FirstArrival), cmp.Compare(a.facts.LastArrival, b.facts.LastArrival))
 }
 
 func (p *part) describe() trace.Part {

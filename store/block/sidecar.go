@@ -1,7 +1,6 @@
 package block
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,7 +26,7 @@ import (
 //	  u32 spans, u32 traces, 16 bytes first trace id, 16 bytes last
 //	  u64 least start, u64 greatest end, i64 first arrival, i64 last
 //	  i64 least duration, i64 greatest, u32 flags
-//	  u64 seed, u32 segment length, u32 segments, u32 n, n bytes: a binary fuse filter
+//	  u64 seed, u32 segment length, u32 segments, u32 n, n times 2 bytes: a binary fuse filter
 //	  u64 place of the frame in the sidecar, u32 its length, 0 for none
 //	u32 CRC-32C of everything before
 //	the frames, see sidecarframe.go
@@ -35,7 +34,7 @@ import (
 // Frames are read when a row group is opened, and stay on disk otherwise.
 const (
 	sidecarMagic   = "etudeSC"
-	sidecarVersion = 1
+	sidecarVersion = 2
 
 	// flagOddTimes: a span has no start, or ends before it starts. The times of
 	// traces that Tempo's columns have are then not those that a View has.
@@ -49,7 +48,7 @@ type partFacts struct {
 	first, last              trace.TraceID
 	minDuration, maxDuration int64
 	flags                    uint32
-	filter                   xorfilter.BinaryFuse[uint8]
+	filter                   xorfilter.BinaryFuse[uint16]
 	frame                    []byte // until it is written
 	frameAt                  int64  // in the sidecar
 	frameLength              int
@@ -67,7 +66,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func encodeSidecar(s stamp, parts []partFacts) []byte {
 	at := int64(sidecarHead)
 	for i := range parts {
-		at += partHead + int64(len(parts[i].filter.Fingerprints))
+		at += partHead + 2*int64(len(parts[i].filter.Fingerprints))
 	}
 	for i := range parts {
 		p := &parts[i]
@@ -107,7 +106,9 @@ func appendFacts(b []byte, s stamp, parts []partFacts) []byte {
 		b = le.AppendUint32(b, p.filter.SegmentLength)
 		b = le.AppendUint32(b, p.filter.SegmentCount)
 		b = le.AppendUint32(b, uint32(len(p.filter.Fingerprints)))
-		b = append(b, p.filter.Fingerprints...)
+		for _, f := range p.filter.Fingerprints {
+			b = le.AppendUint16(b, f)
+		}
 		b = le.AppendUint64(b, uint64(p.frameAt))
 		b = le.AppendUint32(b, uint32(p.frameLength))
 	}
@@ -188,7 +189,7 @@ func (r *sidecarReader) part(p *partFacts) error {
 	f := &p.filter
 	f.Seed, f.SegmentLength, f.SegmentCount = r.u64(), r.u32(), r.u32()
 	n := r.u32()
-	f.Fingerprints = bytes.Clone(r.take(int(min(n, 1<<30))))
+	prints := r.take(int(min(2*uint64(n), 1<<30)))
 	p.frameAt, p.frameLength = int64(r.u64()), int(r.u32())
 	f.SegmentLengthMask, f.SegmentCountLength = f.SegmentLength-1, f.SegmentCount*f.SegmentLength
 	if r.short {
@@ -196,6 +197,10 @@ func (r *sidecarReader) part(p *partFacts) error {
 	}
 	if f.SegmentLength == 0 || f.SegmentLength&(f.SegmentLength-1) != 0 || uint64(n) != (uint64(f.SegmentCount)+2)*uint64(f.SegmentLength) {
 		return fmt.Errorf("a filter of %d segments of %d with %d fingerprints", f.SegmentCount, f.SegmentLength, n)
+	}
+	f.Fingerprints = make([]uint16, n)
+	for i := range f.Fingerprints {
+		f.Fingerprints[i] = binary.LittleEndian.Uint16(prints[2*i:])
 	}
 	return nil
 }
