@@ -47,6 +47,7 @@ export function rangeBefore(range: Range, now: UnixMilliseconds): Range {
 
 export const refreshes: [string, string, Milliseconds][] = [
   ["", "Off", 0],
+  ["2s", "Live", 2_000],
   ["5s", "5 s", 5_000],
   ["15s", "15 s", 15_000],
   ["1m", "1 min", 60_000],

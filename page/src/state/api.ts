@@ -84,6 +84,15 @@ export async function metrics(query: string, how: "range" | "instant", range: Ra
   return { ...parseRange(await getJson(`/api/metrics/query_range?${params}`, signal), query), ...asked };
 }
 
+/**
+ * What is wrong with a query, or "": the backend reads it, over a time range without spans. It refuses a query before
+ * it looks at any.
+ */
+export async function checkQuery(query: string, signal: AbortSignal): Promise<string> {
+  const response = await fetch(`/api/search?${new URLSearchParams({ q: query, start: "1", end: "2", limit: "1" })}`, { signal });
+  return response.status === 400 ? (await response.text()).trim() : "";
+}
+
 /** Why the traces of one side take longer than those of the other. A long query does not fit an address, so it is posted. */
 export async function compare(sides: { before: string; after: string; limit: string; range: Range; beforeRange: Range | undefined }, signal: AbortSignal): Promise<Comparison> {
   const form = withRange({ before: sides.before, after: sides.after, ...(sides.limit === "" ? {} : { limit: sides.limit }) }, sides.range);

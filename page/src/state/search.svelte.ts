@@ -14,6 +14,9 @@ import { route } from "./route.svelte";
 import { ui } from "./ui.svelte";
 import { type Explore, exploreHref } from "./url";
 
+/** How many results are shown while many more are on their way. */
+const firstLook = 100;
+
 class SearchState {
   results = $state.raw<Loading<Result[]>>({ state: "none" });
   /** The answer of a TraceQL metrics query, which takes the place of results. */
@@ -72,6 +75,12 @@ class SearchState {
       const found = await slowest(limit, (least) => api.search(least <= 0 ? query : addCondition(query, `trace:duration>=${least}ms`), askedAtATime(limit), range, signal));
       if (!signal.aborted) this.exact = found.exact;
       return found.results;
+    }
+    if (limit > 2 * firstLook && valueOf(this.results) === undefined) {
+      // Many results take a while: the newest of them are shown meanwhile.
+      const first = await api.search(query, firstLook, explore.range, signal);
+      if (first.length < firstLook || signal.aborted) return first;
+      this.results = { state: "loading", before: first };
     }
     return api.search(query, limit, explore.range, signal);
   }

@@ -4,7 +4,7 @@ import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, t
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { Compartment, EditorState, type Extension, Prec, StateEffect, StateField } from "@codemirror/state";
-import { Decoration, type DecorationSet, EditorView, keymap, placeholder } from "@codemirror/view";
+import { Decoration, type DecorationSet, EditorView, hoverTooltip, keymap, placeholder } from "@codemirror/view";
 import { tags as t } from "@lezer/highlight";
 import type { Theme } from "../model/colour";
 
@@ -31,6 +31,8 @@ export interface Dialect {
   extension: Extension;
   /** Replaces the completion that the extension brings, if it brings any. */
   complete?: CompletionSource;
+  /** What the word at a place means, shown when a reader points at it; undefined where nothing is known. */
+  describe?: (word: string) => string | undefined;
   placeholder: string;
   label: string;
   testid: string;
@@ -66,6 +68,7 @@ function look(theme: Theme): Extension {
       ".cm-placeholder": { color: "var(--muted)" },
       ".cm-error": { textDecoration: "underline wavy var(--error) 1.5px", textUnderlineOffset: "3px", backgroundColor: "var(--error-soft)" },
       ".cm-tooltip": { border: "1px solid var(--line-strong)", borderRadius: "6px", backgroundColor: "var(--panel)", color: "var(--text)", overflow: "hidden" },
+      ".cm-docs": { padding: "4px 10px", fontSize: "12.5px", maxWidth: "420px" },
       ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--selected)", color: "var(--text)" },
       ".cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", fontSize: "12.5px" },
     },
@@ -94,6 +97,28 @@ function decorate(state: EditorState, at: number | undefined): DecorationSet {
   return Decoration.set(Decoration.mark({ class: "cm-error" }).range(from, Math.max(from + 1, word?.to ?? 0)));
 }
 
+/** A tooltip with the meaning of the word under the pointer. */
+function hovered(describe: (word: string) => string | undefined): Extension {
+  return hoverTooltip((view, at) => {
+    const line = view.state.doc.lineAt(at);
+    const around = { before: /[\w:]*$/.exec(line.text.slice(0, at - line.from))![0], after: /^[\w:]*/.exec(line.text.slice(at - line.from))![0] };
+    const text = describe(around.before + around.after);
+    if (text === undefined) return null;
+    const from = at - around.before.length;
+    return {
+      pos: from,
+      end: at + around.after.length,
+      above: true,
+      create: () => {
+        const dom = document.createElement("div");
+        dom.className = "cm-docs";
+        dom.textContent = text;
+        return { dom };
+      },
+    };
+  });
+}
+
 export function createEditor(root: ShadowRoot, text: string, theme: Theme, hooks: EditorHooks, dialect: Dialect): Editor {
   const looks = new Compartment();
   const submit = (): boolean => {
@@ -113,6 +138,7 @@ export function createEditor(root: ShadowRoot, text: string, theme: Theme, hooks
       bracketMatching(),
       dialect.extension,
       autocompletion({ ...(dialect.complete ? { override: [dialect.complete] } : {}), icons: false }),
+      ...(dialect.describe ? [hovered(dialect.describe)] : []),
       errorField,
       placeholder(dialect.placeholder),
       EditorView.lineWrapping,

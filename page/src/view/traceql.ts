@@ -5,7 +5,7 @@ import { LanguageSupport, LRLanguage } from "@codemirror/language";
 import { parser } from "@grafana/lezer-traceql";
 import { styleTags, tags as t } from "@lezer/highlight";
 import type { Range } from "../model/range";
-import { intrinsics, joins, placeAt, stages, type Word } from "../model/traceqlwords";
+import { describe, intrinsics, joins, placeAt, stages, type Word } from "../model/traceqlwords";
 import { quote } from "../model/value";
 import { tagNames, tagValues } from "../state/api";
 import { createEditor, type CreateEditor } from "./codemirror";
@@ -33,6 +33,7 @@ export function traceqlEditor(range: () => Range): CreateEditor {
     createEditor(root, text, theme, hooks, {
       extension: new LanguageSupport(language),
       complete: (context) => complete(context, range()),
+      describe,
       placeholder: '{ resource.service.name = "uservice3" && duration > 100ms }',
       label: "TraceQL query",
       testid: "traceql-input",
