@@ -1,1 +1,0 @@
-import{Mn as e,Nn as t,Wt as n,_n as r,i,in as a,on as o}from"./colour-OatKqwgj.js";import{t as s}from"./ui.svelte-Voyqs6ng.js";var c=o(`<span class="dot svelte-1ln5imb" aria-hidden="true"></span>`);function l(o,l){t(l,!0);var u=c();let d;r(e=>d=n(u,``,d,{background:e}),[()=>i(l.name,s.theme)]),a(o,u),e()}export{l as t};
