@@ -386,6 +386,8 @@ func TestParametersAreBounded(t *testing.T) {
 		"/api/search?q=" + url.QueryEscape(`{ name =~ "((x{100}){100}){100}" }`):                "invalid regular expression",
 		"/api/search?q=" + url.QueryEscape("{"+strings.Repeat("!", 300)+"(name = nil) }"):       "nested deeper than 200 levels",
 		"/api/search?q=" + url.QueryEscape(`{ name = "`+strings.Repeat("x", 131072)+`" }`):      "at most 131072",
+		"/api/search?q=" + url.QueryEscape("{ }"+strings.Repeat("|{ }", 500)):                   "more than 500 stages",
+		metricsTarget("query", "{ } | rate()"+strings.Repeat(">0", 501), ""):                    "more than 500 stages",
 		metricsTarget("query", quantiles, ""):                                                   "at most 100 quantiles, got 101",
 		metricsTarget("query", "{ } | compare({ status = error }, 1001)", ""):                   "at most 1000 values",
 		metricsTarget("query_range", "{ } | rate()", "&step=0.001"):                             "minimum step for given range",

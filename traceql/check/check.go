@@ -33,10 +33,11 @@ func Query(q *syntax.Query) error {
 
 // Condition checks an expression as the content of a filter.
 func Condition(f syntax.Field) error {
-	if err := field(f); err != nil {
+	t, err := field(f)
+	if err != nil {
 		return err
 	}
-	if t := TypeOf(f); t != Bool && t != Dynamic {
+	if t != Bool && t != Dynamic {
 		return errorf(f, "a filter needs a condition, %s is a %s", f, t)
 	}
 	return nil
@@ -83,10 +84,11 @@ func aggregate(a *syntax.Aggregate) error {
 	if a.Arg == nil {
 		return nil
 	}
-	if err := field(a.Arg); err != nil {
+	t, err := field(a.Arg)
+	if err != nil {
 		return err
 	}
-	if t := TypeOf(a.Arg); t != Dynamic && !t.numeric() {
+	if t != Dynamic && !t.numeric() {
 		return errorf(a, "%s needs numbers, %s is a %s", a.Func, a.Arg, t)
 	}
 	if !MentionsSpan(a.Arg) {
@@ -96,7 +98,7 @@ func aggregate(a *syntax.Aggregate) error {
 }
 
 func by(b *syntax.By) error {
-	if err := field(b.Expr); err != nil {
+	if _, err := field(b.Expr); err != nil {
 		return err
 	}
 	if !MentionsSpan(b.Expr) {
@@ -108,7 +110,7 @@ func by(b *syntax.By) error {
 // names checks a list of attributes and intrinsics.
 func names(fields []syntax.Field) error {
 	for _, f := range fields {
-		if err := field(f); err != nil {
+		if _, err := field(f); err != nil {
 			return err
 		}
 	}

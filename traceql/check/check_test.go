@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -38,5 +39,22 @@ func TestQuery(t *testing.T) {
 	}
 	if cases < 50 {
 		t.Errorf("%d cases read, want more than 50", cases)
+	}
+}
+
+// BenchmarkQuery checks sums whose length doubles: so must the time.
+func BenchmarkQuery(b *testing.B) {
+	for _, n := range []int{1000, 2000, 4000, 8000} {
+		q, err := syntax.Parse("{ " + strings.Repeat("span.a + ", n) + "1 > 1 }")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				if err := check.Query(q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

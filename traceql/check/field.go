@@ -20,40 +20,46 @@ var domains = map[string][]Type{
 	"&&": {Bool}, "||": {Bool},
 }
 
-// field checks an expression from the leaves up.
-func field(f ql.Field) error {
+// field checks an expression and finds its static type, from the leaves up: each
+// part is looked at once, however deep it lies.
+func field(f ql.Field) (Type, error) {
 	switch f := f.(type) {
+	case *ql.Literal:
+		return literalTypes[f.Type], nil
+	case *ql.Intrinsic:
+		return intrinsicTypes[f.Name], nil
 	case *ql.AttrRef:
 		if f.Parent {
-			return errorf(f, "%s: attributes of the parent span are not available, use a structural operator such as { } > { }", f)
+			return Dynamic, errorf(f, "%s: attributes of the parent span are not available, use a structural operator such as { } > { }", f)
 		}
 	case *ql.Unary:
 		return unary(f)
 	case *ql.Binary:
-		return binary(f)
+		r, err := field(f.R)
+		if err != nil {
+			return r, err
+		}
+		l, err := field(f.L)
+		if err != nil {
+			return l, err
+		}
+		return typeOf(f.Op, l, r), binary(f, l, r)
 	}
-	return nil
+	return Dynamic, nil
 }
 
-func unary(f *ql.Unary) error {
-	if err := field(f.X); err != nil {
-		return err
+func unary(f *ql.Unary) (Type, error) {
+	t, err := field(f.X)
+	if err != nil {
+		return t, err
 	}
-	t := TypeOf(f.X)
 	if f.Op == "!" && t != Bool && t != Dynamic || f.Op == "-" && !t.numeric() && t != Dynamic {
-		return errorf(f, "operator %s does not take a %s", f.Op, t)
+		return t, errorf(f, "operator %s does not take a %s", f.Op, t)
 	}
-	return nil
+	return t, nil
 }
 
-func binary(f *ql.Binary) error {
-	if err := field(f.R); err != nil {
-		return err
-	}
-	if err := field(f.L); err != nil {
-		return err
-	}
-	l, r := TypeOf(f.L), TypeOf(f.R)
+func binary(f *ql.Binary, l, r Type) error {
 	if l == Nil || r == Nil {
 		return nilTest(f)
 	}

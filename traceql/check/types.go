@@ -39,25 +39,15 @@ var intrinsicTypes = map[string]Type{
 	syntax.NestedSetLeft: Int, syntax.NestedSetRight: Int, syntax.NestedSetParent: Int,
 }
 
-// TypeOf returns the static type of an expression, whether it is valid or not.
-func TypeOf(f syntax.Field) Type {
-	switch f := f.(type) {
-	case *syntax.Literal:
-		return literalTypes[f.Type]
-	case *syntax.Intrinsic:
-		return intrinsicTypes[f.Name]
-	case *syntax.Unary:
-		return TypeOf(f.X)
-	case *syntax.Binary:
-		if !arithmetic(f.Op) {
-			return Bool
-		}
-		if t := TypeOf(f.L); t != Dynamic {
-			return t
-		}
-		return TypeOf(f.R)
+// typeOf returns the static type of an operation on operands of known types.
+func typeOf(op string, l, r Type) Type {
+	switch {
+	case !arithmetic(op):
+		return Bool
+	case l != Dynamic:
+		return l
 	}
-	return Dynamic
+	return r
 }
 
 func arithmetic(op string) bool {

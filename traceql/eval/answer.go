@@ -80,9 +80,16 @@ func (p *Program) touchConds(c cond) {
 }
 
 func (p *Program) note(x expr, key string, test expr) {
-	at := slices.IndexFunc(p.touched, func(t touch) bool { return same(t.x, x) })
-	if at < 0 {
-		at = len(p.touched)
+	var id any = x
+	if a, ok := x.(*attribute); ok {
+		id = a.slot
+	}
+	at, ok := p.noted[id]
+	if !ok {
+		if at = len(p.touched); p.noted == nil {
+			p.noted = map[any]int{}
+		}
+		p.noted[id] = at
 		p.touched = append(p.touched, touch{x: x, key: key})
 	}
 	t := &p.touched[at]

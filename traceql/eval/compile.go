@@ -15,8 +15,10 @@ type Program struct {
 	filters []filter
 	stages  []stage
 	touched []touch
-	groups  bool // some stage is by()
-	staged  bool // while touching what by() or an aggregate reads
+	slots   map[syntax.Attr]int // of attrs
+	noted   map[any]int         // of touched, by slot or intrinsic
+	groups  bool                // some stage is by()
+	staged  bool                // while touching what by() or an aggregate reads
 	loads   loads
 
 	value    expr   // of CompileValue
@@ -303,9 +305,13 @@ func (p *Program) name(f syntax.Field) expr {
 }
 
 func (p *Program) attribute(a syntax.Attr) *attribute {
-	slot := slices.Index(p.attrs, a)
-	if slot < 0 {
+	slot, ok := p.slots[a]
+	if !ok {
 		slot = len(p.attrs)
+		if p.slots == nil {
+			p.slots = map[syntax.Attr]int{}
+		}
+		p.slots[a] = slot
 		p.attrs = append(p.attrs, a)
 	}
 	return &attribute{Attr: a, slot: slot, level: LevelOf(a.Scope), inherits: a.Scope == syntax.ScopeNone}

@@ -100,6 +100,7 @@ func (p *parser) secondStages(m *Metrics) {
 		default:
 			return
 		}
+		checkStages(len(m.Second), t.pos)
 	}
 }
 

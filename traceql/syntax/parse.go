@@ -8,6 +8,10 @@ const MaxLength = 131072
 // maxDepth bounds the nesting of parentheses, unary operators and powers.
 const maxDepth = 200
 
+// maxStages bounds the stages of a pipeline, and those behind a metrics function:
+// each adds to what every spanset carries to the next.
+const maxStages = 500
+
 // Parse reads a whole query. The error is an [*Error].
 func Parse(src string) (q *Query, err error) {
 	defer catch(&err)
@@ -124,8 +128,15 @@ func (p *parser) stages(into *Pipeline) (grouped bool) {
 			fail(stage.Pos(), "", "a pipeline in parentheses cannot follow \"|\"")
 		}
 		into.Stages = append(into.Stages, stage)
+		checkStages(len(into.Stages), stage.Pos())
 	}
 	return grouped
+}
+
+func checkStages(n int, at Pos) {
+	if n > maxStages {
+		fail(at, "", "the query has more than %d stages", maxStages)
+	}
 }
 
 func (p *parser) stage() (s Stage, grouped bool) {
