@@ -51,7 +51,7 @@ type storageFlags struct {
 	DataDir      string       `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
 	Retention    autoDuration `name:"retention" env:"ETUDE_RETENTION" default:"auto" help:"Drop spans that came in longer ago than this; 0 keeps them. auto: 168h with --blocks, else 1h."`
 	MaxDisk      autoBytes    `name:"max-disk" env:"ETUDE_MAX_DISK" default:"auto" help:"Drop the oldest spans when the data, of all tenants together, take more than this on disk; 0 lifts the limit. auto: 4GiB with --blocks, else 2GiB. When tenants exceed it together, those with the most give way."`
-	Memory       autoBytes    `name:"memory" env:"ETUDE_MEMORY" default:"auto" help:"Memory to live within; limits that say auto are shares of it. auto is GOMEMLIMIT, else the limit of the cgroup, else half of the machine's: here ${memory}. up divides it among its processes."`
+	Memory       autoBytes    `name:"memory" env:"ETUDE_MEMORY" default:"auto" help:"Memory limit of the process; limits that say auto are shares of it. auto is GOMEMLIMIT, else the limit of the cgroup, else half of the machine's: here ${memory}. up divides it among its processes."`
 	HeadMaxBytes autoBytes    `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"auto" help:"When spans take more memory than this, the oldest become a block early, or without --blocks are dropped; 0 lifts the limit. auto: a third of --memory, at most 1GiB (here ${head}). Tenants share it as they share --max-disk."`
 	HeadMaxSpans int64        `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"As --head-max-bytes, by their number; 0 lifts the limit. Tenants share it as they share --max-disk."`
 	WALSync      store.Sync   `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
@@ -62,18 +62,18 @@ type ingestFlags struct {
 	MaxBody         bytesFlag `name:"max-body" env:"ETUDE_MAX_BODY" default:"20MiB" help:"Largest request body as sent."`
 	MaxDecompressed bytesFlag `name:"max-decompressed" env:"ETUDE_MAX_DECOMPRESSED" default:"20MiB" help:"Largest request after decompression."`
 	MaxSpans        int       `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Most spans in one request."`
-	MaxInFlight     autoBytes `name:"max-in-flight" env:"ETUDE_MAX_IN_FLIGHT" default:"auto" help:"Memory for all requests with spans that are being received; when they take more, clients are told to come back. auto: a seventh of --memory, at most 256MiB (here ${in_flight})."`
-	MaxQueue        autoBytes `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"auto" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to come back. auto: a twentieth of --memory, at most 64MiB (here ${queue})."`
+	MaxInFlight     autoBytes `name:"max-in-flight" env:"ETUDE_MAX_IN_FLIGHT" default:"auto" help:"Memory for all requests with spans that are being received; when they take more, clients are told to retry. auto: a seventh of --memory, at most 256MiB (here ${in_flight})."`
+	MaxQueue        autoBytes `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"auto" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to retry. auto: a twentieth of --memory, at most 64MiB (here ${queue})."`
 }
 
 // queryFlags bound what clients ask for.
 type queryFlags struct {
 	MaxQueryTime      time.Duration `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
-	MaxQueryMemory    autoBytes     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for what one query groups, counts and finds, its answer included; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
-	MaxQueriesMemory  autoBytes     `name:"max-queries-memory" env:"ETUDE_MAX_QUERIES_MEMORY" default:"auto" help:"Most memory for what all queries together group, count and find; a query that needs more than is left is told to come back. 0 lifts the limit. auto: twice --max-query-memory."`
+	MaxQueryMemory    autoBytes     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for the groups, counts and results of one query, its answer included; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
+	MaxQueriesMemory  autoBytes     `name:"max-queries-memory" env:"ETUDE_MAX_QUERIES_MEMORY" default:"auto" help:"Most memory for the groups, counts and results of all queries together; a query that needs more than is left is told to retry. 0 lifts the limit. auto: twice --max-query-memory."`
 	MaxTraceSpans     int           `name:"max-trace-spans" env:"ETUDE_MAX_TRACE_SPANS" default:"200000" help:"Most spans in an answer that holds a whole trace. Of a larger trace /api/v2/traces answers the spans that start first, with status PARTIAL; /api/traces refuses it. 0 lifts the limit."`
 	MaxQueries        autoCount     `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"auto" help:"Queries answered at a time; others wait. auto: 16, fewer when --memory is below 1GiB (here ${queries})."`
-	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Queries that wait; when there are more, clients are told to come back."`
+	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Queries that wait; when there are more, clients are told to retry."`
 	TempoStructure    bool          `name:"tempo-structure" env:"ETUDE_TEMPO_STRUCTURE" help:"Let TraceQL's structural operators relate spans only below a root that has arrived, as Tempo does. By default the ids of the spans alone decide, so that a trace that is still running can be asked."`
 }
 

@@ -12,9 +12,9 @@ import (
 
 // benchCmd measures a trace backend on this machine from outside.
 type benchCmd struct {
-	Ingest    benchIngestCmd    `cmd:"" help:"How many spans a second it takes, and at which cost in CPU, memory and disk."`
-	Freshness benchFreshnessCmd `cmd:"" help:"How soon after its acknowledgement a trace is found."`
-	Query     benchQueryCmd     `cmd:"" help:"How fast queries are."`
+	Ingest    benchIngestCmd    `cmd:"" help:"Measure how many spans a second a backend accepts, and the cost in CPU, memory and disk."`
+	Freshness benchFreshnessCmd `cmd:"" help:"Measure how soon after its acknowledgement a trace is found."`
+	Query     benchQueryCmd     `cmd:"" help:"Measure the speed of queries."`
 }
 
 // jsonFlag chooses the form of a report.

@@ -18,7 +18,7 @@ import (
 type blockCmd struct {
 	Verify  blockVerifyCmd  `cmd:"" help:"Check every rule of Tempo's format on the blocks below a path; exit with 1 when one is broken."`
 	Ls      blockLsCmd      `cmd:"" help:"List the blocks below a path."`
-	Inspect blockInspectCmd `cmd:"" help:"Show what the columns and files of the blocks below a path take."`
+	Inspect blockInspectCmd `cmd:"" help:"Show the sizes of the columns and files of the blocks below a path."`
 }
 
 // blockPath is where blocks are.

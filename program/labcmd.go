@@ -20,7 +20,7 @@ import (
 
 // labFlags say which labs there are.
 type labFlags struct {
-	Labs []string `name:"labs" env:"ETUDE_LABS" placeholder:"DIR" help:"Folders with labs of your own, beside those of etude; one with the same name replaces etude's. See docs/teaching.md."`
+	Labs []string `name:"labs" env:"ETUDE_LABS" placeholder:"DIR" help:"Folders with labs of your own, in addition to etude's; one with the same name replaces etude's. See docs/teaching.md."`
 }
 
 func (f *labFlags) load() ([]*labs.Lab, error) {

@@ -30,7 +30,7 @@ type cli struct {
 	Uservice2 serviceCmd `cmd:"" name:"uservice2" help:"Run toy service 2: a mock database, not instrumented."`
 	Uservice3 serviceCmd `cmd:"" name:"uservice3" help:"Run toy service 3: uservice1 plus instrumentation, calls 4."`
 	Uservice4 serviceCmd `cmd:"" name:"uservice4" help:"Run toy service 4: uservice2 plus instrumentation."`
-	Test      testCmd    `cmd:"" help:"Run a command, receive its spans, and check what is expected of them."`
+	Test      testCmd    `cmd:"" help:"Run a command, receive its spans, and check expectations about them."`
 	Lab       labCmd     `cmd:"" help:"Do the labs of a running etude up: list, start, check, hint, reset, next."`
 	Load      loadCmd    `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
 	Block     blockCmd   `cmd:"" help:"Look into blocks, files of spans in Tempo's format: verify, ls, inspect."`

@@ -15,7 +15,7 @@ type tenantFlags struct {
 	Multitenancy   bool      `name:"multitenancy" env:"ETUDE_MULTITENANCY" help:"Keep the spans of tenants apart. A request names its tenant by the header (gRPC: metadata) X-Scope-OrgID; a read may name several, as in t1|t2. Spans stored without this flag belong to the tenant single-tenant."`
 	MaxTenants     int       `name:"max-tenants" env:"ETUDE_MAX_TENANTS" default:"64" help:"Most tenants with spans; spans of one more are refused."`
 	PageTenant     string    `name:"page-tenant" env:"ETUDE_PAGE_TENANT" default:"single-tenant" help:"With --multitenancy, whose spans the page shows; several as in t1|t2."`
-	MaxIngestRate  bytesFlag `name:"max-ingest-rate" env:"ETUDE_MAX_INGEST_RATE" default:"0" help:"Bytes of spans a second that each tenant may send, decompressed; a client that sends more is told to come back. 0 lifts the limit."`
+	MaxIngestRate  bytesFlag `name:"max-ingest-rate" env:"ETUDE_MAX_INGEST_RATE" default:"0" help:"Bytes of spans a second that each tenant may send, decompressed; a client that sends more is told to retry. 0 lifts the limit."`
 	MaxIngestBurst bytesFlag `name:"max-ingest-burst" env:"ETUDE_MAX_INGEST_BURST" default:"0" help:"Bytes that may come at once before --max-ingest-rate holds; 0 is one second of it."`
 }
 

@@ -26,7 +26,7 @@ import (
 
 type upCmd struct {
 	Switch       []string `name:"switch" group:"parts" placeholder:"NAME" help:"Break something on purpose, to see what a trace shows of it; help lists the switches. The page turns them on and off as well."`
-	KeepGoing    bool     `name:"keep-going" group:"parts" help:"Go on when a part dies, instead of stopping as a whole."`
+	KeepGoing    bool     `name:"keep-going" group:"parts" help:"Keep running when a part dies, instead of stopping everything."`
 	offsetFlag   `group:"listen"`
 	backendAddrs `group:"listen"`
 	edgeAddrs    `group:"listen"`
