@@ -29,7 +29,9 @@ func (s *server) withGRPC(rest http.Handler) http.Handler {
 	healthpb.RegisterHealthServer(g, &health{ready: s.Ready})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.Contains(r.Header.Get("Content-Type"), "application/grpc") {
-			g.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), writerKey{}, w)))
+			d := &deadlines{w: w}
+			defer d.end()
+			g.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), deadlinesKey{}, d)))
 			return
 		}
 		rest.ServeHTTP(w, r)

@@ -107,6 +107,11 @@ func dialStream(t *testing.T, h http.Handler) *streamClient {
 
 // ask sends a request in JSON and returns all messages of the answer.
 func (c *streamClient) ask(ctx context.Context, method, request string) ([]*dynamicpb.Message, error) {
+	return c.each(ctx, method, request, func(*dynamicpb.Message) {})
+}
+
+// each is ask, and hands on each message when it comes.
+func (c *streamClient) each(ctx context.Context, method, request string, heard func(*dynamicpb.Message)) ([]*dynamicpb.Message, error) {
 	names := streamMethods[method]
 	stream, err := c.open(ctx, method, request)
 	if err != nil {
@@ -120,6 +125,7 @@ func (c *streamClient) ask(ctx context.Context, method, request string) ([]*dyna
 		} else if err != nil {
 			return all, err
 		}
+		heard(m)
 		all = append(all, m)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -66,20 +65,18 @@ func jobsProgress(field wire.Number) []byte {
 }
 
 func (s *server) serveStream(stream grpc.ServerStream, method string, call streamCall, progress []byte) error {
-	w, _ := stream.Context().Value(writerKey{}).(http.ResponseWriter)
-	limit := func(t time.Time) {
-		if w != nil {
-			_ = http.NewResponseController(w).SetReadDeadline(t) // a test's writer has none
-		}
+	limit, _ := stream.Context().Value(deadlinesKey{}).(*deadlines)
+	if limit == nil {
+		return status.Error(codes.Internal, "the stream has no HTTP request")
 	}
-	limit(time.Now().Add(s.Stall)) // for a request that never comes whole
+	limit.read(time.Now().Add(s.Stall)) // for a request that never comes whole
 	var m message
 	if err := stream.RecvMsg(&m); errors.Is(err, io.EOF) {
 		return status.Error(codes.InvalidArgument, "the request message is missing")
 	} else if err != nil {
 		return err
 	}
-	limit(time.Time{})
+	limit.read(time.Time{})
 	ctx, err := s.forTenants(stream.Context(), metadata.ValueFromIncomingContext(stream.Context(), tenant.Header))
 	if err != nil {
 		return s.grpcError(method, err)
@@ -88,7 +85,7 @@ func (s *server) serveStream(stream grpc.ServerStream, method string, call strea
 	if err != nil {
 		return s.grpcError(method, err)
 	}
-	o := &streamOut{s: s, stream: stream, w: w}
+	o := &streamOut{s: s, stream: stream, limit: limit}
 	defer o.end()
 	t := newTeller(o, s.ProgressInterval, progress)
 	err = s.guarded(func() (err error) {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"etude/api"
+	"etude/internal/testkit"
 	"etude/query"
 	"etude/trace"
 )
@@ -196,31 +197,94 @@ func TestLargeAnswersAreSplit(t *testing.T) {
 	}
 }
 
-// TestStreamTellsWhatIsNew asks until a search and a metrics query have told some
-// of their results before the end, and compares all that was told with the answer.
+// TestStreamTellsWhatIsNew holds a search and a metrics query before the part that they
+// read last until some of their results have been told, and compares all that was told
+// with the answer.
 func TestStreamTellsWhatIsNew(t *testing.T) {
 	t.Parallel()
-	h := api.New(api.Options{Engine: query.New(loadSet(t, "small", metricsBase, 3), query.Options{}), ProgressInterval: time.Millisecond})
-	c := dialStream(t, h)
-	for method, request := range map[string]string{
-		"Search":            `{"Query": "{ } >> { } | select(name, duration, resource.service.name)", "Limit": 5000, "SpansPerSpanSet": 100}`,
-		"MetricsQueryRange": `{"query": "{ } >> { } | rate() by(name, resource.service.name)", "start": "` + nanos(-600) + `", "end": "` + nanos(900) + `", "step": "1000000000"}`,
+	for method, x := range map[string]struct {
+		last    int // part
+		request string
+	}{
+		"Search":            {0, `{"Query": "{ } | select(name, duration, resource.service.name)", "Limit": 5000, "SpansPerSpanSet": 100}`},
+		"MetricsQueryRange": {2, `{"query": "{ } | rate() by(name)", "start": "` + nanos(-60) + `", "end": "` + nanos(240) + `", "step": "1000000000"}`},
 	} {
-		for deadline := time.Now().Add(20 * time.Second); ; {
-			all, err := c.ask(t.Context(), method, request)
-			if err != nil || len(all) == 0 {
-				t.Fatalf("%s: %d messages, %v", method, len(all), err)
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			told := make(chan struct{})
+			src := lateSource{minutes(t, 3), x.last, told}
+			c := dialStream(t, api.New(api.Options{Engine: query.New(src, query.Options{}), ProgressInterval: time.Microsecond}))
+			ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+			defer cancel()
+			var once sync.Once
+			all, err := c.each(ctx, method, x.request, func(m *dynamicpb.Message) {
+				if len(resultsOf(m)) > 0 {
+					once.Do(func() { close(told) })
+				}
+			})
+			if err != nil || len(all) < 2 {
+				t.Fatalf("%d messages, %v", len(all), err)
 			}
-			told := checkNews(t, all)
-			if told > 0 {
-				break
+			if checkNews(t, all) == 0 {
+				t.Error("nothing was told before the answer")
 			}
-			if time.Now().After(deadline) {
-				t.Errorf("%s told nothing before its answer of %d bytes, in %d messages", method, proto.Size(all[len(all)-1]), len(all))
-				break
-			}
+		})
+	}
+}
+
+// lateSource has parts on disk, one of which cannot be read before ready is closed.
+type lateSource struct {
+	views
+	late  int
+	ready chan struct{}
+}
+
+func (s lateSource) Snapshot(ctx context.Context) (trace.Snapshot, error) {
+	snap, err := s.views.Snapshot(ctx)
+	return lateSnapshot{snap, s}, err
+}
+
+type lateSnapshot struct {
+	trace.Snapshot
+	src lateSource
+}
+
+func (s lateSnapshot) Parts() []trace.Part {
+	parts := slices.Clone(s.Snapshot.Parts())
+	for i := range parts {
+		parts[i].Resident = false
+	}
+	return parts
+}
+
+func (s lateSnapshot) Open(ctx context.Context, part int, need *trace.Need) (*trace.View, error) {
+	if part == s.src.late {
+		select {
+		case <-s.src.ready:
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
+	return s.Snapshot.Open(ctx, part, need)
+}
+
+// minutes returns Views with ten traces each, of one minute after the other.
+func minutes(t *testing.T, n int) (out views) {
+	t.Helper()
+	for minute := range n {
+		table := trace.NewTable()
+		for i := range 10 {
+			at := (metricsBase+int64(60*minute+i))*1e9 + 1
+			appendJSON(t, table, map[string]any{"resourceSpans": []any{map[string]any{
+				"resource": map[string]any{}, "scopeSpans": []any{map[string]any{"scope": map[string]any{}, "spans": []any{map[string]any{
+					"traceId": fmt.Sprintf("%032x", 100*minute+i+1), "spanId": fmt.Sprintf("%016x", i+1), "name": "work",
+					"startTimeUnixNano": fmt.Sprint(at), "endTimeUnixNano": fmt.Sprint(at + 500),
+				}}}},
+			}}})
+		}
+		out = append(out, table.View())
+	}
+	return out
 }
 
 // checkNews returns how many traces or samples were told before the answer, the

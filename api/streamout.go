@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -21,15 +22,40 @@ import (
 type streamOut struct {
 	s      *server
 	stream grpc.ServerStream
-	w      http.ResponseWriter // of the stream; nil when it is not known
-	job    *query.Job          // nil until begin
+	limit  *deadlines
+	job    *query.Job // nil until begin
 	answer func() error
 
 	result int // bytes of the job's memory, for one result
 }
 
-// writerKey is the key of the http.ResponseWriter in a stream's context.
-type writerKey struct{}
+// deadlines set how long reading from and writing to a stream's client may take. A
+// stream's handler outlives the HTTP request when the client leaves, and net/http
+// panics when its writer is used after the request has ended.
+type deadlines struct {
+	mu sync.Mutex
+	w  http.ResponseWriter // nil once the request has ended
+}
+
+// deadlinesKey is the key of the deadlines in a stream's context.
+type deadlinesKey struct{}
+
+func (d *deadlines) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.w = nil
+}
+
+func (d *deadlines) read(t time.Time)  { d.set((*http.ResponseController).SetReadDeadline, t) }
+func (d *deadlines) write(t time.Time) { d.set((*http.ResponseController).SetWriteDeadline, t) }
+
+func (d *deadlines) set(f func(*http.ResponseController, time.Time) error, t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.w != nil {
+		_ = f(http.NewResponseController(d.w), t) // a test's writer has none
+	}
+}
 
 func (o *streamOut) begin(ctx context.Context) (context.Context, error) {
 	job, err := o.s.Engine.Begin(ctx)
@@ -48,7 +74,7 @@ func (o *streamOut) end() {
 
 // tell sends a message while the query runs; the query does not wait for it.
 func (o *streamOut) tell(body []byte) error {
-	o.deadline(time.Now().Add(o.s.Stall))
+	o.limit.write(time.Now().Add(o.s.Stall))
 	for piece := range pieces(body, maxPacket) {
 		if err := o.stream.SendMsg(&message{piece}); err != nil {
 			return err
@@ -62,7 +88,7 @@ func (o *streamOut) send(piece []byte) error {
 	if err := o.job.Err(); err != nil {
 		return err
 	}
-	o.deadline(o.s.deadlineOf(o.job))
+	o.limit.write(o.s.deadlineOf(o.job))
 	err := o.job.Write(func() error { return o.stream.SendMsg(&message{piece}) })
 	if ended := o.job.Err(); err != nil && ended != nil {
 		return ended
@@ -70,12 +96,6 @@ func (o *streamOut) send(piece []byte) error {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
 	return nil
-}
-
-func (o *streamOut) deadline(t time.Time) {
-	if o.w != nil {
-		_ = http.NewResponseController(o.w).SetWriteDeadline(t) // a test's writer has none
-	}
 }
 
 // sendBody sends an answer of a bounded size.
