@@ -20,10 +20,13 @@ import (
 )
 
 const (
-	maxTraces = 2000      // that one search returns
+	maxTraces = 50_000    // that one search returns
 	maxListed = 20        // spans that a search lists for each trace
 	maxAnswer = 256 << 20 // bytes of an answer
 )
+
+// ErrTooMany is the error of a search that finds more traces than can be counted.
+var ErrTooMany = fmt.Errorf("%d traces match, and there may be more: write a query that finds fewer", maxTraces)
 
 // API asks a backend by Tempo's HTTP API.
 type API struct {
@@ -56,6 +59,9 @@ func (a *API) Search(ctx context.Context, query string) ([]Match, error) {
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return nil, fmt.Errorf("read the answer to a search: %w", err)
+	}
+	if len(answer.Traces) == maxTraces {
+		return nil, fmt.Errorf("search %s: %w", oneLine(query), ErrTooMany)
 	}
 	var found []Match
 	for _, t := range answer.Traces {

@@ -176,7 +176,11 @@ func TestShape(t *testing.T) {
 		var shapes []assert.Shape
 		for part := range strings.SplitSeq(input, "\nnow\n") {
 			_, source := newBackend(t, part)
-			traces, err := assert.AllTraces(t.Context(), source)
+			found, err := source.Search(t.Context(), "{ }")
+			if err != nil {
+				t.Fatal(err)
+			}
+			traces, err := assert.Traces(t.Context(), source, found)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -131,11 +131,7 @@ func foundText(spans int, found []Match) string {
 	if spans == 0 {
 		return "no span"
 	}
-	text := plural(spans, "span") + " in " + plural(len(found), "trace")
-	if len(found) == maxTraces {
-		return "at least " + text
-	}
-	return text
+	return plural(spans, "span") + " in " + plural(len(found), "trace")
 }
 
 // someIDs are the first ids, as many as a report shows.

@@ -101,12 +101,8 @@ func joinTrees(trees []string) string {
 	return b.String()
 }
 
-// AllTraces returns every trace of a source, up to a bound of a few thousand.
-func AllTraces(ctx context.Context, source Source) (traces []*Trace, err error) {
-	found, err := source.Search(ctx, "{ }")
-	if err != nil {
-		return nil, err
-	}
+// Traces returns the traces that a search has found.
+func Traces(ctx context.Context, source Source, found []Match) (traces []*Trace, err error) {
 	for _, m := range found {
 		t, err := source.Trace(ctx, m.TraceID)
 		if err != nil {

@@ -67,7 +67,8 @@ func (e *ephemeral) close() error {
 	return errors.Join(e.backendRun.close(), os.RemoveAll(e.dir))
 }
 
-// received counts the spans that have come, those that came twice included.
+// received counts the spans that have come, those that came twice included. It is
+// cheap, and changes with each that comes.
 func (e *ephemeral) received() (n int64) {
 	for _, t := range e.stores.Tenants() {
 		st := t.Stats()
