@@ -246,7 +246,9 @@ func (s *switchboard) envOf(name string) (env []string) {
 		if name == "edge" {
 			env = append(env, s.plan.upCmd.otlpEnv(s.plan.doors)...)
 		}
-		env = append(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+s.taps[name].url)
+		// A certificate would make the sender speak TLS, which the tap does not: it
+		// is on this machine, and speaks TLS itself where the backend does.
+		env = append(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+s.taps[name].url, otlpCertificateEnv+"=", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=")
 	}
 	return env
 }

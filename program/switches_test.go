@@ -3,6 +3,7 @@ package program
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -291,4 +292,61 @@ func TestSwitchRefusals(t *testing.T) {
 	}
 	d.turn() // and everything still runs
 	d.through("uservice3.localhost")
+}
+
+// TestSwitchesBehindDoors: where listeners speak TLS and want tokens, and spans
+// have a tenant, what stands in between has them too.
+func TestSwitchesBehindDoors(t *testing.T) {
+	t.Parallel()
+	flags, trust := secured(t)
+	d := startDemo(t, append(flags, "--multitenancy", "--tls-listeners", "all", "--tls-listeners", "edge")...)
+	reader := &http.Client{Transport: authorized{&http.Transport{TLSClientConfig: trust}, "Bearer " + readToken}}
+	stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: trust}}
+	at := fmt.Sprintf("https://localhost:%d", portPage+d.offset)
+	post := func(client *http.Client, path, body string) (int, string) {
+		t.Helper()
+		resp, err := client.Post(at+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(text)
+	}
+	walk := func() {
+		t.Helper()
+		if status, body := post(reader, "/api/etude/walk", `{"service":"uservice3","id":"a"}`); status != 200 || !strings.Contains(body, `"status":200`) {
+			t.Fatalf("a request through the edge: %d %s", status, body)
+		}
+	}
+	whole := func() int {
+		q := url.QueryEscape(`{ resource.service.name = "edge" } && { resource.service.name = "uservice4" }`)
+		return strings.Count(fetch(t, reader, at+"/api/search?limit=100&q="+q), `"traceID"`)
+	}
+	if status, body := post(stranger, "/api/etude/switches", `{"on":[]}`); status != 401 {
+		t.Errorf("without a token: %d %s", status, body)
+	}
+	walk()
+	for _, name := range []string{"clock-skewed", "half-sampled"} {
+		var before int
+		eventually(t, "the trace before "+name, func() error {
+			if before = whole(); before == 0 {
+				return fmt.Errorf("there is none")
+			}
+			return nil
+		})
+		if status, body := post(reader, "/api/etude/switches", `{"on":["`+name+`"]}`); status != 200 {
+			t.Fatalf("turn on %s: %d %s", name, status, body)
+		}
+		for range 20 { // with half sampled, none is there once in a million runs
+			walk()
+		}
+		eventually(t, "a trace with "+name, func() error {
+			if n := whole(); n <= before {
+				return fmt.Errorf("%d traces, as before", n)
+			}
+			return nil
+		})
+	}
+	d.interrupt()
 }
