@@ -254,7 +254,7 @@ func (b *browser) plotsTraceQL(origin, trace string) {
 	ask("{ } | histogram_over_time(duration)", "")
 	b.shows("a heat map", drawn(id("heat-map")+" canvas", 1))
 	ask("{ } | compare({ status = error })", "")
-	b.shows("what tells failed spans apart", has(id("compare"), "no error"))
+	b.shows("what tells failed spans apart", has(id("compare"), "handle_incoming_call"))
 	ask("{ }", "")
 	b.shows("a search again", count(id("result-link"), 1))
 }

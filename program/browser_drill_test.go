@@ -1,0 +1,126 @@
+package program
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// TestBrowserDrill narrows a search by a brush and by two moments, goes back and
+// forward through it, is told of a mistake while typing, and watches a trace grow.
+func TestBrowserDrill(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: the browser finds no races; the full run has this test")
+	}
+	findChromium(t)
+	d := startDemo(t)
+	d.through("uservice3.localhost")
+	d.findTrace(t, "uservice4", 7)
+	d.through("uservice3.localhost")
+	b := openBrowser(t, 1440, 900)
+	b.brushes(d)
+	b.picksTime()
+	b.breaksDown(d)
+	b.seesGrowth(t, d)
+	b.clean()
+	b.isToldWhileTyping(d) // the browser logs the refusal
+}
+
+// brushes drags a rectangle over all dots, goes back, and forward again.
+func (b *browser) brushes(d *demo) {
+	b.t.Helper()
+	b.do("search", chromedp.Navigate(d.url(portPage, "/explore?service=uservice4")))
+	b.shows("both traces", count(id("result-link"), 2))
+	b.shows("the dots", `document.querySelector('[data-testid="scatter"] canvas')?.width > 300`)
+	eval[bool](b, `(() => {
+		const plot = document.querySelector('[data-testid="scatter"]'), box = plot.getBoundingClientRect();
+		const at = (type, x, y) => plot.dispatchEvent(new PointerEvent(type, {bubbles: true, pointerId: 1, pointerType: "mouse", button: 0, buttons: 1, clientX: box.x + x, clientY: box.y + y}));
+		at("pointerdown", 30, 4); at("pointermove", 34, 8); at("pointerup", box.width - 20, box.height - 4);
+		return true;
+	})()`)
+	narrowed := `["from", "to", "min", "max"].every(p => new URLSearchParams(location.search).get(p))`
+	b.shows("the region in the address", narrowed)
+	b.shows("both traces inside of it", count(id("result-link"), 2))
+	b.do("go back", chromedp.NavigateBack())
+	b.shows("the search before", `!location.search.includes("min=")`)
+	b.do("go forward", chromedp.NavigateForward())
+	b.shows("the region again", narrowed)
+	b.do("go back", chromedp.NavigateBack())
+	b.shows("both traces", count(id("result-link"), 2))
+}
+
+// picksTime chooses two moments, then a preset.
+func (b *browser) picksTime() {
+	b.t.Helper()
+	choose := func(value string) {
+		eval[bool](b, fmt.Sprintf(`(() => { const s = document.querySelector(%q); s.value = %q; s.dispatchEvent(new Event("change", {bubbles: true})); return true; })()`, id("time-range"), value))
+	}
+	choose("other")
+	b.do("wait for the form", chromedp.WaitVisible(id("time-from")))
+	eval[bool](b, fmt.Sprintf(`[%q, %q].every(s => { const e = document.querySelector(s); e.value = ""; return e.dispatchEvent(new Event("input", {bubbles: true})); })`, id("time-from"), id("time-to")))
+	b.do("write nonsense", chromedp.SendKeys(id("time-from"), "noon"), chromedp.SendKeys(id("time-to"), "2021-01-01"), chromedp.KeyEvent(kb.Enter))
+	b.shows("what is wrong", has(".picker [role=alert]", "Write a time such as"))
+	eval[bool](b, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.value = ""; return e.dispatchEvent(new Event("input", {bubbles: true})); })()`, id("time-from")))
+	b.do("write a moment", chromedp.SendKeys(id("time-from"), "2020-01-01 00:00"), chromedp.KeyEvent(kb.Enter))
+	b.shows("both moments in the address", `["from", "to"].every(p => /^\d{13}$/.test(new URLSearchParams(location.search).get(p)))`)
+	b.shows("no trace of that year", count(id("no-results"), 1))
+	choose("now-15m")
+	b.shows("both traces", count(id("result-link"), 2))
+}
+
+// isToldWhileTyping has the backend's complaint without running the query.
+func (b *browser) isToldWhileTyping(d *demo) {
+	b.t.Helper()
+	input := `document.querySelector('[data-testid="traceql-editor"] > div')?.shadowRoot?.querySelector('[data-testid="traceql-input"]')`
+	b.do("open TraceQL", chromedp.Navigate(d.url(portPage, "/explore?tab=traceql")))
+	b.shows("the editor", input)
+	b.do("type a mistake", chromedp.Evaluate[chromedp.Void](`void `+input+`.focus()`), chromedp.KeyEvent("{ foo = 1 }"))
+	b.shows("the mistake in words", has(id("typed-error"), "unknown identifier: foo"))
+	b.shows("its place in the editor", input+`.querySelector(".cm-error")`)
+	b.shows("that nothing ran", `!location.search.includes("foo")`)
+}
+
+// breaksDown groups a rate by an attribute, and compares failed spans with others.
+func (b *browser) breaksDown(d *demo) {
+	b.t.Helper()
+	b.do("ask for a rate", chromedp.Navigate(d.url(portPage, "/explore?tab=traceql&from=now-15m&q=%7B%20%7D%20%7C%20rate()")))
+	b.shows("the breakdown", count(id("breakdown"), 1))
+	b.do("break it down", chromedp.SendKeys(id("breakdown"), "resource.service.name"), chromedp.KeyEvent(kb.Enter))
+	b.shows("the query", `new URLSearchParams(location.search).get("q") === "{ } | rate() by (resource.service.name)"`)
+	b.shows("a line for each service", has(id("metrics"), "uservice4"))
+	b.do("compare failed spans", chromedp.Navigate(d.url(portPage, "/explore?tab=traceql&from=now-15m&q=%7B%20%7D%20%7C%20compare(%7B%20status%20%3D%20error%20%7D)")))
+	b.shows("what is left out", has(id("metrics"), "as the selection says it already: status"))
+	b.do("keep the first value", chromedp.Click(id("compare-include"), chromedp.NodeVisible))
+	b.shows("the narrowed query", `/^\{ .+ = .+ \} \| compare/.test(new URLSearchParams(location.search).get("q"))`)
+}
+
+// seesGrowth opens a trace of which one span has arrived, and sends another.
+func (b *browser) seesGrowth(t *testing.T, d *demo) {
+	t.Helper()
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	send := func(span, parent, name string) {
+		t.Helper()
+		now := time.Now().UnixNano()
+		body := fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"growing"}}]},"scopeSpans":[{"spans":[
+			{"traceId":"%s","spanId":"%s","parentSpanId":"%s","name":"%s","kind":1,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}]}]}]}`, trace, span, parent, name, now-1000, now)
+		r, err := http.Post(d.url(portOTLPHTTP, "/v1/traces"), "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			t.Fatalf("the span was answered with %s", r.Status)
+		}
+	}
+	send("00f067aa0ba902b7", "", "first")
+	b.do("open the trace", chromedp.Navigate(d.url(portPage, "/trace/"+trace)))
+	b.shows("its span", count(id("span-row"), 1))
+	send("00f067aa0ba902b8", "00f067aa0ba902b7", "second")
+	b.shows("the span that came later", count(id("span-row"), 2))
+}
