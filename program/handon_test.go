@@ -95,10 +95,12 @@ func anotherValue(t *testing.T, f *kong.Flag) string {
 		}
 	}
 	switch f.Target.Addr().Interface().(type) {
-	case *time.Duration:
+	case *time.Duration, *autoDuration:
 		return "1h7m"
 	case *selfTraceTarget:
 		return "http://127.0.0.1:4318/v1/traces"
+	case *dedicatedFlag:
+		return "span.http.route"
 	case *autoCount:
 		return "7"
 	case *bytesFlag, *autoBytes:
