@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -92,6 +93,12 @@ func (d *Dict) Add(b []byte) uint32 {
 		return 0
 	}
 	return d.add(b)
+}
+
+// Reserve makes room for so many strings that will be added, of so many bytes.
+func (d *Dict) Reserve(strings, bytes int) {
+	d.data, d.ends = slices.Grow(d.data, bytes), slices.Grow(d.ends, strings)
+	d.idx.reserve(strings, d.hashOf)
 }
 
 // Bytes is the memory that the strings take.

@@ -55,11 +55,23 @@ func (x *index) candidates(hash uint32) func(yield func(uint32) bool) {
 // insert adds the next number, which is how many there are. Of the numbers before
 // it, hashOf returns the hash, in case the table must grow. Writer only.
 func (x *index) insert(hash uint32, hashOf func(number uint32) uint32) {
-	if 3*len(x.slots) <= 4*x.used+4 { // at most three quarters full: number+1 fits below the mask
-		x.grow(hashOf)
+	if 3*len(x.slots) <= 4*x.used+4 { // Slow path
+		x.reserve(1, hashOf)
 	}
 	put(x.slots, hash, uint32(x.used))
 	x.used++
+}
+
+// reserve makes room for n more numbers: the slots stay at most three quarters full,
+// so that number+1 fits below the mask.
+func (x *index) reserve(n int, hashOf func(number uint32) uint32) {
+	size := len(x.slots)
+	for 3*size <= 4*(x.used+n) {
+		size = max(minSlots, 2*size)
+	}
+	if size > len(x.slots) {
+		x.grow(size, hashOf)
+	}
 }
 
 func put(slots []uint32, hash, number uint32) {
@@ -71,10 +83,10 @@ func put(slots []uint32, hash, number uint32) {
 	atomic.StoreUint32(&slots[i], hash&^mask|(number+1))
 }
 
-// grow moves to an array of twice the size. Readers keep the old array, which
-// holds all that their View may see.
-func (x *index) grow(hashOf func(number uint32) uint32) {
-	next := make([]uint32, max(minSlots, 2*len(x.slots)))
+// grow moves to a larger array. Readers keep the old array, which holds all that
+// their View may see.
+func (x *index) grow(size int, hashOf func(number uint32) uint32) {
+	next := make([]uint32, size)
 	for number := range uint32(x.used) {
 		put(next, hashOf(number), number)
 	}

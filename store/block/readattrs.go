@@ -113,6 +113,9 @@ func (r *attrReader) open(ctx context.Context, of owner) error {
 		if err := o.open(ctx, r.p, c, r.depth); err != nil {
 			return err
 		}
+		if c.texts() && !o.none {
+			r.p.dict.Reserve(o.v.texts.len(), len(o.v.texts.data))
+		}
 		if !o.none || c.field == fieldService {
 			r.own = append(r.own, o)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // Decoders of Parquet's encodings. Each gets the number of values to expect, and
@@ -231,7 +232,7 @@ func decodeDeltas(dst []uint64, b []byte, n int) (values []uint64, rest []byte, 
 		return dst, d.b, nil
 	}
 	value := d.first
-	dst = append(dst, value)
+	dst = append(slices.Grow(dst, min(n, 8*len(b)+1)), value)
 	mini := d.block / d.minis
 	for left := n - 1; left > 0; {
 		least, size := binary.Varint(d.b)
@@ -255,18 +256,35 @@ func decodeDeltas(dst []uint64, b []byte, n int) (values []uint64, rest []byte, 
 					return nil, nil, errShort
 				}
 			}
-			for i := range count {
-				value += uint64(least)
-				if width != 0 {
-					value += unpack(d.b, uint(i)*width, width)
-				}
-				dst = append(dst, value)
-			}
+			dst, value = d.mini(dst, value, uint64(least), width, count)
 			d.b = d.b[bytes:]
 			left -= count
 		}
 	}
 	return dst, d.b, nil
+}
+
+// mini appends count values behind value, from deltas of a width above the least one.
+func (d *deltaReader) mini(dst []uint64, value, least uint64, width uint, count int) ([]uint64, uint64) {
+	b, bit := d.b, uint(0)
+	if width <= 57 && len(b) >= (count*int(width)+7)/8+8 { // Fast path: each delta lies in eight bytes.
+		mask := uint64(1)<<width - 1
+		for range count {
+			value += least + binary.LittleEndian.Uint64(b[bit/8:])>>(bit%8)&mask
+			dst = append(dst, value)
+			bit += width
+		}
+		return dst, value
+	}
+	for range count {
+		value += least
+		if width != 0 {
+			value += unpack(b, bit, width)
+		}
+		dst = append(dst, value)
+		bit += width
+	}
+	return dst, value
 }
 
 // texts are byte strings, one behind the other.
@@ -297,6 +315,32 @@ func (t *texts) add(b []byte) (uint32, error) {
 	t.data = append(t.data, b...)
 	t.ends = append(t.ends, uint32(len(t.data)))
 	return uint32(len(t.ends) - 1), nil
+}
+
+// addAll appends n texts in DELTA_LENGTH_BYTE_ARRAY. It returns their sizes in the
+// memory of sizes.
+func (t *texts) addAll(sizes []uint64, b []byte, n int) ([]uint64, error) {
+	sizes, b, err := decodeDeltas(sizes, b, n)
+	if err != nil {
+		return nil, err
+	}
+	total := 0
+	for _, size := range sizes {
+		if total += int(uint32(size)); total > len(b) {
+			return nil, errShort
+		}
+	}
+	if len(t.data)+total > maxTexts {
+		return nil, fmt.Errorf("more than %d bytes of text", maxTexts)
+	}
+	end := uint32(len(t.data))
+	t.data = append(t.data, b[:total]...)
+	t.ends = slices.Grow(t.ends, n)
+	for _, size := range sizes {
+		end += uint32(size)
+		t.ends = append(t.ends, end)
+	}
+	return sizes, nil
 }
 
 // maxTexts is how many bytes of text one column of a row group may have.

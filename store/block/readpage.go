@@ -220,6 +220,7 @@ type pageDecoder struct {
 	numbers    []uint64 // dictionary of numbers
 	hasDict    bool
 	indexes    []uint32
+	sizes      []uint64
 }
 
 func (d *pageDecoder) page(h *pageHeader, body []byte) error {
@@ -396,8 +397,15 @@ func (d *pageDecoder) decodeTexts(encoding format.Encoding, b []byte, n int) (er
 		return err
 	case format.Plain:
 		return plainTexts(b, n, add)
-	case format.DeltaLengthByteArray:
-		return deltaLengthTexts(b, n, add)
+	case format.DeltaLengthByteArray: // Fast path: all texts at once
+		from := uint32(d.texts.len())
+		if d.sizes, err = d.texts.addAll(d.sizes[:0], b, n); err != nil {
+			return err
+		}
+		for i := range uint32(n) {
+			d.index = append(d.index, from+i)
+		}
+		return nil
 	case format.DeltaByteArray:
 		return deltaTexts(b, n, add)
 	}
