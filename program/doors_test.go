@@ -3,6 +3,7 @@ package program
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -67,6 +68,17 @@ func TestUpBehindTLSAndTokens(t *testing.T) {
 		}
 		return nil
 	})
+	started, err := reader.Post(at(portPage, "/api/etude/labs/2/start"), "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := io.ReadAll(started.Body)
+	if err := errors.Join(err, started.Body.Close()); err != nil || started.StatusCode != http.StatusOK {
+		t.Fatalf("start a lab: %d %s, %v", started.StatusCode, said, err)
+	}
+	if body := fetch(t, reader, at(portAPI, "/api/search?q="+url.QueryEscape(`{resource.lab=~"02-.*" && resource.service.name="uservice4"}`))); !strings.Contains(body, "traceID") {
+		t.Errorf("the spans of a lab's services did not come: %s", body)
+	}
 	eventually(t, "every target is scraped", func() error {
 		if body := fetch(t, reader, at(portPrometheus, "/api/v1/query?query=sum(up)")); !strings.Contains(body, `"3"]`) {
 			return fmt.Errorf("%s", body)

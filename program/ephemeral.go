@@ -25,7 +25,7 @@ func startEphemeral(log *slog.Logger) (*ephemeral, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the spans: %w", err)
 	}
-	c, err := defaultBackend("--data-dir="+dir, "--metrics.off", "--wal-sync=interval", "--retention=0")
+	c, err := defaultBackend("--data-dir="+dir, "--metrics.off", "--wal-sync=interval", "--retention=0", "--no-blocks")
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

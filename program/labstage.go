@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -74,9 +75,16 @@ func (s *stage) ofTenant(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Endpoint implements [labs.Stage].
+// Endpoint implements [labs.Stage]. With TLS its host is one for which the
+// certificate is good; `up` has made sure that there is one.
 func (s *stage) Endpoint() string {
-	return s.backend.cmd.scheme("otlp-grpc") + "://" + s.backend.receive.Addrs().OTLPGRPC
+	const listener = "otlp-grpc"
+	address := dialAddr(s.backend.receive.Addrs().OTLPGRPC)
+	host, port, _ := net.SplitHostPort(address)
+	if s.backend.cmd.speaksTLS(listener) && s.backend.doors.certificate.CheckHost(host) != nil {
+		address = net.JoinHostPort("localhost", port)
+	}
+	return s.backend.cmd.scheme(listener) + "://" + address
 }
 
 // Fresh implements [labs.Stage].
