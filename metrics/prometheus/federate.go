@@ -3,7 +3,6 @@ package prometheus
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,8 +28,8 @@ func (p *Prometheus) federate(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
 		return
 	}
-	if err := r.ParseForm(); err != nil {
-		http.Error(w, fmt.Sprintf("read the parameters: %v", err), http.StatusBadRequest)
+	if err := boundTexts(r); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	selectors, err := promQL.ParseMetricSelectors(r.Form["match[]"])

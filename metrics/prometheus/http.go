@@ -44,14 +44,24 @@ func text(s string) http.HandlerFunc {
 // serveAPI hands on to the server's API. While there is no server, only the
 // progress of the start is known.
 func (p *Prometheus) serveAPI(w http.ResponseWriter, r *http.Request) {
+	writes := r.URL.Path == writePath || r.URL.Path == otlpPath
+	most := int64(maxQueryBody)
+	if writes {
+		most = maxRequestBody
+	}
 	if r.Body != nil {
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBody)
+		r.Body = http.MaxBytesReader(w, r.Body, most)
+	}
+	if !writes {
+		if err := boundTexts(r); err != nil {
+			answer(w, http.StatusBadRequest, map[string]string{"status": "error", "errorType": "bad_data", "error": err.Error()})
+			return
+		}
 	}
 	if s := p.running.Load(); s != nil {
-		switch r.URL.Path {
-		case writePath, otlpPath:
+		if writes {
 			s.receiver.ServeHTTP(w, r)
-		default:
+		} else {
 			s.api.ServeHTTP(w, r)
 		}
 		return

@@ -1,0 +1,86 @@
+package prometheus
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Prometheus bounds what a query does, not what its text is: its parser takes some
+// 460 bytes for each parenthesis before it finds that one is missing, and a form may
+// have 10 MB. So texts are measured before the parser sees them.
+
+const (
+	maxQueryBody  = 1 << 20   // of a request that asks
+	maxQueryText  = 128 << 10 // of all queries and selectors of a request
+	maxQueryDepth = 200       // parentheses in each other, or signs behind each other
+)
+
+// boundTexts reads the parameters of a request and refuses queries that are too much
+// to parse.
+func boundTexts(r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return fmt.Errorf("read the parameters: %w", err)
+	}
+	length := 0
+	for _, name := range []string{"query", "match[]", "match_target"} {
+		for _, text := range r.Form[name] {
+			if length += len(text); length > maxQueryText {
+				return fmt.Errorf("%s: the text of a query may have %d bytes", name, maxQueryText)
+			}
+			if nested(text) > maxQueryDepth {
+				return fmt.Errorf("%s: it is nested deeper than %d levels", name, maxQueryDepth)
+			}
+		}
+	}
+	return nil
+}
+
+// nested is how deep a query lies in itself: most open brackets, with the most signs
+// behind each other. What is quoted or a comment does not count.
+func nested(text string) (deepest int) {
+	depth, signs := 0, 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			depth--
+		case '+', '-':
+			signs++
+			deepest = max(deepest, depth+signs)
+			continue
+		case ' ', '\t', '\n', '\r':
+			continue
+		case '#':
+			i += before(text[i:], "\n")
+			continue
+		case '"', '\'', '`':
+			i += quoted(text[i:]) - 1
+		}
+		signs = 0
+		deepest = max(deepest, depth)
+	}
+	return deepest
+}
+
+// before is how many bytes of text come before an end, or all of them.
+func before(text, end string) int {
+	if n := strings.Index(text, end); n >= 0 {
+		return n
+	}
+	return len(text)
+}
+
+// quoted is the length of the string that text begins with.
+func quoted(text string) int {
+	for i := 1; i < len(text); i++ {
+		switch {
+		case text[i] == text[0]:
+			return i + 1
+		case text[i] == '\\' && text[0] != '`':
+			i++
+		}
+	}
+	return len(text)
+}
