@@ -115,5 +115,6 @@ func (s *Store) seal(p *part) {
 		p.table.Seal()
 		s.o.Observer.Sealed(time.Since(began))
 		s.head.sealed(p, p.table.View(), int64(p.table.Bytes()))
+		s.wakeCutter()
 	})
 }

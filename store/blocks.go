@@ -49,6 +49,8 @@ type blocks struct {
 	dir string // of the tenant
 	set block.Set
 
+	chosen []block.Dedicated // in the last block that was cut; the cutter's
+
 	swap sync.RWMutex // a snapshot takes it to read, a swap between head and blocks to write
 
 	mu       sync.Mutex

@@ -136,10 +136,11 @@ func (s *Store) writeBlocks(ctx context.Context, parts []*part) (opened []*block
 	}
 	pace := &pacer{s: s, last: time.Now(), turns: turns{p: s.o.Priority, closing: s.closing}, ctx: ctx}
 	metas, err := block.Write(ctx, block.WriteOptions{FS: b.fs, Dir: b.dir, Tenant: b.o.Tenant, Format: b.o.Format,
-		Dedicated: b.o.Dedicated, Origin: text, Pause: pace.pause}, views)
+		Dedicated: b.o.Dedicated, Before: b.chosen, Origin: text, Pause: pace.pause}, views)
 	if err != nil {
 		return nil, err
 	}
+	b.chosen = metas[0].Dedicated
 	return s.openWritten(ctx, metas)
 }
 
@@ -184,7 +185,8 @@ func (s *Store) due() (parts []*part) {
 	now := time.Now()
 	oldEnough := now.Add(-s.blocks.o.After).UnixNano()
 	seen := now.Add(-cutLeastAge).UnixNano()
-	spans, idle := 0, false
+	spans, bytes, idle := 0, int64(0), false
+	room := s.bounds.Load().Memory / 4 // The writer takes about as much memory as the Tables.
 	for _, p := range h.parts {
 		isDue := p.newest < oldEnough || pressure >= cutPressure && (p.newest < seen || pressure >= 1)
 		if p.open {
@@ -192,6 +194,9 @@ func (s *Store) due() (parts []*part) {
 			break
 		}
 		if p.table != nil || !isDue || len(parts) == cutTables || spans+p.spans > cutTables*trace.MaxRows {
+			break
+		}
+		if bytes += p.bytes; room > 0 && bytes > room && len(parts) > 0 {
 			break
 		}
 		parts, spans = append(parts, p), spans+p.spans

@@ -182,6 +182,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.TableAge <= 0 {
 		o.TableAge = 5 * time.Minute
+		if o.Blocks != nil && o.Blocks.After > 0 {
+			o.TableAge = min(o.TableAge, o.Blocks.After)
+		}
 	}
 	if o.TableBytes <= 0 {
 		o.TableBytes = defaultTableBytes

@@ -2,6 +2,7 @@ package block
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -40,5 +41,26 @@ func TestAllowed(t *testing.T) {
 	}
 	if got := VParquet5.allowed(many); len(got) != spareStrings {
 		t.Errorf("%d of %d columns", len(got), len(many))
+	}
+}
+
+// The largest attributes of the data get columns, and keep them as long as they are
+// about the largest.
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	small, large := newSource(dataOf(t, "v5")), newSource(dataOf(t, "v5groups"))
+	for _, f := range []Format{VParquet4, VParquet5} {
+		first := choose(f, []*source{small}, nil)
+		if len(first) < 5 || !reflect.DeepEqual(first, f.allowed(first)) {
+			t.Errorf("%s: %v", f, first)
+		}
+		if again := choose(f, []*source{small, large}, first[:1]); len(again) <= 1 {
+			t.Errorf("%s: kept %v, which gains little", f, again)
+		}
+		other := choose(f, []*source{large}, nil)
+		slices.Reverse(other)
+		if again := choose(f, []*source{large}, other); !reflect.DeepEqual(again, other) {
+			t.Errorf("%s: changed %v to %v for nothing", f, other, again)
+		}
 	}
 }

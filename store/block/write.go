@@ -25,7 +25,8 @@ type WriteOptions struct {
 	Dir       string      // of the tenant
 	Tenant    string      // single-tenant
 	Format    Format      // VParquet5; or VParquet4
-	Dedicated []Dedicated // nil: chosen from the spans, see [Choose]
+	Dedicated []Dedicated // nil: chosen from the spans
+	Before    []Dedicated // of the block before, which are kept if they are about as good as any
 	Level     uint32      // of compaction
 	PageSpans int         // spans of a page, about; 8192
 	// Pause is called between two columns: there the writer lets others go first.
@@ -78,7 +79,7 @@ func Write(ctx context.Context, o WriteOptions, views []*trace.View) ([]*Meta, e
 		return nil, errors.New("write block: there are no spans")
 	}
 	if o.Dedicated == nil {
-		o.Dedicated = choose(o.Format, sources)
+		o.Dedicated = choose(o.Format, sources, o.Before)
 	}
 	o.Dedicated = o.Format.allowed(o.Dedicated)
 	p := newPlan(sources)

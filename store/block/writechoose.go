@@ -15,18 +15,43 @@ type candidate struct {
 	distinct int
 }
 
+// gain is about how many bytes of Attrs the attribute would take.
+func (c *candidate) gain() int { return c.bytes + 4*c.count }
+
 // scopes are the levels that may have dedicated columns.
 var scopes = []struct {
 	level trace.Level
 	name  string // as meta.json has it
 }{{trace.ResourceLevel, "resource"}, {trace.SpanLevel, ""}, {trace.EventLevel, "event"}}
 
+// keepShare is the share of the best choice's gain that makes an earlier choice good
+// enough: Tempo merges only blocks with the same dedicated columns.
+const keepShare = 0.9
+
 // choose returns the attributes that gain most from a column of their own, as an
 // operator of Tempo would configure them: the most used and largest of the spans
-// at hand, as many as the format has columns for.
-func choose(f Format, sources []*source) (all []Dedicated) {
+// at hand, as many as the format has columns for. It returns what was chosen before
+// as long as that gains nearly as much.
+func choose(f Format, sources []*source, before []Dedicated) (all []Dedicated) {
+	gains := map[[2]string]int{}
+	gain := func(list []Dedicated) (sum int) {
+		for _, d := range list {
+			sum += gains[[2]string{d.Scope, d.Name + ":" + d.Type}]
+		}
+		return sum
+	}
+	defer func() {
+		if len(before) > 0 && float64(gain(before)) >= keepShare*float64(gain(all)) {
+			all = before
+		}
+	}()
 	for _, scope := range scopes {
 		texts, ints := candidates(scope.level, scope.name, sources)
+		for _, list := range [][]candidate{texts, ints} {
+			for _, c := range list {
+				gains[[2]string{c.d.Scope, c.d.Name + ":" + c.d.Type}] = c.gain()
+			}
+		}
 		if f == VParquet4 {
 			if scope.level != trace.EventLevel {
 				all = append(all, f.allowed(best(texts, len(texts)))...)
@@ -126,7 +151,7 @@ func countColumns(f *trace.Flat, d *trace.Dict) []candidate {
 // best returns the n candidates with the most bytes, by name.
 func best(all []candidate, n int) (some []Dedicated) {
 	slices.SortFunc(all, func(a, b candidate) int {
-		if c := cmp.Compare(b.bytes+4*b.count, a.bytes+4*a.count); c != 0 {
+		if c := cmp.Compare(b.gain(), a.gain()); c != 0 {
 			return c
 		}
 		return cmp.Compare(a.d.Name, b.d.Name)

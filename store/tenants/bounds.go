@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"etude/store"
+	"etude/tenant"
 )
 
 // balance shares out what the tenants may hold together. As long as they keep
@@ -43,9 +44,14 @@ func levelOf(total int64, used []int64) int64 {
 
 // storeOptions are those of one store of n. While it is read back it may take what
 // the open ones are sure to leave: a store has at least the n-th part of each bound.
-func (s *Set) storeOptions(dir string, n int) store.Options {
+func (s *Set) storeOptions(id, dir string, n int) store.Options {
 	o := s.o.Store
 	o.Dir = dir
+	if o.Blocks != nil {
+		blocks := *o.Blocks // its cache is shared
+		blocks.Tenant = tenant.Folder(id)
+		o.Blocks = &blocks
+	}
 	if s.o.Multi {
 		pieces(&o, max(n, s.o.Most))
 	}

@@ -132,7 +132,7 @@ func (s *Set) dirOf(id string) string {
 // open opens a tenant's store, of n in all, and puts it in its place; the caller
 // holds opening.
 func (s *Set) open(id, dir string, n int) (*Tenant, error) {
-	st, err := store.Open(s.storeOptions(dir, n))
+	st, err := store.Open(s.storeOptions(id, dir, n))
 	if err != nil {
 		if id != tenant.Single {
 			err = fmt.Errorf("open the spans of tenant %s: %w", id, err)
