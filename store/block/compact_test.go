@@ -153,7 +153,7 @@ func withoutNumbers(all map[string][]string) map[string][]string {
 // Blocks of a real Tempo are joined with ours; several row groups come out.
 func TestCompactTempos(t *testing.T) {
 	t.Parallel()
-	blocks := []*Block{openBlock(t, realBlock(t, "v5groups")), openBlock(t, realBlock(t, "v4")), written(t, WriteOptions{PageSpans: 100}, manySpans(t))}
+	blocks := []*Block{openBlock(t, realBlock(t, "v5groups")), openBlock(t, realBlock(t, "v4")), written(t, WriteOptions{}, manySpans(t))}
 	o := WriteOptions{Dir: t.TempDir()}
 	metas, err := Compact(context.Background(), o, blocks)
 	if err != nil {

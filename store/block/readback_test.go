@@ -274,7 +274,10 @@ func TestOpenTrace(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := exactly(whole)
-			for _, id := range whole.TraceIDs {
+			for n, id := range whole.TraceIDs {
+				if n%3 != 0 && name != "weird" {
+					continue
+				}
 				v, err := p.openTrace(context.Background(), id, trace.Everything())
 				if err != nil {
 					t.Fatal(err)
