@@ -46,7 +46,7 @@ test("the answer in words", () => {
   expect(verdict({ ...c, difference: -60 }, format)).toBe("60 ns shorter");
   expect(verdict({ ...c, difference: 0 }, format)).toBe("as long");
   expect(verdict({ ...c, difference: 0, parts: [] }, format)).toBe("exactly as long");
-  expect([ratio(100, 520), ratio(100, 200), ratio(100, 112), ratio(100, 50), ratio(100, 100), ratio(0, 5)]).toEqual(["5.2 times as long", "2 times as long", "12 % longer", "50 % shorter", "", ""]);
+  expect([ratio(100, 520), ratio(100, 200), ratio(100, 112), ratio(100, 50), ratio(100, 100), ratio(0, 5)]).toEqual(["5.2 times as long", "2 times as long", "by 12 %", "by 50 %", "", ""]);
   expect([signed(5, format), signed(-5, format), signed(0.2, format)]).toEqual(["+5 ns", "−5 ns", "0"]);
 });
 

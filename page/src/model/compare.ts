@@ -151,14 +151,14 @@ export function verdict(c: Comparison, format: (ns: Nanoseconds) => string): str
   return `${format(size)} ${c.difference > 0 ? "longer" : "shorter"}`;
 }
 
-/** "5.2 times as long", "a third as long", "12 % longer"; "" where that says nothing. */
+/** "5.2 times as long", "by 12 %"; "" where that says nothing. */
 export function ratio(before: Nanoseconds, after: Nanoseconds): string {
   if (before <= 0 || after <= 0) return "";
   const r = after / before;
   if (r >= 2) return `${r < 10 ? r.toFixed(1).replace(/\.0$/, "") : grouped(Math.round(r))} times as long`;
   const percent = Math.round(100 * (r - 1));
   if (percent === 0) return "";
-  return `${Math.abs(percent)} % ${percent > 0 ? "longer" : "shorter"}`;
+  return `by ${Math.abs(percent)} %`;
 }
 
 /** With its sign, as differences are shown: "+1.2 s", "−30 ms". */
