@@ -13,6 +13,7 @@ import (
 const (
 	maxQueryBody  = 1 << 20   // of a request that asks
 	maxQueryText  = 128 << 10 // of all queries and selectors of a request
+	maxQueryPlain = 16 << 10  // of a text, without strings: a chain of operators costs its square
 	maxQueryDepth = 200       // parentheses in each other, or signs behind each other
 )
 
@@ -28,18 +29,23 @@ func boundTexts(r *http.Request) error {
 			if length += len(text); length > maxQueryText {
 				return fmt.Errorf("%s: the text of a query may have %d bytes", name, maxQueryText)
 			}
-			if nested(text) > maxQueryDepth {
+			switch depth, plain := measure(text); {
+			case depth > maxQueryDepth:
 				return fmt.Errorf("%s: it is nested deeper than %d levels", name, maxQueryDepth)
+			case plain > maxQueryPlain:
+				return fmt.Errorf("%s: the text of a query may have %d bytes outside of strings", name, maxQueryPlain)
 			}
 		}
 	}
 	return nil
 }
 
-// nested is how deep a query lies in itself: most open brackets, with the most signs
-// behind each other. What is quoted or a comment does not count.
-func nested(text string) (deepest int) {
+// measure returns how deep a query lies in itself, most open brackets with the most
+// signs behind each other, and its bytes outside of strings. What is quoted or a comment
+// has no depth.
+func measure(text string) (deepest, plain int) {
 	depth, signs := 0, 0
+	plain = len(text)
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; c {
 		case '(', '[', '{':
@@ -56,12 +62,14 @@ func nested(text string) (deepest int) {
 			i += before(text[i:], "\n")
 			continue
 		case '"', '\'', '`':
-			i += quoted(text[i:]) - 1
+			n := quoted(text[i:])
+			plain -= n
+			i += n - 1
 		}
 		signs = 0
 		deepest = max(deepest, depth)
 	}
-	return deepest
+	return deepest, plain
 }
 
 // before is how many bytes of text come before an end, or all of them.

@@ -22,6 +22,8 @@ func TestQueryTextsAreBounded(t *testing.T) {
 		"deep":             {"/api/v1/query", "query", deep, 400, "nested deeper than 200 levels"},
 		"signs":            {"/api/v1/query_range", "query", strings.Repeat("- ", 300) + "1", 400, "nested deeper"},
 		"long":             {"/api/v1/query", "query", long, 400, "may have 131072 bytes"},
+		"operators":        {"/api/v1/query", "query", "up" + strings.Repeat("+1", 9000), 400, "16384 bytes outside of strings"},
+		"alternatives":     {"/api/v1/query", "query", `up{job=~"` + strings.Repeat("a-long-name|", 5000) + `x"}`, 200, "success"},
 		"exemplars":        {"/api/v1/query_exemplars", "query", deep, 400, "nested deeper"},
 		"format":           {"/api/v1/format_query", "query", deep, 400, "nested deeper"},
 		"series":           {"/api/v1/series", "match[]", deep, 400, "nested deeper"},
@@ -54,13 +56,13 @@ func TestQueryTextsAreBounded(t *testing.T) {
 	}
 }
 
-func TestNested(t *testing.T) {
+func TestMeasure(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int{
 		"": 0, "up": 0, "1 + 1": 1, "sum(rate(x{a=\"b\"}[5m]))": 3, "((1))": 2, "- - -1": 3, "-(-(-1))": 3,
 		`"((("`: 0, "'\\'((('": 0, "`\\`(": 1, "# ((\n(": 1, `"(((`: 0, "(1)(1)": 1, "))))(": 0,
 	} {
-		if got := nested(text); got != want {
+		if got, _ := measure(text); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}
