@@ -71,6 +71,7 @@ type queryFlags struct {
 	MaxQueryTime      time.Duration `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
 	MaxQueryMemory    autoBytes     `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for the groups, counts and results of one query, its answer included; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
 	MaxQueriesMemory  autoBytes     `name:"max-queries-memory" env:"ETUDE_MAX_QUERIES_MEMORY" default:"auto" help:"Most memory for the groups, counts and results of all queries together; a query that needs more than is left is told to retry. 0 lifts the limit. auto: twice --max-query-memory."`
+	QueryFactsMemory  autoBytes     `name:"query-facts-memory" env:"ETUDE_QUERY_FACTS_MEMORY" default:"auto" help:"Memory for facts of parts that queries reuse: when traces began, lists of values. auto: a fiftieth of --memory, at most 64MiB (here ${facts})."`
 	MaxTraceSpans     int           `name:"max-trace-spans" env:"ETUDE_MAX_TRACE_SPANS" default:"200000" help:"Most spans in an answer that holds a whole trace. Of a larger trace /api/v2/traces answers the spans that start first, with status PARTIAL; /api/traces refuses it. 0 lifts the limit."`
 	MaxQueries        autoCount     `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"auto" help:"Queries answered at a time; others wait. auto: 16, fewer when --memory is below 1GiB (here ${queries})."`
 	MaxWaitingQueries int           `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Queries that wait; when there are more, clients are told to retry."`
@@ -217,7 +218,7 @@ func (b *backendRun) open(dir string) error {
 
 func (b *backendRun) queryOptions() query.Options {
 	c := b.cmd
-	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: orNone(int64(c.MaxQueryMemory)), MaxTotalMemory: orNone(int64(c.MaxQueriesMemory)),
+	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: orNone(int64(c.MaxQueryMemory)), MaxTotalMemory: orNone(int64(c.MaxQueriesMemory)), MaxFacts: int64(c.QueryFactsMemory),
 		MaxTraceSpans: int(orNone(int64(c.MaxTraceSpans))), MaxConcurrent: int(c.MaxQueries), MaxWaiting: c.MaxWaitingQueries, TempoStructure: c.TempoStructure,
 		Running: b.priority.Query, Observer: queryObserver{b.telemetry, b.self}}
 	return o

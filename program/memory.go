@@ -91,6 +91,7 @@ type budget struct {
 	inFlight int64 // --max-in-flight
 	queue    int64 // --max-queue
 	query    int64 // --max-query-memory, of one query
+	facts    int64 // --query-facts-memory
 	cache    int64 // --blocks.cache
 	queries  int   // --max-queries
 }
@@ -105,8 +106,8 @@ const (
 )
 
 // budgetOf divides what is left of the soft limit beside the fixed part: 30 % for
-// the head, 10 % for columns of blocks, 15 % for requests in flight, 5 % for the queue, and a twelfth for a
-// query, so that three of the largest fit while everything else is at its bounds. The
+// the head, 10 % for columns of blocks, 15 % for requests in flight, 5 % for the queue, 2 % for facts
+// of parts, and a twelfth for a query, so that three of the largest fit while everything else is at its bounds. The
 // remaining fifth is for what is counted nowhere: tables being sealed, garbage,
 // answers on their way. Above some GiB the bounds stay at what was always enough.
 func budgetOf(m memory) budget {
@@ -117,6 +118,7 @@ func budgetOf(m memory) budget {
 		inFlight: between(24*mebibyte, free*15/100, 256*mebibyte),
 		queue:    between(4*mebibyte, free*5/100, 64*mebibyte),
 		query:    between(8*mebibyte, free/12, 512*mebibyte),
+		facts:    between(4*mebibyte, free*2/100, 64*mebibyte),
 		cache:    between(8*mebibyte, free/10, 512*mebibyte),
 		queries:  int(between(2*mebibyte, free/64, 16*mebibyte) / mebibyte),
 	}
@@ -128,7 +130,7 @@ func (l *backendLimits) derive(m memory) {
 	for _, x := range []struct {
 		flag *autoBytes
 		size int64
-	}{{&l.HeadMaxBytes, b.head}, {&l.MaxInFlight, b.inFlight}, {&l.MaxQueue, b.queue}, {&l.MaxQueryMemory, b.query}, {&l.Cache, b.cache}} {
+	}{{&l.HeadMaxBytes, b.head}, {&l.MaxInFlight, b.inFlight}, {&l.MaxQueue, b.queue}, {&l.MaxQueryMemory, b.query}, {&l.QueryFactsMemory, b.facts}, {&l.Cache, b.cache}} {
 		if *x.flag == auto {
 			*x.flag = autoBytes(x.size)
 		}
@@ -158,5 +160,5 @@ func helpVars() kong.Vars {
 	b := budgetOf(m)
 	size := func(n int64) string { f := bytesFlag(n); return f.String() }
 	return kong.Vars{"memory": m.String(), "head": size(b.head), "in_flight": size(b.inFlight), "queue": size(b.queue),
-		"query": size(b.query), "cache": size(b.cache), "queries": fmt.Sprint(b.queries)}
+		"query": size(b.query), "facts": size(b.facts), "cache": size(b.cache), "queries": fmt.Sprint(b.queries)}
 }

@@ -12,7 +12,7 @@ func TestBudgetFitsTheMemory(t *testing.T) {
 	t.Parallel()
 	for m := int64(leastMemory); m < 64*gibibyte; m = m * 5 / 4 {
 		b := budgetOf(memory{bytes: m})
-		sum := fixedMemory + b.head + b.inFlight + b.queue + b.cache + 3*b.query
+		sum := fixedMemory + b.head + b.inFlight + b.queue + b.cache + b.facts + 3*b.query
 		if sum > m/100*softLimit {
 			t.Errorf("%d MiB: the bounds add up to %d MiB", m/mebibyte, sum/mebibyte)
 		}
@@ -21,7 +21,7 @@ func TestBudgetFitsTheMemory(t *testing.T) {
 		}
 	}
 	large := budgetOf(memory{bytes: 16 * gibibyte})
-	if want := (budget{gibibyte, 256 * mebibyte, 64 * mebibyte, 512 * mebibyte, 512 * mebibyte, 16}); large != want {
+	if want := (budget{gibibyte, 256 * mebibyte, 64 * mebibyte, 512 * mebibyte, 64 * mebibyte, 512 * mebibyte, 16}); large != want {
 		t.Errorf("a large machine: %+v, want what was always enough, %+v", large, want)
 	}
 }

@@ -57,6 +57,7 @@ func receiveSamples(c receive.Counts, yield func(telemetry.Sample)) {
 
 func querySamples(s query.Stats, yield func(telemetry.Sample)) {
 	yield(telemetry.Sample{Name: "etude_query_memory_bytes", Help: "Memory that the queries being answered keep, their answers included.", Gauge: true, Value: float64(s.Memory)})
+	yield(telemetry.Sample{Name: "etude_query_facts_bytes", Help: "Memory of what queries keep about parts of the spans for those that follow; bounded by --query-facts-memory.", Gauge: true, Value: float64(s.Facts)})
 	for _, name := range sortedKeys(s.Limits) {
 		yield(telemetry.Sample{Name: "etude_query_limit_hits_total", Help: "Queries that ended at a limit, by limit.",
 			Labels: []telemetry.Label{{Name: "limit", Value: name}}, Value: float64(s.Limits[name])})

@@ -60,6 +60,7 @@ type Engine struct {
 // Stats count what the bounds of queries have done since the Engine was made.
 type Stats struct {
 	Memory  int64            // bytes that the queries that run keep now
+	Facts   int64            // bytes of what is kept about parts, see Options.MaxFacts
 	Limits  map[string]int64 // queries that ended at a limit, by its name: time, memory, total_memory, waiting
 	Partial int64            // whole traces of which an answer held a part
 }
@@ -69,7 +70,7 @@ var limitNames = [...]string{"time", "memory", "total_memory", "waiting"}
 
 // Stats returns the counts.
 func (e *Engine) Stats() Stats {
-	s := Stats{Memory: e.pool.inUse(), Limits: map[string]int64{}, Partial: e.partial.Load()}
+	s := Stats{Memory: e.pool.inUse(), Facts: e.facts.used(), Limits: map[string]int64{}, Partial: e.partial.Load()}
 	for i, name := range limitNames {
 		s.Limits[name] = e.hits[i].Load()
 	}

@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"etude/tenant"
 	"etude/trace"
@@ -31,24 +30,22 @@ func NewForTenants(t Tenants, o Options) *Engine {
 	return e
 }
 
-// snapshot takes a snapshot of all that a context may read. Parts of several
-// tenants follow each other.
+// snapshot takes a snapshot of all that a context may read.
 func (e *Engine) snapshot(ctx context.Context) (trace.Snapshot, error) {
 	sources := e.sources(ctx)
 	if len(sources) == 1 { // Fast path: all but reads of several tenants.
 		return snapshotOf(ctx, sources[0])
 	}
-	all := &joined{}
+	var all []trace.Snapshot
 	for _, src := range sources {
 		s, err := snapshotOf(ctx, src)
 		if err != nil {
-			all.Close()
+			trace.Join(all...).Close()
 			return nil, err
 		}
-		all.snaps, all.first = append(all.snaps, s), append(all.first, len(all.parts))
-		all.parts = append(all.parts, s.Parts()...)
+		all = append(all, s)
 	}
-	return all, nil
+	return trace.Join(all...), nil
 }
 
 // parts returns the parts of a snapshot for a query. Rows declares what is read part by
@@ -63,48 +60,4 @@ func snapshotOf(ctx context.Context, src trace.Source) (trace.Snapshot, error) {
 		return nil, fmt.Errorf("take a snapshot of the stored spans: %w", err)
 	}
 	return s, nil
-}
-
-// joined is several snapshots as one.
-type joined struct {
-	snaps []trace.Snapshot
-	first []int // the number of each snapshot's first part
-	parts []trace.Part
-}
-
-func (j *joined) Parts() []trace.Part { return j.parts }
-
-// of returns the snapshot of a part, and the part's number there.
-func (j *joined) of(part int) (trace.Snapshot, int) {
-	i, _ := slices.BinarySearch(j.first, part+1) // the first snapshot that begins after the part
-	return j.snaps[i-1], part - j.first[i-1]
-}
-
-func (j *joined) Excludes(part int, c trace.Condition) bool {
-	s, own := j.of(part)
-	return s.Excludes(own, c)
-}
-
-func (j *joined) Open(ctx context.Context, part int, need *trace.Need) (*trace.View, error) {
-	s, own := j.of(part)
-	return s.Open(ctx, own, need)
-}
-
-func (j *joined) Find(ctx context.Context, id trace.TraceID) (parts []int, _ error) {
-	for i, s := range j.snaps {
-		found, err := s.Find(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		for _, part := range found {
-			parts = append(parts, j.first[i]+part)
-		}
-	}
-	return parts, nil
-}
-
-func (j *joined) Close() {
-	for _, s := range j.snaps {
-		s.Close()
-	}
 }

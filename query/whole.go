@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"etude/otlp"
@@ -47,11 +48,11 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	defer snap.Close()
 	done.Tables = len(snap.Parts())
 	out := e.wholeTrace(most)
-	found, err := e.parts(j, snap, &trace.Need{}, trace.Everything()).Load(&t, id)
+	views, err := viewsOf(j.Context(), snap, id)
 	switch {
 	case err != nil:
 		return nil, err
-	case !found:
+	case !t.Load(views, id):
 		return out, j.Err()
 	}
 	out.Total = len(t.Spans)
@@ -70,6 +71,28 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 		out.Spans[i] = otlp.Ref{View: t.View(r), Row: r.Row}
 	}
 	return out, j.Err()
+}
+
+// viewsOf returns a View for each part that may have the trace, which has at least the
+// trace.
+func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID) (views []*trace.View, err error) {
+	parts, err := snap.Find(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("find the parts of a trace: %w", err)
+	}
+	for _, part := range parts {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		v, err := trace.OpenTrace(ctx, snap, part, id, trace.Everything())
+		if err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		} else if err != nil {
+			return nil, fmt.Errorf("read a trace from a part of the stored spans: %w", err)
+		}
+		views = append(views, v)
+	}
+	return views, nil
 }
 
 func (e *Engine) wholeTrace(asked int) *WholeTrace {

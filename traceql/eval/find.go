@@ -3,6 +3,7 @@ package eval
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"etude/trace"
@@ -18,10 +19,7 @@ const (
 
 // directory returns what is known of where the traces of resident parts are.
 func (p *Parts) directory() (*directory, error) {
-	p.mu.Lock()
-	d := p.dir
-	p.mu.Unlock()
-	if d != nil {
+	if d := p.dir.Load(); d != nil {
 		return d, nil
 	}
 	views := make([]*trace.View, len(p.list))
@@ -34,13 +32,8 @@ func (p *Parts) directory() (*directory, error) {
 			views[i] = v
 		}
 	}
-	d = p.o.Places.of(views)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.dir == nil {
-		p.dir = d
-	}
-	return p.dir, nil
+	p.dir.CompareAndSwap(nil, p.o.Places.of(views))
+	return p.dir.Load(), nil
 }
 
 // Load makes t the trace with an id, from all parts. It reports whether there is any
@@ -58,7 +51,7 @@ func (p *Parts) find(dst []in, id trace.TraceID) ([]in, error) {
 	case err != nil && p.ctx.Err() != nil:
 		return dst, context.Cause(p.ctx)
 	case err != nil:
-		return dst, err
+		return dst, fmt.Errorf("find the parts of a trace: %w", err)
 	}
 	for _, part := range parts {
 		if p.list[part].Resident {

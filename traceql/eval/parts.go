@@ -24,14 +24,15 @@ type Parts struct {
 	o           Keep
 	resident    int // how many parts are
 
+	opened []atomic.Pointer[opened]  // written under mu
+	dir    atomic.Pointer[directory] // of the resident parts
 	mu     sync.Mutex
-	opened []opened
 	order  []int // parts that are not resident, as they were opened
+	bytes  int   // of their columns
 
 	loads atomic.Int64
-	dir   *directory // under mu; of the resident parts
-	again []Mask     // see Repeated; under againMu
-	found bool       // again is
+	again []Mask // see Repeated; under againMu
+	found bool   // again is
 	// againMu is locked before mu.
 	againMu sync.Mutex
 }
@@ -40,12 +41,12 @@ type Parts struct {
 type opened struct {
 	view  *trace.View
 	whole bool // with all columns of Parts.whole
-	bytes int  // that the query's memory counts
+	bytes int  // of the columns of a part that is not resident
 }
 
 // Keep is what a query uses beyond the parts: nil and zero for nothing.
 type Keep struct {
-	Memory Memory  // counts what the query keeps, Views included that are not resident
+	Memory Memory  // counts what the query keeps, but for columns of parts
 	Places *Places // knows where the traces of resident parts are
 	Facts  Facts   // keeps what was found out of other parts
 }
@@ -62,7 +63,7 @@ type Facts interface {
 func NewParts(ctx context.Context, snap trace.Snapshot, rows, whole *trace.Need, o Keep) *Parts {
 	o.Memory = Unlimited(o.Memory)
 	p := &Parts{ctx: ctx, snap: snap, list: snap.Parts(), rows: rows, whole: whole, o: o}
-	p.opened = make([]opened, len(p.list))
+	p.opened = make([]atomic.Pointer[opened], len(p.list))
 	for i := range p.list {
 		if p.list[i].Resident {
 			p.resident++
@@ -80,10 +81,7 @@ func (p *Parts) View(part int) (*trace.View, error) { return p.view(part, false)
 
 // view returns a View with the columns of rows at least, or of whole.
 func (p *Parts) view(part int, whole bool) (*trace.View, error) {
-	p.mu.Lock()
-	o := p.opened[part]
-	p.mu.Unlock()
-	if o.view != nil && (o.whole || !whole) { // Fast path
+	if o := p.opened[part].Load(); o != nil && (o.whole || !whole) { // Fast path
 		return o.view, nil
 	}
 	resident := p.list[part].Resident
@@ -110,18 +108,20 @@ func (p *Parts) view(part int, whole bool) (*trace.View, error) {
 func (p *Parts) keep(part int, o opened, resident bool) *trace.View {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := &p.opened[part]
-	if before.view != nil && (before.whole || !o.whole) {
+	before := p.opened[part].Load()
+	if before != nil && (before.whole || !o.whole) {
 		return before.view
 	}
 	if !resident {
 		o.bytes = o.view.ColumnBytes()
-		if before.view == nil {
+		p.bytes += o.bytes
+		if before == nil {
 			p.order = append(p.order, part)
+		} else {
+			p.bytes -= before.bytes
 		}
-		_ = p.o.Memory.Take(o.bytes-before.bytes, "a part of %d spans more", o.view.Spans()) // the context tells
 	}
-	*before = o
+	p.opened[part].Store(&o)
 	return o.view
 }
 
@@ -129,9 +129,9 @@ func (p *Parts) keep(part int, o opened, resident bool) *trace.View {
 func (p *Parts) release(part int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if o := &p.opened[part]; o.view != nil && !p.list[part].Resident {
-		p.o.Memory.Free(o.bytes)
-		*o = opened{}
+	if o := p.opened[part].Load(); o != nil && !p.list[part].Resident {
+		p.bytes -= o.bytes
+		p.opened[part].Store(nil)
 		for i, other := range p.order {
 			if other == part {
 				p.order = append(p.order[:i], p.order[i+1:]...)
@@ -141,15 +141,20 @@ func (p *Parts) release(part int) {
 	}
 }
 
-// keptOpen is how many Views that are not resident a search has at a time. It is more
-// than the parts of a block, which all cover the block's time.
-const keptOpen = 96
+// keptOpen is how many Views that are not resident a query has open at a time, keptBytes
+// how many bytes of columns. A search goes back and forth between the parts of a block,
+// which all cover the block's time. The columns themselves are counted by the cache that
+// they came from.
+const (
+	keptOpen  = 128
+	keptBytes = 64 << 20
+)
 
-// oldest returns the part that was opened first when there are more than keptOpen.
+// oldest returns the part that was opened first when more are open than are kept.
 func (p *Parts) oldest() (part int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.order) <= keptOpen {
+	if len(p.order) < 2 || len(p.order) <= keptOpen && p.bytes <= keptBytes {
 		return 0, false
 	}
 	return p.order[0], true

@@ -139,7 +139,10 @@ func (r *Run) Trim() {
 func (r *Run) Load(t *Trace, id trace.TraceID) (bool, error) { return t.load(r.parts, id) }
 
 // Repeated returns the rows of a part that an older part has as well, nil for none.
-func (r *Run) Repeated(part int) (Mask, error) { return r.parts.repeated(part, r.Covers) }
+// Within tells of which parts a Run wants to know it.
+func (r *Run) Repeated(part int, within func(part int) bool) (Mask, error) {
+	return r.parts.repeated(part, within)
+}
 
 // View returns the View of a part that is open.
 func (r *Run) View(part int) *trace.View { return r.bound[part].V }

@@ -119,7 +119,7 @@ func checkRepeatedIn(t *testing.T, p *Places, src trace.Source, views []*trace.V
 	}
 	seen := map[key]bool{}
 	for i, v := range views {
-		again, err := run.Repeated(i)
+		again, err := run.Repeated(i, run.Covers)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ import (
 // ETUDE_EVAL_QUERIES=100000 asks for so many queries.
 func TestAgainstNaive(t *testing.T) {
 	t.Parallel()
-	count, found := 6_000, 0
+	count, found := 4_000, 0
 	if n, err := strconv.Atoi(os.Getenv("ETUDE_EVAL_QUERIES")); err == nil {
 		count = n
 	}

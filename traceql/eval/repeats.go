@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"hash/maphash"
+	"math/bits"
 
 	"etude/trace"
 )
@@ -37,12 +38,13 @@ func (p *Parts) repeated(part int, within func(part int) bool) (Mask, error) {
 
 // repeats is one search for repeated rows.
 type repeats struct {
-	p     *Parts
-	again []Mask
-	asked []bool // parts of which the rows are wanted
-	done  []Mask // traces, of the parts that are asked for
-	seen  map[spanKey]bool
-	at    []in
+	p      *Parts
+	again  []Mask
+	asked  []bool   // parts of which the rows are wanted
+	hashes []uint64 // of parts, see key
+	done   []Mask   // traces, of the parts that are asked for
+	seen   map[spanKey]bool
+	at     []in
 }
 
 func (p *Parts) findRepeated(within func(int) bool) ([]Mask, error) {
@@ -124,18 +126,24 @@ var keySeed = maphash.MakeSeed()
 // key is that of what is known of a part; some is false when no older part has any of
 // its spans.
 func (r *repeats) key(part int) (key uint64, some bool) {
-	of := func(part int) uint64 {
-		return maphash.Comparable(keySeed, struct {
-			id    trace.PartID
-			spans int
-		}{r.p.list[part].ID, r.p.list[part].Spans})
+	if r.hashes == nil {
+		r.hashes = make([]uint64, len(r.p.list))
+		for i := range r.p.list {
+			r.hashes[i] = maphash.Comparable(keySeed, partState{r.p.list[i].ID, r.p.list[i].Spans})
+		}
 	}
 	for older := range part {
 		if r.mayRepeat(part, older) {
-			key, some = maphash.Comparable(keySeed, [2]uint64{key, of(older)}), true
+			key, some = (bits.RotateLeft64(key, 5)^r.hashes[older])*0x9e3779b97f4a7c15, true
 		}
 	}
-	return maphash.Comparable(keySeed, [2]uint64{key, of(part)}), some
+	return key ^ r.hashes[part] | 1, some // 0 is no key
+}
+
+// partState is what a part has.
+type partState struct {
+	id    trace.PartID
+	spans int
 }
 
 // suspects returns the traces with rows at a time that an older part covers as well.

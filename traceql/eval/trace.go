@@ -42,12 +42,32 @@ type spanKey struct {
 	start uint64
 }
 
-// load fills the Trace with the rows that it has in the given places of parts. It
-// reports whether there are any.
+// Load makes t the trace with an id, of Views that have all of its spans; nil has none.
+// It reports whether there is any span.
+func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
+	t.views, t.found = views, t.found[:0]
+	lookup := id.Lookup()
+	for i, v := range views {
+		if v == nil {
+			continue
+		}
+		if number, ok := lookup.In(v); ok {
+			t.found = append(t.found, in{i, number})
+		}
+	}
+	return t.fill(id)
+}
+
+// load is [Parts.Load].
 func (t *Trace) load(p *Parts, id trace.TraceID) (bool, error) {
 	if err := t.open(p, id); err != nil {
 		return false, err
 	}
+	return t.fill(id), nil
+}
+
+// fill takes the rows at the places that were found. It reports whether there are any.
+func (t *Trace) fill(id trace.TraceID) bool {
 	t.ID, t.Spans = id, t.Spans[:0]
 	t.Start, t.End = ^uint64(0), 0
 	t.tree.built, t.rooted = false, false
@@ -67,7 +87,7 @@ func (t *Trace) load(p *Parts, id trace.TraceID) (bool, error) {
 	if t.Split = len(t.found) > 1; t.Split { // a View alone holds a span once
 		t.dropRepeated()
 	}
-	return len(t.Spans) > 0, nil
+	return len(t.Spans) > 0
 }
 
 // open finds the places of a trace and opens their parts.

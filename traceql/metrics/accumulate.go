@@ -84,8 +84,8 @@ func (p *Part) free(s *spans) {
 
 // Read opens a part and reads it; nil when no row is observed. Any goroutine may call
 // it, once for each part.
-func (r *Run) Read(view int) (*Part, error) {
-	s, q := &r.spans, r.q
+func (r *Run) Read(n int) (*Part, error) {
+	s, q, view := &r.spans, r.q, r.reads[n]
 	if q.rowwise {
 		if err := s.byColumn(view); err != nil {
 			return nil, err

@@ -32,7 +32,9 @@ type Run struct {
 	spans
 	a    *accumulator
 	pick *exemplars
-	sure []int // by part: the first slot that it or a later one may have
+	// reads are the numbers of the parts to read; sure has, for each of them, the first
+	// slot that it or a later one may have.
+	reads, sure []int
 }
 
 // Start begins a Run.
@@ -45,35 +47,42 @@ func (q *Query) Start(ctx context.Context, parts *eval.Parts, w Window, bounds B
 	r.run.Within(r.w.Start, r.w.End(), false)
 	r.a = newAccumulator(&r.spans)
 	r.pick = newExemplars(w, bounds.Exemplars)
-	r.sure = make([]int, len(list)+1)
-	r.sure[len(list)] = w.Slots
-	for i := range slices.Backward(list) {
-		first, _ := w.slotsOf(&list[i])
-		r.sure[i] = min(r.sure[i+1], first)
-	}
 	return r
 }
 
-// Gather finds the spans of a query that columns alone do not decide, trace by trace.
+// Gather finds the parts to read, and for a query that columns alone do not decide the
+// spans, trace by trace.
 func (r *Run) Gather() error {
 	if !r.q.rowwise {
-		return r.byTrees()
+		if err := r.byTrees(); err != nil {
+			return err
+		}
 	}
 	for part := range r.list {
-		if r.overlaps(part) && !r.run.KeepsNone(part) {
+		switch {
+		case !r.q.rowwise && r.slots[part] == nil, r.q.rowwise && !r.observes(part):
+			continue
+		case r.q.rowwise:
 			r.stats.Spans += r.list[part].Spans
 		}
+		r.reads = append(r.reads, part)
+	}
+	r.sure = make([]int, len(r.reads)+1)
+	r.sure[len(r.reads)] = r.w.Slots - r.lead
+	for i, part := range slices.Backward(r.reads) {
+		first, _ := r.w.slotsOf(&r.list[part])
+		r.sure[i] = min(r.sure[i+1], max(0, first-r.lead))
 	}
 	return nil
 }
 
 // Parts is how many parts there are to read: none for compare(), which has read all
-// that it needs.
+// that it needs, and none that are ruled out.
 func (r *Run) Parts() int {
 	if r.q.compare != nil {
 		return 0
 	}
-	return len(r.list)
+	return len(r.reads)
 }
 
 // Add counts the spans of a part. A nil Part has none.
@@ -112,7 +121,7 @@ func (r *Run) Stats() Stats { return r.stats }
 // Sure returns the slot below which all slots are complete once a part and all
 // before it have been added. Parts overlap in time as they like: a slot is complete
 // when all parts to come begin after it.
-func (r *Run) Sure(view int) int { return r.sure[view+1] }
+func (r *Run) Sure(n int) int { return r.sure[n+1] }
 
 // Cells is how many numbers [Run.Between] would copy.
 func (r *Run) Cells() int { return len(r.a.values) }

@@ -50,9 +50,6 @@ func (s *spans) byColumn(view int) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
-	if !s.overlaps(view) || s.run.KeepsNone(view) {
-		return nil
-	}
 	if err := s.run.Open(view); err != nil {
 		return err
 	}
@@ -61,7 +58,7 @@ func (s *spans) byColumn(view int) error {
 		s.run.Release(view)
 		return nil
 	}
-	again, err := s.run.Repeated(view)
+	again, err := s.run.Repeated(view, s.observes)
 	if err != nil {
 		return err
 	}
@@ -76,8 +73,9 @@ func (s *spans) byColumn(view int) error {
 	return nil
 }
 
-// overlaps tells whether some span of a part may start in the window.
-func (s *spans) overlaps(part int) bool { return s.run.Covers(part) }
+// observes tells whether some span of a part may be observed by a query that columns
+// decide. The part need not be open.
+func (s *spans) observes(part int) bool { return s.run.Covers(part) && !s.run.KeepsNone(part) }
 
 // slotsOf gives every row its slot.
 func slotsOf(v *trace.View, part *trace.Part, rows eval.Mask, w Window) []int32 {
