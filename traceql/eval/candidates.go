@@ -227,10 +227,10 @@ func (r *Run) somewhere(f pick) (bool, error) {
 	if known, ok := r.splits.somewhere[f]; ok {
 		return known, nil
 	}
-	found := false
+	found := r.foundAlready(f)
 	for part := range r.parts.list {
 		p := &r.parts.list[part]
-		if p.Spans == 0 || f.rules(r, part) == useless {
+		if found || p.Spans == 0 || f.rules(r, part) == useless {
 			continue
 		}
 		if p.Resident {
@@ -249,6 +249,16 @@ func (r *Run) somewhere(f pick) (bool, error) {
 	}
 	r.splits.somewhere[f] = found
 	return found, nil
+}
+
+// foundAlready tells whether a filter keeps a span of a part that was read before.
+func (r *Run) foundAlready(f pick) bool {
+	for part, b := range r.bound {
+		if b != nil && r.cands[candKey{f, part}] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // candKey names the candidates of a node in a part.
