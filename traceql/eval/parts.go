@@ -152,6 +152,9 @@ const (
 
 // oldest returns the part that was opened first when more are open than are kept.
 func (p *Parts) oldest() (part int, ok bool) {
+	if p.resident == len(p.list) { // Fast path
+		return 0, false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.order) < 2 || len(p.order) <= keptOpen && p.bytes <= keptBytes {
