@@ -1,13 +1,21 @@
 // Package query answers questions about stored spans: a trace by its id, a
-// search, the names and values of attributes. It joins the Views that a store
-// hands out with the language of package traceql.
+// search, the names and values of attributes. It joins the snapshot that a
+// [trace.Source] takes with the language of package traceql.
+//
+// A query declares which columns it reads, rules out parts by their times and by the
+// conditions of its filters, and opens the others one by one as it comes to them. An
+// error of a part is the query's error; no answer is silently a part of one.
 //
 // A query sees the whole trace, however its spans arrived: a filter picks
-// candidates View by View, and what joins spans of a trace (structure,
+// candidates part by part, and what joins spans of a trace (structure,
 // aggregates, &&, duration, root) is decided on all its rows. A span that
-// several Views hold counts once.
+// several parts hold counts once.
 //
 // A search walks traces from the newest to the oldest and stops when no older
-// one can enter the result, so the common query reads one View. The same query
-// on the same Views gives the same answer, in the same order.
+// one can enter the result, so the common query reads one part. The same query
+// on the same parts gives the same answer, in the same order.
+//
+// Facts of parts, such as the order of their traces, are kept by the identity of the
+// part and bounded in bytes. Nothing is kept for each trace of all parts: 20 million
+// spans on disk cost a query only the parts that it opens.
 package query

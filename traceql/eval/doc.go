@@ -2,7 +2,7 @@
 // the columns of [trace.View].
 //
 // It is the last of three passes. [Compile] turns the syntax tree into a
-// [Program]; [Program.Start] begins a [Run] over some Views. Two evaluators share
+// [Program]; [Program.Start] begins a [Run] over the [Parts] of a snapshot. Two evaluators share
 // the work:
 //
 //   - by column: the condition of a filter narrows a bit mask of rows. A
@@ -16,6 +16,6 @@
 // too small, and exact when the condition reads nothing of that kind.
 //
 // All stages after the filters work trace by trace: a [Trace] holds all rows
-// of one trace, whichever Views they came from, and [Run.Trace] sends it
+// of one trace, whichever parts they came from, and [Run.Trace] sends it
 // through the pipeline.
 package eval
