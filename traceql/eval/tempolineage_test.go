@@ -25,6 +25,7 @@ func BenchmarkLineage(b *testing.B) {
 			n.right[span] = counter
 		}
 		number(0)
+		n.last = counter
 		all := make([]int32, spans)
 		for i := range all {
 			all[i] = int32(i)
