@@ -17,7 +17,7 @@ func (d *Dict) Containing(part string, yield func(code uint32) bool) {
 		return
 	}
 	data := d.data[:d.ends[len(d.ends)-1]]
-	at := rarest(data, part)
+	at, second := rarest(data, part)
 	text := unsafe.String(unsafe.SliceData(data), len(data))
 	code := 0
 	for from := at; from < len(data); {
@@ -28,7 +28,7 @@ func (d *Dict) Containing(part string, yield func(code uint32) bool) {
 		from += n
 		begin, end := from-at, from-at+len(part)
 		from++
-		if end > len(text) || text[begin:end] != part {
+		if end > len(text) || text[begin+second] != part[second] || text[begin:end] != part {
 			continue
 		}
 		code += sort.Search(len(d.ends)-code, func(i int) bool { return int(d.ends[code+i]) > begin })
@@ -42,20 +42,27 @@ func (d *Dict) Containing(part string, yield func(code uint32) bool) {
 	}
 }
 
-// sampled is how many bytes of a dictionary say which bytes are rare.
-const sampled = 4096
+// A dictionary is sampled in places all over it, since neighbours are often alike.
+const samples, sampleBytes = 32, 32
 
-// rarest returns the place in part of the byte that data has least often.
-func rarest(data []byte, part string) (at int) {
+// rarest returns the places in part of the byte that data has least often, and of
+// the one that it has least often but for that.
+func rarest(data []byte, part string) (at, second int) {
 	var counts [256]int
-	middle := len(data) / 2
-	for _, c := range data[middle:min(len(data), middle+sampled)] {
-		counts[c]++
-	}
-	for i := range len(part) {
-		if counts[part[i]] < counts[part[at]] {
-			at = i
+	for i := range samples {
+		from := len(data) / samples * i
+		for _, c := range data[from:min(len(data), from+sampleBytes)] {
+			counts[c]++
 		}
 	}
-	return at
+	second = len(part) - 1
+	for i := range len(part) {
+		switch n := counts[part[i]]; {
+		case n < counts[part[at]]:
+			at, second = i, at
+		case i != at && n < counts[part[second]]:
+			second = i
+		}
+	}
+	return at, second
 }

@@ -190,9 +190,14 @@ func matchTexts(b *Bound, e *constTest, c *trace.Column, m Mask) {
 		}
 		return
 	}
-	hit := codeTest(b, e)
+	t := newCodeTest(b, e)
 	for i, code := range c.Codes {
-		if hit(code) {
+		switch {
+		case t.may != nil && !t.may.Has(code): // Fast path: of many texts, most lack what the pattern needs.
+			if t.none {
+				return
+			}
+		case t.hit(code):
 			m.Set(c.Rows[i])
 		}
 	}
@@ -222,29 +227,43 @@ func codeTest(b *Bound, e *constTest) func(code uint32) bool {
 		code, ok := b.V.Strings.Find(e.lit.Str)
 		return func(c uint32) bool { return ok && c == code }
 	}
+	return newCodeTest(b, e).hit
+}
+
+// textTest tests dictionary codes and remembers the verdicts.
+type textTest struct {
+	b        *Bound
+	e        *constTest
+	verdicts []uint8
+	asked    int
+	may      Mask // codes that may match, nil until it pays to know
+	none     bool // may is known and empty
+}
+
+func newCodeTest(b *Bound, e *constTest) *textTest {
+	return &textTest{b: b, e: e, verdicts: make([]uint8, b.V.Strings.Len())}
+}
+
+func (t *textTest) hit(code uint32) bool {
 	const yes, no = 1, 2
-	verdicts := make([]uint8, b.V.Strings.Len())
-	var may Mask // codes that may match, once it pays to know
-	asked := 0
-	return func(code uint32) bool {
-		if verdicts[code] == 0 {
-			verdicts[code] = no
-			if asked++; asked == manyTexts {
-				may = e.mayMatch(b)
-			}
-			if may != nil && !may.Has(code) {
-				return false
-			}
-			text := b.V.Text(code)
-			if e.re != nil && b.poll.Stop(e.re.work(text)) {
-				return false
-			}
-			if e.testText(text, &b.poll) {
-				verdicts[code] = yes
-			}
+	if t.verdicts[code] == 0 {
+		t.verdicts[code] = no
+		if t.asked++; t.asked == manyTexts {
+			t.may = t.e.mayMatch(t.b)
+			t.none = t.may != nil && t.may.Empty()
 		}
-		return verdicts[code] == yes
+		if t.may != nil && !t.may.Has(code) {
+			return false
+		}
+		text := t.b.V.Text(code)
+		if t.e.re != nil && t.b.poll.Stop(t.e.re.work(text)) {
+			return false
+		}
+		if t.e.testText(text, &t.b.poll) {
+			t.verdicts[code] = yes
+		}
 	}
+	return t.verdicts[code] == yes
 }
 
 // manyTexts is how many texts a pattern reads before all texts of the View are

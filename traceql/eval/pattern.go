@@ -4,6 +4,7 @@ import (
 	"io"
 	"regexp"
 	"regexp/syntax"
+	"strings"
 	"unicode/utf8"
 
 	promlabels "github.com/prometheus/prometheus/model/labels"
@@ -16,12 +17,14 @@ import (
 //
 // Literals of the pattern rule most texts out before the automaton runs: those
 // that Prometheus' matcher finds, text by text, and one that every match has to
-// contain, for all texts of a View at once.
+// contain, for all texts of a View at once, or text by text when its case does
+// not matter.
 type pattern struct {
 	*regexp.Regexp
 	size  int                          // in instructions, see check.Regexp
 	fast  *promlabels.FastRegexMatcher // nil: none
 	needs string                       // every match has it; "" when nothing is known
+	folds string                       // likewise, of ASCII in lower case, in any case
 }
 
 func newPattern(text string, re *regexp.Regexp, size int) *pattern {
@@ -30,32 +33,82 @@ func newPattern(text string, re *regexp.Regexp, size int) *pattern {
 		p.fast = fast
 	}
 	if tree, err := syntax.Parse(text, syntax.Perl|syntax.DotNL); err == nil {
-		p.needs = literalOf(tree)
+		p.needs = longestOf(tree, exactly)
+		if p.needs == "" {
+			p.folds = longestOf(tree, folded)
+		}
 	}
 	return p
 }
 
-// literalOf returns the longest text that every match of the tree contains.
-func literalOf(tree *syntax.Regexp) (longest string) {
+// longestOf returns the longest text that every match of the tree contains, of
+// those that its literals have.
+func longestOf(tree *syntax.Regexp, literal func(*syntax.Regexp) string) (longest string) {
 	switch tree.Op {
 	case syntax.OpLiteral:
-		if tree.Flags&syntax.FoldCase == 0 {
-			return string(tree.Rune)
-		}
+		return literal(tree)
 	case syntax.OpCapture, syntax.OpPlus:
-		return literalOf(tree.Sub[0])
+		return longestOf(tree.Sub[0], literal)
 	case syntax.OpRepeat:
 		if tree.Min > 0 {
-			return literalOf(tree.Sub[0])
+			return longestOf(tree.Sub[0], literal)
 		}
 	case syntax.OpConcat:
 		for _, sub := range tree.Sub {
-			if l := literalOf(sub); len(l) > len(longest) {
+			if l := longestOf(sub, literal); len(l) > len(longest) {
 				longest = l
 			}
 		}
 	}
 	return longest
+}
+
+// exactly is a literal whose case matters.
+func exactly(literal *syntax.Regexp) string {
+	if literal.Flags&syntax.FoldCase != 0 {
+		return ""
+	}
+	return string(literal.Rune)
+}
+
+// folded is the longest part of a literal that is ASCII.
+func folded(literal *syntax.Regexp) (longest string) {
+	for _, part := range strings.FieldsFunc(string(literal.Rune), func(r rune) bool { return r >= utf8.RuneSelf }) {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return strings.ToLower(longest)
+}
+
+// mayContainFold tells whether text may have part, which is in lower case, in any
+// case. A text beyond ASCII always may: some of its characters are k or s there.
+func mayContainFold(text, part string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return true
+		}
+		if i+len(part) <= len(text) && lower(text[i]) == part[0] && equalFold(text[i:i+len(part)], part) {
+			return true
+		}
+	}
+	return false
+}
+
+func equalFold(text, part string) bool {
+	for i := range len(part) {
+		if lower(text[i]) != part[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // stepWork is how many steps of a regular expression count as the work of a row,
@@ -68,6 +121,9 @@ const (
 func (p *pattern) work(text string) int { return 1 + len(text)*p.size/stepWork }
 
 func (p *pattern) match(text string, poll *Poll) bool {
+	if p.folds != "" && !mayContainFold(text, p.folds) {
+		return false
+	}
 	if poll == nil || len(text)*p.size < longSteps { // Fast path: nearly always.
 		if p.fast != nil {
 			return p.fast.MatchString(text)

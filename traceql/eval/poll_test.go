@@ -90,12 +90,14 @@ func TestLongTextCanBeLeft(t *testing.T) {
 // TestPatternsMatchAlike compares the two ways to match a text.
 func TestPatternsMatchAlike(t *testing.T) {
 	t.Parallel()
-	for _, expr := range []string{"", "a+", ".*b.*", "(?i)ÄB*", "[^x]*", `\bword\b.*`, "(ab|a)(bc|c)?", "\\x{FFFD}+"} {
+	for _, expr := range []string{"", "a+", ".*b.*", "(?i)ÄB*", "[^x]*", `\bword\b.*`, "(ab|a)(bc|c)?", "\\x{FFFD}+",
+		"(?i).*kelvin", "(?i)straSSe.*", "(?i).*İx", "(?i)(.*wORD){1,3} uP", "(?i:a+B).*", ".*(?i:W)ord.*"} {
 		re, size, err := check.Regexp(expr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, text := range []string{"", "a", "aab", "ab\nc", "äb", "xx", "word up", "abbc", "\xff\xfe", "é"} {
+		for _, text := range []string{"", "a", "aab", "ab\nc", "äb", "xx", "word up", "abbc", "\xff\xfe", "é",
+			"\u212aelvin", "1 KELVIN", "kelvi", "stra\u017f\u017fe", "STRASSE 1", "straße", "ix", "\u0130X", "WORD Up", "word word up"} {
 			p := newPattern(expr, re, size)
 			want := p.match(text, nil)
 			got := p.MatchReader(&polledText{text: text, each: 1, poll: &Poll{ctx: t.Context()}})
