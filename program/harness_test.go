@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,6 +86,9 @@ func startWrapped(t *testing.T, wrap, env []string, args ...string) *process {
 		close(p.done)
 	}()
 	t.Cleanup(func() {
+		if len(args) > 0 && args[0] == "up" {
+			p.askToStop()
+		}
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
@@ -92,6 +96,18 @@ func startWrapped(t *testing.T, wrap, env []string, args ...string) *process {
 		}
 	})
 	return p
+}
+
+// askToStop ends the parts of `up` as well: after a kill they would write for a moment
+// longer, into a directory that is being removed.
+func (p *process) askToStop() {
+	if p.cmd.Process.Signal(syscall.SIGTERM) != nil {
+		return
+	}
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+	}
 }
 
 // says waits until the program has printed a text.

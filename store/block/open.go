@@ -237,27 +237,27 @@ func (b *Block) own(of owner) (own []*stored) {
 }
 
 // read decodes a column of the row group. A nil column has no values.
-func (r *reading) read(ctx context.Context, c *stored, want wants) (v *values, err error) {
+func (p *reading) read(ctx context.Context, c *stored, want wants) (v *values, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	if c == nil {
 		return &values{column: &fileColumn{}}, nil
 	}
-	b, at := r.b, &r.b.footer.groups[r.number].chunks[c.at]
+	b, at := p.b, &p.b.footer.groups[p.number].chunks[c.at]
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v\n%s", p, debug.Stack())
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%v\n%s", cause, debug.Stack())
 		}
 		if err != nil {
-			v, err = nil, b.damage(r.number, c, err)
+			v, err = nil, b.damage(p.number, c, err)
 		}
 	}()
 	buffer := make([]byte, at.size)
 	if _, err := b.file.ReadAt(buffer, at.offset); err != nil {
 		return nil, err
 	}
-	want.anySum, want.only = b.anySum, r.only
+	want.anySum, want.only = b.anySum, p.only
 	return decodeChunk(buffer, c.file, at, want)
 }
 

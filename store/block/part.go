@@ -123,11 +123,11 @@ type namedUnit struct {
 var levelsBelow = [...]trace.Level{trace.SpanLevel, trace.EventLevel, trace.LinkLevel}
 
 // need returns the units of a need, and reads those that are not there.
-func (r *reading) need(ctx context.Context, need *trace.Need) (units []namedUnit, err error) {
-	before := r.dict.Bytes()
+func (p *reading) need(ctx context.Context, need *trace.Need) (units []namedUnit, err error) {
+	before := p.dict.Bytes()
 	var names []unitName
 	columns := need.Columns
-	if columns&trace.TraceTimes != 0 && r.facts.flags&flagOddTimes != 0 {
+	if columns&trace.TraceTimes != 0 && p.facts.flags&flagOddTimes != 0 {
 		columns = columns&^trace.TraceTimes | trace.Times // as if the View had none
 	}
 	for bit := trace.Columns(1); bit <= trace.AllColumns; bit <<= 1 {
@@ -141,34 +141,34 @@ func (r *reading) need(ctx context.Context, need *trace.Need) (units []namedUnit
 		}
 	}
 	for _, name := range names {
-		u := r.b.cache.get(r, name)
+		u := p.b.cache.get(p, name)
 		if u == nil {
-			if u, err = r.readUnit(ctx, name); err != nil {
+			if u, err = p.readUnit(ctx, name); err != nil {
 				return nil, err
 			}
-			r.b.cache.put(r, name, u)
+			p.b.cache.put(p, name, u)
 		}
 		units = append(units, namedUnit{name, u})
 	}
 	for _, level := range levelsBelow {
 		if !need.AllKeys[level] {
-			if units, err = r.needKeys(ctx, level, need.Keys[level], units); err != nil {
+			if units, err = p.needKeys(ctx, level, need.Keys[level], units); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if grown := r.dict.Bytes() - before; grown > 0 {
-		r.b.cache.grow(r, grown)
+	if grown := p.dict.Bytes() - before; grown > 0 {
+		p.b.cache.grow(p, grown)
 	}
 	return units, nil
 }
 
 // needKeys adds the units of keys. All those that are not there are read in one pass.
-func (r *reading) needKeys(ctx context.Context, level trace.Level, keys map[string]bool, units []namedUnit) ([]namedUnit, error) {
+func (p *reading) needKeys(ctx context.Context, level trace.Level, keys map[string]bool, units []namedUnit) ([]namedUnit, error) {
 	missing := map[string]bool{}
 	for key := range keys {
 		name := unitName{kind: oneKey, level: level, key: key}
-		if u := r.b.cache.get(r, name); u != nil {
+		if u := p.b.cache.get(p, name); u != nil {
 			units = append(units, namedUnit{name, u})
 		} else {
 			missing[key] = true
@@ -177,27 +177,27 @@ func (r *reading) needKeys(ctx context.Context, level trace.Level, keys map[stri
 	if len(missing) == 0 {
 		return units, nil
 	}
-	read, err := r.readKeys(ctx, level, missing)
+	read, err := p.readKeys(ctx, level, missing)
 	if err != nil {
 		return nil, err
 	}
 	for key, u := range read {
 		name := unitName{kind: oneKey, level: level, key: key}
-		r.b.cache.put(r, name, u)
+		p.b.cache.put(p, name, u)
 		units = append(units, namedUnit{name, u})
 	}
 	return units, nil
 }
 
 // assemble makes a View of units.
-func (r *reading) assemble(need *trace.Need, units []namedUnit) *trace.View {
-	s, f := r.skeleton, &r.facts
-	id := r.id
-	if r.only != nil {
+func (p *reading) assemble(need *trace.Need, units []namedUnit) *trace.View {
+	s, f := p.skeleton, &p.facts
+	id := p.id
+	if p.only != nil {
 		id = trace.NewID() // Its rows are not those of other Views.
 	}
 	a := trace.Assembly{
-		ID: id, Strings: *r.dict, TraceIDs: s.ids, First: s.first, Trace: s.trace, Scope: s.scope, ScopeResource: s.scopeResource,
+		ID: id, Strings: *p.dict, TraceIDs: s.ids, First: s.first, Trace: s.trace, Scope: s.scope, ScopeResource: s.scopeResource,
 		Resources: len(s.resourceDropped),
 		MinStart:  f.MinStart, MaxEnd: f.MaxEnd, FirstArrival: f.FirstArrival, LastArrival: f.LastArrival,
 	}

@@ -15,6 +15,10 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
+// plainDictionary is the encoding that old writers give pages of codes, and pages of
+// dictionaries (parquet-format, Encodings.md).
+const plainDictionary format.Encoding = 2
+
 // maxPage is how many bytes a page may have when it is decompressed.
 const maxPage = 256 << 20
 
@@ -200,7 +204,7 @@ func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error)
 func allInDictionary(b []byte, left int) bool {
 	for left > 0 {
 		h, rest, err := readHeader(b)
-		if err != nil || h.values <= 0 || h.encoding != format.RLEDictionary && h.encoding != format.PlainDictionary {
+		if err != nil || h.values <= 0 || h.encoding != format.RLEDictionary && h.encoding != plainDictionary {
 			return false
 		}
 		left -= int(h.values)
@@ -326,7 +330,7 @@ func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
 	if err != nil {
 		return fmt.Errorf("dictionary: %w", err)
 	}
-	if h.encoding != format.Plain && h.encoding != format.PlainDictionary {
+	if h.encoding != format.Plain && h.encoding != plainDictionary {
 		return fmt.Errorf("dictionary: encoding %s is not supported", h.encoding)
 	}
 	if d.column.typ != format.ByteArray {
@@ -366,7 +370,7 @@ func (d *pageDecoder) decode(encoding format.Encoding, b []byte, n int) error {
 		}
 	case format.ByteStreamSplit:
 		d.nums, err = splitDoubles(d.nums, b, d.column.typ, n)
-	case format.RLEDictionary, format.PlainDictionary:
+	case format.RLEDictionary, plainDictionary:
 		d.indexes, err = decodeIndexes(d.indexes[:0], b, n, len(d.numbers))
 		for _, i := range d.indexes {
 			d.nums = append(d.nums, d.numbers[i])
@@ -392,7 +396,7 @@ func (d *pageDecoder) decodeTexts(encoding format.Encoding, b []byte, n int) (er
 		return err
 	}
 	switch encoding {
-	case format.RLEDictionary, format.PlainDictionary:
+	case format.RLEDictionary, plainDictionary:
 		d.index, err = decodeIndexes(d.index, b, n, d.dictionary)
 		return err
 	case format.Plain:

@@ -128,12 +128,12 @@ func (p *part) openPage(ctx context.Context, page int, need *trace.Need) (v *tra
 }
 
 // some returns a View of some traces of one page.
-func (r *reading) some(ctx context.Context, from, to int, need *trace.Need) (*trace.View, error) {
-	one := &reading{part: r.part, dict: r.dict, skeleton: r.skeleton.only(from, to), only: r.skeleton.place(from, to)}
-	before := r.dict.Bytes()
+func (p *reading) some(ctx context.Context, from, to int, need *trace.Need) (*trace.View, error) {
+	one := &reading{part: p.part, dict: p.dict, skeleton: p.skeleton.only(from, to), only: p.skeleton.place(from, to)}
+	before := p.dict.Bytes()
 	units, err := one.need(ctx, need)
-	if grown := r.dict.Bytes() - before; grown > 0 {
-		r.b.cache.grow(r, grown)
+	if grown := p.dict.Bytes() - before; grown > 0 {
+		p.b.cache.grow(p, grown)
 	}
 	if err != nil {
 		return nil, err

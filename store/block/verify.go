@@ -434,7 +434,7 @@ func (v *verifier) encodings(p *part) error {
 				return err
 			}
 			data = rest[h.compressed:]
-			coded := h.encoding == format.RLEDictionary || h.encoding == format.PlainDictionary
+			coded := h.encoding == format.RLEDictionary || h.encoding == plainDictionary
 			if h.kind != format.DictionaryPage && coded == nested {
 				v.fault("row group %d: column %s is encoded as %s, which Tempo does not read right", p.number, c.name(), h.encoding)
 				break

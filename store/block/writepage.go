@@ -91,7 +91,6 @@ type pageWriter struct {
 	values []byte
 	packed []byte
 	out    []byte // the chunk so far
-	bools  []byte
 }
 
 func newPageWriter() *pageWriter {

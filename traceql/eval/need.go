@@ -132,7 +132,7 @@ func (a anyOf) declare(n *trace.Need, whole bool) {
 	}
 }
 
-func (c not) declare(n *trace.Need, whole bool) { c.x.declare(n, whole) }
+func (n not) declare(to *trace.Need, whole bool) { n.x.declare(to, whole) }
 
 // declare leaves out, unless whole, what narrow does not look at.
 func (l leaf) declare(n *trace.Need, whole bool) {
