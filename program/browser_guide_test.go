@@ -18,23 +18,14 @@ func TestBrowserGuide(t *testing.T) {
 	}
 	findChromium(t)
 	d := startSlowDemo(t, "400ms")
-	for _, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
-		t.Run(fmt.Sprintf("mouse %dx%d", size.width, size.height), func(t *testing.T) {
-			b := openBrowser(t, size.width, size.height)
-			b.guide(d, b.click, func(string) {})
-			b.breakThings(d, b.click, func(string) {})
-		})
-	}
-	t.Run("keyboard", func(t *testing.T) {
-		b := openBrowser(t, 1440, 900)
-		b.guide(d, b.enter, func(string) {})
-		b.breakThings(d, b.enter, func(string) {})
-	})
-	for _, scheme := range []string{"light", "dark"} {
-		t.Run("axe "+scheme, func(t *testing.T) {
+	for _, tt := range []struct {
+		width, height int64
+		scheme        string
+	}{{1440, 900, "light"}, {390, 844, "dark"}} {
+		t.Run(fmt.Sprintf("mouse %dx%d", tt.width, tt.height), func(t *testing.T) {
 			script := axe(t)
-			b := openBrowser(t, 1440, 900)
-			features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}
+			b := openBrowser(t, tt.width, tt.height)
+			features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: tt.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}
 			if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
 				t.Fatal(err)
 			}
@@ -43,6 +34,11 @@ func TestBrowserGuide(t *testing.T) {
 			b.breakThings(d, b.click, look)
 		})
 	}
+	t.Run("keyboard", func(t *testing.T) {
+		b := openBrowser(t, 1440, 900)
+		b.guide(d, b.enter, func(string) {})
+		b.breakThings(d, b.enter, func(string) {})
+	})
 }
 
 func (b *browser) click(selector string) {
