@@ -16,6 +16,7 @@ import (
 	"etude/query"
 	"etude/receive"
 	"etude/store"
+	"etude/store/block"
 	"etude/store/tenants"
 	"etude/telemetry"
 )
@@ -156,6 +157,7 @@ type backendRun struct {
 	doors   *doors
 	ready   atomic.Bool
 	stores  *tenants.Set
+	cache   *block.Cache // of what queries read from blocks; nil without blocks
 	receive *receive.Server
 	servers []*http.Server
 	dir     string       // of the data

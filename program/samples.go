@@ -4,6 +4,7 @@ import (
 	"etude/query"
 	"etude/receive"
 	"etude/store"
+	"etude/store/block"
 	"etude/store/tenants"
 	"etude/telemetry"
 )
@@ -14,6 +15,9 @@ func (b *backendRun) samples(stats *receive.Stats) telemetry.Source {
 		receiveSamples(stats.Counts(), yield)
 		if b.queries != nil {
 			querySamples(b.queries.Stats(), yield)
+		}
+		if b.cache != nil {
+			cacheSamples(b.cache.Stats(), yield)
 		}
 		for _, t := range b.stores.Tenants() {
 			storeSamples(b.labelOf(t), t, yield)
@@ -53,6 +57,17 @@ func receiveSamples(c receive.Counts, yield func(telemetry.Sample)) {
 	total("etude_receive_metric_points_total", "Data points of OTLP metrics acknowledged.", c.Points)
 	total("etude_receive_rejected_total", "Log records and data points of metrics that were answered by a partial success: not kept.", c.RejectedLogs, telemetry.Label{Name: "signal", Value: "logs"})
 	total("etude_receive_rejected_total", "Log records and data points of metrics that were answered by a partial success: not kept.", c.RejectedPoints, telemetry.Label{Name: "signal", Value: "metrics"})
+}
+
+func cacheSamples(s block.CacheStats, yield func(telemetry.Sample)) {
+	read := func(outcome string, n int64) {
+		yield(telemetry.Sample{Name: "etude_block_cache_reads_total", Help: "Columns of blocks that queries asked for: found in the cache, or read from disk.",
+			Labels: []telemetry.Label{{Name: "outcome", Value: outcome}}, Value: float64(n)})
+	}
+	read("hit", s.Hits)
+	read("miss", s.Misses)
+	yield(telemetry.Sample{Name: "etude_block_cache_evicted_total", Help: "Columns that had to leave the cache for others.", Value: float64(s.Evicted)})
+	yield(telemetry.Sample{Name: "etude_block_cache_bytes", Help: "Memory of the columns in the cache; bounded by --blocks.cache.", Gauge: true, Value: float64(s.Bytes)})
 }
 
 func querySamples(s query.Stats, yield func(telemetry.Sample)) {

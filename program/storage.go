@@ -40,10 +40,14 @@ func (f *tenantFlags) ownHeaders() map[string]string {
 // openStores opens the storage: a store for each tenant, or for the only one.
 func (b *backendRun) openStores(dir string) (err error) {
 	c := b.cmd
+	blocks := c.blockFlags.options()
+	if blocks != nil {
+		b.cache = blocks.Cache
+	}
 	b.stores, err = tenants.Open(tenants.Options{
 		Store: store.Options{Dir: dir, Retention: time.Duration(c.Retention), MaxDisk: int64(c.MaxDisk), HeadMaxBytes: int64(c.HeadMaxBytes), HeadMaxSpans: c.HeadMaxSpans,
 			Sync: c.WALSync, MaxQueue: int64(c.MaxQueue), Limits: c.spanLimits.limits(),
-			Blocks: c.blockFlags.options(), Priority: &b.priority, Observer: b.observer, Logger: b.log},
+			Blocks: blocks, Priority: &b.priority, Observer: b.observer, Logger: b.log},
 		Multi: c.Multitenancy, Most: c.MaxTenants, Rate: int64(c.MaxIngestRate), Burst: int64(c.MaxIngestBurst),
 	})
 	return err

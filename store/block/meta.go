@@ -100,9 +100,16 @@ func ParseMeta(b []byte) (*Meta, error) {
 	return m, nil
 }
 
+// Bounds of the small files of a block, far above what a writer makes. Files with
+// holes have any size.
+const (
+	maxMeta  = 1 << 20
+	maxIndex = 64 << 20 // index, and a shard of the bloom filter
+)
+
 // readMeta reads the meta.json of a block's folder.
 func readMeta(fsys fs.FS, dir string) (*Meta, error) {
-	b, err := fs.ReadFile(fsys, filepath.Join(dir, metaName))
+	b, err := fs.ReadStart(fsys, filepath.Join(dir, metaName), maxMeta)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func (b *Block) Close() {
 // openSidecar reads what the sidecar says of the parts.
 func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
 	name := filepath.Join(b.dir, sidecarName)
-	data, err := fs.ReadFile(fsys, name)
+	data, err := fs.ReadStart(fsys, name, b.maxSidecar())
 	var facts []partFacts
 	if err == nil {
 		facts, err = parseSidecar(data, b.stamp, len(b.parts))
@@ -118,6 +118,11 @@ func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
 	}
 	b.sidecar, err = fsys.Open(name)
 	return err
+}
+
+// maxSidecar bounds the bytes of a sidecar: an honest one is a tenth of its block.
+func (b *Block) maxSidecar() int64 {
+	return 1<<20 + 2*min(b.stamp.size, 1<<30)
 }
 
 // survey reads the whole block to find what a sidecar says, one row group at a time.

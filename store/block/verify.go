@@ -146,7 +146,7 @@ func (v *verifier) beside() error {
 }
 
 func (v *verifier) index() error {
-	data, err := fs.ReadFile(v.fs, filepath.Join(v.dir, indexName))
+	data, err := fs.ReadStart(v.fs, filepath.Join(v.dir, indexName), maxIndex)
 	if fs.IsNotExist(err) {
 		return nil // Tempo does not need it.
 	}
@@ -166,7 +166,7 @@ func (v *verifier) index() error {
 func (v *verifier) bloom() error {
 	shards := make([]bloomFile, v.b.Meta.BloomShards)
 	for i := range shards {
-		data, err := fs.ReadFile(v.fs, filepath.Join(v.dir, bloomName(i)))
+		data, err := fs.ReadStart(v.fs, filepath.Join(v.dir, bloomName(i)), maxIndex)
 		if err == nil {
 			shards[i], err = parseBloom(data)
 		}
