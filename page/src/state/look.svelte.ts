@@ -46,7 +46,8 @@ export class Look {
   /** Into found: the match that the reader stepped to, or -1. */
   readonly step = $derived.by(() => this.found.indexOf(this.focused));
 
-  #timers = new Map<Kept, number>();
+  /** Writes to the address that wait. */
+  #timers = new Map<Kept, { timer: number; write: () => void }>();
   /** What the address is known to say, part by part. */
   #written = new Map<Kept, string>();
 
@@ -55,6 +56,7 @@ export class Look {
     this.recorded = shown.asRecorded;
     this.skewed = shown.trace !== shown.asRecorded;
     this.runs = runsOf(this.trace);
+    route.settle = () => this.settle();
     this.read();
   }
 
@@ -182,14 +184,22 @@ export class Look {
 
   /** Addresses are written when the reader pauses: browsers refuse hundreds of them a second. */
   #later(of: Kept, text: string, write: () => void, delay: number): void {
-    clearTimeout(this.#timers.get(of));
+    clearTimeout(this.#timers.get(of)?.timer);
     const now = (): void => {
       this.#timers.delete(of);
       this.#written.set(of, text);
       write();
     };
     if (delay === 0) now();
-    else this.#timers.set(of, window.setTimeout(now, delay));
+    else this.#timers.set(of, { timer: window.setTimeout(now, delay), write: now });
+  }
+
+  /** Writes what waits: what is pushed next must not be taken for its place. */
+  settle(): void {
+    for (const { timer, write } of [...this.#timers.values()]) {
+      clearTimeout(timer);
+      write();
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 // The address is the truth: every other state follows from it, and a reader changes it through go().
 
+import { flushSync } from "svelte";
+
 import { refreshInterval } from "../model/range";
 import { plainLink } from "./links";
 import { compareHref, emptyExplore, emptyTime, type Explore, exploreHref, type Look, parseRoute, type Route, servicesHref, type Time, traceHref } from "./url";
@@ -8,6 +10,9 @@ class RouteState {
   current = $state.raw<Route>(parseRoute(location.pathname, location.search));
   /** Counts up when whatever depends on the present time must be asked again. */
   tick = $state(0);
+
+  /** Writes changes of the address that wait, before a new entry of the history. */
+  settle: () => void = () => {};
 
   #listeners: (() => void)[] = [];
   #refreshers: (() => void)[] = [];
@@ -103,6 +108,7 @@ class RouteState {
 
   /** Changes the look at the open trace. Steps that a reader would undo one by one are pushed; continuous ones are replaced. */
   setLook(change: Partial<Look>, how: "push" | "replace" = "replace"): void {
+    if (how === "push") this.settle();
     if (this.explore.trace !== "") this.go(this.lookHref(change), how);
   }
 
@@ -137,6 +143,9 @@ export const route = new RouteState();
 
 /** Lets plain links of this page be followed without loading it anew. */
 export function followLinks(event: MouseEvent): void {
+  if (!plainLink(event)) return;
+  route.settle();
+  flushSync(); // the link says now where it leads
   const link = plainLink(event);
   if (!link || parseRoute(link.pathname, link.search).page === "missing") return;
   event.preventDefault();
