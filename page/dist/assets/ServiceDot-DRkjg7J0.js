@@ -1,1 +1,0 @@
-import{Gt as e,Nn as t,Pn as n,an as r,i,sn as a,vn as o}from"./colour-5jydM1Vr.js";import{t as s}from"./ui.svelte-B68ThPam.js";var c=a(`<span class="dot svelte-1ln5imb" aria-hidden="true"></span>`);function l(a,l){n(l,!0);var u=c();let d;o(t=>d=e(u,``,d,{background:t}),[()=>i(l.name,s.theme)]),r(a,u),t()}export{l as t};
