@@ -190,6 +190,7 @@ type labProcess struct {
 
 	mu     sync.Mutex
 	output bytes.Buffer
+	told   bool // listens has the address
 }
 
 // maxLabOutput bounds what is kept of a process' output.
@@ -204,13 +205,13 @@ func (r *labProcess) Write(p []byte) (int, error) {
 	if r.output.Len()+len(p) <= maxLabOutput {
 		r.output.Write(p)
 	}
-	if r.listens == nil {
+	if r.told {
 		return len(p), nil
 	}
 	if _, after, ok := strings.Cut(r.output.String(), listeningOn); ok {
 		if addr, _, whole := strings.Cut(after, "\n"); whole {
 			r.listens <- strings.TrimSpace(addr)
-			r.listens = nil
+			r.told = true
 		}
 	}
 	return len(p), nil
