@@ -50,6 +50,7 @@ function bars() {
   svg.setAttribute("viewBox", "0 0 60 30");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", "Nothing was counted yet");
   const parts = ["base", "ok", "bad"].map((name) => {
     const path = document.createElementNS(SVG, "path");
     path.setAttribute("class", name);

@@ -51,6 +51,8 @@ class Labs {
   /** The step that is under way: "start", "check", "hint", "reset", "load", or "". */
   doing = $state("");
   error = $state("");
+  /** The lab that the reader has open. */
+  #wanted = "";
 
   workOf(id: string): Work {
     return this.work[id] ?? { answer: "", checked: undefined, hints: [] };
@@ -66,8 +68,15 @@ class Labs {
   }
 
   async open(id: string): Promise<void> {
+    this.#wanted = id;
     if (this.current?.id !== id) this.current = undefined;
-    this.current = (await this.#ask<Lab>("load", `/${encodeURIComponent(id)}`)) ?? this.current;
+    await this.#read(id);
+  }
+
+  /** Reads a lab and the list again. A lab that the reader has left meanwhile does not come back. */
+  async #read(id: string): Promise<void> {
+    const found = await this.#ask<Lab>("load", `/${encodeURIComponent(id)}`);
+    if (found && this.#wanted === id) this.current = found;
     await this.load();
   }
 
@@ -82,7 +91,7 @@ class Labs {
     this.work[id] = { ...this.workOf(id), checked: found };
     this.#take(found.lab);
     // The solution comes with the lab once it is done; the list says which is the next one.
-    if (found.passed) await this.open(id);
+    if (found.passed) await this.#read(id);
   }
 
   async hint(id: string): Promise<void> {
@@ -98,8 +107,8 @@ class Labs {
     const found = await this.#ask<{ lab: Lab }>("reset", `/${encodeURIComponent(id)}/reset`, {});
     if (!found) return;
     delete this.work[id];
-    this.current = undefined;
-    await this.open(id);
+    if (this.#wanted === id) this.current = undefined;
+    await this.#read(id);
   }
 
   /** Takes over what an answer says of the lab; its text is not in it. */
