@@ -17,7 +17,7 @@ func TestBrowserGuide(t *testing.T) {
 		t.Skip("-short: the browser finds no races; the full run has this test")
 	}
 	findChromium(t)
-	d := startSlowDemo(t, "400ms")
+	d := startSlowDemo(t, "800ms")
 	for _, tt := range []struct {
 		width, height int64
 		scheme        string
@@ -81,17 +81,7 @@ func (b *browser) guide(d *demo, press func(selector string), seen func(what str
 	press(id("walk-next"))
 
 	b.shows("the other pair", has(id("walk")+" h1", "with a trace"))
-	press(id("walk-send"))
-	b.shows("uservice4 at work", has(id("light-uservice4"), "works"))
-	b.shows("seven spans to choose from", count(id("guess"), 7))
-	b.shows("one id in both hops", fmt.Sprintf(`(() => {
-		const trace = s => [...document.querySelectorAll(s + " .field")].find(f => f.innerText.includes("trace id"))?.querySelector("b")?.className;
-		return trace(%q) && trace(%q) === trace(%q);
-	})()`, id("hop-uservice3"), id("hop-uservice3"), id("hop-uservice4")))
-	press(id("guess") + `[data-span="redis_call"]`)
-	b.shows("why not", has(id("verdict"), "it waited for the span below it"))
-	press(id("guess") + `[data-span="database_call"]`)
-	b.shows("why", has(id("verdict"), "Yes. uservice4 database_call spent"))
+	b.findSlow(press)
 	b.shows("the code that made it", has(id("span-code"), `s.tracer.Start(ctx, "database_call")`))
 	seen("the answer")
 	b.shows("what comes next", count(id("walk-next"), 1))
@@ -101,6 +91,32 @@ func (b *browser) guide(d *demo, press func(selector string), seen func(what str
 	b.shows("the line of the attribute", has(id("span-code"), "attribute test-attribute-1"))
 	seen("code beside a span")
 	b.clean()
+}
+
+// findSlow sends the traced request and finds its slow span, after a wrong guess.
+// A machine that stalls for longer than the database takes makes another span the
+// slow one; then findSlow sends the request again.
+func (b *browser) findSlow(press func(selector string)) {
+	b.t.Helper()
+	right := has(id("verdict"), "Yes. uservice4 database_call spent")
+	for range 3 {
+		press(id("walk-send"))
+		b.shows("uservice4 at work", has(id("light-uservice4"), "works"))
+		b.shows("seven spans to choose from", count(id("guess"), 7))
+		b.shows("one id in both hops", fmt.Sprintf(`(() => {
+			const trace = s => [...document.querySelectorAll(s + " .field")].find(f => f.innerText.includes("trace id"))?.querySelector("b")?.className;
+			return trace(%q) && trace(%q) === trace(%q);
+		})()`, id("hop-uservice3"), id("hop-uservice3"), id("hop-uservice4")))
+		press(id("guess") + `[data-span="redis_call"]`)
+		b.shows("why not", has(id("verdict"), "Not that one. uservice3 redis_call"))
+		waited := eval[bool](b, has(id("verdict"), "it waited for the span below it"))
+		press(id("guess") + `[data-span="database_call"]`)
+		b.shows("why", right+" || "+has(id("verdict"), "Not that one. uservice4 database_call"))
+		if waited && eval[bool](b, right) {
+			return
+		}
+	}
+	b.t.Fatal("database_call, which takes 800 ms, was the slow span in none of three requests")
 }
 
 // breakThings turns a switch on, sees what it says will be seen, and puts it back.
