@@ -19,7 +19,11 @@ const killDir = "ETUDE_TEST_KILL_DIR"
 // TestMain turns the test binary into the process to be killed when asked to.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killDir); dir != "" {
-		if err := appendForEver(dir); err != nil {
+		run := appendForEver
+		if os.Getenv(killChurn) != "" {
+			run = churnForEver
+		}
+		if err := run(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

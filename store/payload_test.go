@@ -32,10 +32,13 @@ func spanID(trace, number int) []byte {
 }
 
 // payload is an OTLP request: one trace, by its number, with some spans of it.
-func payload(number, spans int) []byte {
+func payload(number, spans int) []byte { return laterSpans(number, 0, spans) }
+
+// laterSpans is a request with some spans of a trace, from the one of a number on.
+func laterSpans(number, from, spans int) []byte {
 	id := traceID(number)
 	var scope []byte
-	for i := range spans {
+	for i := from; i < from+spans; i++ {
 		span := bytesField(nil, 1, id[:])
 		span = bytesField(span, 2, spanID(number, i+1))
 		span = bytesField(span, 5, fmt.Appendf(nil, "operation %d", i%17))
@@ -87,3 +90,6 @@ func mustOpen(t testing.TB, o store.Options) *store.Store {
 
 // result is the error of an Append.
 func result(_ otlp.Rejected, err error) error { return err }
+
+// traceNumberOf is the inverse of traceID.
+func traceNumberOf(id trace.TraceID) int { return int(binary.BigEndian.Uint64(id[8:])) }

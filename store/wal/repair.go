@@ -74,7 +74,8 @@ func (l *Log) Settle() {
 
 func (l *Log) repair(number uint64, data []byte, good [][]byte, rep *Report, short bool) error {
 	if rep.Records == 0 && len(data) <= headerSize && !short {
-		return l.Remove(number) // A crash came right after its creation.
+		rep.Damage = nil // A crash came while it was created.
+		return l.Remove(number)
 	}
 	if rep.Torn != nil {
 		l.o.Logger.Warn("cut an unfinished record off the log", "file", rep.Torn.File, "offset", rep.Torn.Offset,
