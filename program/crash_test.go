@@ -18,9 +18,11 @@ import (
 )
 
 const (
-	crashClients  = 8
-	spansPerTrace = 25
-	crashSpans    = 10_000 // at least so many are acknowledged before a kill
+	crashClients     = 8
+	tracesAtATime    = 20 // of a client
+	requestsPerTrace = 5
+	spansPerRequest  = 5
+	crashSpans       = 10_000 // at least so many are acknowledged before a kill
 )
 
 // crashRounds is how often the backend is killed: few by default, as many as
@@ -40,7 +42,7 @@ func crashRounds(t *testing.T) int {
 // TestKilledBackendLosesNothing sends spans from several clients, kills the
 // backend without warning at a random moment, starts it again on the same
 // directory, and asks for every span that was acknowledged. Every other directory has
-// blocks all the time, so that cuts and merges are killed, too.
+// blocks all the time, so that cuts are killed, too, and traces go on after theirs.
 func TestKilledBackendLosesNothing(t *testing.T) {
 	t.Parallel()
 	const roundsPerDir = 10 // then a new directory, so that replay stays short
@@ -53,13 +55,18 @@ func TestKilledBackendLosesNothing(t *testing.T) {
 		for range min(roundsPerDir, rounds-round) {
 			acked := loadAndKill(t, b, round)
 			b = startBackend(t, dir, after)
-			missing, twice := 0, 0
-			for _, id := range acked {
-				n := spansOf(traceByID(t, b.api, id))
-				missing, twice = missing+max(0, spansPerTrace-n), twice+max(0, n-spansPerTrace)
+			spans, missing, twice := 0, 0, 0
+			for id, parts := range acked {
+				found := timesEach(traceByID(t, b.api, id))
+				for _, first := range parts {
+					for i := range spansPerRequest {
+						n := found[first+i]
+						spans, missing, twice = spans+1, missing+max(0, 1-n), twice+max(0, n-1)
+					}
+				}
 			}
 			if missing != 0 || twice != 0 {
-				t.Errorf("round %d: of %d acknowledged spans %d are missing and %d are there twice after kill -9", round, len(acked)*spansPerTrace, missing, twice)
+				t.Errorf("round %d: of %d acknowledged spans %d are missing and %d are there twice after kill -9", round, spans, missing, twice)
 			}
 			round++
 		}
@@ -67,22 +74,39 @@ func TestKilledBackendLosesNothing(t *testing.T) {
 	}
 }
 
-// loadAndKill returns the ids of the traces that were acknowledged.
-func loadAndKill(t *testing.T, b *backend, round int) (acked []string) {
+// timesEach says how often each span of a trace is there, by its number.
+func timesEach(data *tracepb.TracesData) map[int]int {
+	times := map[int]int{}
+	for _, rs := range data.ResourceSpans {
+		for _, ss := range rs.ScopeSpans {
+			for _, span := range ss.Spans {
+				times[int(binary.BigEndian.Uint64(span.SpanId))]++
+			}
+		}
+	}
+	return times
+}
+
+// loadAndKill returns the traces that were acknowledged, each with the first spans of
+// its requests. A client has many traces at a time, so that each goes on for a while.
+func loadAndKill(t *testing.T, b *backend, round int) (acked map[string][]int) {
+	acked = map[string][]int{}
 	var mu sync.Mutex
 	var count atomic.Int64
 	var wait sync.WaitGroup
 	for client := range crashClients {
 		wait.Go(func() {
-			for n := uint64(1); ; n++ {
-				id := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(round<<8|client+1)), n)
-				if !post(b.otlpHTTP, traceOf(id, spansPerTrace)) {
+			for n := 0; ; n++ {
+				lot, n := n/(tracesAtATime*requestsPerTrace), n%(tracesAtATime*requestsPerTrace)
+				number, first := lot*tracesAtATime+n%tracesAtATime, 1+n/tracesAtATime*spansPerRequest
+				id := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(round<<8|client+1)), uint64(number+1))
+				if !post(b.otlpHTTP, spansOfTrace(id, first, spansPerRequest)) {
 					return
 				}
 				mu.Lock()
-				acked = append(acked, fmt.Sprintf("%x", id))
+				acked[fmt.Sprintf("%x", id)] = append(acked[fmt.Sprintf("%x", id)], first)
 				mu.Unlock()
-				count.Add(spansPerTrace)
+				count.Add(spansPerRequest)
 			}
 		})
 	}
@@ -127,10 +151,13 @@ func startBackendIn(t *testing.T, env []string, dir string, args ...string) *bac
 }
 
 // traceOf is a request with one trace.
-func traceOf(id []byte, spans int) []byte {
+func traceOf(id []byte, spans int) []byte { return spansOfTrace(id, 1, spans) }
+
+// spansOfTrace is a request with some spans of a trace, from the one of a number on.
+func spansOfTrace(id []byte, first, spans int) []byte {
 	ss := &tracepb.ScopeSpans{}
 	for i := range spans {
-		ss.Spans = append(ss.Spans, &tracepb.Span{TraceId: id, SpanId: binary.BigEndian.AppendUint64(nil, uint64(i+1)), Name: "work",
+		ss.Spans = append(ss.Spans, &tracepb.Span{TraceId: id, SpanId: binary.BigEndian.AppendUint64(nil, uint64(first+i)), Name: "work",
 			StartTimeUnixNano: uint64(time.Now().UnixNano()), EndTimeUnixNano: uint64(time.Now().UnixNano())})
 	}
 	b, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{ss}}}})

@@ -25,7 +25,8 @@ import (
 // segments. A crash in between leaves a block and its segments: the block's meta.json
 // names them, and the start removes them before it reads the log back.
 //
-// Order of locks: swap before head.mu and blocks.mu. Nothing slow happens under swap.
+// Order of locks: changing before swap, swap before head.mu and blocks.mu. Nothing slow
+// happens under swap.
 
 // BlockOptions say how blocks are written. Zero values stand for the defaults named.
 type BlockOptions struct {
@@ -50,6 +51,8 @@ type blocks struct {
 	set block.Set
 
 	chosen []block.Dedicated // in the last block that was cut; the cutter's
+
+	changing sync.Mutex // the set and held change together
 
 	swap sync.RWMutex // a snapshot takes it to read, a swap between head and blocks to write
 
@@ -291,6 +294,8 @@ func (s *Store) expire(disk int64) {
 	b := s.blocks
 	b.retry()
 	most := s.bounds.Load().Disk
+	b.changing.Lock()
+	defer b.changing.Unlock()
 	b.mu.Lock()
 	slices.SortFunc(b.held, byArrival)
 	var gone []*heldBlock

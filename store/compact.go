@@ -29,7 +29,7 @@ const (
 	compactGrace  = 5 * time.Minute // after the end of a window, until what is left of it merges
 	compactLeast  = 4               // blocks of one level
 	compactMost   = 8               // inputs
-	compactBytes  = 128 << 20       // of the inputs together
+	compactBytes  = 128 << 20       // of the inputs together, and an eighth of the bound on disk
 )
 
 // compactLoop is the compactor.
@@ -46,7 +46,7 @@ func (s *Store) compactLoop() {
 
 // compact merges some blocks, if any should. More tells to call it again.
 func (s *Store) compact(ctx context.Context, now time.Time) (more bool) {
-	inputs := s.blocks.mergeable(now)
+	inputs := s.blocks.mergeable(now, s.mergeBytes())
 	if len(inputs) == 0 || s.unremoved(inputs) {
 		return false
 	}
@@ -63,13 +63,22 @@ func (s *Store) compact(ctx context.Context, now time.Time) (more bool) {
 	return err == nil
 }
 
-// mergeable returns neighbours that should become one block.
-func (b *blocks) mergeable(now time.Time) []*heldBlock {
+// mergeBytes is how large blocks may become by merging. They leave as a whole when the
+// disk is at its bound, so each has a small part of it.
+func (s *Store) mergeBytes() int64 {
+	if most := s.bounds.Load().Disk; most > 0 {
+		return min(compactBytes, most/8)
+	}
+	return compactBytes
+}
+
+// mergeable returns neighbours that should become one block of at most so many bytes.
+func (b *blocks) mergeable(now time.Time, most int64) []*heldBlock {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	slices.SortFunc(b.held, byArrival)
 	for from := 0; from < len(b.held); {
-		run := neighbours(b.held[from:], now)
+		run := neighbours(b.held[from:], now, most)
 		if len(run) >= 2 {
 			return slices.Clone(run)
 		}
@@ -83,12 +92,12 @@ func byArrival(x, y *heldBlock) int {
 }
 
 // neighbours returns how many of the blocks, from the first one on, merge.
-func neighbours(held []*heldBlock, now time.Time) []*heldBlock {
+func neighbours(held []*heldBlock, now time.Time, most int64) []*heldBlock {
 	window := held[0].window()
 	over := time.Unix(0, 0).Add(time.Duration(window+1) * compactWindow).Add(compactGrace).Before(now)
 	n, bytes := 0, int64(0)
 	for _, h := range held[:min(len(held), compactMost)] {
-		if h.alone || h.window() != window || h.format != held[0].format || !over && h.level != held[0].level || bytes+h.bytes > compactBytes {
+		if h.alone || h.window() != window || h.format != held[0].format || !over && h.level != held[0].level || bytes+h.bytes > most {
 			break
 		}
 		n, bytes = n+1, bytes+h.bytes
@@ -140,19 +149,48 @@ func (s *Store) merge(ctx context.Context, inputs []*heldBlock) error {
 	if err != nil {
 		return err
 	}
-	b.release(ids)
-	for _, one := range merged {
-		b.hold(one)
+	if !b.replace(s, ids, merged) {
+		s.discard(merged)
+		return nil
 	}
-	b.set.Swap(ids, merged, func(id block.ID) { b.remove(s, block.Folder(b.dir, id)) })
 	b.count.merges.Add(1)
 	s.o.Logger.Debug("blocks merged", "blocks", len(ids), "level", level+1, "took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
-// release forgets blocks that leave.
-func (b *blocks) release(ids []block.ID) {
+// replace puts blocks in the place of those they were made of. It refuses when one of
+// those has left meanwhile: its spans would come back.
+func (b *blocks) replace(s *Store, ids []block.ID, merged []*block.Block) bool {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if !b.release(ids) {
+		return false
+	}
+	for _, one := range merged {
+		b.hold(one)
+	}
+	b.set.Swap(ids, merged, func(id block.ID) { b.remove(s, block.Folder(b.dir, id)) })
+	return true
+}
+
+// release forgets blocks that leave, if all of them are there.
+func (b *blocks) release(ids []block.ID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held = slices.DeleteFunc(b.held, func(h *heldBlock) bool { return slices.Contains(ids, h.id) })
+	rest := slices.DeleteFunc(slices.Clone(b.held), func(h *heldBlock) bool { return slices.Contains(ids, h.id) })
+	if len(b.held)-len(rest) != len(ids) {
+		return false
+	}
+	b.held = rest
+	return true
+}
+
+// discard removes blocks that no snapshot has seen.
+func (s *Store) discard(blocks []*block.Block) {
+	for _, one := range blocks {
+		one.Close()
+	}
+	for _, one := range blocks { // The first one goes first; see openWritten.
+		s.blocks.remove(s, block.Folder(s.blocks.dir, one.Meta.ID))
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"etude/internal/fs"
+	"etude/internal/testkit"
 	"etude/store"
 )
 
@@ -206,5 +207,41 @@ func TestDamagedBlock(t *testing.T) {
 			}
 			_ = s.Close()
 		})
+	}
+}
+
+// A block that leaves while it is merged does not come back by the merged one.
+func TestRetentionDuringAMerge(t *testing.T) {
+	t.Parallel()
+	fsys, a := fs.NewMem(), &acked{}
+	s := mustOpen(t, withBlocks(fsys))
+	defer s.Close()
+	for range 3 {
+		if err := errors.Join(a.append(t.Context(), s), s.CutAll(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := false
+	fsys.Inject(func(op fs.Op) fs.Fault {
+		if !left && op.Changes() && filepath.Base(op.Path) == "data.parquet" {
+			left = true
+			s.SetBounds(store.Bounds{Disk: 1})
+			testkit.Until(t, "all blocks leave", func() bool { return s.Stats().LeftByDisk.Tables == 3 })
+			s.SetBounds(store.Bounds{})
+		}
+		return fs.Fault{}
+	})
+	s.Merge(t.Context(), later())
+	fsys.Inject(nil)
+	if n, err := counts(s); !left || len(n) != 0 || err != nil {
+		t.Errorf("%d traces came back, %v", len(n), err)
+	}
+	if st := s.Stats(); st.Blocks != 0 || st.Merges != 0 {
+		t.Errorf("stats: %+v", st)
+	}
+	for _, name := range fsys.Names() {
+		if strings.Contains(name, "blocks") {
+			t.Errorf("%s is left", name)
+		}
 	}
 }

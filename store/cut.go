@@ -103,6 +103,7 @@ func (s *Store) cutParts(ctx context.Context, parts []*part) error {
 	if err != nil {
 		return err
 	}
+	b.changing.Lock()
 	for _, one := range opened {
 		b.hold(one)
 	}
@@ -110,6 +111,7 @@ func (s *Store) cutParts(ctx context.Context, parts []*part) error {
 	b.set.Swap(nil, opened, nil)
 	s.head.take(parts)
 	b.swap.Unlock()
+	b.changing.Unlock()
 	s.dropSegments(parts)
 	b.count.cuts.Add(1)
 	s.o.Observer.Cut(time.Since(began))
