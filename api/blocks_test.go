@@ -51,21 +51,29 @@ func blockLayouts(t *testing.T, load [][]byte) []layout {
 // blocksOf writes a block for each list of Views.
 func blocksOf(t *testing.T, o block.WriteOptions, lists ...[]*trace.View) *blocksAnd {
 	t.Helper()
-	s := &blocksAnd{}
-	cache := block.NewCache(1 << 20) // less than the blocks have
 	o.Dir = t.TempDir()
+	var all []*block.Meta
 	for _, views := range lists {
 		metas, err := block.Write(t.Context(), o, views)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range metas {
-			b, err := block.Open(t.Context(), fs.OS, block.Folder(o.Dir, m.ID), cache)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.set.Swap(nil, []*block.Block{b}, nil)
+		all = append(all, metas...)
+	}
+	return openBlocks(t, o.Dir, all)
+}
+
+// openBlocks opens blocks that were written, in that order.
+func openBlocks(t *testing.T, dir string, metas []*block.Meta) *blocksAnd {
+	t.Helper()
+	s := &blocksAnd{}
+	cache := block.NewCache(1 << 20) // less than the blocks have
+	for _, m := range metas {
+		b, err := block.Open(t.Context(), fs.OS, block.Folder(dir, m.ID), cache)
+		if err != nil {
+			t.Fatal(err)
 		}
+		s.set.Swap(nil, []*block.Block{b}, nil)
 	}
 	t.Cleanup(func() {
 		for _, m := range s.set.Blocks() {
