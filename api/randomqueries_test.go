@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -8,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,7 +51,7 @@ func TestRandomQueriesOverLayouts(t *testing.T) {
 				answered++
 			}
 			for _, o := range group.others {
-				if got := getFrom(o.h, target); !sameAnswer(got, want) {
+				if got := getFrom(o.h, target); !sameAnswer(got, want) && !(o.reordered && sameButInspected(got, want)) {
 					text, _ := url.QueryUnescape(target)
 					t.Errorf("query %d of seed %d, %s: %s answers otherwise: %d %s", n, seed, text, o.name, got.Code, firstDifference(got.Body.String(), want.Body.String()))
 				}
@@ -60,6 +62,15 @@ func TestRandomQueriesOverLayouts(t *testing.T) {
 	if answered*4 < count {
 		t.Errorf("only %d of %d queries had a result", answered, count)
 	}
+}
+
+// work is how many spans and traces a search looked at, and not what it found.
+var work = regexp.MustCompile(`,?"inspected(Spans|Traces)":"?[0-9]+"?`)
+
+// sameButInspected is for traces that lie in several parts: a search that stops early
+// may have looked at more of them.
+func sameButInspected(a, b *httptest.ResponseRecorder) bool {
+	return a.Code == b.Code && bytes.Equal(work.ReplaceAll(a.Body.Bytes(), nil), work.ReplaceAll(b.Body.Bytes(), nil))
 }
 
 func envNumber(name string, otherwise int) int {
@@ -255,7 +266,7 @@ func (g *queryMaker) target() string {
 		values.Set("q", "{ "+g.cond(1)+" }")
 	}
 	from, to := g.base-600, g.base+1200
-	if g.IntN(3) == 0 {
+	if g.IntN(3) == 0 && !strings.Contains(path, "/tag") { // Whole parts are left out for names and values.
 		from = g.base + g.Int64N(400)
 		to = from + 1 + g.Int64N(400)
 	}
