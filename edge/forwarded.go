@@ -163,8 +163,7 @@ func (f *forwarder) dropClaims(h http.Header, client string, trusted bool) {
 	}
 }
 
-// advise tells the user once that the edge drops what a proxy before it may have
-// sent.
+// advise logs once that the edge drops headers that a proxy before it may have sent.
 func (f *forwarder) advise(name, client string) {
 	f.advised.Do(func() {
 		f.log.Info("dropped a header about the client; if a proxy of yours sends it, name that proxy with --trusted-ips",
@@ -243,7 +242,7 @@ func refuseH2C(h http.Header) bool {
 	return false
 }
 
-// scheme is what the client spoke; like Traefik, ws for WebSockets.
+// scheme is the scheme that the client used; like Traefik, ws for WebSockets.
 func scheme(r *http.Request) string {
 	secure := r.TLS != nil
 	switch webSocket := strings.EqualFold(r.Header.Get("Upgrade"), "websocket"); {

@@ -206,8 +206,7 @@ func newJaegerExporter(endpoint string, headers map[string]string, trust *tls.Co
 	}, nil
 }
 
-// processTags are those of Jaeger's clients, and what the user adds with
-// OTEL_RESOURCE_ATTRIBUTES.
+// processTags are the tags of Jaeger's clients, and those of OTEL_RESOURCE_ATTRIBUTES.
 func processTags(version string, res *resource.Resource) []attribute.KeyValue {
 	tags := []attribute.KeyValue{
 		attribute.String("jaeger.version", "etude-"+version),

@@ -161,9 +161,8 @@ func openMessage(b []byte, field protowire.Number) ([]byte, int) {
 	return b, len(b)
 }
 
-// closeMessage writes the length of the message that began at a place. One that
-// needs more than a byte is moved: the inner messages are short, and the outer
-// ones seldom long.
+// closeMessage writes the length of the message that began at a place. A message whose length needs more than a byte
+// is moved: inner messages are short, and outer ones seldom long.
 func closeMessage(b []byte, at int) []byte {
 	n := uint64(len(b) - at)
 	extra := protowire.SizeVarint(n) - 1

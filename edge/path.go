@@ -171,7 +171,7 @@ func unhex(s string) (byte, bool) {
 	return high<<4 | low, high < 16 && low < 16
 }
 
-// hexDigit returns 16 or more for what is not a digit.
+// hexDigit returns 16 or more for a character that is not a digit.
 func hexDigit(c byte) byte {
 	switch {
 	case c >= '0' && c <= '9':

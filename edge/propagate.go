@@ -46,7 +46,7 @@ type spanContext struct {
 	debug   bool // Jaeger's: sampled by request, whatever samplers say
 }
 
-// outgoing is what the edge writes into the headers of a forwarded request.
+// outgoing is the trace context in the headers of a forwarded request.
 type outgoing struct {
 	spanContext
 	parent trace.SpanID // of the span; zero when it is not recorded
@@ -84,7 +84,7 @@ func newPropagators(list string) (all []propagator, err error) {
 	return all, nil
 }
 
-// received is what all headers of a request say together.
+// received combines the trace headers of a request.
 type received struct {
 	spanContext
 	other     spanContext // another trace that a header named; zero when there is none

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// A rule that loads and can never match is worse than one that is refused: its
-// requests go elsewhere, in silence. The checks below refuse such arguments. Forms
-// of Traefik 2 that mean something are read as Traefik 2 does (template.go).
+// A rule that loads and can never match is worse than one that is refused: its requests silently go elsewhere. The
+// checks below refuse such arguments. Forms of Traefik 2 that mean something are read as Traefik 2 does
+// (template.go).
 
 func notEmpty(arg string) error {
 	if arg == "" {

@@ -13,9 +13,8 @@ import (
 // router, its service. From that one count come both the dashboard's figures and
 // Traefik's metrics (metrics.go).
 //
-// The dashboard wants totals since the start, and the last minute in slots, so
-// that it shows what is happening and not only what once happened. Metrics want a
-// series for each status, method and protocol.
+// The dashboard needs totals since the start, and the last minute in slots, so that it shows the present and not only
+// the past. Metrics need a series for each status, method and protocol.
 const (
 	rateSlots    = 60 // of one second
 	latencySlots = 6  // of ten seconds
@@ -191,8 +190,7 @@ type latencyView struct {
 
 var classNames = [6]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
-// view is what the dashboard shows at a moment, of an edge that has been running
-// for so long.
+// view returns the dashboard's figures at a moment, for an edge that has been running for so long.
 func (t *traffic) view(now time.Time, age time.Duration) trafficView {
 	t.mu.Lock()
 	defer t.mu.Unlock()

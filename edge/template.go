@@ -10,7 +10,7 @@ import (
 // {name:pattern}, as in Path(`/orders/{id:[0-9]+}`). Traefik 3 would compare them
 // as text, and match nothing.
 
-// place is where a template is: it says what a variable without a pattern takes.
+// place is where a template is used: it decides what a variable without a pattern matches.
 type place string
 
 const (
@@ -42,7 +42,7 @@ func templatePattern(text string, where place) (string, error) {
 		}
 		end := closingBrace(rest)
 		if end < 0 {
-			return "", fmt.Errorf("a { has no } behind it")
+			return "", fmt.Errorf("a { has no } after it")
 		}
 		_, pattern, hasPattern := strings.Cut(rest[:end], ":")
 		if !hasPattern {

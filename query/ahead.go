@@ -9,7 +9,7 @@ import (
 // readAhead calls prepare with 0, 1, ... n-1, on as many goroutines as there are
 // processors, and use with what it returned, in the same order and on this one.
 // So use may keep state, and the answer does not depend on timing. The
-// first error in that order ends it; prepare has returned everywhere by then.
+// first error in that order ends it; every prepare has returned by then.
 func readAhead[T any](n int, prepare func(i int) (T, error), use func(T) error) error {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	if workers < 2 {
@@ -42,7 +42,7 @@ func readAhead[T any](n int, prepare func(i int) (T, error), use func(T) error) 
 type queue[T any] struct {
 	prepare func(i int) (T, error)
 	next    atomic.Int64
-	room    chan struct{} // a token for each result that may be made ahead
+	room    chan struct{} // a token for each result that may be prepared ahead
 	done    []chan prepared[T]
 	stopped chan struct{}
 	workers sync.WaitGroup
@@ -96,7 +96,7 @@ func (q *queue[T]) result(i int) (T, error) {
 	return p.x, p.err
 }
 
-// stop waits for what is being prepared.
+// stop waits for running preparations.
 func (q *queue[T]) stop() {
 	close(q.stopped)
 	q.workers.Wait()

@@ -17,8 +17,7 @@ type chronology struct {
 }
 
 // chronologyOf returns the chronology of a View, given that of an earlier View of
-// the same Table, or nil. A table that grows fast has a new View for every query,
-// and most of it has been seen before.
+// the same Table, or nil. A fast-growing Table has a new View for every query, most of whose rows earlier Views had.
 func chronologyOf(v *trace.View, before *chronology) *chronology {
 	if before == nil || before.rows > v.Spans() {
 		before = &chronology{}
@@ -54,7 +53,7 @@ func chronologyOf(v *trace.View, before *chronology) *chronology {
 	return c
 }
 
-// bytes is about what a chronology takes; 0 for none.
+// bytes estimates the memory of a chronology; 0 for none.
 func (c *chronology) bytes() int {
 	if c == nil {
 		return 0

@@ -23,7 +23,7 @@ type CompareSide struct {
 	Start, End uint64
 }
 
-// CompareRequest asks why After takes longer than Before.
+// CompareRequest is the question why After takes longer than Before.
 type CompareRequest struct {
 	Before, After CompareSide
 	Limit         int // traces of a side; 0 for DefaultCompared, at most MaxCompared
@@ -89,7 +89,7 @@ func (e *Engine) Compare(ctx context.Context, req CompareRequest) (*Comparison, 
 	return out, j.Err()
 }
 
-// rowBytes is about what a node takes as a row of the report.
+// rowBytes estimates the memory of a node as a row of the report.
 const rowBytes = 400
 
 func (r *CompareRequest) check() error {
@@ -187,8 +187,7 @@ func (c *comparing) find(query string, s CompareSide) (ids []trace.TraceID, err 
 }
 
 // usual returns the traces with the same root operation as one, but for that one:
-// those between the quartiles of duration, so that a few odd ones do not decide
-// what is usual.
+// those between the quartiles of duration, so that a few outliers do not decide what is usual.
 func (c *comparing) usual(of trace.TraceID, s CompareSide) (query string, ids []trace.TraceID, found int, err error) {
 	r, err := c.e.Search(c.ctx, Request{Query: fmt.Sprintf("{ trace:id = %q }", of.String()), Limit: 1})
 	if err != nil {
@@ -232,7 +231,7 @@ func (c *comparing) add(id trace.TraceID, into *compare.Profile) (partial bool, 
 	return t.Partial(), c.j.Err()
 }
 
-// comparedBytes is about what a span takes while its trace is merged.
+// comparedBytes estimates the memory of a span while its trace is merged.
 const comparedBytes = 96 + 120
 
 func spanOf(r otlp.Ref) compare.Span {

@@ -5,9 +5,9 @@ import (
 	"etude/traceql/eval"
 )
 
-// cursor walks over the candidate traces of one part, newest first. The part is opened
-// when the cursor first comes to be the newest of all, and its candidates are computed
-// when it is so again: most parts are too old to be opened at all.
+// cursor walks over the candidate traces of one part, newest first. The search opens the part when the cursor is
+// first the newest of all, and computes its candidates when it is the newest again. Most parts are so old that they
+// are never opened.
 type cursor struct {
 	part  int
 	last  uint64          // no trace of the part starts later
@@ -58,15 +58,14 @@ func (c *cursor) id() (id trace.TraceID) {
 // isSure tells whether the trace at the cursor is a candidate by its part alone.
 func (c *cursor) isSure() bool { return c.sure != nil && c.sure.Has(c.times.order[c.at]) }
 
-// before tells which of two cursors has the trace that comes first in answers. Its
-// id counts as well: of a million traces with one start, only those that are in the
-// answer are evaluated.
+// before tells which of two cursors has the trace that comes first in answers. Ids break ties: of a million traces
+// with one start, the search evaluates only those in the answer.
 func (c *cursor) before(o *cursor) bool {
 	return newerFirst(c.start(), c.id(), o.start(), o.id()) < 0
 }
 
-// cursors are a heap: the first is before all others. To compare every cursor for
-// each trace would cost the square of what is stored.
+// cursors are a heap: the first is before all others. Comparing every cursor for each trace would cost the square of
+// the stored spans.
 type cursors []*cursor
 
 func (h cursors) order() {

@@ -2,20 +2,19 @@
 // search, the names and values of attributes. It joins the snapshot that a
 // [trace.Source] takes with the language of package traceql.
 //
-// A query declares which columns it reads, rules out parts by their times and by the
-// conditions of its filters, and opens the others one by one as it comes to them. An
-// error of a part is the query's error; no answer is silently a part of one.
+// A query declares the columns that it reads, rules out parts by their times and by the conditions of its filters,
+// and opens the others one by one when it needs them. An error of a part is the query's error: an answer is never
+// silently incomplete.
 //
-// A query sees the whole trace, however its spans arrived: a filter picks
-// candidates part by part, and what joins spans of a trace (structure,
-// aggregates, &&, duration, root) is decided on all its rows. A span that
-// several parts hold counts once.
+// A query sees the whole trace, however its spans arrived: a filter picks candidates part by part. Operators that
+// join spans of a trace (structure, aggregates, &&, duration, root) see all its rows. A span that several parts hold
+// counts once.
 //
 // A search walks traces from the newest to the oldest and stops when no older
 // one can enter the result, so the common query reads one part. The same query
 // on the same parts gives the same answer, in the same order.
 //
 // Facts of parts, such as the order of their traces, are kept by the identity of the
-// part and bounded in bytes. Nothing is kept for each trace of all parts: 20 million
-// spans on disk cost a query only the parts that it opens.
+// part and bounded in bytes. The engine keeps no entry per trace of all parts: with 20 million spans on disk, a query
+// pays only for the parts that it opens.
 package query

@@ -15,15 +15,14 @@ import (
 type Options struct {
 	// MaxTime is how long one query may take, waiting included; default 30 s.
 	MaxTime time.Duration
-	// MaxMemory is how many bytes one query may keep, of what grows with the
-	// data: groups, labels and samples of metrics, traces found, spans of a trace,
-	// the answer's text; default 512 MiB, below 0 for no limit.
+	// MaxMemory is how many bytes one query may keep, counting everything that grows with the data: groups, labels
+	// and samples of metrics, traces found, spans of a trace, the answer's text; default 512 MiB, below 0 for no
+	// limit.
 	MaxMemory int64
 	// MaxTotalMemory is how many bytes all queries may keep together; default
 	// 1 GiB, below 0 for no limit. A query that would go beyond is refused.
 	MaxTotalMemory int64
-	// MaxFacts is how many bytes all queries may keep for those that follow, of what is
-	// costly to know of parts of the spans; default 64 MiB.
+	// MaxFacts is how many bytes of facts about parts all queries may cache for later queries; default 64 MiB.
 	MaxFacts int64
 	// MaxTraceSpans is how many spans an answer that holds a whole trace may have;
 	// of a larger trace it holds those that start first. Default 200,000, below 0
@@ -39,28 +38,28 @@ type Options struct {
 	// Running is called when a query begins to run, and done when it has ended; nil
 	// for none.
 	Running func() (done func())
-	// Observer is told how queries go; nil for none.
+	// Observer is notified of queries; nil for none.
 	Observer Observer
 }
 
 // Engine answers queries. Any number of goroutines may use it.
 type Engine struct {
-	sources  func(context.Context) []trace.Source // what a context may read
+	sources  func(context.Context) []trace.Source // the sources that a context may read
 	facts    *factCache
 	o        Options
 	slots    chan struct{}
 	waiting  atomic.Int64 // queries that want a slot and have none
 	observer Observer
 	places   eval.Places
-	pool     pool // of what all queries keep
+	pool     pool // the memory that all queries keep
 	hits     [len(limitNames)]atomic.Int64
 	partial  atomic.Int64
 }
 
-// Stats count what the bounds of queries have done since the Engine was made.
+// Stats counts how often queries met a bound since the Engine was made.
 type Stats struct {
 	Memory  int64            // bytes that the queries that run keep now
-	Facts   int64            // bytes of what is kept about parts, see Options.MaxFacts
+	Facts   int64            // bytes of cached facts about parts, see Options.MaxFacts
 	Limits  map[string]int64 // queries that ended at a limit, by its name: time, memory, total_memory, waiting
 	Partial int64            // whole traces of which an answer held a part
 }

@@ -9,10 +9,8 @@ import (
 	"etude/traceql/eval"
 )
 
-// factCache keeps what is costly to know of parts, for the parts that queries have
-// read last. It holds no View, so it keeps no column of a dropped part in memory.
-// The bound is in bytes; the facts of the part that was used least recently leave
-// first.
+// factCache caches facts about parts that are costly to compute. It holds no View, so it keeps no column of a dropped
+// part in memory. Its bound is in bytes; it evicts the facts of the least recently used part first.
 //
 // Order of locks: that of facts before that of the cache.
 type factCache struct {
@@ -24,13 +22,12 @@ type factCache struct {
 	bytes  int64
 }
 
-// facts are what is known of one part. Rows of a part never change, so the facts of
-// as many rows are always true. When a part has grown, its chronology is continued and
-// the other facts are dropped.
+// facts are the known facts about one part. Rows of a part never change, so facts about a number of rows stay true.
+// When a part has grown, its chronology is extended and the other facts are dropped.
 type facts struct {
 	cache *factCache
 	id    trace.PartID
-	place *list.Element // in cache.recent; nil when the facts have left it
+	place *list.Element // in cache.recent; nil after eviction
 	bytes int64         // that the cache counts
 
 	mu          sync.Mutex
@@ -38,7 +35,7 @@ type facts struct {
 	repeated    eval.Mask // rows that older parts have as well, under a key of these
 	repeatedKey uint64    // 0 for none
 
-	rows  int // that what follows is about
+	rows  int // that the fields below are about
 	all   *selection
 	roots []uint32 // see apparentRoots
 	lists map[columnID]*valueList
@@ -48,7 +45,7 @@ func newFactCache(limit int64) *factCache {
 	return &factCache{limit: limit, parts: map[trace.PartID]*facts{}}
 }
 
-// factBytes is about what the facts of a part take before anything is known.
+// factBytes estimates the memory of empty facts.
 const factBytes = 400
 
 // of returns the facts of a part.
@@ -65,7 +62,7 @@ func (c *factCache) of(id trace.PartID) *facts {
 	return f
 }
 
-// count changes what facts take by so many bytes.
+// count changes the memory of facts by so many bytes.
 func (c *factCache) count(f *facts, bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,8 +71,8 @@ func (c *factCache) count(f *facts, bytes int) {
 	}
 }
 
-// grow is count while the lock is held. Other facts leave until the bytes fit.
-// Queries that use them are not affected.
+// grow is count while the lock is held. It evicts other facts until the bytes fit. Queries that use these are not
+// affected.
 func (c *factCache) grow(f *facts, bytes int) {
 	f.bytes += int64(bytes)
 	c.bytes += int64(bytes)
@@ -137,8 +134,8 @@ func (c *factCache) KeepRepeated(id trace.PartID, key uint64, rows eval.Mask) {
 	f.repeated, f.repeatedKey = rows, key
 }
 
-// about makes the facts those of a View: the fields after rows may be read and set. The lock
-// is held. It reports false for an older View than the one the facts are about.
+// about makes the facts those of a View; then the fields after rows may be read and set. The lock is held. It returns
+// false for an older View than the facts have.
 func (f *facts) about(v *trace.View) bool {
 	if f.rows < v.Spans() {
 		kept := 0

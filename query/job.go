@@ -12,8 +12,8 @@ import (
 // written. It has the query's time, its memory, and its place among the queries
 // that run. Methods of the Engine that are given its context are part of it.
 //
-// The place is lent to others while the reader of the answer is slow: a reader
-// must not keep queries from running. The memory is not, for it is in use.
+// While the reader of the answer is slow, the Job lends its place to others: a reader must not keep queries from
+// running. It does not lend its memory, which is in use.
 type Job struct {
 	e      *Engine
 	ctx    jobContext
@@ -28,7 +28,7 @@ type Job struct {
 	lending *time.Timer
 
 	advice string // how to ask for less
-	inner  bool   // queries of the Job's context are parts of one that is reported
+	inner  bool   // queries of the Job's context are parts of it, and not reported by themselves
 }
 
 // jobContext is a context that leads to its Job, and has its deadline: one value
@@ -50,8 +50,7 @@ func (c *jobContext) Value(key any) any {
 
 func (c *jobContext) Deadline() (time.Time, bool) { return c.end, true }
 
-// lendAfter is how long the reader of an answer may take for a piece of it before
-// the query's place is lent to others.
+// lendAfter is how long the reader may take for a piece of the answer before the Job lends its place.
 const lendAfter = 20 * time.Millisecond
 
 // Begin waits for a place among the queries that run, and bounds the time and the
@@ -109,8 +108,8 @@ func (j *Job) Err() error {
 	return context.Cause(&j.ctx)
 }
 
-// Hold counts n bytes that the answer takes, below 0 for bytes given back; the
-// format and its numbers say what it has come to.
+// Hold counts n bytes that the answer takes, below 0 for bytes given back; the format and its numbers describe its
+// progress.
 func (j *Job) Hold(n int, format string, args ...int) error {
 	if err := j.memory.Take(n, format, args...); err != nil {
 		return context.Cause(&j.ctx)

@@ -21,7 +21,7 @@ type pool struct {
 	used  atomic.Int64
 }
 
-// inUse is how much the queries that run keep now.
+// inUse is how many bytes the running queries keep.
 func (p *pool) inUse() int64 { return p.used.Load() }
 
 // newMemory returns a memory with a limit in bytes, 0 for none, that takes from a
@@ -30,11 +30,11 @@ func newMemory(limit int64, pool *pool, over func(*memoryError)) *memory {
 	return &memory{limit: max(0, limit), pool: pool, over: over}
 }
 
-// memoryError is the error of a query that would keep too much.
+// memoryError is the error of a query that needs too much memory.
 type memoryError struct {
 	limit  int64  // bytes
 	shared bool   // the limit is that of all queries together
-	at     string // what the query had come to
+	at     string // the query's progress
 }
 
 func (e *memoryError) Error() string {
@@ -44,9 +44,8 @@ func (e *memoryError) Error() string {
 	return fmt.Sprintf("query keeps more than %d bytes, at %s", e.limit, e.at)
 }
 
-// Take counts n bytes more; the format and its numbers say what the query has come
-// to. They are put together only when a limit is met. The error is a
-// [*memoryError].
+// Take counts n bytes more. The format and its numbers describe the query's progress; they are formatted only when a
+// limit is met. The error is a [*memoryError].
 func (m *memory) Take(n int, format string, args ...int) error {
 	if n == 0 {
 		return nil
@@ -75,8 +74,8 @@ func says(format string, numbers []int) string {
 	return fmt.Sprintf(format, args...)
 }
 
-// exceeded gives back at once what the query does not get, so that a query which
-// asks for far too much refuses no other.
+// exceeded returns the refused bytes at once, so that a query that asks for far too much causes no other to be
+// refused.
 func (m *memory) exceeded(n int, err *memoryError) error {
 	m.Free(n)
 	if m.over != nil && m.ended.CompareAndSwap(false, true) {
@@ -91,5 +90,5 @@ func (m *memory) Free(n int) { _ = m.Take(-n, "") }
 // Used is how many bytes the query keeps now.
 func (m *memory) Used() int64 { return m.used.Load() }
 
-// Close gives back all that has not been freed.
+// Close returns all bytes that have not been freed.
 func (m *memory) Close() { m.Free(int(m.used.Load())) }

@@ -19,11 +19,10 @@ type MetricsRequest struct {
 	Exemplars int // at most; 0 for the default of 100
 	MaxSeries int // 0 for no limit
 
-	// Progress, if set, is told while the query runs, from the oldest spans to the
-	// newest, that the slots of the window from one on and below another are complete.
-	// It returns whether it has used their series; if not, they are offered again with
-	// more. Series may be called only before it returns, and costs as much as an answer
-	// does. compare() has nothing to tell.
+	// Progress, if set, is called while the query runs, from the oldest spans to the newest, with a range of slots of
+	// the window that are complete. It returns whether it has used their series; if not, the next call offers them
+	// again with more. It may call series only before it returns; that costs as much as an answer. compare() reports
+	// no progress.
 	Progress func(w metrics.Window, from, to int, series func() []metrics.Series) (taken bool)
 }
 
@@ -75,7 +74,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	evaluated()
 	done.Tables, done.Spans, done.Results = len(snap.Parts()), out.Stats.Spans, len(out.Series)
 	switch {
-	case ctx.Err() != nil: // what took long has ended early
+	case ctx.Err() != nil: // long work has ended early
 		return nil, context.Cause(ctx)
 	case err != nil:
 		return nil, err
@@ -127,7 +126,7 @@ func (e *Engine) compileMetrics(ctx context.Context, text string) (*metrics.Quer
 	return m, nil
 }
 
-// exemplarLimit is what the hint says, else the request, else the default.
+// exemplarLimit is the hint's number, else the request's, else the default.
 func exemplarLimit(m *metrics.Query, req MetricsRequest) int {
 	switch {
 	case req.Instant || m.Exemplars == 0:

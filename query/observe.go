@@ -13,7 +13,7 @@ const (
 	Evaluating Stage = "evaluate" // over the Tables
 )
 
-// Work is what has been done for a query. Numbers that are not known are 0.
+// Work describes a finished query. Unknown numbers are 0.
 type Work struct {
 	Query   string // as it was asked; empty when it is not TraceQL
 	Tables  int    // the parts of the snapshot
@@ -21,7 +21,7 @@ type Work struct {
 	Results int    // traces, series, names, values, or spans of one trace
 }
 
-// Observer is told how queries go, so that they can be measured and traced. Its
+// Observer is notified of queries and their stages, to measure and trace them. Its
 // methods are called on the query's goroutine, with the context that the caller
 // of the Engine gave or one made from it.
 type Observer interface {
@@ -38,8 +38,7 @@ type unobserved struct{}
 func (unobserved) Stage(context.Context, Stage) func() { return func() {} }
 func (unobserved) Done(context.Context, Work)          {}
 
-// report is deferred, so that it is run whichever way a query ends. A part of
-// another query is not reported by itself.
+// report is deferred, so that it runs however a query ends. It does not report a part of another query.
 func (e *Engine) report(ctx context.Context, done *Work) {
 	if j, ok := ctx.Value(jobKey{}).(*Job); ok && j.inner {
 		return

@@ -2,9 +2,9 @@ package query
 
 import "etude/traceql/metrics"
 
-// tell reports the traces that are sure to be in the answer: none that starts at
-// next or before, as all that come do, can change their place. Traces found so
-// far are in order, so these are the first ones, and only more of them.
+// tell reports the traces that are sure to be in the answer. All traces still to come start at next or before, so
+// they cannot change the places of later ones. Traces found so far are in order, so the sure ones are a growing
+// prefix.
 func (s *search) tell(next uint64) {
 	if s.req.Progress == nil {
 		return
@@ -19,8 +19,7 @@ func (s *search) tell(next uint64) {
 	}
 }
 
-// maxPartialCells bounds what is copied to tell progress: 2 MiB of numbers, some
-// 20 MiB when they have become samples and text.
+// maxPartialCells bounds the copy for a progress report: 2 MiB of numbers, some 20 MiB as samples and text.
 const maxPartialCells = 1 << 18
 
 // teller tells the progress of a metrics query.
@@ -30,8 +29,8 @@ type teller struct {
 	told     int
 }
 
-// added is called when the Run has the spans of a View. The slots that are complete
-// with the last View are not told: the answer does that.
+// added is called when the Run has the spans of a View. It does not report the slots that the last View completes:
+// the answer has them.
 func (t *teller) added(run *metrics.Run, view int) {
 	from, to := t.told, run.Sure(view)
 	if t.listener == nil || to <= from || to >= t.w.Slots || run.Cells() > maxPartialCells {

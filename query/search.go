@@ -22,9 +22,8 @@ type Request struct {
 	MinDuration, MaxDuration time.Duration
 
 	// Start and End select traces that overlap the window, edges included, in
-	// unix nanoseconds. Both zero: no window. A trace that has no span then, only
-	// earlier and later ones, is not found when all parts that hold it are on disk and
-	// outside of the window: to find it, every part would have to be read.
+	// unix nanoseconds. Both zero: no window. A trace with spans before and after the window but none within is not
+	// found when all its parts are on disk and outside of the window: finding it would mean reading every part.
 	Start, End uint64
 
 	Limit           int // traces; 0 for the default of 20
@@ -123,8 +122,8 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	return s.out, nil
 }
 
-// searchNeed declares what a search reads: of each part what its masks and the order
-// of its traces need, and of traces all that the answer shows.
+// searchNeed declares the columns that a search reads: of each part those for its masks and the order of its traces,
+// and of traces all that the answer shows.
 func searchNeed(p *eval.Program, req Request) (rows, whole *trace.Need) {
 	rows, whole = p.RowNeed(), p.Need()
 	rows.Columns |= trace.TraceTimes
@@ -323,7 +322,7 @@ func (s *search) visit(c *cursor) error {
 	return nil
 }
 
-// seenBytes is what the id of a trace takes in a map.
+// seenBytes estimates the memory of a trace id in a map.
 const seenBytes = 48
 
 // keep puts the trace at its place in the result.
@@ -356,11 +355,11 @@ func (s *search) keep(sets []eval.Spanset) error {
 	return s.job.Hold(itemBytes*(1+len(t.Services)), "%d traces", len(s.out.Traces))
 }
 
-// itemBytes is about what a Trace, a SpanSet, a Span or a ServiceStats takes in a
-// result, attrBytes an Attr. Texts are those of the dictionaries.
+// itemBytes estimates the memory of a Trace, a SpanSet, a Span or a ServiceStats in a result, attrBytes an Attr.
+// Texts are those of the dictionaries.
 const itemBytes, attrBytes = 128, 80
 
-// bytes is about what a trace takes in a result.
+// bytes estimates the memory of a trace in a result.
 func (t *Trace) bytes() int {
 	n := itemBytes * (1 + len(t.Services))
 	for i := range t.SpanSets {

@@ -14,9 +14,8 @@ type Tenants interface {
 	Source(id string) trace.Source
 }
 
-// NewForTenants returns an Engine that reads what the tenants of the context
-// have, all together, and nothing for a context without tenants. A trace of
-// several tenants is one trace.
+// NewForTenants returns an Engine that reads the spans of all tenants of the context, and none for a context without
+// tenants. A trace of several tenants is one trace.
 func NewForTenants(t Tenants, o Options) *Engine {
 	e := New(nil, o)
 	e.sources = func(ctx context.Context) (out []trace.Source) {
@@ -30,7 +29,7 @@ func NewForTenants(t Tenants, o Options) *Engine {
 	return e
 }
 
-// snapshot takes a snapshot of all that a context may read.
+// snapshot takes a snapshot of all sources that a context may read.
 func (e *Engine) snapshot(ctx context.Context) (trace.Snapshot, error) {
 	sources := e.sources(ctx)
 	if len(sources) == 1 { // Fast path: all but reads of several tenants.
@@ -48,8 +47,8 @@ func (e *Engine) snapshot(ctx context.Context) (trace.Snapshot, error) {
 	return trace.Join(all...), nil
 }
 
-// parts returns the parts of a snapshot for a query. Rows declares what is read part by
-// part, whole what is read of traces besides.
+// parts returns the parts of a snapshot for a query. Rows declares the columns to read part by part, whole the
+// columns to read of whole traces.
 func (e *Engine) parts(j *Job, snap trace.Snapshot, rows, whole *trace.Need) *eval.Parts {
 	return eval.NewParts(j.Context(), snap, rows, whole, eval.Keep{Memory: j.memory, Places: &e.places, Facts: e.facts})
 }

@@ -1,7 +1,6 @@
 package query
 
-// valueBytes is what a value takes beside its text: in the set, in the sorted
-// list and in the answer.
+// valueBytes estimates the memory of a value besides its text: in the set, in the sorted list and in the answer.
 const valueBytes = 160
 
 // collector gathers distinct values until a bound of the request is met.
@@ -30,7 +29,7 @@ func (c *collector) add(v TagValue) (more bool) {
 	}
 	size := len(v.Type) + len(v.Value)
 	if size > maxTagBytes {
-		return true // It fits in no answer and shall not end this one.
+		return true // Too large for any answer: skip it, and go on.
 	}
 	if _, ok := c.seen[v]; ok {
 		c.stale++

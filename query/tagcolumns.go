@@ -9,9 +9,8 @@ import (
 )
 
 // columnsOf returns the columns of a View that hold the values of an attribute
-// or intrinsic. Ok is false where columns alone do not tell: values within
-// arrays, an unscoped name that both spans and resources have, what only whole
-// traces know. Those are asked of package eval.
+// or intrinsic. Ok is false where columns alone do not have the answer: values within arrays, an unscoped name that
+// both spans and resources have, and facts of whole traces. Package eval answers those.
 func columnsOf(v *trace.View, f syntax.Field) (cols []column, ok bool) {
 	switch f := f.(type) {
 	case *syntax.AttrRef:
@@ -94,7 +93,7 @@ func newSelection(v *trace.View, spans eval.Mask) *selection {
 // in returns a selection of all spans as one of another View of the same rows.
 func (s *selection) in(v *trace.View) *selection { return &selection{v: v, rows: s.rows} }
 
-// bytes is about what a selection of all spans takes; 0 for none.
+// bytes estimates the memory of a selection of all spans; 0 for none.
 func (s *selection) bytes() int {
 	if s == nil {
 		return 0

@@ -7,13 +7,12 @@ import (
 	"etude/traceql/eval"
 )
 
-// Distinct values of a column are found from its newest position backwards and
-// only as far as a query asks, so the first thousand of a million cost a
-// thousand. What was found is kept with the View, which never changes: a column
-// of few values is read once, and the next query gets the list.
+// A query finds the distinct values of a column from its newest position backwards, and only as many as it needs, so
+// the first thousand of a million cost a thousand. The list stays with the View, which never changes: a column of few
+// values is read once, and the next query gets the list.
 //
-// A list ends when its texts fill a whole answer. Nobody misses the rest: who
-// has taken in all of such a list has met the bound of the answer.
+// A list ends when its texts fill a whole answer. The rest is not needed: a reader that consumed the whole list has
+// reached the limit of the answer.
 //
 // The rejected alternative, lists made when a Table is sealed, would pay for
 // every column at ingest and still leave the growing Table to be scanned.

@@ -10,7 +10,7 @@ import (
 	"etude/traceql/syntax"
 )
 
-// narrowed are the spans that a TagRequest is about.
+// narrowed selects the spans that a TagRequest is about.
 type narrowed struct {
 	job   *Job
 	ctx   context.Context
@@ -40,8 +40,7 @@ func narrow(j *Job, req TagRequest) *narrowed {
 	return n
 }
 
-// compile makes the programs for fields, nil for names alone, and returns what they
-// read.
+// compile makes the programs for fields, nil for names alone, and returns their needs.
 func (n *narrowed) compile(fields ...syntax.Field) *trace.Need {
 	need := &trace.Need{}
 	for _, f := range append(fields, nil) {
@@ -61,7 +60,7 @@ func (n *narrowed) begin(snap trace.Snapshot, need *trace.Need) {
 	n.run = n.runs[nil]
 }
 
-// open opens a part for all that is asked of it.
+// open opens a part with all columns that the request needs.
 func (n *narrowed) open(part int) (*info, error) {
 	for _, run := range n.runs {
 		if err := run.Open(part); err != nil {
@@ -71,7 +70,7 @@ func (n *narrowed) open(part int) (*info, error) {
 	return &info{n.run.View(part), n.facts.of(n.parts.List()[part].ID)}, nil
 }
 
-// release lets go of a part of which no more is asked.
+// release releases a part that the request needs no longer.
 func (n *narrowed) release(part int) {
 	for _, run := range n.runs {
 		run.Release(part)
@@ -79,8 +78,7 @@ func (n *narrowed) release(part int) {
 	}
 }
 
-// given counts rows gone over and tells, now and then, whether the request has
-// been given up.
+// given counts rows read and, now and then, checks whether the request has been cancelled.
 func (n *narrowed) given(rows int) bool {
 	const lookEvery = 1 << 14
 	if n.work += 1 + rows; n.work < lookEvery {
@@ -113,10 +111,9 @@ func (n *narrowed) selection(part int) (*selection, error) {
 	return n.selected, nil
 }
 
-// selective returns what of a condition selects spans for a TagRequest: the
-// comparisons of an attribute or intrinsic that takes accepts with a constant,
-// joined as they are. Other conditions count as true; nil means that nothing
-// selective is left.
+// selective returns the part of a condition that selects spans for a TagRequest: comparisons with a constant, of an
+// attribute or intrinsic that takes accepts, joined as in the condition. Other conditions count as true; nil means
+// that nothing selective is left.
 func selective(f syntax.Field, takes func(x syntax.Field) bool) syntax.Field {
 	b, ok := f.(*syntax.Binary)
 	if !ok {

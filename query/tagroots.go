@@ -6,12 +6,10 @@ import (
 	"etude/traceql/syntax"
 )
 
-// The name or service of root spans is known for sure only from whole traces,
-// and loading every trace costs a lookup in every View. But there are few such
-// values: a trace is loaded only when the span that seems its root would bring a
-// value not seen yet, or when nothing seems to be the root. If the span is not
-// the root after all, the real one seems so in its own View and is found there,
-// if the window of the request takes that View in.
+// Only whole traces tell the name or service of their root span for sure, and loading every trace costs a lookup in
+// every View. But there are few distinct values. So a trace is loaded only when its apparent root would add a new
+// value, or when it has no apparent root. If the apparent root is not the real one, the real one is an apparent root
+// in its own View, and is found there if that View is within the request's window.
 
 // severalRoots marks a trace with several spans that may be its root.
 const severalRoots = ^uint32(0)

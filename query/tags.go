@@ -116,7 +116,7 @@ func (t *tagNames) full() bool {
 // namedLevels are the levels in the order in which they fill an answer.
 var namedLevels = []trace.Level{trace.ResourceLevel, trace.SpanLevel, trace.ScopeLevel, trace.EventLevel, trace.LinkLevel}
 
-// namesNeed declares what a request for names reads.
+// namesNeed declares the columns that a request for names reads.
 func (n *narrowed) namesNeed() *trace.Need {
 	need := n.compile()
 	for _, l := range namedLevels {

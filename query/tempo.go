@@ -6,7 +6,7 @@ import (
 	"etude/traceql/syntax"
 )
 
-// The rules here are known from recorded answers of Tempo 3.0.3 alone; see tempo.go of
+// The rules here are known only from recorded answers of Tempo 3.0.3; see tempo.go of
 // package eval, and docs/tempo-rules.md.
 
 // Rule T25: an answer about names or values ends at 1,000,000 bytes of names or values,

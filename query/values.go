@@ -171,7 +171,7 @@ func (n *narrowed) slowValues(part int, f syntax.Field, c *collector) error {
 
 func tagValue(v eval.Value) TagValue { return TagValue{valueTypes[v.Type], v.Text()} }
 
-// sorted returns what was collected.
+// sorted returns the collected values.
 func (c *collector) sorted() []TagValue {
 	out := make([]TagValue, 0, len(c.seen))
 	for v := range c.seen {

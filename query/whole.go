@@ -15,14 +15,13 @@ type WholeTrace struct {
 	Spans []otlp.Ref
 	Total int  // spans that there are
 	Most  int  // spans that the answer may have
-	Asked bool // Most is what the caller asked for
+	Asked bool // the caller chose Most
 }
 
 // Partial tells whether spans were left out.
 func (w *WholeTrace) Partial() bool { return len(w.Spans) < w.Total }
 
-// refBytes is what the place of a span takes: as it is found, as it is handed
-// out, and as it is put in order for an answer.
+// refBytes estimates the memory of a span's place: found, returned, and sorted for an answer.
 const refBytes = 16 + 16 + 24
 
 // Trace returns the spans of a trace, none when the trace is unknown. Of one that
@@ -103,9 +102,8 @@ func (e *Engine) wholeTrace(asked int) *WholeTrace {
 	return &WholeTrace{Most: most}
 }
 
-// firstSpans returns the n spans that start first, in stored order: what came
-// last is most often not what explains a trace, and its root, which ends last and
-// so comes last, starts first.
+// firstSpans returns the n spans that start first, in stored order: the spans that arrive last rarely explain a
+// trace, except for its root, which ends last and starts first.
 func firstSpans(t *eval.Trace, n int) []eval.Ref {
 	starts := make([]uint64, len(t.Spans))
 	for i, r := range t.Spans {

@@ -24,7 +24,7 @@ func (l *listener) Close() (err error) {
 	return err
 }
 
-// accept takes connections, and gives each to the server that speaks its language.
+// accept accepts connections and gives each to the server of its protocol.
 func (s *Server) accept(l *listener) error {
 	wait := time.Duration(0)
 	for {
@@ -75,13 +75,13 @@ func (s *Server) sort(c *conn, l *listener) {
 	l.toHTTP(c)
 }
 
-// cut closes a connection that is not served.
+// cut closes a connection that no server takes.
 func (s *Server) cut(c *conn, l *listener, err error) {
 	s.in.stats.cut.Add(1)
 	level, from := slog.LevelDebug, c.RemoteAddr().String()
 	var e *sniffError
 	if errors.As(err, &e) && e.tls && !s.in.toldTLS.Swap(true) {
-		level = slog.LevelInfo // The client cannot show it to anybody: worth telling once.
+		level = slog.LevelInfo // the client cannot report it itself: log it once
 	}
 	s.in.logger.Log(context.Background(), level, "close connection", "port", l.name, "from", from, "err", err)
 	_ = c.Close()
@@ -110,7 +110,7 @@ func (s *Server) startSniffing(c *conn) bool {
 	return true
 }
 
-// handoff is a listener that is given connections which were accepted elsewhere.
+// handoff is a listener whose connections were accepted by accept.
 type handoff struct {
 	conns  chan net.Conn
 	closed chan struct{}

@@ -7,11 +7,10 @@ import (
 	"sync"
 )
 
-// A body is read into a pooled buffer that grows with what really arrives, never
-// with what a header announces, and is inflated when it has arrived whole. Room is
-// counted at the registry before it is made, so that many slow large bodies, and
-// many small ones that inflate, stop together at Limits.Arriving. How slowly a
-// client sends decides only how long it holds the bytes that it has sent itself.
+// A body is read into a pooled buffer, which grows with the bytes that arrive, never with the length that a header
+// announces. It is inflated when it is complete. The registry counts memory before it is allocated, so many slow
+// large bodies, and many small ones that inflate, stop together at Limits.Arriving. A slow client holds only the
+// bytes that it has sent itself.
 
 // body is a request's content. Close gives the buffer back.
 type body struct {
@@ -22,8 +21,7 @@ type body struct {
 	other   int64 // likewise, for the compressed form of this body
 }
 
-// keepBuffer is the largest buffer worth pooling. Pooled buffers are counted nowhere,
-// so many large ones must not stay.
+// keepBuffer is the largest buffer that is pooled. No limit counts pooled buffers, so large ones must not stay.
 const keepBuffer = mebibyte
 
 var bufferPool = sync.Pool{New: func() any { return new([]byte) }}
@@ -46,8 +44,8 @@ func (b *body) Close() {
 	b.bytes = nil
 }
 
-// whole moves the body from what is arriving to what is being handled. After nil,
-// the gate must be left with the same number of bytes.
+// whole moves the body's bytes from the account of arriving requests to that of requests being handled. After nil,
+// the caller leaves the gate with the same number of bytes.
 func (b *body) whole() (n int64, err error) {
 	b.conn.depart(b.counted)
 	b.counted = 0
@@ -150,8 +148,8 @@ func (b *body) grow(size int) error {
 	return nil
 }
 
-// count holds n more bytes as arriving. A request that is refused when it is alone
-// would be refused each time, so its client must not come back.
+// count counts n more bytes as arriving. A request that is too large even alone would be refused each time, so its
+// client must not retry.
 func (b *body) count(n int64) error {
 	b.counted += n
 	switch arriving := b.in.limits.Arriving; {

@@ -38,8 +38,8 @@ func (m *message) free() {
 	m.pieces, m.buffer = nil, nil
 }
 
-// rawCodec passes OTLP payloads through untouched. It replaces the protobuf codec on
-// the whole server, so it hands the messages of other services to that codec.
+// rawCodec passes OTLP payloads through unchanged. It replaces the protobuf codec on the whole server, so it hands
+// the messages of other services to that codec.
 type rawCodec struct{ rest encoding.CodecV2 }
 
 func newRawCodec() rawCodec { return rawCodec{encoding.GetCodecV2("proto")} }

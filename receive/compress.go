@@ -14,8 +14,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Decompressors are pooled: a gzip reader is 40 KiB, a zstd one more. None of
-// them trusts a size it read; the reader of one stops at the limit.
+// Decompressors are pooled: a gzip reader takes 40 KiB, a zstd reader more. None trusts an announced size; whoever
+// reads from one stops at the limit.
 //
 // A request is inflated when it has arrived whole, and only as many requests at
 // once as there are processors. Inflating keeps a processor busy and never waits for
@@ -23,7 +23,7 @@ import (
 // the limit of one request before the first is counted. HTTP and gRPC (codec.go)
 // share these places.
 
-// inflating has room for those that inflate.
+// inflating has one place for each request that may inflate at once.
 var inflating = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // maxZstdWindow bounds the memory that a zstd frame can ask for. 8 MiB is what
@@ -78,7 +78,7 @@ func newZstd() resetter {
 	return r
 }
 
-// inflation is how one HTTP Content-Encoding is undone.
+// inflation undoes one HTTP Content-Encoding.
 type inflation struct {
 	name string
 	into func(b *body, packed []byte, limit int64) error
@@ -123,7 +123,7 @@ func streamOf(pool *sync.Pool, name string) func(*body, []byte, int64) error {
 	}
 }
 
-// badStream says which encoding the bytes broke. Refusals stay what they are.
+// badStream names the encoding that the bytes violate. It returns refusals unchanged.
 func badStream(name string, err error) error {
 	if r := readRefusal(err); r.reason != malformed {
 		return r

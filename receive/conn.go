@@ -23,8 +23,8 @@ type conn struct {
 
 	// Set by the sniffer, before a server gets the connection.
 	replay []byte      // read before, to be read again
-	acks   *ackFilter  // takes the client's answer to the sniffer out of what is read
-	answer *ackDropper // takes the server's second answer out of what is written
+	acks   *ackFilter  // removes the client's answer to the sniffer from the bytes read
+	answer *ackDropper // removes the server's second answer from the bytes written
 	meter  *arrivals   // of a gRPC connection: counts messages as they arrive
 	http2  bool
 
@@ -150,8 +150,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite is what net/http uses to say that it will not read on, so that the
-// client sees the answer and not a reset.
+// CloseWrite lets net/http close its side first, so that the client sees the answer and not a reset.
 func (c *conn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
@@ -229,8 +228,8 @@ func connOf(ctx context.Context) *conn {
 	return nil
 }
 
-// connInfo carries the connection to gRPC's handlers: what credentials tell of a
-// connection is what a handler may ask of it.
+// connInfo carries the connection to gRPC's handlers: a handler can only get at the connection through its
+// credentials.
 type connInfo struct{ conn *conn }
 
 func (connInfo) AuthType() string { return "plain" }

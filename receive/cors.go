@@ -50,7 +50,7 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
 	h.Add("Vary", "Access-Control-Request-Headers")
 	if ok {
 		h.Set("Access-Control-Allow-Methods", http.MethodPost)
-		// Exporters add headers of their own. None of them changes what is done here.
+		// Exporters add headers of their own. None of them has an effect here.
 		if want := r.Header.Get("Access-Control-Request-Headers"); want != "" {
 			h.Set("Access-Control-Allow-Headers", want)
 		}

@@ -7,18 +7,14 @@
 // (durability) is the client's. OTLP metrics go to a [MetricsSink]; logs and profiles
 // are answered, and not kept (signals.go).
 //
-// Both OTLP listeners take every kind of OTLP: a connection is sorted by its first
-// bytes (sniff.go), because a client pointed at the wrong one of 4317 and 4318 is
-// the commonest mistake in the field. Each of them, and Jaeger's own port, serves
-// the gRPC of Jaeger and of OTLP. grpc-go and net/http do the serving.
+// Both OTLP listeners accept OTLP over gRPC and HTTP: sniff.go recognises the protocol by the first bytes, because
+// confusing 4317 with 4318 is the commonest mistake of users. Each of them, and Jaeger's own port, serves the gRPC of
+// Jaeger and of OTLP. grpc-go and net/http do the serving.
 //
-// Memory that clients can take is bounded in three places: the number of
-// connections and the bytes of requests that are not whole yet (registry.go,
-// arrivals.go), and the number and bytes of whole requests (limits.go). A request
-// takes a slot only when its last byte has arrived, so a slow client delays itself
-// alone.
+// Two places bound the memory that clients can use: registry.go and arrivals.go bound the number of connections and
+// the bytes of incomplete requests, limits.go the number and bytes of complete requests. A request takes a slot only
+// when its last byte has arrived, so a slow client delays only itself.
 //
-// No objects are made on the way: OTLP payloads pass through as they came, and the
-// other protocols go from their bytes to OTLP's, one span at a time (jaeger, zipkin).
-// The Sink judges what spans mean and whether their ids are good.
+// No span becomes an object here: OTLP payloads pass through unchanged, and the packages jaeger and zipkin translate
+// bytes to OTLP bytes, one span at a time. The Sink validates spans and ids.
 package receive

@@ -67,8 +67,8 @@ func (w *frameWalker) next(p []byte) (n int, header bool) {
 // ended reports whether the last bytes stepped over were the end of a frame.
 func (w *frameWalker) ended() bool { return w.have == frameHeaderLen && w.left == 0 && w.skip == 0 }
 
-// ackFilter takes one acknowledgement of SETTINGS out of a stream of frames.
-// It withholds a frame's header until it is complete, nothing else.
+// ackFilter removes one acknowledgement of SETTINGS from a stream of frames. It withholds only incomplete frame
+// headers.
 type ackFilter struct {
 	pending []byte // read, not yet parsed; then an incomplete frame header
 	payload int    // bytes left of the frame we are in
@@ -109,8 +109,8 @@ func (f *ackFilter) read(c net.Conn) (out []byte, done bool, err error) {
 	return out, false, nil
 }
 
-// ackDropper takes the first acknowledgement of SETTINGS out of what a server
-// writes: the sniffer has acknowledged them already.
+// ackDropper removes the first acknowledgement of SETTINGS from a server's output: the sniffer has acknowledged them
+// already.
 type ackDropper struct {
 	frames frameWalker
 	out    []byte

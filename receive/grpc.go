@@ -34,8 +34,7 @@ const (
 	connWindow   = 4 * mebibyte
 )
 
-// newGRPCServer serves OTLP and Jaeger alike: a client of either is welcome at
-// every gRPC listener.
+// newGRPCServer serves OTLP and Jaeger: every gRPC listener accepts both.
 func (in *intake) newGRPCServer() *grpc.Server {
 	pool := new(tieredPool)
 	g := grpc.NewServer(
@@ -51,7 +50,7 @@ func (in *intake) newGRPCServer() *grpc.Server {
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.ReadBufferSize(64<<10),
-		// A new goroutine would grow its stack for every call anew.
+		// A new goroutine would have to grow its stack for every call.
 		grpc.NumStreamWorkers(uint32(min(in.limits.Requests, streamWorkers))),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -74,8 +73,8 @@ func (in *intake) newGRPCServer() *grpc.Server {
 	return g
 }
 
-// boundCall gives calls that bring no deadline of their own, or a long one, the
-// limit's. gRPC ends the context with the call, and so all that derive from it.
+// boundCall gives calls without a deadline, or with a later one, the limit's deadline. gRPC ends the context with the
+// call, and so all that derive from it.
 func (in *intake) boundCall(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	limit := time.Now().Add(in.limits.RequestTimeout)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(limit) {

@@ -39,8 +39,7 @@ func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 	return s
 }
 
-// guard is what holds for every answer over HTTP: a browser must not take it for
-// anything but data.
+// guard sets the headers of every answer over HTTP: a browser must treat it as data only.
 func guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

@@ -38,7 +38,7 @@ type Limits struct {
 	// Connections is how many connections may be open at once. When there are as
 	// many, the one that has been idle for the longest gives way. Default 1024.
 	Connections int64
-	// HeaderTimeout cuts a client that does not say what it wants. Default 10 s.
+	// HeaderTimeout cuts a client that does not complete a request header. Default 10 s.
 	HeaderTimeout time.Duration
 	// RequestTimeout cuts a client that does not finish its request. Default 30 s.
 	RequestTimeout time.Duration
@@ -79,12 +79,11 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 func (l *Limits) streams() uint32 { return uint32(l.Streams) }
 
 // gate admits whole requests while both their number and their bytes stay within
-// the limits, of all connections together and of each (half of it). It never
-// queues: a client that is told to come back holds its own data, a queue here
-// would hold it for everybody.
+// the limits, of all connections together and of each (half of it). It never queues: a client that must retry keeps
+// its own data, while a queue here would keep the data of all.
 //
-// A request comes here when its last byte has arrived, so that what is admitted
-// depends on the Sink alone and never on how slowly a client sends.
+// A request comes here when its last byte has arrived, so admission depends only on the Sink's speed, never on a
+// client's.
 type gate struct {
 	limits          *Limits
 	conns           *registry // has the bytes of those that are not whole yet
@@ -175,9 +174,8 @@ func (g *gate) tooManyBytes(n int64) *refusal {
 	return g.overload("requests in flight hold more than %d bytes", g.limits.InFlight)
 }
 
-// budget bounds the OTLP that one request of another protocol becomes: a few
-// bytes of a hostile one can ask for many. They are reserved at the gate as they
-// come to be, like those of a body.
+// budget bounds the OTLP that one request of another protocol becomes: a few hostile bytes can become many. It
+// reserves them at the gate while they are written, like the bytes of a body.
 type budget struct {
 	in       *intake
 	reserved int64

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// reason is why a request was refused, as counted and as answered.
+// reason is why a request was refused, for counters and answers.
 type reason uint8
 
 const (

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// registry knows all open connections of all listeners, and keeps two bounds that
-// no connection can keep by itself.
+// registry knows all open connections of all listeners, and enforces two bounds over all of them.
 //
 // The number of connections. When the table is full, the connection that has been
 // idle for the longest is closed to make room: thousands of silent clients must
@@ -84,7 +83,7 @@ func (r *registry) longestIdle() (longest *conn) {
 	return longest
 }
 
-// remove forgets c, and all that it holds of requests that will never be whole.
+// remove forgets c and its bytes of requests that will never be complete.
 func (r *registry) remove(c *conn) {
 	r.mu.Lock()
 	delete(r.conns, c)

@@ -24,8 +24,8 @@ type Config struct {
 	// "OTLP gRPC"; it may name several addresses, and what it opens may speak TLS.
 	// nil: net.Listen("tcp", address).
 	Open func(listener, address string) ([]net.Listener, error)
-	// Authorize decides by the Authorization header, or metadata, of a request. Its
-	// error is the client's answer: 401, UNAUTHENTICATED. nil: everybody may send.
+	// Authorize decides by the Authorization header, or metadata, of a request. Its error is the client's answer:
+	// 401, UNAUTHENTICATED. nil: every client may send.
 	Authorize func(header []string) error
 
 	Limits Limits
@@ -68,8 +68,8 @@ type Server struct {
 	sniffing map[*conn]struct{} // nil after Shutdown
 }
 
-// Listen opens all listeners, or none: the error names the address it could
-// not have. Connections wait in the kernel until Serve.
+// Listen opens all listeners, or none: the error names the unavailable address. Connections wait in the kernel until
+// Serve.
 func Listen(c Config, sink Sink) (*Server, error) {
 	s := &Server{in: newIntake(c, sink), closing: make(chan struct{}), sniffing: map[*conn]struct{}{}}
 	s.grpc, s.grpcConns = s.in.newGRPCServer(), newHandoff()
@@ -196,9 +196,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// cutSniffing closes connections that have not said what they want: no request
-// of theirs is in flight, and a silent one must not be waited for. A connection
-// sorted later finds its server closed, and is closed too.
+// cutSniffing closes connections whose protocol is not known yet: they have no request in flight, and Shutdown must
+// not wait for a silent client. A connection sniffed later finds its server closed, and is closed too.
 func (s *Server) cutSniffing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,8 +220,8 @@ func (s *Server) stopGRPC(ctx context.Context) error {
 	}
 }
 
-// unanswered is err when whole requests are being handled. Who has sent a part of one
-// has been promised nothing, and must not decide how the program ends.
+// unanswered returns err when complete requests are being handled. A client that has sent part of a request has no
+// promise from us, and must not decide how the program ends.
 func (s *Server) unanswered(err error) error {
 	if s.in.gate.requests.Load() == 0 {
 		return nil

@@ -7,10 +7,9 @@ import (
 	"etude/otlp"
 )
 
-// signal is one of the kinds of telemetry that OTLP carries. All of them come to
-// the same ports, because an SDK left at its defaults sends all of them: what is
-// not kept is still answered in OTLP's own words, and the answer names the setting
-// that stops the sending.
+// signal is one of the kinds of telemetry that OTLP carries. All of them come to the same ports, because an SDK with
+// default settings sends all of them. Signals that are not kept get an OTLP answer as well; it names the setting that
+// stops the sending.
 type signal struct {
 	service  string // gRPC
 	path     string // HTTP
@@ -42,7 +41,7 @@ var (
 	signals = []*signal{traces, metrics, logs}
 )
 
-// Profiles have no stable protocol yet: their answer is that there is none here.
+// Profiles have no stable protocol yet: the answer is 404.
 const (
 	profileService = "opentelemetry.proto.collector.profiles.v1development.ProfilesService"
 	profilePath    = "/v1development/profiles"
@@ -107,7 +106,7 @@ func (in *intake) submitLogs(_ context.Context, _ Protocol, payload []byte) (par
 	return partial{records, noLogs}, nil
 }
 
-// otherPath answers what is sent to a path of no signal.
+// otherPath answers requests to a path of no signal.
 func otherPath(path string) string {
 	if path == profilePath {
 		return "404 " + noProfiles

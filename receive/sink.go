@@ -18,9 +18,8 @@ import (
 // With [Config.Multitenancy] the context carries the tenant, as package tenant
 // has it.
 //
-// Spans that can never be stored cost no others: the Sink leaves them out and says
-// how many and why. Errors are of the request as a whole. They say by their methods
-// what the client is told:
+// The Sink leaves out spans that can never be stored, and reports how many and why; the others are stored. An error
+// concerns the request as a whole. Its methods select the client's answer:
 //
 //	InvalidSpans() bool          true: the sender's mistake; 400, INVALID_ARGUMENT
 //	RetryAfter() time.Duration   too much at once, come back after this time;
@@ -68,7 +67,7 @@ func newIntake(c Config, sink Sink) *intake {
 	return in
 }
 
-// submit counts the spans, hands the payload to the Sink and keeps the books.
+// submit counts the spans, hands the payload to the Sink and updates the counters.
 // A request without spans succeeds without the Sink.
 func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) (rejected Rejected, err error) {
 	spans, err := countSpans(payload)
@@ -146,7 +145,7 @@ func (in *intake) storeRefusal(ctx context.Context, doing string, err error) *re
 	return r
 }
 
-// tellOnce logs what every client of a kind is told, the first time.
+// tellOnce logs the answer to a kind of client, the first time.
 func (in *intake) tellOnce(told *atomic.Bool, text string) {
 	if !told.Swap(true) {
 		in.logger.Info("a client sends telemetry that is left out", "answer", text)

@@ -16,22 +16,19 @@ import (
 
 // Telling gRPC from HTTP.
 //
-// HTTP/1.x shows in the first bytes: anything but the HTTP/2 preface. Within
-// HTTP/2 (with prior knowledge: encryption, if any, ends before the sniffer) only
-// the content-type of the first request tells. So the sniffer reads frames up to
-// the first HEADERS, and the server that gets the connection reads those bytes
-// again. gRPC goes to grpc-go's own transport: its way through net/http costs
-// several times as much.
+// The first bytes tell HTTP/1.x from HTTP/2, which begins with its preface. Within HTTP/2 (with prior knowledge:
+// encryption, if any, ends before the sniffer) only the content-type of the first request tells gRPC from HTTP. So
+// the sniffer reads frames up to the first HEADERS, and the server that gets the connection reads those bytes again.
+// gRPC goes to grpc-go's own transport: through net/http it would cost several times as much.
 //
 // Most clients send their first request at once, and the sniffer never writes a
-// byte. But a gRPC channel may be connected for minutes before its first call, and
-// in that time the client is owed a working HTTP/2 connection: SETTINGS of ours,
-// an acknowledgement of its own, and answers to its PINGs, by which it finds out
-// whether we are alive. So before the sniffer waits for a client that speaks
-// HTTP/2, it greets: from then on it answers such frames itself.
+// byte. But a gRPC channel may be connected for minutes before its first call. Meanwhile the client needs a working
+// HTTP/2 connection: our SETTINGS, an acknowledgement of its SETTINGS, and answers to the PINGs that test whether we
+// are alive. So before the sniffer waits for an HTTP/2 client it greets it, and from then on it answers such frames
+// itself.
 //
-// The server that takes over knows nothing of this and says the same things again.
-// Three repairs make that one conversation:
+// The server that takes over does not know this and sends the same frames again. Three repairs make it one
+// conversation:
 //
 //   - The client's SETTINGS, of all its frames together, are given to the server
 //     as one frame, which the server acknowledges once. The client has had its
@@ -47,7 +44,7 @@ import (
 const (
 	// maxHead is the largest header block of a request.
 	maxHead = 64 << 10
-	// maxSniff bounds what is kept until the first header block is complete.
+	// maxSniff bounds the bytes kept until the first header block is complete.
 	maxSniff = maxHead + 32<<10
 	// maxGreeted bounds the frames before the first request.
 	maxGreeted = 1000
@@ -86,7 +83,7 @@ type sniffer struct {
 	contentType string // of the first request, in HTTP/2
 }
 
-// sniff finds out what a client speaks. c then yields all bytes from the first on.
+// sniff recognises a client's protocol. c then yields all bytes from the first on.
 func (c *conn) sniff(limits *Limits) (Protocol, error) {
 	s := &sniffer{conn: c.Conn, limits: limits, streams: limits.streams(), began: time.Now()}
 	spoken, err := s.protocol()
@@ -138,8 +135,8 @@ func checkFirst(b byte) error {
 	return &sniffError{text: fmt.Sprintf("malformed: the first byte is 0x%02x, which begins neither HTTP/1.1 nor HTTP/2; this port takes OTLP over gRPC or over HTTP", b)}
 }
 
-// checkLine tests the first line, as far as it is there. net/http would refuse
-// what is no request, but not say what this port takes.
+// checkLine tests the first line, as far as it is there. net/http would refuse a malformed request without saying
+// what this port accepts.
 func checkLine(b []byte) error {
 	line, _, whole := bytes.Cut(b, []byte("\n"))
 	printable := bytes.IndexFunc(bytes.TrimSuffix(line, []byte("\r")), func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
@@ -356,8 +353,8 @@ func (s *sniffer) refuse(err error) {
 // lingerTime is how long a connection that is about to be closed is still read.
 const lingerTime = 500 * time.Millisecond
 
-// linger reads what the client had sent already. Closed with bytes unread, the
-// connection would be reset, and the client might never see the answer.
+// linger reads the bytes that the client had sent already. Closed with bytes unread, the connection would be reset,
+// and the client might never see the answer.
 func linger(c net.Conn) {
 	if w, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite()

@@ -29,7 +29,7 @@ type Stats struct {
 	registry   atomic.Pointer[registry]
 }
 
-// taken counts the telemetry of another signal than traces.
+// taken counts telemetry other than traces.
 type taken struct{ accepted, rejected atomic.Uint64 }
 
 func (t *taken) accept(n int)   { t.accepted.Add(uint64(n)) }
@@ -48,10 +48,10 @@ type Counts struct {
 	Connections int64
 	// InFlight and InFlightBytes are the requests being handled now.
 	InFlight, InFlightBytes int64
-	// ArrivingBytes is what is held of requests that are not whole yet.
+	// ArrivingBytes are the bytes in memory of incomplete requests.
 	ArrivingBytes int64
-	// Cut counts connections closed before they said what they want, or
-	// because too many were open and all of them had work.
+	// Cut counts connections closed before their protocol was known, or because too many were open and all of them
+	// had work.
 	Cut uint64
 	// IdleClosed counts connections closed as the longest idle, to make room.
 	IdleClosed uint64

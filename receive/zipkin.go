@@ -19,8 +19,8 @@ func (in *intake) zipkinHandler(allowed origins) http.Handler {
 }
 
 // serveZipkin takes Zipkin's spans by POST at any path, as Tempo does (customary:
-// /api/v2/spans, /api/v1/spans). The content type must be said: a page of another
-// origin may send text/plain without being asked for permission, and must not.
+// /api/v2/spans, /api/v1/spans). The request must have the right content type: a browser lets a page of another
+// origin send text/plain without a preflight, and such pages must not send spans.
 func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

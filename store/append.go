@@ -17,8 +17,8 @@ import (
 // Errors, apart from ctx's: one with InvalidSpans() says that the payload can
 // never be stored; one with RetryAfter(), that it may be sent again after that
 // time: too much is waiting (*[OverloadError]), the disk is full or fails
-// (*[wal.WriteError]), or the store is closed ([ErrClosed]). After an error, and
-// after ctx has ended while waiting, the spans may be stored all the same.
+// (*[wal.WriteError]), or the store is closed ([ErrClosed]). After an error, and when ctx ends while waiting, the
+// spans may still have been stored.
 func (s *Store) Append(ctx context.Context, payload []byte) (rejected otlp.Rejected, err error) {
 	if err := ctx.Err(); err != nil {
 		return rejected, fmt.Errorf("append spans: %w", err)

@@ -16,9 +16,8 @@ import (
 	"etude/store/block"
 )
 
-// Blocks keep what is older than the head, in files of Tempo's format: cut.go makes
-// them, limits.go lets the oldest leave. The head holds the spans of the last
-// minutes and their log; a block takes the place of both.
+// Blocks keep spans that are older than the head, in files of Tempo's format: cut.go writes them, limits.go drops the
+// oldest. The head holds the spans of the last minutes, backed by their log; a block replaces both.
 //
 // Invariant: a span is either in the head and in the log, or in a block. A cut makes
 // the block durable first, then swaps head and blocks under swap, then removes the
@@ -70,7 +69,7 @@ type blockCounters struct {
 	cuts, merges, failures, damaged atomic.Int64
 }
 
-// heldBlock is what limits need of a block.
+// heldBlock has the facts about a block that limits use.
 type heldBlock struct {
 	id       block.ID
 	format   block.Format
@@ -227,7 +226,7 @@ func (b *blocks) report(what string, why error) {
 	b.problems = append(b.problems, what)
 }
 
-// hold notes what limits need of a block.
+// hold records the facts about a block that limits use.
 func (b *blocks) hold(one *block.Block) {
 	o := originOf(one.Meta)
 	h := &heldBlock{id: one.Meta.ID, bytes: one.Meta.Size, format: one.Meta.Format, level: one.Meta.CompactionLevel, log: o.Log, segments: o.Segments,
@@ -250,7 +249,7 @@ func (b *blocks) hold(one *block.Block) {
 	b.held = append(b.held, h)
 }
 
-// bytes and spans are what all blocks hold.
+// bytes and spans are the sums over all blocks.
 func (b *blocks) totals() (n int, bytes, spans int64) {
 	if b == nil {
 		return 0, 0, 0
@@ -288,8 +287,8 @@ func (b *blocks) retry() {
 	}
 }
 
-// expire lets the oldest blocks leave: those past the retention, and as many as it
-// takes to bring what is on disk below the bound.
+// expire drops the oldest blocks: those past the retention, and as many as it takes to bring the size on disk below
+// the bound.
 func (s *Store) expire(disk int64) {
 	b := s.blocks
 	b.retry()

@@ -12,8 +12,8 @@ const closePatience = 5 * time.Second
 // directory lock. The order: queries no longer go first; new payloads are
 // refused; the committer writes what waits; the applier adds it to the head and
 // acknowledges it; the keeper stops deleting; the log is synced and unlocked.
-// Tables stays usable. The caller stops receivers before. A second Close returns
-// what the first did.
+// Tables stays usable. The caller stops receivers before.
+// A second Close returns the result of the first.
 //
 // Close is bounded. When the applier does not finish, its payloads stay in the
 // log for the next start (*[StuckError]). When the disk does not answer, the lock

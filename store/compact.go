@@ -26,7 +26,7 @@ import (
 const (
 	compactEvery  = 10 * time.Second
 	compactWindow = time.Hour
-	compactGrace  = 5 * time.Minute // after the end of a window, until what is left of it merges
+	compactGrace  = 5 * time.Minute // after the end of a window, until its remaining blocks merge
 	compactLeast  = 4               // blocks of one level
 	compactMost   = 8               // inputs
 	compactBytes  = 128 << 20       // of the inputs together, and an eighth of the bound on disk

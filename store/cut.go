@@ -17,9 +17,8 @@ import (
 //
 // It works at low priority. Between two columns of a block it pauses while a query is
 // young, and sleeps, so that it takes a quarter of one core. As the head fills
-// further, it sleeps less, and not at all from three quarters of the bound on. When the
-// head is full all the same, Append refuses until there is room: what is acknowledged
-// is never dropped to save memory.
+// further, it sleeps less, and not at all from three quarters of the bound on. When the head is full nevertheless,
+// Append refuses until there is room: acknowledged spans are never dropped to save memory.
 //
 // Rejected: to write blocks from the log. It would decode every span a second time.
 
@@ -27,7 +26,7 @@ const (
 	cutEvery     = time.Second
 	cutTables    = 4                // most Tables of one block
 	cutRetry     = 10 * time.Second // after a cut that failed
-	cutLeastAge  = 3 * time.Second  // whoever follows the head has seen what is older
+	cutLeastAge  = 3 * time.Second  // followers of the head have read everything older
 	cutShare     = 0.25             // of a core, while there is time
 	cutPressure  = 0.5              // of the head's bound: Tables are cut whatever their age
 	cutUrgent    = 0.75             // of the head's bound: the cutter does not sleep
@@ -237,7 +236,7 @@ func (s *Store) updateFull() {
 	}
 }
 
-// take removes parts wherever they are in the list.
+// take removes the given parts from the list.
 func (h *head) take(parts []*part) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

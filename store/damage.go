@@ -7,8 +7,7 @@ import (
 	"etude/trace"
 )
 
-// watched is a snapshot that notices blocks which cannot be read: such a block is set
-// aside, and what comes after works without it.
+// watched is a snapshot that sets unreadable blocks aside: later queries work without them.
 type watched struct {
 	trace.Snapshot
 	s *Store

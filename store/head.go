@@ -213,7 +213,7 @@ func (h *head) begin(segment uint64, after *part) {
 	h.parts = append(h.parts, h.active)
 }
 
-// tableAfter returns the Table for what comes after a part.
+// tableAfter returns the Table that follows a part.
 func (h *head) tableAfter(old *part) *trace.Table {
 	t := trace.NewTable()
 	if old != nil {
@@ -223,7 +223,7 @@ func (h *head) tableAfter(old *part) *trace.Table {
 	return t
 }
 
-// weigh updates what the growing part takes in memory.
+// weigh updates the memory of the growing part.
 func (h *head) weigh() {
 	h.growing.lock()
 	defer h.growing.unlock()

@@ -13,7 +13,7 @@ type Limits = trace.Limits
 // DefaultLimits are those of [Options] without any.
 func DefaultLimits() Limits { return trace.DefaultLimits() }
 
-// losses count what the Limits have cost. The applier alone writes.
+// losses counts the parts of spans that the Limits dropped or cut. Only the applier writes.
 type losses struct {
 	attributes, events, links, cut, columns atomic.Int64
 
@@ -23,7 +23,7 @@ type losses struct {
 // warnEvery bounds how often the log has a line about one limit.
 const warnEvery = time.Minute
 
-// note counts what one payload has cost, and logs it.
+// note counts the losses of one payload, and logs them.
 func (s *Store) note(lost trace.Losses) {
 	if lost == (trace.Losses{}) { // Fast path
 		return

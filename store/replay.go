@@ -112,7 +112,7 @@ type replayer struct {
 	report atomic.Int64 // when progress was last logged, unix ns
 }
 
-// reading is how far a group has been read.
+// reading is the progress of one group.
 type reading struct {
 	part  *part // when it is read to its end and stays
 	bytes int64 // of memory so far
@@ -213,7 +213,7 @@ func (r *replayer) raiseFloor() {
 	}
 }
 
-// replayBounds are those of the head while it is read back. A head whose oldest
+// replayBounds are the head's bounds during replay. A head whose oldest
 // Tables become blocks can have been a little beyond its bound, and nothing of it may
 // be lost.
 func (s *Store) replayBounds() Bounds {

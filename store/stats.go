@@ -14,7 +14,7 @@ type counters struct {
 	leftSpans, leftTables        [byDisk + 1]atomic.Int64
 }
 
-// Stats is what a store holds and what it has done since it was opened.
+// Stats counts a store's contents, and its work since it was opened.
 type Stats struct {
 	Tables    int
 	Spans     int64 // held
@@ -28,7 +28,7 @@ type Stats struct {
 	Duplicates int64        // spans acknowledged that the Table had already
 	Rejected   int64        // spans left out of payloads: not valid
 	Mended     int64        // payloads with text that was not UTF-8
-	Lost       trace.Losses // to the Limits, since the start; what a replay loses was counted when it came
+	Lost       trace.Losses // to the Limits, since the start; losses of a replay were counted on arrival
 	Invalid    int64        // payloads refused: not OTLP
 	Overloaded int64        // payloads refused: too much waiting
 	Refused    int64        // payloads refused: the disk did not take them
@@ -46,7 +46,7 @@ type Stats struct {
 	LeftByAge, LeftByMemory, LeftBySpans, LeftByDisk Left
 }
 
-// Left counts what a limit has made leave.
+// Left counts the spans that a limit dropped.
 type Left struct{ Tables, Spans int64 }
 
 // Stats returns the present numbers.
@@ -74,7 +74,7 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
-// Problems says, one a line, which files of the log are not as they were written.
+// Problems lists, one per line, the files of the log that are not as they were written.
 func (s *Store) Problems() (lines []string) {
 	for _, p := range s.log.Problems() {
 		lines = append(lines, p.Error())

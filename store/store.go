@@ -49,7 +49,7 @@ type Options struct {
 	Logger   *slog.Logger // discards by default
 }
 
-// Observer is told how long the work of a store takes. Many goroutines call its
+// Observer receives the durations of a store's work. Many goroutines call its
 // methods while payloads wait, so they must return at once.
 type Observer interface {
 	Acknowledged(time.Duration) // an Append that succeeded, from its call on
@@ -110,7 +110,7 @@ const (
 	keepEvery         = time.Second
 )
 
-// Open opens the store in a data directory and reads back what it holds. Damage
+// Open opens the store in a data directory and replays its log. Damage
 // is logged and counted, and never stops it; an error is returned for a directory that
 // cannot be used, that another process has (*[fs.LockedError]), or that a newer
 // program has written to (*[wal.VersionError]).

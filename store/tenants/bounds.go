@@ -7,9 +7,8 @@ import (
 	"etude/tenant"
 )
 
-// balance shares out what the tenants may hold together. As long as they keep
-// within it, each may take all that is left. When they do not, the largest give way,
-// down to one level for all; a tenant below that level keeps what it has.
+// balance divides the bounds among the tenants. While their sum is within a bound, each may take all that is left.
+// When they do not, the largest give way, down to one level for all; a tenant below that level keeps what it has.
 func (s *Set) balance() {
 	var disk, memory, spans []int64
 	tenants := s.Tenants()
@@ -66,8 +65,7 @@ func (s *Set) storeOptions(id, dir string, n int) store.Options {
 	return o
 }
 
-// pieces cuts what is sealed and dropped as a whole so small that a tenant's
-// least share holds four of them.
+// pieces makes the units that are sealed and dropped so small that a tenant's least share holds four of them.
 func pieces(o *store.Options, tenants int) {
 	least := func(size, limit int64) int64 {
 		if limit <= 0 {

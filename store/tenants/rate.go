@@ -20,8 +20,7 @@ type rateLimit struct {
 	refused atomic.Int64
 }
 
-// newRateLimit returns nil, which lets everything pass, for a rate of 0. A burst
-// of 0 is what the rate gives in a second.
+// newRateLimit returns nil, which lets everything pass, for a rate of 0. A burst of 0 means the bytes of one second.
 func newRateLimit(perSecond, burst int64) *rateLimit {
 	if perSecond <= 0 {
 		return nil

@@ -56,8 +56,7 @@ type Tenant struct {
 // Refused counts the requests that were refused by the tenant's rate.
 func (t *Tenant) Refused() int64 { return t.rate.refusals() }
 
-// Follower does something with the spans that come to a store, from before the
-// first one on.
+// Follower reads the spans of a store, from its first one on.
 type Follower interface {
 	// Close is called after the last span has come. The store may be open or closed.
 	Close()
@@ -285,8 +284,7 @@ func (s *Set) Ready() error {
 	return errors.Join(reasons...)
 }
 
-// Close stores what is waiting and closes all stores. The one whose lock is that of
-// all comes last.
+// Close stores waiting payloads and closes all stores. The store whose lock protects all others comes last.
 func (s *Set) Close() error {
 	close(s.stop)
 	<-s.stopped

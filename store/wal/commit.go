@@ -227,7 +227,7 @@ func (l *Log) account(b *Batch, records int) {
 // noteEvery is how often the manifest is told how far a segment has grown.
 const noteEvery = time.Second
 
-// note tells the manifest what is durable in the segment.
+// note records in the manifest how much of the segment is durable.
 func (l *Log) note() {
 	w := &l.seg
 	if w.spans == w.noted || w.unsynced > 0 {

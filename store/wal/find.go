@@ -10,7 +10,7 @@ import (
 	"etude/internal/fs"
 )
 
-// finder compares what is in the folder of a log with its manifest, at the start.
+// finder compares the folder of a log with its manifest, at the start.
 // It opens nothing but plain files, so a pipe cannot stop it.
 type finder struct {
 	l         *Log
@@ -29,8 +29,7 @@ type candidate struct {
 	alien  string // why it is not the segment of this number; "" when it is
 }
 
-// find lists the segments that are there and those that should be, and completes
-// what was interrupted.
+// find lists the segments that exist and those that should, and completes interrupted steps.
 func (l *Log) find() error {
 	f := &finder{l: l, files: map[uint64]*candidate{}, sideBytes: map[uint64]int64{}}
 	steps := []func() error{f.list, f.loadManifest, f.identify, f.moveBack, f.settle, l.syncFolders}
@@ -213,7 +212,7 @@ func (f *finder) moveBack() error {
 	return nil
 }
 
-// settle makes the list of segments and writes the manifest anew.
+// settle makes the list of segments and rewrites the manifest.
 func (f *finder) settle() error {
 	l, m := f.l, &f.l.manifest
 	l.aliens = map[uint64]bool{}
@@ -245,7 +244,7 @@ func (f *finder) settle() error {
 	}
 	for _, number := range f.removed {
 		if err := l.o.FS.Remove(path(l.o.Dir, number, removedSuffix)); err != nil {
-			l.o.Logger.Warn("remove what is left of a log segment", "segment", number, "error", err)
+			l.o.Logger.Warn("remove the rest of a log segment", "segment", number, "error", err)
 		}
 	}
 	return nil
@@ -275,7 +274,7 @@ func (f *finder) segment(number uint64) Segment {
 	if !listed {
 		m.entries[number] = entry{number: number, created: s.Created}
 		if f.listed && s.Size > headerSize {
-			l.report(&Problem{File: name, Reason: "it is not in the manifest; it is read all the same"})
+			l.report(&Problem{File: name, Reason: "it is not in the manifest, but it is read"})
 		}
 	}
 	l.last = number

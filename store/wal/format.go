@@ -19,8 +19,8 @@ const Version = 2
 const MaxPayload = 64 << 20
 
 // maxSegment is the most bytes by which a segment may grow past its size: a last
-// batch, of which one payload may be of any size. What lies behind is not a
-// segment's, and is not read. maxManifest is some million entries.
+// batch, of which one payload may be of any size. Bytes beyond that are no part of a segment, and are not read.
+// maxManifest allows about a million entries.
 const (
 	maxSegment  = 96 << 20
 	maxManifest = 64 << 20
@@ -63,7 +63,7 @@ func (e *VersionError) Error() string {
 		e.File, e.Version, Version)
 }
 
-// header is what a segment begins with.
+// header is the beginning of a segment.
 type header struct {
 	created int64
 	version uint32

@@ -24,9 +24,8 @@ const (
 	// sync serves all that wait.
 	SyncGroup Sync = iota
 	// SyncInterval commits once the operating system has the record, and syncs
-	// from time to time. It survives a crash of the program. A power cut or a
-	// crash of the operating system loses what was acknowledged since the last
-	// sync.
+	// from time to time. It survives a crash of the program. A power cut or a crash of the operating system loses
+	// records acknowledged since the last sync.
 	SyncInterval
 )
 

@@ -14,8 +14,8 @@ import (
 	"etude/internal/fs"
 )
 
-// The manifest lists the segments that there must be, and the least that each
-// must hold, so that a file which is missing, cut short or exchanged is noticed.
+// The manifest lists the segments that must exist, and the least that each must hold, so that the start notices a
+// file that is missing, cut short or exchanged.
 //
 // Invariant: the manifest never claims more than the disk has, whatever the moment
 // of a crash, so it raises no false alarm. And it claims every segment with
@@ -27,18 +27,15 @@ import (
 //   - grow: the synced length of the segment is noted by appending to the manifest,
 //     about once a second and without a sync. A crash loses a note, not a claim
 //     that was made.
-//   - remove: the segment gets the suffix .removed, durably; then the manifest
-//     lists it no more; then the file goes. Each start finishes what it finds
-//     half done. On a full disk the removed file is emptied first, so that the
+//   - remove: the segment gets the suffix .removed, durably; then the manifest drops it; then the file is removed. Each start finishes half-done removals. On a full disk the removed file is emptied first, so that the
 //     manifest finds room.
 //
 // Every change but a note replaces the file as a whole by rename. It has 32 bytes
 // a segment, and segments come by the minute.
 //
-// Rejected: numbers and counts of each segment in the header of the next. That
-// notices a missing one in the middle, and never the last. Also rejected: a sync
-// of the manifest with each commit. It would double what an acknowledgement costs
-// to protect the counts of one second.
+// Rejected: numbers and counts of each segment in the header of the next. That detects a missing segment in the
+// middle, but never the last. Also rejected: a sync of the manifest with each commit. It would double what an
+// acknowledgement costs to protect the counts of one second.
 //
 // Order of locks: manifest.mu before Log.mu.
 type manifest struct {
@@ -101,7 +98,7 @@ func (m *manifest) load() (found bool, err error) {
 	return true, err
 }
 
-// parse reads what it can. The entries that the header counts were written as a
+// parse reads all good entries. The entries that the header counts were written as a
 // whole; those that follow are notes, of which the last may be torn.
 func (m *manifest) parse(data []byte) error {
 	if len(data) < manifestHeader || string(data[:8]) != manifestMagic || !checked(data[:manifestHeader]) {
@@ -189,7 +186,7 @@ func (m *manifest) list(e entry) error {
 	return err
 }
 
-// note remembers how far a segment has grown. The disk learns of it by and by.
+// note remembers how far a segment has grown. note itself writes to disk about once a second.
 func (m *manifest) note(e entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -229,7 +226,7 @@ func (m *manifest) strike(numbers []uint64) error {
 	return err
 }
 
-// claim raises what a segment must hold, in memory; the next save has it.
+// claim raises a segment's required contents, in memory; the next save writes it.
 func (m *manifest) claim(number uint64, spans int64, records uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -18,7 +18,7 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s: %s", p.File, p.Reason)
 }
 
-// Problems returns what has been found since Open began.
+// Problems returns the problems found since Open began.
 func (l *Log) Problems() []*Problem {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,11 +10,10 @@ import (
 	"etude/internal/fs"
 )
 
-// Replay is [Read] of a segment that Open has found, for the process that owns
-// the log: it also repairs what is damaged, so that the next start finds a clean
-// log. A repair that the disk does not allow is logged and left for the next
-// start; it never stops this one. Spans that the segment should hold and does not
-// are a [Problem]. Different segments may be replayed at the same time.
+// Replay is [Read] of a segment that Open has found, for the process that owns the log: it also repairs damage, so
+// that the next start finds a clean log. A repair that the disk does not allow is logged and left for the next start;
+// it never stops this one. Spans that the segment should hold and does not are a [Problem]. Different segments may be
+// replayed at the same time.
 func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
 	seg, claimed := l.segment(number)
 	if seg.Missing != "" {
@@ -64,7 +63,7 @@ func (l *Log) compare(name string, claimed entry, rep *Report) (short bool) {
 	return true
 }
 
-// Settle writes down what Replay has found in the segments. It is called once,
+// Settle records Replay's findings about the segments. It is called once,
 // after the last Replay.
 func (l *Log) Settle() {
 	if err := l.manifest.settle(); err != nil {
@@ -129,7 +128,7 @@ func (l *Log) moveAside(number uint64, data []byte, good [][]byte) error {
 	return nil
 }
 
-// segment returns what Open has found under a number, and what it should hold.
+// segment returns the segment that Open found under a number, with its required contents.
 func (l *Log) segment(number uint64) (Segment, entry) {
 	l.manifest.mu.Lock()
 	claimed := l.manifest.entries[number]

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Damage says that bytes of a segment are not what was written. It is an error
-// so that it can be told apart from I/O errors.
+// Damage says that bytes of a segment differ from those written. It is an error type of its own, to tell it from I/O
+// errors.
 type Damage struct {
 	File   string
 	Offset int64

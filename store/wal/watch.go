@@ -16,8 +16,8 @@ import (
 // the open file. If it does not, the batch is refused. If the folder is the one
 // that Open has locked, the next batch begins a new segment. If the folder is gone,
 // or another has its name, every batch is refused until the same folder is back;
-// then the log continues by itself. The log never makes its folder anew while it
-// runs: where a volume was unmounted, that would write to the disk below it.
+// then the log continues by itself. A running log never recreates its folder: if a volume was unmounted, that would
+// write to the disk below it.
 //
 // After any error, and as long as no batch comes, a probe once a second tells
 // when the disk takes writes again.
@@ -50,7 +50,7 @@ func (l *Log) Trouble() error {
 	return nil
 }
 
-// setTrouble logs what changes. The committer is the only caller.
+// setTrouble logs changes. The committer is the only caller.
 func (l *Log) setTrouble(err error) {
 	was := l.trouble.Load()
 	switch {
@@ -133,7 +133,7 @@ func (l *Log) watch() {
 	l.setTrouble(err)
 }
 
-// probeBytes is more than what a full disk has left now and then.
+// probeBytes is more than a full disk frees now and then.
 const probeBytes = 256 << 10
 
 // probe reports whether the disk takes writes again.

@@ -141,7 +141,7 @@ func (b *Bound) attr(slot int) *boundAttr {
 // maxArrayBytes bounds the decoded arrays that are kept of one View.
 const maxArrayBytes = 4 << 20
 
-// value returns what the language reads at a position of a column. Arrays are
+// value returns the language's value at a position of a column. Arrays are
 // decoded once per dictionary code, unless there are very many.
 func (b *Bound) value(attrs *trace.Attrs, c *trace.Column, i int) (Value, bool) {
 	if c.Type != trace.Array {

@@ -8,19 +8,16 @@ import (
 
 // Candidates: the traces that may have a result, found part by part.
 //
-// Most traces lie in one part, and then the masks of that part tell. A trace that lies
-// in several may have one side of an operator here and the other there; and a trace
-// with a span within the times of a query may have the span that the query wants in a
-// part outside of them. Such a trace is doubtful: it is looked up where it is, and the
-// masks of all its parts decide together. So a trace is found in every part that has
-// some of its spans and is within the times, and which parts have the others plays no
-// role.
+// Most traces lie in one part, and the masks of that part decide. A trace in several parts may have one side of an
+// operator here and the other there. And a trace with a span within the query's times may have the span that the
+// query selects in a part outside of them. Such a trace is doubtful: the Run finds all its parts, and their masks
+// decide together. So every part within the times that has spans of a trace leads to it, wherever its other spans
+// are.
 //
-// Rejected: an index of all traces of all parts. It must have read every part before
-// the first answer. Rejected as well: to look at all parts outside of the times for
-// what they share with those within.
+// Rejected: an index of all traces of all parts, which would read every part before the first answer. Rejected as
+// well: searching all parts outside of the times for traces that they share with the parts within.
 
-// verdict is what is known of a part that is not open.
+// verdict is the knowledge about a part that is not open.
 type verdict uint8
 
 const (
@@ -32,7 +29,7 @@ const (
 	enough
 )
 
-// splits is what a Run knows of parts outside of the times of its query.
+// splits is a Run's knowledge about parts outside of the times of its query.
 type splits struct {
 	from, to  uint64 // the times of the query
 	gaps      bool   // traces count that have spans before and after these times alone
@@ -43,13 +40,12 @@ type splits struct {
 
 // Within bounds the times of the query, in unix nanoseconds, edges included: traces
 // count that have a span then, and with gaps those that have spans before and after, as
-// far as resident parts tell. It is called before anything is asked.
+// far as resident parts tell. It is called before any other method.
 func (r *Run) Within(from, to uint64, gaps bool) {
 	r.splits.from, r.splits.to, r.splits.gaps = from, to, gaps
 }
 
-// bridges tells that a part is before the times of the query and may have traces that
-// go on behind them.
+// bridges tells that a part is before the times of the query and may have traces that continue after them.
 func (r *Run) bridges(part int) bool {
 	p := &r.parts.list[part]
 	return r.splits.gaps && p.Resident && p.Spans > 0 && p.MaxEnd < r.splits.from && r.parts.resident > 1
@@ -147,8 +143,7 @@ func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
 	if doubtful.Empty() {
 		return sure, nil, nil
 	}
-	// Whole traces are the rule. When a side is nowhere at all, no trace needs to be
-	// looked up.
+	// Whole traces are the rule. When one side is in no part, no trace needs a lookup.
 	if possible, err := r.possible(n); err != nil || !possible {
 		return sure, nil, err
 	}
@@ -267,8 +262,7 @@ type candKey struct {
 	part int
 }
 
-// local returns node.local, kept for the rest of the Run; nil for none. Nobody may
-// change it.
+// local returns node.local, cached for the rest of the Run; nil for none. Callers must not change it.
 func (r *Run) local(part int, n node) Mask {
 	key := candKey{n, part}
 	m, ok := r.cands[key]

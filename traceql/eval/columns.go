@@ -193,7 +193,7 @@ func matchTexts(b *Bound, e *constTest, c *trace.Column, m Mask) {
 	t := newCodeTest(b, e)
 	for i, code := range c.Codes {
 		switch {
-		case t.may != nil && !t.may.Has(code): // Fast path: of many texts, most lack what the pattern needs.
+		case t.may != nil && !t.may.Has(code): // Fast path: of many texts, most lack the pattern's literal.
 			if t.none {
 				return
 			}
@@ -266,12 +266,10 @@ func (t *textTest) hit(code uint32) bool {
 	return t.verdicts[code] == yes
 }
 
-// manyTexts is how many texts a pattern reads before all texts of the View are
-// searched for what it needs.
+// manyTexts is how many texts a pattern reads before all texts of the View are searched for its literal.
 const manyTexts = 512
 
-// mayMatch returns the codes of the texts that have what the pattern needs, nil
-// when that is not known.
+// mayMatch returns the codes of the texts that contain the pattern's literal, nil when it has none.
 func (e *constTest) mayMatch(b *Bound) Mask {
 	if e.op != "=~" || e.id != nil || e.re.needs == "" {
 		return nil

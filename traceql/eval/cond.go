@@ -13,7 +13,7 @@ type cond interface {
 	// holds decides for one span of a whole trace.
 	holds(c *ctx) bool
 	needs() reads
-	// declare adds what narrow reads, and if whole what holds does.
+	// declare adds the columns that narrow reads and, if whole, those of holds.
 	declare(n *trace.Need, whole bool)
 }
 

@@ -9,11 +9,10 @@ import (
 	language "etude/traceql/syntax"
 )
 
-// This file derives from a filter what a part must have for the filter to keep one
-// of its spans: clauses that all must hold, each of conditions of which one must.
-// Parts are ruled out by them before they are opened. A condition may be weaker than
-// the filter and never stronger, so a comparison that also holds where a value is
-// missing gives none: !=, !~, = nil, a service name that may be "".
+// This file derives from a filter the conditions under which it may keep a span of a part, in conjunctive form: all
+// clauses must hold, and of each clause one condition. They rule parts out before these are opened. A condition may
+// be weaker than the filter and never stronger. So a comparison that also holds where a value is missing gives none:
+// !=, !~, = nil, a service name that may be "".
 
 // clause is met by a part that meets one of its conditions.
 type clause []trace.Condition

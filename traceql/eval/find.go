@@ -9,15 +9,14 @@ import (
 	"etude/trace"
 )
 
-// fewLoads is how many traces a query loads by a look into every resident part: a
-// search for the newest twenty does not wait for an index. manyParts are too many to
-// look into each.
+// fewLoads is how many traces a query looks up in every resident part: a search for the newest twenty does not wait
+// for an index. With manyParts parts it uses the index at once.
 const (
 	fewLoads  = 64
 	manyParts = 64
 )
 
-// directory returns what is known of where the traces of resident parts are.
+// directory returns the index of traces of the resident parts.
 func (p *Parts) directory() (*directory, error) {
 	if d := p.dir.Load(); d != nil {
 		return d, nil

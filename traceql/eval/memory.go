@@ -1,15 +1,14 @@
 package eval
 
-// Memory counts what one query keeps, in bytes. Counted is, roughly, what grows with
-// the data: rows, groups, labels, numbers, masks, spans of a trace, the answer and
-// its text. Memory that every query needs is not counted. Any number of goroutines may
-// use it.
+// Memory counts the bytes that one query keeps. It counts, roughly, everything that grows with the data: rows,
+// groups, labels, numbers, masks, spans of a trace, the answer and its text. It leaves out the memory that every
+// query needs. Any number of goroutines may use it.
 //
-// A loop that meets a limit need not carry the error out: Take has ended the query's
-// context by then, and everything that takes long polls the context.
+// A loop that meets a limit need not return the error: Take has cancelled the query's context by then, and all long
+// work polls the context.
 type Memory interface {
-	// Take counts n bytes more; the format and its numbers say what the query has
-	// come to. An error means that a limit is exceeded: the bytes are not counted.
+	// Take counts n bytes more; the format and its numbers describe the query's progress. An error means that a limit
+	// is exceeded: the bytes are not counted.
 	Take(n int, format string, args ...int) error
 	// Free gives bytes back that are not kept any longer.
 	Free(n int)

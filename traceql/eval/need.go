@@ -5,12 +5,12 @@ import (
 	"etude/traceql/syntax"
 )
 
-// This file declares what a Program reads of a part: see [trace.Need]. Each
+// This file declares the columns that a Program reads: see [trace.Need]. Each
 // expression, condition and stage adds its own columns. The double of package
 // testkit refuses every other column, and all tests of queries run over it.
 
-// RowNeed declares what masks read: the conditions of filters, as far as rows decide
-// them. It is all that [Run.Candidates] reads.
+// RowNeed declares the columns of masks: the conditions of filters, as far as rows decide them. [Run.Candidates]
+// reads no others.
 func (p *Program) RowNeed() *trace.Need {
 	n := &trace.Need{}
 	for i := range p.filters {
@@ -19,8 +19,8 @@ func (p *Program) RowNeed() *trace.Need {
 	return n
 }
 
-// Need declares all that a Run reads: that of masks, of whole traces and what the
-// pipeline, [Run.Attrs] and [Run.Values] read of them.
+// Need declares all columns of a Run: those of masks, of whole traces, and of the pipeline, [Run.Attrs] and
+// [Run.Values].
 func (p *Program) Need() *trace.Need {
 	n := &trace.Need{}
 	n.Add(p.RowNeed())
@@ -41,25 +41,24 @@ func (p *Program) Need() *trace.Need {
 	return n
 }
 
-// DeclareOperands adds what the operands of a metrics query read.
+// DeclareOperands adds the columns that the operands of a metrics query read.
 func (p *Program) DeclareOperands(n *trace.Need) {
 	for _, x := range p.operands {
 		x.declare(n)
 	}
 }
 
-// DeclareTrace adds what [Run.Load] reads: when spans were, and what tells them
-// apart.
+// DeclareTrace adds the columns that [Run.Load] reads: times and identities of spans.
 func DeclareTrace(n *trace.Need) { n.Columns |= trace.Times | trace.SpanIDs | trace.Kinds }
 
-// DeclareRoot adds what [Trace.Root] reads.
+// DeclareRoot adds the columns that [Trace.Root] reads.
 func DeclareRoot(n *trace.Need) {
 	n.Columns |= trace.Parents | trace.Names | trace.LinkSpans | trace.LinkIDs
 	n.Key(trace.LinkLevel, refType)
 	n.Key(trace.ResourceLevel, serviceName)
 }
 
-// declareTree adds what the tree of a trace is made of.
+// declareTree adds the columns that form the tree of a trace.
 func declareTree(n *trace.Need) { n.Columns |= trace.SpanIDs | trace.Parents | trace.Kinds }
 
 // Attributes that are read by every query of their kind.
@@ -134,7 +133,7 @@ func (a anyOf) declare(n *trace.Need, whole bool) {
 
 func (n not) declare(to *trace.Need, whole bool) { n.x.declare(to, whole) }
 
-// declare leaves out, unless whole, what narrow does not look at.
+// declare leaves out, unless whole, the columns that narrow does not read.
 func (l leaf) declare(n *trace.Need, whole bool) {
 	switch {
 	case whole || !l.e.needs().trace:

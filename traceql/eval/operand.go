@@ -9,8 +9,8 @@ import (
 	"etude/traceql/syntax"
 )
 
-// Operand is what an entry of by() or the argument of a metrics function reads of a
-// span. It belongs to the Program that compiled it.
+// Operand is the field of a span that an entry of by() or the argument of a metrics function reads. It belongs to the
+// Program that compiled it.
 type Operand struct{ x expr }
 
 // Operand compiles an entry of by() or an argument. Attributes of a parent are
@@ -58,7 +58,7 @@ type Reader struct {
 	at   ctx
 }
 
-// Reader returns what reads an operand in an open part.
+// Reader returns the reader of an operand in an open part.
 func (r *Run) Reader(part int, o Operand) *Reader {
 	b := r.bound[part]
 	out := &Reader{b: b, x: o.x, at: ctx{b: b, event: -1, link: -1}}
@@ -176,8 +176,8 @@ func (v Value) Bits() uint64 {
 	return uint64(v.Int)
 }
 
-// AttrName is the name of an attribute among labels. It is as in a query, but that a
-// quote does not bring quotes.
+// AttrName is the name of an attribute among labels. It is as in a query, except that a quote in it does not cause
+// quoting.
 func AttrName(a syntax.Attr) string {
 	if a.Name == "" || strings.ContainsAny(a.Name, " \t\r\n{}()=~!<>&|^,") {
 		return a.String()
@@ -192,8 +192,8 @@ func AttrName(a syntax.Attr) string {
 	return prefix + a.Name
 }
 
-// Reads returns what the query reads of a span and the span has, but for the id of
-// the trace, named as among labels.
+// Reads returns the values that the query reads and the span has, except for the id of the trace, named as among
+// labels.
 func (r *Run) Reads(t *Trace, span int32) (out []Attr) {
 	r.t = t
 	for i := range r.p.touched {

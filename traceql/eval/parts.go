@@ -9,11 +9,9 @@ import (
 	"etude/trace"
 )
 
-// Parts are the parts of a snapshot as one query reads them. Each is opened when
-// something of it is first read, and then with the declared columns alone: those of
-// masks first, and those of whole traces when a trace is put together. The caller
-// opens a part before anything is asked of it, so an error ends the query there, and
-// loops over rows read plain slices that cannot fail.
+// Parts are the parts of a snapshot as one query reads them. Each is opened when it is first read, and with the
+// declared columns only: first those of masks, and those of whole traces when a trace is assembled. The caller opens
+// a part before it uses it, so an error ends the query there, and loops over rows read plain slices that cannot fail.
 //
 // Any goroutine may use Parts.
 type Parts struct {
@@ -44,11 +42,11 @@ type opened struct {
 	bytes int  // of the columns of a part that is not resident
 }
 
-// Keep is what a query uses beyond the parts: nil and zero for nothing.
+// Keep has the state that a query uses besides the parts: nil and zero for none.
 type Keep struct {
-	Memory Memory  // counts what the query keeps, but for columns of parts
-	Places *Places // knows where the traces of resident parts are
-	Facts  Facts   // keeps what was found out of other parts
+	Memory Memory  // counts the query's memory, except for columns of parts
+	Places *Places // finds the traces of resident parts
+	Facts  Facts   // caches facts about other parts
 }
 
 // Facts keep which rows of a part older parts have too. The key tells the part, its
@@ -58,8 +56,8 @@ type Facts interface {
 	KeepRepeated(id trace.PartID, key uint64, rows Mask)
 }
 
-// NewParts returns the parts of a snapshot for a query. Rows declares what is read
-// part by part; whole what is read of traces, and it includes rows.
+// NewParts returns the parts of a snapshot for a query. Rows declares the columns to read part by part; whole, which
+// includes rows, those to read of whole traces.
 func NewParts(ctx context.Context, snap trace.Snapshot, rows, whole *trace.Need, o Keep) *Parts {
 	o.Memory = Unlimited(o.Memory)
 	p := &Parts{ctx: ctx, snap: snap, list: snap.Parts(), rows: rows, whole: whole, o: o}
@@ -125,7 +123,7 @@ func (p *Parts) keep(part int, o opened, resident bool) *trace.View {
 	return o.view
 }
 
-// release lets go of a View that is not resident.
+// release releases a View that is not resident.
 func (p *Parts) release(part int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -41,13 +41,13 @@ type node interface {
 	// may tells whether it may keep a span of a trace that is at these places. Their
 	// parts are open.
 	may(r *Run, at []in) bool
-	// rules tells what can be said of a part that is not open.
+	// rules returns the verdict on a part that is not open.
 	rules(r *Run, part int) verdict
 	declare(n *trace.Need)
 }
 
-// Run evaluates a Program over the parts of a snapshot. It belongs to one goroutine,
-// but for what says otherwise.
+// Run evaluates a Program over the parts of a snapshot. It belongs to one goroutine, except for methods that say
+// otherwise.
 type Run struct {
 	ctx   context.Context
 	p     *Program
@@ -67,15 +67,14 @@ type Run struct {
 	places []in // see May
 }
 
-// Start begins a Run. When ctx is done, long work ends early with too few
-// spans; the caller asks ctx before it believes an answer.
+// Start begins a Run. When ctx is done, long work ends early with too few spans; the caller checks ctx before it uses
+// an answer.
 func (p *Program) Start(ctx context.Context, parts *Parts) *Run {
 	return &Run{ctx: ctx, poll: Poll{ctx: ctx}, memory: parts.o.Memory, p: p, parts: parts, bound: make([]*Bound, len(parts.list)), cands: map[candKey]Mask{},
 		splits: splits{to: math.MaxUint64}}
 }
 
-// Open opens a part before something is asked of it that is not of whole traces.
-// Several goroutines may open a part each.
+// Open opens a part for all methods that need no whole traces. Several goroutines may open a part each.
 func (r *Run) Open(part int) error {
 	b := r.bound[part]
 	if b != nil && b.V != nil {
@@ -89,7 +88,7 @@ func (r *Run) Open(part int) error {
 	return nil
 }
 
-// OpenWhole is Open for a part of which all is asked.
+// OpenWhole is Open for all methods.
 func (r *Run) OpenWhole(part int) error {
 	v, err := r.parts.view(part, true)
 	if err != nil {
@@ -99,8 +98,7 @@ func (r *Run) OpenWhole(part int) error {
 	return nil
 }
 
-// tie binds the Program to a View of a part. Masks that were made of another View of
-// it stay good: rows are the same.
+// tie binds the Program to a View of a part. Masks made from another View of it stay valid: the rows are the same.
 func (r *Run) tie(part int, v *trace.View) *Bound {
 	b := r.bound[part]
 	if b == nil {
@@ -112,8 +110,7 @@ func (r *Run) tie(part int, v *trace.View) *Bound {
 	return b
 }
 
-// Release lets go of the columns of a part that nothing more is asked of, unless it is
-// resident.
+// Release releases the columns of a part that is needed no longer, unless it is resident.
 func (r *Run) Release(part int) {
 	if r.parts.list[part].Resident {
 		return
@@ -124,7 +121,7 @@ func (r *Run) Release(part int) {
 	r.parts.release(part)
 }
 
-// Trim lets go of the parts that were opened first when many are open.
+// Trim releases the parts that were opened first when many are open.
 func (r *Run) Trim() {
 	for {
 		part, many := r.parts.oldest()

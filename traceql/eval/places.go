@@ -8,15 +8,14 @@ import (
 	"etude/trace"
 )
 
-// Places knows in which resident parts each trace is. Without it, whole traces cost a
-// look into every Table for every trace, the square of what was sent: a million traces
-// in a hundred Tables are a hundred million looks. It is an index over the traces of
-// these Tables, some 25 bytes for each, that grows with them, so each trace is put in
-// once. The zero Places is ready, and any goroutine may use it. Of parts on disk it
-// knows nothing: their filters say where a trace may be, see [trace.Snapshot].
+// Places knows in which resident parts each trace is. Without it, each whole trace costs a lookup in every Table,
+// which grows with the square of the data: a million traces in a hundred Tables cost a hundred million lookups. It is
+// an index over the traces of these Tables, some 25 bytes for each, that grows with them, so each trace is inserted
+// once. The zero Places is ready, and any goroutine may use it. It does not cover parts on disk: their filters say
+// where a trace may be, see [trace.Snapshot].
 //
-// The rejected alternative, to remember for each pair of Tables what both have,
-// still looked once for every pair, and forgot everything when the pairs were many.
+// Rejected: remembering for each pair of Tables the traces that both have. It still needs one comparison for every
+// pair.
 type Places struct {
 	mu    sync.RWMutex
 	index *placeIndex // nil when empty
@@ -197,7 +196,7 @@ func (d *directory) shared(view int) Mask {
 	d.p.mu.RLock()
 	defer d.p.mu.RUnlock()
 	m := append(NewMask(0), d.index.tables[d.index.numbers[v.ID()]].shared[:(len(v.TraceIDs)+63)/64]...)
-	if rest := len(v.TraceIDs) % 64; rest != 0 { // those behind are newer than the View
+	if rest := len(v.TraceIDs) % 64; rest != 0 { // the bits after are newer than the View
 		m[len(m)-1] &= 1<<rest - 1
 	}
 	return m

@@ -19,8 +19,8 @@ const (
 // NewPoll returns a Poll of a context.
 func NewPoll(ctx context.Context) Poll { return Poll{ctx: ctx} }
 
-// Stop counts work and tells whether the query has been given up. A result found
-// from then on counts for nothing: the caller of the Run asks the context.
+// Stop counts work and tells whether the query has been given up. Results found after that are discarded: the caller
+// of the Run checks the context.
 func (p *Poll) Stop(work int) bool {
 	if p.work += work; p.work < pollEvery {
 		return false

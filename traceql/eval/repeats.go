@@ -8,20 +8,16 @@ import (
 	"etude/trace"
 )
 
-// Repeated spans: a client that has lost an answer sends its spans again, and they may
-// come into a newer part. Metrics count each span once, so they leave out the rows that
-// an older part has as well.
+// Repeated spans: a client that did not get an answer sends its spans again, and they may land in a newer part.
+// Metrics count each span once, so they leave out rows that an older part has as well.
 //
-// A span that is sent again has the times that it had, so only parts that overlap in
-// time can have the same span, and of a part only the rows from that time on need be
-// looked for. The parts of one block have no trace in common. So of parts on disk
-// next to none is looked at for this. What is found of a part depends on the older
-// parts that overlap it, and is kept under a key made of all of them. For resident
-// parts, which overlap as they like, Places knows the traces that several have.
+// A repeated span has the same times, so only parts that overlap in time can share a span, and only the rows within
+// the overlap need a search. The parts of one block share no trace. So hardly any part on disk is read for this. The
+// result for a part depends on the older parts that overlap it, and is cached under a key made of all of them. For
+// resident parts, which overlap as they like, Places knows the traces that several have.
 
-// repeated returns the rows of a part that an older part has as well, nil for none. The
-// first to ask looks at all parts within the times of the query, at each trace once
-// that several have.
+// repeated returns the rows of a part that an older part has as well, nil for none. The first call searches all parts
+// within the times of the query, each trace that several have once.
 func (p *Parts) repeated(part int, within func(part int) bool) (Mask, error) {
 	p.againMu.Lock()
 	defer p.againMu.Unlock()
@@ -140,7 +136,7 @@ func (r *repeats) key(part int) (key uint64, some bool) {
 	return key ^ r.hashes[part] | 1, some // 0 is no key
 }
 
-// partState is what a part has.
+// partState is the state of the search in one part.
 type partState struct {
 	id    trace.PartID
 	spans int
@@ -171,7 +167,7 @@ func (r *repeats) suspects(part int) (Mask, error) {
 	return out, nil
 }
 
-// traces looks at traces of a part wherever they are.
+// traces searches traces of a part in all parts.
 func (r *repeats) traces(part int, numbers Mask) (err error) {
 	v, err := r.p.view(part, true)
 	if err != nil {

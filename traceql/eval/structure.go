@@ -9,8 +9,7 @@ import (
 //
 // The operands pick spans, and the operator keeps those of the right operand that have
 // a partner among those of the left one. The tree numbers the spans as a nested set
-// (tree.go): left and right of a span enclose those of its descendants. So each relation
-// is a question about numbers:
+// (tree.go): left and right of a span enclose those of its descendants. So each relation is a comparison of numbers:
 //
 //	parent     the parent's left is the left of a picked span
 //	ancestor   an interval of a picked span begins before and ends after
@@ -22,9 +21,8 @@ import (
 // which costs the square of a trace with many matches on both sides; and walking up
 // from each span, which costs its depth, the square of a chain.
 //
-// The answer depends on the whole trace, so masks of single Views only choose
-// candidates: a trace is a candidate where both operands may match, in one View or in
-// two.
+// The answer depends on the whole trace, so masks of single Views only choose candidates: traces for which both
+// operands may match, in one View or in two.
 
 // ErrGroups is returned when an operand of a structural operator has several
 // groups in one trace.

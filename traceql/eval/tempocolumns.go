@@ -8,9 +8,9 @@ import (
 )
 
 // Tempo keeps some attributes in columns of their own, and all others in general
-// columns of keys and values. A column of its own has one type, and its place in every
-// row: so Tempo shows the attribute where a span lacks it, and looks for it where it is
-// not. The rules T1 to T4, and T17, T18 and T25 elsewhere, follow from that.
+// columns of keys and values. A column of its own has one type, and an entry in every row. So Tempo shows the
+// attribute even where a span lacks it, and looks for it only there. The rules T1 to T4, and T17, T18 and T25
+// elsewhere, follow from that.
 
 // fixedColumns are the attributes that have a column of their own in every block
 // of Tempo's format.

@@ -36,9 +36,8 @@ func only(spans []int32, keep func(int32) bool) (out []int32) {
 }
 
 // lineage walks over two lists in the order of the tree, upper spans beside the
-// lower ones that may be below them, and returns what it pairs. Neither pointer
-// goes back: after an upper span the walk stays at the last lower span in it,
-// so of nested upper spans only those around that one pair again. Spans outside
+// lower ones that may be below them, and returns the pairs. Neither pointer goes back: after an upper span the walk
+// stays at the last lower span in it, so of nested upper spans only those around that one pair again. Spans outside
 // the tree are part of the walk and pair with nothing.
 func lineage(n *tree, upper, lower []int32) []int32 {
 	w := lineageWalk{

@@ -4,7 +4,7 @@ import (
 	"etude/traceql/syntax"
 )
 
-// loads is what Tempo loads for the query that is being compiled.
+// loads lists the fields that Tempo loads for the query being compiled.
 type loads struct {
 	names    map[string]bool // read so far
 	selected bool            // a select() precedes: no further names are loaded

@@ -21,8 +21,7 @@ type Trace struct {
 	Start, End uint64 // of the whole trace, unix nanoseconds
 	Split      bool   // it has rows in several Views
 
-	// Memory, if set, counts what a Trace takes that is loaded once; a Run counts
-	// for itself.
+	// Memory, if set, counts the memory of a Trace that is loaded once; a Run counts for itself.
 	Memory Memory
 
 	views  []*trace.View // by part; nil where the trace is not

@@ -9,10 +9,9 @@ import "etude/trace"
 //
 // After the roots the walk visits the spans whose parent is not there: it
 // has not arrived, or never will. Their parent gets numbers as if it were there,
-// so spans that name the same one are siblings. So the relations hold by the ids of
-// the spans alone, and a trace that is still running can be asked. Only spans
-// below a root show their numbers, as in Tempo; the rule that an incomplete trace
-// is unrelated (Tempo's) was rejected, since every trace begins so.
+// so spans that name the same one are siblings. So the relations depend only on the ids of the spans, and queries
+// work on a trace that is still running. Only spans below a root show their numbers, as in Tempo. Rejected: Tempo's
+// rule that spans of an incomplete trace are unrelated, since every trace begins incomplete.
 //
 // In a circle of parents the first span counts as one whose parent is not there, as does
 // a span that names itself. Rejected: circles that take part in no relation, since

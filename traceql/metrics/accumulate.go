@@ -55,7 +55,7 @@ func newAccumulator(s *spans) *accumulator {
 	return &accumulator{groups: newGroups(s.q), cells: cells{slots: s.w.Slots}, q: s.q, w: s.w, lead: s.lead, memory: s.memory, ctx: s.ctx, poll: eval.NewPoll(s.ctx)}
 }
 
-// Part is what a query finds in one part of a snapshot. Its numbers of labels and series are
+// Part is a query's result for one part of a snapshot. Its numbers of labels and series are
 // those of this View alone, so that Views may be read in any order.
 type Part struct {
 	view   int // the number of the part
@@ -169,8 +169,7 @@ func (p *Part) count(s *spans) {
 	}
 }
 
-// add observes the spans of a View. Views come in order, so that sums and what
-// represents what are the same every time.
+// add observes the spans of a View. Views come in order, so that sums and representatives are the same every time.
 func (a *accumulator) add(s *spans, p *Part, pick *exemplars) error {
 	p.to = a.join(&p.groups)
 	if err := a.grow(); err != nil {
@@ -190,8 +189,7 @@ func (a *accumulator) add(s *spans, p *Part, pick *exemplars) error {
 	return nil
 }
 
-// bytes is what the accumulator takes once all series have their cells, and what
-// the answer will.
+// bytes is the memory of the accumulator when all series have their cells, and of the answer.
 func (a *accumulator) bytes() int {
 	perCell := 8 + sampleBytes
 	if a.q.sums() {

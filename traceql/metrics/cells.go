@@ -40,7 +40,7 @@ func (c *cells) addRows(p *Part) {
 	}
 }
 
-// addCounts adds what has been counted of one View.
+// addCounts adds the counts of one View.
 func (c *cells) addCounts(p *Part) {
 	o := &p.counts
 	for series, n := range p.to {

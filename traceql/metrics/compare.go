@@ -28,7 +28,7 @@ func (q *Query) compileCompare(from *syntax.Compare) *comparing {
 	return c
 }
 
-// note keeps of a span what only its whole trace knows.
+// note keeps the values of a span that only its whole trace knows.
 func (c *comparing) note(s *spans, t *eval.Trace, span int32, ref eval.Ref) {
 	start := t.View(ref).Began(ref.Row)
 	if (c.to == 0 || start > c.from && start <= c.to) && s.run.Holds(c.filter, t, span) {
@@ -265,8 +265,7 @@ func (k *tally) textsOf(at columnAt, c *trace.Column, a *attrCounts) *texts {
 	return k.texts[at]
 }
 
-// addByScope counts the attributes of resources and scopes. What each of them
-// has is read once, and then counted for its spans.
+// addByScope counts the attributes of resources and scopes. Each one is read once, and then counted for its spans.
 func (k *tally) addByScope(v *trace.View, slots []int32, group func(int) int) {
 	type has struct {
 		a     *attrCounts
@@ -326,9 +325,8 @@ func (k *tally) series() (out []Series) {
 	return out
 }
 
-// top returns the n labels that most spans have, ties by value. Most often there
-// are few to keep and many to refuse, so what is kept stays sorted and a label
-// is first compared with the last of them.
+// top returns the n labels that most spans have, ties by value. Usually few are kept and many refused, so the kept
+// labels stay sorted and a label is first compared with the last of them.
 func (a *attrCounts) top(group, n int, poll *eval.Poll) (list []uint32) {
 	sums := a.sums[group]
 	before := func(x, y uint32) int {

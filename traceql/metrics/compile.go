@@ -44,7 +44,7 @@ func Compile(from *syntax.Query) (*Query, error) {
 	}
 	if m.Compare != nil {
 		q.compare = q.compileCompare(m.Compare)
-		q.rowwise = false // it counts what only whole traces know
+		q.rowwise = false // it counts facts of whole traces
 	}
 	for i := range m.Second {
 		q.second = append(q.second, compileSecond(&m.Second[i]))

@@ -127,7 +127,7 @@ func sampleAt(samples []Sample, slot int) float64 {
 	return 0
 }
 
-// exemplarAttrs returns what the query reads of a span, named as in a query.
+// exemplarAttrs returns the values that the query reads of a span, named as in a query.
 func (s *spans) exemplarAttrs(p picked) ([]eval.Attr, error) {
 	s.run.Trim()
 	var t eval.Trace

@@ -55,7 +55,7 @@ func (g *groups) join(o *groups) []uint32 {
 	return to
 }
 
-// bytes is what the numbers take.
+// bytes is the memory of the numbers.
 func (g *groups) bytes() (n int) {
 	for i, l := range g.labels {
 		n += len(l.values)*labelBytes + len(g.chain[i].list)*pairBytes

@@ -124,8 +124,7 @@ func (t *texts) number(code uint32) uint32 {
 }
 
 // labelColumn returns the label number of each row that has a slot. Fast path: by
-// column, for attributes of spans, resources and scopes and what the span itself
-// has; slow path: row by row.
+// column, for attributes of spans, resources and scopes and the span's own fields; slow path: row by row.
 func labelColumn(r *eval.Reader, v *trace.View, own *trace.Type, l *labels, slots []int32) []uint32 {
 	out := labelArrays.zeroed(len(slots))
 	t := &texts{l: l, v: v}

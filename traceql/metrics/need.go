@@ -5,8 +5,8 @@ import (
 	"etude/traceql/eval"
 )
 
-// Need declares what the query reads: rows of each part, and whole of traces that are
-// put together, which includes rows. See [eval.NewParts].
+// Need declares the columns that the query reads: rows of each part, and whole, which includes rows, of assembled
+// traces. See [eval.NewParts].
 func (q *Query) Need() (rows, whole *trace.Need) {
 	whole = q.p.Need()
 	if q.compare != nil {

@@ -12,7 +12,7 @@ type Stats struct {
 	Traces, Spans int
 }
 
-// Bounds limit what a metrics query may give and keep.
+// Bounds limit the answer and the memory of a metrics query.
 type Bounds struct {
 	Exemplars int         // of all series together, of as many traces
 	Memory    eval.Memory // nil for no limit

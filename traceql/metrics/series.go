@@ -31,7 +31,7 @@ type Exemplar struct {
 	Slot    int
 	Value   float64
 	Counted bool
-	Attrs   []eval.Attr // what the query reads and the span has
+	Attrs   []eval.Attr // the values that the query reads and the span has
 }
 
 // sortSeries orders series as answers have them: fewer labels first, then by

@@ -11,7 +11,7 @@ import (
 	"etude/traceql/syntax"
 )
 
-// The rules here are known from recorded answers of Tempo 3.0.3 alone; see tempo.go of
+// The rules here are known only from recorded answers of Tempo 3.0.3; see tempo.go of
 // package eval, and docs/tempo-rules.md.
 
 // Rule T17: by() reads an attribute that has a column of its own from that column only, so
@@ -98,7 +98,7 @@ func compareLabels(a, b []eval.Attr) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// rankText is the text of what answers show as text.
+// rankText is the text of a value that answers show as text.
 func rankText(v eval.Value) string {
 	switch v.Type {
 	case eval.String, eval.Duration, eval.Status, eval.Kind, eval.Nil:
