@@ -23,7 +23,7 @@ type Options struct {
 	// always ready.
 	Ready func() error
 
-	// Status returns lines for /status about what is wrong with the data; nil for
+	// Status returns lines for /status about problems of the data; nil for
 	// none.
 	Status func() []string
 

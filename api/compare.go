@@ -208,7 +208,7 @@ func sideOf(c *query.Compared) comparedSide {
 	return out
 }
 
-// partsOf lists what makes the difference, the greatest first. A row is two parts
+// partsOf lists the causes of the difference, the greatest first. A row is two parts
 // if its own time and what overlaps inside of it differ.
 func partsOf(r *compare.Report) []comparedPart {
 	parts := []comparedPart{}

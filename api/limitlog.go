@@ -8,7 +8,7 @@ import (
 	"etude/query"
 )
 
-// limitsTold is when each limit of queries was last logged. Who runs the backend
+// limitsTold is when each limit of queries was last logged. The backend's operator
 // should hear that a limit is met, and no client can fill the log with it; metrics
 // count all of them.
 type limitsTold struct {

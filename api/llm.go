@@ -51,7 +51,7 @@ type (
 	}
 )
 
-// jsonResource, jsonScope and jsonSpan are what the form is made of: messages of
+// jsonResource, jsonScope and jsonSpan are the elements of the form: messages of
 // OTLP/JSON.
 type (
 	jsonResource struct{ Attributes []jsonAttr }

@@ -24,7 +24,7 @@ type (
 		Value       any        `json:"value,omitempty"`
 		TimestampMs string     `json:"timestampMs"`
 	}
-	// metricsEnd is what follows the series.
+	// metricsEnd is the end of the answer, after the series.
 	metricsEnd struct {
 		Metrics metricsMetrics `json:"metrics"`
 		Status  string         `json:"status,omitempty"`
@@ -95,7 +95,7 @@ func exemplarOf(x *metrics.Exemplar) exemplar {
 
 // instantJSON writes the answer to a query for one number a series.
 func (o *out) instantJSON(r *query.MetricsResult, maxSeries int) error {
-	if len(r.Series) == 0 { // Tempo leaves out the empty list here, and only here, and the numbers of what was inspected
+	if len(r.Series) == 0 { // Tempo leaves out the empty list here, and only here, and the numbers inspected
 		return o.json(metricsEnd{Metrics: metricsMetrics{CompletedJobs: 1, TotalJobs: 1}})
 	}
 	return o.seriesJSON(r, maxSeries, func(from *metrics.Series) any {

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Kind is what a request asks for. Its text is fit for a metric label.
+// Kind is the kind of a request. Its text serves as a metric label.
 type Kind string
 
 // The kinds of queries.
@@ -82,7 +82,7 @@ func callOf(r *http.Request) (Call, bool) {
 	return Call{}, false
 }
 
-// routeKinds says what the routes of HTTP ask for.
+// routeKinds are the kinds of the HTTP routes.
 var routeKinds = []struct {
 	prefix, parameter string
 	kind              Kind
@@ -99,7 +99,7 @@ var routeKinds = []struct {
 	{comparePath, "", KindCompare},
 }
 
-// streamKinds says what the methods of gRPC ask for.
+// streamKinds are the kinds of the gRPC methods.
 var streamKinds = map[string]Kind{
 	"Search": KindSearch, "SearchTags": KindTags, "SearchTagsV2": KindTags,
 	"SearchTagValues": KindValues, "SearchTagValuesV2": KindValues,

@@ -79,7 +79,7 @@ func (o *out) Write(p []byte) (n int, err error) {
 	return len(p), o.step()
 }
 
-// step is called between the parts of an answer. It sends what is written when
+// step is called between the parts of an answer. It sends the written bytes when
 // that is enough.
 func (o *out) step() error {
 	if o.job != nil {
@@ -146,7 +146,7 @@ func (o *out) head(length int) {
 // gzips are writers to use again; each takes a megabyte.
 var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
-// pusher is what a gzip.Writer writes to.
+// pusher is the writer below a gzip.Writer.
 type pusher struct{ o *out }
 
 func (p pusher) Write(b []byte) (int, error) {
@@ -180,7 +180,7 @@ func (o *out) pushPiece(piece []byte) (err error) {
 			return err
 		}
 		o.deadline(o.s.deadlineOf(o.job))
-		defer o.deadline(time.Time{}) // what comes next may take its time to make
+		defer o.deadline(time.Time{}) // computing the next piece may take long
 		err = o.job.Write(func() error { _, err := o.w.Write(piece); return err })
 		if ended := o.job.Err(); err != nil && ended != nil {
 			return ended
@@ -205,7 +205,7 @@ func (s *server) deadlineOf(j *query.Job) time.Time {
 // deadline bounds writing to the connection, where it can be bounded.
 func (o *out) deadline(t time.Time) { _ = http.NewResponseController(o.w).SetWriteDeadline(t) }
 
-// finish sends what is left.
+// finish sends the rest.
 func (o *out) finish() error {
 	if !o.begun {
 		o.begun, o.small = true, len(o.b) < minDeadline

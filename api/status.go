@@ -27,8 +27,7 @@ func (s *server) live(w http.ResponseWriter, _ *http.Request) {
 	text(w, http.StatusOK, "live\n")
 }
 
-// status says in lines of text what a person should know: whether the backend is
-// ready, and what is wrong with its data.
+// status answers with lines of text for people: whether the backend is ready, and the problems of its data.
 func (s *server) status(w http.ResponseWriter, _ *http.Request) {
 	lines := []string{"etude " + s.Version, "ready"}
 	if s.Ready != nil {

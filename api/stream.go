@@ -25,11 +25,11 @@ const streamingService = "tempopb.StreamingQuerier"
 const maxPacket = 2 << 20
 
 // streamCall finds the answer to a request and returns what sends it. It may tell
-// what is new on the way.
+// intermediate results.
 type streamCall func(context.Context, *streamRequest, *streamOut, *teller) (send func() error, err error)
 
 // streamingQuerier describes the service. All of its methods take one request and
-// stream answers: while the query runs, messages with what is new, or which say
+// stream answers: while the query runs, messages with new results, or which say
 // that it runs; at last the whole answer in as many messages as its size needs.
 func (s *server) streamingQuerier() *grpc.ServiceDesc {
 	d := &grpc.ServiceDesc{ServiceName: streamingService, HandlerType: (*any)(nil)}

@@ -20,7 +20,7 @@ type teller struct {
 	idle  []byte // the message when nothing is new
 
 	mu   sync.Mutex
-	news func() []byte // encodes what is new, nil for nothing; nil when the query has none to tell
+	news func() []byte // encodes the new results, nil for none; nil when the query reports no progress
 
 	done   chan struct{}
 	ending sync.WaitGroup
@@ -86,7 +86,7 @@ func (n *searchNews) note(sure []query.Trace, inspected int) {
 	n.sure, n.inspected = sure, inspected
 }
 
-// message encodes what came since the last call, nil for nothing.
+// message encodes the results since the last call, nil for none.
 func (n *searchNews) message() []byte {
 	n.mu.Lock()
 	fresh, inspected := n.sure[n.sent:], n.inspected
@@ -141,7 +141,7 @@ func (n *windowNews) waits() bool {
 	return n.body != nil
 }
 
-// message returns what was encoded since the last call, nil for nothing.
+// message returns the bytes encoded since the last call, nil for none.
 func (n *windowNews) message() []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -57,7 +57,7 @@ func instantProto(r *query.MetricsResult, maxSeries int) results {
 	}, func(w *writer) { w.metricsEnd(r, maxSeries) }}
 }
 
-// metricsEnd writes what follows the series in both answers.
+// metricsEnd writes the part after the series of both answers.
 func (w *writer) metricsEnd(r *query.MetricsResult, maxSeries int) {
 	w.message(2, func(w *writer) {
 		w.Varint(1, uint64(uint32(r.Stats.Traces)))

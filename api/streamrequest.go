@@ -12,7 +12,7 @@ import (
 )
 
 // streamRequest is a request message by field numbers: the last value of each
-// number and, since maps may repeat, all values of what has a length. What a
+// number and, since maps may repeat, all values of fields with a length. What a
 // method does not know it skips.
 type streamRequest struct {
 	numbers map[wire.Number]uint64

@@ -70,7 +70,7 @@ func (s *server) traceV2(r *http.Request, o *out) error {
 	return nil
 }
 
-// partialTrace says what is missing; it needs no escaping in JSON.
+// partialTrace describes the missing spans; it needs no escaping in JSON.
 func partialTrace(t *query.WholeTrace) string {
 	return fmt.Sprintf("Trace exceeds maximum size of %d spans (%s), a partial trace is returned: the %d of its %d spans that start first", t.Most, spanLimit(t), len(t.Spans), t.Total)
 }

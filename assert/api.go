@@ -30,7 +30,7 @@ var ErrTooMany = fmt.Errorf("%d traces match, and there may be more: write a que
 
 // API asks a backend by Tempo's HTTP API.
 type API struct {
-	// Base is what the paths follow: http://localhost:3200.
+	// Base is the URL before the paths: http://localhost:3200.
 	Base string
 	// Client sends the requests; nil for http.DefaultClient.
 	Client *http.Client

@@ -24,10 +24,10 @@ func NewChecker(spec *Spec, source Source) *Checker {
 	return c
 }
 
-// Update evaluates what is open, knowing that more spans may come.
+// Update evaluates the open expectations while more spans may come.
 func (c *Checker) Update(ctx context.Context) error { return c.evaluate(ctx, false) }
 
-// Finish evaluates what is open, knowing that no more spans will come. No verdict
+// Finish evaluates the open expectations when no more spans will come. No verdict
 // is open afterwards.
 func (c *Checker) Finish(ctx context.Context) error { return c.evaluate(ctx, true) }
 

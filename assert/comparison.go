@@ -10,7 +10,7 @@ import (
 )
 
 // Comparison compares two durations, as in "database >= 50% of trace". A label
-// stands for its longest span, trace for the whole trace from its first start to
+// means its longest span, trace the whole trace from its first start to
 // its last end.
 type Comparison struct {
 	text        string
@@ -94,7 +94,7 @@ func (o operand) value(t *Trace, labelled map[string][]*Span) (time.Duration, bo
 	return time.Duration(o.factor * float64(base)), true
 }
 
-// broken returns what is wrong, "" when the comparison holds. A label without
+// broken returns the violation, "" when the comparison holds. A label without
 // spans is reported where spans are counted.
 func (c Comparison) broken(t *Trace, labelled map[string][]*Span) string {
 	left, haveLeft := c.left.value(t, labelled)

@@ -12,7 +12,7 @@
 // caller says that no more spans will come. A `must` that negates (`!>>`, `!~`)
 // is treated the same way: a match counts even if it is gone later.
 //
-// A [Shape] is what stays the same from run to run: which spans call which, and
+// A [Shape] has the facts that stay the same from run to run: which spans call which, and
 // how often. Two shapes are compared as text.
 //
 // The package knows nothing of storage. Any backend with Tempo's API can be asked.

@@ -39,7 +39,7 @@ func (c *Checker) checkTraces(ctx context.Context, e *Expectation, v *Verdict, f
 	return nil
 }
 
-// wrongIn lists what a trace has other than described.
+// wrongIn lists a trace's differences from its description.
 func (e *Expectation) wrongIn(t *Trace) (wrong []string) {
 	labelled := map[string][]*Span{}
 	for _, label := range sortedKeys(e.Spans) {
@@ -93,7 +93,7 @@ func (p *Pattern) differs(s *Span) (fields []string) {
 	return fields
 }
 
-// fields counts what a pattern says of a span alone.
+// fields counts the conditions of a pattern on a single span.
 func (p *Pattern) fields() (n int) {
 	for _, text := range []string{p.Service, p.Name, p.Kind, p.Status, p.Message} {
 		if text != "" {
@@ -201,7 +201,7 @@ func outOfOrder(order []string, labelled map[string][]*Span) (wrong []string) {
 	return wrong
 }
 
-// broken lists what keeps a trace from being one tree.
+// broken lists the reasons why a trace is not one tree.
 func (t *Trace) broken() (wrong []string) {
 	var roots []string
 	for _, s := range t.Spans {

@@ -18,7 +18,7 @@ import (
 // maxConditions bounds how many questions a failure asks.
 const maxConditions = 12
 
-// nearest says what came nearest to a query that matched n spans, too few.
+// nearest describes the spans nearest to a query that matched n spans, too few.
 func (c *Checker) nearest(ctx context.Context, query string, n int) (string, error) {
 	q, err := syntax.Parse(query)
 	if err != nil || len(q.Pipeline.Stages) == 0 {
@@ -93,7 +93,7 @@ func (c *Checker) nothingLike(ctx context.Context, conditions []syntax.Field) (s
 	return "", nil
 }
 
-// valuesOf lists what the spans have where a condition looks, and counts the
+// valuesOf lists the spans' values of a condition's field, and counts the
 // spans that it compared.
 func (c *Checker) valuesOf(ctx context.Context, condition syntax.Field) (values []string, spans int, err error) {
 	found, err := c.source.Search(ctx, "{ }")
@@ -196,7 +196,7 @@ func join(conditions []syntax.Field) string {
 	return strings.Join(texts, " && ")
 }
 
-// actualOf says what a span has where a condition looks: "status unset"; "" when
+// actualOf describes a span's value of a condition's field: "status unset"; "" when
 // that cannot be said.
 func actualOf(condition syntax.Field, s *Span) string {
 	b, ok := condition.(*syntax.Binary)

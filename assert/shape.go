@@ -46,7 +46,7 @@ func ShapeOf(traces []*Trace) Shape {
 	return Shape{b.String()}
 }
 
-// maxDepth bounds what a shape shows of a chain of spans.
+// maxDepth bounds the chain of spans that a shape shows.
 const maxDepth = 200
 
 // tree is the spans as lines. Siblings are in order of their text, since their
@@ -113,7 +113,7 @@ func Traces(ctx context.Context, source Source, found []Match) (traces []*Trace,
 	return traces, nil
 }
 
-// Difference compares a shape with what it was, as lines: "-" was, "+" is. It is
+// Difference compares a shape with an earlier one, as lines: "-" before, "+" now. It is
 // "" when they are equal.
 func (s Shape) Difference(was Shape) string {
 	if s.text == was.text {

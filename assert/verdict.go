@@ -30,7 +30,7 @@ func (v Verdict) String() string {
 	return string(v.Outcome) + "  " + v.Name + "\n" + v.Why()
 }
 
-// Why is what a failure says below its name.
+// Why is the text of a failure below its name.
 func (v Verdict) Why() string {
 	var b strings.Builder
 	say := func(head, text string) {

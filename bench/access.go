@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// Access is how a run gets in. The zero value trusts what the system does and
+// Access has the credentials of a run. The zero value trusts the system's certificates and
 // shows nothing.
 type Access struct {
 	TLS           *tls.Config `kong:"-"` // for https:// and grpcs://

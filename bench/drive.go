@@ -58,7 +58,7 @@ type plan struct {
 	rate  float64
 }
 
-// tally is what came of a plan. Workers have one each, merged at the end.
+// tally is the result of a plan. Each worker has one; they are merged at the end.
 type tally struct {
 	requests, accepted, rejected, refused, failed int64 // all but requests: spans
 	reasons                                       map[string]*Reason

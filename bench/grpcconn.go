@@ -47,7 +47,7 @@ type grpcConn struct {
 
 	fields      []hpack.HeaderField
 	encoder     *hpack.Encoder
-	block       []byte // what the encoder writes to
+	block       []byte // the encoder's output
 	first, rest []byte // header blocks; first is nil when it has been sent
 }
 
@@ -192,7 +192,7 @@ func (c *grpcConn) write(call *grpcCall, payload []byte, compressed bool) {
 	}
 }
 
-// read reads frames until the connection ends, and then fails what is left.
+// read reads frames until the connection ends, and then fails the open calls.
 func (c *grpcConn) read() {
 	done := make(chan struct{})
 	go c.expire(done)

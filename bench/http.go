@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of an answer to a payload.
+// maxAnswer bounds how much of an answer to a payload is read.
 const maxAnswer = 1 << 20
 
 // httpSender sends over a fixed number of connections. It writes requests and

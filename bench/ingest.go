@@ -65,7 +65,7 @@ func (o *IngestOptions) connections(t target) int {
 }
 
 // Ingest sends spans as the options say and measures. Lines of progress go to
-// the writer. With an error after the start there is a report of what was done.
+// the writer. With an error after the start there is a report of the work done.
 func Ingest(ctx context.Context, o IngestOptions, progress io.Writer) (*IngestReport, error) {
 	if err := o.check(); err != nil {
 		return nil, err

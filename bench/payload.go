@@ -10,7 +10,7 @@ import (
 // A template is an encoded ExportTraceServiceRequest and the offsets of all
 // that must differ from request to request. Every field there has a fixed
 // length, so a fresh payload is one copy and a few stores per span; encoding a
-// batch anew would cost the client as much as the server spends on it.
+// batch from scratch would cost the client as much as the server spends on it.
 type template struct {
 	bytes  []byte
 	slots  []slot

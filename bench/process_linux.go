@@ -68,7 +68,7 @@ func ownCPU() (time.Duration, bool) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), true
 }
 
-// fileSize is what a file takes on disk: stores make large files with holes.
+// fileSize is the disk space of a file: stores make large files with holes.
 func fileSize(info fs.FileInfo) int64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return st.Blocks * 512

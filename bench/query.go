@@ -88,7 +88,7 @@ func (o *QueryOptions) background() *IngestOptions {
 }
 
 // Query asks every query in turn, many rounds, one at a time. With an error
-// after the start there is a report of what was done.
+// after the start there is a report of the work done.
 func Query(ctx context.Context, o QueryOptions) (*QueryReport, error) {
 	if err := o.check(); err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func (c *apiClient) read(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-// sampleTrace is what is needed of a trace in OTLP/JSON.
+// sampleTrace has the needed fields of a trace in OTLP/JSON.
 type sampleTrace struct {
 	ResourceSpans []struct {
 		Resource   struct{ Attributes []sampleAttr }

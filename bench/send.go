@@ -19,13 +19,13 @@ type sender interface {
 	close()
 }
 
-// outcome is what the server said to a payload. Neither refused nor failed:
+// outcome is the server's answer to a payload. Neither refused nor failed:
 // acknowledged, but for the rejected spans.
 type outcome struct {
 	refused  bool   // the server answered, and did not take it
 	failed   bool   // there was no answer, or none that can be read
 	reason   string // short, the same for all of a kind
-	text     string // what was said, for one example of the kind
+	text     string // the answer's text, of one example of the kind
 	rejected int64  // spans of a partial success that were not accepted
 }
 

@@ -39,8 +39,8 @@ func parseTarget(text string, access Access) (target, error) {
 	return target{secure: u.Scheme == "https", addr: u.Host, url: u.String(), access: access}, nil
 }
 
-// localURL reads a URL with a port, and refuses what is not on this machine:
-// load is nothing to point at somebody else's server by a slip of the hand.
+// localURL reads a URL with a port, and refuses other machines: load is nothing to point at somebody else's server by
+// a slip of the hand.
 func localURL(flag, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package labs holds self-checking lessons and the engine that runs them.
 //
-// A lab is a folder: lab.yaml says how it starts, what is asked and how an answer
+// A lab is a folder: lab.yaml says how it starts, asks the question and says how an answer
 // is checked; lesson.md is its text; further files are drawings of traces
 // (package scenario) or, below work/, files of the learner's working copy. Labs come
 // from this package and, with [Load], from folders of a teacher.

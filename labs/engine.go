@@ -47,7 +47,7 @@ type View struct {
 	Answer   string   `json:"answer"` // text, choice, query, lines or none
 	Question string   `json:"question"`
 	Choices  []string `json:"choices,omitempty"`
-	Says     string   `json:"says,omitempty"`  // what the last start told
+	Says     string   `json:"says,omitempty"`  // the text of the last start
 	Where    string   `json:"where,omitempty"` // the working copy
 	// Lesson and Solution are given for a single lab; the solution when it is done.
 	Lesson   string `json:"lesson,omitempty"`
@@ -186,7 +186,7 @@ func (e *Engine) Check(ctx context.Context, id, answer string) (Result, error) {
 	return r, err
 }
 
-// runOf is what the last start of a lab has made. It is never changed afterwards.
+// runOf is the result of the last start of a lab. It never changes afterwards.
 func (e *Engine) runOf(l *Lab) (vars, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -196,7 +196,7 @@ func (e *Engine) runOf(l *Lab) (vars, error) {
 	return nil, errNotStarted
 }
 
-// note changes what is kept of a lab.
+// note changes the stored progress of a lab.
 func (e *Engine) note(l *Lab, change func(*progress)) (View, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -27,7 +27,7 @@ func (e *Engine) judge(ctx context.Context, l *Lab, v vars, answer string) (Resu
 	return e.judgeSpans(ctx, l, v)
 }
 
-// judgeText compares with what is accepted, and else finds a useful word.
+// judgeText compares with the accepted answers, and otherwise finds a useful reply.
 func (e *Engine) judgeText(ctx context.Context, l *Lab, v vars, answer string) (Result, error) {
 	given := plainAnswer(answer)
 	for _, a := range l.Check.Accept {
@@ -51,7 +51,7 @@ func (e *Engine) judgeText(ctx context.Context, l *Lab, v vars, answer string) (
 	return Result{Says: "No. " + v.fill(l.Check.Else)}, nil
 }
 
-// plainAnswer takes off what does not matter: case, quotes, blanks, the zeros in
+// plainAnswer removes insignificant differences: case, quotes, blanks, the zeros in
 // front of an id.
 func plainAnswer(s string) string {
 	return strings.TrimLeft(strings.ToLower(strings.Join(strings.Fields(strings.Trim(strings.TrimSpace(s), "`\"'.")), " ")), "0")
@@ -123,7 +123,7 @@ func (e *Engine) accepted(ctx context.Context, a Accepted, v vars) (right []stri
 	return right, nil
 }
 
-// judgeQuery compares what the learner's query finds with what it should, among
+// judgeQuery compares the results of the learner's query with the right ones, among
 // the spans of the run.
 func (e *Engine) judgeQuery(ctx context.Context, l *Lab, v vars, answer string) (Result, error) {
 	given, err := e.stage.Search(ctx, answer)

@@ -37,7 +37,7 @@ type Lab struct {
 	Solution Solution `yaml:"solution"`
 }
 
-// Start says what is prepared. Says is told to the learner; in it and in queries,
+// Start describes the preparation. Says is shown to the learner; in it and in queries,
 // ${run} is the name of the run, ${log.LABEL} the last request that a process
 // printed, ${trace.NAME} and ${span.LABEL} are ids of a drawing, ${id.a}, ${id.b}
 // and ${id.span} are new ids, ${otlp} is where spans are received, and ${where} is
@@ -58,7 +58,7 @@ type Process struct {
 	Next     string            `yaml:"next"` // label of the process that it calls
 	Requests int               `yaml:"requests"`
 	Headers  map[string]string `yaml:"headers"` // of each request
-	Kill     bool              `yaml:"kill"`    // kill it right behind the last answer
+	Kill     bool              `yaml:"kill"`    // kill it right after the last answer
 }
 
 func (p *Process) label() string { return cmp.Or(p.Label, p.Service) }
@@ -131,7 +131,7 @@ type Catch struct {
 // Solution is a right answer and why.
 type Solution struct {
 	Answer string    `yaml:"answer"`
-	Run    []Process `yaml:"run"`   // what a learner does besides answering
+	Run    []Process `yaml:"run"`   // a learner's actions besides answering
 	Files  bool      `yaml:"files"` // whether files below solution/ belong into the working copy
 	Like   []string  `yaml:"like"`  // services whose source, renamed, is the solution: uservice3 for uservice1
 	Why    string    `yaml:"why"`
@@ -198,7 +198,7 @@ func load(folder fs.FS, id string) (*Lab, error) {
 	return lab, lab.check()
 }
 
-// check finds what a teacher may have forgotten.
+// check finds omissions of the teacher.
 func (l *Lab) check() error {
 	var errs []error
 	want := func(ok bool, text string) {
@@ -267,7 +267,7 @@ func (l *Lab) expectations(v vars) (*assert.Spec, error) {
 	return spec, nil
 }
 
-// vars are what a run knows: ${name}.
+// vars are the variables of a run: ${name}.
 type vars map[string]string
 
 func (v vars) fill(text string) string {

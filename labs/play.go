@@ -57,7 +57,7 @@ func draw(ctx context.Context, send func(context.Context, []byte) error, files f
 const requestPatience = 20 * time.Second
 
 // run starts the processes in their order, sends each its requests, and ends them
-// all. A process that another calls stands before it.
+// all. A process comes before its callers.
 func run(ctx context.Context, stage Stage, program string, processes []Process, v vars) (err error) {
 	running := map[string]Running{}
 	var started []Running

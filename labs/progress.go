@@ -19,7 +19,7 @@ const (
 	Done    State = "done"
 )
 
-// progress is what is kept of one lab.
+// progress is the stored progress of one lab.
 type progress struct {
 	State State  `json:"state"`
 	Hints int    `json:"hints,omitempty"`
@@ -45,7 +45,7 @@ func openNotebook(dir string) (*notebook, error) {
 		return nil, fmt.Errorf("read the progress of labs: %w", err)
 	}
 	if err := json.Unmarshal(data, &n.of); err != nil {
-		return nil, fmt.Errorf("read the progress of labs: %s: %w; remove the file to begin anew", filepath.Join(dir, notebookName), err)
+		return nil, fmt.Errorf("read the progress of labs: %s: %w; remove the file to start over", filepath.Join(dir, notebookName), err)
 	}
 	return n, nil
 }

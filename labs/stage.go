@@ -42,9 +42,9 @@ type Command struct {
 type Running interface {
 	// URL is where it listens.
 	URL() string
-	// Output is what it has printed.
+	// Output is its output so far.
 	Output() string
-	// Stop ends it as SIGTERM does, so that it sends what it holds, and waits; Kill
+	// Stop ends it as SIGTERM does, so that it sends its waiting spans, and waits; Kill
 	// ends it as kill -9 does.
 	Stop()
 	Kill()

@@ -20,7 +20,7 @@ import (
 // A working copy is a Go module outside of any other: the source of services, and
 // the files below work/ of the lab's folder, whose names end in .txt so that they
 // are no Go files here. Its dependencies are those of this module at the same
-// versions, so whoever has built etude has them, and the build needs no network.
+// versions, so a machine that built etude has them, and the build needs no network.
 
 // copyWork makes the working copy of a lab. Files that are there stay as they are:
 // they hold the learner's work.
@@ -116,7 +116,7 @@ func (e *Engine) copySolved(l *Lab, service string) error {
 // buildPatience is how long a build may take: the first one compiles the SDK.
 const buildPatience = 3 * time.Minute
 
-// runWork builds the working copy and runs it. Says is what is wrong with it in
+// runWork builds the working copy and runs it. Says describes its mistakes in
 // the learner's words, "" when it ran.
 func (e *Engine) runWork(ctx context.Context, l *Lab, v vars) (says string, err error) {
 	dir := e.workDir(l)
@@ -135,7 +135,7 @@ func (e *Engine) runWork(ctx context.Context, l *Lab, v vars) (says string, err 
 	defer cancel()
 	build := exec.CommandContext(ctx, goCommand, "build", "-ldflags=-s -w", "-o", program, ".")
 	build.Dir = dir
-	// What etude was built from is in the module cache. Nothing is downloaded.
+	// The module cache has etude's dependencies. Nothing is downloaded.
 	build.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOSUMDB=off", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0")
 	switch output, err := build.CombinedOutput(); {
 	case err == nil:

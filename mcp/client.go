@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// maxAPIBytes bounds what is read of the API's answer before it is shortened.
+// maxAPIBytes bounds how much of the API's answer is read before it is shortened.
 const maxAPIBytes = 8 << 20
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d MiB: ask for less, with more conditions or a shorter time range", maxAPIBytes>>20)

@@ -17,7 +17,7 @@ var helpFiles embed.FS
 // topics are the help texts in reading order.
 var topics = []struct{ name, about string }{
 	{"basic", "Filters: attributes, intrinsics, operators, literals"},
-	{"aggregates", "Count, sum and group the spans of a trace; select what is shown"},
+	{"aggregates", "Count, sum and group the spans of a trace; select the fields to show"},
 	{"structural", "Parents, children, siblings: how spans lie in their trace"},
 	{"metrics", "Time series and numbers computed from spans"},
 }

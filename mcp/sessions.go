@@ -95,8 +95,7 @@ func (s *sessions) leave() {
 	s.open() // so that the new one's time begins
 }
 
-// open returns the sessions, and brings what is known of them up to date; the
-// lock is held.
+// open returns the sessions, after an update of their state; the lock is held.
 func (s *sessions) open() map[string]*mcp.ServerSession {
 	open := map[string]*mcp.ServerSession{}
 	for session := range s.server.Sessions() {

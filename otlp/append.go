@@ -15,9 +15,8 @@ var errUnvalidated = errors.New("append spans: the request was not validated")
 // Append adds the spans of a request to a Table and returns how many were new;
 // the rest were in the Table already. Arrival is when the request was received,
 // in unix nanoseconds. The payload must have passed [Validate]; of one that has
-// not, a part may be added and an error returned. What goes beyond the limits of
-// the Table is dropped or cut, here and not in Validate: so a replay of what older
-// programs have logged keeps them too. Append keeps no reference to the payload.
+// not, a part may be added and an error returned. Append, not Validate, drops or cuts the excess over the limits of
+// the Table, so a replay of an older program's log keeps the limits too. Append keeps no reference to the payload.
 func Append(t *trace.Table, payload []byte, arrival int64) (added int, err error) {
 	a := appender{t: t, most: t.Limits().AttributeBytes}
 	if a.most <= 0 {
@@ -168,8 +167,7 @@ func (a *appender) addSpan(b []byte) {
 	a.t.EndSpan()
 }
 
-// begin starts a.span anew with the fields that b begins with, and returns the
-// rest.
+// begin resets a.span to the leading fields of b, and returns the rest of b.
 func (a *appender) begin(b []byte) (rest []byte) {
 	var h spanHead
 	rest = h.read(b)

@@ -64,8 +64,7 @@ func plainAttribute(b []byte) (key, value []byte, ok bool) {
 	return b[2:end], value, ok
 }
 
-// lastBytes reads a length of one or two bytes and what it measures, which must
-// be all the rest.
+// lastBytes reads a length of one or two bytes and that many bytes, which must be all the rest.
 func lastBytes(b []byte) ([]byte, bool) {
 	switch {
 	case len(b) >= 1 && b[0] <= maxOneByte && len(b) == 1+int(b[0]):

@@ -10,11 +10,10 @@ import (
 // The slow path of [Validate]: something is wrong with the request.
 //
 // A request that is not protobuf is refused as a whole: its sender and this
-// program would read the rest of it differently. Any other fault costs only its
-// own place. A bad span is left out. A bad resource or scope takes the spans below
-// it along. A string keeps all but the bytes that are not UTF-8. The mender copies
-// the rest into a new request, so the log and the Tables hold valid requests only,
-// and replaying the log needs no second judgement. A valid request is never copied.
+// program would read the rest of it differently. Any other fault affects only its own place. A bad span is left out.
+// A bad resource or scope is left out with the spans below it. A string loses only the bytes that are not UTF-8. The
+// mender copies the rest into a new request, so the log and the Tables hold valid requests only, and replaying the
+// log needs no second judgement. A valid request is never copied.
 
 // Rejected tells which spans of a request were left out. The zero value means
 // none.

@@ -21,10 +21,9 @@ type spanHead struct {
 }
 
 // read reads the fields that come before the attributes, as nearly every sender
-// writes them: each at most once, in order, ids of the right length, short. It
-// stops at the first thing that is not so, and returns what it has not read; of
-// a span that does not begin with its ids it reads nothing. The following fields may
-// give any field again, and then counts.
+// writes them: each at most once, in order, ids of the right length, short. It stops at the first field of another
+// form, and returns the unread rest; it reads nothing of a span that does not begin with its ids. The rest may repeat
+// any field, and the repetition counts.
 func (h *spanHead) read(b []byte) (rest []byte) {
 	*h = spanHead{}
 	if len(b) < 28 || b[0] != tagSpanTraceID || b[1] != 16 || b[18] != tagSpanID || b[19] != 8 {

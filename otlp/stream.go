@@ -9,20 +9,17 @@ import (
 )
 
 // A trace of a million spans is 300 MB of JSON. So an answer is written span by
-// span: a span is encoded into a small buffer that is used again, and whoever
-// gets the bytes may send and forget them after each. JSON needs nothing in
-// front. Protobuf needs the length of each message before its content; these are
-// found first, by encoding every span once more and keeping nothing but lengths.
-// The rejected alternative, a second encoder that only counts, would have to
-// agree with the first for ever.
+// span: a span is encoded into a small buffer that is used again, and the caller may send and forget the bytes after
+// each span. JSON needs nothing in front. Protobuf needs the length of each message before its content; a first pass
+// encodes every span and keeps only the lengths. Rejected: a second encoder that only counts, since the two would
+// have to agree forever.
 
 // Stream says how a trace is written.
 type Stream struct {
 	// Edit, if set, changes an encoded span; it may return its argument.
 	Edit func(span []byte) []byte
-	// Step is called after each span with what has been written, and returns the
-	// buffer to use next, most often the same or an empty one. An error ends the
-	// writing.
+	// Step is called after each span with the bytes written, and returns the buffer to use next, most often the same
+	// or an empty one. An error ends the writing.
 	Step func(b []byte) ([]byte, error)
 }
 

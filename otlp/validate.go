@@ -26,7 +26,7 @@ type Error struct {
 	kind   kind
 }
 
-// kind says what a fault costs: see mend.go.
+// kind is the scope of a fault: see mend.go.
 type kind uint8
 
 const (

@@ -91,7 +91,7 @@ type markReader struct {
 	until token.Pos
 }
 
-// setupCalls are options of the resource and what they add to it.
+// setupCalls are options of the resource and the attributes that they add.
 var setupCalls = map[string]string{"WithOSType": "os.type", "WithProcessPID": "process.pid", "WithProcessCommandArgs": "process.command_args"}
 
 // spanCalls are the calls that change a span, and the kinds of their marks.
@@ -120,7 +120,7 @@ func (r *markReader) visit(n ast.Node) bool {
 	return true
 }
 
-// named reads calls whose arguments say what they add.
+// named reads calls whose arguments name the addition.
 func (r *markReader) named(call *ast.CallExpr, on, name string, line int) {
 	switch {
 	case name == "Start" && strings.HasSuffix(on, "tracer"):

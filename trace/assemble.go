@@ -11,14 +11,13 @@ import (
 // The rows are sorted by trace id, and those of one trace next to each other. So
 // an assembled View needs no chain of rows and no index of traces: the rows of a
 // trace are a range, and a trace is found by halving. Columns that were not read
-// are nil. To ask for an attribute that was not read is a mistake of the program,
-// and panics; a nil column panics by itself.
+// are nil. Asking for an attribute that was not read is a bug, and panics; a nil column panics by itself.
 //
 // The reader keeps one Dict for all Views of a part. It adds the strings of each
 // column that it reads; a View has the Dict as it was when the View was made. So
 // columns stay good for all later Views, and a string has one code in all of them.
 
-// Assembly is what an assembled View is made of. The caller fills it, changes none
+// Assembly is the input of an assembled View. The caller fills it, changes none
 // of it afterwards, and sets the columns it has read in the View.
 type Assembly struct {
 	ID       uint64 // of the part in this process; see NewID and View.ID
@@ -58,8 +57,7 @@ func (v *View) SetAttrs(l Level, a Attrs) {
 }
 
 // SetColumns gives a level the attributes of some keys: their columns, each key and
-// type once. Other keys are refused when they are asked for, and so is the order of
-// a row's attributes.
+// type once. The View panics on other keys, and on the order of a row's attributes.
 func (v *View) SetColumns(l Level, keys map[string]bool, columns []Column) {
 	if keys == nil {
 		keys = map[string]bool{}
@@ -169,7 +167,7 @@ func (b *AttrBuilder) Attrs() Attrs {
 	return b.a
 }
 
-// spanKey is what tells a span from others of its trace.
+// spanKey identifies a span within its trace.
 type spanKey struct {
 	id    SpanID
 	kind  uint8

@@ -5,10 +5,9 @@ import (
 	"math/bits"
 )
 
-// attrCache finds attributes that have been added before by the bytes that their
-// sender wrote, with one look at memory that is always in cache. Nearly every
-// attribute says what another said before: the columns and the dictionary, far
-// larger, are asked for the others.
+// attrCache finds repeated attributes by their encoded bytes, with one access to memory that stays in the processor's
+// cache. Nearly every attribute repeats an earlier one; only the others need a lookup in the columns and the
+// dictionary, which are far larger.
 type attrCache struct{ entries []attrEntry } // a power of two, or none
 
 // attrEntry is an attribute of up to maxCached bytes; of two with one hash the

@@ -58,8 +58,8 @@ type Attrs struct {
 // ofShared is in a shape where an attribute is in a shared column.
 const ofShared = ^uint32(0)
 
-// Find returns the column of a key and type, or nil. It makes a shared column
-// anew, at the cost of reading all values of shared columns.
+// Find returns the column of a key and type, or nil. It builds a shared column on each call, which reads all values
+// of shared columns.
 func (a *Attrs) Find(key string, t Type) *Column {
 	number, ok := a.numberOf(hashString(key), key, t)
 	if !ok {

@@ -28,8 +28,7 @@ type AttrWriter struct {
 	expected *Attrs
 }
 
-// habit is what the row before of the same kind had: most often this one has the
-// same columns.
+// habit has the columns of the last row of the same kind: most often the next one has the same.
 type habit struct {
 	cols  []uint32
 	shape uint32 // of cols

@@ -1,8 +1,8 @@
 package trace
 
 // Flat lists all attributes of a level: row after row, and within a row in the
-// order in which they were sent. Who reads every attribute anyway walks it at the
-// cost of a few array accesses each, where [Attrs.Of] searches every column.
+// order in which they were sent. A reader of all attributes pays a few array accesses for each, where [Attrs.Of]
+// searches every column.
 type Flat struct {
 	Columns []FlatColumn
 	// The attributes of row r are those from Ends[r-1] (0 for row 0) to Ends[r].

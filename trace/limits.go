@@ -1,6 +1,6 @@
 package trace
 
-// Limits bound what one sender can put into a Table. What goes beyond is dropped
+// Limits bound how much one sender can put into a Table. The excess is dropped
 // and counted, as OpenTelemetry's SDKs do; the span itself stays. A zero means
 // no limit.
 type Limits struct {
@@ -20,14 +20,14 @@ func DefaultLimits() Limits {
 	return Limits{Attributes: 1024, AttributeBytes: 64 << 10, Events: 4096, Links: 4096, Columns: 2048}
 }
 
-// Losses count what the Limits have cost.
+// Losses counts the parts that the Limits dropped or cut.
 type Losses struct {
 	Attributes, Events, Links int64 // dropped
 	Cut                       int64 // values or keys cut
 	SharedColumns             int64 // columns without arrays of their own
 }
 
-// Minus returns what was lost since an earlier moment.
+// Minus returns the losses since an earlier moment.
 func (l Losses) Minus(before Losses) Losses {
 	return Losses{Attributes: l.Attributes - before.Attributes, Events: l.Events - before.Events, Links: l.Links - before.Links,
 		Cut: l.Cut - before.Cut, SharedColumns: l.SharedColumns - before.SharedColumns}
@@ -44,7 +44,7 @@ func (t *Table) Limit(l Limits) {
 // Limits returns the limits of the Table.
 func (t *Table) Limits() *Limits { return &t.limits }
 
-// Losses returns what the limits have cost so far.
+// Losses returns the losses so far.
 func (t *Table) Losses() Losses {
 	l := t.losses
 	for _, a := range t.columns.attrs() {

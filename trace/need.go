@@ -3,7 +3,7 @@ package trace
 // Columns is a set of the columns of a View that are not attributes.
 type Columns uint32
 
-// The columns, each by the fields of a [View] that it stands for. Every View has
+// The columns, each with the fields of a [View] that it covers. Every View has
 // TraceIDs, Trace, the rows of each trace, Scope and ScopeResource; they are not
 // declared.
 const (
@@ -32,7 +32,7 @@ const (
 	AllColumns     = 1<<iota - 1
 )
 
-// Need declares what a query reads of a part: a projection. The zero Need reads
+// Need declares the columns of a part that a query reads: a projection. The zero Need reads
 // which traces the part has and which rows belong to each.
 type Need struct {
 	Columns Columns

@@ -48,7 +48,7 @@ type Condition struct {
 type Snapshot interface {
 	// Parts returns the parts, those received first before others. Every View of a
 	// part has the same rows of each level and the same traces, under the same
-	// numbers; codes of texts may differ. Nobody may change the slice.
+	// numbers; codes of texts may differ. The slice must not be changed.
 	Parts() []Part
 	// Excludes tells that a part has no span that meets the condition. False tells
 	// nothing. It reads no file.

@@ -6,7 +6,7 @@ import (
 )
 
 // MaxRows is how many spans one Table takes; the caller begins a new one then.
-// It bounds what is lost to slack and what one retention step frees.
+// It bounds the memory lost to slack, and the amount that one retention step frees.
 const MaxRows = 1 << 16
 
 // columns are the arrays shared by Table (growing) and View (fixed).
@@ -118,7 +118,7 @@ func (t *Table) writers() []*AttrWriter {
 }
 
 // NewTableLike returns an empty Table with room for as much as the View holds:
-// what comes is most often like what came, and growing array by array would
+// new spans are most often like earlier ones, and growing array by array would
 // write everything twice. Memory that stays unused is given back by Seal.
 func NewTableLike(v *View) *Table {
 	t := NewTable()

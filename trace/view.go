@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// View is what a reader sees of a [Table]: the rows complete when it was taken.
+// View is a reader's view of a [Table]: the rows that were complete when it was taken.
 // Its exported slices are the columns; readers must not change them. It holds the
 // Table's memory for as long as it is used.
 //

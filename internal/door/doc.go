@@ -16,7 +16,7 @@
 //     read the answers, but the requests do their work. Browsers say where a request
 //     comes from (Sec-Fetch-Site, Origin); requests from elsewhere are refused.
 //  3. Token. [Tokens] compares the bearer token, or the password of HTTP basic
-//     authentication, which is what a browser asks its user for.
+//     authentication, which browsers ask their users for.
 //  4. Headers. Every answer tells browsers not to guess its type, not to frame it and
 //     not to run anything in it, unless the handler says otherwise.
 //

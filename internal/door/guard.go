@@ -14,13 +14,13 @@ type Guard struct {
 	Hosts   *Hosts   // nil: any Host
 	Origins *Origins // nil: its own origin alone
 	Tokens  *Tokens  // nil: no token is wanted
-	Role    Role     // what the token must be good for
+	Role    Role     // the role that the token must have
 
 	// Open are paths that need no token: health checks have none.
 	Open []string
 }
 
-// policy is what a browser may do with an answer that has no policy of its own:
+// policy is the content security policy of answers without one of their own:
 // show it, and nothing else.
 const policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
@@ -47,7 +47,7 @@ func (g Guard) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Unauthorized is what a client without a valid token is told.
+// Unauthorized is the answer to a client without a valid token.
 const Unauthorized = "this server wants a token: send Authorization: Bearer TOKEN, with one of the file that --auth-token-file names"
 
 // setHeaders comes first, so that refusals have them as well. Handlers may replace

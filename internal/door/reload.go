@@ -60,7 +60,7 @@ func (r *reloaded[T]) refresh() {
 	r.seen = seen // one warning for each change
 	value, err := r.load()
 	if err != nil {
-		r.log.Warn("files have changed and cannot be used; what was read before stays in use", "files", r.files, "err", err)
+		r.log.Warn("files have changed and cannot be used; the old ones stay in use", "files", r.files, "err", err)
 		return
 	}
 	r.value = value

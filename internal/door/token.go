@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Role is what a token is good for.
+// Role is the right that a token gives.
 type Role uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 )
 
 // Tokens are the bearer tokens that open this server. They follow their file.
-// A nil *Tokens lets everybody in.
+// A nil *Tokens allows every client.
 type Tokens struct {
 	list  *reloaded[[]token]
 	extra []token

@@ -7,7 +7,7 @@ type Op struct {
 	Size int // bytes to read or write, length to cut to
 }
 
-// Changes reports whether the operation changes what a crash leaves.
+// Changes reports whether the operation changes the state after a crash.
 func (o Op) Changes() bool {
 	switch o.Kind {
 	case "create", "rename", "remove", "syncdir", "write", "sync", "truncate":
@@ -19,7 +19,7 @@ func (o Op) Changes() bool {
 // Fault is what shall happen to an operation. The zero Fault lets it pass.
 type Fault struct {
 	Err   error // returned instead of doing the operation
-	Keep  int   // for a write with Err: how many bytes are written all the same
+	Keep  int   // for a write with Err: how many bytes are written nevertheless
 	Crash bool  // as Err, and everything after fails too
 }
 

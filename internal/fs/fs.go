@@ -1,6 +1,6 @@
 // Package fs is the file system that storage writes to: the few operations that
 // durability is made of, so that tests can run the very same storage code over
-// [Mem], a file system that loses what was not synced and fails on demand.
+// [Mem], a file system that loses unsynced data in a crash, and fails on demand.
 //
 // The implementations promise:
 //
@@ -8,7 +8,7 @@
 //     crash may keep all of it, none of it, or any part.
 //   - A name (created, renamed, removed) is durable once [FS.SyncDir] of its
 //     folder has returned nil. A rename is never seen half done.
-//   - After Sync has failed nothing is known about what was written since the
+//   - After Sync has failed nothing is known about the bytes written since the
 //     last good Sync, and a second Sync that succeeds proves nothing: the kernel
 //     may have dropped the pages. Callers give the file up.
 package fs
@@ -38,7 +38,7 @@ type FS interface {
 	// Rename gives a file another name, replacing what had that name.
 	Rename(from, to string) error
 	Remove(name string) error
-	// List returns what is in a folder, ordered by name: files, and whatever else
+	// List returns the entries of a folder, ordered by name: files, and whatever else
 	// has a name there, with its Kind.
 	List(dir string) ([]Info, error)
 	// Mkdir makes a folder and those above it that do not exist.
@@ -67,7 +67,7 @@ type File interface {
 	io.ReaderAt
 	io.Writer
 	io.Closer
-	// Sync makes what was written durable, the file's length included.
+	// Sync makes written bytes durable, the file's length included.
 	Sync() error
 	// Truncate cuts the file to a length; Write continues from there.
 	Truncate(size int64) error
@@ -85,7 +85,7 @@ type Info struct {
 	Kind     Kind
 }
 
-// Kind is what has a name in a folder.
+// Kind is the kind of a folder's entry.
 type Kind string
 
 // The kinds.

@@ -17,7 +17,7 @@ import (
 // ErrCrashed is the answer to everything after a crash.
 var ErrCrashed = errors.New("file system crashed")
 
-// Mem is a file system in memory that knows what a crash would lose. Names and
+// Mem is a file system in memory that knows which data a crash would lose. Names and
 // data live twice: as a running program sees them, and as they are on the disk.
 // Sync and SyncDir carry the first over to the second. Folders are durable at
 // once, since nothing in storage depends on when they are.
@@ -102,7 +102,7 @@ func (r rename) apply(names map[string]*node) {
 	}
 }
 
-// survive is what a crash leaves of a file.
+// survive is the content of a file after a crash.
 func (n *node) survive(rng *rand.Rand) []byte {
 	switch {
 	case rng == nil:

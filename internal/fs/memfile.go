@@ -104,7 +104,7 @@ func (f *memFile) Truncate(size int64) error {
 	data := make([]byte, size)
 	copy(data, f.n.data)
 	f.n.data = data
-	for i := range f.n.lost { // What is written there from now on is new.
+	for i := range f.n.lost { // Later writes there are new.
 		f.n.lost[i][1] = min(f.n.lost[i][1], int(size))
 	}
 	return nil

@@ -216,7 +216,7 @@ func (r *Reader) Describe() string {
 	return "the number " + Cut(string(r.text[r.pos:at.pos]))
 }
 
-// Cut keeps a hostile value from filling an error, and copies what is borrowed.
+// Cut keeps a hostile value from filling an error, and copies borrowed bytes.
 func Cut(s string) string {
 	if len(s) > 40 {
 		return s[:40] + "..."

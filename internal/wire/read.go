@@ -23,7 +23,7 @@ type Reader struct {
 	Number Number // of the field read last
 	Type   protowire.Type
 	Value  uint64 // of a varint, fixed64 or fixed32
-	Data   []byte // of what has a length: a string, bytes, a message, a packed list
+	Data   []byte // of a field with a length: a string, bytes, a message, a packed list
 }
 
 // Next reads a field and reports whether there was one. At the end, and at bytes

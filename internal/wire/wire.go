@@ -124,7 +124,7 @@ func (b *Builder) Bytes(field Number, v []byte) {
 	}
 }
 
-// ValidText returns s with U+FFFD for what is not UTF-8.
+// ValidText returns s with U+FFFD for bytes that are not UTF-8.
 func ValidText(s string) string {
 	if utf8.ValidString(s) {
 		return s

@@ -26,7 +26,7 @@ type Options struct {
 	Rand *rand.Rand // makes the ids
 }
 
-// Drawn is what a drawing shows.
+// Drawn is the content of a drawing.
 type Drawn struct {
 	Data   *tracepb.TracesData
 	Traces map[string]string // ids, in hex without leading zeros, by the traces' names

@@ -249,7 +249,7 @@ func (g *Generator) publish() {
 	g.count.labelUpdates.Store(r.values.updates)
 }
 
-// Collect reads what has come and sends every active series to the storage, all
+// Collect reads the new spans and sends every active series to the storage, all
 // with one timestamp: now in milliseconds, or a little later when that would not
 // be after the collection before. Samples that the storage finds out of order or out of
 // bounds is counted and left out. After any other error nothing of the collection

@@ -45,7 +45,7 @@ func (p *Prometheus) load() (*config.Config, error) {
 		cfg.SetDirectory(filepath.Dir(name))
 	}
 	if err := p.checkFiles(cfg); err != nil {
-		return nil, fmt.Errorf("read what the configuration of metrics %s names: %w", name, err)
+		return nil, fmt.Errorf("read the files that the configuration of metrics %s names: %w", name, err)
 	}
 	if err := p.complete(cfg); err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func place(name string, text []byte, err error) string {
 }
 
 // culprit finds the line of the smallest part without which the configuration
-// would be right; 0 when there is none. Prometheus tells what is wrong with a
+// would be right; 0 when there is none. Prometheus describes a mistake of a
 // value, but not its line.
 func culprit(text []byte) int {
 	var doc yaml.Node

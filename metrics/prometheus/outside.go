@@ -70,7 +70,7 @@ func newOutside(to storage.AppendableV2, most int, oldest func() time.Duration, 
 	return &outside{to: to, oldest: oldest, log: log, counts: counts, pool: quota.New(most, manyJobs), series: map[uint64]*outsideSeries{}, told: map[string]time.Time{}}
 }
 
-// outsideCounts are the metrics of what comes from outside.
+// outsideCounts are the metrics about samples from other processes.
 type outsideCounts struct {
 	taken, refused *client.CounterVec
 	series         client.Gauge

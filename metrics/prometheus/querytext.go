@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Prometheus bounds what a query does, not what its text is: its parser takes some
+// Prometheus bounds the work of a query, not its text: its parser takes some
 // 460 bytes for each parenthesis before it finds that one is missing, and a form may
 // have 10 MB. So texts are measured before the parser sees them.
 
@@ -14,7 +14,7 @@ const (
 	maxQueryBody  = 1 << 20   // of a request that asks
 	maxQueryText  = 128 << 10 // of all queries and selectors of a request
 	maxQueryPlain = 16 << 10  // of a text, without strings: a chain of operators costs its square
-	maxQueryDepth = 200       // parentheses in each other, or signs behind each other
+	maxQueryDepth = 200       // nested parentheses, or signs in a row
 )
 
 // boundTexts reads the parameters of a request and refuses queries that are too much
@@ -41,7 +41,7 @@ func boundTexts(r *http.Request) error {
 }
 
 // measure returns how deep a query lies in itself, most open brackets with the most
-// signs behind each other, and its bytes outside of strings. What is quoted or a comment
+// signs in a row, and its bytes outside of strings. What is quoted or a comment
 // has no depth.
 func measure(text string) (deepest, plain int) {
 	depth, signs := 0, 0

@@ -108,7 +108,7 @@ func (s *server) serveOTLP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// readBody returns the body, inflated; serveAPI has bounded what is sent.
+// readBody returns the body, inflated; serveAPI has bounded the sent bytes.
 func readBody(r *http.Request) ([]byte, error) {
 	var from io.Reader = r.Body
 	switch encoding := r.Header.Get("Content-Encoding"); encoding {

@@ -208,7 +208,7 @@ func (e *relayEnd) decoded(body []byte) *prompb.WriteRequest {
 	return &request
 }
 
-// sorted parts a request by what was refused lately; bad is nil when nothing was.
+// sorted splits a request by recent refusals; bad is nil without any.
 func (e *relayEnd) sorted(body []byte) (good, bad *prompb.WriteRequest) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -332,7 +332,7 @@ func (p *pieces) try(request *prompb.WriteRequest) error {
 	return err
 }
 
-// bySeries puts together what the queue sends apart: a series for each sample.
+// bySeries joins the samples of a series, which the queue sends as a series each.
 func bySeries(request *prompb.WriteRequest) *prompb.WriteRequest {
 	together := &prompb.WriteRequest{Metadata: request.Metadata}
 	places := map[string]int{}
@@ -370,7 +370,7 @@ func seriesText(s prompb.TimeSeries) string {
 	return m.String()
 }
 
-// tell counts what was refused, and logs it once a minute.
+// tell counts refused samples, and logs them once a minute.
 func (e *relayEnd) tell(p *pieces) {
 	if p.refused == 0 {
 		return

@@ -3,7 +3,7 @@ package compare
 import "slices"
 
 // Which children of one node correspond to which of its counterpart's. The passes
-// go from certain to likely, and each takes only what the ones before have left:
+// go from certain to likely, and each handles only the rest of the ones before:
 //
 //  1. service and name are equal;
 //  2. the name is equal: the service has another name;
@@ -20,14 +20,14 @@ type entry struct {
 	before, after int32
 	// How long the parent of the level waits for it, per trace.
 	pathBefore, pathAfter float64
-	above                 int // the entry that stands in between, -1 for none
+	above                 int // the entry in between, -1 for none
 	opened                bool
 }
 
 // candidate is a child that may get a counterpart.
 type candidate struct {
 	node  int32
-	share float64 // of the time of what stands in between that the path goes through
+	share float64 // the share of the time of the entry in between that is on the path
 	above int
 }
 
@@ -38,7 +38,7 @@ type level struct {
 	before, after []candidate // without counterpart so far
 }
 
-// maxOpened is how many layers of new spans may stand between a span and its
+// maxOpened is how many layers of new spans may lie between a span and its
 // caller.
 const maxOpened = 4
 
@@ -91,7 +91,7 @@ func (l *level) match() {
 	l.matchBy(func(op int32) operation { return operation{name: list[op].name} })
 }
 
-// matchBy pairs what has the same key, in order.
+// matchBy pairs entries of the same key, in order.
 func (l *level) matchBy(key func(op int32) operation) {
 	if len(l.before) == 0 || len(l.after) == 0 {
 		return
@@ -190,7 +190,7 @@ func (l *level) alike(short, long []candidate, swap bool) {
 const impossible = 1e300
 
 // open replaces nodes without counterpart by their children, where one of these has
-// a counterpart among what is left of the other side.
+// a counterpart in the rest of the other side.
 func (l *level) open() (any bool) {
 	if len(l.before) == 0 || len(l.after) == 0 {
 		return false

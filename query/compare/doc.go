@@ -6,7 +6,7 @@
 //
 // The rule is that of CRISP (Zhang et al., USENIX ATC 2022), and the page's: go
 // backwards from the end of the root. Of the children that had ended by then, the
-// one that ended last is what the parent waited for, so the path enters it by the
+// one that ended last: the parent waited for it, so the path enters it by the
 // same rule, leaves it where it began, and goes on with the last child that had
 // ended before that. Where none had, the time is the parent's own. The pieces cover
 // the root, so own times on the path add up to its duration. Children are cut to

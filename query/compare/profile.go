@@ -50,7 +50,7 @@ type Profile struct {
 // place names a node. Position counts the siblings of one operation if exact.
 type place struct{ parent, op, position int32 }
 
-// node is what the traces of a side have at one place, in sums over the traces.
+// node sums up the spans of a side's traces at one place.
 type node struct {
 	place
 	first, last, next     int32 // the children in order of their appearance
@@ -159,7 +159,7 @@ func (p *Profile) Spans() int { return p.spans }
 // Nodes is how many places of operations they have, and the whole.
 func (p *Profile) Nodes() int { return len(p.nodes) }
 
-// Bytes is about what the Profile keeps.
+// Bytes estimates the memory of the Profile.
 func (p *Profile) Bytes() int { return len(p.nodes)*(136+48) + 8*len(p.wholes) }
 
 // Quantile returns how long the trace took that is slower than a share q of all,

@@ -50,7 +50,7 @@ type work struct {
 	weight        float64 // share of its difference that is the whole trace's
 }
 
-// Report compares what was added so far.
+// Report compares the traces added so far.
 func (c *Comparison) Report() *Report {
 	r := &Report{
 		Before: c.Before.mean(c.Before.nodes[0].length),

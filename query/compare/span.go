@@ -7,7 +7,7 @@ import (
 	"etude/trace"
 )
 
-// Span is what a comparison reads of a span. Times are unix nanoseconds.
+// Span has the fields of a span that a comparison reads. Times are unix nanoseconds.
 type Span struct {
 	ID, Parent    trace.SpanID
 	Service, Name string
@@ -36,7 +36,7 @@ type tree struct {
 	top top
 }
 
-// top is the time of the whole trace: what it would be for one span around all.
+// top is the time of the whole trace, as of one span around all others.
 type top struct {
 	from, to int64
 	own      int64

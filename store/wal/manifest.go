@@ -27,8 +27,10 @@ import (
 //   - grow: the synced length of the segment is noted by appending to the manifest,
 //     about once a second and without a sync. A crash loses a note, not a claim
 //     that was made.
-//   - remove: the segment gets the suffix .removed, durably; then the manifest drops it; then the file is removed. Each start finishes half-done removals. On a full disk the removed file is emptied first, so that the
-//     manifest finds room.
+//   - remove: the segment gets the suffix .removed, durably; then the manifest
+//     drops it; then the file is removed. Each start finishes half-done removals.
+//     On a full disk the removed file is emptied first, so that the manifest finds
+//     room.
 //
 // Every change but a note replaces the file as a whole by rename. It has 32 bytes
 // a segment, and segments come by the minute.

@@ -138,7 +138,7 @@ func Regexp(pattern string) (re *regexp.Regexp, size int, err error) {
 	return re, size, err
 }
 
-// instructions counts about what a pattern compiles to, before it is compiled.
+// instructions estimates the size of a compiled pattern, before it is compiled.
 func instructions(tree *syntax.Regexp) int {
 	n := 1
 	for _, sub := range tree.Sub {

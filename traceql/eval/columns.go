@@ -269,7 +269,8 @@ func (t *textTest) hit(code uint32) bool {
 // manyTexts is how many texts a pattern reads before all texts of the View are searched for its literal.
 const manyTexts = 512
 
-// mayMatch returns the codes of the texts that contain the pattern's literal, nil when it has none.
+// mayMatch returns the codes of the texts that contain the pattern's literal. nil means any text may match: the test
+// is no pattern, or the pattern has no literal.
 func (e *constTest) mayMatch(b *Bound) Mask {
 	if e.op != "=~" || e.id != nil || e.re.needs == "" {
 		return nil

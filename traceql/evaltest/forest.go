@@ -1,4 +1,4 @@
-// Package evaltest is what the tests of eval and metrics share: traces as text, and a
+// Package evaltest has the shared parts of the tests of eval and metrics: traces as text, and a
 // context that counts how often it is polled.
 package evaltest
 
@@ -174,7 +174,7 @@ func addAttr(t testing.TB, w *trace.AttrWriter, field string) {
 	w.AddNum([]byte(key), numberType(value), number(value))
 }
 
-// numberType and number read what is no text: an int, a float or a bool.
+// numberType and number read an int, a float or a bool.
 func numberType(text string) trace.Type {
 	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return trace.Int

@@ -14,7 +14,7 @@ func (p *parser) metricsAhead() bool {
 	return t.kind == kWord && (slices.Contains(metricFuncs, t.text) || t.text == "topk" || t.text == "bottomk")
 }
 
-// metrics reads the first stage and what follows it.
+// metrics reads the first stage and the stages after it.
 func (p *parser) metrics() *Metrics {
 	t := p.peek()
 	if !p.isAnyWord(metricFuncs...) {

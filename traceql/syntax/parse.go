@@ -8,7 +8,7 @@ const MaxLength = 131072
 // maxDepth bounds the nesting of parentheses, unary operators and powers.
 const maxDepth = 200
 
-// maxStages bounds the stages of a pipeline, and those behind a metrics function:
+// maxStages bounds the stages of a pipeline, and those after a metrics function:
 // each adds to what every spanset carries to the next.
 const maxStages = 500
 
@@ -185,7 +185,7 @@ func (p *parser) attrList() []Field {
 	return attrs
 }
 
-// unexpected fails, saying what was expected and what was found.
+// unexpected fails with the expected and the found token.
 func (p *parser) unexpected(format string, args ...any) {
 	t := p.peek()
 	fail(t.pos, p.mistake(t), "expected "+format+", found %s", append(args, t.describe())...)
