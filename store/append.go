@@ -23,7 +23,7 @@ func (s *Store) Append(ctx context.Context, payload []byte) (rejected otlp.Rejec
 	if err := ctx.Err(); err != nil {
 		return rejected, fmt.Errorf("append spans: %w", err)
 	}
-	began, size := time.Now(), int64(len(payload))
+	began, size := s.o.Now(), int64(len(payload))
 	if err := s.admit(size); err != nil { // bounds memory: refused here or answered below
 		return rejected, err
 	}

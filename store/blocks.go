@@ -304,7 +304,7 @@ func (s *Store) expire(disk int64) {
 	var why reason
 	for len(b.held) > 0 {
 		h := b.held[0]
-		if s.o.Retention > 0 && h.newest < time.Now().Add(-s.o.Retention).UnixNano() {
+		if s.o.Retention > 0 && h.newest < s.clock.old().Add(-s.o.Retention).UnixNano() {
 			why = byAge
 		} else if most > 0 && disk > most {
 			why = byDisk

@@ -39,7 +39,7 @@ func (s *Store) compactLoop() {
 	defer cancel()
 	go func() { <-s.stop; cancel() }()
 	for sleep(ctx, compactEvery) {
-		for s.compact(ctx, time.Now()) {
+		for s.compact(ctx, s.o.Now()) {
 		}
 	}
 }

@@ -183,13 +183,14 @@ func (s *Store) due() (parts []*part) {
 	h := &s.head
 	h.mu.Lock()
 	pressure := s.pressure()
-	now := time.Now()
+	now := s.o.Now()
 	oldEnough := now.Add(-s.blocks.o.After).UnixNano()
+	ahead := now.Add(clockJump).UnixNano() // What is later came before the clock went back.
 	seen := now.Add(-cutLeastAge).UnixNano()
 	spans, bytes, idle := 0, int64(0), false
 	room := s.bounds.Load().Memory / 4 // The writer takes about as much memory as the Tables.
 	for _, p := range h.parts {
-		isDue := p.newest < oldEnough || pressure >= cutPressure && (p.newest < seen || pressure >= 1)
+		isDue := p.newest < oldEnough || p.newest > ahead || pressure >= cutPressure && (p.newest < seen || pressure >= 1)
 		if p.open {
 			idle = isDue && p.spans > 0
 			break

@@ -79,3 +79,6 @@ func (s *Store) CutAll(ctx context.Context) error {
 
 // Merge merges blocks as the compactor would at a moment.
 func (s *Store) Merge(ctx context.Context, now time.Time) (merged bool) { return s.compact(ctx, now) }
+
+// Enforce does what the keeper does from time to time.
+func (s *Store) Enforce() { s.enforce() }

@@ -152,7 +152,7 @@ func (s *Store) judge(p *part, memory, spans, disk int64) reason {
 		most.Memory, most.Spans = 0, 0 // The oldest become a block instead.
 	}
 	switch {
-	case s.o.Retention > 0 && p.newest < time.Now().Add(-s.o.Retention).UnixNano():
+	case s.o.Retention > 0 && p.newest < s.clock.old().Add(-s.o.Retention).UnixNano():
 		return byAge
 	case most.Memory > 0 && memory > most.Memory:
 		return byMemory

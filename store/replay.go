@@ -36,7 +36,7 @@ const joinBytes = 1 << 20
 func (s *Store) replay(covered []uint64) {
 	segments := slices.DeleteFunc(slices.Clone(s.log.Segments()), func(seg wal.Segment) bool { return slices.Contains(covered, seg.Number) })
 	groups := groupSegments(segments, &s.o)
-	r := replayer{s: s, groups: groups, reading: make([]reading, len(groups)), began: time.Now()}
+	r := replayer{s: s, groups: groups, reading: make([]reading, len(groups)), began: time.Now(), oldest: s.clock.old().Add(-s.o.Retention).UnixNano()}
 	r.next.Store(int64(len(groups)))
 	for _, g := range groups {
 		for _, seg := range g {
@@ -98,6 +98,7 @@ type replayer struct {
 	s      *Store
 	groups [][]wal.Segment
 	began  time.Time
+	oldest int64 // arrival that the retention keeps, unix ns
 
 	mu      sync.Mutex
 	reading []reading // by group
@@ -142,7 +143,7 @@ func (r *replayer) work() {
 // judge says whether a group need not be read. All of a group arrived before the
 // one after it was begun.
 func (r *replayer) judge(i int) reason {
-	if age := r.s.o.Retention; age > 0 && i+1 < len(r.groups) && r.groups[i+1][0].Created < r.began.Add(-age).UnixNano() {
+	if age := r.s.o.Retention; age > 0 && i+1 < len(r.groups) && r.groups[i+1][0].Created < r.oldest {
 		return byAge
 	}
 	r.mu.Lock()

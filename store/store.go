@@ -44,6 +44,8 @@ type Options struct {
 
 	Blocks *BlockOptions // nil: what the head cannot hold leaves
 
+	Now func() time.Time // the system's clock, which may jump; time.Now
+
 	Priority *Priority    // of queries over writes; none by default
 	Observer Observer     // none by default
 	Logger   *slog.Logger // discards by default
@@ -72,6 +74,7 @@ func (unobserved) Cut(time.Duration)          {}
 type Store struct {
 	o      Options
 	bounds atomic.Pointer[Bounds]
+	clock  *clock
 	log    *wal.Log
 	head   head
 	blocks *blocks // nil without blocks
@@ -141,7 +144,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s.log = log
+	s.log, s.clock = log, newClock(o.Now, o.Logger)
 	s.SetBounds(Bounds{Disk: o.MaxDisk, Memory: o.HeadMaxBytes, Spans: o.HeadMaxSpans})
 	covered, err := s.openBlocks()
 	if err != nil {
@@ -167,6 +170,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Observer == nil {
 		o.Observer = unobserved{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Limits == nil {
 		o.Limits = new(DefaultLimits())
