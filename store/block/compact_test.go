@@ -40,7 +40,7 @@ func splitSpans(v *trace.View, n int, random *rand.Rand) []*trace.View {
 func copyAttrs(w *trace.AttrWriter, a *trace.Attrs, row uint32) {
 	for key, value := range a.Of(row) {
 		switch {
-		case isText(value.Type):
+		case value.Type == trace.String || value.Type == trace.Bytes || value.Type == trace.Array || value.Type == trace.KVList:
 			w.AddText([]byte(key), value.Type, []byte(value.Str()))
 		case value.Type == trace.Empty:
 			w.AddEmpty([]byte(key))

@@ -42,7 +42,7 @@ func Inspect(ctx context.Context, fsys fs.FS, dir string) (*Inspection, error) {
 	}
 	keys := map[string]string{}
 	for _, c := range b.columns {
-		keys[c.name()] = c.key
+		keys[c.Name()] = c.Key
 	}
 	for i, l := range b.footer.leaves {
 		size := ColumnSize{Name: l.path, Key: keys[l.path]}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"etude/internal/fs"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -23,7 +24,7 @@ func List(fsys fs.FS, tenantDir string) (f Folders, err error) {
 		return f, fmt.Errorf("list blocks: %w", err)
 	}
 	for _, e := range entries {
-		id, err := ParseID(e.Name)
+		id, err := layout.ParseID(e.Name)
 		if err != nil || e.Kind != fs.Folder {
 			continue
 		}
@@ -36,9 +37,9 @@ func List(fsys fs.FS, tenantDir string) (f Folders, err error) {
 			return slices.ContainsFunc(files, func(i fs.Info) bool { return i.Name == name })
 		}
 		switch {
-		case has(metaName):
+		case has(MetaName):
 			f.Blocks = append(f.Blocks, id)
-		case has(damagedName):
+		case has(layout.DamagedName):
 			f.Damaged = append(f.Damaged, dir)
 		default: // Unfinished, merged or half removed.
 			f.Unfinished = append(f.Unfinished, dir)
@@ -58,7 +59,7 @@ func (b *Block) Parts() (all []trace.Part) {
 // Remove removes a block's folder: meta.json durably first, so that no crash leaves
 // half a block. After an error it may be called again.
 func Remove(fsys fs.FS, dir string) error {
-	if err := removeFolder(fsys, dir); err != nil && !fs.IsNotExist(err) {
+	if err := layout.RemoveFolder(fsys, dir); err != nil && !fs.IsNotExist(err) {
 		return fmt.Errorf("remove block: %w", err)
 	}
 	return nil
@@ -67,7 +68,7 @@ func Remove(fsys fs.FS, dir string) error {
 // SetAside makes a block that cannot be read exist no more for readers. Its files
 // stay, for people to look at.
 func SetAside(fsys fs.FS, dir string) error {
-	err := fsys.Rename(filepath.Join(dir, metaName), filepath.Join(dir, damagedName))
+	err := fsys.Rename(filepath.Join(dir, MetaName), filepath.Join(dir, layout.DamagedName))
 	if err == nil {
 		err = fsys.SyncDir(dir)
 	}

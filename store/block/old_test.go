@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"etude/internal/fs"
+	"etude/store/block/sidecar"
 	"etude/trace"
 )
 
@@ -21,7 +22,7 @@ func TestOldBlocksOpen(t *testing.T) {
 	own := filepath.Join("testdata", "own")
 	if *update {
 		for _, f := range []Format{VParquet4, VParquet5} {
-			dir := filepath.Join(own, fmt.Sprintf("%s-%d", f, sidecarVersion))
+			dir := filepath.Join(own, fmt.Sprintf("%s-%d", f, sidecar.Version))
 			if _, err := os.Stat(dir); err == nil {
 				continue
 			}

@@ -10,6 +10,8 @@ import (
 	"etude/internal/fs"
 	"etude/trace"
 
+	"etude/store/block/layout"
+	"etude/store/block/sidecar"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -20,7 +22,7 @@ type Block struct {
 	dir     string
 	file    fs.File
 	sidecar fs.File // nil when it could not be written
-	stamp   stamp
+	stamp   sidecar.Stamp
 	footer  *footer
 	columns []*stored // of the layout, those that the file has
 	parts   []*part
@@ -32,7 +34,7 @@ type Block struct {
 
 // stored is a leaf of the layout with its place in the file.
 type stored struct {
-	*leaf
+	*layout.Leaf
 	file *fileColumn
 	at   int
 }
@@ -40,13 +42,13 @@ type stored struct {
 // Open opens the block in a folder. What is read of it stays in the cache. If the
 // sidecar cannot be used, Open reads the whole block and writes a new one.
 func Open(ctx context.Context, fsys fs.FS, dir string, cache *Cache) (*Block, error) {
-	meta, err := readMeta(fsys, dir)
+	meta, err := layout.ReadMeta(fsys, dir)
 	if err != nil {
 		return nil, fmt.Errorf("open block %s: %w", filepath.Base(dir), err)
 	}
 	b := &Block{Meta: meta, dir: dir, cache: cache}
 	if err := b.open(fsys); err != nil {
-		return nil, fmt.Errorf("open block %s: %s: %w", filepath.Base(dir), dataName, err)
+		return nil, fmt.Errorf("open block %s: %s: %w", filepath.Base(dir), layout.DataName, err)
 	}
 	if err := b.openSidecar(ctx, fsys); err != nil {
 		b.Close()
@@ -56,7 +58,7 @@ func Open(ctx context.Context, fsys fs.FS, dir string, cache *Cache) (*Block, er
 }
 
 func (b *Block) open(fsys fs.FS) (err error) {
-	if b.file, err = fsys.Open(filepath.Join(b.dir, dataName)); err != nil {
+	if b.file, err = fsys.Open(filepath.Join(b.dir, layout.DataName)); err != nil {
 		return err
 	}
 	defer func() {
@@ -69,17 +71,17 @@ func (b *Block) open(fsys fs.FS) (err error) {
 		return err
 	}
 	if size != b.Meta.Size {
-		return fmt.Errorf("it has %d bytes, %s says %d", size, metaName, b.Meta.Size)
+		return fmt.Errorf("it has %d bytes, %s says %d", size, MetaName, b.Meta.Size)
 	}
-	b.stamp.size = size
-	if b.footer, b.stamp.footer, err = readFooter(b.file, size); err != nil {
+	b.stamp.Size = size
+	if b.footer, b.stamp.Footer, err = readFooter(b.file, size); err != nil {
 		return err
 	}
 	if err := b.match(); err != nil {
 		return err
 	}
 	if len(b.footer.groups) != int(b.Meta.RowGroups) {
-		return fmt.Errorf("it has %d row groups, %s says %d", len(b.footer.groups), metaName, b.Meta.RowGroups)
+		return fmt.Errorf("it has %d row groups, %s says %d", len(b.footer.groups), MetaName, b.Meta.RowGroups)
 	}
 	for i := range b.footer.groups {
 		b.parts = append(b.parts, newPart(b, i))
@@ -98,17 +100,17 @@ func (b *Block) Close() {
 
 // openSidecar reads what the sidecar says of the parts.
 func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
-	name := filepath.Join(b.dir, sidecarName)
+	name := filepath.Join(b.dir, layout.SidecarName)
 	data, err := fs.ReadStart(fsys, name, b.maxSidecar())
-	var facts []partFacts
+	var facts []sidecar.Facts
 	if err == nil {
-		facts, err = parseSidecar(data, b.stamp, len(b.parts))
+		facts, err = sidecar.Parse(data, b.stamp, len(b.parts))
 	}
 	if err != nil { // Slow path: it is missing, stale or damaged.
 		if facts, err = b.survey(ctx); err != nil {
 			return err
 		}
-		err = writeSidecar(fsys, b.dir, b.stamp, facts)
+		err = sidecar.Write(fsys, b.dir, b.stamp, facts)
 	}
 	for i := range b.parts {
 		b.parts[i].facts = facts[i]
@@ -122,56 +124,53 @@ func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
 
 // maxSidecar bounds the bytes of a sidecar: an honest one is a tenth of its block.
 func (b *Block) maxSidecar() int64 {
-	return 1<<20 + 2*min(b.stamp.size, 1<<30)
+	return 1<<20 + 2*min(b.stamp.Size, 1<<30)
 }
 
 // survey reads the whole block to find what a sidecar says, one row group at a time.
-func (b *Block) survey(ctx context.Context) ([]partFacts, error) {
+func (b *Block) survey(ctx context.Context) ([]sidecar.Facts, error) {
 	infos, err := b.infos()
 	if err != nil {
 		return nil, err
 	}
 	own := *b // with a cache for this alone
 	own.cache = NewCache(0)
-	facts := make([]partFacts, len(b.parts))
+	facts := make([]sidecar.Facts, len(b.parts))
 	for i := range b.parts {
 		v, err := newPart(&own, i).open(ctx, trace.Everything())
 		if err != nil {
 			return nil, err
 		}
-		s := newSummary()
-		s.add(v, nil)
-		frame := newFrameBuilder([]*trace.View{v})
+		s := sidecar.NewBuilder([]*trace.View{v})
 		for number := range v.TraceIDs {
 			for row := range v.Rows(uint32(number)) {
-				frame.span(0, row)
+				s.Span(0, row)
 			}
-			frame.endTrace()
+			s.EndTrace()
 		}
 		info := infoOf(v)
 		if infos != nil {
 			info.FirstArrival, info.LastArrival = infos[i].FirstArrival, infos[i].LastArrival
 		}
-		if facts[i], err = s.part(info); err != nil {
+		if facts[i], err = s.Facts(info); err != nil {
 			return nil, err
 		}
-		facts[i].frame = frame.frame()
 	}
 	return facts, nil
 }
 
 // infos returns what the file says of its parts; nil when it says nothing.
-func (b *Block) infos() ([]partInfo, error) {
+func (b *Block) infos() ([]layout.PartInfo, error) {
 	if b.footer.parts == nil {
 		return nil, nil
 	}
-	return parseParts(b.footer.parts, len(b.parts))
+	return layout.ParseParts(b.footer.parts, len(b.parts))
 }
 
 // infoOf returns the bounds of a View. When its spans arrived is not known: as if
 // each had arrived when it ended.
-func infoOf(v *trace.View) partInfo {
-	info := partInfo{Spans: v.Spans()}
+func infoOf(v *trace.View) layout.PartInfo {
+	info := layout.PartInfo{Spans: v.Spans()}
 	for row := range uint32(v.Spans()) {
 		began := v.Began(row)
 		if row == 0 || began < info.MinStart {
@@ -186,44 +185,44 @@ func infoOf(v *trace.View) partInfo {
 // match finds the columns of the layout in the file. A column that the file lacks
 // is as if it were empty, unless a trace cannot be read without it.
 func (b *Block) match() error {
-	_, extra := b.footer.byPath[extraColumn]
-	root, err := b.Meta.Format.layout(b.Meta.Dedicated, extra)
+	_, extra := b.footer.byPath[layout.ExtraColumn]
+	root, err := b.Meta.Format.Layout(b.Meta.Dedicated, extra)
 	if err != nil {
 		return err
 	}
-	for _, l := range root.leaves() {
-		at, ok := b.footer.byPath[l.name()]
+	for _, l := range root.Leaves() {
+		at, ok := b.footer.byPath[l.Name()]
 		if !ok {
-			if needed[fieldOf{l.of, l.field}] {
-				return fmt.Errorf("column %s is not there", l.name())
+			if needed[fieldOf{l.Of, l.Field}] {
+				return fmt.Errorf("column %s is not there", l.Name())
 			}
 			continue
 		}
 		f := &b.footer.leaves[at]
-		if f.typ != l.typ || f.def != l.maxDef || f.rep != l.maxRep {
-			return fmt.Errorf("column %s has type %s and levels %d and %d: want %s, %d and %d", l.name(), f.typ, f.def, f.rep, l.typ, l.maxDef, l.maxRep)
+		if f.typ != l.Typ || f.def != l.MaxDef || f.rep != l.MaxRep {
+			return fmt.Errorf("column %s has type %s and levels %d and %d: want %s, %d and %d", l.Name(), f.typ, f.def, f.rep, l.Typ, l.MaxDef, l.MaxRep)
 		}
-		b.columns = append(b.columns, &stored{leaf: l, file: f, at: at})
+		b.columns = append(b.columns, &stored{Leaf: l, file: f, at: at})
 	}
 	return nil
 }
 
 // fieldOf is a column by its meaning.
 type fieldOf struct {
-	of    owner
-	field field
+	of    layout.Owner
+	field layout.Field
 }
 
 // needed are the columns without which a block cannot be read.
 var needed = map[fieldOf]bool{
-	{ofTrace, fieldID}: true, {ofTrace, fieldStart}: true, {ofTrace, fieldEnd}: true, {ofSpan, fieldID}: true, {ofSpan, fieldParent}: true, {ofSpan, fieldName}: true, {ofSpan, fieldKind}: true,
-	{ofSpan, fieldStatus}: true, {ofSpan, fieldStart}: true, {ofSpan, fieldDuration}: true, {ofResource, fieldService}: true,
+	{layout.OfTrace, layout.FieldID}: true, {layout.OfTrace, layout.FieldStart}: true, {layout.OfTrace, layout.FieldEnd}: true, {layout.OfSpan, layout.FieldID}: true, {layout.OfSpan, layout.FieldParent}: true, {layout.OfSpan, layout.FieldName}: true, {layout.OfSpan, layout.FieldKind}: true,
+	{layout.OfSpan, layout.FieldStatus}: true, {layout.OfSpan, layout.FieldStart}: true, {layout.OfSpan, layout.FieldDuration}: true, {layout.OfResource, layout.FieldService}: true,
 }
 
 // stored returns a column by its meaning, or nil.
-func (b *Block) stored(of owner, f field) *stored {
+func (b *Block) stored(of layout.Owner, f layout.Field) *stored {
 	for _, c := range b.columns {
-		if c.of == of && c.field == f {
+		if c.Of == of && c.Field == f {
 			return c
 		}
 	}
@@ -232,9 +231,9 @@ func (b *Block) stored(of owner, f field) *stored {
 
 // own returns the columns of attributes that have one of their own, of a kind of
 // row, in the order of the file.
-func (b *Block) own(of owner) (own []*stored) {
+func (b *Block) own(of layout.Owner) (own []*stored) {
 	for _, c := range b.columns {
-		if c.of == of && c.isOwn() {
+		if c.Of == of && c.IsOwn() {
 			own = append(own, c)
 		}
 	}
@@ -268,8 +267,8 @@ func (p *reading) read(ctx context.Context, c *stored, want wants) (v *values, e
 
 // damage says where an error was met.
 func (b *Block) damage(group int, c *stored, err error) error {
-	return fmt.Errorf("read block %s: %s: row group %d, column %s: %w", b.Meta.ID, dataName, group, c.name(), err)
+	return fmt.Errorf("read block %s: %s: row group %d, column %s: %w", b.Meta.ID, layout.DataName, group, c.Name(), err)
 }
 
 // texts tells whether a column holds byte strings.
-func (c *stored) texts() bool { return c.typ == format.ByteArray }
+func (c *stored) texts() bool { return c.Typ == format.ByteArray }

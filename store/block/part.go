@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"etude/store/block/sidecar"
 	"etude/trace"
 )
 
@@ -13,7 +14,7 @@ type part struct {
 	b      *Block
 	number int
 	id     uint64 // see trace.View.ID
-	facts  partFacts
+	facts  sidecar.Facts
 	held   chan struct{} // has a token while a goroutine reads
 	state  *reading      // what is in memory, or nil; guarded by the cache
 }
@@ -127,7 +128,7 @@ func (p *reading) need(ctx context.Context, need *trace.Need) (units []namedUnit
 	before := p.dict.Bytes()
 	var names []unitName
 	columns := need.Columns
-	if columns&trace.TraceTimes != 0 && p.facts.flags&flagOddTimes != 0 {
+	if columns&trace.TraceTimes != 0 && p.facts.OddTimes() {
 		columns = columns&^trace.TraceTimes | trace.Times // as if the View had none
 	}
 	for bit := trace.Columns(1); bit <= trace.AllColumns; bit <<= 1 {
@@ -197,13 +198,13 @@ func (p *reading) assemble(need *trace.Need, units []namedUnit) *trace.View {
 		id = trace.NewID() // Its rows are not those of other Views.
 	}
 	a := trace.Assembly{
-		ID: id, Strings: *p.dict, TraceIDs: s.ids, First: s.first, Trace: s.trace, Scope: s.scope, ScopeResource: s.scopeResource,
-		Resources: len(s.resourceDropped),
+		ID: id, Strings: *p.dict, TraceIDs: s.ids, First: s.First, Trace: s.Trace, Scope: s.Scope, ScopeResource: s.ScopeResource,
+		Resources: len(s.ResourceDropped),
 		MinStart:  f.MinStart, MaxEnd: f.MaxEnd, FirstArrival: f.FirstArrival, LastArrival: f.LastArrival,
 	}
 	v := a.View()
-	v.SetAttrs(trace.ResourceLevel, s.resource)
-	v.SetAttrs(trace.ScopeLevel, s.scopeAttrs)
+	v.SetAttrs(trace.ResourceLevel, s.Resource)
+	v.SetAttrs(trace.ScopeLevel, s.ScopeAttrs)
 	var columns [trace.Levels][]trace.Column
 	for _, u := range units {
 		if u.put != nil {

@@ -67,7 +67,7 @@ func TestReadsTemposBlocks(t *testing.T) {
 			}
 			wantFile(t, filepath.Join("testdata", name+".lost.txt"), lost(want, got))
 			if len(got) != int(b.Meta.Traces) {
-				t.Errorf("%d traces, %s says %d", len(got), metaName, b.Meta.Traces)
+				t.Errorf("%d traces, %s says %d", len(got), MetaName, b.Meta.Traces)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"etude/otlp"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -35,11 +36,8 @@ func (l *attrList) of(row uint32) []attr {
 	return l.attrs[from:l.ends[row]]
 }
 
-// ownerOf is the owner of the rows of a level.
-var ownerOf = [trace.Levels]owner{trace.SpanLevel: ofSpan, trace.ResourceLevel: ofResource, trace.ScopeLevel: ofScope, trace.EventLevel: ofEvent, trace.LinkLevel: ofLink}
-
 // depthOf is the definition and repetition level of a row that is there.
-var depthOf = [owners]uint8{ofTrace: 0, ofResource: 1, ofScope: 2, ofSpan: 3, ofEvent: 4, ofLink: 4}
+var depthOf = [layout.Owners]uint8{layout.OfTrace: 0, layout.OfResource: 1, layout.OfScope: 2, layout.OfSpan: 3, layout.OfEvent: 4, layout.OfLink: 4}
 
 // attrReader reads the attributes of a level.
 type attrReader struct {
@@ -78,7 +76,7 @@ type ownColumn struct {
 // readAttrs reads the attributes of a level: all, or those of some keys. First are
 // the rows with which traces begin. The caller holds the part.
 func (p *reading) readAttrs(ctx context.Context, level trace.Level, first []uint32, keys map[string]bool, x *extras) (*attrList, error) {
-	of, rows := ownerOf[level], int(first[len(first)-1])
+	of, rows := layout.OwnerOf[level], int(first[len(first)-1])
 	r := &attrReader{p: p, list: &attrList{ends: make([]uint32, 0, rows)}, known: map[string]uint32{}, keys: keys, rows: rows, depth: depthOf[of]}
 	if err := r.open(ctx, of); err != nil {
 		return nil, err
@@ -97,14 +95,14 @@ func (p *reading) readAttrs(ctx context.Context, level trace.Level, first []uint
 }
 
 // open reads the columns.
-func (r *attrReader) open(ctx context.Context, of owner) error {
+func (r *attrReader) open(ctx context.Context, of layout.Owner) error {
 	for number, c := range r.p.b.own(of) {
-		if c.key == "" && c.field != fieldService {
+		if c.Key == "" && c.Field != layout.FieldService {
 			continue // a spare column
 		}
-		key := c.key
-		if c.field == fieldService {
-			key = serviceName
+		key := c.Key
+		if c.Field == layout.FieldService {
+			key = layout.ServiceKey
 		}
 		if !r.wants(key) {
 			continue
@@ -116,12 +114,12 @@ func (r *attrReader) open(ctx context.Context, of owner) error {
 		if c.texts() && !o.none {
 			r.p.dict.Reserve(o.v.texts.len(), len(o.v.texts.data))
 		}
-		if !o.none || c.field == fieldService {
+		if !o.none || c.Field == layout.FieldService {
 			r.own = append(r.own, o)
 		}
 	}
-	lists := attrsOf[of]
-	if err := r.key.openIf(ctx, r.p, r.p.b.stored(lists, fieldKey), r.depth, r.hasKey()); err != nil {
+	lists := layout.AttrsOf[of]
+	if err := r.key.openIf(ctx, r.p, r.p.b.stored(lists, layout.FieldKey), r.depth, r.hasKey()); err != nil {
 		return err
 	}
 	if !r.findKeys() {
@@ -129,17 +127,15 @@ func (r *attrReader) open(ctx context.Context, of owner) error {
 	}
 	for _, c := range []struct {
 		to *cursor
-		f  field
-	}{{&r.isArray, fieldIsArray}, {&r.text, fieldText}, {&r.num, fieldInt}, {&r.double, fieldDouble}, {&r.boolean, fieldBool},
-		{&r.other, fieldUnsupported}, {&r.kvList, fieldKVList}, {&r.array, fieldArray}, {&r.any, fieldAny}} {
+		f  layout.Field
+	}{{&r.isArray, layout.FieldIsArray}, {&r.text, layout.FieldText}, {&r.num, layout.FieldInt}, {&r.double, layout.FieldDouble}, {&r.boolean, layout.FieldBool},
+		{&r.other, layout.FieldUnsupported}, {&r.kvList, layout.FieldKVList}, {&r.array, layout.FieldArray}, {&r.any, layout.FieldAny}} {
 		if err := c.to.open(ctx, r.p, r.p.b.stored(lists, c.f), r.depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-const serviceName = "service.name"
 
 func (r *attrReader) wants(key string) bool { return r.keys == nil || r.keys[key] }
 
@@ -252,7 +248,7 @@ func (r *attrReader) ownValue(o *ownColumn) error {
 		r.addArray(o.name, values)
 	case !isText:
 		r.add(o.name, trace.Int, o.v.nums[from])
-	case o.column.field == fieldService && len(o.v.text(from)) == 0:
+	case o.column.Field == layout.FieldService && len(o.v.text(from)) == 0:
 	default:
 		r.add(o.name, trace.String, uint64(o.v.code(r.p.dict, from)))
 	}

@@ -5,18 +5,19 @@ import (
 	"slices"
 
 	"etude/internal/wire"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
 // children returns the span of each event or link.
-func (p *reading) children(ctx context.Context, of owner) ([]uint32, error) {
-	if of == ofLink && p.b.Meta.Format == VParquet3 {
+func (p *reading) children(ctx context.Context, of layout.Owner) ([]uint32, error) {
+	if of == layout.OfLink && p.b.Meta.Format == VParquet3 {
 		links, err := p.links(ctx)
 		return links.span, err
 	}
-	c := p.b.stored(of, fieldDropped)
+	c := p.b.stored(of, layout.FieldDropped)
 	if c == nil {
-		c = p.b.stored(of, fieldName)
+		c = p.b.stored(of, layout.FieldName)
 	}
 	v, err := p.read(ctx, c, wants{rep: true, def: true})
 	if err != nil {
@@ -45,34 +46,34 @@ func (p *reading) children(ctx context.Context, of owner) ([]uint32, error) {
 }
 
 func (p *reading) readEventSpans(ctx context.Context) (func(*trace.View), error) {
-	spans, err := p.children(ctx, ofEvent)
+	spans, err := p.children(ctx, layout.OfEvent)
 	return func(v *trace.View) { v.EventSpan = spans }, err
 }
 
 func (p *reading) readEventNames(ctx context.Context) (func(*trace.View), error) {
-	spans, err := p.children(ctx, ofEvent)
+	spans, err := p.children(ctx, layout.OfEvent)
 	if err != nil {
 		return nil, err
 	}
-	codes, err := p.codes(ctx, ofEvent, fieldName, len(spans))
+	codes, err := p.codes(ctx, layout.OfEvent, layout.FieldName, len(spans))
 	return func(v *trace.View) { v.EventName = codes }, err
 }
 
 // readEventTimes reads the times of events, which are told from the start of their span.
 func (p *reading) readEventTimes(ctx context.Context) (func(*trace.View), error) {
-	spans, err := p.children(ctx, ofEvent)
+	spans, err := p.children(ctx, layout.OfEvent)
 	if err != nil {
 		return nil, err
 	}
-	f := fieldSince
+	f := layout.FieldSince
 	if p.b.Meta.Format == VParquet3 {
-		f = fieldTime
+		f = layout.FieldTime
 	}
-	times, err := p.readNumbers(ctx, ofEvent, f, len(spans))
-	if err != nil || f == fieldTime || len(spans) == 0 {
+	times, err := p.readNumbers(ctx, layout.OfEvent, f, len(spans))
+	if err != nil || f == layout.FieldTime || len(spans) == 0 {
 		return func(v *trace.View) { v.EventTime = times }, err
 	}
-	start, err := p.readNumbers(ctx, ofSpan, fieldStart, p.skeleton.rows())
+	start, err := p.readNumbers(ctx, layout.OfSpan, layout.FieldStart, p.skeleton.rows())
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ type links struct {
 }
 
 func (p *reading) readLinkSpans(ctx context.Context) (func(*trace.View), error) {
-	spans, err := p.children(ctx, ofLink)
+	spans, err := p.children(ctx, layout.OfLink)
 	return func(v *trace.View) { v.LinkSpan = spans }, err
 }
 
@@ -111,7 +112,7 @@ func (p *reading) readLinkFields(ctx context.Context) (func(*trace.View), error)
 	if err != nil {
 		return nil, err
 	}
-	flags := x.flags(extraLinkFlags, p.childFirst(l.span))
+	flags := x.flags(layout.ExtraLinkFlags, p.childFirst(l.span))
 	return func(v *trace.View) { v.LinkState, v.LinkFlags = l.state, flags }, err
 }
 
@@ -121,11 +122,11 @@ func (p *reading) links(ctx context.Context) (l links, err error) {
 	if p.b.Meta.Format == VParquet3 {
 		return p.oldLinks(ctx)
 	}
-	if l.span, err = p.children(ctx, ofLink); err != nil {
+	if l.span, err = p.children(ctx, layout.OfLink); err != nil {
 		return l, err
 	}
 	n := len(l.span)
-	ids, err := p.readTexts(ctx, ofLink, fieldLinkTrace, n)
+	ids, err := p.readTexts(ctx, layout.OfLink, layout.FieldLinkTrace, n)
 	if err != nil {
 		return l, err
 	}
@@ -135,19 +136,19 @@ func (p *reading) links(ctx context.Context) (l links, err error) {
 			copy(l.trace[i][:], ids.text(i))
 		}
 	}
-	if l.id, err = p.spanIDs(ctx, ofLink, fieldID, n); err != nil {
+	if l.id, err = p.spanIDs(ctx, layout.OfLink, layout.FieldID, n); err != nil {
 		return l, err
 	}
-	if l.state, err = p.sparseTexts(ctx, ofLink, fieldState, n); err != nil {
+	if l.state, err = p.sparseTexts(ctx, layout.OfLink, layout.FieldState, n); err != nil {
 		return l, err
 	}
-	l.dropped, err = p.sparseNumbers(ctx, ofLink, fieldDropped, n)
+	l.dropped, err = p.sparseNumbers(ctx, layout.OfLink, layout.FieldDropped, n)
 	return l, err
 }
 
 // oldLinks reads the links of vParquet3: an encoded list a span.
 func (p *reading) oldLinks(ctx context.Context) (l links, err error) {
-	v, err := p.readTexts(ctx, ofSpan, fieldLinks, p.skeleton.rows())
+	v, err := p.readTexts(ctx, layout.OfSpan, layout.FieldLinks, p.skeleton.rows())
 	if v == nil || err != nil {
 		return l, err
 	}

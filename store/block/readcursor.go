@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -105,7 +106,7 @@ func (p *reading) one(c *stored, v *values, n int) error {
 }
 
 // readTexts reads a column with one byte string a row; nil when the file lacks it.
-func (p *reading) readTexts(ctx context.Context, of owner, f field, rows int) (*values, error) {
+func (p *reading) readTexts(ctx context.Context, of layout.Owner, f layout.Field, rows int) (*values, error) {
 	c := p.b.stored(of, f)
 	if c == nil {
 		return nil, nil
@@ -118,7 +119,7 @@ func (p *reading) readTexts(ctx context.Context, of owner, f field, rows int) (*
 }
 
 // readNumbers reads a column with one number a row; nil when the file lacks it.
-func (p *reading) readNumbers(ctx context.Context, of owner, f field, rows int) ([]uint64, error) {
+func (p *reading) readNumbers(ctx context.Context, of layout.Owner, f layout.Field, rows int) ([]uint64, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if v == nil || err != nil {
 		return nil, err
@@ -127,8 +128,8 @@ func (p *reading) readNumbers(ctx context.Context, of owner, f field, rows int) 
 }
 
 // readCounts reads what senders dropped.
-func (p *reading) readCounts(ctx context.Context, of owner, f *frame) ([]uint32, error) {
-	numbers, err := p.readNumbers(ctx, of, fieldDropped, f.count(of))
+func (p *reading) readCounts(ctx context.Context, of layout.Owner, f *frame) ([]uint32, error) {
+	numbers, err := p.readNumbers(ctx, of, layout.FieldDropped, f.count(of))
 	if numbers == nil || err != nil {
 		return nil, err
 	}
@@ -140,11 +141,11 @@ func (p *reading) readCounts(ctx context.Context, of owner, f *frame) ([]uint32,
 }
 
 // readCodes reads a column of texts as codes.
-func (p *reading) readCodes(ctx context.Context, of owner, f field, frame *frame) ([]uint32, error) {
+func (p *reading) readCodes(ctx context.Context, of layout.Owner, f layout.Field, frame *frame) ([]uint32, error) {
 	return p.codes(ctx, of, f, frame.count(of))
 }
 
-func (p *reading) codes(ctx context.Context, of owner, f field, rows int) ([]uint32, error) {
+func (p *reading) codes(ctx context.Context, of layout.Owner, f layout.Field, rows int) ([]uint32, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if v == nil || err != nil {
 		return nil, err

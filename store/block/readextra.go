@@ -8,10 +8,11 @@ import (
 
 	"etude/internal/wire"
 	"etude/otlp"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
-// extras are what the traces of a part say in etude's own column: see extra.go.
+// extras are what the traces of a part say in etude's own column: see layout/extra.go.
 // Most traces say nothing. The methods of nil are those of a block without it.
 type extras struct {
 	column *stored
@@ -33,11 +34,11 @@ func (p *reading) extras(ctx context.Context) (x *extras, err error) {
 
 // readExtras reads the column; nil when the file has none.
 func (p *reading) readExtras(ctx context.Context, traces int) (*extras, error) {
-	v, err := p.readTexts(ctx, ofTrace, fieldEtude, traces)
+	v, err := p.readTexts(ctx, layout.OfTrace, layout.FieldEtude, traces)
 	if v == nil || err != nil {
 		return nil, err
 	}
-	x := &extras{column: p.b.stored(ofTrace, fieldEtude)}
+	x := &extras{column: p.b.stored(layout.OfTrace, layout.FieldEtude)}
 	for t := range traces {
 		if b := v.text(t); len(b) > 0 {
 			x.traces, x.says = append(x.traces, uint32(t)), append(x.says, b)
@@ -86,7 +87,7 @@ func rowIn(first []uint32, trace uint32, n uint64) (row uint32, ok bool) {
 // the file, as codes; nil when there are none.
 func (x *extras) resources(d *trace.Dict, f *frame) (schema, extra []uint32) {
 	first := firstRows(f.resourceTrace, f.traces)
-	x.each(extraResource, func(t uint32, data []byte) {
+	x.each(layout.ExtraResource, func(t uint32, data []byte) {
 		if schema == nil {
 			schema, extra = make([]uint32, len(f.resourceTrace)), make([]uint32, len(f.resourceTrace))
 		}
@@ -101,7 +102,7 @@ func (x *extras) resources(d *trace.Dict, f *frame) (schema, extra []uint32) {
 // scopes returns the schema URL of each scope of the file.
 func (x *extras) scopes(d *trace.Dict, f *frame) (schema []uint32) {
 	first := firstRows(f.scopeTrace(), f.traces)
-	x.each(extraScope, func(t uint32, data []byte) {
+	x.each(layout.ExtraScope, func(t uint32, data []byte) {
 		if schema == nil {
 			schema = make([]uint32, len(f.scopeResource))
 		}
@@ -152,7 +153,7 @@ func (x *extras) flags(number wire.Number, first []uint32) trace.Sparse {
 	return trace.NewSparse(rows, values)
 }
 
-var orderOf = map[trace.Level]wire.Number{trace.ResourceLevel: extraResourceOrder, trace.SpanLevel: extraSpanOrder, trace.EventLevel: extraEventOrder}
+var orderOf = map[trace.Level]wire.Number{trace.ResourceLevel: layout.ExtraResourceOrder, trace.SpanLevel: layout.ExtraSpanOrder, trace.EventLevel: layout.ExtraEventOrder}
 
 // orders walks the order codes of the rows of a level, which is asked for row by row.
 type orders struct {
@@ -193,7 +194,7 @@ func (o *orders) next(row uint32) (code []byte) {
 // whole returns the attributes of rows that are kept whole, as KeyValues.
 func (x *extras) whole(level trace.Level, first []uint32) map[uint32][][]byte {
 	var rows map[uint32][][]byte
-	x.each(extraWhole, func(t uint32, b []byte) {
+	x.each(layout.ExtraWhole, func(t uint32, b []byte) {
 		var l, n uint64
 		var attrs [][]byte
 		r := wire.Reader{Rest: b}

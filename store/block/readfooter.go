@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"etude/store/block/layout"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -46,7 +47,6 @@ const (
 	maxFooter  = 256 << 20
 	maxEntries = 1 << 27 // of a chunk; levels take a byte each
 	maxTraces  = 1 << 24 // of a row group
-	maxSpans   = 1 << 25 // of a row group
 	maxLeaves  = 1 << 12
 	maxDepth   = 24
 	maxGroups  = 1 << 15
@@ -73,7 +73,7 @@ func readFooter(r io.ReaderAt, size int64) (f *footer, sum uint32, err error) {
 		return nil, 0, err
 	}
 	f, err = parseFooter(b, size-8-n)
-	return f, crc32.Checksum(b, castagnoli), err
+	return f, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)), err
 }
 
 // parseFooter parses a footer; its pages lie within [0, end).
@@ -91,7 +91,7 @@ func parseFooter(b []byte, end int64) (*footer, error) {
 			t.list(func(byte) { f.groups = append(f.groups, readGroup(t)) })
 		case id == 5 && kind == thriftList:
 			t.list(func(byte) {
-				if key, value := readKeyValue(t); string(key) == partsKey {
+				if key, value := readKeyValue(t); string(key) == layout.PartsKey {
 					f.parts = value
 				}
 			})

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"etude/store/block/layout"
+	"etude/store/block/sidecar"
 	"etude/trace"
 )
 
@@ -18,24 +20,14 @@ import (
 // reads the resources and scopes whole. There are few of them, and nothing that
 // belongs to a resource or scope need be read again.
 type skeleton struct {
-	ids                  []trace.TraceID
-	first                []uint32 // row with which each trace begins, and behind them the number of rows
-	trace, scope         []uint32
-	scopeResource        []uint32
-	scopeName            []uint32
-	scopeVersion         []uint32
-	scopeDropped         []uint32
-	scopeSchema          []uint32
-	resourceDropped      []uint32
-	resourceSchema       []uint32
-	resourceExtra        []uint32
-	resource, scopeAttrs trace.Attrs
-	pages                []int   // traces of each page of the columns, as our writer cuts them
-	extra                *extras // nil when there are none, or as long as nobody has asked
-	hasExtra             bool    // extra was read
+	sidecar.Frame
+	ids      []trace.TraceID
+	pages    []int   // traces of each page of the columns, as our writer cuts them
+	extra    *extras // nil when there are none, or as long as nobody has asked
+	hasExtra bool    // extra was read
 }
 
-func (s *skeleton) rows() int { return len(s.trace) }
+func (s *skeleton) rows() int { return len(s.Trace) }
 
 // frame is where things lie in the file: one entry for each resource and scope as
 // often as the file has it.
@@ -49,7 +41,7 @@ type frame struct {
 
 // readFrame reads the levels of a column of spans.
 func (p *reading) readFrame(ctx context.Context) (*frame, error) {
-	c := p.b.stored(ofSpan, fieldStatus)
+	c := p.b.stored(layout.OfSpan, layout.FieldStatus)
 	v, err := p.read(ctx, c, wants{rep: true, def: true})
 	if err != nil {
 		return nil, err
@@ -74,8 +66,8 @@ func (p *reading) readFrame(ctx context.Context) (*frame, error) {
 			f.spanTrace = append(f.spanTrace, uint32(f.traces-1))
 		}
 	}
-	if len(f.spanScope) > maxSpans {
-		return nil, p.b.damage(p.number, c, fmt.Errorf("a row group of %d spans: at most %d are read", len(f.spanScope), maxSpans))
+	if len(f.spanScope) > layout.MaxSpans {
+		return nil, p.b.damage(p.number, c, fmt.Errorf("a row group of %d spans: at most %d are read", len(f.spanScope), layout.MaxSpans))
 	}
 	if want := p.b.footer.groups[p.number].rows; f.traces != want {
 		return nil, p.b.damage(p.number, c, fmt.Errorf("it has %d traces, the footer says %d", f.traces, want))
@@ -95,13 +87,13 @@ func (f *frame) scopeTrace() []uint32 {
 }
 
 // count is how many rows of a kind the frame has.
-func (f *frame) count(of owner) int {
+func (f *frame) count(of layout.Owner) int {
 	switch of {
-	case ofTrace:
+	case layout.OfTrace:
 		return f.traces
-	case ofResource:
+	case layout.OfResource:
 		return len(f.resourceTrace)
-	case ofScope:
+	case layout.OfScope:
 		return len(f.scopeResource)
 	}
 	return len(f.spanScope)
@@ -109,27 +101,23 @@ func (f *frame) count(of owner) int {
 
 // readSkeleton reads the skeleton; the caller holds the part.
 func (p *reading) readSkeleton(ctx context.Context) (*skeleton, error) {
-	if s, err := p.readSidecarFrame(); err == nil { // Fast path
-		s.ids, s.pages, err = p.readTraceIDs(ctx, len(s.first)-1)
+	if frame, err := p.readSidecarFrame(); err == nil { // Fast path
+		s := &skeleton{Frame: frame}
+		s.ids, s.pages, err = p.readTraceIDs(ctx, len(s.First)-1)
 		return s, err
 	}
 	return p.readWholeSkeleton(ctx)
 }
 
-var errNoFrame = errors.New("the sidecar has no frame")
-
 // readSidecarFrame reads the frame from the sidecar.
-func (p *reading) readSidecarFrame() (*skeleton, error) {
-	f := &p.facts
-	if f.frameLength == 0 || p.b.sidecar == nil {
-		return nil, errNoFrame
+func (p *reading) readSidecarFrame() (frame sidecar.Frame, err error) {
+	if p.b.sidecar == nil {
+		return frame, errNoSidecar
 	}
-	b := make([]byte, f.frameLength)
-	if _, err := p.b.sidecar.ReadAt(b, f.frameAt); err != nil {
-		return nil, err
-	}
-	return parseFrame(b, p.dict, f)
+	return p.facts.ReadFrame(p.b.sidecar, p.dict)
 }
+
+var errNoSidecar = errors.New("there is no sidecar")
 
 // readWholeSkeleton reads the skeleton from the file.
 func (p *reading) readWholeSkeleton(ctx context.Context) (*skeleton, error) {
@@ -137,11 +125,11 @@ func (p *reading) readWholeSkeleton(ctx context.Context) (*skeleton, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &skeleton{trace: f.spanTrace}
+	s := &skeleton{Frame: sidecar.Frame{Trace: f.spanTrace}}
 	if s.ids, s.pages, err = p.readTraceIDs(ctx, f.traces); err != nil {
 		return nil, err
 	}
-	s.first = firstRows(f.spanTrace, f.traces)
+	s.First = firstRows(f.spanTrace, f.traces)
 	if s.extra, err = p.readExtras(ctx, f.traces); err != nil {
 		return nil, err
 	}
@@ -154,16 +142,16 @@ func (p *reading) readWholeSkeleton(ctx context.Context) (*skeleton, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.scope = f.spanScope
-	for i, scope := range s.scope {
-		s.scope[i] = scopes[scope]
+	s.Scope = f.spanScope
+	for i, scope := range s.Scope {
+		s.Scope[i] = scopes[scope]
 	}
 	return s, nil
 }
 
 // readTraceIDs reads the ids, which must ascend.
 func (p *reading) readTraceIDs(ctx context.Context, traces int) (ids []trace.TraceID, pages []int, err error) {
-	c := p.b.stored(ofTrace, fieldID)
+	c := p.b.stored(layout.OfTrace, layout.FieldID)
 	v, err := p.read(ctx, c, wants{})
 	if err != nil {
 		return nil, nil, err
@@ -192,20 +180,20 @@ func (p *reading) joinResources(ctx context.Context, f *frame, s *skeleton) ([]u
 	if err != nil {
 		return nil, err
 	}
-	dropped, err := p.readCounts(ctx, ofResource, f)
+	dropped, err := p.readCounts(ctx, layout.OfResource, f)
 	if err != nil {
 		return nil, err
 	}
 	schema, extra := s.extra.resources(p.dict, f)
 	j := newJoiner(all)
-	for row := range uint32(f.count(ofResource)) {
+	for row := range uint32(f.count(layout.OfResource)) {
 		if j.isNew(row, at(dropped, row), at(schema, row), at(extra, row)) {
-			s.resourceDropped = append(s.resourceDropped, at(dropped, row))
-			s.resourceSchema = append(s.resourceSchema, at(schema, row))
-			s.resourceExtra = append(s.resourceExtra, at(extra, row))
+			s.ResourceDropped = append(s.ResourceDropped, at(dropped, row))
+			s.ResourceSchema = append(s.ResourceSchema, at(schema, row))
+			s.ResourceExtra = append(s.ResourceExtra, at(extra, row))
 		}
 	}
-	s.resource = j.attrs()
+	s.Resource = j.attrs()
 	return j.numbers, nil
 }
 
@@ -214,31 +202,31 @@ func (p *reading) joinScopes(ctx context.Context, f *frame, s *skeleton, resourc
 	if err != nil {
 		return nil, err
 	}
-	dropped, err := p.readCounts(ctx, ofScope, f)
+	dropped, err := p.readCounts(ctx, layout.OfScope, f)
 	if err != nil {
 		return nil, err
 	}
-	name, err := p.readCodes(ctx, ofScope, fieldName, f)
+	name, err := p.readCodes(ctx, layout.OfScope, layout.FieldName, f)
 	if err != nil {
 		return nil, err
 	}
-	version, err := p.readCodes(ctx, ofScope, fieldVersion, f)
+	version, err := p.readCodes(ctx, layout.OfScope, layout.FieldVersion, f)
 	if err != nil {
 		return nil, err
 	}
 	schema := s.extra.scopes(p.dict, f)
 	j := newJoiner(all)
-	for row := range uint32(f.count(ofScope)) {
+	for row := range uint32(f.count(layout.OfScope)) {
 		resource := resources[f.scopeResource[row]]
 		if j.isNew(row, resource, at(dropped, row), at(schema, row), at(name, row), at(version, row)) {
-			s.scopeResource = append(s.scopeResource, resource)
-			s.scopeDropped = append(s.scopeDropped, at(dropped, row))
-			s.scopeSchema = append(s.scopeSchema, at(schema, row))
-			s.scopeName = append(s.scopeName, at(name, row))
-			s.scopeVersion = append(s.scopeVersion, at(version, row))
+			s.ScopeResource = append(s.ScopeResource, resource)
+			s.ScopeDropped = append(s.ScopeDropped, at(dropped, row))
+			s.ScopeSchema = append(s.ScopeSchema, at(schema, row))
+			s.ScopeName = append(s.ScopeName, at(name, row))
+			s.ScopeVersion = append(s.ScopeVersion, at(version, row))
 		}
 	}
-	s.scopeAttrs = j.attrs()
+	s.ScopeAttrs = j.attrs()
 	return j.numbers, nil
 }
 
@@ -290,6 +278,6 @@ func (j *joiner) attrs() trace.Attrs { return j.out.attrs() }
 
 // bytes is the memory that the skeleton takes, the dictionary aside.
 func (s *skeleton) bytes() int {
-	n := 16*len(s.ids) + 4*(len(s.first)+len(s.trace)+len(s.scope)+5*len(s.scopeResource)+3*len(s.resourceDropped))
-	return n + s.resource.Bytes() + s.scopeAttrs.Bytes() + s.extra.bytes()
+	n := 16*len(s.ids) + 4*(len(s.First)+len(s.Trace)+len(s.Scope)+5*len(s.ScopeResource)+3*len(s.ResourceDropped))
+	return n + s.Resource.Bytes() + s.ScopeAttrs.Bytes() + s.extra.bytes()
 }

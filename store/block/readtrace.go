@@ -155,14 +155,14 @@ func (s *skeleton) place(from, to int) *onlyTraces {
 // only returns the skeleton of some traces.
 func (s *skeleton) only(from, to int) *skeleton {
 	one := *s
-	begin, end := s.first[from], s.first[to]
-	one.ids, one.first = s.ids[from:to], make([]uint32, 0, to-from+1)
-	for _, row := range s.first[from : to+1] {
-		one.first = append(one.first, row-begin)
+	begin, end := s.First[from], s.First[to]
+	one.ids, one.First = s.ids[from:to], make([]uint32, 0, to-from+1)
+	for _, row := range s.First[from : to+1] {
+		one.First = append(one.First, row-begin)
 	}
-	one.trace, one.scope = make([]uint32, end-begin), s.scope[begin:end]
-	for i, t := range s.trace[begin:end] {
-		one.trace[i] = t - uint32(from)
+	one.Trace, one.Scope = make([]uint32, end-begin), s.Scope[begin:end]
+	for i, t := range s.Trace[begin:end] {
+		one.Trace[i] = t - uint32(from)
 	}
 	one.extra, one.hasExtra, one.pages = nil, false, nil
 	return &one

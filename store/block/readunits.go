@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -88,9 +89,9 @@ func (p *reading) attrsOf(ctx context.Context, level trace.Level, keys map[strin
 		return nil, err
 	}
 	if level == trace.SpanLevel {
-		return p.readAttrs(ctx, level, p.skeleton.first, keys, x)
+		return p.readAttrs(ctx, level, p.skeleton.First, keys, x)
 	}
-	parents, err := p.children(ctx, ownerOf[level])
+	parents, err := p.children(ctx, layout.OwnerOf[level])
 	if err != nil {
 		return nil, err
 	}
@@ -104,24 +105,24 @@ func (p *reading) attrsOf(ctx context.Context, level trace.Level, keys map[strin
 func (p *reading) childFirst(parents []uint32) []uint32 {
 	of := make([]uint32, len(parents))
 	for i, row := range parents {
-		of[i] = p.skeleton.trace[row]
+		of[i] = p.skeleton.Trace[row]
 	}
 	return firstRows(of, len(p.skeleton.ids))
 }
 
 func (p *reading) readSpanIDs(ctx context.Context) (func(*trace.View), error) {
-	ids, err := p.spanIDs(ctx, ofSpan, fieldID, p.skeleton.rows())
+	ids, err := p.spanIDs(ctx, layout.OfSpan, layout.FieldID, p.skeleton.rows())
 	return func(v *trace.View) { v.SpanID = ids }, err
 }
 
 func (p *reading) readParents(ctx context.Context) (func(*trace.View), error) {
-	ids, err := p.spanIDs(ctx, ofSpan, fieldParent, p.skeleton.rows())
+	ids, err := p.spanIDs(ctx, layout.OfSpan, layout.FieldParent, p.skeleton.rows())
 	return func(v *trace.View) { v.Parent = ids }, err
 }
 
 // spanIDs reads a column of span ids. An id of another length than eight bytes is
 // cut, or filled with zeros.
-func (p *reading) spanIDs(ctx context.Context, of owner, f field, rows int) ([]trace.SpanID, error) {
+func (p *reading) spanIDs(ctx context.Context, of layout.Owner, f layout.Field, rows int) ([]trace.SpanID, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if err != nil {
 		return nil, err
@@ -136,11 +137,11 @@ func (p *reading) spanIDs(ctx context.Context, of owner, f field, rows int) ([]t
 }
 
 func (p *reading) readTimes(ctx context.Context) (func(*trace.View), error) {
-	start, err := p.readNumbers(ctx, ofSpan, fieldStart, p.skeleton.rows())
+	start, err := p.readNumbers(ctx, layout.OfSpan, layout.FieldStart, p.skeleton.rows())
 	if err != nil {
 		return nil, err
 	}
-	end, err := p.readNumbers(ctx, ofSpan, fieldDuration, p.skeleton.rows())
+	end, err := p.readNumbers(ctx, layout.OfSpan, layout.FieldDuration, p.skeleton.rows())
 	if err != nil {
 		return nil, err
 	}
@@ -154,33 +155,33 @@ func (p *reading) readTimes(ctx context.Context) (func(*trace.View), error) {
 // View has unless flagOddTimes is set.
 func (p *reading) readTraceTimes(ctx context.Context) (func(*trace.View), error) {
 	n := len(p.skeleton.ids)
-	start, err := p.readNumbers(ctx, ofTrace, fieldStart, n)
+	start, err := p.readNumbers(ctx, layout.OfTrace, layout.FieldStart, n)
 	if err != nil {
 		return nil, err
 	}
-	end, err := p.readNumbers(ctx, ofTrace, fieldEnd, n)
+	end, err := p.readNumbers(ctx, layout.OfTrace, layout.FieldEnd, n)
 	return func(v *trace.View) { v.TraceStart, v.TraceEnd = start, end }, err
 }
 
 func (p *reading) readNames(ctx context.Context) (func(*trace.View), error) {
-	codes, err := p.codes(ctx, ofSpan, fieldName, p.skeleton.rows())
+	codes, err := p.codes(ctx, layout.OfSpan, layout.FieldName, p.skeleton.rows())
 	return func(v *trace.View) { v.Name = codes }, err
 }
 
 func (p *reading) readKinds(ctx context.Context) (func(*trace.View), error) {
-	kinds, err := p.enums(ctx, fieldKind)
+	kinds, err := p.enums(ctx, layout.FieldKind)
 	return func(v *trace.View) { v.Kind = kinds }, err
 }
 
 func (p *reading) readStatuses(ctx context.Context) (func(*trace.View), error) {
-	statuses, err := p.enums(ctx, fieldStatus)
+	statuses, err := p.enums(ctx, layout.FieldStatus)
 	return func(v *trace.View) { v.Status = statuses }, err
 }
 
 // enums reads a column of enums. Numbers that a byte cannot hold become 255, as
 // package otlp has them.
-func (p *reading) enums(ctx context.Context, f field) ([]uint8, error) {
-	numbers, err := p.readNumbers(ctx, ofSpan, f, p.skeleton.rows())
+func (p *reading) enums(ctx context.Context, f layout.Field) ([]uint8, error) {
+	numbers, err := p.readNumbers(ctx, layout.OfSpan, f, p.skeleton.rows())
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +193,7 @@ func (p *reading) enums(ctx context.Context, f field) ([]uint8, error) {
 }
 
 // sparseTexts reads a column of texts most of which are empty.
-func (p *reading) sparseTexts(ctx context.Context, of owner, f field, rows int) (trace.Sparse, error) {
+func (p *reading) sparseTexts(ctx context.Context, of layout.Owner, f layout.Field, rows int) (trace.Sparse, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if v == nil || err != nil {
 		return trace.Sparse{}, err
@@ -207,7 +208,7 @@ func (p *reading) sparseTexts(ctx context.Context, of owner, f field, rows int) 
 }
 
 // sparseNumbers reads a column of numbers most of which are zero.
-func (p *reading) sparseNumbers(ctx context.Context, of owner, f field, rows int) (trace.Sparse, error) {
+func (p *reading) sparseNumbers(ctx context.Context, of layout.Owner, f layout.Field, rows int) (trace.Sparse, error) {
 	numbers, err := p.readNumbers(ctx, of, f, rows)
 	if err != nil {
 		return trace.Sparse{}, err
@@ -222,12 +223,12 @@ func (p *reading) sparseNumbers(ctx context.Context, of owner, f field, rows int
 }
 
 func (p *reading) readMessages(ctx context.Context) (func(*trace.View), error) {
-	s, err := p.sparseTexts(ctx, ofSpan, fieldMessage, p.skeleton.rows())
+	s, err := p.sparseTexts(ctx, layout.OfSpan, layout.FieldMessage, p.skeleton.rows())
 	return func(v *trace.View) { v.StatusMessage = s }, err
 }
 
 func (p *reading) readStates(ctx context.Context) (func(*trace.View), error) {
-	s, err := p.sparseTexts(ctx, ofSpan, fieldState, p.skeleton.rows())
+	s, err := p.sparseTexts(ctx, layout.OfSpan, layout.FieldState, p.skeleton.rows())
 	return func(v *trace.View) { v.TraceState = s }, err
 }
 
@@ -236,23 +237,23 @@ func (p *reading) readSpanFlags(ctx context.Context) (func(*trace.View), error) 
 	if err != nil {
 		return nil, err
 	}
-	s := x.flags(extraSpanFlags, p.skeleton.first)
+	s := x.flags(layout.ExtraSpanFlags, p.skeleton.First)
 	return func(v *trace.View) { v.Flags = s }, nil
 }
 
 // readDropped reads what senders dropped, of every level.
 func (p *reading) readDropped(ctx context.Context) (put func(*trace.View), err error) {
 	var spans [3]trace.Sparse
-	for i, f := range [...]field{fieldDropped, fieldDroppedEvents, fieldDroppedLinks} {
-		if spans[i], err = p.sparseNumbers(ctx, ofSpan, f, p.skeleton.rows()); err != nil {
+	for i, f := range [...]layout.Field{layout.FieldDropped, layout.FieldDroppedEvents, layout.FieldDroppedLinks} {
+		if spans[i], err = p.sparseNumbers(ctx, layout.OfSpan, f, p.skeleton.rows()); err != nil {
 			return nil, err
 		}
 	}
-	events, err := p.children(ctx, ofEvent)
+	events, err := p.children(ctx, layout.OfEvent)
 	if err != nil {
 		return nil, err
 	}
-	event, err := p.sparseNumbers(ctx, ofEvent, fieldDropped, len(events))
+	event, err := p.sparseNumbers(ctx, layout.OfEvent, layout.FieldDropped, len(events))
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +265,7 @@ func (p *reading) readDropped(ctx context.Context) (put func(*trace.View), err e
 	return func(v *trace.View) {
 		v.DroppedAttrs, v.DroppedEvents, v.DroppedLinks = spans[0], spans[1], spans[2]
 		v.EventDropped, v.LinkDropped = event, links.dropped
-		v.ResourceDropped, v.ScopeDropped = s.resourceDropped, s.scopeDropped
+		v.ResourceDropped, v.ScopeDropped = s.ResourceDropped, s.ScopeDropped
 	}, nil
 }
 
@@ -276,20 +277,20 @@ func (p *reading) readSizes(context.Context) (func(*trace.View), error) {
 
 func (p *reading) readResourceFields(context.Context) (func(*trace.View), error) {
 	s := p.skeleton
-	return func(v *trace.View) { v.ResourceSchemaURL, v.ResourceExtra = s.resourceSchema, s.resourceExtra }, nil
+	return func(v *trace.View) { v.ResourceSchemaURL, v.ResourceExtra = s.ResourceSchema, s.ResourceExtra }, nil
 }
 
 func (p *reading) readScopeNames(context.Context) (func(*trace.View), error) {
 	s := p.skeleton
-	return func(v *trace.View) { v.ScopeName = s.scopeName }, nil
+	return func(v *trace.View) { v.ScopeName = s.ScopeName }, nil
 }
 
 func (p *reading) readScopeVersions(context.Context) (func(*trace.View), error) {
 	s := p.skeleton
-	return func(v *trace.View) { v.ScopeVersion = s.scopeVersion }, nil
+	return func(v *trace.View) { v.ScopeVersion = s.ScopeVersion }, nil
 }
 
 func (p *reading) readScopeSchemas(context.Context) (func(*trace.View), error) {
 	s := p.skeleton
-	return func(v *trace.View) { v.ScopeSchemaURL = s.scopeSchema }, nil
+	return func(v *trace.View) { v.ScopeSchemaURL = s.ScopeSchema }, nil
 }

@@ -107,7 +107,7 @@ type snapshot struct {
 func (s *snapshot) Parts() []trace.Part { return s.described }
 
 func (s *snapshot) Excludes(part int, c trace.Condition) bool {
-	return s.parts[part].facts.excludes(&c)
+	return s.parts[part].facts.Excludes(&c)
 }
 
 func (s *snapshot) Open(ctx context.Context, part int, need *trace.Need) (*trace.View, error) {
@@ -120,7 +120,7 @@ func (s *snapshot) OpenTrace(ctx context.Context, part int, id trace.TraceID, ne
 
 func (s *snapshot) Find(_ context.Context, id trace.TraceID) (parts []int, _ error) {
 	for i, p := range s.parts {
-		if p.facts.has(id) {
+		if p.facts.Has(id) {
 			parts = append(parts, i)
 		}
 	}

@@ -184,7 +184,7 @@ func BenchmarkExcludes(b *testing.B) {
 	c := trace.Condition{Key: "http.target", Texts: []string{"absent"}}
 	b.ReportAllocs()
 	for b.Loop() {
-		p.facts.excludes(&c)
+		p.facts.Excludes(&c)
 	}
 }
 

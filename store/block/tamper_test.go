@@ -11,6 +11,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"etude/internal/fs"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -27,7 +28,7 @@ func TestTamperedBlocks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := openBlock(t, realBlock(t, name))
-			file := filepath.Join(b.dir, dataName)
+			file := filepath.Join(b.dir, layout.DataName)
 			good, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -65,7 +66,7 @@ func tampered(random *rand.Rand, good []byte) []byte {
 
 func readAll(t testing.TB, dir string) error {
 	t.Helper()
-	meta, err := readMeta(fs.OS, dir)
+	meta, err := layout.ReadMeta(fs.OS, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func readAll(t testing.TB, dir string) error {
 
 func FuzzFooter(f *testing.F) {
 	for _, name := range realBlocks {
-		data, err := os.ReadFile(filepath.Join(realBlock(f, name), dataName))
+		data, err := os.ReadFile(filepath.Join(realBlock(f, name), layout.DataName))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -132,23 +133,5 @@ func FuzzChunk(f *testing.F) {
 		for i := range v.index {
 			v.text(i)
 		}
-	})
-}
-
-func FuzzSidecar(f *testing.F) {
-	b := openBlock(f, realBlock(f, "v5groups"))
-	data, err := os.ReadFile(filepath.Join(b.dir, sidecarName))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(data)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		r := sidecarReader{b: data}
-		var facts partFacts
-		if r.part(&facts) == nil {
-			facts.has(trace.TraceID{1})
-			facts.excludes(&trace.Condition{Key: "k"})
-		}
-		parseSidecar(data, b.stamp, len(b.parts))
 	})
 }

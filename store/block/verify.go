@@ -14,6 +14,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"etude/internal/fs"
+	"etude/store/block/layout"
+	"etude/store/block/write"
 	"etude/trace"
 )
 
@@ -78,43 +80,43 @@ func (v *verifier) fault(format string, args ...any) {
 func (v *verifier) meta() error {
 	m := v.b.Meta
 	if name := filepath.Base(v.dir); name != m.ID.String() {
-		v.fault("%s: blockID is %s, the folder is %s", metaName, m.ID, name)
+		v.fault("%s: blockID is %s, the folder is %s", MetaName, m.ID, name)
 	}
 	if m.Replication != 1 {
-		v.fault("%s: replicationFactor is %d: Tempo's metrics queries skip such a block; want 1", metaName, m.Replication)
+		v.fault("%s: replicationFactor is %d: Tempo's metrics queries skip such a block; want 1", MetaName, m.Replication)
 	}
-	if allowed := m.Format.allowed(m.Dedicated); len(allowed) != len(m.Dedicated) {
-		v.fault("%s: %d dedicated columns, of which %s can have %d", metaName, len(m.Dedicated), m.Format, len(allowed))
+	if allowed := m.Format.Allowed(m.Dedicated); len(allowed) != len(m.Dedicated) {
+		v.fault("%s: %d dedicated columns, of which %s can have %d", MetaName, len(m.Dedicated), m.Format, len(allowed))
 	}
 	var tail [8]byte
 	if _, err := v.b.file.ReadAt(tail[:], m.Size-8); err != nil {
-		return fmt.Errorf("read the end of %s: %w", dataName, err)
+		return fmt.Errorf("read the end of %s: %w", layout.DataName, err)
 	}
 	if size := binary.LittleEndian.Uint32(tail[:]); size != m.FooterSize {
-		v.fault("%s: footerSize is %d, the footer has %d bytes", metaName, m.FooterSize, size)
+		v.fault("%s: footerSize is %d, the footer has %d bytes", MetaName, m.FooterSize, size)
 	}
 	if v.b.footer.rows != m.Traces {
-		v.fault("%s: totalObjects is %d, %s has %d traces", metaName, m.Traces, dataName, v.b.footer.rows)
+		v.fault("%s: totalObjects is %d, %s has %d traces", MetaName, m.Traces, layout.DataName, v.b.footer.rows)
 	}
 	return nil
 }
 
 // columns checks that the file has the columns of its version in their order.
 func (v *verifier) columns() error {
-	root, err := v.b.Meta.Format.layout(v.b.Meta.Dedicated, false)
+	root, err := v.b.Meta.Format.Layout(v.b.Meta.Dedicated, false)
 	if err != nil {
 		return err
 	}
-	want := root.leaves()
+	want := root.Leaves()
 	for i, l := range want {
-		if i >= len(v.b.footer.leaves) || v.b.footer.leaves[i].path != l.name() {
-			v.fault("%s: column %d must be %s: traces by id are read by position", dataName, i, l.name())
+		if i >= len(v.b.footer.leaves) || v.b.footer.leaves[i].path != l.Name() {
+			v.fault("%s: column %d must be %s: traces by id are read by position", layout.DataName, i, l.Name())
 			return nil
 		}
 	}
 	for i, l := range v.b.footer.leaves {
-		if i >= len(want) && l.path != extraColumn {
-			v.fault("%s: column %s is not of the format", dataName, l.path)
+		if i >= len(want) && l.path != layout.ExtraColumn {
+			v.fault("%s: column %s is not of the format", layout.DataName, l.path)
 		}
 	}
 	return nil
@@ -137,7 +139,7 @@ func (v *verifier) beside() error {
 	m := v.b.Meta
 	second := func(ns uint64) time.Time { return time.Unix(int64(ns/1e9), 0) }
 	if !m.Start.Truncate(time.Second).Equal(second(v.start)) || !m.End.Truncate(time.Second).Equal(second(v.end)) {
-		v.fault("%s: startTime and endTime are %s and %s, the traces run from %s to %s", metaName, m.Start.UTC(), m.End.UTC(), second(v.start).UTC(), second(v.end).UTC())
+		v.fault("%s: startTime and endTime are %s and %s, the traces run from %s to %s", MetaName, m.Start.UTC(), m.End.UTC(), second(v.start).UTC(), second(v.end).UTC())
 	}
 	if err := v.index(); err != nil {
 		return err
@@ -146,37 +148,37 @@ func (v *verifier) beside() error {
 }
 
 func (v *verifier) index() error {
-	data, err := fs.ReadStart(v.fs, filepath.Join(v.dir, indexName), maxIndex)
+	data, err := fs.ReadStart(v.fs, filepath.Join(v.dir, layout.IndexName), layout.MaxIndex)
 	if fs.IsNotExist(err) {
 		return nil // Tempo does not need it.
 	}
-	var index blockIndex
+	var index layout.Index
 	if err == nil {
 		err = json.Unmarshal(data, &index)
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", indexName, err)
+		return fmt.Errorf("read %s: %w", layout.IndexName, err)
 	}
 	if fmt.Sprint(index.RowGroups) != fmt.Sprint(v.lastIDs) {
-		v.fault("%s: it does not have the last trace id of each row group", indexName)
+		v.fault("%s: it does not have the last trace id of each row group", layout.IndexName)
 	}
 	return nil
 }
 
 func (v *verifier) bloom() error {
-	shards := make([]bloomFile, v.b.Meta.BloomShards)
+	shards := make([]layout.BloomFile, v.b.Meta.BloomShards)
 	for i := range shards {
-		data, err := fs.ReadStart(v.fs, filepath.Join(v.dir, bloomName(i)), maxIndex)
+		data, err := fs.ReadStart(v.fs, filepath.Join(v.dir, layout.BloomName(i)), layout.MaxIndex)
 		if err == nil {
-			shards[i], err = parseBloom(data)
+			shards[i], err = layout.ParseBloom(data)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", bloomName(i), err)
+			return fmt.Errorf("%s: %w", layout.BloomName(i), err)
 		}
 	}
 	for _, id := range v.ids {
-		if shard := shardOf(id, len(shards)); !shards[shard].mayHave(id) {
-			v.fault("%s: trace %s is missing", bloomName(shard), id)
+		if shard := layout.ShardOf(id, len(shards)); !shards[shard].MayHave(id) {
+			v.fault("%s: trace %s is missing", layout.BloomName(shard), id)
 		}
 	}
 	return nil
@@ -212,86 +214,52 @@ func (v *verifier) rowGroup(p *part) (err error) {
 	return v.derived(p, view)
 }
 
-// derived shreds the View again and compares the columns that follow from others.
+// derived compares the columns that follow from others with what they must be.
 func (v *verifier) derived(p *part, view *trace.View) error {
-	plan := &plan{sources: []*source{newSource(view)}}
-	group := planGroup{spans: view.Spans()}
-	for number, id := range view.TraceIDs {
-		t := planTrace{id: id, number: uint32(number)}
-		for range view.Rows(uint32(number)) {
-			t.spans++
-		}
-		group.traces = append(group.traces, t)
-	}
-	g := &shredder{}
-	g.begin(plan, trace.MaxRows)
-	root, err := v.b.Meta.Format.layout(v.b.Meta.Dedicated, true)
+	d, err := write.Derive(view, v.b.Meta.Format, v.b.Meta.Dedicated)
 	if err != nil {
 		return err
 	}
-	leaves := root.leaves()
-	for l := range trace.Levels {
-		g.own[l] = newOwnColumns(v.b.Meta.Format, leaves, ownerOf[l])
+	start, end := d.Bounds()
+	if len(v.lastIDs) == 1 || start < v.start {
+		v.start = start
 	}
-	g.load(&group)
-	for _, t := range g.traces {
-		if len(v.ids) == len(g.traces) && t.id == v.ids[0] || t.start < v.start {
-			v.start = t.start
-		}
-		v.end = max(v.end, t.end)
-	}
-	c := &columnData{}
-	for _, l := range leaves {
-		if !follows(l) {
-			continue
-		}
-		if err := g.fill(l, c, &chunkDict{}); err != nil {
-			return err
-		}
-		if err := v.compare(p, g, l, c); err != nil {
+	v.end = max(v.end, end)
+	for _, l := range d.Columns() {
+		if err := v.compare(p, d, l); err != nil {
 			return err
 		}
 	}
 	return v.encodings(p)
 }
 
-// follows tells whether a column follows from others.
-func follows(l *leaf) bool {
-	switch l.of {
-	case ofTrace:
-		return l.field != fieldIDText && l.field != fieldEtude
-	case ofSpan:
-		switch l.field {
-		case fieldParentLeft, fieldLeft, fieldRight, fieldChildCount, fieldRounded15, fieldRounded60, fieldRounded300, fieldRounded3600:
-			return true
-		}
-	}
-	return l.of == ofScope && l.field == fieldSpanCount || l.of == ofStats && l.field == fieldService
-}
-
 // compare compares a column of the file with what it must be.
-func (v *verifier) compare(p *part, g *shredder, l *leaf, want *columnData) error {
-	got, err := p.column(v.ctx, l.of, l.field)
+func (v *verifier) compare(p *part, d *write.Derived, l *layout.Leaf) error {
+	got, err := p.column(v.ctx, l.Of, l.Field)
 	if err != nil || got == nil {
 		return err
 	}
 	switch {
-	case l.of == ofStats:
-		return v.stats(p, g, got)
-	case l.field == fieldSpanCount:
+	case l.Of == layout.OfStats:
+		return v.stats(p, d, got)
+	case l.Field == layout.FieldSpanCount:
 		return v.spanCounts(p, got)
 	}
+	want, err := d.Values(l)
+	if err != nil {
+		return err
+	}
 	n := len(got.nums) + len(got.index)
-	if n != want.values(l) {
-		v.fault("row group %d: column %s has %d values, want %d", p.number, l.name(), n, want.values(l))
+	if n != len(want) {
+		v.fault("row group %d: column %s has %d values, want %d", p.number, l.Name(), n, len(want))
 		return nil
 	}
 	for i := range n {
-		is, must := got.shown(i), want.shown(l, i)
-		if is == must || l.field == fieldChildCount && !g.rootedAt(i) { // Tempo leaves noise in traces without a root.
+		is, must := got.shown(i), want[i]
+		if is == must || l.Field == layout.FieldChildCount && !d.Rooted(i) { // Tempo leaves noise in traces without a root.
 			continue
 		}
-		v.fault("row group %d: column %s, value %d (trace %s) is %s, and must be %s", p.number, l.name(), i, g.traceAt(l, i), is, must)
+		v.fault("row group %d: column %s, value %d (trace %s) is %s, and must be %s", p.number, l.Name(), i, d.Trace(l, i), is, must)
 		return nil
 	}
 	return nil
@@ -305,65 +273,18 @@ func (v *values) shown(i int) string {
 	return fmt.Sprint(int64(v.nums[i]))
 }
 
-func (c *columnData) shown(l *leaf, i int) string {
-	switch {
-	case l.enc == format.RLEDictionary:
-		return c.dict[c.codes[i]]
-	case l.typ == format.ByteArray:
-		return string(c.bytes[c.offsets[i]:c.offsets[i+1]])
-	case l.typ == format.Int32:
-		return fmt.Sprint(int64(c.i32[i]))
-	}
-	return fmt.Sprint(c.i64[i])
-}
-
-// traceAt returns the trace that a value of a column belongs to.
-func (g *shredder) traceAt(l *leaf, i int) trace.TraceID {
-	if l.of == ofTrace {
-		return g.traces[i].id
-	}
-	return g.traces[g.traceOfSpan(i)].id
-}
-
-func (g *shredder) traceOfSpan(span int) int {
-	low, high := 0, len(g.traces)
-	for low < high {
-		if mid := (low + high) / 2; g.traces[mid].spans <= span {
-			low = mid + 1
-		} else {
-			high = mid
-		}
-	}
-	return low
-}
-
-// rootedAt tells whether the trace of a span has a root.
-func (g *shredder) rootedAt(span int) bool {
-	t := g.traceOfSpan(span)
-	from := 0
-	if t > 0 {
-		from = g.traces[t-1].spans
-	}
-	for _, p := range g.rows[ofSpan].at[from:g.traces[t].spans] {
-		if g.plan.sources[p.src].v.Parent[p.row].IsZero() {
-			return true
-		}
-	}
-	return false
-}
-
 // spanCounts compares SpanCount with the spans that each scope has.
 func (v *verifier) spanCounts(p *part, got *values) error {
-	spans, err := p.column(v.ctx, ofSpan, fieldID)
+	spans, err := p.column(v.ctx, layout.OfSpan, layout.FieldID)
 	if err != nil || spans == nil {
 		return err
 	}
 	var counts []uint64
 	for i, rep := range spans.rep {
-		if rep < maxLevel[ofSpan] || i == 0 {
+		if rep < layout.MaxLevel[layout.OfSpan] || i == 0 {
 			counts = append(counts, 0)
 		}
-		if spans.def[i] == maxLevel[ofSpan] {
+		if spans.def[i] == layout.MaxLevel[layout.OfSpan] {
 			counts[len(counts)-1]++
 		}
 	}
@@ -374,12 +295,12 @@ func (v *verifier) spanCounts(p *part, got *values) error {
 }
 
 // stats compares ServiceStats, whose order is free.
-func (v *verifier) stats(p *part, g *shredder, services *values) error {
-	spans, err := p.column(v.ctx, ofStats, fieldSpanCount)
+func (v *verifier) stats(p *part, d *write.Derived, services *values) error {
+	spans, err := p.column(v.ctx, layout.OfStats, layout.FieldSpanCount)
 	if err != nil {
 		return err
 	}
-	errs, err := p.column(v.ctx, ofStats, fieldErrorCount)
+	errs, err := p.column(v.ctx, layout.OfStats, layout.FieldErrorCount)
 	if err != nil || spans == nil || errs == nil {
 		return err
 	}
@@ -393,19 +314,15 @@ func (v *verifier) stats(p *part, g *shredder, services *values) error {
 		if rep == 0 {
 			row++
 		}
-		if services.def[i] == maxLevel[ofStats] {
+		if services.def[i] == layout.MaxLevel[layout.OfStats] {
 			count[key{row, services.shown(at)}] = [2]uint64{spans.nums[at], errs.nums[at]}
 			at++
 		}
 	}
-	row = -1
-	for i, s := range g.stats {
-		if g.rows[ofStats].rep[i] == 0 {
-			row++
-		}
-		k := key{row, g.texts.get(s.service)}
-		if count[k] != [2]uint64{uint64(s.spans), uint64(s.errors)} {
-			v.fault("row group %d: ServiceStats of trace %s, service %q is %v, and must be %d spans and %d errors", p.number, g.traces[row].id, k.service, count[k], s.spans, s.errors)
+	for _, s := range d.Services() {
+		k := key{s.Number, s.Name}
+		if count[k] != [2]uint64{uint64(s.Spans), uint64(s.Errors)} {
+			v.fault("row group %d: ServiceStats of trace %s, service %q is %v, and must be %d spans and %d errors", p.number, s.Trace, k.service, count[k], s.Spans, s.Errors)
 			return nil
 		}
 		delete(count, k)
@@ -419,8 +336,8 @@ func (v *verifier) stats(p *part, g *shredder, services *values) error {
 // encodings checks the two rules about encodings that Tempo's answers depend on.
 func (v *verifier) encodings(p *part) error {
 	for _, c := range v.b.columns {
-		nested := c.of == ofSpan && (c.field == fieldParentLeft || c.field == fieldLeft || c.field == fieldRight)
-		if !nested && c.field != fieldKey {
+		nested := c.Of == layout.OfSpan && (c.Field == layout.FieldParentLeft || c.Field == layout.FieldLeft || c.Field == layout.FieldRight)
+		if !nested && c.Field != layout.FieldKey {
 			continue
 		}
 		at := &v.b.footer.groups[p.number].chunks[c.at]
@@ -436,7 +353,7 @@ func (v *verifier) encodings(p *part) error {
 			data = rest[h.compressed:]
 			coded := h.encoding == format.RLEDictionary || h.encoding == plainDictionary
 			if h.kind != format.DictionaryPage && coded == nested {
-				v.fault("row group %d: column %s is encoded as %s, which Tempo does not read right", p.number, c.name(), h.encoding)
+				v.fault("row group %d: column %s is encoded as %s, which Tempo does not read right", p.number, c.Name(), h.encoding)
 				break
 			}
 		}
@@ -445,7 +362,7 @@ func (v *verifier) encodings(p *part) error {
 }
 
 // column reads a column of the part with its levels; nil when the file lacks it.
-func (p *part) column(ctx context.Context, of owner, f field) (*values, error) {
+func (p *part) column(ctx context.Context, of layout.Owner, f layout.Field) (*values, error) {
 	c := p.b.stored(of, f)
 	if c == nil {
 		return nil, nil

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"etude/internal/fs"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -55,48 +55,6 @@ func TestVerifyOwnBlocks(t *testing.T) {
 	}
 }
 
-// Each rule is broken in turn, and Verify says which.
-func TestVerifyFindsFaults(t *testing.T) {
-	t.Parallel()
-	column := func(of owner, f field, change func(*columnData)) WriteOptions {
-		return WriteOptions{tamper: func(l *leaf, c *columnData) {
-			if l.of == of && l.field == f {
-				change(c)
-			}
-		}}
-	}
-	first32 := func(c *columnData) { c.i32[0]++ }
-	first64 := func(c *columnData) { c.i64[0]++ }
-	for name, test := range map[string]struct {
-		o    WriteOptions
-		want string
-	}{
-		"order of traces": {column(ofTrace, fieldID, func(c *columnData) {
-			a, b := slices.Clone(c.bytes[:16]), slices.Clone(c.bytes[16:32])
-			copy(c.bytes, b)
-			copy(c.bytes[16:], a)
-		}), "not sorted"},
-		"nested set left":  {column(ofSpan, fieldLeft, first32), "NestedSetLeft"},
-		"nested set right": {column(ofSpan, fieldRight, first32), "NestedSetRight"},
-		"parent":           {column(ofSpan, fieldParentLeft, first32), "ParentID"},
-		"children":         {column(ofSpan, fieldChildCount, first32), "ChildCount"},
-		"rounded":          {column(ofSpan, fieldRounded60, first32), "StartTimeRounded60"},
-		"spans of a scope": {column(ofScope, fieldSpanCount, first32), "SpanCount"},
-		"errors":           {column(ofStats, fieldErrorCount, first32), "ServiceStats"},
-		"services":         {column(ofStats, fieldService, func(c *columnData) { c.dict[0] += "x" }), "ServiceStats"},
-		"start":            {column(ofTrace, fieldStart, first64), "StartTimeUnixNano"},
-		"end":              {column(ofTrace, fieldEnd, first64), "EndTimeUnixNano"},
-		"duration":         {column(ofTrace, fieldDuration, first64), "DurationNano"},
-		"root":             {column(ofTrace, fieldRootName, func(c *columnData) { c.dict[0] += "x" }), "RootSpanName"},
-		"root's service":   {column(ofTrace, fieldRootService, func(c *columnData) { c.dict[0] += "x" }), "RootServiceName"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			expectFault(t, writtenAs(t, test.o, "v5"), test.want)
-		})
-	}
-}
-
 func expectFault(t *testing.T, dir, want string) {
 	t.Helper()
 	r, err := Verify(t.Context(), fs.OS, dir)
@@ -116,7 +74,7 @@ func TestVerifyFindsWrongFiles(t *testing.T) {
 			change(m)
 			b, err := json.Marshal(m)
 			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, metaName), b, 0o600)
+				err = os.WriteFile(filepath.Join(dir, MetaName), b, 0o600)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -127,25 +85,25 @@ func TestVerifyFindsWrongFiles(t *testing.T) {
 		"footerSize":        meta(func(m *Meta) { m.FooterSize-- }),
 		"totalObjects":      meta(func(m *Meta) { m.Traces++ }),
 		"replicationFactor": meta(func(m *Meta) { m.Replication = 0 }),
-		"blockID":           meta(func(m *Meta) { m.ID = NewID() }),
+		"blockID":           meta(func(m *Meta) { m.ID = layout.NewID() }),
 		"row groups":        meta(func(m *Meta) { m.RowGroups++ }),
 		"bytes":             meta(func(m *Meta) { m.Size++ }),
 		"startTime":         meta(func(m *Meta) { m.Start = m.Start.AddDate(0, 0, -1) }),
 		"must be":           meta(func(m *Meta) { m.Dedicated = m.Dedicated[1:] }),
 		"bloom-1":           meta(func(m *Meta) { m.BloomShards++ }),
 		"is missing": func(t *testing.T, dir string) {
-			empty := newBloomShards(1)
-			if err := os.WriteFile(filepath.Join(dir, bloomName(0)), empty.file(0), 0o600); err != nil {
+			empty := layout.NewBloomShards(1)
+			if err := os.WriteFile(filepath.Join(dir, layout.BloomName(0)), empty.File(0), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"last trace id": func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, indexName), []byte(`{"rowGroups":[]}`), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, layout.IndexName), []byte(`{"rowGroups":[]}`), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"checksum": func(t *testing.T, dir string) {
-			name := filepath.Join(dir, dataName)
+			name := filepath.Join(dir, layout.DataName)
 			b, err := os.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)

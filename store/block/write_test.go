@@ -19,6 +19,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"etude/otlp"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -154,7 +155,7 @@ func TestWriteAgainFromTheSameData(t *testing.T) {
 // joins equal resources and scopes, and sorts their attributes.
 func describe(row map[string]any) (facts []string) {
 	for key, v := range row {
-		if key != "rs" && key != extraColumn && key != "ServiceStats" {
+		if key != "rs" && key != layout.ExtraColumn && key != "ServiceStats" {
 			facts = append(facts, fmt.Sprint(key, "=", shown(v)))
 		}
 	}

@@ -1,15 +1,16 @@
-package block
+package write
 
 import (
 	"cmp"
 	"slices"
 
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
 // candidate is an attribute that may get a column of its own.
 type candidate struct {
-	d        Dedicated
+	d        layout.Dedicated
 	count    int // values
 	bytes    int // of their texts
 	distinct int
@@ -32,9 +33,9 @@ const keepShare = 0.9
 // operator of Tempo would configure them: the most used and largest of the spans
 // at hand, as many as the format has columns for. It returns what was chosen before
 // as long as that gains nearly as much.
-func choose(f Format, sources []*source, before []Dedicated) (all []Dedicated) {
+func choose(f layout.Format, sources []*source, before []layout.Dedicated) (all []layout.Dedicated) {
 	gains := map[[2]string]int{}
-	gain := func(list []Dedicated) (sum int) {
+	gain := func(list []layout.Dedicated) (sum int) {
 		for _, d := range list {
 			sum += gains[[2]string{d.Scope, d.Name + ":" + d.Type}]
 		}
@@ -52,16 +53,16 @@ func choose(f Format, sources []*source, before []Dedicated) (all []Dedicated) {
 				gains[[2]string{c.d.Scope, c.d.Name + ":" + c.d.Type}] = c.gain()
 			}
 		}
-		if f == VParquet4 {
+		if f == layout.VParquet4 {
 			if scope.level != trace.EventLevel {
-				all = append(all, f.allowed(best(texts, len(texts)))...)
+				all = append(all, f.Allowed(best(texts, len(texts)))...)
 			}
 			continue
 		}
-		all = append(all, best(texts, spareStrings)...)
-		all = append(all, best(ints, spareInts)...)
+		all = append(all, best(texts, layout.SpareStrings)...)
+		all = append(all, best(ints, layout.SpareInts)...)
 	}
-	return f.allowed(all)
+	return f.Allowed(all)
 }
 
 // rareShare is the least share of a level's rows that must have an attribute for it
@@ -80,12 +81,12 @@ func candidates(l trace.Level, scope string, sources []*source) (texts, ints []c
 		counts := countColumns(f, &s.v.Strings)
 		for col, n := range counts {
 			c := f.Columns[col]
-			if n.count == 0 || c.Key == "" || c.Type != trace.String && c.Type != trace.Int || l == trace.ResourceLevel && c.Key == serviceKey {
+			if n.count == 0 || c.Key == "" || c.Type != trace.String && c.Type != trace.Int || l == trace.ResourceLevel && c.Key == layout.ServiceKey {
 				continue
 			}
 			sum := found[name{c.Key, c.Type}]
 			if sum == nil {
-				sum = &candidate{d: Dedicated{Scope: scope, Name: c.Key}}
+				sum = &candidate{d: layout.Dedicated{Scope: scope, Name: c.Key}}
 				if c.Type == trace.Int {
 					sum.d.Type = "int"
 				}
@@ -149,7 +150,7 @@ func countColumns(f *trace.Flat, d *trace.Dict) []candidate {
 }
 
 // best returns the n candidates with the most bytes, by name.
-func best(all []candidate, n int) (some []Dedicated) {
+func best(all []candidate, n int) (some []layout.Dedicated) {
 	slices.SortFunc(all, func(a, b candidate) int {
 		if c := cmp.Compare(b.gain(), a.gain()); c != 0 {
 			return c
@@ -159,40 +160,6 @@ func best(all []candidate, n int) (some []Dedicated) {
 	for _, c := range all[:min(n, len(all))] {
 		some = append(some, c.d)
 	}
-	slices.SortFunc(some, func(a, b Dedicated) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(some, func(a, b layout.Dedicated) int { return cmp.Compare(a.Name, b.Name) })
 	return some
-}
-
-// allowed returns the dedicated columns that a format can have: it drops what
-// vParquet4 has static columns for or cannot store, and those past the spare ones.
-func (f Format) allowed(all []Dedicated) (some []Dedicated) {
-	used := map[owner][2]int{}
-	for _, d := range all {
-		n, of := used[d.owner()], d.owner()
-		kind, most := 0, spareStrings
-		if d.Int() {
-			kind, most = 1, spareInts
-		}
-		if f == VParquet4 {
-			if most = spareColumns; d.Int() || len(d.Options) > 0 || of == ofEvent || isStatic(of, d.Name) {
-				continue
-			}
-		}
-		if of == ofResource && d.Name == serviceKey || n[kind] >= most {
-			continue
-		}
-		n[kind]++
-		used[of] = n
-		some = append(some, d)
-	}
-	return some
-}
-
-// isStatic tells whether vParquet4 has a column for an attribute anyway.
-func isStatic(of owner, key string) bool {
-	statics := spanStatics
-	if of == ofResource {
-		statics = resourceStatics
-	}
-	return slices.ContainsFunc(statics, func(s static) bool { return s.key == key })
 }

@@ -1,4 +1,4 @@
-package block
+package layout
 
 import (
 	"os"
@@ -39,26 +39,26 @@ func TestBloomIsTempos(t *testing.T) {
 		if len(ids) != int(m.Traces) {
 			t.Fatalf("%s: %d ids, want %d", name, len(ids), m.Traces)
 		}
-		b := newBloomShards(len(ids))
-		b.words = make([][]uint64, m.BloomShards)
-		for i := range b.words {
-			want, err := os.ReadFile(filepath.Join(dir, bloomName(i)))
+		b := NewBloomShards(len(ids))
+		b.Words = make([][]uint64, m.BloomShards)
+		for i := range b.Words {
+			want, err := os.ReadFile(filepath.Join(dir, BloomName(i)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			f, err := parseBloom(want)
+			f, err := ParseBloom(want)
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.m, b.words[i] = f.m, make([]uint64, f.m/64)
+			b.m, b.Words[i] = f.m, make([]uint64, f.m/64)
 		}
 		for _, id := range ids {
-			b.add(id)
+			b.Add(id)
 		}
-		for i := range b.words {
-			want, _ := os.ReadFile(filepath.Join(dir, bloomName(i)))
-			if string(b.file(i)) != string(want) {
-				t.Errorf("%s: %s differs from Tempo's", name, bloomName(i))
+		for i := range b.Words {
+			want, _ := os.ReadFile(filepath.Join(dir, BloomName(i)))
+			if string(b.File(i)) != string(want) {
+				t.Errorf("%s: %s differs from Tempo's", name, BloomName(i))
 			}
 		}
 	}
@@ -67,26 +67,26 @@ func TestBloomIsTempos(t *testing.T) {
 func TestBloomFinds(t *testing.T) {
 	t.Parallel()
 	const n = 100_000
-	b := newBloomShards(n)
-	if len(b.words) != 2 {
-		t.Errorf("%d shards for %d traces, want 2", len(b.words), n)
+	b := NewBloomShards(n)
+	if len(b.Words) != 2 {
+		t.Errorf("%d shards for %d traces, want 2", len(b.Words), n)
 	}
 	id := func(i int) trace.TraceID {
 		return trace.TraceID{byte(i), byte(i >> 8), byte(i >> 16), 9, 15: byte(i * 7)}
 	}
 	for i := range n {
-		b.add(id(i))
+		b.Add(id(i))
 	}
-	files := make([]bloomFile, len(b.words))
+	files := make([]BloomFile, len(b.Words))
 	for i := range files {
 		var err error
-		if files[i], err = parseBloom(b.file(i)); err != nil {
+		if files[i], err = ParseBloom(b.File(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wrong := 0
 	for i := range 2 * n {
-		if may := files[shardOf(id(i), len(files))].mayHave(id(i)); i < n && !may {
+		if may := files[ShardOf(id(i), len(files))].MayHave(id(i)); i < n && !may {
 			t.Fatalf("trace %d is missing", i)
 		} else if i >= n && may {
 			wrong++
@@ -98,11 +98,11 @@ func TestBloomFinds(t *testing.T) {
 }
 
 func FuzzParseBloom(f *testing.F) {
-	f.Add(newBloomShards(1).file(0))
+	f.Add(NewBloomShards(1).File(0))
 	f.Add(make([]byte, bloomHeader))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if f, err := parseBloom(b); err == nil {
-			f.mayHave(trace.TraceID{1})
+		if f, err := ParseBloom(b); err == nil {
+			f.MayHave(trace.TraceID{1})
 		}
 	})
 }

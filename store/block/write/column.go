@@ -1,113 +1,114 @@
-package block
+package write
 
 import (
 	"fmt"
 	"math"
 
+	"etude/store/block/layout"
 	"github.com/parquet-go/parquet-go/format"
 )
 
 // fill gathers a column of the row group: its slots, and the values from the
 // columns of the Views.
-func (g *shredder) fill(l *leaf, c *columnData, d *chunkDict) error {
+func (g *shredder) fill(l *layout.Leaf, c *columnData, d *chunkDict) error {
 	c.reset()
-	if l.enc == format.RLEDictionary {
+	if l.Enc == format.RLEDictionary {
 		t := g.texts
-		if l.field == fieldKey {
+		if l.Field == layout.FieldKey {
 			t = g.keys
 		}
 		d.begin(t.len())
 	}
-	if l.isOwn() {
+	if l.IsOwn() {
 		g.fillOwn(l, c, d)
 		return nil
 	}
-	c.of(&g.rows[l.of])
-	switch l.of {
-	case ofTrace:
+	c.of(&g.rows[l.Of])
+	switch l.Of {
+	case layout.OfTrace:
 		g.fillTrace(l, c, d)
-	case ofStats:
+	case layout.OfStats:
 		g.fillStats(l, c, d)
-	case ofResource:
-		fillDropped(c, g.rows[ofResource].at, g, func(s *source) []uint32 { return s.v.ResourceDropped })
-	case ofScope:
+	case layout.OfResource:
+		fillDropped(c, g.rows[layout.OfResource].at, g, func(s *source) []uint32 { return s.v.ResourceDropped })
+	case layout.OfScope:
 		g.fillScope(l, c, d)
-	case ofSpan:
+	case layout.OfSpan:
 		g.fillSpan(l, c, d)
-	case ofEvent:
+	case layout.OfEvent:
 		g.fillEvent(l, c, d)
-	case ofLink:
+	case layout.OfLink:
 		g.fillLink(l, c, d)
 	default:
 		g.fillAttr(l, c, d)
 	}
-	if n := c.values(l); l.maxDef == 0 && n != len(c.def) {
-		return fmt.Errorf("column %s has %d values for %d rows", l.name(), n, len(c.def))
+	if n := c.values(l); l.MaxDef == 0 && n != len(c.def) {
+		return fmt.Errorf("column %s has %d values for %d rows", l.Name(), n, len(c.def))
 	}
 	return nil
 }
 
 // values is how many values a column has.
-func (c *columnData) values(l *leaf) int {
+func (c *columnData) values(l *layout.Leaf) int {
 	switch {
-	case l.enc == format.RLEDictionary:
+	case l.Enc == format.RLEDictionary:
 		return len(c.codes)
-	case l.typ == format.ByteArray:
+	case l.Typ == format.ByteArray:
 		return len(c.offsets) - 1
-	case l.typ == format.Int32:
+	case l.Typ == format.Int32:
 		return len(c.i32)
-	case l.typ == format.Int64:
+	case l.Typ == format.Int64:
 		return len(c.i64)
-	case l.typ == format.Double:
+	case l.Typ == format.Double:
 		return len(c.f64)
 	}
 	return len(c.bools)
 }
 
 // put appends a text to a column with or without a dictionary.
-func (g *shredder) put(l *leaf, c *columnData, d *chunkDict, number uint32) {
-	if l.enc == format.RLEDictionary {
+func (g *shredder) put(l *layout.Leaf, c *columnData, d *chunkDict, number uint32) {
+	if l.Enc == format.RLEDictionary {
 		d.add(c, g.texts, number)
 	} else {
 		c.text(g.texts.get(uint32(number)))
 	}
 }
 
-func (g *shredder) fillTrace(l *leaf, c *columnData, d *chunkDict) {
+func (g *shredder) fillTrace(l *layout.Leaf, c *columnData, d *chunkDict) {
 	for i := range g.traces {
 		t := &g.traces[i]
-		switch l.field {
-		case fieldID:
+		switch l.Field {
+		case layout.FieldID:
 			c.bytes = append(c.bytes, t.id[:]...)
 			c.offsets = append(c.offsets, uint32(len(c.bytes)))
-		case fieldIDText:
+		case layout.FieldIDText:
 			c.bytes = shortID(c.bytes, t.id)
 			c.offsets = append(c.offsets, uint32(len(c.bytes)))
-		case fieldStart:
+		case layout.FieldStart:
 			c.i64 = append(c.i64, int64(t.start))
-		case fieldEnd:
+		case layout.FieldEnd:
 			c.i64 = append(c.i64, int64(t.end))
-		case fieldDuration:
+		case layout.FieldDuration:
 			c.i64 = append(c.i64, int64(t.end-t.start))
-		case fieldRootService:
+		case layout.FieldRootService:
 			d.add(c, g.texts, t.rootService)
-		case fieldRootName:
+		case layout.FieldRootName:
 			d.add(c, g.texts, t.rootName)
-		case fieldEtude:
+		case layout.FieldEtude:
 			c.bytes = g.extra(c.bytes, i)
 			c.offsets = append(c.offsets, uint32(len(c.bytes)))
 		}
 	}
 }
 
-func (g *shredder) fillStats(l *leaf, c *columnData, d *chunkDict) {
+func (g *shredder) fillStats(l *layout.Leaf, c *columnData, d *chunkDict) {
 	for _, s := range g.stats {
-		switch l.field {
-		case fieldService:
+		switch l.Field {
+		case layout.FieldService:
 			g.put(l, c, d, s.service)
-		case fieldSpanCount:
+		case layout.FieldSpanCount:
 			c.i32 = append(c.i32, int32(s.spans))
-		case fieldErrorCount:
+		case layout.FieldErrorCount:
 			c.i32 = append(c.i32, int32(s.errors))
 		}
 	}
@@ -118,7 +119,7 @@ func fillDropped(c *columnData, places []place, g *shredder, column func(*source
 	each(g, places, func(s *source, from, to int) {
 		counts := column(s)
 		for _, p := range places[from:to] {
-			c.i32 = append(c.i32, int32(min(at(counts, p.row), math.MaxInt32)))
+			c.i32 = append(c.i32, int32(min(valueAt(counts, p.row), math.MaxInt32)))
 		}
 	})
 }
@@ -135,82 +136,82 @@ func each(g *shredder, places []place, f func(s *source, from, to int)) {
 	}
 }
 
-func (g *shredder) fillScope(l *leaf, c *columnData, d *chunkDict) {
-	places := g.rows[ofScope].at
-	switch l.field {
-	case fieldName:
+func (g *shredder) fillScope(l *layout.Leaf, c *columnData, d *chunkDict) {
+	places := g.rows[layout.OfScope].at
+	switch l.Field {
+	case layout.FieldName:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.v.ScopeName })
-	case fieldVersion:
+	case layout.FieldVersion:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.v.ScopeVersion })
-	case fieldDropped:
+	case layout.FieldDropped:
 		fillDropped(c, places, g, func(s *source) []uint32 { return s.v.ScopeDropped })
-	case fieldSpanCount:
+	case layout.FieldSpanCount:
 		c.i32 = append(c.i32, g.scopeSpans...)
 	}
 }
 
 // fillTexts gathers a column of dictionary codes.
-func (g *shredder) fillTexts(l *leaf, c *columnData, d *chunkDict, places []place, column func(*source) []uint32) {
+func (g *shredder) fillTexts(l *layout.Leaf, c *columnData, d *chunkDict, places []place, column func(*source) []uint32) {
 	each(g, places, func(s *source, from, to int) {
 		codes := column(s)
 		for _, p := range places[from:to] {
-			g.put(l, c, d, s.textOf(g.texts, at(codes, p.row)))
+			g.put(l, c, d, s.textOf(g.texts, valueAt(codes, p.row)))
 		}
 	})
 }
 
-func (g *shredder) fillSpan(l *leaf, c *columnData, d *chunkDict) {
-	places := g.rows[ofSpan].at
-	switch l.field {
-	case fieldID, fieldParent:
+func (g *shredder) fillSpan(l *layout.Leaf, c *columnData, d *chunkDict) {
+	places := g.rows[layout.OfSpan].at
+	switch l.Field {
+	case layout.FieldID, layout.FieldParent:
 		each(g, places, func(s *source, from, to int) {
 			ids := s.v.SpanID
-			if l.field == fieldParent {
+			if l.Field == layout.FieldParent {
 				ids = s.v.Parent
 			}
 			for _, p := range places[from:to] {
 				c.spanID(ids[p.row])
 			}
 		})
-	case fieldParentLeft:
+	case layout.FieldParentLeft:
 		c.i32 = append(c.i32, g.parentLeft...)
-	case fieldLeft:
+	case layout.FieldLeft:
 		c.i32 = append(c.i32, g.left...)
-	case fieldRight:
+	case layout.FieldRight:
 		c.i32 = append(c.i32, g.right...)
-	case fieldChildCount:
+	case layout.FieldChildCount:
 		c.i32 = append(c.i32, g.children...)
-	case fieldName:
+	case layout.FieldName:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.v.Name })
-	case fieldState:
+	case layout.FieldState:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.state })
-	case fieldMessage:
+	case layout.FieldMessage:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.message })
-	case fieldKind, fieldStatus:
+	case layout.FieldKind, layout.FieldStatus:
 		each(g, places, func(s *source, from, to int) {
 			column := s.v.Kind
-			if l.field == fieldStatus {
+			if l.Field == layout.FieldStatus {
 				column = s.v.Status
 			}
 			for _, p := range places[from:to] {
 				c.i64 = append(c.i64, int64(column[p.row]))
 			}
 		})
-	case fieldStart, fieldDuration:
+	case layout.FieldStart, layout.FieldDuration:
 		each(g, places, func(s *source, from, to int) {
 			for _, p := range places[from:to] {
 				v := s.v.Start[p.row]
-				if l.field == fieldDuration {
+				if l.Field == layout.FieldDuration {
 					v = s.v.End[p.row] - v
 				}
 				c.i64 = append(c.i64, int64(v))
 			}
 		})
-	case fieldDropped:
+	case layout.FieldDropped:
 		fillDropped(c, places, g, func(s *source) []uint32 { return s.droppedAttrs })
-	case fieldDroppedEvents:
+	case layout.FieldDroppedEvents:
 		fillDropped(c, places, g, func(s *source) []uint32 { return s.droppedEvents })
-	case fieldDroppedLinks:
+	case layout.FieldDroppedLinks:
 		fillDropped(c, places, g, func(s *source) []uint32 { return s.droppedLinks })
 	default:
 		g.fillRounded(l, c)
@@ -218,12 +219,12 @@ func (g *shredder) fillSpan(l *leaf, c *columnData, d *chunkDict) {
 }
 
 // roundedTo are the seconds of the StartTimeRounded columns.
-var roundedTo = map[field]uint64{fieldRounded15: 15, fieldRounded60: 60, fieldRounded300: 300, fieldRounded3600: 3600}
+var roundedTo = map[layout.Field]uint64{layout.FieldRounded15: 15, layout.FieldRounded60: 60, layout.FieldRounded300: 300, layout.FieldRounded3600: 3600}
 
 // fillRounded divides starts. A span exactly at a border belongs to what is before.
-func (g *shredder) fillRounded(l *leaf, c *columnData) {
-	unit := roundedTo[l.field] * 1e9
-	places := g.rows[ofSpan].at
+func (g *shredder) fillRounded(l *layout.Leaf, c *columnData) {
+	unit := roundedTo[l.Field] * 1e9
+	places := g.rows[layout.OfSpan].at
 	each(g, places, func(s *source, from, to int) {
 		for _, p := range places[from:to] {
 			start := s.v.Start[p.row]
@@ -235,26 +236,26 @@ func (g *shredder) fillRounded(l *leaf, c *columnData) {
 	})
 }
 
-func (g *shredder) fillEvent(l *leaf, c *columnData, d *chunkDict) {
-	places := g.rows[ofEvent].at
-	switch l.field {
-	case fieldSince:
+func (g *shredder) fillEvent(l *layout.Leaf, c *columnData, d *chunkDict) {
+	places := g.rows[layout.OfEvent].at
+	switch l.Field {
+	case layout.FieldSince:
 		each(g, places, func(s *source, from, to int) {
 			for _, p := range places[from:to] {
 				c.i64 = append(c.i64, int64(s.v.EventTime[p.row]-s.v.Start[s.v.EventSpan[p.row]]))
 			}
 		})
-	case fieldName:
+	case layout.FieldName:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.v.EventName })
-	case fieldDropped:
+	case layout.FieldDropped:
 		fillDropped(c, places, g, func(s *source) []uint32 { return s.eventDropped })
 	}
 }
 
-func (g *shredder) fillLink(l *leaf, c *columnData, d *chunkDict) {
-	places := g.rows[ofLink].at
-	switch l.field {
-	case fieldLinkTrace:
+func (g *shredder) fillLink(l *layout.Leaf, c *columnData, d *chunkDict) {
+	places := g.rows[layout.OfLink].at
+	switch l.Field {
+	case layout.FieldLinkTrace:
 		each(g, places, func(s *source, from, to int) {
 			for _, p := range places[from:to] {
 				if id := s.v.LinkTraceID[p.row]; !id.IsZero() {
@@ -263,48 +264,48 @@ func (g *shredder) fillLink(l *leaf, c *columnData, d *chunkDict) {
 				c.offsets = append(c.offsets, uint32(len(c.bytes)))
 			}
 		})
-	case fieldID:
+	case layout.FieldID:
 		each(g, places, func(s *source, from, to int) {
 			for _, p := range places[from:to] {
 				c.spanID(s.v.LinkSpanID[p.row])
 			}
 		})
-	case fieldState:
+	case layout.FieldState:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.linkState })
-	case fieldDropped:
+	case layout.FieldDropped:
 		fillDropped(c, places, g, func(s *source) []uint32 { return s.linkDropped })
 	}
 }
 
-func (g *shredder) fillAttr(l *leaf, c *columnData, d *chunkDict) {
-	a := &g.attrs[levelOf[l.of]]
+func (g *shredder) fillAttr(l *layout.Leaf, c *columnData, d *chunkDict) {
+	a := &g.attrs[levelOf[l.Of]]
 	c.of(&a.rows)
-	if l.field == fieldKey {
+	if l.Field == layout.FieldKey {
 		for _, key := range a.keys {
 			d.add(c, g.keys, key)
 		}
 		return
 	}
-	v := g.valuesOf(a, l.of)
+	v := g.valuesOf(a, l.Of)
 	from := func(column *valueColumn) []uint64 { c.of(&column.rows); return column.vals }
-	switch l.field {
-	case fieldIsArray:
+	switch l.Field {
+	case layout.FieldIsArray:
 		c.bools = append(c.bools, v.isArray...)
-	case fieldText:
+	case layout.FieldText:
 		for _, number := range from(&v.text) {
 			d.add(c, g.texts, uint32(number))
 		}
-	case fieldInt:
+	case layout.FieldInt:
 		for _, n := range from(&v.num[0]) {
 			c.i64 = append(c.i64, int64(n))
 		}
-	case fieldDouble:
+	case layout.FieldDouble:
 		c.f64 = doubles(c.f64, from(&v.num[1]))
-	case fieldBool:
+	case layout.FieldBool:
 		for _, b := range from(&v.num[2]) {
 			c.bools = append(c.bools, b != 0)
 		}
-	case fieldUnsupported:
+	case layout.FieldUnsupported:
 		for _, number := range from(&v.odd) {
 			c.text(g.texts.get(uint32(number)))
 		}
@@ -312,17 +313,17 @@ func (g *shredder) fillAttr(l *leaf, c *columnData, d *chunkDict) {
 }
 
 // fillOwn gathers the column of one attribute.
-func (g *shredder) fillOwn(l *leaf, c *columnData, d *chunkDict) {
-	parents := &g.rows[l.of]
-	if l.field == fieldService {
+func (g *shredder) fillOwn(l *layout.Leaf, c *columnData, d *chunkDict) {
+	parents := &g.rows[l.Of]
+	if l.Field == layout.FieldService {
 		c.of(parents)
 		for _, p := range parents.at {
 			g.put(l, c, d, g.serviceName(g.plan.sources[p.src], p.row))
 		}
 		return
 	}
-	a := &g.attrs[levelOf[l.of]]
-	own := &a.own[g.own[levelOf[l.of]].numberOf(l)]
+	a := &g.attrs[levelOf[l.Of]]
+	own := &a.own[g.own[levelOf[l.Of]].numberOf(l)]
 	r := &g.ownRows
 	r.reset(g.pages)
 	if len(a.arrays) > 0 {
@@ -331,11 +332,11 @@ func (g *shredder) fillOwn(l *leaf, c *columnData, d *chunkDict) {
 		return
 	}
 	r.def, r.rep, r.ends = append(r.def, parents.def...), append(r.rep, parents.rep...), append(r.ends, parents.ends...)
-	present, max := 0, maxLevel[l.of]
+	present, max := 0, layout.MaxLevel[l.Of]
 	for slot, def := range r.def {
 		if def == max {
 			if own.has[present] != 0 {
-				r.def[slot] = l.maxDef
+				r.def[slot] = l.MaxDef
 			}
 			present++
 		}
@@ -345,9 +346,9 @@ func (g *shredder) fillOwn(l *leaf, c *columnData, d *chunkDict) {
 }
 
 // putAll appends the values of an own column.
-func (g *shredder) putAll(l *leaf, c *columnData, d *chunkDict, vals []uint64) {
+func (g *shredder) putAll(l *layout.Leaf, c *columnData, d *chunkDict, vals []uint64) {
 	for _, val := range vals {
-		if l.typ == intColumn {
+		if l.Typ == intColumn {
 			c.i64 = append(c.i64, int64(val))
 		} else {
 			g.put(l, c, d, uint32(val))
@@ -356,9 +357,9 @@ func (g *shredder) putAll(l *leaf, c *columnData, d *chunkDict, vals []uint64) {
 }
 
 // ownWithArrays is fillOwn where a row may have several values.
-func (g *shredder) ownWithArrays(l *leaf, c *columnData, d *chunkDict, own *ownValues, arrays []arrayValue) {
-	parents, r := &g.rows[l.of], &g.ownRows
-	page, present, next, max := 0, 0, 0, maxLevel[l.of]
+func (g *shredder) ownWithArrays(l *layout.Leaf, c *columnData, d *chunkDict, own *ownValues, arrays []arrayValue) {
+	parents, r := &g.rows[l.Of], &g.ownRows
+	page, present, next, max := 0, 0, 0, layout.MaxLevel[l.Of]
 	for slot, def := range parents.def {
 		for page < len(parents.ends) && slot == parents.ends[page] {
 			r.endPage()
@@ -377,7 +378,7 @@ func (g *shredder) ownWithArrays(l *leaf, c *columnData, d *chunkDict, own *ownV
 		next++
 		if has == singleValue {
 			g.putAll(l, c, d, []uint64{val})
-			r.add(rep, l.maxDef)
+			r.add(rep, l.MaxDef)
 			continue
 		}
 		for _, text := range arrays[val].texts {
@@ -385,8 +386,8 @@ func (g *shredder) ownWithArrays(l *leaf, c *columnData, d *chunkDict, own *ownV
 		}
 		g.putAll(l, c, d, arrays[val].nums)
 		for range arrays[val].len() {
-			r.add(rep, l.maxDef)
-			rep = l.maxRep
+			r.add(rep, l.MaxDef)
+			rep = l.MaxRep
 		}
 	}
 	for range len(parents.ends) - page {
@@ -394,5 +395,13 @@ func (g *shredder) ownWithArrays(l *leaf, c *columnData, d *chunkDict, own *ownV
 	}
 }
 
-// extra appends what EtudeExtra says of a trace: extra.go has the form.
+// extra appends what EtudeExtra says of a trace: layout/extra.go has the form.
 func (g *shredder) extra(dst []byte, i int) []byte { return (&extraWriter{g: g, b: dst}).trace(i) }
+
+// valueAt returns a value of a column that may be absent, and is then zero.
+func valueAt(values []uint32, row uint32) uint32 {
+	if values == nil {
+		return 0
+	}
+	return values[row]
+}

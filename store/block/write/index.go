@@ -1,4 +1,4 @@
-package block
+package write
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"etude/store/block/layout"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -31,7 +32,7 @@ func (x *chunkIndex) add(offset int64, size int, firstRow int64, b bound, nulls 
 }
 
 // finish finds the bounds of the chunk and whether its pages are in order.
-func (x *chunkIndex) finish(l *leaf, m *format.ColumnMetaData) {
+func (x *chunkIndex) finish(l *layout.Leaf, m *format.ColumnMetaData) {
 	compare := comparer(l)
 	c := &x.columns
 	ascending, descending, last := true, true, -1
@@ -59,31 +60,31 @@ func (x *chunkIndex) finish(l *leaf, m *format.ColumnMetaData) {
 	case descending:
 		c.BoundaryOrder = format.Descending
 	}
-	if least >= 0 && l.field != fieldEtude {
+	if least >= 0 && l.Field != layout.FieldEtude {
 		m.Statistics.MinValue, m.Statistics.MaxValue = c.MinValues[least], c.MaxValues[most]
 	}
 }
 
 // comparer compares values of a column in plain encoding.
-func comparer(l *leaf) func(a, b []byte) int {
+func comparer(l *layout.Leaf) func(a, b []byte) int {
 	switch {
-	case l.typ == format.Int32 && l.logical == unsigned32:
+	case l.Typ == format.Int32 && l.Logical == layout.Unsigned32:
 		return func(a, b []byte) int {
 			return cmp.Compare(binary.LittleEndian.Uint32(a), binary.LittleEndian.Uint32(b))
 		}
-	case l.typ == format.Int32:
+	case l.Typ == format.Int32:
 		return func(a, b []byte) int {
 			return cmp.Compare(int32(binary.LittleEndian.Uint32(a)), int32(binary.LittleEndian.Uint32(b)))
 		}
-	case l.typ == format.Int64 && l.logical == unsigned64:
+	case l.Typ == format.Int64 && l.Logical == layout.Unsigned64:
 		return func(a, b []byte) int {
 			return cmp.Compare(binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b))
 		}
-	case l.typ == format.Int64:
+	case l.Typ == format.Int64:
 		return func(a, b []byte) int {
 			return cmp.Compare(int64(binary.LittleEndian.Uint64(a)), int64(binary.LittleEndian.Uint64(b)))
 		}
-	case l.typ == format.Double:
+	case l.Typ == format.Double:
 		return func(a, b []byte) int {
 			return cmp.Compare(math.Float64frombits(binary.LittleEndian.Uint64(a)), math.Float64frombits(binary.LittleEndian.Uint64(b)))
 		}

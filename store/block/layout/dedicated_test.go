@@ -1,8 +1,7 @@
-package block
+package layout
 
 import (
 	"reflect"
-	"slices"
 	"testing"
 )
 
@@ -29,38 +28,17 @@ func TestAllowed(t *testing.T) {
 	t.Parallel()
 	all := []Dedicated{{Name: "http.method"}, {Name: "a"}, {Name: "b", Type: "int"}, {Name: "c", Options: []string{"blob"}},
 		{Scope: "event", Name: "e"}, {Scope: "resource", Name: "k8s.pod.name"}, {Scope: "resource", Name: "service.name"}, {Scope: "resource", Name: "r"}}
-	if got, want := VParquet4.allowed(all), []Dedicated{{Name: "a"}, {Scope: "resource", Name: "r"}}; !reflect.DeepEqual(got, want) {
+	if got, want := VParquet4.Allowed(all), []Dedicated{{Name: "a"}, {Scope: "resource", Name: "r"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("vParquet4: %v, want %v", got, want)
 	}
-	if got := VParquet5.allowed(all); len(got) != len(all)-1 {
+	if got := VParquet5.Allowed(all); len(got) != len(all)-1 {
 		t.Errorf("vParquet5: %v", got)
 	}
 	many := make([]Dedicated, 30)
 	for i := range many {
 		many[i].Name = string(rune('a' + i))
 	}
-	if got := VParquet5.allowed(many); len(got) != spareStrings {
+	if got := VParquet5.Allowed(many); len(got) != SpareStrings {
 		t.Errorf("%d of %d columns", len(got), len(many))
-	}
-}
-
-// The largest attributes of the data get columns, and keep them as long as they are
-// about the largest.
-func TestChoose(t *testing.T) {
-	t.Parallel()
-	small, large := newSource(dataOf(t, "v5")), newSource(dataOf(t, "v5groups"))
-	for _, f := range []Format{VParquet4, VParquet5} {
-		first := choose(f, []*source{small}, nil)
-		if len(first) < 5 || !reflect.DeepEqual(first, f.allowed(first)) {
-			t.Errorf("%s: %v", f, first)
-		}
-		if again := choose(f, []*source{small, large}, first[:1]); len(again) <= 1 {
-			t.Errorf("%s: kept %v, which gains little", f, again)
-		}
-		other := choose(f, []*source{large}, nil)
-		slices.Reverse(other)
-		if again := choose(f, []*source{large}, other); !reflect.DeepEqual(again, other) {
-			t.Errorf("%s: changed %v to %v for nothing", f, other, again)
-		}
 	}
 }

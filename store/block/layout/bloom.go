@@ -1,4 +1,4 @@
-package block
+package layout
 
 import (
 	"encoding/binary"
@@ -28,23 +28,23 @@ func bloomShape(traces int) (shards int, m, k uint64) {
 	return shards, shardBits, k
 }
 
-// bloomShards are the filters of a block being written.
-type bloomShards struct {
+// BloomShards are the filters of a block being written.
+type BloomShards struct {
 	m, k  uint64
-	words [][]uint64
+	Words [][]uint64
 }
 
-func newBloomShards(traces int) *bloomShards {
+func NewBloomShards(traces int) *BloomShards {
 	shards, m, k := bloomShape(traces)
-	b := &bloomShards{m: m, k: k, words: make([][]uint64, shards)}
-	for i := range b.words {
-		b.words[i] = make([]uint64, m/64)
+	b := &BloomShards{m: m, k: k, Words: make([][]uint64, shards)}
+	for i := range b.Words {
+		b.Words[i] = make([]uint64, m/64)
 	}
 	return b
 }
 
-func (b *bloomShards) add(id trace.TraceID) {
-	words := b.words[shardOf(id, len(b.words))]
+func (b *BloomShards) Add(id trace.TraceID) {
+	words := b.Words[ShardOf(id, len(b.Words))]
 	h := bloomHashes(id)
 	for j := range b.k {
 		bit := bloomBit(&h, j, b.m)
@@ -52,13 +52,13 @@ func (b *bloomShards) add(id trace.TraceID) {
 	}
 }
 
-// file returns the bytes of a shard.
-func (b *bloomShards) file(shard int) []byte {
-	out := make([]byte, 0, bloomHeader+8*len(b.words[shard]))
+// File returns the bytes of a shard.
+func (b *BloomShards) File(shard int) []byte {
+	out := make([]byte, 0, bloomHeader+8*len(b.Words[shard]))
 	out = binary.BigEndian.AppendUint64(out, b.m)
 	out = binary.BigEndian.AppendUint64(out, b.k)
 	out = binary.BigEndian.AppendUint64(out, b.m)
-	for _, word := range b.words[shard] {
+	for _, word := range b.Words[shard] {
 		out = binary.BigEndian.AppendUint64(out, word)
 	}
 	return out
@@ -70,32 +70,32 @@ const bloomHeader = 24
 // maxBloomHashes bounds the work for a file that says nonsense.
 const maxBloomHashes = 1024
 
-// bloomFile is a shard as a reader has it.
-type bloomFile struct {
+// BloomFile is a shard as a reader has it.
+type BloomFile struct {
 	m, k  uint64
 	words []byte
 }
 
-// parseBloom reads the bytes of a shard and keeps them.
-func parseBloom(b []byte) (bloomFile, error) {
+// ParseBloom reads the bytes of a shard and keeps them.
+func ParseBloom(b []byte) (BloomFile, error) {
 	if len(b) < bloomHeader {
-		return bloomFile{}, fmt.Errorf("read bloom filter: %d bytes are no header", len(b))
+		return BloomFile{}, fmt.Errorf("read bloom filter: %d bytes are no header", len(b))
 	}
-	f := bloomFile{m: binary.BigEndian.Uint64(b), k: binary.BigEndian.Uint64(b[8:]), words: b[bloomHeader:]}
+	f := BloomFile{m: binary.BigEndian.Uint64(b), k: binary.BigEndian.Uint64(b[8:]), words: b[bloomHeader:]}
 	switch {
 	case f.m == 0 || f.k == 0 || f.k > maxBloomHashes:
-		return bloomFile{}, fmt.Errorf("read bloom filter: %d bits and %d hashes", f.m, f.k)
+		return BloomFile{}, fmt.Errorf("read bloom filter: %d bits and %d hashes", f.m, f.k)
 	case binary.BigEndian.Uint64(b[16:]) != f.m:
-		return bloomFile{}, errors.New("read bloom filter: it states two sizes")
+		return BloomFile{}, errors.New("read bloom filter: it states two sizes")
 	case uint64(len(f.words))/8 != f.m/64+(f.m%64+63)/64 || len(f.words)%8 != 0:
-		return bloomFile{}, fmt.Errorf("read bloom filter: %d bytes of words for %d bits", len(f.words), f.m)
+		return BloomFile{}, fmt.Errorf("read bloom filter: %d bytes of words for %d bits", len(f.words), f.m)
 	}
 	return f, nil
 }
 
-// mayHave is false only for traces that the block does not have. The shard must be
+// MayHave is false only for traces that the block does not have. The shard must be
 // that of the id.
-func (f bloomFile) mayHave(id trace.TraceID) bool {
+func (f BloomFile) MayHave(id trace.TraceID) bool {
 	h := bloomHashes(id)
 	for j := range f.k {
 		bit := bloomBit(&h, j, f.m)
@@ -106,8 +106,8 @@ func (f bloomFile) mayHave(id trace.TraceID) bool {
 	return true
 }
 
-// shardOf returns the shard of an id: FNV-1 of its bytes.
-func shardOf(id trace.TraceID, shards int) int {
+// ShardOf returns the shard of an id: FNV-1 of its bytes.
+func ShardOf(id trace.TraceID, shards int) int {
 	h := uint32(2166136261)
 	for _, c := range id {
 		h = h*16777619 ^ uint32(c)

@@ -1,4 +1,4 @@
-package block
+package write
 
 import (
 	"encoding/hex"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/parquet-go/parquet-go/format"
 
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -22,15 +23,10 @@ import (
 
 const intColumn = format.Int64
 
-// maxLevel is the deepest definition level of the columns that each row of an owner
-// has. The deepest repetition level is the same, since no group is optional.
-var maxLevel = [owners]uint8{ofStats: 1, ofResource: 1, ofScope: 2, ofSpan: 3, ofEvent: 4, ofLink: 4,
-	ofResourceAttr: 2, ofScopeAttr: 3, ofSpanAttr: 4, ofEventAttr: 5, ofLinkAttr: 5}
-
 // levelOf is the level of the attributes of an owner, or of the owner that attributes are.
-var levelOf = map[owner]trace.Level{ofSpanAttr: trace.SpanLevel, ofResourceAttr: trace.ResourceLevel, ofScopeAttr: trace.ScopeLevel,
-	ofEventAttr: trace.EventLevel, ofLinkAttr: trace.LinkLevel,
-	ofSpan: trace.SpanLevel, ofResource: trace.ResourceLevel, ofScope: trace.ScopeLevel, ofEvent: trace.EventLevel, ofLink: trace.LinkLevel}
+var levelOf = map[layout.Owner]trace.Level{layout.OfSpanAttr: trace.SpanLevel, layout.OfResourceAttr: trace.ResourceLevel, layout.OfScopeAttr: trace.ScopeLevel,
+	layout.OfEventAttr: trace.EventLevel, layout.OfLinkAttr: trace.LinkLevel,
+	layout.OfSpan: trace.SpanLevel, layout.OfResource: trace.ResourceLevel, layout.OfScope: trace.ScopeLevel, layout.OfEvent: trace.EventLevel, layout.OfLink: trace.LinkLevel}
 
 // rows are the slots of an owner: one for each row and one for each empty list.
 type rows struct {
@@ -60,7 +56,7 @@ type shredder struct {
 	orders      *numbering
 
 	pages  int // of the row group
-	rows   [owners]rows
+	rows   [layout.Owners]rows
 	attrs  [trace.Levels]attrRows
 	nested nested
 
@@ -71,7 +67,7 @@ type shredder struct {
 	left, right, parentLeft, children            []int32 // by span
 	minStart, maxEnd                             uint64
 	valueColumns                                 valueColumns
-	valuesFor                                    owner // whose list valueColumns has; ofTrace: none
+	valuesFor                                    layout.Owner // whose list valueColumns has; ofTrace: none
 	ownRows                                      rows
 	spanBuf                                      []nestedSpan
 	placeBuf                                     []place
@@ -107,7 +103,7 @@ func (g *shredder) begin(p *plan, pageSpans int) {
 
 // load shreds the traces of a row group.
 func (g *shredder) load(group *planGroup) {
-	g.pages, g.valuesFor = 0, ofTrace
+	g.pages, g.valuesFor = 0, layout.OfTrace
 	for i := range g.rows {
 		g.rows[i].reset(8)
 	}
@@ -126,21 +122,21 @@ func (g *shredder) load(group *planGroup) {
 	}
 	g.endPage()
 	for l := range trace.Levels {
-		g.shredAttrs(trace.Level(l), ownerOf[l])
+		g.shredAttrs(trace.Level(l), layout.OwnerOf[l])
 	}
 }
 
 func (g *shredder) endPage() {
 	g.pages++
-	for of := ofTrace; of <= ofLink; of++ {
+	for of := layout.OfTrace; of <= layout.OfLink; of++ {
 		g.rows[of].endPage()
 	}
 }
 
 func (g *shredder) addTrace(t *planTrace) {
 	g.placeBuf = g.plan.rows(t, g.placeBuf[:0])
-	g.rows[ofTrace].add(0, 0)
-	first := len(g.rows[ofSpan].at)
+	g.rows[layout.OfTrace].add(0, 0)
+	first := len(g.rows[layout.OfSpan].at)
 	g.addSpans(g.placeBuf)
 	g.addTree(g.placeBuf)
 	row := shredTrace{id: t.id, spans: first + len(g.placeBuf)}
@@ -148,15 +144,15 @@ func (g *shredder) addTrace(t *planTrace) {
 	g.addStats(g.placeBuf)
 	g.addRoot(&row, g.placeBuf)
 	g.traces = append(g.traces, row)
-	g.resourceEnds, g.scopeEnds = append(g.resourceEnds, len(g.rows[ofResource].at)), append(g.scopeEnds, len(g.rows[ofScope].at))
-	g.eventEnds, g.linkEnds = append(g.eventEnds, len(g.rows[ofEvent].at)), append(g.linkEnds, len(g.rows[ofLink].at))
+	g.resourceEnds, g.scopeEnds = append(g.resourceEnds, len(g.rows[layout.OfResource].at)), append(g.scopeEnds, len(g.rows[layout.OfScope].at))
+	g.eventEnds, g.linkEnds = append(g.eventEnds, len(g.rows[layout.OfEvent].at)), append(g.linkEnds, len(g.rows[layout.OfLink].at))
 }
 
 // addSpans writes the slots of the spans of a trace and of what hangs on them. A
 // resource or scope begins anew wherever the one before was another: so the order of
 // arrival stays.
 func (g *shredder) addSpans(places []place) {
-	resources, scopes, spans := &g.rows[ofResource], &g.rows[ofScope], &g.rows[ofSpan]
+	resources, scopes, spans := &g.rows[layout.OfResource], &g.rows[layout.OfScope], &g.rows[layout.OfSpan]
 	var last place
 	var scope, resource uint32
 	for i, p := range places {
@@ -184,8 +180,8 @@ func (g *shredder) addSpans(places []place) {
 		g.scopeSpans[len(g.scopeSpans)-1]++
 		spans.add(rep, 3)
 		spans.at = append(spans.at, p)
-		addChildren(&g.rows[ofEvent], p.src, rep, s.events[p.row], s.events[p.row+1])
-		addChildren(&g.rows[ofLink], p.src, rep, s.links[p.row], s.links[p.row+1])
+		addChildren(&g.rows[layout.OfEvent], p.src, rep, s.events[p.row], s.events[p.row+1])
+		addChildren(&g.rows[layout.OfLink], p.src, rep, s.links[p.row], s.links[p.row+1])
 	}
 }
 
@@ -254,7 +250,7 @@ func (g *shredder) findService(s *source, resource uint32) uint32 {
 	f := s.attrs[trace.ResourceLevel]
 	from, to := f.Row(resource)
 	for pos := to; pos > from; pos-- {
-		if c := &f.Columns[f.Cols[pos-1]]; c.Type == trace.String && c.Key == serviceKey {
+		if c := &f.Columns[f.Cols[pos-1]]; c.Type == trace.String && c.Key == layout.ServiceKey {
 			return s.textOf(g.texts, uint32(f.Vals[pos-1]))
 		}
 	}
@@ -277,7 +273,7 @@ func (g *shredder) addStats(places []place) {
 		}
 	}
 	for i := from; i < len(g.stats); i++ {
-		g.rows[ofStats].add(uint8(min(i-from, 1)), 1)
+		g.rows[layout.OfStats].add(uint8(min(i-from, 1)), 1)
 	}
 }
 

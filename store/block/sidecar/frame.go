@@ -1,13 +1,15 @@
-package block
+package sidecar
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 
 	"github.com/klauspost/compress/zstd"
 
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -159,6 +161,19 @@ func (b *frameBuilder) frame() []byte {
 	return binary.LittleEndian.AppendUint32(packed, crc32.Checksum(packed, castagnoli))
 }
 
+// maxUnpacked is how many bytes a frame may have when it is decompressed.
+const maxUnpacked = 256 << 20
+
+var frameDecoder = mustZstdReader()
+
+func mustZstdReader() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		panic(err) // The options are constant.
+	}
+	return d
+}
+
 var errFrame = errors.New("the frame is damaged")
 
 // frameReader decodes a frame. After an error everything is zero.
@@ -197,31 +212,45 @@ func (r *frameReader) text() []byte {
 
 func (r *frameReader) code() uint32 { return r.dict.Add(r.text()) }
 
+// attrTable makes Attrs of the rows of a table.
+type attrTable struct {
+	*trace.AttrBuilder
+	columns map[attrColumn]uint32
+}
+
+type attrColumn struct {
+	key string
+	typ trace.Type
+}
+
+func newAttrTable() *attrTable {
+	return &attrTable{trace.NewAttrBuilder(), map[attrColumn]uint32{}}
+}
+
 // attrs reads the attributes of one row.
-func (r *frameReader) attrs(names map[string]uint32, list *attrList) {
+func (r *frameReader) attrs(t *attrTable) {
 	for n := r.count(); n > 0; n-- {
 		key := r.text()
 		if len(r.b) == 0 || r.b[0] >= byte(trace.Types) {
 			r.b, r.bad = nil, true
 			return
 		}
-		a := attr{typ: trace.Type(r.b[0])}
+		name := attrColumn{string(key), trace.Type(r.b[0])}
 		r.b = r.b[1:]
-		if isText(a.typ) {
-			a.value = uint64(r.code())
-		} else {
-			a.value = r.uvarint()
-		}
-		name, ok := names[string(key)]
+		column, ok := t.columns[name]
 		if !ok {
-			name = uint32(len(list.names))
-			names[string(key)] = name
-			list.names = append(list.names, string(key))
+			column = t.Column(name.key, name.typ)
+			t.columns[name] = column
 		}
-		a.name = name
-		list.attrs = append(list.attrs, a)
+		var value uint64
+		if isText(name.typ) {
+			value = uint64(r.code())
+		} else {
+			value = r.uvarint()
+		}
+		t.Add(column, uint32(value), value)
 	}
-	list.ends = append(list.ends, uint32(len(list.attrs)))
+	t.EndRow()
 }
 
 // soundFrame tells whether the checksum of a frame is right.
@@ -230,64 +259,91 @@ func soundFrame(b []byte) bool {
 	return len(b) >= 4 && crc32.Checksum(body, castagnoli) == binary.LittleEndian.Uint32(b[len(body):])
 }
 
-// parseFrame makes a skeleton without trace ids from a frame.
-func parseFrame(b []byte, d *trace.Dict, facts *partFacts) (*skeleton, error) {
-	if !soundFrame(b) {
-		return nil, errFrame
+// Frame is what a frame says. Texts are codes of a dictionary.
+type Frame struct {
+	First           []uint32 // row with which each trace begins, and behind them the number of rows
+	Trace, Scope    []uint32 // of each row
+	ScopeResource   []uint32
+	ScopeName       []uint32
+	ScopeVersion    []uint32
+	ScopeDropped    []uint32
+	ScopeSchema     []uint32
+	ScopeAttrs      trace.Attrs
+	ResourceDropped []uint32
+	ResourceSchema  []uint32
+	ResourceExtra   []uint32 // fields kept as sent
+	Resource        trace.Attrs
+}
+
+var errNoFrame = errors.New("the sidecar has no frame")
+
+// ReadFrame reads the frame of a row group. Its texts go into the dictionary.
+func (f *Facts) ReadFrame(file io.ReaderAt, d *trace.Dict) (s Frame, err error) {
+	if f.FrameLength == 0 {
+		return s, errNoFrame
 	}
-	all, err := zstdReader.DecodeAll(b[:len(b)-4], nil)
+	b := make([]byte, f.FrameLength)
+	if _, err := file.ReadAt(b, f.frameAt); err != nil {
+		return s, err
+	}
+	return parseFrame(b, d, f)
+}
+
+func parseFrame(b []byte, d *trace.Dict, facts *Facts) (s Frame, err error) {
+	if !soundFrame(b) {
+		return s, errFrame
+	}
+	all, err := frameDecoder.DecodeAll(b[:len(b)-4], nil)
 	if err != nil {
-		return nil, fmt.Errorf("frame: %w", err)
+		return s, fmt.Errorf("frame: %w", err)
 	}
 	r := &frameReader{b: all, dict: d}
-	s := &skeleton{}
-	r.tables(s)
-	r.traces(s, facts)
-	if r.bad || len(r.b) > 0 || len(s.trace) != facts.Spans || len(s.first) != facts.traces+1 {
-		return nil, errFrame
+	r.tables(&s)
+	r.traces(&s, facts)
+	if r.bad || len(r.b) > 0 || len(s.Trace) != facts.Spans || len(s.First) != facts.traces+1 {
+		return s, errFrame
 	}
 	return s, nil
 }
 
-func (r *frameReader) tables(s *skeleton) {
-	list, names := &attrList{}, map[string]uint32{}
+func (r *frameReader) tables(s *Frame) {
+	resources, scopes := newAttrTable(), newAttrTable()
 	for n := r.count(); n > 0; n-- {
-		s.resourceDropped = append(s.resourceDropped, uint32(r.uvarint()))
-		s.resourceSchema, s.resourceExtra = append(s.resourceSchema, r.code()), append(s.resourceExtra, r.code())
-		r.attrs(names, list)
+		s.ResourceDropped = append(s.ResourceDropped, uint32(r.uvarint()))
+		s.ResourceSchema, s.ResourceExtra = append(s.ResourceSchema, r.code()), append(s.ResourceExtra, r.code())
+		r.attrs(resources)
 	}
 	if !r.bad {
-		s.resource = list.allAttrs()
+		s.Resource = resources.Attrs()
 	}
-	list, names = &attrList{}, map[string]uint32{}
 	for n := r.count(); n > 0; n-- {
 		resource := uint32(r.uvarint())
-		r.bad = r.bad || int(resource) >= len(s.resourceDropped)
-		s.scopeResource, s.scopeDropped = append(s.scopeResource, resource), append(s.scopeDropped, uint32(r.uvarint()))
-		s.scopeName, s.scopeVersion = append(s.scopeName, r.code()), append(s.scopeVersion, r.code())
-		s.scopeSchema = append(s.scopeSchema, r.code())
-		r.attrs(names, list)
+		r.bad = r.bad || int(resource) >= len(s.ResourceDropped)
+		s.ScopeResource, s.ScopeDropped = append(s.ScopeResource, resource), append(s.ScopeDropped, uint32(r.uvarint()))
+		s.ScopeName, s.ScopeVersion = append(s.ScopeName, r.code()), append(s.ScopeVersion, r.code())
+		s.ScopeSchema = append(s.ScopeSchema, r.code())
+		r.attrs(scopes)
 	}
 	if !r.bad {
-		s.scopeAttrs = list.allAttrs()
+		s.ScopeAttrs = scopes.Attrs()
 	}
 }
 
-func (r *frameReader) traces(s *skeleton, facts *partFacts) {
+func (r *frameReader) traces(s *Frame, facts *Facts) {
 	n := r.count()
-	s.first = make([]uint32, 1, n+1)
-	s.trace, s.scope = make([]uint32, 0, min(facts.Spans, maxSpans)), make([]uint32, 0, min(facts.Spans, maxSpans))
+	s.First = make([]uint32, 1, n+1)
+	s.Trace, s.Scope = make([]uint32, 0, min(facts.Spans, layout.MaxSpans)), make([]uint32, 0, min(facts.Spans, layout.MaxSpans))
 	for number := range uint32(n) {
 		for runs := r.count(); runs > 0; runs-- {
 			scope, length := r.uvarint(), r.uvarint()
-			if scope >= uint64(len(s.scopeResource)) || length > uint64(facts.Spans-len(s.trace)) {
+			if scope >= uint64(len(s.ScopeResource)) || length > uint64(facts.Spans-len(s.Trace)) {
 				r.b, r.bad = nil, true
 				return
 			}
 			for range length {
-				s.trace, s.scope = append(s.trace, number), append(s.scope, uint32(scope))
+				s.Trace, s.Scope = append(s.Trace, number), append(s.Scope, uint32(scope))
 			}
 		}
-		s.first = append(s.first, uint32(len(s.trace)))
+		s.First = append(s.First, uint32(len(s.Trace)))
 	}
 }

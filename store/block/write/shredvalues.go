@@ -1,10 +1,11 @@
-package block
+package write
 
 import (
 	"math"
 
 	"etude/internal/wire"
 	"etude/otlp"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -96,13 +97,13 @@ type valueColumn struct {
 }
 
 // valuesOf makes the Value columns of a level in one walk over its list.
-func (g *shredder) valuesOf(a *attrRows, attr owner) *valueColumns {
+func (g *shredder) valuesOf(a *attrRows, attr layout.Owner) *valueColumns {
 	v := &g.valueColumns
 	if g.valuesFor == attr { // The columns of a level follow each other in the file.
 		return v
 	}
 	g.valuesFor = attr
-	max := maxLevel[attr]
+	max := layout.MaxLevel[attr]
 	v.isArray = v.isArray[:0]
 	all := [...]*valueColumn{&v.text, &v.num[0], &v.num[1], &v.num[2], &v.odd}
 	for _, c := range all {

@@ -1,4 +1,7 @@
-package block
+// Package write makes blocks of Views. It shreds the rows of a row group into columns
+// (shred.go), encodes one column at a time (page.go), and puts the files of a block in
+// order (write.go). join.go makes one block of several.
+package write
 
 import (
 	"context"
@@ -16,31 +19,33 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"etude/internal/fs"
+	"etude/store/block/layout"
+	"etude/store/block/sidecar"
 	"etude/trace"
 )
 
-// WriteOptions say how blocks are written. Zero values stand for the defaults named.
-type WriteOptions struct {
-	FS        fs.FS       // the operating system's
-	Dir       string      // of the tenant
-	Tenant    string      // single-tenant
-	Format    Format      // VParquet5; or VParquet4
-	Dedicated []Dedicated // nil: chosen from the spans
-	Before    []Dedicated // of the block before, which are kept if they are about as good as any
-	Level     uint32      // of compaction
-	PageSpans int         // spans of a page, about; 8192
+// Options say how blocks are written. Zero values stand for the defaults named.
+type Options struct {
+	FS        fs.FS              // the operating system's
+	Dir       string             // of the tenant
+	Tenant    string             // single-tenant
+	Format    layout.Format      // VParquet5; or VParquet4
+	Dedicated []layout.Dedicated // nil: chosen from the spans
+	Before    []layout.Dedicated // of the block before, which are kept if they are about as good as any
+	Level     uint32             // of compaction
+	PageSpans int                // spans of a page, about; 8192
 	// Pause is called between two columns: there the writer lets others go first.
 	Pause func()
 	// Origin is kept in meta.json under "etude", for the store.
 	Origin json.RawMessage
 
-	tamper func(*leaf, *columnData) // tests write wrong blocks with it
+	tamper func(*layout.Leaf, *columnData) // tests write wrong blocks with it
 }
 
 // SingleTenant is the tenant of a store without tenants, as Tempo names it.
 const SingleTenant = "single-tenant"
 
-func (o *WriteOptions) setDefaults() {
+func (o *Options) setDefaults() {
 	if o.FS == nil {
 		o.FS = fs.OS
 	}
@@ -48,10 +53,10 @@ func (o *WriteOptions) setDefaults() {
 		o.Tenant = SingleTenant
 	}
 	if o.Format == "" {
-		o.Format = VParquet5
+		o.Format = layout.VParquet5
 	}
 	if o.PageSpans <= 0 {
-		o.PageSpans = defaultPageSpan
+		o.PageSpans = layout.DefaultPageSpan
 	}
 	if o.Pause == nil {
 		o.Pause = func() {}
@@ -67,7 +72,7 @@ func (o *WriteOptions) setDefaults() {
 // then meta.json gets its name. After an error nothing has appeared but, in rare
 // cases, further blocks whose first block does not exist (see [Meta.First]), or a
 // folder without a meta.json.
-func Write(ctx context.Context, o WriteOptions, views []*trace.View) ([]*Meta, error) {
+func Write(ctx context.Context, o Options, views []*trace.View) ([]*layout.Meta, error) {
 	o.setDefaults()
 	var sources []*source
 	for _, v := range views {
@@ -81,14 +86,14 @@ func Write(ctx context.Context, o WriteOptions, views []*trace.View) ([]*Meta, e
 	if o.Dedicated == nil {
 		o.Dedicated = choose(o.Format, sources, o.Before)
 	}
-	o.Dedicated = o.Format.allowed(o.Dedicated)
+	o.Dedicated = o.Format.Allowed(o.Dedicated)
 	p := newPlan(sources)
-	first := NewID()
-	metas := make([]*Meta, len(p.layers))
+	first := layout.NewID()
+	metas := make([]*layout.Meta, len(p.layers))
 	for layer := len(p.layers) - 1; layer >= 0; layer-- {
 		id := first
 		if layer > 0 {
-			id = NewID()
+			id = layout.NewID()
 		}
 		w := &blockWriter{o: o, id: id, ctx: ctx}
 		m, err := w.write(p, p.layers[layer], first)
@@ -113,11 +118,11 @@ var workshops = sync.Pool{New: func() any { return &workshop{pages: newPageWrite
 
 // blockWriter writes one block.
 type blockWriter struct {
-	o      WriteOptions
-	id     ID
+	o      Options
+	id     layout.ID
 	ctx    context.Context
-	root   *node
-	leaves []*leaf
+	root   *layout.Node
+	leaves []*layout.Leaf
 	tools  *workshop
 	thrift thrift.CompactProtocol
 
@@ -127,25 +132,25 @@ type blockWriter struct {
 	footer     format.FileMetaData
 	columns    []byte // column indexes, offset indexes: encoded
 	offsets    []byte
-	parts      []partInfo
-	facts      []partFacts // for the sidecar
-	footerSum  uint32      // CRC-32C
-	lastIDs    []string    // of row groups, in base64
+	parts      []layout.PartInfo
+	facts      []sidecar.Facts // for the sidecar
+	footerSum  uint32          // CRC-32C
+	lastIDs    []string        // of row groups, in base64
 	footerSize uint32
-	bloom      *bloomShards
+	bloom      *layout.BloomShards
 	traces     int64
 	start      uint64 // least and greatest of the traces
 	end        uint64
 }
 
-func (w *blockWriter) write(p *plan, groups []planGroup, first ID) (m *Meta, err error) {
-	dir := Folder(w.o.Dir, w.id)
+func (w *blockWriter) write(p *plan, groups []planGroup, first layout.ID) (m *layout.Meta, err error) {
+	dir := layout.Folder(w.o.Dir, w.id)
 	if err := w.o.FS.Mkdir(dir); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, removeFolder(w.o.FS, dir))
+			err = errors.Join(err, layout.RemoveFolder(w.o.FS, dir))
 		}
 	}()
 	if err := w.data(p, groups, dir); err != nil {
@@ -180,12 +185,12 @@ func (w *blockWriter) data(p *plan, groups []planGroup, dir string) (err error) 
 
 // create begins data.parquet of so many traces; seal ends it.
 func (w *blockWriter) create(dir string, traces int) (err error) {
-	if w.root, err = w.o.Format.layout(w.o.Dedicated, true); err != nil {
+	if w.root, err = w.o.Format.Layout(w.o.Dedicated, true); err != nil {
 		return err
 	}
-	w.leaves = w.root.leaves()
-	w.bloom = newBloomShards(traces)
-	if w.file, err = w.o.FS.Create(filepath.Join(dir, dataName)); err != nil {
+	w.leaves = w.root.Leaves()
+	w.bloom = layout.NewBloomShards(traces)
+	if w.file, err = w.o.FS.Create(filepath.Join(dir, layout.DataName)); err != nil {
 		return err
 	}
 	w.tools = workshops.Get().(*workshop)
@@ -231,7 +236,7 @@ func (w *blockWriter) shredder(p *plan) *shredder {
 	g := &w.tools.shredder
 	g.begin(p, w.o.PageSpans)
 	for l := range trace.Levels {
-		g.own[l] = newOwnColumns(w.o.Format, w.leaves, ownerOf[l])
+		g.own[l] = newOwnColumns(w.o.Format, w.leaves, layout.OwnerOf[l])
 	}
 	return g
 }
@@ -251,11 +256,32 @@ func (w *blockWriter) group(g *shredder, group *planGroup) error {
 	return nil
 }
 
+// summarize keeps what the sidecar says of a row group. It reads the columns of the
+// sources, where the values of a row group are known by their codes.
+func (w *blockWriter) summarize(p *plan, g *planGroup) error {
+	views := make([]*trace.View, len(p.sources))
+	for i, s := range p.sources {
+		views[i] = s.v
+	}
+	b := sidecar.NewBuilder(views)
+	var rows []place
+	for i := range g.traces {
+		rows = p.rows(&g.traces[i], rows[:0])
+		for _, at := range rows {
+			b.Span(int(at.src), at.row)
+		}
+		b.EndTrace()
+	}
+	facts, err := b.Facts(w.parts[len(w.parts)-1])
+	w.facts = append(w.facts, facts)
+	return err
+}
+
 // remember keeps what the files beside data.parquet say of a row group.
 func (w *blockWriter) remember(g *shredder, group *planGroup) {
 	for i := range g.traces {
 		t := &g.traces[i]
-		w.bloom.add(t.id)
+		w.bloom.Add(t.id)
 		if len(w.parts) == 0 && i == 0 || t.start < w.start {
 			w.start = t.start
 		}
@@ -264,7 +290,7 @@ func (w *blockWriter) remember(g *shredder, group *planGroup) {
 	w.traces += int64(len(g.traces))
 	last := g.traces[len(g.traces)-1].id
 	w.lastIDs = append(w.lastIDs, base64.StdEncoding.EncodeToString(last[:]))
-	part := partInfo{Spans: group.spans, MinStart: g.minStart, MaxEnd: g.maxEnd}
+	part := layout.PartInfo{Spans: group.spans, MinStart: g.minStart, MaxEnd: g.maxEnd}
 	for _, s := range g.plan.sources {
 		first, last := s.v.Arrivals()
 		if part.FirstArrival == 0 || first != 0 && first < part.FirstArrival {
@@ -279,7 +305,7 @@ func (w *blockWriter) rowGroup(g *shredder, ordinal int16) error {
 	c, d := &w.tools.column, &w.tools.dict
 	rg := format.RowGroup{NumRows: int64(len(g.traces)), FileOffset: w.at, Ordinal: ordinal}
 	firstRows := make([]int64, g.pages)
-	for i, end := range g.rows[ofTrace].ends[:g.pages-1] {
+	for i, end := range g.rows[layout.OfTrace].ends[:g.pages-1] {
 		firstRows[i+1] = int64(end)
 	}
 	for _, l := range w.leaves {
@@ -347,8 +373,8 @@ func (w *blockWriter) finish() error {
 		return err
 	}
 	w.footer.Version, w.footer.CreatedBy = 2, "etude"
-	w.footer.Schema = schemaElements(w.root)
-	w.footer.KeyValueMetadata = []format.KeyValue{{Key: partsKey, Value: string(parts)}}
+	w.footer.Schema = layout.Elements(w.root)
+	w.footer.KeyValueMetadata = []format.KeyValue{{Key: layout.PartsKey, Value: string(parts)}}
 	for range w.leaves {
 		w.footer.ColumnOrders = append(w.footer.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
 	}
@@ -356,34 +382,34 @@ func (w *blockWriter) finish() error {
 	if err != nil {
 		return err
 	}
-	w.footerSum = crc32.Checksum(footer, castagnoli)
+	w.footerSum = crc32.Checksum(footer, crc32.MakeTable(crc32.Castagnoli))
 	size := len(footer)
 	footer = binary.LittleEndian.AppendUint32(footer, uint32(size))
 	w.footerSize = uint32(size)
 	return w.put(append(footer, "PAR1"...))
 }
 
-func (w *blockWriter) meta() *Meta {
+func (w *blockWriter) meta() *layout.Meta {
 	second := func(ns uint64) time.Time { return time.Unix(int64(ns/1e9), 0).UTC() }
-	return &Meta{Format: w.o.Format, ID: w.id, Tenant: w.o.Tenant, Start: second(w.start), End: second(w.end),
+	return &layout.Meta{Format: w.o.Format, ID: w.id, Tenant: w.o.Tenant, Start: second(w.start), End: second(w.end),
 		Traces: w.traces, Size: w.at, CompactionLevel: w.o.Level, RowGroups: uint32(len(w.footer.RowGroups)),
-		BloomShards: uint32(len(w.bloom.words)), FooterSize: w.footerSize, Dedicated: w.o.Dedicated, Replication: 1, Origin: w.o.Origin}
+		BloomShards: uint32(len(w.bloom.Words)), FooterSize: w.footerSize, Dedicated: w.o.Dedicated, Replication: 1, Origin: w.o.Origin}
 }
 
 // beside writes the files beside data.parquet. All of them are durable, the folder's
 // own name included, before meta.json makes the block exist.
-func (w *blockWriter) beside(m *Meta, dir string) error {
-	for i := range w.bloom.words {
-		if err := writeSynced(w.o.FS, filepath.Join(dir, bloomName(i)), w.bloom.file(i)); err != nil {
+func (w *blockWriter) beside(m *layout.Meta, dir string) error {
+	for i := range w.bloom.Words {
+		if err := writeSynced(w.o.FS, filepath.Join(dir, layout.BloomName(i)), w.bloom.File(i)); err != nil {
 			return err
 		}
 	}
-	index, err := json.Marshal(blockIndex{w.lastIDs})
+	index, err := json.Marshal(layout.Index{RowGroups: w.lastIDs})
 	if err == nil {
-		err = writeSynced(w.o.FS, filepath.Join(dir, indexName), index)
+		err = writeSynced(w.o.FS, filepath.Join(dir, layout.IndexName), index)
 	}
 	if err == nil {
-		err = writeSynced(w.o.FS, filepath.Join(dir, sidecarName), encodeSidecar(stamp{w.at, w.footerSum}, w.facts))
+		err = writeSynced(w.o.FS, filepath.Join(dir, layout.SidecarName), sidecar.Encode(sidecar.Stamp{Size: w.at, Footer: w.footerSum}, w.facts))
 	}
 	if err == nil {
 		err = w.o.FS.SyncDir(dir)
@@ -398,13 +424,8 @@ func (w *blockWriter) beside(m *Meta, dir string) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(dir, metaName)
-	return fs.WriteFile(w.o.FS, dir, name+tempSuffix, name, b)
-}
-
-// blockIndex is the file index.
-type blockIndex struct {
-	RowGroups []string `json:"rowGroups"` // the last trace id of each, in base64
+	name := filepath.Join(dir, layout.MetaName)
+	return fs.WriteFile(w.o.FS, dir, name+layout.TempSuffix, name, b)
 }
 
 func writeSynced(fsys fs.FS, name string, data []byte) error {
@@ -417,26 +438,4 @@ func writeSynced(fsys fs.FS, name string, data []byte) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
-}
-
-// removeFolder removes a block: meta.json durably first, so that no crash leaves half
-// a block, then the other files and the folder.
-func removeFolder(fsys fs.FS, dir string) error {
-	err := fsys.Remove(filepath.Join(dir, metaName))
-	if err == nil {
-		err = fsys.SyncDir(dir)
-	}
-	if err != nil && !fs.IsNotExist(err) {
-		return err
-	}
-	files, err := fsys.List(dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if err := fsys.Remove(filepath.Join(dir, f.Name)); err != nil && !fs.IsNotExist(err) {
-			return err
-		}
-	}
-	return fsys.Remove(dir)
 }

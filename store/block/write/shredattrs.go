@@ -1,9 +1,10 @@
-package block
+package write
 
 import (
 	"encoding/binary"
 	"slices"
 
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -30,19 +31,19 @@ type shaped struct {
 // ownColumns are the own columns of a level in the order of the file.
 type ownColumns struct {
 	byKey map[string]int16
-	list  []*leaf
+	list  []*layout.Leaf
 	array bool // columns take arrays, too
 }
 
-func newOwnColumns(f Format, leaves []*leaf, of owner) *ownColumns {
-	o := &ownColumns{byKey: map[string]int16{}, array: f == VParquet5}
+func newOwnColumns(f layout.Format, leaves []*layout.Leaf, of layout.Owner) *ownColumns {
+	o := &ownColumns{byKey: map[string]int16{}, array: f == layout.VParquet5}
 	for _, l := range leaves {
-		if l.of != of || !l.isOwn() {
+		if l.Of != of || !l.IsOwn() {
 			continue
 		}
-		key := l.key
-		if l.field == fieldService {
-			key = serviceKey
+		key := l.Key
+		if l.Field == layout.FieldService {
+			key = layout.ServiceKey
 		}
 		if key != "" {
 			o.byKey[key] = int16(len(o.list))
@@ -53,15 +54,13 @@ func newOwnColumns(f Format, leaves []*leaf, of owner) *ownColumns {
 }
 
 // numberOf returns the number of a column of the level.
-func (o *ownColumns) numberOf(l *leaf) int {
+func (o *ownColumns) numberOf(l *layout.Leaf) int {
 	return slices.Index(o.list, l)
 }
 
-const serviceKey = "service.name"
-
 // fits tells whether an own column takes single values of a type.
 func (o *ownColumns) fits(own int16, t trace.Type) bool {
-	if o.list[own].typ == intColumn {
+	if o.list[own].Typ == intColumn {
 		return t == trace.Int
 	}
 	return t == trace.String
@@ -69,7 +68,7 @@ func (o *ownColumns) fits(own int16, t trace.Type) bool {
 
 // takesArrays tells whether a column takes all elements of an array.
 func (o *ownColumns) takesArrays(own int16) bool {
-	return o.array && o.list[own].field == fieldDedicated
+	return o.array && o.list[own].Field == layout.FieldDedicated
 }
 
 // attrRows are the attributes of one level in a row group.
@@ -97,10 +96,10 @@ const (
 )
 
 // shredAttrs lists the attributes of all present parent rows of a level.
-func (g *shredder) shredAttrs(l trace.Level, of owner) {
+func (g *shredder) shredAttrs(l trace.Level, of layout.Owner) {
 	parents, a := &g.rows[of], &g.attrs[l]
 	a.reset(len(g.own[l].list), len(parents.at), g.pages)
-	max, present := maxLevel[of], 0
+	max, present := layout.MaxLevel[of], 0
 	page := 0
 	for slot, def := range parents.def {
 		for page < len(parents.ends) && slot == parents.ends[page] {
@@ -143,7 +142,7 @@ func (a *attrRows) reset(own, parents, pages int) {
 
 // addRow adds the attributes of one parent row and returns how many went to the list.
 func (g *shredder) addRow(l trace.Level, a *attrRows, parent int) int {
-	at := g.rows[ownerOf[l]].at[parent]
+	at := g.rows[layout.OwnerOf[l]].at[parent]
 	s := g.plan.sources[at.src]
 	f := s.attrs[l]
 	from, to := f.Row(at.row)
@@ -264,7 +263,7 @@ func (g *shredder) finishShape(sh *shaped) {
 func (g *shredder) unnamed(s *source, f *trace.Flat, from, to uint32) bool {
 	for pos := from; pos < to; pos++ {
 		c := &f.Columns[f.Cols[pos]]
-		if c.Type == trace.String && c.Key == serviceKey {
+		if c.Type == trace.String && c.Key == layout.ServiceKey {
 			return f.Vals[pos] == 0
 		}
 	}
@@ -301,7 +300,7 @@ func (g *shredder) classify(l trace.Level, s *source, from, to uint32) (sh *shap
 		}
 		decided[dest] = true
 		whole = whole || sh.dest[i] == nowhere || fits && c.Type == trace.Array && elements == 1 ||
-			l == trace.ResourceLevel && c.Key == serviceKey && c.Type == trace.String && f.Vals[pos] == 0
+			l == trace.ResourceLevel && c.Key == layout.ServiceKey && c.Type == trace.String && f.Vals[pos] == 0
 	}
 	g.finishShape(sh)
 	if whole {

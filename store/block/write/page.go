@@ -1,4 +1,4 @@
-package block
+package write
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -103,34 +104,34 @@ func newPageWriter() *pageWriter {
 
 // chunk encodes a column. At is where it will begin in the file. The bytes are good
 // until the next call.
-func (w *pageWriter) chunk(l *leaf, c *columnData, firstRows []int64, at int64) (_ []byte, meta format.ColumnChunk, index chunkIndex, err error) {
+func (w *pageWriter) chunk(l *layout.Leaf, c *columnData, firstRows []int64, at int64) (_ []byte, meta format.ColumnChunk, index chunkIndex, err error) {
 	w.out = w.out[:0]
 	m := &meta.MetaData
-	m.Type, m.PathInSchema, m.Codec = l.typ, l.path, format.Zstd
-	m.Encoding = []format.Encoding{l.enc}
-	if l.maxDef > 0 {
+	m.Type, m.PathInSchema, m.Codec = l.Typ, l.Path, format.Zstd
+	m.Encoding = []format.Encoding{l.Enc}
+	if l.MaxDef > 0 {
 		m.Encoding = append(m.Encoding, format.RLE)
 	}
-	if l.enc == format.RLEDictionary {
+	if l.Enc == format.RLEDictionary {
 		m.Encoding = append(m.Encoding, format.Plain)
 		m.DictionaryPageOffset = at
 		if err = w.dictionary(c, m); err != nil {
-			return nil, meta, index, fmt.Errorf("write dictionary of %s: %w", l.name(), err)
+			return nil, meta, index, fmt.Errorf("write dictionary of %s: %w", l.Name(), err)
 		}
 	}
 	chunkBounds := c.allBounds(l)
 	from, value := 0, 0
 	for page, to := range c.ends {
 		present := to - from
-		if l.maxDef > 0 {
-			present = bytes.Count(c.def[from:to], []byte{l.maxDef})
+		if l.MaxDef > 0 {
+			present = bytes.Count(c.def[from:to], []byte{l.MaxDef})
 		}
 		begin := len(w.out)
 		if page == 0 {
 			m.DataPageOffset = at + int64(begin)
 		}
 		if err = w.page(l, c, page, to-from, value, value+present, m); err != nil {
-			return nil, meta, index, fmt.Errorf("write page %d of %s: %w", page, l.name(), err)
+			return nil, meta, index, fmt.Errorf("write page %d of %s: %w", page, l.Name(), err)
 		}
 		b := chunkBounds
 		if !b.shared || present == 0 {
@@ -142,7 +143,7 @@ func (w *pageWriter) chunk(l *leaf, c *columnData, firstRows []int64, at int64) 
 		from, value = to, value+present
 	}
 	m.TotalCompressedSize = int64(len(w.out))
-	m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DataPage, Encoding: l.enc, Count: int32(len(c.ends))})
+	m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DataPage, Encoding: l.Enc, Count: int32(len(c.ends))})
 	index.finish(l, m)
 	return w.out, meta, index, nil
 }
@@ -160,17 +161,17 @@ func (w *pageWriter) dictionary(c *columnData, m *format.ColumnMetaData) error {
 }
 
 // page appends a data page of slots slots with the values [from, to).
-func (w *pageWriter) page(l *leaf, c *columnData, page, slots, from, to int, m *format.ColumnMetaData) error {
+func (w *pageWriter) page(l *layout.Leaf, c *columnData, page, slots, from, to int, m *format.ColumnMetaData) error {
 	w.raw = w.raw[:0]
-	if l.maxRep > 0 {
-		b, err := c.encoded.rep.get(c.rep, c.ends, bits.Len8(l.maxRep), page)
+	if l.MaxRep > 0 {
+		b, err := c.encoded.rep.get(c.rep, c.ends, bits.Len8(l.MaxRep), page)
 		if err != nil {
 			return err
 		}
 		w.raw = append(binary.LittleEndian.AppendUint32(w.raw, uint32(len(b))), b...)
 	}
-	if l.maxDef > 0 {
-		b, err := c.encoded.def.get(c.def, c.ends, bits.Len8(l.maxDef), page)
+	if l.MaxDef > 0 {
+		b, err := c.encoded.def.get(c.def, c.ends, bits.Len8(l.MaxDef), page)
 		if err != nil {
 			return err
 		}
@@ -181,14 +182,14 @@ func (w *pageWriter) page(l *leaf, c *columnData, page, slots, from, to int, m *
 	}
 	w.raw = append(w.raw, w.values...)
 	h := format.PageHeader{Type: format.DataPage}
-	h.DataPageHeader.Set(format.DataPageHeader{NumValues: int32(slots), Encoding: l.enc, DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE})
+	h.DataPageHeader.Set(format.DataPageHeader{NumValues: int32(slots), Encoding: l.Enc, DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE})
 	return w.finish(&h, m)
 }
 
 // encode fills w.values.
-func (w *pageWriter) encode(l *leaf, c *columnData, from, to int) (err error) {
+func (w *pageWriter) encode(l *layout.Leaf, c *columnData, from, to int) (err error) {
 	w.values = w.values[:0]
-	switch l.enc {
+	switch l.Enc {
 	case format.RLEDictionary:
 		var e rle.DictionaryEncoding
 		w.values, err = e.EncodeInt32(w.values, c.codes[from:to])
@@ -198,7 +199,7 @@ func (w *pageWriter) encode(l *leaf, c *columnData, from, to int) (err error) {
 		w.values, err = e.EncodeByteArray(w.values, c.bytes[offsets[0]:offsets[len(offsets)-1]], offsets)
 	case format.DeltaBinaryPacked:
 		var e delta.BinaryPackedEncoding
-		if l.typ == format.Int32 {
+		if l.Typ == format.Int32 {
 			w.values, err = e.EncodeInt32(w.values, c.i32[from:to])
 		} else {
 			w.values, err = e.EncodeInt64(w.values, c.i64[from:to])
@@ -206,14 +207,14 @@ func (w *pageWriter) encode(l *leaf, c *columnData, from, to int) (err error) {
 	case format.Plain:
 		err = w.plain(l, c, from, to)
 	default:
-		err = fmt.Errorf("no encoder for %s", l.enc)
+		err = fmt.Errorf("no encoder for %s", l.Enc)
 	}
 	return err
 }
 
-func (w *pageWriter) plain(l *leaf, c *columnData, from, to int) (err error) {
+func (w *pageWriter) plain(l *layout.Leaf, c *columnData, from, to int) (err error) {
 	var e plain.Encoding
-	switch l.typ {
+	switch l.Typ {
 	case format.Int32:
 		w.values, err = e.EncodeInt32(w.values, c.i32[from:to])
 	case format.Int64:
@@ -223,7 +224,7 @@ func (w *pageWriter) plain(l *leaf, c *columnData, from, to int) (err error) {
 	case format.Boolean:
 		w.values = packBools(w.values, c.bools[from:to])
 	default:
-		err = fmt.Errorf("no plain encoder for %s", l.typ)
+		err = fmt.Errorf("no plain encoder for %s", l.Typ)
 	}
 	return err
 }
@@ -272,11 +273,11 @@ const boundBytes = 32
 
 // allBounds returns bounds for the whole chunk where those of single pages would
 // cost more than they tell: for texts.
-func (c *columnData) allBounds(l *leaf) bound {
+func (c *columnData) allBounds(l *layout.Leaf) bound {
 	switch {
-	case l.enc == format.RLEDictionary:
+	case l.Enc == format.RLEDictionary:
 		return textBounds(c.dict)
-	case l.field == fieldEtude:
+	case l.Field == layout.FieldEtude:
 		return bound{max: []byte{0xff}, shared: true}
 	}
 	return bound{}
@@ -313,18 +314,18 @@ func upper(s string) []byte {
 }
 
 // bounds returns the bounds of the values [from, to).
-func (c *columnData) bounds(l *leaf, from, to int) bound {
+func (c *columnData) bounds(l *layout.Leaf, from, to int) bound {
 	if from == to {
 		return bound{none: true}
 	}
-	switch l.typ {
+	switch l.Typ {
 	case format.Int32:
-		if l.logical == unsigned32 {
+		if l.Logical == layout.Unsigned32 {
 			return numberBounds(c.i32[from:to], func(v int32) uint32 { return uint32(v) })
 		}
 		return numberBounds(c.i32[from:to], func(v int32) int32 { return v })
 	case format.Int64:
-		if l.logical == unsigned64 {
+		if l.Logical == layout.Unsigned64 {
 			return numberBounds(c.i64[from:to], func(v int64) uint64 { return uint64(v) })
 		}
 		return numberBounds(c.i64[from:to], func(v int64) int64 { return v })

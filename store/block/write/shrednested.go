@@ -1,4 +1,4 @@
-package block
+package write
 
 import (
 	"encoding/binary"

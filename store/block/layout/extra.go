@@ -1,4 +1,4 @@
-package block
+package layout
 
 // etude's own column. Tempo's schema has no place for some of what a span says,
 // and answers must not depend on whether a span lies in the head or in a block. So
@@ -31,17 +31,17 @@ package block
 //
 // Not kept: the size that a span had as an OTLP message.
 const (
-	extraSpanFlags     = 1
-	extraLinkFlags     = 2
-	extraResourceOrder = 3
-	extraSpanOrder     = 4
-	extraEventOrder    = 5
-	extraResource      = 6
-	extraScope         = 7
-	extraWhole         = 8
+	ExtraSpanFlags     = 1
+	ExtraLinkFlags     = 2
+	ExtraResourceOrder = 3
+	ExtraSpanOrder     = 4
+	ExtraEventOrder    = 5
+	ExtraResource      = 6
+	ExtraScope         = 7
+	ExtraWhole         = 8
 )
 
-// isOwn tells whether a column holds an attribute that is taken out of the list.
-func (l *leaf) isOwn() bool {
-	return l.field == fieldDedicated || l.of == ofResource && l.field == fieldService
+// IsOwn tells whether a column holds an attribute that is taken out of the list.
+func (l *Leaf) IsOwn() bool {
+	return l.Field == FieldDedicated || l.Of == OfResource && l.Field == FieldService
 }

@@ -1,4 +1,4 @@
-package block
+package sidecar
 
 import (
 	"math"
@@ -10,6 +10,7 @@ import (
 
 	"etude/internal/wire"
 	"etude/otlp"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -21,7 +22,7 @@ import (
 // not members: a search over hundreds of row groups opens none in vain. Rejected:
 // blocked bloom filters, which take twice as much for as few mistakes.
 type summary struct {
-	facts   partFacts
+	facts   Facts
 	members hashSet
 	seen    []uint32 // by code: the last column that had it
 	column  uint32
@@ -58,15 +59,8 @@ func mix(a, b uint64) uint64 {
 // member is the hash of a text of some meaning.
 func member(prefix uint64, text string) uint64 { return mix(prefix, xxhash.Sum64String(text)) }
 
-// add adds rows of a View: those for which rows is true, or all when it is nil. The
-// View has every column.
+// add adds rows of a View: those for which rows is true. The View has every column.
 func (s *summary) add(v *trace.View, rows []bool) {
-	if rows == nil {
-		rows = make([]bool, v.Spans())
-		for i := range rows {
-			rows[i] = true
-		}
-	}
 	if len(s.seen) < v.Strings.Len() {
 		s.seen = make([]uint32, v.Strings.Len())
 		s.column = 0
@@ -226,9 +220,9 @@ func (s *summary) number(value uint64, t trace.Type, n uint64) {
 }
 
 // part returns the facts.
-func (s *summary) part(info partInfo) (partFacts, error) {
+func (s *summary) part(info layout.PartInfo) (Facts, error) {
 	f := s.facts
-	f.partInfo = info
+	f.PartInfo = info
 	if f.minDuration > f.maxDuration {
 		f.minDuration = 0
 	}
@@ -244,8 +238,8 @@ func (s *summary) part(info partInfo) (partFacts, error) {
 	return f, nil
 }
 
-// excludes tells that no span of the row group meets a condition.
-func (f *partFacts) excludes(c *trace.Condition) bool {
+// Excludes tells that no span of the row group meets a condition.
+func (f *Facts) Excludes(c *trace.Condition) bool {
 	var what uint64
 	switch c.Of {
 	case 0:
@@ -270,7 +264,7 @@ func (f *partFacts) excludes(c *trace.Condition) bool {
 }
 
 // lacks tells that none of the texts occurs.
-func (f *partFacts) lacks(prefix uint64, texts []string) bool {
+func (f *Facts) lacks(prefix uint64, texts []string) bool {
 	for _, text := range texts {
 		if f.filter.Contains(member(prefix, text)) {
 			return false
@@ -279,7 +273,7 @@ func (f *partFacts) lacks(prefix uint64, texts []string) bool {
 	return true
 }
 
-func (f *partFacts) lacksNumbers(what uint64, least, most int64) bool {
+func (f *Facts) lacksNumbers(what uint64, least, most int64) bool {
 	for n := max(least, 0); n <= min(most, 255); n++ {
 		if f.filter.Contains(mix(what, uint64(n))) {
 			return false
@@ -288,8 +282,8 @@ func (f *partFacts) lacksNumbers(what uint64, least, most int64) bool {
 	return true
 }
 
-// has tells whether the row group may have a trace.
-func (f *partFacts) has(id trace.TraceID) bool {
+// Has tells whether the row group may have a trace.
+func (f *Facts) Has(id trace.TraceID) bool {
 	return !less(id, f.first) && !less(f.last, id) && f.filter.Contains(traceMember(id))
 }
 

@@ -1,14 +1,15 @@
-package block
+package write
 
 import (
 	"encoding/binary"
 
 	"etude/internal/wire"
 	"etude/otlp"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
-// extraWriter writes the EtudeExtra value of one trace. extra.go has the form.
+// extraWriter writes the EtudeExtra value of one trace. layout/extra.go has the form.
 type extraWriter struct {
 	g   *shredder
 	b   []byte
@@ -31,13 +32,13 @@ func (w *extraWriter) trace(i int) []byte {
 	fromScope, toScope := before(g.scopeEnds)
 	fromEvent, toEvent := before(g.eventEnds)
 	fromLink, toLink := before(g.linkEnds)
-	w.runs(extraSpanFlags, g.rows[ofSpan].at[fromSpan:toSpan], func(s *source) []uint32 { return s.flags })
-	w.runs(extraLinkFlags, g.rows[ofLink].at[fromLink:toLink], func(s *source) []uint32 { return s.lflag })
-	w.order(extraResourceOrder, g.attrs[trace.ResourceLevel].orders[fromResource:toResource])
-	w.order(extraSpanOrder, g.attrs[trace.SpanLevel].orders[fromSpan:toSpan])
-	w.order(extraEventOrder, g.attrs[trace.EventLevel].orders[fromEvent:toEvent])
-	w.resources(g.rows[ofResource].at[fromResource:toResource])
-	w.scopes(g.rows[ofScope].at[fromScope:toScope])
+	w.runs(layout.ExtraSpanFlags, g.rows[layout.OfSpan].at[fromSpan:toSpan], func(s *source) []uint32 { return s.flags })
+	w.runs(layout.ExtraLinkFlags, g.rows[layout.OfLink].at[fromLink:toLink], func(s *source) []uint32 { return s.lflag })
+	w.order(layout.ExtraResourceOrder, g.attrs[trace.ResourceLevel].orders[fromResource:toResource])
+	w.order(layout.ExtraSpanOrder, g.attrs[trace.SpanLevel].orders[fromSpan:toSpan])
+	w.order(layout.ExtraEventOrder, g.attrs[trace.EventLevel].orders[fromEvent:toEvent])
+	w.resources(g.rows[layout.OfResource].at[fromResource:toResource])
+	w.scopes(g.rows[layout.OfScope].at[fromScope:toScope])
 	w.whole(trace.ResourceLevel, fromResource, toResource)
 	w.whole(trace.SpanLevel, fromSpan, toSpan)
 	w.whole(trace.EventLevel, fromEvent, toEvent)
@@ -55,7 +56,7 @@ func (w *extraWriter) runs(number wire.Number, places []place, column func(*sour
 	w.row = w.row[:0]
 	last, count, any := uint32(0), uint64(0), false
 	for _, p := range places {
-		flags := at(column(w.g.plan.sources[p.src]), p.row)
+		flags := valueAt(column(w.g.plan.sources[p.src]), p.row)
 		any = any || flags != 0
 		if count > 0 && flags != last {
 			w.row = binary.AppendUvarint(binary.AppendUvarint(w.row, count), uint64(last))
@@ -92,14 +93,14 @@ func (w *extraWriter) order(number wire.Number, codes []uint32) {
 func (w *extraWriter) resources(places []place) {
 	for row, p := range places {
 		v := w.g.plan.sources[p.src].v
-		w.fields(extraResource, row, v.Text(v.ResourceSchemaURL[p.row]), v.Text(v.ResourceExtra[p.row]))
+		w.fields(layout.ExtraResource, row, v.Text(v.ResourceSchemaURL[p.row]), v.Text(v.ResourceExtra[p.row]))
 	}
 }
 
 func (w *extraWriter) scopes(places []place) {
 	for row, p := range places {
 		v := w.g.plan.sources[p.src].v
-		w.fields(extraScope, row, v.Text(v.ScopeSchemaURL[p.row]), "")
+		w.fields(layout.ExtraScope, row, v.Text(v.ScopeSchemaURL[p.row]), "")
 	}
 }
 
@@ -122,7 +123,7 @@ func (w *extraWriter) whole(l trace.Level, from, to int) {
 		if int(parent) >= to {
 			return
 		}
-		p := w.g.rows[ownerOf[l]].at[parent]
+		p := w.g.rows[layout.OwnerOf[l]].at[parent]
 		s := w.g.plan.sources[p.src]
 		f := s.attrs[l]
 		b := wire.Builder{B: nil}
@@ -136,7 +137,7 @@ func (w *extraWriter) whole(l trace.Level, from, to int) {
 			b.Close(value)
 			b.Close(kv)
 		}
-		w.field(extraWhole, b.B)
+		w.field(layout.ExtraWhole, b.B)
 	}
 }
 

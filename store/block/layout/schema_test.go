@@ -1,4 +1,4 @@
-package block
+package layout
 
 import (
 	"encoding/json"
@@ -19,7 +19,7 @@ var realBlocks = []string{"v4", "v5", "v5dedicated", "v5groups", "weird", "weird
 
 func realBlock(t testing.TB, name string) string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join("testdata", "tempo", name, "single-tenant", "*"))
+	found, err := filepath.Glob(filepath.Join("..", "testdata", "tempo", name, "single-tenant", "*"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("find block %s: %d found, %v", name, len(found), err)
 	}
@@ -28,7 +28,7 @@ func realBlock(t testing.TB, name string) string {
 
 func mustMeta(t testing.TB, dir string) *Meta {
 	t.Helper()
-	m, err := readMeta(fs.OS, dir)
+	m, err := ReadMeta(fs.OS, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func mustMeta(t testing.TB, dir string) *Meta {
 
 func openParquet(t testing.TB, dir string) *parquet.File {
 	t.Helper()
-	f, err := os.Open(filepath.Join(dir, dataName))
+	f, err := os.Open(filepath.Join(dir, DataName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,30 +60,30 @@ func TestLayoutIsTempos(t *testing.T) {
 			t.Parallel()
 			dir := realBlock(t, name)
 			m, f := mustMeta(t, dir), openParquet(t, dir)
-			root, err := m.Format.layout(m.Dedicated, false)
+			root, err := m.Format.Layout(m.Dedicated, false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			leaves := root.leaves()
+			leaves := root.Leaves()
 			var got, want []format.SchemaElement
-			got, want = schemaElements(root), f.Metadata().Schema
+			got, want = Elements(root), f.Metadata().Schema
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("schema (-Tempo's +ours):\n%s", diff)
 			}
 			for i, chunk := range f.Metadata().RowGroups[0].Columns {
 				l := leaves[i]
-				if got, want := l.name(), strings.Join(chunk.MetaData.PathInSchema, "."); got != want {
+				if got, want := l.Name(), strings.Join(chunk.MetaData.PathInSchema, "."); got != want {
 					t.Errorf("column %d is %s, want %s", i, got, want)
 				}
-				if !hasEncoding(chunk.MetaData.Encoding, l.enc) {
-					t.Errorf("%s: encoding %s, Tempo has %v", l.name(), l.enc, chunk.MetaData.Encoding)
+				if !hasEncoding(chunk.MetaData.Encoding, l.Enc) {
+					t.Errorf("%s: encoding %s, Tempo has %v", l.Name(), l.Enc, chunk.MetaData.Encoding)
 				}
 				if plain := chunk.MetaData.Codec == format.Uncompressed; plain != l.plainOld {
-					t.Errorf("%s: uncompressed %t, Tempo has %s", l.name(), l.plainOld, chunk.MetaData.Codec)
+					t.Errorf("%s: uncompressed %t, Tempo has %s", l.Name(), l.plainOld, chunk.MetaData.Codec)
 				}
-				file, _ := f.Schema().Lookup(l.path...)
-				if int(l.maxDef) != file.MaxDefinitionLevel || int(l.maxRep) != file.MaxRepetitionLevel {
-					t.Errorf("%s: levels %d/%d, want %d/%d", l.name(), l.maxDef, l.maxRep, file.MaxDefinitionLevel, file.MaxRepetitionLevel)
+				file, _ := f.Schema().Lookup(l.Path...)
+				if int(l.MaxDef) != file.MaxDefinitionLevel || int(l.MaxRep) != file.MaxRepetitionLevel {
+					t.Errorf("%s: levels %d/%d, want %d/%d", l.Name(), l.MaxDef, l.MaxRep, file.MaxDefinitionLevel, file.MaxRepetitionLevel)
 				}
 			}
 		})
@@ -103,7 +103,7 @@ func TestMetaRoundTrip(t *testing.T) {
 	t.Parallel()
 	for _, name := range realBlocks {
 		dir := realBlock(t, name)
-		want, err := os.ReadFile(filepath.Join(dir, metaName))
+		want, err := os.ReadFile(filepath.Join(dir, MetaName))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,6 @@
-package block
+// Package sidecar makes and reads the file beside a block that says which row groups
+// a query can skip, and what scopes and resources their spans have.
+package sidecar
 
 import (
 	"encoding/binary"
@@ -10,6 +12,7 @@ import (
 	"github.com/FastFilter/xorfilter"
 
 	"etude/internal/fs"
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -29,21 +32,21 @@ import (
 //	  u64 seed, u32 segment length, u32 segments, u32 n, n times 2 bytes: a binary fuse filter
 //	  u64 place of the frame in the sidecar, u32 its length, 0 for none
 //	u32 CRC-32C of everything before
-//	the frames, see sidecarframe.go
+//	the frames, see frame.go
 //
 // Frames are read when a row group is opened, and stay on disk otherwise.
 const (
-	sidecarMagic   = "etudeSC"
-	sidecarVersion = 2
+	sidecarMagic = "etudeSC"
+	Version      = 2
 
 	// flagOddTimes: a span has no start, or ends before it starts. The times of
 	// traces that Tempo's columns have are then not those that a View has.
 	flagOddTimes = 1
 )
 
-// partFacts is what the sidecar says of a row group.
-type partFacts struct {
-	partInfo
+// Facts is what the sidecar says of a row group.
+type Facts struct {
+	layout.PartInfo
 	traces                   int
 	first, last              trace.TraceID
 	minDuration, maxDuration int64
@@ -51,26 +54,29 @@ type partFacts struct {
 	filter                   xorfilter.BinaryFuse[uint16]
 	frame                    []byte // until it is written
 	frameAt                  int64  // in the sidecar
-	frameLength              int
+	FrameLength              int
 }
 
-// stamp ties a sidecar to the file from which it was made.
-type stamp struct {
-	size   int64
-	footer uint32 // CRC-32C
+// OddTimes tells that a span has no start, or ends before it starts.
+func (f *Facts) OddTimes() bool { return f.flags&flagOddTimes != 0 }
+
+// Stamp ties a sidecar to the file from which it was made.
+type Stamp struct {
+	Size   int64
+	Footer uint32 // CRC-32C
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// encodeSidecar encodes a sidecar, and notes where the frames are.
-func encodeSidecar(s stamp, parts []partFacts) []byte {
+// Encode encodes a sidecar, and notes where the frames are.
+func Encode(s Stamp, parts []Facts) []byte {
 	at := int64(sidecarHead)
 	for i := range parts {
 		at += partHead + 2*int64(len(parts[i].filter.Fingerprints))
 	}
 	for i := range parts {
 		p := &parts[i]
-		p.frameAt, p.frameLength = at, len(p.frame)
+		p.frameAt, p.FrameLength = at, len(p.frame)
 		at += int64(len(p.frame))
 	}
 	b := appendFacts(make([]byte, 0, at), s, parts)
@@ -86,12 +92,12 @@ const (
 	partHead    = 8 + 32 + 48 + 4 + 20 + 12
 )
 
-func appendFacts(b []byte, s stamp, parts []partFacts) []byte {
+func appendFacts(b []byte, s Stamp, parts []Facts) []byte {
 	b = append(b, sidecarMagic...)
-	b = append(b, sidecarVersion)
+	b = append(b, Version)
 	le := binary.LittleEndian
-	b = le.AppendUint64(b, uint64(s.size))
-	b = le.AppendUint32(b, s.footer)
+	b = le.AppendUint64(b, uint64(s.Size))
+	b = le.AppendUint32(b, s.Footer)
 	b = le.AppendUint32(b, uint32(len(parts)))
 	for i := range parts {
 		p := &parts[i]
@@ -110,29 +116,29 @@ func appendFacts(b []byte, s stamp, parts []partFacts) []byte {
 			b = le.AppendUint16(b, f)
 		}
 		b = le.AppendUint64(b, uint64(p.frameAt))
-		b = le.AppendUint32(b, uint32(p.frameLength))
+		b = le.AppendUint32(b, uint32(p.FrameLength))
 	}
 	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 var errStale = errors.New("it was made for another file")
 
-// parseSidecar decodes a sidecar of a block with so many row groups.
-func parseSidecar(b []byte, s stamp, groups int) ([]partFacts, error) {
+// Parse decodes a sidecar of a block with so many row groups.
+func Parse(b []byte, s Stamp, groups int) ([]Facts, error) {
 	if len(b) < len(sidecarMagic)+1 || string(b[:len(sidecarMagic)]) != sidecarMagic {
 		return nil, errors.New("it is no sidecar")
 	}
-	if v := b[len(sidecarMagic)]; v != sidecarVersion {
+	if v := b[len(sidecarMagic)]; v != Version {
 		return nil, fmt.Errorf("version %d is not known", v)
 	}
 	r := sidecarReader{b: b[8:]}
-	if int64(r.u64()) != s.size || r.u32() != s.footer {
+	if int64(r.u64()) != s.Size || r.u32() != s.Footer {
 		return nil, errStale
 	}
 	if n := r.u32(); int(n) != groups {
 		return nil, errStale
 	}
-	parts := make([]partFacts, groups)
+	parts := make([]Facts, groups)
 	for i := range parts {
 		if err := r.part(&parts[i]); err != nil {
 			return nil, fmt.Errorf("row group %d: %w", i, err)
@@ -145,13 +151,13 @@ func parseSidecar(b []byte, s stamp, groups int) ([]partFacts, error) {
 	at := int64(end + 4)
 	for i := range parts {
 		p := &parts[i]
-		if p.frameAt != at || int64(p.frameLength) > int64(len(b))-at {
+		if p.frameAt != at || int64(p.FrameLength) > int64(len(b))-at {
 			return nil, errors.New("its frames are not where they are said to be")
 		}
-		if frame := b[at : at+int64(p.frameLength)]; p.frameLength > 0 && !soundFrame(frame) {
+		if frame := b[at : at+int64(p.FrameLength)]; p.FrameLength > 0 && !soundFrame(frame) {
 			return nil, errFrame
 		}
-		at += int64(p.frameLength)
+		at += int64(p.FrameLength)
 	}
 	if at != int64(len(b)) {
 		return nil, fmt.Errorf("it has %d bytes, not %d", len(b), at)
@@ -178,7 +184,7 @@ func (r *sidecarReader) take(n int) []byte {
 func (r *sidecarReader) u32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 func (r *sidecarReader) u64() uint64 { return binary.LittleEndian.Uint64(r.take(8)) }
 
-func (r *sidecarReader) part(p *partFacts) error {
+func (r *sidecarReader) part(p *Facts) error {
 	p.Spans, p.traces = int(r.u32()), int(r.u32())
 	copy(p.first[:], r.take(16))
 	copy(p.last[:], r.take(16))
@@ -190,7 +196,7 @@ func (r *sidecarReader) part(p *partFacts) error {
 	f.Seed, f.SegmentLength, f.SegmentCount = r.u64(), r.u32(), r.u32()
 	n := r.u32()
 	prints := r.take(int(min(2*uint64(n), 1<<30)))
-	p.frameAt, p.frameLength = int64(r.u64()), int(r.u32())
+	p.frameAt, p.FrameLength = int64(r.u64()), int(r.u32())
 	f.SegmentLengthMask, f.SegmentCountLength = f.SegmentLength-1, f.SegmentCount*f.SegmentLength
 	if r.short {
 		return errors.New("it ends too early")
@@ -205,16 +211,16 @@ func (r *sidecarReader) part(p *partFacts) error {
 	return nil
 }
 
-// writeSidecar puts a sidecar beside a block, in place of one that is there.
-func writeSidecar(fsys fs.FS, dir string, s stamp, parts []partFacts) (err error) {
-	name := filepath.Join(dir, sidecarName)
-	temp := name + tempSuffix
+// Write puts a sidecar beside a block, in place of one that is there.
+func Write(fsys fs.FS, dir string, s Stamp, parts []Facts) (err error) {
+	name := filepath.Join(dir, layout.SidecarName)
+	temp := name + layout.TempSuffix
 	fsys.Remove(temp) // of a write that did not end
 	f, err := fsys.Create(temp)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(encodeSidecar(s, parts))
+	_, err = f.Write(Encode(s, parts))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, fsys.Remove(temp))
 	}

@@ -1,4 +1,4 @@
-package block
+package layout
 
 import (
 	"crypto/rand"
@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"etude/internal/fs"
@@ -81,20 +79,20 @@ type Meta struct {
 func ParseMeta(b []byte) (*Meta, error) {
 	m := &Meta{}
 	if err := json.Unmarshal(b, m); err != nil {
-		return nil, fmt.Errorf("read %s: %w", metaName, err)
+		return nil, fmt.Errorf("read %s: %w", MetaName, err)
 	}
 	if m.Format != VParquet3 && m.Format != VParquet4 && m.Format != VParquet5 {
-		return nil, fmt.Errorf("read %s: format %q is not a version that can be read: want vParquet3, vParquet4 or vParquet5", metaName, m.Format)
+		return nil, fmt.Errorf("read %s: format %q is not a version that can be read: want vParquet3, vParquet4 or vParquet5", MetaName, m.Format)
 	}
 	if m.Size <= 0 || m.Traces < 0 || m.RowGroups == 0 {
-		return nil, fmt.Errorf("read %s: size %d, totalObjects %d, totalRecords %d: a block has at least one trace in one row group", metaName, m.Size, m.Traces, m.RowGroups)
+		return nil, fmt.Errorf("read %s: size %d, totalObjects %d, totalRecords %d: a block has at least one trace in one row group", MetaName, m.Size, m.Traces, m.RowGroups)
 	}
 	if m.BloomShards == 0 || m.BloomShards > maxShards {
-		return nil, fmt.Errorf("read %s: bloomShards is %d: want 1 to %d", metaName, m.BloomShards, maxShards)
+		return nil, fmt.Errorf("read %s: bloomShards is %d: want 1 to %d", MetaName, m.BloomShards, maxShards)
 	}
 	for _, d := range m.Dedicated {
 		if err := d.check(); err != nil {
-			return nil, fmt.Errorf("read %s: %w", metaName, err)
+			return nil, fmt.Errorf("read %s: %w", MetaName, err)
 		}
 	}
 	return m, nil
@@ -104,75 +102,19 @@ func ParseMeta(b []byte) (*Meta, error) {
 // holes have any size.
 const (
 	maxMeta  = 1 << 20
-	maxIndex = 64 << 20 // index, and a shard of the bloom filter
+	MaxIndex = 64 << 20 // index, and a shard of the bloom filter
 )
 
-// readMeta reads the meta.json of a block's folder.
-func readMeta(fsys fs.FS, dir string) (*Meta, error) {
-	b, err := fs.ReadStart(fsys, filepath.Join(dir, metaName), maxMeta)
+// ReadMeta reads the meta.json of a block's folder.
+func ReadMeta(fsys fs.FS, dir string) (*Meta, error) {
+	b, err := fs.ReadStart(fsys, filepath.Join(dir, MetaName), maxMeta)
 	if err != nil {
 		return nil, err
 	}
 	return ParseMeta(b)
 }
 
-// Dedicated is an attribute with a column of its own.
-type Dedicated struct {
-	Scope   string   `json:"s,omitempty"` // "" or span, resource, event
-	Name    string   `json:"n"`
-	Type    string   `json:"t,omitempty"` // "" or string, int
-	Options []string `json:"o,omitempty"` // array, blob
-}
-
-// Int tells whether the column has ints, not strings.
-func (d Dedicated) Int() bool { return d.Type == "int" }
-
-// Blob tells whether the column has no dictionary.
-func (d Dedicated) Blob() bool { return slices.Contains(d.Options, "blob") }
-
-func (d Dedicated) owner() owner {
-	switch d.Scope {
-	case "resource":
-		return ofResource
-	case "event":
-		return ofEvent
-	}
-	return ofSpan
-}
-
-func (d Dedicated) check() error {
-	switch {
-	case d.Name == "":
-		return errors.New("a dedicated column has no name")
-	case !slices.Contains([]string{"", "span", "resource", "event"}, d.Scope):
-		return fmt.Errorf("dedicated column %s: scope %q is unknown: want span, resource or event", d.Name, d.Scope)
-	case !slices.Contains([]string{"", "string", "int"}, d.Type):
-		return fmt.Errorf("dedicated column %s: type %q is unknown: want string or int", d.Name, d.Type)
-	}
-	return nil
-}
-
-// ParseDedicated reads an attribute as people write it: its scope, a dot and its
-// name, as in span.http.route; behind it :int for ints, :blob for texts that seldom
-// come again.
-func ParseDedicated(text string) (d Dedicated, err error) {
-	full, option, _ := strings.Cut(text, ":")
-	scope, name, ok := strings.Cut(full, ".")
-	if !ok || name == "" || !slices.Contains([]string{"span", "resource", "event"}, scope) {
-		return d, fmt.Errorf("attribute %q: want span., resource. or event. and its name, as in span.http.route", text)
-	}
-	d = Dedicated{Name: name}
-	if scope != "span" {
-		d.Scope = scope
-	}
-	switch option {
-	case "":
-	case "int":
-		d.Type = option
-	case "blob":
-		d.Options = []string{option}
-	default:
-		return d, fmt.Errorf("attribute %q: %q is unknown: want int, blob or nothing behind the colon", text, option)
-	}
-	return d, nil
+// Index is the file index.
+type Index struct {
+	RowGroups []string `json:"rowGroups"` // the last trace id of each, in base64
 }

@@ -1,0 +1,252 @@
+package write
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"etude/store/block/layout"
+	"etude/trace"
+)
+
+// Compaction joins blocks into one. All of them are sorted by trace id, so it walks
+// them side by side: each input has one page of traces in memory, and what all of
+// them have up to the least of their last ids is complete. It fills a row group,
+// which is written, and forgotten. So memory holds about a row group and a page of
+// each input, however large the blocks are.
+//
+// Rejected: to copy pages as they are where the ranges of ids do not overlap. Ids are
+// random, so each block has traces from the whole range, and pages that could be
+// copied do not occur.
+
+// Input is a block that is joined. Its Views ascend by trace id: a trace is in one View.
+type Input interface {
+	TraceIDs(context.Context) ([]trace.TraceID, error) // of all Views
+	Next(context.Context) (*trace.View, error)         // nil at the end; it has every column
+}
+
+// Join joins blocks, the oldest first, into one. Spans of a trace come in the order
+// of the blocks; a span that several blocks have is written once. What it guarantees
+// is what [Write] does. The options name the dedicated columns.
+func Join(ctx context.Context, o Options, blocks []Input) (metas []*layout.Meta, err error) {
+	o.setDefaults()
+	o.Dedicated = o.Format.Allowed(o.Dedicated)
+	c := &compactor{ctx: ctx, o: o, first: layout.NewID()}
+	for _, b := range blocks {
+		c.inputs = append(c.inputs, &joined{Input: b})
+	}
+	if err := c.run(); err != nil {
+		for _, m := range c.further {
+			err = errors.Join(err, layout.RemoveFolder(o.FS, layout.Folder(o.Dir, m.ID)))
+		}
+		return nil, fmt.Errorf("compact %d blocks: %w", len(blocks), err)
+	}
+	return append([]*layout.Meta{c.meta}, c.further...), nil
+}
+
+type compactor struct {
+	ctx     context.Context
+	o       Options
+	inputs  []*joined
+	first   layout.ID
+	w       *blockWriter
+	plan    *plan     // of the row group that is being filled
+	group   planGroup // the same
+	meta    *layout.Meta
+	further []*layout.Meta // of blocks with more spans of giant traces
+}
+
+// joined is a block that is walked.
+type joined struct {
+	Input
+	view   *trace.View // nil at the end
+	next   int         // trace of the view
+	source int         // of the view in the plan; -1: it has none yet
+}
+
+// advance reads the next page when the present one is used up.
+func (in *joined) advance(ctx context.Context) (err error) {
+	for in.view == nil || in.next >= len(in.view.TraceIDs) {
+		in.next, in.source = 0, -1
+		if in.view, err = in.Next(ctx); in.view == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *compactor) run() (err error) {
+	traces, err := c.countTraces()
+	if err != nil {
+		return err
+	}
+	c.w = &blockWriter{o: c.o, id: c.first, ctx: c.ctx}
+	dir := layout.Folder(c.o.Dir, c.first)
+	if err := c.o.FS.Mkdir(dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, layout.RemoveFolder(c.o.FS, dir))
+		}
+	}()
+	if err := c.w.create(dir, traces); err != nil {
+		return err
+	}
+	if err := c.w.seal(c.walk()); err != nil {
+		return err
+	}
+	c.meta = c.w.meta()
+	return c.w.beside(c.meta, dir)
+}
+
+// countTraces returns how many different traces the inputs have: the bloom filter
+// must be made for as many.
+func (c *compactor) countTraces() (int, error) {
+	var all []trace.TraceID
+	for _, in := range c.inputs {
+		ids, err := in.TraceIDs(c.ctx)
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, ids...)
+	}
+	slices.SortFunc(all, compareIDs)
+	return len(slices.Compact(all)), nil
+}
+
+func compareIDs(a, b trace.TraceID) int { return bytes.Compare(a[:], b[:]) }
+
+// walk writes all row groups.
+func (c *compactor) walk() error {
+	c.begin()
+	for {
+		limit, ok, err := c.limit()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return c.flush()
+		}
+		if err := c.take(limit); err != nil {
+			return err
+		}
+	}
+}
+
+// limit returns the id up to which all spans are in memory, and whether there are any.
+func (c *compactor) limit() (limit trace.TraceID, ok bool, err error) {
+	for _, in := range c.inputs {
+		if err := in.advance(c.ctx); err != nil {
+			return limit, false, err
+		}
+		if in.view == nil {
+			continue
+		}
+		if last := in.view.TraceIDs[len(in.view.TraceIDs)-1]; !ok || compareIDs(last, limit) < 0 {
+			limit, ok = last, true
+		}
+	}
+	return limit, ok, nil
+}
+
+// take adds the traces up to an id.
+func (c *compactor) take(limit trace.TraceID) error {
+	var all []found // src is the number of the input
+	for i, in := range c.inputs {
+		for in.view != nil && in.next < len(in.view.TraceIDs) && compareIDs(limit, in.view.TraceIDs[in.next]) >= 0 {
+			all = append(all, found{in.view.TraceIDs[in.next], uint32(i), uint32(in.next)})
+			in.next++
+		}
+	}
+	slices.SortFunc(all, func(a, b found) int { return cmp.Or(compareIDs(a.id, b.id), cmp.Compare(a.src, b.src)) })
+	for from := 0; from < len(all); {
+		to := from + 1
+		for to < len(all) && all[to].id == all[from].id {
+			to++
+		}
+		if err := c.add(all[from:to]); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// add adds a trace of some inputs to the row group, which is written first when it
+// would become too large.
+func (c *compactor) add(parts []found) error {
+	spans := 0
+	for _, f := range parts {
+		first := c.inputs[f.src].view
+		for range first.Rows(f.number) {
+			spans++
+		}
+	}
+	if c.group.spans > 0 && c.group.spans+spans > trace.MaxRows {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	for i := range parts {
+		parts[i].src = c.source(c.inputs[parts[i].src])
+	}
+	t := c.plan.join(parts)
+	var more []planTrace
+	if t.spans > trace.MaxRows { // Slow path: the rest goes to further blocks.
+		whole := t
+		for t = c.plan.cut(&whole, trace.MaxRows); whole.spans > 0; {
+			more = append(more, c.plan.cut(&whole, min(whole.spans, trace.MaxRows)))
+		}
+	}
+	c.group.traces, c.group.spans = append(c.group.traces, t), c.group.spans+t.spans
+	for _, m := range more {
+		if err := c.writeFurther(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// source returns the number that the view of an input has in the plan.
+func (c *compactor) source(in *joined) uint32 {
+	if in.source < 0 {
+		in.source = len(c.plan.sources)
+		c.plan.sources = append(c.plan.sources, newSource(in.view))
+	}
+	return uint32(in.source)
+}
+
+// writeFurther writes a block with more spans of a giant trace.
+func (c *compactor) writeFurther(t planTrace) error {
+	w := &blockWriter{o: c.o, id: layout.NewID(), ctx: c.ctx}
+	m, err := w.write(c.plan, []planGroup{{[]planTrace{t}, t.spans}}, c.first)
+	if err == nil {
+		c.further = append(c.further, m)
+	}
+	return err
+}
+
+// begin begins a row group.
+func (c *compactor) begin() {
+	c.plan, c.group = &plan{}, planGroup{}
+	for _, in := range c.inputs {
+		in.source = -1
+	}
+}
+
+// flush writes the row group and begins another.
+func (c *compactor) flush() error {
+	if c.group.spans > 0 {
+		g := c.w.shredder(c.plan)
+		defer g.begin(nil, 0)
+		if err := c.w.group(g, &c.group); err != nil {
+			return err
+		}
+	}
+	c.begin()
+	return nil
+}
