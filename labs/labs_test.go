@@ -134,7 +134,7 @@ func TestNotebook(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, notebookName), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openNotebook(dir); err == nil || !strings.Contains(err.Error(), notebookName) || !strings.Contains(err.Error(), "begin anew") {
+	if _, err := openNotebook(dir); err == nil || !strings.Contains(err.Error(), notebookName) || !strings.Contains(err.Error(), "start over") {
 		t.Errorf("a broken file: %v", err)
 	}
 }

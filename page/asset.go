@@ -80,7 +80,7 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the reader went away: nobody is left to tell
+		_, _ = w.Write(body) // the reader went away: there is no one to report to
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Options say what the page is served with.
+// Options configure the page.
 type Options struct {
 	API http.Handler // answers below /api/; nil answers 404 there
 	// Prometheus answers Prometheus' HTTP API, with paths that begin with
@@ -102,7 +102,7 @@ func serve(page string, views []string, about answer) *http.ServeMux {
 }
 
 // mountQueries lets the page read from Prometheus and nothing else: what
-// writes, deletes or shows configuration stays behind Prometheus' own port.
+// writes, deletes or shows configuration is on Prometheus' own port only.
 func mountQueries(mux *http.ServeMux, prometheus http.Handler) {
 	queries := http.StripPrefix("/prometheus", prometheus)
 	for _, path := range []string{"query", "query_range", "query_exemplars", "series", "labels"} {

@@ -13,7 +13,7 @@ import (
 type Recording struct {
 	Title  string
 	Traces []RecordedTrace
-	Report []ReportLine // what was expected of the traces; may be empty
+	Report []ReportLine // the expectations about the traces; may be empty
 }
 
 // RecordedTrace is one trace. Spans are OTLP TracesData in protobuf.

@@ -1,7 +1,7 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
-// What a shared file carries: the same views as one script and one style sheet, to be written into an HTML file.
+// The parts of a shared file: the same views as one script and one style sheet, to be written into an HTML file.
 export default defineConfig({
   plugins: [svelte()],
   define: { "process.env.NODE_ENV": '"production"' },

@@ -45,10 +45,10 @@ func labEngine(t *testing.T) *labs.Engine {
 var wrongAnswers = map[string]map[string]string{
 	"01": {"database_call": "takes 10 ms", "handle_incoming_call": "own time", "uservice3": "Which of its spans", "nothing": "own times"},
 	"02": {"redis_call": "below it", "uservice4 handle_incoming_call": "span of its own"},
-	"03": {"uservice3 did not write the header": "Is there a header", "the backend tore the traces apart": "only sorts"},
+	"03": {"uservice3 did not write the header": "Does one of them", "the backend tore the traces apart": "only sorts"},
 	"04": {"one": "Which?", "0123456789": "Search for"},
 	"05": {"{ ": "does not work", "{ name = \"database_call\" }": "attribute team", "{ resource.team != nil }": "spans are not"},
-	"06": {"edge EntryPoint web shop.localhost": "downwards", "send mail": "came later", "charge": "Who told it"},
+	"06": {"edge EntryPoint web shop.localhost": "downwards", "send mail": "came later", "charge": "Which span did it get it from"},
 	"07": {"half of the requests were not sampled": "uservice4's are there", "one replica does not pass the trace on": "no parent"},
 	"08": {"5": "Each makes two", "20": "one of the two"},
 	"09": {"payment": "Compare with stock", "edge": "Only one service"},
@@ -56,7 +56,7 @@ var wrongAnswers = map[string]map[string]string{
 	"11": {"pay": "Click the dot", "abcdef12": "no slow one"},
 	"12": {"order": "same name", "123456": "follow its link"},
 	"13": {},
-	"14": {"{ name = }": "cannot be read", `{ name = "refund" }`: "must pass", `{ name = "checkout" }`: "does not ask for the stock",
+	"14": {"{ name = }": "cannot be read", `{ name = "refund" }`: "must pass", `{ name = "checkout" }`: "without SELECT stock",
 		"{ name = \"SELECT stock\" }\n{ name = \"charge\" }": "charged twice", "=1 { name = \"SELECT stock\" }\n=1 { name = \"charge\" }": "not below checkout",
 		"=1 { name = \"SELECT stock\" }\n=1 { name = \"checkout\" } > { name = \"charge\" }": "do not notice an error"},
 }
@@ -216,7 +216,7 @@ func TestLabCommands(t *testing.T) {
 	says(lab(1, "check", "3", "1"), "start it first")
 	says(lab(0, "start", "3"), "# Who broke the trace?", "uber-trace-id", "2  uservice4 did not use the header", "etude lab check 3 NUMBER")
 	says(lab(0, "hint", "3"), "Hint 1 of 3: Compare")
-	says(lab(1, "check", "3", "1"), "Is there a header")
+	says(lab(1, "check", "3", "1"), "Does one of them")
 	says(lab(0, "check", "3", "2"), "Right.")
 	says(lab(0, "next"), "# Find the slow part")
 	says(lab(1, "start", "99"), "no lab is called")

@@ -28,7 +28,7 @@ const spans: Labels[] = [
 
 const bounds = ["0.128", "0.256", "0.512", "1.024", "2.048", "4.096", "+Inf"];
 
-/** What GET or POST /api/v1/{path} answers, or undefined for a path that the mock does not know. */
+/** The answer to GET or POST /api/v1/{path}, or undefined for a path that the mock does not know. */
 export function prometheus(path: string, params: URLSearchParams, traceIds: string[]): object | undefined {
   const query = params.get("query") ?? "";
   const [start, end, step] = ["start", "end", "step"].map((name) => Number(params.get(name) ?? 0)) as [number, number, number];
@@ -85,7 +85,7 @@ function targets(): object[] {
   return [at("etude", "up", ""), at("tempo", "down", "dial tcp 127.0.0.1:3200: connect: connection refused")];
 }
 
-/** What GET /api/metrics/query_range and /query answer for a query that is grouped by service, whatever it computes. */
+/** The answer to GET /api/metrics/query_range and /query for a query that is grouped by service, whatever it computes. */
 export function traceqlMetrics(params: URLSearchParams, instant: boolean, traceIds: string[]): object {
   const q = params.get("q") ?? "";
   const [start, end] = [Number(params.get("start")), Number(params.get("end"))];

@@ -130,7 +130,7 @@ function attributes(map: MockSpan["attributes"] = {}): object[] {
   return Object.entries(map).map(([key, v]) => ({ key, value: value(v) }));
 }
 
-/** What GET /api/v2/traces/{id} answers. */
+/** The answer to GET /api/v2/traces/{id}. */
 export function traceJson(trace: MockTrace): object {
   const services = [...new Set(trace.spans.map((s) => s.service))];
   const resourceSpans = services.map((service) => ({

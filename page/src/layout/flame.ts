@@ -28,7 +28,7 @@ export interface Flame {
 /** More lanes than this share the last one: a picture of thousands says nothing. */
 const mostLanes = 400;
 
-/** A child stands below its parent, in the first lane that is free by the time it starts. */
+/** A child is below its parent, in the first lane that is free by the time it starts. */
 export function flameOverTime(t: Columns): Flame {
   const lanes = new Int32Array(t.length);
   const free: Nanoseconds[] = [];

@@ -20,7 +20,7 @@ export function fromCumulative(series: Series[], step: Seconds): Heat {
   return heat(series, "le", step, (rows) => rows.map((row, i) => (i === 0 ? row : row.map((v, j) => Math.max(0, v - rows[i - 1]![j]!)))));
 }
 
-/** From histogram_over_time(): each __bucket counts what is in it alone. */
+/** From histogram_over_time(): each __bucket counts only its own values. */
 export function fromBuckets(series: Series[], step: Seconds): Heat {
   return heat(series, "__bucket", step, (rows) => rows);
 }

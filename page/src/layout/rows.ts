@@ -4,7 +4,7 @@ import type { Runs } from "../model/inside";
 import type { Columns } from "../model/trace";
 import type { CssPixels, SpanIndex } from "../model/units";
 
-/** What a reader folded and unfolded. */
+/** The rows that a reader folded and unfolded. */
 export interface Folds {
   /** 1 where a span's children are hidden. */
   collapsed: Uint8Array;
@@ -18,7 +18,7 @@ export function noFolds(t: Columns): Folds {
 
 /**
  * The spans that show, top to bottom. keep marks the rows that a filter leaves (a row without a kept row below it must
- * be 0 unless it matches itself); with it runs are shown one by one, since a filter names what it wants to see.
+ * be 0 unless it matches itself); with it runs are shown one by one, since a filter names the spans to see.
  */
 export function visibleRows(t: Columns, folds: Folds, runs: Runs | undefined, keep?: Uint8Array): Int32Array {
   const rows = new Int32Array(t.length);
@@ -93,7 +93,7 @@ function withAll(folds: Folds, spans: SpanIndex[], value: 0 | 1): Folds {
 /** More folds than this are not written into an address. */
 const mostWritten = 200;
 
-/** Folds as text: rows in base 36, runs that are shown one by one behind a "+". "all" where every row is folded. */
+/** Folds as text: rows in base 36, runs that are shown one by one after a "+". "all" where every row is folded. */
 export function writeFolds(t: Columns, folds: Folds): string {
   const closed: string[] = [];
   let foldable = 0;

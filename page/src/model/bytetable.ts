@@ -1,5 +1,5 @@
 // Gives equal runs of bytes equal numbers, without decoding them: names and attributes of a trace repeat, and decoding
-// each text once instead of once a span is most of what makes a large trace open fast.
+// each text once instead of once a span is the main reason why a large trace opens fast.
 
 export class ByteTable {
   /** Numbers of entries by hash, -1 where empty; open addressing. */

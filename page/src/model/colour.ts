@@ -56,7 +56,7 @@ export function lineColour(index: number, theme: Theme): string {
 
 const dashes: number[][] = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
 
-/** What else tells a line from an earlier one of the same colour: the dashes for its place among them. */
+/** The dashes that tell a line from earlier ones of the same colour. */
 export function dashesFor(colours: string[]): number[][] {
   const seen = new Map<string, number>();
   return colours.map((colour) => {

@@ -18,7 +18,7 @@ export interface Side {
   ids: Hex[];
 }
 
-/** What one side has at a row. calls and errors are per trace; length and own are those of all calls together. */
+/** The figures of one side of a row. calls and errors are per trace; length and own are those of all calls together. */
 export interface Calls {
   calls: number;
   errors: number;
@@ -35,7 +35,7 @@ export interface Row {
   depth: number;
   service: string;
   name: string;
-  /** What it was called before, where that was another name. */
+  /** Its name before, if it was another one. */
   was: string;
   own: Nanoseconds;
   overlap: Nanoseconds;
@@ -65,7 +65,7 @@ export interface Comparison {
   parts: Part[];
   /** In reading order; the first is the whole trace. */
   rows: Row[];
-  /** Rows that the answer leaves out, and what they add to the difference. */
+  /** Rows that the answer leaves out, and their part in the difference. */
   others: { rows: number; difference: Nanoseconds };
 }
 

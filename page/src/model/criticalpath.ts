@@ -1,7 +1,7 @@
 // The critical path: which span the trace was waiting for at each moment.
 //
 // The rule is that of CRISP (Zhang et al., USENIX ATC 2022): go backwards from the end of the root. Of the children that
-// had ended by then, the one that ended last is what the parent waited for, so the path goes into it, by the same rule.
+// had ended by then, the parent waited for the one that ended last, so the path goes into it, by the same rule.
 // It comes out where that child began, and goes on with the last child that had ended before that. Where no child had
 // ended, the time is the parent's own.
 //
@@ -11,7 +11,7 @@
 //
 // The segments cover the root without gap or overlap, so the shares of all spans add up to 1. A trace with several
 // roots, or with none since the root has not arrived, is read as if one span ran from its first moment to its last;
-// what is that span's own is reported as span -1.
+// that span's own time is reported as span -1.
 
 import type { Columns } from "./trace";
 import type { Nanoseconds, SpanIndex } from "./units";

@@ -1,5 +1,5 @@
 // Drilling down into a metrics query without typing: narrowing it, breaking it down, and leaving out of a comparison
-// what only says the selection again. Every step makes one visible query out of another.
+// conditions that only repeat the selection. Every step makes one visible query out of another.
 
 import { addCondition, canNarrow } from "./query";
 import type { Comparison } from "./traceqlmetrics";
@@ -54,7 +54,7 @@ export function conditionOf({ attribute, value }: Pick<Comparison, "attribute" |
   return `(${attribute} ${operator} ${value} ${not ? "&&" : "||"} ${text})`;
 }
 
-/** What else says the same as a field of a selection. */
+/** Other names of a field of a selection. */
 const sameAs: Record<string, string[]> = {
   status: ["status", "statusMessage"],
   statusMessage: ["status", "statusMessage"],

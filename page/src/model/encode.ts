@@ -1,4 +1,4 @@
-// Spans as OTLP's protobuf (ExportTraceServiceRequest and TracesData alike): what a shared file carries.
+// Spans as OTLP's protobuf (ExportTraceServiceRequest and TracesData alike): the content of a shared file.
 
 import type { Resource, Scope, SpanData } from "./trace";
 import { kinds, statusCodes } from "./trace";

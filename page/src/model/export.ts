@@ -54,7 +54,7 @@ function otlpValue(value: Value): object {
   return { kvlistValue: { values: [...value].map(([key, v]) => ({ key, value: otlpValue(v) })) } };
 }
 
-/** What Jaeger's query API answers, and its UI reads. Its times are whole microseconds. */
+/** The form that Jaeger's query API answers in, and its UI reads. Its times are whole microseconds. */
 export function toJaegerJson(trace: Trace): string {
   const spans = spansOf(trace);
   const resources = [...new Set(spans.map((s) => s.resource))];

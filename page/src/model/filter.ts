@@ -1,4 +1,4 @@
-// The language of the filter bar: what a reader types while looking at one trace.
+// The language of the filter bar, for the spans of one trace.
 //
 //   checkout                       a word: in name, service, attributes, events, ids, status message
 //   "GET /cart"                    words in order
@@ -122,7 +122,7 @@ class Parser {
   }
 
   private condition(field: Token): Filter {
-    // A quoted name behind a scope, as in span."my key", comes as two tokens only where a space parts them.
+    // A quoted name after a scope, as in span."my key", comes as two tokens only where a space parts them.
     const operator = this.tokens[this.#at++]!;
     const value = this.tokens[this.#at++];
     if (!value || (value.type !== "word" && value.type !== "quoted")) throw new Error(`a value is expected after ${JSON.stringify(operator.text)} at position ${operator.at + 1}`);

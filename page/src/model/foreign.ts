@@ -89,7 +89,7 @@ function jaegerValue(tag: Json): Value {
   return typeof value === "string" ? value : JSON.stringify(value ?? null);
 }
 
-/** Tags that stand for fields of a span. */
+/** Tags that mean fields of a span. */
 const fieldTags = new Set(["span.kind", "otel.status_code", "otel.status_description", "otel.scope.name", "otel.scope.version", "otel.library.name", "otel.library.version", "w3c.tracestate"]);
 
 function jaegerSpan(json: Json, resource: Resource, scopes: Map<string, Scope>): SpanData {

@@ -86,7 +86,7 @@ export function plural(n: number, one: string, many = `${one}s`): string {
   return `${grouped(n)} ${n === 1 ? one : many}`;
 }
 
-/** What the numbers of a chart or table mean. Durations are in seconds there, as Prometheus and TraceQL metrics give them. */
+/** The meaning of the numbers of a chart or table. Durations are in seconds there, as Prometheus and TraceQL metrics give them. */
 export type Unit = "seconds" | "rate" | "share" | "bytes" | "number";
 
 export function formatIn(unit: Unit, value: number): string {

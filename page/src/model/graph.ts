@@ -11,7 +11,7 @@ import { formatValue } from "./value";
 export type NodeKind = "service" | "database" | "virtual";
 export type EdgeKind = "call" | "message" | "database" | "virtual";
 
-/** What passes through a node or an edge. What amount and duration are depends on the source of the graph. */
+/** The traffic of a node or an edge. The meaning of amount and duration depends on the source of the graph. */
 export interface Traffic {
   /** From traces: calls that were counted. From metrics: calls a second, undefined where there is no series. */
   amount: number | undefined;
@@ -33,7 +33,7 @@ export interface GraphEdge extends Traffic {
   kind: EdgeKind;
 }
 
-/** What tells the edges of a graph apart: between two services there is one of each kind at most. */
+/** The identity of an edge of a graph: between two services there is one of each kind at most. */
 export function edgeKey(e: Pick<GraphEdge, "from" | "to" | "kind">): string {
   return `${e.from}\0${e.to}\0${e.kind}`;
 }
@@ -114,7 +114,7 @@ function addCall(to: Tally, t: Trace, i: SpanIndex): void {
   to.totalDuration += t.durations[i]!;
 }
 
-/** Attributes by which a caller names what it calls, the most telling first. */
+/** Attributes by which a caller names its callee, the most specific first. */
 export const peerAttributes = ["peer.service", "db.namespace", "db.name", "db.system", "messaging.system", "server.address", "http.host", "net.peer.name"];
 
 export function silentPeer(t: Trace, i: SpanIndex): string | undefined {

@@ -20,7 +20,7 @@ export function marksOf(marks: Mark[], line: number): Mark[] {
   return marks.filter((m) => m.line === line);
 }
 
-/** What a line adds to the span, in a few words. */
+/** The addition of a line to the span, in a few words. */
 export function sayMark({ kind, name = "", of }: Mark): string {
   switch (kind) {
     case "start":

@@ -2,7 +2,7 @@
 
 export interface Pair {
   key: string;
-  /** undefined for a key that stands alone. */
+  /** undefined for a key without a value. */
   value: string | undefined;
   quoted: boolean;
 }

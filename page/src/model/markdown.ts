@@ -1,5 +1,5 @@
 // The little Markdown that lessons are written in: headings, paragraphs, lists, code, and within a line code, strong
-// and emphasis, links. What it does not know stays text; nothing becomes HTML.
+// and emphasis, links. Other syntax stays text; nothing becomes HTML.
 
 export type Inline = { kind: "text" | "code" | "strong" | "em"; text: string } | { kind: "link"; text: string; href: string };
 

@@ -13,7 +13,7 @@ interface Fact {
   scope: FactScope;
   key: string;
   value: Value;
-  /** "key=value" in lower case: what a word is looked for in. */
+  /** "key=value" in lower case: the text that is searched for a word. */
   text: string;
 }
 
@@ -276,7 +276,7 @@ function attribute(trace: Trace, index: MatchIndex, scope: FactScope | undefined
   return operator === "!=" ? present : present.map((m) => 1 - m);
 }
 
-/** Whether a value stands in the given relation to a literal. Values that cannot be compared do not hold. */
+/** Whether a value has the given relation to a literal. Values that cannot be compared do not hold. */
 function comparison(operator: Operator, to: Literal): (value: Value) => boolean {
   if (operator === "=~" || operator === "!~") {
     const regex = expression(to);

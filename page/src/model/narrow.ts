@@ -65,7 +65,7 @@ function gather(graph: ServiceGraph, caller: string, leaves: GraphNode[], edges:
   };
 }
 
-/** What can be reached in so many calls, in either direction. */
+/** The nodes within so many calls, in either direction. */
 function around(graph: ServiceGraph, focus: string, hops: number): ServiceGraph {
   const near = new Set([focus]);
   for (let hop = 0; hop < hops; hop++) {

@@ -5,7 +5,7 @@ import { skewSummary } from "./skew";
 import { type Columns, type SpanData } from "./trace";
 import type { SpanIndex } from "./units";
 
-/** What is odd about a whole trace. */
+/** The oddities of a whole trace. */
 export function oddTrace(t: Columns): string[] {
   const made: string[] = [];
   let orphans = 0;
@@ -33,7 +33,7 @@ export function skewWords(t: Columns): string[] {
   return skewSummary(t).map(({ service, by }) => `${service} (${by > 0 ? "+" : "−"}${formatDuration(Math.abs(by))})`);
 }
 
-/** What is odd about one span. */
+/** The oddities of one span. */
 export function oddSpan(t: Columns, i: SpanIndex, data: SpanData): string[] {
   const made: string[] = [];
   if (t.orphans[i]) made.push(`Its parent span ${data.parentId} is not part of the trace: it has not arrived yet, or was never sent.`);

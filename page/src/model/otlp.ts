@@ -63,7 +63,7 @@ function tracesOf(byTrace: Spans): Trace[] {
   return [...byTrace].map(([id, spans]) => buildTrace(id, spans)).sort((a, b) => b.length - a.length);
 }
 
-/** What the backend answers for a trace that it does not have: {"trace":{}}. */
+/** The backend's answer for a trace that it does not have: {"trace":{}}. */
 function isEmptyAnswer(json: unknown): boolean {
   return isObject(json) && ("trace" in json || "resourceSpans" in json || "batches" in json);
 }

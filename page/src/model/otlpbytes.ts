@@ -9,9 +9,9 @@ import type { Hex } from "./units";
 import { type Attribute, Bytes, type Value } from "./value";
 import { Reader } from "./wire";
 
-/** What the pass noted beside the columns: plain data, so that it can be handed from a Worker to the page. */
+/** Notes of the pass besides the columns: plain data, which a Worker can pass to the page. */
 export interface Places {
-  /** Where span i stands in the bytes: spans[2*i] .. spans[2*i+1]. */
+  /** The place of span i in the bytes: spans[2*i] .. spans[2*i+1]. */
   spans: Int32Array;
   resourceIds: Int32Array;
   scopeIds: Int32Array;

@@ -9,7 +9,7 @@ export interface Sample {
   value: number;
 }
 
-/** What an expression evaluated to. Histograms (native ones) are shown by their sum and count only. */
+/** The value of an expression. Histograms (native ones) are shown by their sum and count only. */
 export type Answer =
   | { type: "vector"; samples: Sample[] }
   | { type: "matrix"; series: Series[] }

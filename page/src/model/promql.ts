@@ -88,7 +88,7 @@ export function serviceBuckets(step: Seconds, service: string): string {
   return entryOrAll(of(service), (m) => `sum by (le) (increase(${selector(`${latency}_bucket`, m)}[${duration(step)}]))`);
 }
 
-/** What query_exemplars is asked for the dots of a service. */
+/** The expression that query_exemplars gets for the dots of a service. */
 export function serviceExemplars(service: string): string {
   return selector(`${latency}_bucket`, { service, span_kind: entryKinds });
 }

@@ -19,7 +19,7 @@ export type FormErrors = Partial<Record<keyof Form, string>>;
 export const defaultLimit = 20;
 export const emptyForm: Form = { service: "", name: "", tags: "", min: "", max: "", limit: "" };
 
-/** What is wrong with the form, field by field; {} when it can be run. */
+/** The mistakes in the form, field by field; {} when it can be run. */
 export function checkForm(form: Form): FormErrors {
   const errors: FormErrors = {};
   const check = (field: keyof Form, read: () => unknown): void => {
@@ -149,7 +149,7 @@ export function canNarrow(query: string): boolean {
 
 /**
  * Narrows a query by one more condition: `{ a }` becomes `{ a && condition }`. Where the query is more than one
- * simple filter, the condition stands alone, since joining it could change what the rest means.
+ * simple filter, the condition replaces the query, since joining it could change the meaning of the rest.
  */
 export function addCondition(query: string, condition: string): string {
   const inner = /^\s*\{([^{}]*)\}\s*$/.exec(query)?.[1]?.trim() ?? "";

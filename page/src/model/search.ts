@@ -24,7 +24,7 @@ export interface MatchedSpan {
   id: Hex;
   start: UnixNanoseconds;
   duration: Nanoseconds;
-  /** What the query selected or grouped by, and the names that the backend adds. */
+  /** The attributes that the query selected or grouped by, and the names that the backend adds. */
   attributes: Attribute[];
 }
 

@@ -1,4 +1,4 @@
-// Who called whom, in order of time: the calls of a trace between services, for a sequence diagram.
+// The calls of a trace between services, in order of time, for a sequence diagram.
 
 import { formatDuration } from "./format";
 import { silentPeer } from "./graph";

@@ -82,7 +82,7 @@ function kindOf(name: string, services: Map<string, PerSecond>, edges: EdgeSum[]
   return touching.some((e) => e.kind === "database") ? "database" : "virtual";
 }
 
-/** What is known of a node without spans: what its callers saw, or what it sent where nobody calls it. */
+/** The figures of a node without spans: those that its callers saw, or those that it sent if it has no caller. */
 function seenFromOutside(name: string, edges: EdgeSum[]): Pick<GraphNode, "amount" | "count" | "errorShare" | "duration"> {
   const incoming = edges.filter((e) => e.to === name);
   const seen = incoming.length > 0 ? incoming : edges.filter((e) => e.from === name);
@@ -105,7 +105,7 @@ function isPeer(name: string): string {
   return peerAttributes.map((key) => `span.${key}=${quote(name)}`).join(" || ");
 }
 
-/** The TraceQL that finds the traces behind a node. */
+/** The TraceQL that finds the traces of a node. */
 export function nodeQuery(node: GraphNode, graph: ServiceGraph): string {
   if (node.kind === "service") return `{ resource.service.name=${quote(node.name)} }`;
   const calls = graph.edges.filter((e) => e.from === node.name);
@@ -114,7 +114,7 @@ export function nodeQuery(node: GraphNode, graph: ServiceGraph): string {
 }
 
 /**
- * The TraceQL that finds the traces behind an edge: spans of one service below spans of the other; the calling span
+ * The TraceQL that finds the traces of an edge: spans of one service below spans of the other; the calling span
  * alone where the other side sends none; the first span of a trace where the caller is outside.
  */
 export function edgeQuery(edge: GraphEdge, failedOnly = false): string {

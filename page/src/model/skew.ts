@@ -52,7 +52,7 @@ export interface Skew {
   by: Nanoseconds;
 }
 
-/** What was moved, service by service, the greatest shift first. */
+/** The moved services, the greatest shift first. */
 export function skewSummary(t: Columns): Skew[] {
   const made = new Map<number, Skew>();
   for (let i = 0; i < t.length; i++) {

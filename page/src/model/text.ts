@@ -1,4 +1,4 @@
-// Texts from strangers, made safe to read: invisible and direction-changing characters are shown as what they are, and
+// Texts from strangers, made safe to read: invisible and direction-changing characters are shown by name, and
 // JSON, SQL and stack traces are set in their own form.
 
 /** Controls (but not tab and line feed), soft hyphen, zero-width characters, bidirectional overrides and isolates, byte order mark. */

@@ -18,7 +18,7 @@ import type { Attribute } from "./value";
 export type Kind = "unspecified" | "internal" | "server" | "client" | "producer" | "consumer";
 export type StatusCode = "unset" | "ok" | "error";
 
-/** By the number that OTLP gives them, which is what the columns hold. */
+/** By OTLP's numbers, which the columns hold. */
 export const kinds: Kind[] = ["unspecified", "internal", "server", "client", "producer", "consumer"];
 export const statusCodes: StatusCode[] = ["unset", "ok", "error"];
 

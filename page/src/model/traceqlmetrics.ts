@@ -17,7 +17,7 @@ export function metricsFunction(query: string): MetricsFunction | undefined {
   return stage.exec(bare)?.[1] as MetricsFunction | undefined;
 }
 
-/** What the values of a query are. Only spans' durations have a unit that is known. */
+/** The unit of a query's values. Only spans' durations have a known one. */
 export function metricsUnit(query: string): Unit {
   const kind = metricsFunction(query);
   if (kind === "rate") return "rate";
@@ -37,7 +37,7 @@ export interface MetricsAnswer {
   how: "range" | "instant";
   series: Series[];
   exemplars: Exemplar[];
-  /** What the backend says about an answer of which it returned only a part; "" for a whole one. */
+  /** The backend's message about a partial answer; "" for a whole one. */
   note: string;
 }
 
@@ -82,7 +82,7 @@ function noteOf(answer: AnswerJson): string {
 }
 
 /**
- * What a step without a value stands for. Zeros are not sent: for a count that is what they are; the least, greatest,
+ * The meaning of a step without a value. Zeros are not sent: a missing count is zero; the least, greatest,
  * mean or quantile of no spans is nothing, and a line that falls to 0 there would lie.
  */
 function emptyStep(query: string): number | null {
@@ -103,7 +103,7 @@ function readValue(value: ValueJson | undefined): string {
   return String(value?.stringValue ?? value?.intValue ?? value?.doubleValue ?? value?.boolValue ?? "");
 }
 
-/** An exemplar stands where its span's duration puts it, when it says so: in a histogram its value is a count. */
+/** An exemplar is drawn at its span's duration, if it has one: in a histogram its value is a count. */
 function readExemplars(s: SeriesJson): Exemplar[] {
   return (s.exemplars ?? []).flatMap((e) => {
     const labels = readLabels(e.labels);

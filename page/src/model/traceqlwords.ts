@@ -59,17 +59,17 @@ export const joins: Word[] = [
   { label: "|", detail: "a stage follows" },
 ];
 
-/** What a word of a query means; undefined for words of the reader's own. */
+/** The meaning of a word of a query; undefined for words of the reader's own. */
 export function describe(word: string): string | undefined {
   const bare = (w: Word): string => w.label.replace(/\(.*$/, "");
   const stage = stages.find((w) => bare(w) === word);
   if (stage) return `${stage.label}: ${stage.detail}`;
   const field = intrinsics.find((w) => w.label === word || w.label === `span:${word}` || `span:${w.label}` === word);
   if (field) return `${word}: ${field.detail}`;
-  return { resource: "resource.…: what the process says about itself", span: "span.…: an attribute of the span", event: "event.…: an attribute of one of its events", link: "link.…: an attribute of a link", instrumentation: "instrumentation.…: an attribute of the library that made the span", nil: "nil: there is no such attribute" }[word];
+  return { resource: "resource.…: an attribute of the process", span: "span.…: an attribute of the span", event: "event.…: an attribute of one of its events", link: "link.…: an attribute of a link", instrumentation: "instrumentation.…: an attribute of the library that made the span", nil: "nil: there is no such attribute" }[word];
 }
 
-/** Where a text ends: inside of a filter or an argument list, behind a "|", behind a whole filter, or at the very start. */
+/** Where a text ends: inside a filter or an argument list, after a "|", after a whole filter, or at the very start. */
 export type Place = "start" | "field" | "stage" | "after";
 
 export function placeAt(before: string): Place {

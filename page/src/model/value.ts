@@ -64,7 +64,7 @@ export function quote(text: string): string {
 
 const plainName = /^[\p{L}_][\p{L}\p{N}_.\-/@]*$/u;
 
-/** An attribute's name behind its scope ("resource", "span", or "" for either); unusual names are quoted. */
+/** An attribute's name after its scope ("resource", "span", or "" for either); unusual names are quoted. */
 export function attributeName(scope: string, key: string): string {
   return `${scope}.${plainName.test(key) ? key : quote(key)}`;
 }

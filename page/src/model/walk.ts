@@ -1,4 +1,4 @@
-// One request's way through the demo, read from what the services print. They print each request's headers, and what
+// One request's way through the demo, read from the services' output. They print each request's headers, and what
 // they do around a call; that is all a person without a trace has. Nothing here knows of spans.
 //
 // Lines of several requests may be mixed. A request is told from others by X-Request-Id, which the edge passes on to the
@@ -27,7 +27,7 @@ export interface Printed {
   headers: Header[];
 }
 
-/** What is known of one service's part in the request. */
+/** The known facts about one service's part in the request. */
 export interface Hop {
   service: string;
   /** undefined until it has printed the request. */
@@ -141,7 +141,7 @@ function spoken(lines: Line[]): Line[] {
 
 /** One field of a header that carries a trace. */
 export interface Field {
-  /** What it is: "trace", "span", "parent", "sampled", "version". */
+  /** Its meaning: "trace", "span", "parent", "sampled", "version". */
   what: string;
   /** As written. */
   text: string;
@@ -153,7 +153,7 @@ export interface Field {
 
 export interface XRay {
   header: string;
-  /** What stands between the fields. */
+  /** The text between the fields. */
   separator: string;
   fields: Field[];
 }

@@ -170,7 +170,7 @@ export class Writer {
     if (value !== "") this.blob(field, encoder.encode(value));
   }
 
-  /** Writes the message in place: behind room for a length of one byte, which is widened afterwards where it must be. */
+  /** Writes the message in place, after a length of one byte, which is widened afterwards if necessary. */
   message(field: number, write: (w: Writer) => void): void {
     this.tag(field, wire.bytes);
     const at = this.length;

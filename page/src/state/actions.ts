@@ -1,4 +1,4 @@
-// Every action of the page by name, with its key: what the palette lists and the help prints.
+// Every action of the page by name, with its key: for the palette and the help.
 
 import { isTraceId } from "../model/ids";
 import { opened } from "./opened.svelte";

@@ -109,7 +109,7 @@ export async function compare(sides: { before: string; after: string; limit: str
 export interface TraceAnswer {
   /** undefined where the backend has no trace of that id. */
   trace: Trace | undefined;
-  /** What the backend says about a trace of which it returned only a part; "" for a whole one. */
+  /** The backend's message about a partial trace; "" for a whole one. */
   note: string;
 }
 
@@ -120,7 +120,7 @@ export async function fetchTrace(id: string, signal?: AbortSignal): Promise<Trac
   return { trace: parseTraces(json)[0], note: json.status === "PARTIAL" ? json.message || "This is only a part of the trace" : "" };
 }
 
-/** Names of attributes, each behind its scope: "resource.os.type". */
+/** Names of attributes, each after its scope: "resource.os.type". */
 export async function tagNames(range: Range): Promise<string[]> {
   const json = (await getJson(`/api/v2/search/tags?${withRange({ limit: "1000" }, range)}`)) as { scopes?: { name?: string; tags?: string[] }[] };
   const known = (json.scopes ?? []).filter((s) => s.name !== "intrinsic");

@@ -10,7 +10,7 @@ import { route } from "./route.svelte";
 import { save } from "./save";
 import { exploreHref } from "./url";
 
-/** Reads a file and opens its largest trace; what is wrong with the file is shown where files are chosen. */
+/** Reads a file and opens its largest trace; mistakes of the file are shown where files are chosen. */
 export async function openFile(file: File): Promise<void> {
   opened.fileName = file.name;
   opened.fileError = "";

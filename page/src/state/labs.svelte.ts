@@ -1,4 +1,4 @@
-// The labs: what there is, what the learner has typed, and what the last check said.
+// The labs: the list, the learner's input, and the last check's verdict.
 
 export interface Lab {
   id: string;
@@ -11,7 +11,7 @@ export interface Lab {
   answer: "text" | "choice" | "query" | "lines" | "none";
   question: string;
   choices?: string[];
-  /** What the start has said. */
+  /** The text of the start. */
   says?: string;
   /** A folder on disk to work in. */
   where?: string;
@@ -36,7 +36,7 @@ export interface Checked {
   verdicts?: CheckVerdict[];
 }
 
-/** What is kept of a lab while the page is open, so that a look at Explore loses nothing. */
+/** The state of a lab while the page is open, so that a visit to Explore loses nothing. */
 export interface Work {
   answer: string;
   checked: Checked | undefined;

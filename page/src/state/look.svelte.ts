@@ -19,7 +19,7 @@ type Kept = "zoom" | "folds" | "find" | "span";
 
 export class Look {
   readonly trace: Trace;
-  /** The same with the times as they came: what is saved. */
+  /** The same with the recorded times: for saving. */
   readonly recorded: Trace;
   /** Whether the times are corrected, and whether there is anything to correct. */
   readonly skewed: boolean;
@@ -28,7 +28,7 @@ export class Look {
   text = $state("");
   /** By row; undefined without a filter. */
   matches = $state.raw<Uint8Array | undefined>();
-  /** What is wrong with the filter text. */
+  /** The mistake in the filter text. */
   problem = $state("");
   /** The span of the side panel, or -1. */
   selected = $state<SpanIndex>(-1);
@@ -48,7 +48,7 @@ export class Look {
 
   /** Writes to the address that wait. */
   #timers = new Map<Kept, { timer: number; write: () => void }>();
-  /** What the address is known to say, part by part. */
+  /** The known content of the address, part by part. */
   #written = new Map<Kept, string>();
 
   constructor(shown: Shown, corrected: boolean) {

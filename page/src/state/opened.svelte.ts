@@ -10,7 +10,7 @@ import { type Decoded, Matcher, type Shown, shown, shownAs } from "./tracework";
 import type { Answer, Request } from "./traceworker";
 import { ui } from "./ui.svelte";
 
-/** Which spans the filter text holds for, by their place in the input; or what is wrong with the text. */
+/** The spans that match the filter text, by their place in the input; or the mistake in the text. */
 export type Matched = { matches: Uint8Array } | { message: string };
 
 /** For how long after its last span a trace is asked for again. */
@@ -19,12 +19,12 @@ const stillGrowing: Milliseconds = 90_000;
 class OpenedTrace {
   /** done with undefined: the backend has no such trace. */
   trace = $state.raw<Loading<Shown | undefined>>({ state: "none" });
-  /** What the backend says about the trace, such as that a part of it is missing. */
+  /** The backend's message about the trace, such as that a part of it is missing. */
   note = $state("");
   /** Traces read from a file: they live in this page only. */
   files = $state.raw<Trace[]>([]);
   fileName = $state("");
-  /** What is wrong with the file, or "". */
+  /** The mistake in the file, or "". */
   fileError = $state("");
 
   #id = "";

@@ -4,7 +4,7 @@ import { type Answer, parseAnswer, parseExemplars, parseTargets, type Sample, ty
 import type { Exemplar, Series } from "../model/series";
 import type { Seconds, UnixSeconds } from "../model/units";
 
-/** Nobody answers PromQL there, which is no mistake: etude runs without Prometheus as well. */
+/** The backend has no Prometheus, which is no mistake: it runs without as well. */
 export class NoPrometheus extends Error {}
 
 export interface Period {

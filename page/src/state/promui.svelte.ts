@@ -51,7 +51,7 @@ class PrometheusUI {
     this.#read();
   }
 
-  /** Runs what is asked, again if nothing changed. */
+  /** Runs the query, again if nothing changed. */
   run(change: Partial<Asked>): void {
     this.#key = "";
     this.go(queryHref({ ...this.asked, ...change }));
@@ -120,7 +120,7 @@ function endOf(asked: Asked): UnixSeconds {
 
 export const ui = new PrometheusUI();
 
-/** Lets plain links of this page be followed without loading it anew. */
+/** Follows plain links of this page without reloading it. */
 export function followLinks(event: MouseEvent): void {
   const link = plainLink(event);
   if (!link || parsePrometheusRoute(link.pathname, link.search).page === "missing") return;

@@ -3,7 +3,7 @@
 //   /query?g0.expr=up&g0.tab=graph&g0.range_input=1h&g0.end_input=2026-11-24+19:05:09    /graph is its older name
 //   /targets   /status
 //
-// One expression a page: g1 and later are not read. What equals its default is left out.
+// One expression a page: g1 and later are not read. Values equal to their default are left out.
 
 import type { Seconds, UnixMilliseconds } from "../model/units";
 

@@ -49,7 +49,7 @@ class RouteState {
     this.#read();
   }
 
-  /** Starts inside of a shared file: it shows one trace, and its address stands behind the "#". */
+  /** Starts inside of a shared file: it shows one trace, and its address follows the "#". */
   startShared(trace: string): void {
     this.#shared = trace;
     addEventListener("popstate", () => this.#read());
@@ -141,7 +141,7 @@ class RouteState {
 
 export const route = new RouteState();
 
-/** Lets plain links of this page be followed without loading it anew. */
+/** Follows plain links of this page without reloading it. */
 export function followLinks(event: MouseEvent): void {
   if (!plainLink(event)) return;
   route.settle();

@@ -1,4 +1,4 @@
-// The switches of the demo: what is broken on purpose.
+// The switches of the demo: faults on purpose.
 
 export interface Switch {
   name: string;

@@ -1,4 +1,4 @@
-// What a Worker does for one open trace: fetch, decode, arrange, index, filter. Also run on the page itself, for traces
+// The work of a Worker for one open trace: fetch, decode, arrange, index, filter. Also run on the page itself, for traces
 // that are small or that came from a file, and in a shared page, which has no Worker.
 
 import { type Answer, answerFor, keepAnswer } from "../model/answer";
@@ -23,7 +23,7 @@ export interface Decoded {
 
 export interface Found {
   decoded: Decoded | undefined;
-  /** What the backend says about a trace of which it returned only a part; "" for a whole one. */
+  /** The backend's message about a partial trace; "" for a whole one. */
   note: string;
 }
 

@@ -26,7 +26,7 @@ class Ui {
   zone = $state<Zone>(rememberedZone());
   helpOpen = $state(false);
   paletteOpen = $state(false);
-  /** What a screen reader is told. */
+  /** The text for screen readers. */
   announcement = $state("");
 
   start(): void {
@@ -37,7 +37,7 @@ class Ui {
     );
   }
 
-  /** Everything that shows a time is drawn anew: App.svelte keys its content by the zone. */
+  /** Everything that shows a time is redrawn: App.svelte keys its content by the zone. */
   setZone(to: Zone): void {
     setZone(to);
     this.zone = to;

@@ -7,7 +7,7 @@
 //         An open trace adds how it is looked at: &view=&find=&rest=&zoom=&folds=&sort=&group=&path=&skew=
 // Older:  /explore?orgId=1&left={"queries":[{"queryType":"nativeSearch",...}],"range":{...}}  and its successor
 //         with panes={"x":{...}}: read, never written.
-// What equals its default is left out.
+// Values equal to their default are left out.
 
 import { isTraceId } from "../model/ids";
 import { emptyForm, type Form } from "../model/query";
@@ -15,7 +15,7 @@ import { defaultRange, type Range, refreshInterval } from "../model/range";
 
 export type Tab = "search" | "traceql" | "json" | "graph";
 
-/** What time a view shows, and how often it asks again: "" for never. */
+/** The time range of a view, and its refresh interval: "" for never. */
 export interface Time {
   range: Range;
   refresh: string;
@@ -37,7 +37,7 @@ export interface Look {
   folds: string;
   /** A column of the table, with "-" in front for descending. */
   sort: string;
-  /** What the table and the flame graph gather: "" for single spans. */
+  /** The grouping of the table and the flame graph: "" for single spans. */
   group: string;
   /** Whether the critical path is marked. */
   path: boolean;

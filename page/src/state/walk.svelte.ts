@@ -6,7 +6,7 @@ import { fetchTrace, search } from "./api";
 
 export type Phase = "idle" | "sending" | "arriving" | "done" | "failed";
 
-/** What POST /api/etude/walk answers. Times are microseconds since 1970, by etude's clock. */
+/** The answer to POST /api/etude/walk. Times are microseconds since 1970, by etude's clock. */
 export interface WalkAnswer {
   status: number;
   start: number;

@@ -26,12 +26,12 @@ export interface EditorHooks {
   submit: () => void;
 }
 
-/** What makes an editor one of a language. */
+/** The language-specific parts of an editor. */
 export interface Dialect {
   extension: Extension;
   /** Replaces the completion that the extension brings, if it brings any. */
   complete?: CompletionSource;
-  /** What the word at a place means, shown when a reader points at it; undefined where nothing is known. */
+  /** The meaning of the word at a place, shown when a reader points at it; undefined if unknown. */
   describe?: (word: string) => string | undefined;
   placeholder: string;
   label: string;

@@ -27,7 +27,7 @@ const language = LRLanguage.define({
   languageData: { commentTokens: { line: "//" }, closeBrackets: { brackets: ["{", "(", '"'] } },
 });
 
-/** range is asked at each completion: what is offered occurs in the time that the reader looks at. */
+/** range is read at each completion, so the suggestions occur in the visible time range. */
 export function traceqlEditor(range: () => Range): CreateEditor {
   return (root, text, theme, hooks) =>
     createEditor(root, text, theme, hooks, {
