@@ -29,15 +29,18 @@ import (
 
 // BlockOptions say how blocks are written. Zero values stand for the defaults named.
 type BlockOptions struct {
-	Tenant    string            // whose name is in the blocks; block.SingleTenant
+	Dir       string            // has a folder for each tenant, as Tempo's buckets; BlocksFolder in Options.Dir
+	Tenant    string            // the name of that folder, and in the blocks; block.SingleTenant
 	After     time.Duration     // how long spans stay in the head; 5 min
 	Format    block.Format      // block.VParquet5
 	Dedicated []block.Dedicated // attributes with columns of their own; chosen from the spans
 	Cache     *block.Cache      // of decoded columns, which stores may share; 64 MiB
 }
 
+// BlocksFolder holds a folder of blocks for each tenant.
+const BlocksFolder = "blocks"
+
 const (
-	blocksFolder = "blocks" // in the data directory; below it a folder for the tenant, as Tempo has it
 	defaultAfter = 5 * time.Minute
 	defaultCache = 64 << 20
 )
@@ -109,14 +112,14 @@ func (s *Store) openBlocks() (covered []uint64, err error) {
 	if b.fs == nil {
 		b.fs = fs.OS
 	}
-	b.o.setDefaults()
-	b.dir = filepath.Join(s.o.Dir, blocksFolder, b.o.Tenant)
+	b.o.setDefaults(s.o.Dir)
+	b.dir = filepath.Join(b.o.Dir, b.o.Tenant)
 	s.blocks = b
 	began := time.Now()
 	if err := b.fs.Mkdir(b.dir); err != nil {
 		return nil, fmt.Errorf("make folder of blocks: %w", err)
 	}
-	if err := errors.Join(b.fs.SyncDir(s.o.Dir), b.fs.SyncDir(filepath.Dir(b.dir)), b.fs.SyncDir(b.dir)); err != nil {
+	if err := errors.Join(b.fs.SyncDir(filepath.Dir(b.o.Dir)), b.fs.SyncDir(b.o.Dir), b.fs.SyncDir(b.dir)); err != nil {
 		return nil, fmt.Errorf("make folder of blocks: %w", err)
 	}
 	folders, err := block.List(b.fs, b.dir)
@@ -138,7 +141,10 @@ func (s *Store) openBlocks() (covered []uint64, err error) {
 	return covered, nil
 }
 
-func (o *BlockOptions) setDefaults() {
+func (o *BlockOptions) setDefaults(data string) {
+	if o.Dir == "" {
+		o.Dir = filepath.Join(data, BlocksFolder)
+	}
 	if o.Tenant == "" {
 		o.Tenant = block.SingleTenant
 	}

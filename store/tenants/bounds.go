@@ -48,7 +48,7 @@ func (s *Set) storeOptions(id, dir string, n int) store.Options {
 	o.Dir = dir
 	if o.Blocks != nil {
 		blocks := *o.Blocks // its cache is shared
-		blocks.Tenant = tenant.Folder(id)
+		blocks.Dir, blocks.Tenant = s.bucket(), tenant.Folder(id)
 		o.Blocks = &blocks
 	}
 	if s.o.Multi {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"etude/store"
@@ -63,6 +64,7 @@ func (s *Set) remove(t *Tenant) {
 		s.log.Warn("remove the folder of a tenant without spans", "tenant", t.ID, "error", err)
 		return
 	}
+	_ = os.Remove(filepath.Join(s.bucket(), tenant.Folder(t.ID))) // It stays when damaged blocks are in it, or is not there.
 	s.log.Info("a tenant without spans was removed", "tenant", t.ID)
 }
 

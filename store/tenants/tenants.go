@@ -124,6 +124,9 @@ func (s *Set) found() (ids []string, err error) {
 	return ids, nil
 }
 
+// bucket holds the blocks of all tenants, a folder for each, as a Tempo's bucket does.
+func (s *Set) bucket() string { return filepath.Join(s.o.Store.Dir, store.BlocksFolder) }
+
 func (s *Set) dirOf(id string) string {
 	return filepath.Join(s.o.Store.Dir, folderName, tenant.Folder(id))
 }
