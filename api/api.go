@@ -59,6 +59,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/api/traces/{id}", s.query(s.traceV1))
 	mux.HandleFunc("/api/v2/traces/{id}", s.query(s.traceV2))
 	mux.HandleFunc("/api/search", s.query(s.search))
+	mux.HandleFunc(linesPath, s.query(s.searchLines))
 	mux.HandleFunc("/api/search/tags", s.query(s.tagsV1))
 	mux.HandleFunc("/api/v2/search/tags", s.query(s.tagsV2))
 	mux.HandleFunc(valuesV1Path+"{rest...}", s.query(s.valuesV1))

@@ -90,6 +90,7 @@ var routeKinds = []struct {
 	{"/api/traces/", "{id}", KindTrace},
 	{"/api/v2/traces/", "{id}", KindTrace},
 	{"/api/search", "", KindSearch},
+	{linesPath, "", KindSearch},
 	{"/api/search/tags", "", KindTags},
 	{"/api/v2/search/tags", "", KindTags},
 	{valuesV1Path, "{tag}/values", KindValues},

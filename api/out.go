@@ -48,6 +48,7 @@ type out struct {
 	result      int    // of the job's memory, see holdResult
 	begun       bool   // something was sent
 	small       bool   // the whole answer is so small that nothing waits for the client
+	telling     bool   // the query still runs, so that its place cannot be lent
 	gzip        *gzip.Writer
 	encoder     *json.Encoder // see json
 }
@@ -173,9 +174,13 @@ func (o *out) push(p []byte) error {
 }
 
 func (o *out) pushPiece(piece []byte) (err error) {
-	if o.job == nil || o.small { // Fast path: it fits into the connection's buffer.
+	switch {
+	case o.job == nil || o.small: // Fast path: it fits into the connection's buffer.
 		_, err = o.w.Write(piece)
-	} else {
+	case o.telling:
+		o.deadline(time.Now().Add(o.s.Stall))
+		_, err = o.w.Write(piece)
+	default:
 		if err := o.job.Err(); err != nil {
 			return err
 		}

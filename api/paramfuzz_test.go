@@ -15,7 +15,7 @@ import (
 // FuzzParameters asks every route with any parameters: the answer is one of those
 // that the API has, never a fault of ours.
 func FuzzParameters(f *testing.F) {
-	paths := []string{"/api/traces/7", "/api/v2/traces/7", "/api/search", "/api/search/tags", "/api/v2/search/tags",
+	paths := []string{"/api/traces/7", "/api/v2/traces/7", "/api/search", "/api/etude/search", "/api/search/tags", "/api/v2/search/tags",
 		"/api/search/tag/name/values", "/api/v2/search/tag/span.n/values", "/api/metrics/query", "/api/metrics/query_range"}
 	for _, s := range []string{
 		"q={ } | rate()&start=1&end=2&step=1", "q={ } | compare({ }, 5)&since=1h", "limit=1&spss=100&q={ } | by(name)", "tags=a=b c=\"d\"&minDuration=1s",

@@ -15,21 +15,42 @@ const progressInterval = 500 * time.Millisecond
 // that the query runs. It sends from a goroutine of its own, so that a slow
 // client does not hold up the query.
 type teller struct {
-	to    *streamOut
-	every time.Duration
-	idle  []byte // the message when nothing is new
+	to   *streamOut
+	idle []byte // the message when nothing is new
 
 	mu   sync.Mutex
 	news func() []byte // encodes the new results, nil for none; nil when the query reports no progress
 
-	done   chan struct{}
-	ending sync.WaitGroup
+	stop func()
 }
 
+// newTeller begins the messages. Only after stop may the caller send: a stream takes
+// one message at a time.
 func newTeller(to *streamOut, every time.Duration, idle []byte) *teller {
-	t := &teller{to: to, every: every, idle: idle, done: make(chan struct{})}
-	t.ending.Go(t.run)
+	t := &teller{to: to, idle: idle}
+	t.stop = repeat(every, t.send)
 	return t
+}
+
+// repeat calls f every so often, from a goroutine of its own, until f fails or stop is
+// called. Stop waits for the last call.
+func repeat(every time.Duration, f func() error) (stop func()) {
+	done, ending := make(chan struct{}), sync.WaitGroup{}
+	ending.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if f() != nil {
+					return // the answer will meet the same error
+				}
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { close(done); ending.Wait() }
 }
 
 // tell names where news come from.
@@ -37,25 +58,6 @@ func (t *teller) tell(news func() []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.news = news
-}
-
-// stop ends the messages. Only then may the caller send: a stream takes one
-// message at a time.
-func (t *teller) stop() { close(t.done); t.ending.Wait() }
-
-func (t *teller) run() {
-	tick := time.NewTicker(t.every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if t.send() != nil {
-				return // the answer will meet the same error
-			}
-		case <-t.done:
-			return
-		}
-	}
 }
 
 func (t *teller) send() error {
@@ -80,10 +82,10 @@ type searchNews struct {
 	sent      int
 }
 
-func (n *searchNews) note(sure []query.Trace, inspected int) {
+func (n *searchNews) note(p query.SearchProgress) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.sure, n.inspected = sure, inspected
+	n.sure, n.inspected = p.Sure, p.InspectedTraces
 }
 
 // message encodes the results since the last call, nil for none.

@@ -2,10 +2,13 @@ package query
 
 import "etude/traceql/metrics"
 
+// tellEvery is the number of steps after which a search tells its progress without new results.
+const tellEvery = 256
+
 // tell reports the traces that are sure to be in the answer. All traces still to come start at next or before, so
 // they cannot change the places of later ones. Traces found so far are in order, so the sure ones are a growing
-// prefix.
-func (s *search) tell(next uint64) {
+// prefix. Step counts the calls.
+func (s *search) tell(step int, next uint64) {
 	if s.req.Progress == nil {
 		return
 	}
@@ -13,10 +16,12 @@ func (s *search) tell(next uint64) {
 	for sure < min(len(s.out.Traces), s.req.Limit) && s.out.Traces[sure].Start > next {
 		sure++
 	}
-	if sure > s.told {
-		s.told = sure
-		s.req.Progress(s.out.Traces[:sure:sure], s.out.InspectedTraces)
+	if sure == s.told && step%tellEvery != 0 {
+		return
 	}
+	s.told = sure
+	s.req.Progress(SearchProgress{Sure: s.out.Traces[:sure:sure], InspectedTraces: s.out.InspectedTraces, InspectedSpans: s.out.InspectedSpans,
+		Parts: len(s.list), PartsDone: len(s.list) - len(s.cursors), Reached: next})
 }
 
 // maxPartialCells bounds the copy for a progress report: 2 MiB of numbers, some 20 MiB as samples and text.

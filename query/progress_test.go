@@ -34,18 +34,26 @@ func TestProgressIsSure(t *testing.T) {
 		req := query.Request{Query: "{ } | select(name)", Limit: 1 + r.IntN(40)}
 		want := search(t, e, req)
 		var parts [][]query.Trace
-		req.Progress = func(sure []query.Trace, inspected int) {
+		done := 0
+		req.Progress = func(p query.SearchProgress) {
+			sure, inspected := p.Sure, p.InspectedTraces
 			if inspected < len(sure) {
 				t.Errorf("seed %d: %d traces are sure after a look at %d", seed, len(sure), inspected)
 			}
-			parts = append(parts, sure)
+			if p.Parts != len(tables) || p.PartsDone < done || p.PartsDone > p.Parts {
+				t.Errorf("seed %d: %d of %d parts are done after %d", seed, p.PartsDone, p.Parts, done)
+			}
+			done = p.PartsDone
+			if len(sure) > 0 {
+				parts = append(parts, sure)
+			}
 		}
 		if got := search(t, e, req); !reflect.DeepEqual(got, want) {
 			t.Fatalf("seed %d: another answer when progress is told", seed)
 		}
 		last := 0
 		for _, p := range parts {
-			if len(p) <= last || len(p) > len(want.Traces) || !reflect.DeepEqual(p, want.Traces[:len(p)]) {
+			if len(p) < last || len(p) > len(want.Traces) || !reflect.DeepEqual(p, want.Traces[:len(p)]) {
 				t.Fatalf("seed %d: %d traces were told after %d, which are not how the answer of %d begins", seed, len(p), last, len(want.Traces))
 			}
 			last = len(p)

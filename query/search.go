@@ -29,10 +29,24 @@ type Request struct {
 	Limit           int // traces; 0 for the default of 20
 	SpansPerSpanSet int // spans listed per spanset; 0 for the default of 3
 
-	// Progress, if set, is called while the search runs, whenever more traces are
-	// sure to be in the answer: with all of these, the newest first, as the answer
-	// will begin, and how many traces were inspected. It may keep the slice.
-	Progress func(sure []Trace, inspected int)
+	// Progress, if set, is called while the search runs: whenever more traces are sure
+	// to be in the answer, and now and then without. It may keep the slice.
+	Progress func(SearchProgress)
+}
+
+// SearchProgress is how far a search has come.
+type SearchProgress struct {
+	// Sure are the traces that the answer will begin with, the newest first.
+	Sure []Trace
+
+	InspectedTraces, InspectedSpans int
+
+	// Parts is how many parts of the store, blocks and tables, there are, PartsDone how
+	// many of them the search has read or ruled out.
+	Parts, PartsDone int
+
+	// Reached: no trace that starts later can be added. Unix nanoseconds.
+	Reached uint64
 }
 
 // Defaults of a Request.
@@ -223,7 +237,7 @@ func (s *search) walk() error {
 		if s.full(c) {
 			break
 		}
-		s.tell(c.start())
+		s.tell(n, c.start())
 		if err := s.step(c); err != nil {
 			return err
 		}

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { resolveRange, resolveTime } from "./range";
-import { fullId, nameOf, parseResults, sortResults } from "./search";
+import { fullId, nameOf, parseResults, SearchLines, sortResults } from "./search";
 
 const answer = {
   traces: [
@@ -60,4 +60,25 @@ test.each([
   [{ from: "1700000000000", to: "1700000000000" }, 1_700_000_000, 1_700_000_001],
 ])("range %o in whole seconds, never empty", (range, start, end) => {
   expect(resolveRange(range, now)).toEqual({ start, end });
+});
+
+test("lines of a search are read whatever their chunks", () => {
+  const text = ['{"trace":{"traceID":"1","startTimeUnixNano":"20"}}', '{"progress":{"completedJobs":1,"totalJobs":3,"inspectedTraces":7,"inspectedSpans":70,"reachedUnixNano":"15"}}', '{"later":1}', '{"trace":{"traceID":"2","startTimeUnixNano":"10"}}', '{"end":{}}', ""].join("\n");
+  for (const size of [1, 7, 60, text.length]) {
+    const lines = new SearchLines();
+    for (let at = 0; at < text.length; at += size) {
+      expect(lines.ended).toBe(false);
+      lines.add(text.slice(at, at + size));
+    }
+    expect(lines.results.map((r) => r.id)).toEqual(["1", "2"]);
+    expect(lines.progress).toEqual({ completedJobs: 1, totalJobs: 3, inspectedTraces: 7, inspectedSpans: 70, reached: 15n });
+    expect(lines.ended).toBe(true);
+  }
+});
+
+test("a search that fails on its way says why, one that is cut off has not ended", () => {
+  const lines = new SearchLines();
+  lines.add('{"trace":{"traceID":"1"}}\n{"tra');
+  expect([lines.results.length, lines.ended]).toEqual([1, false]);
+  expect(() => lines.add('ce":{"traceID":"2"}}\n{"error":"out of time"}\n')).toThrow("out of time");
 });

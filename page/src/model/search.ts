@@ -51,32 +51,97 @@ interface SearchJson {
   }[];
 }
 
+type TraceJson = NonNullable<SearchJson["traces"]>[number];
+
 /** Reads a search answer, newest trace first. */
 export function parseResults(json: unknown): Result[] {
-  const traces = (json as SearchJson | null)?.traces ?? [];
-  const results = traces.map((t): Result => {
-    const stats = Object.values(t.serviceStats ?? {});
-    const sets = t.spanSets ?? (t.spanSet ? [t.spanSet] : []);
-    let spans: MatchedSpan[] | undefined;
-    return {
-      id: (t.traceID ?? "").toLowerCase(),
-      rootService: t.rootServiceName ?? "",
-      rootName: t.rootTraceName ?? "",
-      start: /^\d+$/.test(t.startTimeUnixNano ?? "") ? BigInt(t.startTimeUnixNano!) : 0n,
-      duration: t.durationMs ?? 0,
-      spanCount: stats.reduce((sum, s) => sum + (s.spanCount ?? 0), 0),
-      errorCount: stats.reduce((sum, s) => sum + (s.errorCount ?? 0), 0),
-      get spans() {
-        return (spans ??= sets.flatMap((set) => (set.spans ?? []).map((s) => matchedSpan(s, set.attributes))));
-      },
-      spanTotal: sets.reduce((sum, set) => sum + (set.spans?.length ?? 0), 0),
-    };
-  });
-  return sortResults(results, "start", true);
+  return sortResults(((json as SearchJson | null)?.traces ?? []).map(readResult), "start", true);
+}
+
+/** How far a search has come: parts of the store that it has read or ruled out, and what it looked at. */
+export interface SearchProgress {
+  completedJobs: number;
+  totalJobs: number;
+  inspectedTraces: number;
+  inspectedSpans: number;
+  /** No trace that starts later can be added. 0n while that is not known. */
+  reached: UnixNanoseconds;
+}
+
+/** A line of GET /api/etude/search, docs/search-stream.md. */
+interface LineJson {
+  trace?: TraceJson;
+  progress?: { completedJobs?: number; totalJobs?: number; inspectedTraces?: number; inspectedSpans?: number; reachedUnixNano?: string };
+  end?: object;
+  error?: string;
+}
+
+/**
+ * A search answer on its way. Results are in the order in which they came, the newest first. Whole lines of a chunk are
+ * parsed at once, which is several times as fast as one by one.
+ */
+export class SearchLines {
+  readonly results: Result[] = [];
+  progress: SearchProgress | undefined;
+  /** Whether the last line has come: without it the answer was cut off. */
+  ended = false;
+
+  #rest = "";
+
+  /** Adds text, which may end within a line. It throws what the backend says of a search that failed on the way. */
+  add(text: string): void {
+    const cut = text.lastIndexOf("\n");
+    if (cut < 0) {
+      this.#rest += text;
+      return;
+    }
+    const lines = (this.#rest + text.slice(0, cut)).split("\n").filter((line) => line !== "");
+    this.#rest = text.slice(cut + 1);
+    for (const line of JSON.parse(`[${lines.join(",")}]`) as LineJson[]) this.#read(line);
+  }
+
+  #read(line: LineJson): void {
+    if (line.trace) this.results.push(readResult(line.trace));
+    else if (line.progress) this.progress = readProgress(line.progress);
+    else if (line.error !== undefined) throw new Error(line.error);
+    else if (line.end) this.ended = true;
+  }
+}
+
+function readProgress(p: NonNullable<LineJson["progress"]>): SearchProgress {
+  return {
+    completedJobs: p.completedJobs ?? 0,
+    totalJobs: p.totalJobs ?? 0,
+    inspectedTraces: p.inspectedTraces ?? 0,
+    inspectedSpans: p.inspectedSpans ?? 0,
+    reached: whole(p.reachedUnixNano),
+  };
+}
+
+function whole(text: string | undefined): bigint {
+  return /^\d+$/.test(text ?? "") ? BigInt(text!) : 0n;
+}
+
+function readResult(t: TraceJson): Result {
+  const stats = Object.values(t.serviceStats ?? {});
+  const sets = t.spanSets ?? (t.spanSet ? [t.spanSet] : []);
+  let spans: MatchedSpan[] | undefined;
+  return {
+    id: (t.traceID ?? "").toLowerCase(),
+    rootService: t.rootServiceName ?? "",
+    rootName: t.rootTraceName ?? "",
+    start: whole(t.startTimeUnixNano),
+    duration: t.durationMs ?? 0,
+    spanCount: stats.reduce((sum, s) => sum + (s.spanCount ?? 0), 0),
+    errorCount: stats.reduce((sum, s) => sum + (s.errorCount ?? 0), 0),
+    get spans() {
+      return (spans ??= sets.flatMap((set) => (set.spans ?? []).map((s) => matchedSpan(s, set.attributes))));
+    },
+    spanTotal: sets.reduce((sum, set) => sum + (set.spans?.length ?? 0), 0),
+  };
 }
 
 function matchedSpan(json: SpanJson, ofSet: unknown): MatchedSpan {
-  const whole = (text: string | undefined): bigint => (/^\d+$/.test(text ?? "") ? BigInt(text!) : 0n);
   const name = json.name ? [{ key: "name", value: json.name }] : [];
   return { id: (json.spanID ?? "").toLowerCase(), start: whole(json.startTimeUnixNano), duration: Number(whole(json.durationNanos)), attributes: [...name, ...readAttributes(json.attributes), ...readAttributes(ofSet)] };
 }

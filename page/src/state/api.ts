@@ -3,7 +3,7 @@
 import { type Comparison, parseComparison } from "../model/compare";
 import { parseTraces } from "../model/otlp";
 import { type Range, resolveRange } from "../model/range";
-import { parseResults, type Result } from "../model/search";
+import { parseResults, type Result, SearchLines, type SearchProgress } from "../model/search";
 import type { Trace } from "../model/trace";
 import { type MetricsAnswer, metricsFunction, parseInstant, parseRange, spanStep } from "../model/traceqlmetrics";
 import type { UnixSeconds } from "../model/units";
@@ -66,6 +66,26 @@ function withRange(params: Record<string, string>, range: Range): URLSearchParam
 
 export async function search(query: string, limit: number, range: Range, signal: AbortSignal): Promise<Result[]> {
   return parseResults(await getJson(`/api/search?${withRange({ q: query, limit: String(limit) }, range)}`, signal));
+}
+
+/**
+ * Searches, and tells of results as they come. A backend that is not etude's answers at once. Traces stay in the order
+ * of the answer: the newest first.
+ */
+export async function searchStream(query: string, limit: number, range: Range, signal: AbortSignal, news: (found: Result[], progress: SearchProgress) => void): Promise<Result[]> {
+  const params = withRange({ q: query, limit: String(limit) }, range);
+  const response = await get(`/api/etude/search?${params}`, signal);
+  if (response.status === 404) return parseResults(await getJson(`/api/search?${params}`, signal));
+  const lines = new SearchLines();
+  const reader = response.body!.getReader();
+  const decoder = new TextDecoder();
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+    const before = lines.progress;
+    lines.add(decoder.decode(chunk.value, { stream: true }));
+    if (lines.progress && lines.progress !== before) news([...lines.results], lines.progress);
+  }
+  if (!lines.ended) throw new Error("The answer of the backend was cut off. Run the query again.");
+  return lines.results;
 }
 
 export interface MetricsFound extends MetricsAnswer {

@@ -4,7 +4,7 @@
 import { isTraceId } from "../model/ids";
 import { addCondition, canNarrow, checkForm, formQuery, parseLimit } from "../model/query";
 import { resolveRange } from "../model/range";
-import type { Result } from "../model/search";
+import type { Result, SearchProgress } from "../model/search";
 import { askedAtATime, slowest } from "../model/slowest";
 import { metricsFunction } from "../model/traceqlmetrics";
 import { remember } from "./history";
@@ -14,9 +14,6 @@ import { route } from "./route.svelte";
 import { ui } from "./ui.svelte";
 import { type Explore, exploreHref } from "./url";
 
-/** How many results are shown while many more are on their way. */
-const firstLook = 100;
-
 class SearchState {
   results = $state.raw<Loading<Result[]>>({ state: "none" });
   /** The answer of a TraceQL metrics query, which takes the place of results. */
@@ -25,7 +22,15 @@ class SearchState {
   /** Whether results are the slowest of the whole range; undefined where that was not asked for. */
   exact = $state<boolean | undefined>();
 
+  /** How far the search has come that runs, or that was stopped; undefined for one that has ended. */
+  progress = $state.raw<SearchProgress | undefined>();
+
+  /** Whether the reader stopped the search: results are those that had been found. */
+  stopped = $state(false);
+
   #key = "";
+  /** What the results that are shown answer. */
+  #shown = "";
   #request = new AbortController();
 
   start(): void {
@@ -46,6 +51,15 @@ class SearchState {
     route.go(exploreHref(next));
   }
 
+  /** Ends the search that runs and keeps its results. */
+  stop(): void {
+    if (this.results.state !== "loading") return;
+    this.#request.abort();
+    this.stopped = true;
+    this.results = { state: "done", value: this.results.before ?? [] };
+    ui.announcement = `Stopped: ${tracesFound(valueOf(this.results) ?? [])}`;
+  }
+
   async #run(explore: Explore): Promise<void> {
     const query = queryOf(explore);
     const slow = explore.order === "slowest";
@@ -55,17 +69,19 @@ class SearchState {
     this.#request.abort();
     this.#request = new AbortController();
     const { signal } = this.#request;
+    this.progress = undefined;
+    this.stopped = false;
     if (query !== undefined && explore.tab === "traceql") remember(query);
     const kind = query === undefined ? undefined : metricsFunction(query);
     if (query === undefined || kind !== undefined) this.results = { state: "none" };
     if (kind === undefined) this.metrics = { state: "none" };
     if (query === undefined) return;
-    if (kind === undefined) await this.#load("results", () => this.#find(query, explore, slow, signal), signal, tracesFound);
+    if (kind === undefined) await this.#load("results", () => this.#find(query, key, explore, slow, signal), signal, tracesFound);
     // Comparing sums over the whole range whatever the view: its answer is a table.
     else await this.#load("metrics", () => api.metrics(query, kind === "compare" ? "instant" : explore.metrics, explore.range, signal), signal, seriesFound);
   }
 
-  async #find(query: string, explore: Explore, slow: boolean, signal: AbortSignal): Promise<Result[]> {
+  async #find(query: string, key: string, explore: Explore, slow: boolean, signal: AbortSignal): Promise<Result[]> {
     const limit = safeLimit(explore.form.limit);
     this.exact = undefined;
     if (slow && canNarrow(query)) {
@@ -73,16 +89,25 @@ class SearchState {
       const { start, end } = resolveRange(explore.range, Date.now());
       const range = { from: String(start * 1000), to: String(end * 1000) };
       const found = await slowest(limit, (least) => api.search(least <= 0 ? query : addCondition(query, `trace:duration>=${least}ms`), askedAtATime(limit), range, signal));
-      if (!signal.aborted) this.exact = found.exact;
+      if (!signal.aborted) {
+        this.exact = found.exact;
+        this.#shown = key;
+      }
       return found.results;
     }
-    if (limit > 2 * firstLook && valueOf(this.results) === undefined) {
-      // Many results take a while: the newest of them are shown meanwhile.
-      const first = await api.search(query, firstLook, explore.range, signal);
-      if (first.length < firstLook || signal.aborted) return first;
-      this.results = { state: "loading", before: first };
-    }
-    return api.search(query, limit, explore.range, signal);
+    // The same query again: the results of before stay until the new ones are whole.
+    const again = this.#shown === key;
+    const found = await api.searchStream(query, limit, explore.range, signal, (results, progress) => {
+      if (signal.aborted) return;
+      this.progress = progress;
+      if (again || results.length === 0) return;
+      this.#shown = "";
+      this.results = { state: "loading", before: results };
+    });
+    if (signal.aborted) return found;
+    this.progress = undefined;
+    this.#shown = key;
+    return found;
   }
 
   async #load<K extends "results" | "metrics", T>(into: K, ask: () => Promise<T>, signal: AbortSignal, announce: (value: T) => string): Promise<void> {
