@@ -1,1 +1,0 @@
-import{Fn as e,Gt as t,Pn as n,an as r,i,sn as a,vn as o}from"./colour-C6Xe-JPe.js";import{t as s}from"./ui.svelte-BByuWGdm.js";var c=a(`<span class="dot svelte-1ln5imb" aria-hidden="true"></span>`);function l(a,l){e(l,!0);var u=c();let d;o(e=>d=t(u,``,d,{background:e}),[()=>i(l.name,s.theme)]),r(a,u),n()}export{l as t};
