@@ -12,7 +12,7 @@ import (
 // importRules is the order of the house: a package may import those named for
 // it, and no other package of this module. The reason says what would be lost.
 var importRules = []struct{ pkg, may, reason string }{
-	{"trace", "", "the domain knows nobody"},
+	{"trace", "", "the domain depends on nothing"},
 	{"internal/wire", "", "protobuf's bytes, whatever they mean"},
 	{"otlp", "internal/jsonread internal/wire trace", "a codec needs only what it fills"},
 	{"tenant", "", "names of tenants; who has which data is not its business"},
@@ -56,7 +56,7 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"services/uservice3", "", "a lesson must be readable alone"},
 	{"services/uservice4", "", "a lesson must be readable alone"},
 	{"services", "", "it holds the text of the services and knows nothing of their code"},
-	{"examples/go", "", "an example knows nobody"},
+	{"examples/go", "", "an example depends on nothing"},
 	{"page", "", "the page speaks the public API"},
 	{"conf", "", "files"},
 	{"deploy", "", "files"},

@@ -138,7 +138,7 @@ func (c *Checker) nearestOfRelation(ctx context.Context, op *syntax.SpansetOp) (
 		return text + ", but in different traces", nil
 	}
 	if syntax.Structural(op.Op) {
-		return text + ", but they do not stand in the relation " + op.Op, nil
+		return text + ", but they are not in the relation " + op.Op, nil
 	}
 	return text, nil
 }

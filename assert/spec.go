@@ -36,8 +36,8 @@ type Pattern struct {
 	Kind       string         `yaml:"kind,omitempty" json:"kind,omitempty" jsonschema:"unspecified, internal, server, client, producer or consumer."`
 	Status     string         `yaml:"status,omitempty" json:"status,omitempty" jsonschema:"unset, ok or error."`
 	Message    string         `yaml:"message,omitempty" json:"message,omitempty" jsonschema:"The message of the status."`
-	Attributes map[string]any `yaml:"attributes,omitempty" json:"attributes,omitempty" jsonschema:"Attributes of the span. The value '*' stands for any."`
-	Resource   map[string]any `yaml:"resource,omitempty" json:"resource,omitempty" jsonschema:"Attributes of the resource. The value '*' stands for any."`
+	Attributes map[string]any `yaml:"attributes,omitempty" json:"attributes,omitempty" jsonschema:"Attributes of the span. The value '*' matches any."`
+	Resource   map[string]any `yaml:"resource,omitempty" json:"resource,omitempty" jsonschema:"Attributes of the resource. The value '*' matches any."`
 	Events     []string       `yaml:"events,omitempty" json:"events,omitempty" jsonschema:"Names of events that the span must have."`
 	Links      *Count         `yaml:"links,omitempty" json:"links,omitempty" jsonschema:"How many links the span must have."`
 	Parent     string         `yaml:"parent,omitempty" json:"parent,omitempty" jsonschema:"The label of the spans of which each of these must be a child, or 'none' for a root."`

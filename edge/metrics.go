@@ -22,7 +22,7 @@ var latencyBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.25
 
 const bucketCount = 15 // of latencyBuckets
 
-// instruments are the metrics of connections and reloads. Those of requests come
+// instruments are the metrics of connections and reloads. The metrics of requests come
 // from traffic.
 type instruments struct {
 	registry          *prometheus.Registry

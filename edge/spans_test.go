@@ -138,7 +138,7 @@ func TestServiceWithoutServers(t *testing.T) {
 }
 
 // TestPropagation reads the header that the service gets for the header that
-// the caller sends. S stands for the new span's id, N for a new trace's.
+// the caller sends. S means the new span's id, N a new trace's.
 func TestPropagation(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, propagators, header, value, forwarded, pattern string }{

@@ -29,7 +29,7 @@ func TestTwiceAsMuch(t *testing.T) {
 			for _, d := range dimensions {
 				problems := compare(t, &d, d.n, m.limits)
 				if len(problems) > 0 {
-					// An array or hash table that doubles makes a jump at one size. What grows by
+					// An array or hash table that doubles makes a jump at one size. Work that grows by
 					// the square does so at every size.
 					problems = compare(t, &d, d.n*3/2, m.limits)
 				}

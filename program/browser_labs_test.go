@@ -97,7 +97,7 @@ func (b *browser) solve(d *demo, h hand) {
 	b.shows("the choices", count(id("lab-choice"), 3))
 	b.begin(h)
 	h.choose(0)
-	b.answer(h, false, "Is there a header")
+	b.answer(h, false, "Does one of them")
 	h.choose(1)
 	b.answer(h, true, "the headers of B3")
 	h.seen("choices")

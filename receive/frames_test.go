@@ -41,7 +41,7 @@ func (s *script) do(err error) *script {
 	return s
 }
 
-// block encodes the head of a call. Fields come in pairs and stand for those of
+// block encodes the head of a call. Fields come in pairs and replace those of
 // their name; an empty value leaves a field out; a name with a + is added.
 func (s *script) block(path string, fields ...string) []byte {
 	s.blk.Reset()

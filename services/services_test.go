@@ -105,7 +105,7 @@ func send(t *testing.T, method, url string, header http.Header) (int, http.Heade
 	return response.StatusCode, response.Header, string(body)
 }
 
-// deadAddress is an address on which nobody listens.
+// deadAddress is an address without a listener.
 func deadAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -27,7 +27,7 @@ import (
 // Order of locks: changing before swap, swap before head.mu and blocks.mu. Nothing slow
 // happens under swap.
 
-// BlockOptions say how blocks are written. Zero values stand for the defaults named.
+// BlockOptions configure how blocks are written. Zero values mean the defaults named.
 type BlockOptions struct {
 	Dir       string            // has a folder for each tenant, as Tempo's buckets; BlocksFolder in Options.Dir
 	Tenant    string            // the name of that folder, and in the blocks; block.SingleTenant

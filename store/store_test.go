@@ -116,7 +116,7 @@ func TestAppendErrors(t *testing.T) {
 }
 
 // While a sync hangs: more than the queue takes is refused, a caller may leave
-// and use its payload again, and what was queued is stored all the same.
+// and use its payload again, and the queued payload is still stored.
 func TestOverloadAndLeaving(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -194,7 +194,7 @@ func TestManifestDamagedAnywhere(t *testing.T) {
 	}
 }
 
-// A segment or manifest with holes in it has any size. What it holds is read, and it
+// A segment or manifest with holes in it has any size. Its content is read, and it
 // is small afterwards.
 func TestFilesWithHoles(t *testing.T) {
 	t.Parallel()

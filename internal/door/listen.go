@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Listener is one net.Listener over the addresses of a list. Those of a single
+// Listener is one net.Listener over the addresses of a list. The addresses of a single
 // address are accepted directly; of several, one goroutine each accepts and hands
 // over to Accept.
 type Listener struct {

@@ -41,7 +41,7 @@ func boundTexts(r *http.Request) error {
 }
 
 // measure returns how deep a query lies in itself, most open brackets with the most
-// signs in a row, and its bytes outside of strings. What is quoted or a comment
+// signs in a row, and its bytes outside of strings. Quoted text or a comment
 // has no depth.
 func measure(text string) (deepest, plain int) {
 	depth, signs := 0, 0

@@ -26,7 +26,7 @@
 // where path is a child's duration if it is on its parent's path, else 0. A child's
 // term splits into f D(child), attributed inside of the child by the same rule, and
 // a remainder, which is the parent's: it did not wait for the child alone, but for
-// several that overlap. What makes a trace slower must be on the path after, what
+// several that overlap. A cause that makes a trace slower must be on the path after, one that
 // makes it faster on the path before, so f is the child's share on the path after
 // if D(child) > 0, and on the path before if D(child) < 0. For two traces f is 0 or
 // 1. Comparing the other way round yields the same with the opposite sign.

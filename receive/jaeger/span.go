@@ -40,7 +40,7 @@ const maxList = 1 << 16
 
 var errList = fmt.Errorf("more than %d tags or references in one place", maxList)
 
-// tag is a key and a value. What counts of the value depends on its type.
+// tag is a key and a value. The type decides which field of the value counts.
 type tag struct {
 	key  string
 	typ  tagType

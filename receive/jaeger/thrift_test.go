@@ -134,7 +134,7 @@ func FuzzThrift(f *testing.F) {
 	})
 }
 
-// compareThrift asks upstream's decoder. What ours takes, it takes, and finds the
+// compareThrift asks upstream's decoder. It accepts whatever ours accepts, and finds the
 // same in it; a message that it accepts, ours accepts when it is written the usual way (ours
 // refuses lists of the wrong type and fields that are there twice).
 func compareThrift(t *testing.T, body []byte, compact bool, got []byte, err error) {

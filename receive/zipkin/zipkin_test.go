@@ -120,7 +120,7 @@ func TestProtoAgreesWithJSON(t *testing.T) {
 }
 
 // zipkinAsProto reads a list of spans with encoding/json and writes it with the
-// numbers of zipkin.proto. What JSON cannot say rightly is not ok.
+// numbers of zipkin.proto. Values that JSON cannot express are not ok.
 func zipkinAsProto(text string) (_ []byte, ok bool) {
 	type endpoint struct {
 		ServiceName, IPv4, IPv6 string

@@ -141,7 +141,7 @@ type plainCond struct {
 	test  func(t plainTrace, s *plainSpan, e *plainEvent) bool
 }
 
-// inner decides a part of a condition: there every test of an event stands for
+// inner decides a part of a condition: there every test of an event means
 // itself.
 func (c *plainCond) inner(t plainTrace, s *plainSpan) bool {
 	switch c.op {

@@ -108,7 +108,7 @@ function drawExemplars(context: CanvasRenderingContext2D, box: Box, { heat, span
   return placed;
 }
 
-/** The mark of an exemplar, the same on every chart: a small diamond that stands out on lines and cells alike. */
+/** The mark of an exemplar, the same on every chart: a small diamond, visible on lines and cells alike. */
 export function drawDot(context: CanvasRenderingContext2D, x: number, y: number, theme: Theme, size = 4): void {
   context.beginPath();
   context.moveTo(x, y - size);

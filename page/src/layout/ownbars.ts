@@ -39,7 +39,7 @@ export function ownPieces(t: Columns, i: SpanIndex, view: View, width: CssPixels
   return pieces;
 }
 
-/** The bars of the siblings head..end-1, drawn in one row. Those that would share a pixel are drawn as one. */
+/** The bars of the siblings head..end-1, drawn in one row. Bars that would share a pixel are drawn as one. */
 export function runPieces(t: Columns, head: SpanIndex, end: SpanIndex, view: View, width: CssPixels): Piece[] {
   const pixel = (view.to - view.from) / Math.max(1, width);
   const pieces: Piece[] = [];

@@ -48,7 +48,7 @@ export function zone(): Zone {
   return shownZone;
 }
 
-/** Whoever shows times must draw them anew afterwards. */
+/** Callers that show times must redraw them afterwards. */
 export function setZone(to: Zone): void {
   shownZone = to;
 }

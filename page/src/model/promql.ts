@@ -48,7 +48,7 @@ function sumCount(metric: string, matches: Record<string, Match>, by: string, wi
 
 /**
  * Counts by the seconds in which they were counted: a backend that began two minutes ago has a rate over two minutes,
- * not over the hour. Whoever does not say how long it counted, such as Tempo, did so all the time.
+ * not over the hour. A backend that does not report how long it counted, such as Tempo, counted all the time.
  */
 function sumRate(metric: string, matches: Record<string, Match>, by: string, window: Seconds): string {
   const seconds = `max(increase(${observed}[${duration(window)}])) > 0 or vector(${Math.max(1, Math.round(window))})`;

@@ -1,4 +1,4 @@
-// What the page asks Prometheus about services: several queries at once, joined by the model.
+// The page's queries about services to Prometheus: several at once, joined by the model.
 
 import type { ServiceGraph } from "../model/graph";
 import * as promql from "../model/promql";

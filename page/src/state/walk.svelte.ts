@@ -142,7 +142,7 @@ export class WalkRun {
     return made.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
   }
 
-  /** Those of the ids that the backend has spans of. */
+  /** The ids of which the backend has spans. */
   async #held(ids: Set<string>, signal: AbortSignal): Promise<Set<string>> {
     const found = new Set<string>();
     for (const id of ids) {
