@@ -20,7 +20,8 @@ import (
 	"etude/trace"
 )
 
-// Pages: data page v1, all columns zstd. Tempo's own pages are v2, which never
+// Pages: data page v1, all columns zstd at its fastest level: the default one takes 3 %
+// fewer bytes and a tenth more time. Tempo's own pages are v2, which never
 // compresses levels; most columns of a block are levels and nothing else, so v1
 // saves a third of the file. A page has a checksum.
 
@@ -95,7 +96,7 @@ type pageWriter struct {
 }
 
 func newPageWriter() *pageWriter {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // The options above are fixed.
 	}

@@ -45,7 +45,11 @@ type found struct {
 // and so do the spans of a trace.
 func newPlan(sources []*source) *plan {
 	p := &plan{sources: sources}
-	var all []found
+	n := 0
+	for _, s := range sources {
+		n += len(s.v.TraceIDs)
+	}
+	all := make([]found, 0, n)
 	for i, s := range sources {
 		for number, id := range s.v.TraceIDs {
 			all = append(all, found{id, uint32(i), uint32(number)})
@@ -57,7 +61,7 @@ func newPlan(sources []*source) *plan {
 		}
 		return int(a.src) - int(b.src)
 	})
-	var traces []planTrace
+	traces := make([]planTrace, 0, n)
 	for from := 0; from < len(all); {
 		to := from + 1
 		for to < len(all) && all[to].id == all[from].id {
@@ -161,14 +165,14 @@ func groups(traces []planTrace) (all []planGroup) {
 		return nil
 	}
 	most := total/((total+trace.MaxRows-1)/trace.MaxRows) + 1
-	var g planGroup
-	for _, t := range traces {
-		if g.spans > 0 && (g.spans+t.spans > trace.MaxRows || g.spans >= most) {
-			all = append(all, g)
-			g = planGroup{}
+	from, spans := 0, 0
+	for i := range traces {
+		more := traces[i].spans
+		if spans > 0 && (spans+more > trace.MaxRows || spans >= most) {
+			all = append(all, planGroup{traces[from:i:i], spans})
+			from, spans = i, 0
 		}
-		g.traces = append(g.traces, t)
-		g.spans += t.spans
+		spans += more
 	}
-	return append(all, g)
+	return append(all, planGroup{traces[from:], spans})
 }
