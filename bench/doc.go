@@ -1,6 +1,7 @@
 // Package bench measures trace backends from outside, ours and others alike:
 // how many spans they take and at which cost ([Ingest]), how soon a span is
-// found ([Freshness]), and how fast queries are ([Query]).
+// found ([Freshness]), how fast queries are ([Query]), and what a long history
+// costs, right after a start and later ([Blocks]: a backend of its own).
 //
 // A client shares the machine with the server it measures, so it must cost
 // next to nothing. Payloads are encoded once; per request a copy gets new ids,

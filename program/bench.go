@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 
 	"etude/bench"
 	"etude/internal/door"
@@ -15,6 +16,7 @@ type benchCmd struct {
 	Ingest    benchIngestCmd    `cmd:"" help:"Measure how many spans a second a backend accepts, and the cost in CPU, memory and disk."`
 	Freshness benchFreshnessCmd `cmd:"" help:"Measure how soon after its acknowledgement a trace is found."`
 	Query     benchQueryCmd     `cmd:"" help:"Measure the speed of queries."`
+	Blocks    benchBlocksCmd    `cmd:"" help:"Measure a backend with a long history: memory, starts, and queries right after a start and later."`
 }
 
 // jsonFlag chooses the form of a report.
@@ -66,6 +68,24 @@ func (c *benchQueryCmd) Run(p *proc) (err error) {
 		return err
 	}
 	return runBench(p, bench.Query, c.QueryOptions, c.jsonFlag)
+}
+
+type benchBlocksCmd struct {
+	bench.BlocksOptions
+	jsonFlag
+}
+
+// Run measures this very program.
+func (c *benchBlocksCmd) Run(p *proc) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c.Server = []string{executable, "backend"}
+	blocks := func(ctx context.Context, o bench.BlocksOptions) (*bench.BlocksReport, error) {
+		return bench.Blocks(ctx, o, p.stderr)
+	}
+	return runBench(p, blocks, c.BlocksOptions, c.jsonFlag)
 }
 
 // benchAccess is how a measurement gets in, with a token that is good for what it

@@ -34,7 +34,7 @@ type cli struct {
 	Lab       labCmd     `cmd:"" help:"Do the labs of a running etude up: list, start, check, hint, reset, next."`
 	Load      loadCmd    `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
 	Block     blockCmd   `cmd:"" help:"Look into blocks, files of spans in Tempo's format: verify, ls, inspect."`
-	Bench     benchCmd   `cmd:"" help:"Measure a trace backend on this machine: ingest, freshness, queries."`
+	Bench     benchCmd   `cmd:"" help:"Measure a trace backend on this machine: ingest, freshness, queries, history."`
 	Health    healthCmd  `cmd:"" help:"Exit with 0 when a URL answers, 1 when not: the health check of containers."`
 	Version   versionCmd `cmd:"" help:"Print the version."`
 }
