@@ -27,8 +27,8 @@ func (s *server) buildReceiver(registry client.Registerer) http.Handler {
 	mux := http.NewServeMux()
 	// The handler would log each refused sample; outside.done logs each cause once a minute.
 	write := remote.NewWriteHandler(discard, registry, s.outside, remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType}, false, false)
-	mux.Handle("POST "+writePath, s.p.own.instrument("/write", s.serveWrite(write)))
-	mux.HandleFunc("POST "+otlpPath, s.p.own.instrument("/otlp/v1/metrics", s.serveOTLP))
+	mux.Handle("POST "+writePath, s.p.own.instrument("/write", s.arriving.whole(s.serveWrite(write))))
+	mux.HandleFunc("POST "+otlpPath, s.p.own.instrument("/otlp/v1/metrics", s.arriving.whole(s.serveOTLP)))
 	return mux
 }
 

@@ -65,6 +65,7 @@ type server struct {
 	receiver http.Handler
 	outside  *outside
 	letters  chan struct{} // requests from outside in memory
+	arriving arriving      // bodies of such requests
 	relay    *relay        // nil when the options name no remote end
 
 	stopDiscovery context.CancelFunc
