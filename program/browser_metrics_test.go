@@ -180,6 +180,10 @@ func (b *browser) seesServices(origin, trace string) {
 	b.shows("rate, errors and duration", drawn(id("chart")+" canvas", 3))
 	b.shows("the heat map", drawn(id("heat-map")+" canvas", 1))
 	b.shows("its spans", count(id("red-row"), 2))
+	b.shows("a table behind each of them", count(id("chart-table"), 4)+" && "+count(id("chart-table")+" td", 0))
+	b.tabTo(id("chart-table") + " summary")
+	b.do("open it by a key", chromedp.KeyEvent(kb.Enter))
+	b.shows("its numbers", `[...document.querySelectorAll('[data-testid="chart-table"] td')].some(c => /\d/.test(c.innerText))`)
 	b.shows("the time range in the address", `location.search === "?from=now-15m"`)
 	b.shows("no sideways scrolling", "document.querySelector('main').scrollWidth <= innerWidth")
 	// The dot is found by clicking everywhere: no pixel of it is promised.
