@@ -1,1 +1,0 @@
-import{Fn as e,In as t,Kt as n,cn as r,i,on as a,yn as o}from"./colour-B9iyHYEE.js";import{t as s}from"./ui.svelte-CwuZnHlN.js";var c=r(`<span class="dot svelte-1ln5imb" aria-hidden="true"></span>`);function l(r,l){t(l,!0);var u=c();let d;o(e=>d=n(u,``,d,{background:e}),[()=>i(l.name,s.theme)]),a(r,u),e()}export{l as t};
