@@ -8,14 +8,12 @@ import (
 
 // Cache keeps units of all parts of all blocks that share it, within a bound.
 //
-// It is a segmented list. A unit that is asked for once is on probation; asked for
-// again it is protected. Units on probation leave first, the least recently used
-// before others, and protected ones, at most four fifths of the bound, fall back to
-// probation. So a query that goes over days of data once drives out only what is on
-// probation, not what other queries use again and again.
+// It is a segmented list. A unit used once is on probation; used again it is protected. The cache evicts units on
+// probation first, the least recently used before others. Protected units, at most four fifths of the bound, fall
+// back to probation. So a query that reads days of data once evicts only units on probation, not those that other
+// queries use repeatedly.
 //
-// With the skeleton of a part goes all else of it: codes are worth nothing without
-// their dictionary.
+// Evicting the skeleton of a part evicts all its units: codes are useless without their dictionary.
 type Cache struct {
 	mu        sync.Mutex
 	limit     int
@@ -24,10 +22,10 @@ type Cache struct {
 	stats     CacheStats
 }
 
-// CacheStats count what a Cache did.
+// CacheStats counts the work of a Cache.
 type CacheStats struct {
-	Hits, Misses int64 // units that were there, and that were read
-	Evicted      int64 // units that had to leave
+	Hits, Misses int64 // units found, and units read
+	Evicted      int64 // evicted units
 	Bytes, Limit int64
 }
 
@@ -83,7 +81,7 @@ func (q *queue) remove(u *unit) {
 	q.bytes -= u.bytes
 }
 
-// state returns what is in memory of a part, or a new beginning.
+// state returns the units of a part in memory, or an empty state.
 func (c *Cache) state(p *part) *reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,7 +97,7 @@ func (c *Cache) state(p *part) *reading {
 // get returns a unit, or nil.
 func (c *Cache) get(r *reading, name unitName) *unit {
 	if r.only != nil {
-		return nil // One trace is read anew.
+		return nil // One trace is read again.
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,7 +111,7 @@ func (c *Cache) get(r *reading, name unitName) *unit {
 	return u
 }
 
-// use notes that a unit was asked for again.
+// use records that a unit was used again.
 func (c *Cache) use(u *unit) {
 	if u.in == nil {
 		return
@@ -132,7 +130,7 @@ func (c *Cache) put(r *reading, name unitName, u *unit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.part.state != r {
-		return // The part has been let go.
+		return // The part has been evicted.
 	}
 	u.bytes += unitOverhead
 	u.of, u.as = r, name
@@ -141,10 +139,10 @@ func (c *Cache) put(r *reading, name unitName, u *unit) {
 	c.shrink()
 }
 
-// unitOverhead is about what a unit takes beside its columns.
+// unitOverhead estimates the memory of a unit besides its columns.
 const unitOverhead = 300
 
-// grow notes that the dictionary of a part has grown.
+// grow records the growth of a part's dictionary.
 func (c *Cache) grow(r *reading, by int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,7 +153,7 @@ func (c *Cache) grow(r *reading, by int) {
 	}
 }
 
-// shrink lets units go until the rest is within the bound.
+// shrink evicts units until the rest is within the bound.
 func (c *Cache) shrink() {
 	for c.probation.bytes+c.protected.bytes > c.limit {
 		u := c.probation.last
@@ -179,7 +177,7 @@ func (c *Cache) evict(u *unit) {
 	c.stats.Evicted++
 }
 
-// forget lets everything of a part go.
+// forget evicts all units of a part.
 func (c *Cache) forget(r *reading) {
 	for _, u := range r.units {
 		if u.in != nil {
@@ -193,7 +191,7 @@ func (c *Cache) forget(r *reading) {
 	}
 }
 
-// drop lets everything of a block go.
+// drop evicts all units of a block.
 func (c *Cache) drop(b *Block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

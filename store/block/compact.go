@@ -27,7 +27,7 @@ func Compact(ctx context.Context, o WriteOptions, blocks []*Block) (metas []*Met
 	return write.Join(ctx, o, inputs)
 }
 
-// inputCache is how many bytes are kept of what all pages of a row group share.
+// inputCache bounds the cached bytes that all pages of a row group share.
 const inputCache = 32 << 20
 
 // input reads a block page by page.

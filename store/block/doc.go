@@ -1,23 +1,20 @@
 // package block keeps spans in files of Tempo's own format: a block is a folder
-// with a Parquet file, one row a trace, and a few small files beside it. A real
-// Tempo opens what this package writes, and this package opens what a real Tempo
-// writes.
+// with a Parquet file, one row a trace, and a few small files beside it. A real Tempo opens the blocks of this
+// package, and this package opens a real Tempo's blocks.
 //
 // Package layout says which columns and files a block has, package write makes them,
 // package sidecar says which row groups a query can skip. This package reads blocks,
 // and is the door of the others: a store imports no other.
 //
-// What a block guarantees: it is immutable; it exists once its meta.json does; the
+// A block guarantees: it is immutable; it exists once its meta.json does; the
 // spans of one trace lie in one row group. A row group is one part of a
 // [trace.Snapshot].
 //
 // # Reading
 //
-// A file may be damaged, and may have been made to do harm: it comes from a bucket
-// that others write to. So every length in it is checked against what is really
-// there before memory is taken, and an error names file, row group and column.
-// readthrift.go and readencoding.go have the decoders, readfooter.go and
-// readpage.go use them, readskeleton.go and the files behind it make columns of a
-// View. Rejected: the page readers of parquet-go. They trust lengths, and their
-// footer takes 800 bytes of memory for each column of each row group.
+// A file may be damaged or hostile: it comes from a bucket that others write to. So the reader checks every length
+// against the bytes present before it allocates, and an error names file, row group and column. readthrift.go and
+// readencoding.go have the decoders, readfooter.go and readpage.go use them, readskeleton.go and the files behind it
+// make columns of a View. Rejected: the page readers of parquet-go. They trust lengths, and their footer takes 800
+// bytes of memory for each column of each row group.
 package block

@@ -10,14 +10,14 @@ import (
 	"etude/trace"
 )
 
-// Folders are what a tenant's folder holds.
+// Folders is the content of a tenant's folder.
 type Folders struct {
 	Blocks     []ID     // have a meta.json
 	Damaged    []string // were set aside: paths
 	Unfinished []string // neither; a crash left them
 }
 
-// List looks into a tenant's folder. Names that are no block's are left alone.
+// List reads a tenant's folder. It ignores names that are no block's.
 func List(fsys fs.FS, tenantDir string) (f Folders, err error) {
 	entries, err := fsys.List(tenantDir)
 	if err != nil {
@@ -65,8 +65,7 @@ func Remove(fsys fs.FS, dir string) error {
 	return nil
 }
 
-// SetAside makes a block that cannot be read exist no more for readers. Its files
-// stay, for people to look at.
+// SetAside hides an unreadable block from readers. Its files stay, for people to inspect.
 func SetAside(fsys fs.FS, dir string) error {
 	err := fsys.Rename(filepath.Join(dir, MetaName), filepath.Join(dir, layout.DamagedName))
 	if err == nil {
@@ -78,7 +77,7 @@ func SetAside(fsys fs.FS, dir string) error {
 	return nil
 }
 
-// DiskBytes is what a block's files take.
+// DiskBytes is the size of a block's files.
 func DiskBytes(fsys fs.FS, dir string) (n int64, err error) {
 	files, err := fsys.List(dir)
 	for _, f := range files {

@@ -39,7 +39,7 @@ type stored struct {
 	at   int
 }
 
-// Open opens the block in a folder. What is read of it stays in the cache. If the
+// Open opens the block in a folder. Columns that are read stay in the cache. If the
 // sidecar cannot be used, Open reads the whole block and writes a new one.
 func Open(ctx context.Context, fsys fs.FS, dir string, cache *Cache) (*Block, error) {
 	meta, err := layout.ReadMeta(fsys, dir)
@@ -98,7 +98,7 @@ func (b *Block) Close() {
 	}
 }
 
-// openSidecar reads what the sidecar says of the parts.
+// openSidecar reads the facts about the parts from the sidecar.
 func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
 	name := filepath.Join(b.dir, layout.SidecarName)
 	data, err := fs.ReadStart(fsys, name, b.maxSidecar())
@@ -127,7 +127,7 @@ func (b *Block) maxSidecar() int64 {
 	return 1<<20 + 2*min(b.stamp.Size, 1<<30)
 }
 
-// survey reads the whole block to find what a sidecar says, one row group at a time.
+// survey reads the whole block to compute the facts of a sidecar, one row group at a time.
 func (b *Block) survey(ctx context.Context) ([]sidecar.Facts, error) {
 	infos, err := b.infos()
 	if err != nil {
@@ -159,7 +159,7 @@ func (b *Block) survey(ctx context.Context) ([]sidecar.Facts, error) {
 	return facts, nil
 }
 
-// infos returns what the file says of its parts; nil when it says nothing.
+// infos returns the file's facts about its parts; nil for none.
 func (b *Block) infos() ([]layout.PartInfo, error) {
 	if b.footer.parts == nil {
 		return nil, nil
@@ -265,7 +265,7 @@ func (p *reading) read(ctx context.Context, c *stored, want wants) (v *values, e
 	return decodeChunk(buffer, c.file, at, want)
 }
 
-// damage says where an error was met.
+// damage adds the place to an error.
 func (b *Block) damage(group int, c *stored, err error) error {
 	return fmt.Errorf("read block %s: %s: row group %d, column %s: %w", b.Meta.ID, layout.DataName, group, c.Name(), err)
 }

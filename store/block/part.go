@@ -16,23 +16,22 @@ type part struct {
 	id     uint64 // see trace.View.ID
 	facts  sidecar.Facts
 	held   chan struct{} // has a token while a goroutine reads
-	state  *reading      // what is in memory, or nil; guarded by the cache
+	state  *reading      // the units in memory, or nil; guarded by the cache
 }
 
-// reading is what was read of a part and stays in memory: units, each a column or
-// the attributes of a key. A unit puts its columns into a View. All texts are codes
-// of one dictionary, which grows as units are read; so Views of different needs
-// share units.
+// reading holds the units of a part in memory, each a column or the attributes of a key. A unit puts its columns into
+// a View. All texts are codes of one dictionary, which grows as units are read; so Views of different needs share
+// units.
 //
 // The goroutine that holds the part reads and writes all but units, which the cache
-// guards. The cache may let the whole go meanwhile: then the goroutine goes on with
-// it, and the next one begins anew.
+// guards. The cache may evict all of it meanwhile: then the goroutine continues with it, and the next one starts
+// over.
 type reading struct {
 	*part
 	dict     *trace.Dict
 	skeleton *skeleton
 	units    map[unitName]*unit
-	only     *onlyTraces // what is read is of one trace
+	only     *onlyTraces // the units are of one trace
 }
 
 // unitName names a unit.
@@ -52,7 +51,7 @@ const (
 	allKeys
 )
 
-// unit is what was read.
+// unit is a piece of a part that was read.
 type unit struct {
 	put     func(*trace.View) // of columns, and of all attributes of a level
 	columns []trace.Column    // of a key
@@ -102,7 +101,7 @@ func (p *part) recovered(v **trace.View, err *error) {
 	}
 }
 
-// begin returns what is in memory of the part, the skeleton at least.
+// begin returns the part's state in memory, the skeleton at least.
 func (p *part) begin(ctx context.Context) (r *reading, err error) {
 	r = p.b.cache.state(p)
 	if r.skeleton == nil {
@@ -123,7 +122,7 @@ type namedUnit struct {
 // levelsBelow are the levels whose attributes are no part of the skeleton.
 var levelsBelow = [...]trace.Level{trace.SpanLevel, trace.EventLevel, trace.LinkLevel}
 
-// need returns the units of a need, and reads those that are not there.
+// need returns the units of a need, and reads the missing ones.
 func (p *reading) need(ctx context.Context, need *trace.Need) (units []namedUnit, err error) {
 	before := p.dict.Bytes()
 	var names []unitName
@@ -164,7 +163,7 @@ func (p *reading) need(ctx context.Context, need *trace.Need) (units []namedUnit
 	return units, nil
 }
 
-// needKeys adds the units of keys. All those that are not there are read in one pass.
+// needKeys adds the units of keys. It reads all missing ones in one pass.
 func (p *reading) needKeys(ctx context.Context, level trace.Level, keys map[string]bool, units []namedUnit) ([]namedUnit, error) {
 	missing := map[string]bool{}
 	for key := range keys {

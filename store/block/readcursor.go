@@ -127,7 +127,7 @@ func (p *reading) readNumbers(ctx context.Context, of layout.Owner, f layout.Fie
 	return v.nums, nil
 }
 
-// readCounts reads what senders dropped.
+// readCounts reads the counts of parts that senders dropped.
 func (p *reading) readCounts(ctx context.Context, of layout.Owner, f *frame) ([]uint32, error) {
 	numbers, err := p.readNumbers(ctx, of, layout.FieldDropped, f.count(of))
 	if numbers == nil || err != nil {

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Decoders of Parquet's encodings. Each gets the number of values to expect, and
-// makes no more than that, whatever the bytes say.
+// Decoders of Parquet's encodings. Each gets the number of values to expect, and never makes more, whatever the bytes
+// say.
 
 var (
 	errShort = errors.New("the page ends too early")
@@ -216,7 +216,7 @@ func newDeltaReader(b []byte) (d deltaReader, err error) {
 	return deltaReader{b: b[n:], block: int(header[0]), minis: int(header[1]), total: int(header[2]), first: uint64(first)}, nil
 }
 
-// decodeDeltas appends n numbers and returns the bytes behind them.
+// decodeDeltas appends n numbers and returns the bytes after them.
 func decodeDeltas(dst []uint64, b []byte, n int) (values []uint64, rest []byte, err error) {
 	if n == 0 && len(b) == 0 {
 		return dst, nil, nil

@@ -20,7 +20,7 @@ type extras struct {
 	says   [][]byte // of each of them
 }
 
-// extras returns what traces say; nil when they say nothing.
+// extras returns the traces' values; nil for none.
 func (p *reading) extras(ctx context.Context) (x *extras, err error) {
 	if s := p.skeleton; !s.hasExtra {
 		if s.extra, err = p.readExtras(ctx, len(s.ids)); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// footer is what a reader needs of the footer of data.parquet.
+// footer has the fields that a reader needs of the footer of data.parquet.
 type footer struct {
 	leaves []fileColumn
 	byPath map[string]int // place in leaves

@@ -162,7 +162,7 @@ type values struct {
 // wants are the levels that a caller reads.
 type wants struct {
 	rep, def bool
-	anySum   bool // Pages whose checksum is wrong are decoded all the same.
+	anySum   bool // Decode pages with a wrong checksum, too.
 	only     *onlyTraces
 	// dictionary, if set, is shown the dictionary when all values are in it, before
 	// they are decoded. If it returns false, the column is as if it had no values.

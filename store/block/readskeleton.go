@@ -12,25 +12,23 @@ import (
 	"etude/trace"
 )
 
-// skeleton is what every View of a part has: its traces, which rows they have, and
-// the scopes and resources.
+// skeleton is the common part of all Views of a part: its traces with their rows, and the scopes and resources.
 //
 // A file repeats the resource in every trace. A View has equal resources once, as a
 // Table does: answers group spans by the number of their resource. So the skeleton
-// reads the resources and scopes whole. There are few of them, and nothing that
-// belongs to a resource or scope need be read again.
+// reads the resources and scopes whole. There are few of them, and no column of a resource or scope needs a second
+// read.
 type skeleton struct {
 	sidecar.Frame
 	ids      []trace.TraceID
 	pages    []int   // traces of each page of the columns, as our writer cuts them
-	extra    *extras // nil when there are none, or as long as nobody has asked
+	extra    *extras // nil when there are none, or before the first use
 	hasExtra bool    // extra was read
 }
 
 func (s *skeleton) rows() int { return len(s.Trace) }
 
-// frame is where things lie in the file: one entry for each resource and scope as
-// often as the file has it.
+// frame maps rows of the file: one entry for each resource and scope as often as the file has it.
 type frame struct {
 	traces        int
 	resourceTrace []uint32 // of each resource the trace

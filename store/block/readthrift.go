@@ -11,8 +11,8 @@ import (
 //
 // Parquet-go's own decoder makes a list as long as its header says before it reads
 // an element, so a damaged byte can ask for gigabytes. And it keeps every field of
-// the footer: 800 bytes for a column chunk, of which a reader needs 24. This reader
-// makes nothing; its caller keeps what it wants.
+// the footer: 800 bytes for a column chunk, of which a reader needs 24. This reader allocates nothing; its caller
+// keeps the fields that it needs.
 //
 // The first error stays in err, and everything read afterwards is zero.
 type thriftReader struct {

@@ -12,9 +12,9 @@ import (
 )
 
 // One trace of a row group, or one page of traces, is read from one page of each column: our writer cuts all
-// columns into pages at the same traces. The pages are decoded, and the entries of
-// other traces are cut off before anything is made of them. A file of another writer
-// may cut its columns elsewhere; that is noticed, and the whole row group is read.
+// columns into pages at the same traces. The reader decodes the pages and cuts off the entries of other traces before
+// it makes columns. A file of another writer may cut its columns elsewhere; then the reader notices and reads the
+// whole row group.
 
 // onlyTraces are some traces by their place in the pages of all columns.
 type onlyTraces struct {

@@ -241,7 +241,7 @@ func (p *reading) readSpanFlags(ctx context.Context) (func(*trace.View), error) 
 	return func(v *trace.View) { v.Flags = s }, nil
 }
 
-// readDropped reads what senders dropped, of every level.
+// readDropped reads the counts of dropped parts, of every level.
 func (p *reading) readDropped(ctx context.Context) (put func(*trace.View), err error) {
 	var spans [3]trace.Sparse
 	for i, f := range [...]layout.Field{layout.FieldDropped, layout.FieldDroppedEvents, layout.FieldDroppedLinks} {

@@ -9,8 +9,8 @@ import (
 	"etude/trace"
 )
 
-// Set is the blocks that a store has. A snapshot of it keeps its blocks readable
-// until it is closed, whatever becomes of them meanwhile.
+// Set holds the blocks of a store. A snapshot keeps its blocks readable until it is closed, even if they are removed
+// meanwhile.
 type Set struct {
 	mu     sync.Mutex
 	blocks []*Block
@@ -68,7 +68,7 @@ func (s *Set) release(blocks []*Block) {
 	}
 }
 
-// Snapshot returns a snapshot of the blocks that are there.
+// Snapshot returns a snapshot of the present blocks.
 func (s *Set) Snapshot() trace.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()

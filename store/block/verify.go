@@ -19,18 +19,17 @@ import (
 	"etude/trace"
 )
 
-// Verify proves that a block is as Tempo's format wants it: its files agree with each
-// other, and every column that follows from others (nested sets, child counts, times
-// of traces, roots, service stats, span counts, rounded times) is what follows.
+// Verify checks that a block obeys Tempo's format: its files agree with each other, and every derived column (nested
+// sets, child counts, times of traces, roots, service stats, span counts, rounded times) has the derived values.
 //
 // It decodes each row group into a View, shreds the View again as if it were to be
 // written, and compares.
 
-// Report is what Verify has found.
+// Report has the findings of Verify.
 type Report struct {
 	Meta   *Meta
 	Spans  int
-	Faults []string // what is wrong, in words; at most maxFaults
+	Faults []string // faults, in words; at most maxFaults
 }
 
 const maxFaults = 100
@@ -76,7 +75,7 @@ func (v *verifier) fault(format string, args ...any) {
 	}
 }
 
-// meta checks what meta.json says beside what Open has compared.
+// meta checks the members of meta.json that Open does not.
 func (v *verifier) meta() error {
 	m := v.b.Meta
 	if name := filepath.Base(v.dir); name != m.ID.String() {
@@ -184,7 +183,7 @@ func (v *verifier) bloom() error {
 	return nil
 }
 
-// rowGroup checks a row group against what its spans say.
+// rowGroup checks a row group against its spans.
 func (v *verifier) rowGroup(p *part) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -233,7 +232,7 @@ func (v *verifier) derived(p *part, view *trace.View) error {
 	return v.encodings(p)
 }
 
-// compare compares a column of the file with what it must be.
+// compare compares a column of the file with the right one.
 func (v *verifier) compare(p *part, d *write.Derived, l *layout.Leaf) error {
 	got, err := p.column(v.ctx, l.Of, l.Field)
 	if err != nil || got == nil {

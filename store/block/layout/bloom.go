@@ -67,7 +67,7 @@ func (b *BloomShards) File(shard int) []byte {
 // bloomHeader is how many bytes of a shard's file come before its words.
 const bloomHeader = 24
 
-// maxBloomHashes bounds the work for a file that says nonsense.
+// maxBloomHashes bounds the work for a file with an absurd header.
 const maxBloomHashes = 1024
 
 // BloomFile is a shard as a reader has it.

@@ -44,8 +44,7 @@ func (d Dedicated) check() error {
 }
 
 // ParseDedicated reads an attribute as people write it: its scope, a dot and its
-// name, as in span.http.route; behind it :int for ints, :blob for texts that seldom
-// come again.
+// name, as in span.http.route; after it :int for ints, :blob for texts that seldom repeat.
 func ParseDedicated(text string) (d Dedicated, err error) {
 	full, option, _ := strings.Cut(text, ":")
 	scope, name, ok := strings.Cut(full, ".")

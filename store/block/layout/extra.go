@@ -1,11 +1,9 @@
 package layout
 
-// etude's own column. Tempo's schema has no place for some of what a span says,
-// and answers must not depend on whether a span lies in the head or in a block. So
-// data.parquet has one more column behind all of Tempo's, EtudeExtra: a BYTE_ARRAY
-// for each trace, "" for most. A real Tempo ignores it, and its compactor drops it;
-// then the spans are as Tempo would have kept them. A file in which every value
-// would be "" does not have the column.
+// etude's own column. Tempo's schema has no place for some facts of a span, and answers must not depend on whether a
+// span lies in the head or in a block. So data.parquet has one more column after Tempo's, EtudeExtra: a
+// BYTE_ARRAY for each trace, "" for most. A real Tempo ignores it, and its compactor drops it; then the spans are as
+// Tempo would have stored them. A file in which every value would be "" does not have the column.
 //
 // A value is a protobuf message:
 //

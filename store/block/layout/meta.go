@@ -75,7 +75,7 @@ type Meta struct {
 	Origin json.RawMessage `json:"etude,omitempty"`
 }
 
-// ParseMeta reads a meta.json and checks what reading relies on.
+// ParseMeta reads a meta.json and checks the members that reading relies on.
 func ParseMeta(b []byte) (*Meta, error) {
 	m := &Meta{}
 	if err := json.Unmarshal(b, m); err != nil {

@@ -15,8 +15,7 @@ import (
 
 // A frame is the part of the sidecar that says which scope each span of a row group
 // has, and what its resources and scopes are. The file has all of this, too, but
-// repeats each resource in each trace: to find the few that differ takes longer than
-// all else that most queries read.
+// repeats each resource in each trace: finding the few that differ takes longer than all other reads of most queries.
 //
 // It is compressed with zstd and followed by its CRC-32C. Numbers are uvarints; a
 // text is its length and its bytes.

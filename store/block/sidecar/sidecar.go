@@ -19,7 +19,7 @@ import (
 // The sidecar lies beside a block and tells, without a look into data.parquet,
 // which row groups a query can skip: a few bounds, and one filter of everything
 // that occurs in the row group (see summary.go). It is ours alone: a real Tempo
-// ignores it. Whatever is wrong with it, it is made anew from the block.
+// ignores it. A missing or invalid sidecar is rebuilt from the block.
 //
 // All numbers are little-endian.
 //

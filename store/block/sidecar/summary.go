@@ -19,8 +19,8 @@ import (
 // One filter has everything: which attributes there are, which value each has,
 // names, kinds, statuses, traces. A member is a hash of what it is and of its text.
 // A binary fuse filter takes 18 bits a member and says yes to 1 of 65,536 that are
-// not members: a search over hundreds of row groups opens none in vain. Rejected:
-// blocked bloom filters, which take twice as much for as few mistakes.
+// not members: a search over hundreds of row groups opens none in vain. Rejected: blocked bloom filters, which take
+// twice the space for the same error rate.
 type summary struct {
 	facts   Facts
 	members hashSet
@@ -28,7 +28,7 @@ type summary struct {
 	column  uint32
 }
 
-// What a member of the filter is.
+// The kinds of members of the filter.
 const (
 	memberTrace uint64 = iota + 1
 	memberKey          // an attribute, whatever its value
@@ -45,7 +45,7 @@ func newSummary() *summary {
 	return s
 }
 
-// prefix is the hash of what a member is.
+// prefix is the hash of a member's kind.
 func prefix(what uint64, level trace.Level, key string) uint64 {
 	return mix(xxhash.Sum64String(key), what<<8|uint64(level))
 }

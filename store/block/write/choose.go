@@ -16,7 +16,7 @@ type candidate struct {
 	distinct int
 }
 
-// gain is about how many bytes of Attrs the attribute would take.
+// gain estimates the bytes of Attrs that the attribute would take.
 func (c *candidate) gain() int { return c.bytes + 4*c.count }
 
 // scopes are the levels that may have dedicated columns.
@@ -31,8 +31,8 @@ const keepShare = 0.9
 
 // choose returns the attributes that gain most from a column of their own, as an
 // operator of Tempo would configure them: the most used and largest of the spans
-// at hand, as many as the format has columns for. It returns what was chosen before
-// as long as that gains nearly as much.
+// at hand, as many as the format has columns for. It returns the previous choice as long as that gains nearly as
+// much.
 func choose(f layout.Format, sources []*source, before []layout.Dedicated) (all []layout.Dedicated) {
 	gains := map[[2]string]int{}
 	gain := func(list []layout.Dedicated) (sum int) {
@@ -65,8 +65,7 @@ func choose(f layout.Format, sources []*source, before []layout.Dedicated) (all 
 	return f.Allowed(all)
 }
 
-// rareShare is the least share of a level's rows that must have an attribute for it
-// to be worth a column: 1 in so many.
+// rareShare is the least share of a level's rows that must have an attribute to deserve a column: 1 in so many.
 const rareShare = 100
 
 func candidates(l trace.Level, scope string, sources []*source) (texts, ints []candidate) {

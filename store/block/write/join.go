@@ -13,14 +13,12 @@ import (
 )
 
 // Compaction joins blocks into one. All of them are sorted by trace id, so it walks
-// them side by side: each input has one page of traces in memory, and what all of
-// them have up to the least of their last ids is complete. It fills a row group,
-// which is written, and forgotten. So memory holds about a row group and a page of
-// each input, however large the blocks are.
+// them side by side: each input has one page of traces in memory, and all traces up to the least of the pages' last
+// ids are complete. It fills a row group, which is written, and forgotten. So memory holds about a row group and a
+// page of each input, however large the blocks.
 //
-// Rejected: to copy pages as they are where the ranges of ids do not overlap. Ids are
-// random, so each block has traces from the whole range, and pages that could be
-// copied do not occur.
+// Rejected: copying pages whose ranges of ids do not overlap. Ids are random, so each block has traces from the whole
+// range, and no page can be copied.
 
 // Input is a block that is joined. Its Views ascend by trace id: a trace is in one View.
 type Input interface {

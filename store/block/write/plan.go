@@ -92,8 +92,7 @@ func newPlan(sources []*source) *plan {
 	return p
 }
 
-// join makes one trace of what the sources have of it, without spans that are
-// there twice.
+// join makes one trace of the sources' parts of it, and leaves out repeated spans.
 func (p *plan) join(parts []found) planTrace {
 	first := parts[0]
 	t := planTrace{id: first.id, number: first.number, src: int32(first.src)}

@@ -88,7 +88,7 @@ type serviceStat struct {
 	service, spans, errors uint32
 }
 
-// begin prepares for a block. With a nil plan it lets go of the one before.
+// begin prepares for a block. With a nil plan it releases the one before.
 func (g *shredder) begin(p *plan, pageSpans int) {
 	g.plan, g.pageSpans, g.texts, g.keys, g.orders = p, pageSpans, nil, nil, nil
 	if p == nil {
@@ -148,7 +148,7 @@ func (g *shredder) addTrace(t *planTrace) {
 	g.eventEnds, g.linkEnds = append(g.eventEnds, len(g.rows[layout.OfEvent].at)), append(g.linkEnds, len(g.rows[layout.OfLink].at))
 }
 
-// addSpans writes the slots of the spans of a trace and of what hangs on them. A
+// addSpans writes the slots of the spans of a trace and of their children. A
 // resource or scope begins anew wherever the one before was another: so the order of
 // arrival stays.
 func (g *shredder) addSpans(places []place) {

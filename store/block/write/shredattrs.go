@@ -20,7 +20,7 @@ const (
 	nowhere = -2
 )
 
-// shaped says where the attributes of a shape go.
+// shaped has the destinations of the attributes of a shape.
 type shaped struct {
 	dest  []int16
 	plain int    // how many go to the list
@@ -271,7 +271,7 @@ func (g *shredder) unnamed(s *source, f *trace.Flat, from, to uint32) bool {
 }
 
 // classify is the slow path of shapeOf: keys that come twice, arrays, an empty
-// service name. Whole says that the schema loses something of the row.
+// service name. Whole reports that the schema loses a part of the row.
 func (g *shredder) classify(l trace.Level, s *source, from, to uint32) (sh *shaped, whole bool) {
 	own, f := g.own[l], s.attrs[l]
 	sh = &shaped{dest: make([]int16, to-from)}

@@ -29,7 +29,7 @@ type nestedSlot struct {
 	first, second int32 // spans of the id; second is -1 for one alone
 }
 
-// nestedSpan is what the tree needs of a span.
+// nestedSpan has the fields of a span that the tree needs.
 type nestedSpan struct {
 	id, parent trace.SpanID
 	kind       uint8

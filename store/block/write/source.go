@@ -4,8 +4,7 @@ import (
 	"etude/trace"
 )
 
-// source is a View that is being written, with what makes its rows quick to reach
-// in any order.
+// source is a View that is being written, with indexes for quick access to its rows in any order.
 type source struct {
 	v       *trace.View
 	attrs   [trace.Levels]*trace.Flat
@@ -39,7 +38,7 @@ func newSource(v *trace.View) *source {
 	return s
 }
 
-// forget drops what was kept of the numbers of another shredder.
+// forget drops the cached numbers of another shredder.
 func (s *source) forget() {
 	clear(s.text)
 	s.service = nil

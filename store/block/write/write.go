@@ -33,7 +33,7 @@ type Options struct {
 	Before    []layout.Dedicated // of the block before, which are kept if they are about as good as any
 	Level     uint32             // of compaction
 	PageSpans int                // spans of a page, about; 8192
-	// Pause is called between two columns: there the writer lets others go first.
+	// Pause is called between two columns: there the writer yields to others.
 	Pause func()
 	// Origin is kept in meta.json under "etude", for the store.
 	Origin json.RawMessage
@@ -275,7 +275,7 @@ func (w *blockWriter) group(g *shredder, group *planGroup) error {
 	return nil
 }
 
-// summarize keeps what the sidecar says of a row group. It reads the columns of the
+// summarize keeps the sidecar's facts about a row group. It reads the columns of the
 // sources, where the values of a row group are known by their codes.
 func (w *blockWriter) summarize(p *plan, g *planGroup) error {
 	views := make([]*trace.View, len(p.sources))
@@ -296,7 +296,7 @@ func (w *blockWriter) summarize(p *plan, g *planGroup) error {
 	return err
 }
 
-// remember keeps what the files beside data.parquet say of a row group.
+// remember keeps the facts about a row group for the files beside data.parquet.
 func (w *blockWriter) remember(g *shredder, group *planGroup) {
 	for i := range g.traces {
 		t := &g.traces[i]
