@@ -44,16 +44,17 @@ type Options struct {
 
 // Engine answers queries. Any number of goroutines may use it.
 type Engine struct {
-	sources  func(context.Context) []trace.Source // the sources that a context may read
-	facts    *factCache
-	o        Options
-	slots    chan struct{}
-	waiting  atomic.Int64 // queries that want a slot and have none
-	observer Observer
-	places   eval.Places
-	pool     pool // the memory that all queries keep
-	hits     [len(limitNames)]atomic.Int64
-	partial  atomic.Int64
+	sources    func(context.Context) []trace.Source // the sources that a context may read
+	facts      *factCache
+	everything *trace.Need // of whole traces; read only
+	o          Options
+	slots      chan struct{}
+	waiting    atomic.Int64 // queries that want a slot and have none
+	observer   Observer
+	places     eval.Places
+	pool       pool // the memory that all queries keep
+	hits       [len(limitNames)]atomic.Int64
+	partial    atomic.Int64
 }
 
 // Stats counts how often queries met a bound since the Engine was made.
@@ -116,12 +117,13 @@ func New(src trace.Source, o Options) *Engine {
 	}
 	only := []trace.Source{src}
 	return &Engine{
-		sources:  func(context.Context) []trace.Source { return only },
-		facts:    newFactCache(o.MaxFacts),
-		o:        o,
-		slots:    make(chan struct{}, o.MaxConcurrent),
-		observer: o.Observer,
-		pool:     pool{limit: max(0, o.MaxTotalMemory)},
+		sources:    func(context.Context) []trace.Source { return only },
+		facts:      newFactCache(o.MaxFacts),
+		everything: trace.Everything(),
+		o:          o,
+		slots:      make(chan struct{}, o.MaxConcurrent),
+		observer:   o.Observer,
+		pool:       pool{limit: max(0, o.MaxTotalMemory)},
 	}
 }
 

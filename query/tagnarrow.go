@@ -12,25 +12,33 @@ import (
 
 // narrowed selects the spans that a TagRequest is about.
 type narrowed struct {
-	job   *Job
-	ctx   context.Context
-	work  int // since the context was polled
-	facts *factCache
-	parts *eval.Parts
-	run   *eval.Run // that selects spans
-	conds []syntax.Field
-	all   bool // conds select every span
-	pairs bool // of events and links only those side by side count
-	req   TagRequest
+	job     *Job
+	ctx     context.Context
+	work    int // since the context was polled
+	facts   *factCache
+	parts   *eval.Parts
+	run     *eval.Run // that selects spans; nil when all are selected
+	conds   []syntax.Field
+	all     bool // conds select every span
+	selects *eval.Program
+	pairs   bool // of events and links only those side by side count
+	req     TagRequest
 
-	runs     map[syntax.Field]*eval.Run // by the field whose values they read
-	programs map[syntax.Field]*eval.Program
+	reads    []reading  // the fields of the request whose values it reads
 	selected *selection // of one part, the last asked for
 	ofPart   int
 }
 
+// reading is a field and the Run that reads its values. Most columns tell their values without one, so the Run begins
+// when it is first needed.
+type reading struct {
+	field   syntax.Field
+	program *eval.Program
+	run     *eval.Run // nil until needed
+}
+
 func narrow(j *Job, req TagRequest) *narrowed {
-	n := &narrowed{job: j, ctx: j.Context(), facts: j.e.facts, req: req, runs: map[syntax.Field]*eval.Run{}, programs: map[syntax.Field]*eval.Program{}}
+	n := &narrowed{job: j, ctx: j.Context(), facts: j.e.facts, req: req}
 	for _, c := range syntax.Conditions(req.Query) {
 		if c == nil || check.Condition(c) == nil {
 			n.conds = append(n.conds, selective(c, func(syntax.Field) bool { return true }))
@@ -40,13 +48,14 @@ func narrow(j *Job, req TagRequest) *narrowed {
 	return n
 }
 
-// compile makes the programs for fields, nil for names alone, and returns their needs.
+// compile makes the programs for fields and returns the needs of the request.
 func (n *narrowed) compile(fields ...syntax.Field) *trace.Need {
-	need := &trace.Need{}
-	for _, f := range append(fields, nil) {
-		p := eval.CompileValue(n.conds, f)
-		n.programs[f] = p
-		need.Add(p.Need())
+	n.selects = eval.CompileValue(n.conds, nil)
+	need := n.selects.Need()
+	n.reads = make([]reading, len(fields))
+	for i, f := range fields {
+		n.reads[i] = reading{field: f, program: eval.CompileValue(n.conds, f)}
+		need.Add(n.reads[i].program.Need())
 	}
 	return need
 }
@@ -54,28 +63,45 @@ func (n *narrowed) compile(fields ...syntax.Field) *trace.Need {
 // begin begins to read the parts of a snapshot.
 func (n *narrowed) begin(snap trace.Snapshot, need *trace.Need) {
 	n.parts = n.job.e.parts(n.job, snap, need, need)
-	for f, p := range n.programs {
-		n.runs[f] = p.Start(n.ctx, n.parts)
+	if !n.all {
+		n.run = n.selects.Start(n.ctx, n.parts)
 	}
-	n.run = n.runs[nil]
 }
 
 // open opens a part with all columns that the request needs.
 func (n *narrowed) open(part int) (*info, error) {
-	for _, run := range n.runs {
-		if err := run.Open(part); err != nil {
-			return nil, err
-		}
+	v, err := n.parts.View(part)
+	if err == nil && n.run != nil {
+		err = n.run.Open(part)
 	}
-	return &info{n.run.View(part), n.facts.of(n.parts.List()[part].ID)}, nil
+	if err != nil {
+		return nil, err
+	}
+	return &info{v, n.facts.of(n.parts.List()[part].ID)}, nil
+}
+
+// reader returns the Run that reads the values of a field, with a part open.
+func (n *narrowed) reader(f syntax.Field, part int) (*eval.Run, error) {
+	r := &n.reads[slices.IndexFunc(n.reads, func(r reading) bool { return r.field == f })]
+	if r.run == nil {
+		r.run = r.program.Start(n.ctx, n.parts)
+	}
+	return r.run, r.run.Open(part)
 }
 
 // release releases a part that the request needs no longer.
 func (n *narrowed) release(part int) {
-	for _, run := range n.runs {
-		run.Release(part)
-		run.Trim()
+	if n.run != nil {
+		n.run.Release(part)
+		n.run.Trim()
 	}
+	for i := range n.reads {
+		if run := n.reads[i].run; run != nil {
+			run.Release(part)
+			run.Trim()
+		}
+	}
+	n.parts.Release(part)
 }
 
 // given counts rows read and, now and then, checks whether the request has been cancelled.

@@ -157,7 +157,10 @@ func noService(in *info, selected *selection, c *collector) {
 
 // slowValues lets package eval find the values.
 func (n *narrowed) slowValues(part int, f syntax.Field, c *collector) error {
-	run := n.runs[f]
+	run, err := n.reader(f, part)
+	if err != nil {
+		return err
+	}
 	rows, err := run.Rows(part)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	defer snap.Close()
 	done.Tables = len(snap.Parts())
 	out := e.wholeTrace(most)
-	views, err := viewsOf(j.Context(), snap, id)
+	views, err := viewsOf(j.Context(), snap, id, e.everything)
 	switch {
 	case err != nil:
 		return nil, err
@@ -74,16 +74,17 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 
 // viewsOf returns a View for each part that may have the trace, which has at least the
 // trace.
-func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID) (views []*trace.View, err error) {
+func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID, need *trace.Need) (views []*trace.View, err error) {
 	parts, err := snap.Find(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("find the parts of a trace: %w", err)
 	}
+	views = make([]*trace.View, 0, len(parts))
 	for _, part := range parts {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		v, err := trace.OpenTrace(ctx, snap, part, id, trace.Everything())
+		v, err := trace.OpenTrace(ctx, snap, part, id, need)
 		if err != nil && ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		} else if err != nil {

@@ -20,7 +20,7 @@ type partOf struct{ snapshot, part int }
 // Join returns a Snapshot of the parts of all snapshots, those received first before
 // others; of equal ones those of the first snapshot come first. Close closes them.
 func Join(snapshots ...Snapshot) Snapshot {
-	if len(snapshots) == 1 {
+	if snapshots = filled(snapshots); len(snapshots) == 1 { // Fast path
 		return snapshots[0]
 	}
 	j := &joined{snapshots: snapshots, place: make([][]int, len(snapshots))}
@@ -36,6 +36,19 @@ func Join(snapshots ...Snapshot) Snapshot {
 		j.place[at.snapshot][at.part] = i
 	}
 	return j
+}
+
+// filled returns the snapshots that have parts, or the last one, and closes the others.
+func filled(snapshots []Snapshot) []Snapshot {
+	some := make([]Snapshot, 0, len(snapshots))
+	for i, s := range snapshots {
+		if len(s.Parts()) > 0 || i == len(snapshots)-1 && len(some) == 0 {
+			some = append(some, s)
+		} else {
+			s.Close()
+		}
+	}
+	return some
 }
 
 func (j *joined) part(at partOf) *Part { return &j.snapshots[at.snapshot].Parts()[at.part] }

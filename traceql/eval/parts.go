@@ -123,11 +123,15 @@ func (p *Parts) keep(part int, o opened, resident bool) *trace.View {
 	return o.view
 }
 
-// release releases a View that is not resident.
-func (p *Parts) release(part int) {
+// Release releases the columns of a part that is needed no longer, unless it is resident. A Run that has it open is
+// told by [Run.Release].
+func (p *Parts) Release(part int) {
+	if p.list[part].Resident { // Fast path
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if o := p.opened[part].Load(); o != nil && !p.list[part].Resident {
+	if o := p.opened[part].Load(); o != nil {
 		p.bytes -= o.bytes
 		p.opened[part].Store(nil)
 		for i, other := range p.order {

@@ -118,7 +118,7 @@ func (r *Run) Release(part int) {
 	if b := r.bound[part]; b != nil {
 		b.rebind(nil)
 	}
-	r.parts.release(part)
+	r.parts.Release(part)
 }
 
 // Trim releases the parts that were opened first when many are open.
