@@ -61,7 +61,17 @@ var importRules = []struct{ pkg, may, reason string }{
 	{"conf", "", "files"},
 	{"deploy", "", "files"},
 	{"bench", "internal/histogram internal/wire", "it drives any backend over the wire, a peer's like ours"},
-	{"program", "assert bench conf edge api internal/door internal/fs internal/histogram labs mcp metrics/generator metrics/prometheus metrics/quota page query receive store store/block store/tenants tenant services services/uservice1 services/uservice2 services/uservice3 services/uservice4 telemetry", "the only wiring; it needs no insides"},
+	{"program/flags", "", "kinds of values; which flags there are is not its business"},
+	{"program/proc", "", "what a command runs with; no command is its business"},
+	{"program/listen", "internal/door", "addresses, whoever listens there"},
+	{"program/memory", "program/flags", "it divides memory; who uses it is not its business"},
+	{"program/access", "internal/door program/listen", "flags put to work; what lies behind a door is not its business"},
+	{"program/supervise", "", "it runs processes, whatever they do"},
+	{"program/control", "", "questions and answers, whatever they are about"},
+	{"program/switches", "program/access program/control program/listen program/supervise", "it changes parts of the demo; who plans them is not its business"},
+	{"program/backend", "api assert conf internal/door labs mcp metrics/generator metrics/prometheus metrics/quota page program/access program/control program/flags program/listen program/memory program/proc program/supervise query receive services store store/block store/tenants telemetry tenant", "the wiring of one process; the edge and the demo are not its business"},
+	{"program/testcmd", "assert page program/backend program/proc", "it judges what a backend has received; how that works is not its business"},
+	{"program", "bench conf edge internal/door internal/fs internal/histogram labs page program/access program/backend program/control program/flags program/listen program/memory program/proc program/supervise program/switches program/testcmd services/uservice1 services/uservice2 services/uservice3 services/uservice4 store/block tenant", "the only wiring of the whole; it needs no insides"},
 	{"", "program", "main is a few lines"},
 }
 

@@ -246,11 +246,11 @@ func TestDocsNameMetrics(t *testing.T) {
 			known[base] = m
 		}
 	}
-	counters := readFile(t, "program/samples.go")
+	counters := readFile(t, "program/backend/samples.go")
 	for _, page := range []string{"docs/telemetry.md", "docs/real-stack.md"} {
 		for _, m := range ownMetric.FindAllStringSubmatch(readFile(t, page), -1) {
 			if n++; known[m[1]].kind == "" && !strings.Contains(counters, `"`+m[1]+`"`) {
-				t.Errorf("%s names %s, which neither metrics.txt nor program/samples.go knows", page, m[1])
+				t.Errorf("%s names %s, which neither metrics.txt nor program/backend/samples.go knows", page, m[1])
 			}
 		}
 	}

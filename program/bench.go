@@ -9,6 +9,8 @@ import (
 
 	"etude/bench"
 	"etude/internal/door"
+	"etude/program/access"
+	"etude/program/proc"
 )
 
 // benchCmd measures a trace backend on this machine from outside.
@@ -26,28 +28,28 @@ type jsonFlag struct {
 
 type benchIngestCmd struct {
 	bench.IngestOptions
-	clientFlags `group:"client"`
+	access.Client `group:"client"`
 	jsonFlag
 }
 
-func (c *benchIngestCmd) Run(p *proc) (err error) {
-	if c.Access, err = c.benchAccess(door.Ingest); err != nil {
+func (c *benchIngestCmd) Run(p *proc.Proc) (err error) {
+	if c.Access, err = benchAccess(&c.Client, door.Ingest); err != nil {
 		return err
 	}
 	ingest := func(ctx context.Context, o bench.IngestOptions) (*bench.IngestReport, error) {
-		return bench.Ingest(ctx, o, p.stderr)
+		return bench.Ingest(ctx, o, p.Stderr)
 	}
 	return runBench(p, ingest, c.IngestOptions, c.jsonFlag)
 }
 
 type benchFreshnessCmd struct {
 	bench.FreshnessOptions
-	clientFlags `group:"client"`
+	access.Client `group:"client"`
 	jsonFlag
 }
 
-func (c *benchFreshnessCmd) Run(p *proc) (err error) {
-	if c.Access, err = c.benchAccess(door.Ingest | door.Query); err != nil {
+func (c *benchFreshnessCmd) Run(p *proc.Proc) (err error) {
+	if c.Access, err = benchAccess(&c.Client, door.Ingest|door.Query); err != nil {
 		return err
 	}
 	return runBench(p, bench.Freshness, c.FreshnessOptions, c.jsonFlag)
@@ -55,16 +57,16 @@ func (c *benchFreshnessCmd) Run(p *proc) (err error) {
 
 type benchQueryCmd struct {
 	bench.QueryOptions
-	clientFlags `group:"client"`
+	access.Client `group:"client"`
 	jsonFlag
 }
 
-func (c *benchQueryCmd) Run(p *proc) (err error) {
+func (c *benchQueryCmd) Run(p *proc.Proc) (err error) {
 	role := door.Query
 	if c.IngestRate > 0 || c.IngestFull {
 		role |= door.Ingest
 	}
-	if c.Access, err = c.benchAccess(role); err != nil {
+	if c.Access, err = benchAccess(&c.Client, role); err != nil {
 		return err
 	}
 	return runBench(p, bench.Query, c.QueryOptions, c.jsonFlag)
@@ -76,25 +78,25 @@ type benchBlocksCmd struct {
 }
 
 // Run measures this very program.
-func (c *benchBlocksCmd) Run(p *proc) error {
+func (c *benchBlocksCmd) Run(p *proc.Proc) error {
 	executable, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	c.Server = []string{executable, "backend"}
 	blocks := func(ctx context.Context, o bench.BlocksOptions) (*bench.BlocksReport, error) {
-		return bench.Blocks(ctx, o, p.stderr)
+		return bench.Blocks(ctx, o, p.Stderr)
 	}
 	return runBench(p, blocks, c.BlocksOptions, c.jsonFlag)
 }
 
 // benchAccess is how a measurement gets in, with a token that is good for what it
 // does.
-func (f *clientFlags) benchAccess(role door.Role) (a bench.Access, err error) {
-	if a.TLS, err = f.clientTLS(); err != nil {
+func benchAccess(f *access.Client, role door.Role) (a bench.Access, err error) {
+	if a.TLS, err = f.ClientTLS(); err != nil {
 		return a, err
 	}
-	a.Authorization, err = f.authorization(role)
+	a.Authorization, err = f.Authorization(role)
 	return a, err
 }
 
@@ -104,18 +106,18 @@ type benchReport interface {
 }
 
 // runBench prints the report of a run that was cut short as well, and its error.
-func runBench[O any, R benchReport](p *proc, run func(context.Context, O) (R, error), options O, form jsonFlag) error {
-	report, runErr := run(p.ctx, options)
+func runBench[O any, R benchReport](p *proc.Proc, run func(context.Context, O) (R, error), options O, form jsonFlag) error {
+	report, runErr := run(p.Ctx, options)
 	if report == *new(R) {
 		return runErr
 	}
 	var err error
 	if form.JSON {
-		encoder := json.NewEncoder(p.stdout)
+		encoder := json.NewEncoder(p.Stdout)
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(report)
 	} else {
-		err = report.Write(p.stdout)
+		err = report.Write(p.Stdout)
 	}
 	return errors.Join(runErr, err)
 }

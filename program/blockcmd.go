@@ -3,6 +3,10 @@ package program
 import (
 	"context"
 	"fmt"
+
+	"etude/program/flags"
+	"etude/program/proc"
+
 	iofs "io/fs"
 	"os"
 	"path/filepath"
@@ -48,26 +52,26 @@ func (p *blockPath) each(ctx context.Context, f func(dir string) error) error {
 type blockVerifyCmd struct{ blockPath }
 
 // Run prints a line for each block, and one for each fault.
-func (c *blockVerifyCmd) Run(p *proc) error {
+func (c *blockVerifyCmd) Run(p *proc.Proc) error {
 	bad := false
-	err := c.each(p.ctx, func(dir string) error {
-		r, err := block.Verify(p.ctx, fs.OS, dir)
+	err := c.each(p.Ctx, func(dir string) error {
+		r, err := block.Verify(p.Ctx, fs.OS, dir)
 		switch {
 		case err != nil:
 			bad = true
-			fmt.Fprintf(p.stdout, "%s: cannot be read: %v\n", dir, err)
+			fmt.Fprintf(p.Stdout, "%s: cannot be read: %v\n", dir, err)
 		case len(r.Faults) > 0:
 			bad = true
 			for _, fault := range r.Faults {
-				fmt.Fprintf(p.stdout, "%s: %s\n", dir, fault)
+				fmt.Fprintf(p.Stdout, "%s: %s\n", dir, fault)
 			}
 		default:
-			fmt.Fprintf(p.stdout, "%s: %s, %d traces, %d spans: good\n", dir, r.Meta.Format, r.Meta.Traces, r.Spans)
+			fmt.Fprintf(p.Stdout, "%s: %s, %d traces, %d spans: good\n", dir, r.Meta.Format, r.Meta.Traces, r.Spans)
 		}
 		return nil
 	})
 	if err == nil && bad {
-		return errQuiet
+		return proc.ErrQuiet
 	}
 	return err
 }
@@ -75,10 +79,10 @@ func (c *blockVerifyCmd) Run(p *proc) error {
 type blockLsCmd struct{ blockPath }
 
 // Run prints a table.
-func (c *blockLsCmd) Run(p *proc) error {
-	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+func (c *blockLsCmd) Run(p *proc.Proc) error {
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TENANT\tBLOCK\tFORMAT\tLEVEL\tSTART\tEND\tTRACES\tROW GROUPS\tSIZE")
-	err := c.each(p.ctx, func(dir string) error {
+	err := c.each(p.Ctx, func(dir string) error {
 		b, err := os.ReadFile(filepath.Join(dir, block.MetaName))
 		if err != nil {
 			return err
@@ -88,7 +92,7 @@ func (c *blockLsCmd) Run(p *proc) error {
 			fmt.Fprintf(w, "\t%s\t%v\n", filepath.Base(dir), err)
 			return nil
 		}
-		size := bytesFlag(m.Size)
+		size := flags.Bytes(m.Size)
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%d\t%s\n", m.Tenant, m.ID, m.Format, m.CompactionLevel,
 			m.Start.UTC().Format(time.RFC3339), m.End.UTC().Format(time.RFC3339), m.Traces, m.RowGroups, &size)
 		return nil
@@ -102,14 +106,14 @@ func (c *blockLsCmd) Run(p *proc) error {
 type blockInspectCmd struct{ blockPath }
 
 // Run prints the files and columns of each block with their bytes, and bytes a span.
-func (c *blockInspectCmd) Run(p *proc) error {
-	return c.each(p.ctx, func(dir string) error {
-		in, err := block.Inspect(p.ctx, fs.OS, dir)
+func (c *blockInspectCmd) Run(p *proc.Proc) error {
+	return c.each(p.Ctx, func(dir string) error {
+		in, err := block.Inspect(p.Ctx, fs.OS, dir)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stdout, "%s: %s, %d traces, %d spans in %d row groups\n", dir, in.Meta.Format, in.Meta.Traces, in.Spans, len(in.Parts))
-		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(p.Stdout, "%s: %s, %d traces, %d spans in %d row groups\n", dir, in.Meta.Format, in.Meta.Traces, in.Spans, len(in.Parts))
+		w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 		perSpan := func(n int64) float64 { return float64(n) / float64(max(1, in.Spans)) }
 		for _, f := range in.Files {
 			fmt.Fprintf(w, "%d\t%.2f\t  %s\n", f.Size, perSpan(f.Size), f.Name)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"etude/program/listen"
+
 	downloads "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -58,11 +60,11 @@ func TestBrowserAccess(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, p := range pages {
-				b.do("open "+p.path, chromedp.Navigate(d.url(portPage, p.path)))
+				b.do("open "+p.path, chromedp.Navigate(d.url(listen.PortPage, p.path)))
 				b.shows(p.path, p.shows)
 				b.breaksNoRule(script, p.path)
 			}
-			b.do("open the trace", chromedp.Navigate(d.url(portPage, "/trace/"+trace)))
+			b.do("open the trace", chromedp.Navigate(d.url(listen.PortPage, "/trace/"+trace)))
 			b.shows("its rows", count(id("span-row"), 7))
 			b.openSpan("redis_call")
 			b.shows("the details", count(id("span-details"), 1))
@@ -98,7 +100,7 @@ func TestBrowserShare(t *testing.T) {
 	if _, err := chromedp.Call(b.ctx, downloads.SetDownloadBehavior, downloads.SetDownloadBehaviorParams{Behavior: downloads.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir}); err != nil {
 		t.Fatal(err)
 	}
-	b.do("open the trace", chromedp.Navigate(d.url(portPage, "/trace/"+trace)))
+	b.do("open the trace", chromedp.Navigate(d.url(listen.PortPage, "/trace/"+trace)))
 	b.readTrace(trace)
 	b.do("open the menu", chromedp.Click(id("trace-menu"), chromedp.NodeVisible))
 	b.do("share", chromedp.Click(id("share"), chromedp.NodeVisible))

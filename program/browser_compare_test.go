@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"etude/program/listen"
 )
 
 // TestBrowserCompare compares one trace with the usual, from its head, then a
@@ -22,16 +24,16 @@ func TestBrowserCompare(t *testing.T) {
 	d.through("uservice3.localhost")
 	b := openBrowser(t, 1440, 900)
 
-	b.do("search", chromedp.Navigate(d.url(portPage, "/explore?service=uservice4")))
+	b.do("search", chromedp.Navigate(d.url(listen.PortPage, "/explore?service=uservice4")))
 	b.shows("both traces", count(id("result-link"), 2))
-	b.do("open the trace", chromedp.Navigate(d.url(portPage, "/trace/"+first)))
+	b.do("open the trace", chromedp.Navigate(d.url(listen.PortPage, "/trace/"+first)))
 	b.do("compare it", chromedp.Click(id("compare-trace"), chromedp.NodeVisible))
 	b.shows("the usual and the trace in the address", fmt.Sprintf(`location.pathname === "/compare" && new URLSearchParams(location.search).get("before") === "usual" && new URLSearchParams(location.search).get("after").endsWith(%q)`, first))
 	b.shows("the answer", has(id("compare-answer"), "The trace takes"))
 	b.shows("both sides in one tree", has(id("compare-rows"), "database_call"))
 	b.shows("the sum of the parts", has(id("compare-parts")+" tfoot", "All"))
 
-	b.do("put the trace on both sides", chromedp.Navigate(d.url(portPage, "/compare?before="+first+"&after="+first)))
+	b.do("put the trace on both sides", chromedp.Navigate(d.url(listen.PortPage, "/compare?before="+first+"&after="+first)))
 	b.shows("no difference", has(id("compare-answer"), "nothing in it differs"))
 	b.shows("no parts", count(id("compare-parts"), 0))
 	b.do("compare with the usual", chromedp.Click(id("compare-usual"), chromedp.NodeVisible))
@@ -39,9 +41,9 @@ func TestBrowserCompare(t *testing.T) {
 	b.do("go back", chromedp.NavigateBack())
 	b.shows("the trace on both sides again", has(id("compare-answer"), "nothing in it differs"))
 
-	b.do("compare by query", chromedp.Navigate(d.url(portPage, "/compare?before="+url.QueryEscape("{ kind = server }")+"&after="+url.QueryEscape(`{ name = "redis_call" }`))))
+	b.do("compare by query", chromedp.Navigate(d.url(listen.PortPage, "/compare?before="+url.QueryEscape("{ kind = server }")+"&after="+url.QueryEscape(`{ name = "redis_call" }`))))
 	b.shows("two traces", has(id("compare-answer"), "2 traces"))
 	b.clean()
-	b.do("name what is not there", chromedp.Navigate(d.url(portPage, "/compare?before=usual&after=1234")))
+	b.do("name what is not there", chromedp.Navigate(d.url(listen.PortPage, "/compare?before=usual&after=1234")))
 	b.shows("what is wrong", has(id("compare-error"), "has not arrived"))
 }

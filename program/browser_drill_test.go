@@ -9,6 +9,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"etude/program/listen"
 )
 
 // TestBrowserDrill narrows a search by a brush and by two moments, goes back and
@@ -35,7 +37,7 @@ func TestBrowserDrill(t *testing.T) {
 // brushes drags a rectangle over all dots, goes back, and forward again.
 func (b *browser) brushes(d *demo) {
 	b.t.Helper()
-	b.do("search", chromedp.Navigate(d.url(portPage, "/explore?service=uservice4")))
+	b.do("search", chromedp.Navigate(d.url(listen.PortPage, "/explore?service=uservice4")))
 	b.shows("both traces", count(id("result-link"), 2))
 	b.shows("the dots", `document.querySelector('[data-testid="scatter"] canvas')?.width > 300`)
 	eval[bool](b, `(() => {
@@ -78,7 +80,7 @@ func (b *browser) picksTime() {
 func (b *browser) isToldWhileTyping(d *demo) {
 	b.t.Helper()
 	input := `document.querySelector('[data-testid="traceql-editor"] > div')?.shadowRoot?.querySelector('[data-testid="traceql-input"]')`
-	b.do("open TraceQL", chromedp.Navigate(d.url(portPage, "/explore?tab=traceql")))
+	b.do("open TraceQL", chromedp.Navigate(d.url(listen.PortPage, "/explore?tab=traceql")))
 	b.shows("the editor", input)
 	b.do("type a mistake", chromedp.Evaluate[chromedp.Void](`void `+input+`.focus()`), chromedp.KeyEvent("{ foo = 1 }"))
 	b.shows("the mistake in words", has(id("typed-error"), "unknown identifier: foo"))
@@ -89,12 +91,12 @@ func (b *browser) isToldWhileTyping(d *demo) {
 // breaksDown groups a rate by an attribute, and compares failed spans with others.
 func (b *browser) breaksDown(d *demo) {
 	b.t.Helper()
-	b.do("ask for a rate", chromedp.Navigate(d.url(portPage, "/explore?tab=traceql&from=now-15m&q=%7B%20%7D%20%7C%20rate()")))
+	b.do("ask for a rate", chromedp.Navigate(d.url(listen.PortPage, "/explore?tab=traceql&from=now-15m&q=%7B%20%7D%20%7C%20rate()")))
 	b.shows("the breakdown", count(id("breakdown"), 1))
 	b.do("break it down", chromedp.SendKeys(id("breakdown"), "resource.service.name"), chromedp.KeyEvent(kb.Enter))
 	b.shows("the query", `new URLSearchParams(location.search).get("q") === "{ } | rate() by (resource.service.name)"`)
 	b.shows("a line for each service", has(id("metrics"), "uservice4"))
-	b.do("compare failed spans", chromedp.Navigate(d.url(portPage, "/explore?tab=traceql&from=now-15m&q=%7B%20%7D%20%7C%20compare(%7B%20status%20%3D%20error%20%7D)")))
+	b.do("compare failed spans", chromedp.Navigate(d.url(listen.PortPage, "/explore?tab=traceql&from=now-15m&q=%7B%20%7D%20%7C%20compare(%7B%20status%20%3D%20error%20%7D)")))
 	b.shows("what is left out", has(id("metrics"), "as the selection says it already: status"))
 	b.do("keep the first value", chromedp.Click(id("compare-include"), chromedp.NodeVisible))
 	b.shows("the narrowed query", `/^\{ .+ = .+ \} \| compare/.test(new URLSearchParams(location.search).get("q"))`)
@@ -109,7 +111,7 @@ func (b *browser) seesGrowth(t *testing.T, d *demo) {
 		now := time.Now().UnixNano()
 		body := fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"growing"}}]},"scopeSpans":[{"spans":[
 			{"traceId":"%s","spanId":"%s","parentSpanId":"%s","name":"%s","kind":1,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}]}]}]}`, trace, span, parent, name, now-1000, now)
-		r, err := http.Post(d.url(portOTLPHTTP, "/v1/traces"), "application/json", strings.NewReader(body))
+		r, err := http.Post(d.url(listen.PortOTLPHTTP, "/v1/traces"), "application/json", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +121,7 @@ func (b *browser) seesGrowth(t *testing.T, d *demo) {
 		}
 	}
 	send("00f067aa0ba902b7", "", "first")
-	b.do("open the trace", chromedp.Navigate(d.url(portPage, "/trace/"+trace)))
+	b.do("open the trace", chromedp.Navigate(d.url(listen.PortPage, "/trace/"+trace)))
 	b.shows("its span", count(id("span-row"), 1))
 	send("00f067aa0ba902b8", "00f067aa0ba902b7", "second")
 	b.shows("the span that came later", count(id("span-row"), 2))

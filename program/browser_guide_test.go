@@ -7,6 +7,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"etude/program/listen"
 )
 
 // TestBrowserGuide goes the walk as the page guides through it, from the start
@@ -57,7 +59,7 @@ func (b *browser) enter(selector string) {
 // the page looks different.
 func (b *browser) guide(d *demo, press func(selector string), seen func(what string)) {
 	b.t.Helper()
-	b.do("open the start page", chromedp.Navigate(d.url(portPage, "/")))
+	b.do("open the start page", chromedp.Navigate(d.url(listen.PortPage, "/")))
 	b.shows("the way into the walk", count(id("start-walk"), 1))
 	press(id("start-walk"))
 
@@ -122,8 +124,8 @@ func (b *browser) findSlow(press func(selector string)) {
 // breakThings turns a switch on, sees what it says will be seen, and puts it back.
 func (b *browser) breakThings(d *demo, press func(selector string), seen func(what string)) {
 	b.t.Helper()
-	b.do("open the switches", chromedp.Navigate(d.url(portPage, "/walk/break")))
-	b.shows("all switches", fmt.Sprintf("document.querySelectorAll('[role=switch]').length === %d", len(toggles)))
+	b.do("open the switches", chromedp.Navigate(d.url(listen.PortPage, "/walk/break")))
+	b.shows("all switches", fmt.Sprintf("document.querySelectorAll('[role=switch]').length === %d", len(d.switches())))
 	seen("the switches")
 	press(id("switch-other-header"))
 	b.shows("what to look for", has(id("see-other-header"), "two traces"))

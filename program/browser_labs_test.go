@@ -7,6 +7,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"etude/program/listen"
 )
 
 // hand is how a reader works with the page: by mouse or by keyboard.
@@ -75,7 +77,7 @@ func TestBrowserLabs(t *testing.T) {
 
 func (b *browser) solve(d *demo, h hand) {
 	b.t.Helper()
-	b.do("open the labs", chromedp.Navigate(d.url(portPage, "/labs")))
+	b.do("open the labs", chromedp.Navigate(d.url(listen.PortPage, "/labs")))
 	b.shows("all labs", fmt.Sprintf("document.querySelectorAll(%q).length >= 12", id("lab-link")))
 	h.seen("the list of labs")
 	h.press(id("lab-link") + `[href="/labs/01-find-the-slow-part"]`)
@@ -93,7 +95,7 @@ func (b *browser) solve(d *demo, h hand) {
 	h.press(id("lab-next"))
 	b.shows("the next lab", has(id("lab")+" h1", "2. "))
 
-	b.do("open a lab with choices", chromedp.Navigate(d.url(portPage, "/labs/03-who-broke-propagation")))
+	b.do("open a lab with choices", chromedp.Navigate(d.url(listen.PortPage, "/labs/03-who-broke-propagation")))
 	b.shows("the choices", count(id("lab-choice"), 3))
 	b.begin(h)
 	h.choose(0)
@@ -102,7 +104,7 @@ func (b *browser) solve(d *demo, h hand) {
 	b.answer(h, true, "the headers of B3")
 	h.seen("choices")
 
-	b.do("open a lab with a query", chromedp.Navigate(d.url(portPage, "/labs/10-n-plus-1")))
+	b.do("open a lab with a query", chromedp.Navigate(d.url(listen.PortPage, "/labs/10-n-plus-1")))
 	b.shows("the question", count(id("lab-answer"), 1))
 	b.begin(h)
 	h.fill(id("lab-answer"), `{ status = error }`)
@@ -112,7 +114,7 @@ func (b *browser) solve(d *demo, h hand) {
 	h.press(id("lab-traces"))
 	b.shows("the traces of the lab", fmt.Sprintf("document.querySelectorAll(%q).length === 7", id("result-link")))
 
-	b.do("go back to the list", chromedp.Navigate(d.url(portPage, "/labs")))
+	b.do("go back to the list", chromedp.Navigate(d.url(listen.PortPage, "/labs")))
 	b.shows("three that are done", count("li.done", 3))
 	b.clean()
 }

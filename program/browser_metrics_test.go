@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"etude/page"
+	"etude/program/listen"
 )
 
 type labelSet map[string]string
@@ -140,7 +141,7 @@ func TestBrowserMetrics(t *testing.T) {
 	d := startDemo(t)
 	d.through("uservice3.localhost")
 	trace := d.findTrace(t, "uservice4", 7)
-	api, err := url.Parse(d.url(portAPI, ""))
+	api, err := url.Parse(d.url(listen.PortAPI, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"etude/program/listen"
 )
 
 // TestBrowserAccessOfOthers holds the edge's dashboard and the start page of
@@ -28,10 +30,10 @@ func TestBrowserAccessOfOthers(t *testing.T) {
 			port        int
 			path, shows string
 		}{
-			{portDashboard, "/dashboard/", `document.querySelector("main h2")`},
-			{portPrometheus, "/", `document.querySelector("h1")`},
-			{portPrometheus, "/targets", `document.querySelector("table")`},
-			{portPrometheus, "/status", `document.querySelector("main h2")`},
+			{listen.PortDashboard, "/dashboard/", `document.querySelector("main h2")`},
+			{listen.PortPrometheus, "/", `document.querySelector("h1")`},
+			{listen.PortPrometheus, "/targets", `document.querySelector("table")`},
+			{listen.PortPrometheus, "/status", `document.querySelector("main h2")`},
 		} {
 			b.do("open "+p.path, chromedp.Navigate(d.url(p.port, p.path)))
 			b.shows(p.path, p.shows)

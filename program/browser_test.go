@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"etude/program/listen"
 )
 
 // findChromium returns the browser to test with. Without one the test is
@@ -170,8 +172,8 @@ func TestBrowserWalk(t *testing.T) {
 }
 
 func walkByMouse(t *testing.T, b *browser, d *demo, trace string) {
-	b.do("open the start page", chromedp.Navigate(d.url(portPage, "/")))
-	b.shows("the links of the demo", fmt.Sprintf("[...document.links].some(a => a.href === %q)", fmt.Sprintf("http://uservice3.localhost:%d/", portEdge+d.offset)))
+	b.do("open the start page", chromedp.Navigate(d.url(listen.PortPage, "/")))
+	b.shows("the links of the demo", fmt.Sprintf("[...document.links].some(a => a.href === %q)", fmt.Sprintf("http://uservice3.localhost:%d/", listen.PortEdge+d.offset)))
 	b.do("go to Explore", chromedp.Click(`a[href^="/explore"]`, chromedp.NodeVisible))
 	b.search("uservice4", "redis_call")
 	b.shows("no result for a span that uservice4 has not", count(id("no-results"), 1))
@@ -205,7 +207,7 @@ func walkByMouse(t *testing.T, b *browser, d *demo, trace string) {
 		t.Errorf("the theme did not change from %s", before)
 	}
 
-	b.do("follow the old Grafana link", chromedp.Navigate(d.url(portPage, "/explore?orgId=1&left="+url.QueryEscape(deepLink))))
+	b.do("follow the old Grafana link", chromedp.Navigate(d.url(listen.PortPage, "/explore?orgId=1&left="+url.QueryEscape(deepLink))))
 	b.shows("both traces, the newest first", fmt.Sprintf("[...document.querySelectorAll(%q)].map(a => a.getAttribute('href')).join().includes(%q)", id("result-link"), trace))
 	b.shows("two results", count(id("result-link"), 2))
 	b.clean()
@@ -269,7 +271,7 @@ func (b *browser) openSpan(name string) {
 
 // walkByKeyboard does without the mouse what walkByMouse does.
 func walkByKeyboard(b *browser, d *demo, trace string) {
-	b.do("open Explore", chromedp.Navigate(d.url(portPage, "/explore")), chromedp.WaitVisible(id("search-service")))
+	b.do("open Explore", chromedp.Navigate(d.url(listen.PortPage, "/explore")), chromedp.WaitVisible(id("search-service")))
 	b.tabTo(id("search-service"))
 	b.do("type and run", chromedp.KeyEvent("uservice4"), chromedp.KeyEvent(kb.Escape), chromedp.KeyEvent(kb.Enter))
 	b.shows("one result", count(id("result-link"), 1))

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"etude/program/listen"
 )
 
 // TestBrowserWithToken: a browser that has been given the token once, as a password,
@@ -25,7 +27,7 @@ func TestBrowserWithToken(t *testing.T) {
 	if !post(backend.otlpHTTP, traceOf([]byte("0123456789abcdef"), 3)) {
 		t.Fatal("spans are refused, though only listeners that are read from want a token")
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", portPage+backend.offset)
+	address := fmt.Sprintf("127.0.0.1:%d", listen.PortPage+backend.offset)
 	if status, _ := get(t, "http://"+address+"/"); status != 401 {
 		t.Errorf("the page without a token: %d", status)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"etude/program/listen"
+
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
@@ -89,7 +91,7 @@ func timesEach(data *tracepb.TracesData) map[int]int {
 
 // loadAndKill returns the traces that were acknowledged, each with the first spans of
 // its requests. A client has many traces at a time, so that each goes on for a while.
-func loadAndKill(t *testing.T, b *backend, round int) (acked map[string][]int) {
+func loadAndKill(t *testing.T, b *backendProcess, round int) (acked map[string][]int) {
 	acked = map[string][]int{}
 	var mu sync.Mutex
 	var count atomic.Int64
@@ -125,27 +127,27 @@ func loadAndKill(t *testing.T, b *backend, round int) (acked map[string][]int) {
 	return acked
 }
 
-// backend is `etude backend` on free ports.
-type backend struct {
+// backendProcess is `etude backend` on free ports.
+type backendProcess struct {
 	*process
 	api, otlpHTTP, prometheus string
 	offset                    int
 }
 
-func startBackend(t *testing.T, dir string, args ...string) *backend {
+func startBackend(t *testing.T, dir string, args ...string) *backendProcess {
 	t.Helper()
 	return startBackendIn(t, nil, dir, args...)
 }
 
 // startBackendIn adds variables to the environment.
-func startBackendIn(t *testing.T, env []string, dir string, args ...string) *backend {
+func startBackendIn(t *testing.T, env []string, dir string, args ...string) *backendProcess {
 	t.Helper()
 	offset := freeOffset(t)
 	args = append([]string{"backend", "--data-dir", dir, "--port-offset", fmt.Sprint(offset)}, args...)
-	b := &backend{process: start(t, env, args...), offset: offset}
-	b.api = fmt.Sprintf("http://127.0.0.1:%d", portAPI+offset)
-	b.prometheus = fmt.Sprintf("http://127.0.0.1:%d", portPrometheus+offset)
-	b.otlpHTTP = fmt.Sprintf("http://127.0.0.1:%d", portOTLPHTTP+offset)
+	b := &backendProcess{process: start(t, env, args...), offset: offset}
+	b.api = fmt.Sprintf("http://127.0.0.1:%d", listen.PortAPI+offset)
+	b.prometheus = fmt.Sprintf("http://127.0.0.1:%d", listen.PortPrometheus+offset)
+	b.otlpHTTP = fmt.Sprintf("http://127.0.0.1:%d", listen.PortOTLPHTTP+offset)
 	b.says("backend is ready")
 	return b
 }

@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"etude/program/access"
+	"etude/program/listen"
+
 	tracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -56,19 +59,19 @@ func TestUpBehindTLSAndTokens(t *testing.T) {
 	t.Parallel()
 	flags, trust := secured(t)
 	d := startDemo(t, append(flags, "--self-trace", "--metrics.interval=1s", "--metrics.config", quickScrapes(t))...)
-	reader := &http.Client{Transport: authorized{&http.Transport{TLSClientConfig: trust}, "Bearer " + readToken}}
+	reader := &http.Client{Transport: access.Authorized{RoundTripper: &http.Transport{TLSClientConfig: trust}, Header: "Bearer " + readToken}}
 	at := func(port int, path string) string { return fmt.Sprintf("https://localhost:%d%s", port+d.offset, path) }
 	d.through("uservice3.localhost")
 	eventually(t, "find the spans of edge, services and backend", func() error {
 		for _, service := range []string{"edge", "uservice3", "uservice4", "etude-backend"} {
-			body := fetch(t, reader, at(portAPI, "/api/search?q="+url.QueryEscape(`{resource.service.name="`+service+`"}`)))
+			body := fetch(t, reader, at(listen.PortAPI, "/api/search?q="+url.QueryEscape(`{resource.service.name="`+service+`"}`)))
 			if !strings.Contains(body, "traceID") {
 				return fmt.Errorf("%s: %s", service, body)
 			}
 		}
 		return nil
 	})
-	started, err := reader.Post(at(portPage, "/api/etude/labs/2/start"), "application/json", nil)
+	started, err := reader.Post(at(listen.PortPage, "/api/etude/labs/2/start"), "application/json", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,22 +79,22 @@ func TestUpBehindTLSAndTokens(t *testing.T) {
 	if err := errors.Join(err, started.Body.Close()); err != nil || started.StatusCode != http.StatusOK {
 		t.Fatalf("start a lab: %d %s, %v", started.StatusCode, said, err)
 	}
-	if body := fetch(t, reader, at(portAPI, "/api/search?q="+url.QueryEscape(`{resource.lab=~"02-.*" && resource.service.name="uservice4"}`))); !strings.Contains(body, "traceID") {
+	if body := fetch(t, reader, at(listen.PortAPI, "/api/search?q="+url.QueryEscape(`{resource.lab=~"02-.*" && resource.service.name="uservice4"}`))); !strings.Contains(body, "traceID") {
 		t.Errorf("the spans of a lab's services did not come: %s", body)
 	}
 	eventually(t, "every target is scraped", func() error {
-		if body := fetch(t, reader, at(portPrometheus, "/api/v1/query?query=sum(up)")); !strings.Contains(body, `"3"]`) {
+		if body := fetch(t, reader, at(listen.PortPrometheus, "/api/v1/query?query=sum(up)")); !strings.Contains(body, `"3"]`) {
 			return fmt.Errorf("%s", body)
 		}
 		return nil
 	})
-	for _, read := range []string{at(portAPI, "/api/search"), at(portPage, "/"), at(portPage, "/prometheus/api/v1/query?query=up"), at(portPrometheus, "/metrics"), at(portDashboard, "/dashboard/")} {
+	for _, read := range []string{at(listen.PortAPI, "/api/search"), at(listen.PortPage, "/"), at(listen.PortPage, "/prometheus/api/v1/query?query=up"), at(listen.PortPrometheus, "/metrics"), at(listen.PortDashboard, "/dashboard/")} {
 		for _, c := range []struct {
 			client *http.Client
 			want   int
 		}{
 			{&http.Client{Transport: &http.Transport{TLSClientConfig: trust}}, 401},
-			{&http.Client{Transport: authorized{&http.Transport{TLSClientConfig: trust}, "Bearer " + sendToken}}, 401},
+			{&http.Client{Transport: access.Authorized{RoundTripper: &http.Transport{TLSClientConfig: trust}, Header: "Bearer " + sendToken}}, 401},
 			{reader, 200},
 		} {
 			resp, err := c.client.Get(read)
@@ -117,16 +120,16 @@ func (d *demo) checkBench(cert, tokens string) {
 	d.t.Helper()
 	address := func(scheme string, port int) string { return fmt.Sprintf("%s://localhost:%d", scheme, port+d.offset) }
 	for _, args := range [][]string{
-		{"ingest", "--spans=400", "--warmup=0", "--target", address("grpcs", portOTLPGRPC)},
-		{"ingest", "--spans=400", "--warmup=0", "--target", address("https", portOTLPHTTP)},
-		{"query", "--count=1", "--warmup=0", "--api", address("https", portAPI)},
+		{"ingest", "--spans=400", "--warmup=0", "--target", address("grpcs", listen.PortOTLPGRPC)},
+		{"ingest", "--spans=400", "--warmup=0", "--target", address("https", listen.PortOTLPHTTP)},
+		{"query", "--count=1", "--warmup=0", "--api", address("https", listen.PortAPI)},
 	} {
 		b := start(d.t, nil, append(append([]string{"bench"}, args...), "--ca-file", cert, "--token-file", tokens)...)
 		if code := b.ended(); code != 0 || strings.Contains(b.out.String(), "401") || strings.Contains(b.out.String(), "UNAUTHENTICATED") {
 			d.t.Errorf("bench %q: exit status %d: %s", args, code, b.out)
 		}
 	}
-	for _, args := range [][]string{{"health", address("https", portAPI) + "/ready"}, {"health", address("https", portPage)}} {
+	for _, args := range [][]string{{"health", address("https", listen.PortAPI) + "/ready"}, {"health", address("https", listen.PortPage)}} {
 		h := start(d.t, nil, append(args, "--ca-file", cert, "--token-file", tokens)...)
 		if code := h.ended(); code != 0 || !strings.Contains(h.out.String(), "200") {
 			d.t.Errorf("%q: exit status %d: %s", args, code, h.out)
@@ -139,14 +142,14 @@ func (d *demo) checkIngestTokens(t *testing.T, trust *tls.Config) {
 	for _, c := range []struct {
 		port int
 		path string
-	}{{portOTLPHTTP, "/v1/traces"}, {portOTLPGRPC, "/v1/traces"}, {portZipkin, "/api/v2/spans"}, {portJaeger, "/api/traces?format=jaeger.thrift"}} {
+	}{{listen.PortOTLPHTTP, "/v1/traces"}, {listen.PortOTLPGRPC, "/v1/traces"}, {listen.PortZipkin, "/api/v2/spans"}, {listen.PortJaeger, "/api/traces?format=jaeger.thrift"}} {
 		for token, want := range map[string]int{"": 401, readToken: 401, sendToken: 200} {
-			client := &http.Client{Transport: authorized{&http.Transport{TLSClientConfig: trust}, bearer(token)}}
+			client := &http.Client{Transport: access.Authorized{RoundTripper: &http.Transport{TLSClientConfig: trust}, Header: access.Bearer(token)}}
 			body, contentType := "{}", "application/json"
 			switch c.port {
-			case portZipkin:
+			case listen.PortZipkin:
 				body = "[]"
-			case portJaeger:
+			case listen.PortJaeger:
 				contentType = "application/vnd.apache.thrift.binary"
 			}
 			resp, err := client.Post(fmt.Sprintf("https://localhost:%d%s", c.port+d.offset, c.path), contentType, strings.NewReader(body))
@@ -163,12 +166,12 @@ func (d *demo) checkIngestTokens(t *testing.T, trust *tls.Config) {
 		}
 	}
 	for token, want := range map[string]codes.Code{"": codes.Unauthenticated, readToken: codes.Unauthenticated, sendToken: codes.OK} {
-		conn, err := grpc.NewClient(fmt.Sprintf("localhost:%d", portOTLPGRPC+d.offset), grpc.WithTransportCredentials(credentials.NewTLS(trust)))
+		conn, err := grpc.NewClient(fmt.Sprintf("localhost:%d", listen.PortOTLPGRPC+d.offset), grpc.WithTransportCredentials(credentials.NewTLS(trust)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		_, err = tracepb.NewTraceServiceClient(conn).Export(metadata.AppendToOutgoingContext(ctx, "authorization", bearer(token)), &tracepb.ExportTraceServiceRequest{})
+		_, err = tracepb.NewTraceServiceClient(conn).Export(metadata.AppendToOutgoingContext(ctx, "authorization", access.Bearer(token)), &tracepb.ExportTraceServiceRequest{})
 		cancel()
 		_ = conn.Close()
 		if status.Code(err) != want {
@@ -210,8 +213,8 @@ func fetch(t *testing.T, client *http.Client, url string) string {
 func TestEveryReaderChecksHostAndOrigin(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t, "--allowed-hosts", "etude.lan", "--allowed-origins", "https://app.example")
-	for _, at := range []string{d.url(portAPI, "/api/search"), d.url(portAPI, "/api/mcp"), d.url(portAPI, "/nothing"), d.url(portPage, "/"), d.url(portPage, "/api/search"),
-		d.url(portPage, "/prometheus/api/v1/query?query=up"), d.url(portPrometheus, "/api/v1/query?query=up"), d.url(portDashboard, "/dashboard/"), d.url(portDashboard, "/nothing")} {
+	for _, at := range []string{d.url(listen.PortAPI, "/api/search"), d.url(listen.PortAPI, "/api/mcp"), d.url(listen.PortAPI, "/nothing"), d.url(listen.PortPage, "/"), d.url(listen.PortPage, "/api/search"),
+		d.url(listen.PortPage, "/prometheus/api/v1/query?query=up"), d.url(listen.PortPrometheus, "/api/v1/query?query=up"), d.url(listen.PortDashboard, "/dashboard/"), d.url(listen.PortDashboard, "/nothing")} {
 		for _, c := range []struct {
 			host    string
 			headers map[string]string
@@ -255,7 +258,7 @@ func TestEveryReaderChecksHostAndOrigin(t *testing.T) {
 		}
 	}
 	d.checkAuthority(t)
-	for _, port := range []int{portOTLPHTTP, portZipkin, portJaeger} { // containers use many names
+	for _, port := range []int{listen.PortOTLPHTTP, listen.PortZipkin, listen.PortJaeger} { // containers use many names
 		req, _ := http.NewRequest(http.MethodGet, d.url(port, "/"), nil)
 		req.Host = "some.container"
 		if code, body := do(t, req); code == 421 {
@@ -275,7 +278,7 @@ func checkHeaders(t *testing.T, at string, h http.Header) {
 // an absolute target and without a Host.
 func (d *demo) checkAuthority(t *testing.T) {
 	t.Helper()
-	addr := fmt.Sprintf("127.0.0.1:%d", portAPI+d.offset)
+	addr := fmt.Sprintf("127.0.0.1:%d", listen.PortAPI+d.offset)
 	for authority, want := range map[string]codes.Code{"": codes.OK, "evil.example": codes.PermissionDenied} {
 		conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(authority))
 		if err != nil {
@@ -328,7 +331,7 @@ func TestListenersByBothFamilies(t *testing.T) {
 	}
 	_ = l.Close()
 	d := startDemo(t)
-	for _, port := range []int{portEdge, portDashboard, portPage, portAPI, portOTLPGRPC, portOTLPHTTP, portJaeger, portJaegerGRPC, portZipkin, portPrometheus} {
+	for _, port := range []int{listen.PortEdge, listen.PortDashboard, listen.PortPage, listen.PortAPI, listen.PortOTLPGRPC, listen.PortOTLPHTTP, listen.PortJaeger, listen.PortJaegerGRPC, listen.PortZipkin, listen.PortPrometheus} {
 		for _, host := range []string{"127.0.0.1", "::1"} {
 			conn, err := net.DialTimeout("tcp", net.JoinHostPort(host, fmt.Sprint(port+d.offset)), patience)
 			if err != nil {

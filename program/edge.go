@@ -14,13 +14,16 @@ import (
 	"etude/conf"
 	"etude/edge"
 	"etude/internal/door"
+	"etude/program/access"
+	"etude/program/listen"
+	"etude/program/proc"
 )
 
 type edgeCmd struct {
-	offsetFlag     `group:"listen"`
-	edgeAddrs      `group:"listen"`
-	doorFlags      `group:"door"`
-	clientFlags    `group:"client"`
+	listen.Offset  `group:"listen"`
+	listen.Edge    `group:"listen"`
+	access.Flags   `group:"door"`
+	access.Client  `group:"client"`
 	edgeFlags      `group:"edge"`
 	Config         string            `name:"config" group:"edge" aliases:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
 	TraceExporter  string            `name:"trace-exporter" group:"edge" env:"ETUDE_TRACE_EXPORTER" enum:"jaeger,otlp,none" default:"jaeger" help:"How the edge sends its spans: ${enum}. With otlp, the OTEL_EXPORTER_OTLP_* variables apply."`
@@ -78,16 +81,16 @@ func demoHosts() (hosts []string) {
 // services take to cut theirs short, so that the edge passes on what they say.
 const edgeGrace = 800 * time.Millisecond
 
-func (c *edgeCmd) Run(p *proc) error {
-	if err := errors.Join(c.check(), c.checkEdge(), c.checkDoors()); err != nil {
+func (c *edgeCmd) Run(p *proc.Proc) error {
+	if err := errors.Join(c.Check(), c.checkEdge(), c.CheckDoors()); err != nil {
 		return err
 	}
-	c.edgeAddrs.fill(c.PortOffset)
+	c.Edge.Fill(c.PortOffset)
 	if c.JaegerEndpoint == "" {
-		c.JaegerEndpoint = "http://" + loopback(portJaeger+c.PortOffset) + "/api/traces?format=jaeger.thrift"
+		c.JaegerEndpoint = "http://" + listen.Loopback(listen.PortJaeger+c.PortOffset) + "/api/traces?format=jaeger.thrift"
 	}
 	trusted, _ := c.trusted() // checked above
-	doors, err := c.doorFlags.open(p.log)
+	doors, err := c.Flags.Open(p.Log)
 	if err != nil {
 		return err
 	}
@@ -95,21 +98,21 @@ func (c *edgeCmd) Run(p *proc) error {
 	if err != nil {
 		return err
 	}
-	err = edge.Run(p.ctx, edge.Options{
+	err = edge.Run(p.Ctx, edge.Options{
 		EdgeAddr: c.EdgeAddr, DashboardAddr: c.DashboardAddr,
 		Listen:  func(addr string) (net.Listener, error) { return door.Listen(addr, nil) },
-		EdgeTLS: doors.serverTLS(entryListener), DashboardTLS: doors.serverTLS("dashboard"),
+		EdgeTLS: doors.ServerTLS(access.EntryListener), DashboardTLS: doors.ServerTLS("dashboard"),
 		Guard: func(l net.Listener, dashboard http.Handler) http.Handler {
-			return doors.guard("dashboard", l.(*door.Listener), dashboard, "/ping")
+			return doors.Guard("dashboard", l.(*door.Listener), dashboard, "/ping")
 		},
 		JaegerTLS:  trust,
 		ConfigFile: c.Config, ConfigText: conf.TraefikDynamic,
 		TraceExporter: c.TraceExporter, JaegerEndpoint: c.JaegerEndpoint, JaegerHeaders: c.JaegerHeaders, TraceID128: c.TraceID128,
 		TrustedIPs: trusted, ResponseHeaderTimeout: c.headerTimeout(), WholeURLs: c.WholeURLs, FaviconHosts: demoHosts(),
-		StopTimeout: edgeGrace, AccessLog: c.AccessLog, Version: Version, Logger: p.log,
+		StopTimeout: edgeGrace, AccessLog: c.AccessLog, Version: p.Version, Logger: p.Log,
 		Ready: func(edge, dashboard string) {
-			doors.warn(p.log)
-			fmt.Fprintf(p.stdout, "edge is ready: entry point web %s, dashboard %s/dashboard/\n", edge, browserURL(c.scheme("dashboard"), dashboard))
+			doors.Warn(p.Log)
+			fmt.Fprintf(p.Stdout, "edge is ready: entry point web %s, dashboard %s/dashboard/\n", edge, listen.BrowserURL(c.Scheme("dashboard"), dashboard))
 		},
 	})
 	if err != nil {
@@ -121,7 +124,7 @@ func (c *edgeCmd) Run(p *proc) error {
 // sendSpans adds the token to what the edge sends with its spans, and returns whom
 // it trusts to take them.
 func (c *edgeCmd) sendSpans() (*tls.Config, error) {
-	authorization, err := c.authorization(door.Ingest)
+	authorization, err := c.Authorization(door.Ingest)
 	if err != nil {
 		return nil, err
 	}
@@ -130,5 +133,5 @@ func (c *edgeCmd) sendSpans() (*tls.Config, error) {
 		maps.Copy(headers, c.JaegerHeaders)
 		c.JaegerHeaders = headers
 	}
-	return c.clientTLS()
+	return c.ClientTLS()
 }

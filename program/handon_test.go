@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"etude/program/flags"
 )
 
 func parser(t *testing.T) *kong.Kong {
@@ -94,16 +96,18 @@ func anotherValue(t *testing.T, f *kong.Flag) string {
 			return choice
 		}
 	}
-	switch f.Target.Addr().Interface().(type) {
-	case *time.Duration, *autoDuration:
-		return "1h7m"
-	case *selfTraceTarget:
+	switch f.Target.Type().Name() {
+	case "selfTraceTarget":
 		return "http://127.0.0.1:4318/v1/traces"
-	case *dedicatedFlag:
+	case "dedicatedFlag":
 		return "span.http.route"
-	case *autoCount:
+	}
+	switch f.Target.Addr().Interface().(type) {
+	case *time.Duration, *flags.AutoDuration:
+		return "1h7m"
+	case *flags.AutoCount:
 		return "7"
-	case *bytesFlag, *autoBytes:
+	case *flags.Bytes, *flags.AutoBytes:
 		return "7MiB"
 	case encoding.TextUnmarshaler:
 		t.Fatalf("give anotherValue a text for %s", f.Target.Type())

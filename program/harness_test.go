@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"etude/program/listen"
+
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -168,12 +170,12 @@ func freeOffset(t *testing.T) int {
 	defer reserved.Unlock()
 	for range 100 {
 		offset := 1000 + rand.IntN(17000) // below the ports that systems hand out to clients
-		ports := []int{portEdge, portEdgeFallback, portDashboard, portPage, portAPI, portOTLPGRPC, portOTLPHTTP, portJaeger, portJaegerGRPC, portZipkin, portPrometheus}
+		ports := []int{listen.PortEdge, listen.PortEdgeFallback, listen.PortDashboard, listen.PortPage, listen.PortAPI, listen.PortOTLPGRPC, listen.PortOTLPHTTP, listen.PortJaeger, listen.PortJaegerGRPC, listen.PortZipkin, listen.PortPrometheus}
 		for i := range services {
-			ports = append(ports, portService1+i)
+			ports = append(ports, listen.PortService1+i)
 		}
 		if !slices.ContainsFunc(ports, func(port int) bool {
-			return reserved.ports[port+offset] || checkFree(localhost(port+offset), "x") != nil
+			return reserved.ports[port+offset] || listen.CheckFree(listen.Localhost(port+offset), "x") != nil
 		}) {
 			for _, port := range ports {
 				reserved.ports[port+offset] = true
@@ -218,7 +220,7 @@ func (d *demo) url(port int, path string) string {
 // through sends a request through the edge and returns the answer's body.
 func (d *demo) through(host string, header ...string) string {
 	d.t.Helper()
-	req, err := http.NewRequest(http.MethodGet, d.url(portEdge, "/"), nil)
+	req, err := http.NewRequest(http.MethodGet, d.url(listen.PortEdge, "/"), nil)
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -8,21 +8,23 @@ import (
 	"time"
 
 	"etude/internal/door"
+	"etude/program/access"
+	"etude/program/proc"
 )
 
 type healthCmd struct {
-	clientFlags `group:"client"`
-	URL         string        `arg:"" help:"What to ask: http://HOST:PORT/PATH, or tcp://HOST:PORT to only connect."`
-	Timeout     time.Duration `default:"2s" help:"How long the answer may take."`
+	access.Client `group:"client"`
+	URL           string        `arg:"" help:"What to ask: http://HOST:PORT/PATH, or tcp://HOST:PORT to only connect."`
+	Timeout       time.Duration `default:"2s" help:"How long the answer may take."`
 }
 
 // Run succeeds when the URL answers with a status below 500: a service that
 // says 404 lives, and so does one that wants a token. A tcp URL asks less of a service whose every request is work.
-func (c *healthCmd) Run(p *proc) error {
+func (c *healthCmd) Run(p *proc.Proc) error {
 	if addr, ok := strings.CutPrefix(c.URL, "tcp://"); ok {
 		return c.connect(addr)
 	}
-	client, err := c.client(&http.Transport{}, door.Query)
+	client, err := c.HTTPClient(&http.Transport{}, door.Query)
 	if err != nil {
 		return err
 	}
@@ -35,7 +37,7 @@ func (c *healthCmd) Run(p *proc) error {
 	if resp.StatusCode >= 500 {
 		return fmt.Errorf("ask %s for health: it answers %s", c.URL, resp.Status)
 	}
-	fmt.Fprintln(p.stdout, resp.Status)
+	fmt.Fprintln(p.Stdout, resp.Status)
 	return nil
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"etude/program/listen"
+
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -33,7 +35,7 @@ func TestHostileIngest(t *testing.T) {
 	}
 	const inFlight = 64 << 20
 	offset := freeOffset(t)
-	grpcAddr, httpAddr := fmt.Sprintf("127.0.0.1:%d", portOTLPGRPC+offset), fmt.Sprintf("127.0.0.1:%d", portOTLPHTTP+offset)
+	grpcAddr, httpAddr := fmt.Sprintf("127.0.0.1:%d", listen.PortOTLPGRPC+offset), fmt.Sprintf("127.0.0.1:%d", listen.PortOTLPHTTP+offset)
 	p := start(t, nil, "backend", "--data-dir", t.TempDir(), "--metrics.off", "--max-in-flight", "64MiB", "--head-max-bytes", "64MiB", "--port-offset", fmt.Sprint(offset))
 	p.says("backend is ready")
 	base := residentPeak(t, p)

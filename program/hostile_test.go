@@ -19,7 +19,10 @@ import (
 	"testing"
 	"time"
 
+	"etude/program/listen"
+
 	common "go.opentelemetry.io/proto/otlp/common/v1"
+
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -41,7 +44,7 @@ func promptly() time.Duration {
 // remembers the slowest answers.
 type honest struct {
 	t       *testing.T
-	b       *backend
+	b       *backendProcess
 	stop    chan struct{}
 	done    sync.WaitGroup
 	mu      sync.Mutex
@@ -50,7 +53,7 @@ type honest struct {
 	refused map[string]string
 }
 
-func beHonest(t *testing.T, b *backend) *honest {
+func beHonest(t *testing.T, b *backendProcess) *honest {
 	h := &honest{t: t, b: b, stop: make(chan struct{}), slowest: map[string]time.Duration{}, refused: map[string]string{}}
 	h.done.Go(func() {
 		for n := uint64(1); ; n++ {
@@ -193,8 +196,8 @@ func TestHostileMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("reads /proc")
 	}
-	for name, attack := range map[string]func(*testing.T, *backend){
-		"bombs": func(t *testing.T, b *backend) { dropBombs(t, b, 50) }, "giant trace": askForGiant, "unread answers": leaveUnread,
+	for name, attack := range map[string]func(*testing.T, *backendProcess){
+		"bombs": func(t *testing.T, b *backendProcess) { dropBombs(t, b, 50) }, "giant trace": askForGiant, "unread answers": leaveUnread,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := startBackend(t, t.TempDir(), fmt.Sprintf("--memory=%dMiB", hostileMemory>>20))
@@ -216,7 +219,7 @@ func TestHostileMemory(t *testing.T) {
 }
 
 // peakMemory is the most memory that the process has had, in bytes.
-func (b *backend) peakMemory(t *testing.T) int64 {
+func (b *backendProcess) peakMemory(t *testing.T) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.cmd.Process.Pid))
 	if err != nil {
@@ -234,7 +237,7 @@ func (b *backend) peakMemory(t *testing.T) int64 {
 }
 
 // dropBombs sends requests of 1 MB that inflate to a gigabyte, all at once.
-func dropBombs(t *testing.T, b *backend, bombs int) {
+func dropBombs(t *testing.T, b *backendProcess, bombs int) {
 	var bomb bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&bomb, gzip.BestCompression)
 	zeros := make([]byte, 1<<20)
@@ -270,7 +273,7 @@ func dropBombs(t *testing.T, b *backend, bombs int) {
 var giantID = bytes.Repeat([]byte{0x77}, 16)
 
 // sendGiant stores one trace of many spans with some text each.
-func sendGiant(t *testing.T, b *backend, spans int) {
+func sendGiant(t *testing.T, b *backendProcess, spans int) {
 	t.Helper()
 	const batch = 5000
 	for from := 0; from < spans; from += batch {
@@ -294,7 +297,7 @@ func sendGiant(t *testing.T, b *backend, spans int) {
 }
 
 // askForGiant asks for a giant trace eight times at once, in each form.
-func askForGiant(t *testing.T, b *backend) {
+func askForGiant(t *testing.T, b *backendProcess) {
 	sendGiant(t, b, 400_000)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -314,9 +317,9 @@ func askForGiant(t *testing.T, b *backend) {
 
 // leaveUnread asks for large answers on many connections, pipelined, and never
 // reads one.
-func leaveUnread(t *testing.T, b *backend) {
+func leaveUnread(t *testing.T, b *backendProcess) {
 	sendGiant(t, b, 100_000)
-	addr := fmt.Sprintf("127.0.0.1:%d", portAPI+b.offset)
+	addr := fmt.Sprintf("127.0.0.1:%d", listen.PortAPI+b.offset)
 	request := fmt.Sprintf("GET /api/v2/traces/%s HTTP/1.1\r\nHost: localhost\r\n\r\n", hex.EncodeToString(giantID))
 	for range 100 {
 		conn, err := net.DialTimeout("tcp", addr, patience)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"strconv"
@@ -16,20 +15,10 @@ import (
 
 	"etude/internal/door"
 	"etude/labs"
+	"etude/program/access"
+	"etude/program/listen"
+	"etude/program/proc"
 )
-
-// labFlags say which labs there are.
-type labFlags struct {
-	Labs []string `name:"labs" env:"ETUDE_LABS" placeholder:"DIR" help:"Folders with labs of your own, in addition to etude's; one with the same name replaces etude's. See docs/teaching.md."`
-}
-
-func (f *labFlags) load() ([]*labs.Lab, error) {
-	places := []fs.FS{labs.Own()}
-	for _, dir := range f.Labs {
-		places = append(places, os.DirFS(dir))
-	}
-	return labs.Load(places...)
-}
 
 // labCmd talks to the labs of a running `etude up`.
 type labCmd struct {
@@ -40,9 +29,9 @@ type labCmd struct {
 	Reset labResetCmd `cmd:"" help:"Forget a lab: its progress, and its working copy."`
 	Next  labNextCmd  `cmd:"" help:"Start the next lab that is not done."`
 
-	PageURL     string `name:"page-url" env:"ETUDE_PAGE_URL" placeholder:"URL" help:"The page of the running etude up (default: port 3000 of this machine)."`
-	offsetFlag  `group:"listen"`
-	clientFlags `group:"client"`
+	PageURL       string `name:"page-url" env:"ETUDE_PAGE_URL" placeholder:"URL" help:"The page of the running etude up (default: port 3000 of this machine)."`
+	listen.Offset `group:"listen"`
+	access.Client `group:"client"`
 }
 
 type (
@@ -63,7 +52,7 @@ type labArg struct {
 }
 
 // Run lists the labs.
-func (*labListCmd) Run(p *proc, c *labCmd) error {
+func (*labListCmd) Run(p *proc.Proc, c *labCmd) error {
 	var answer struct {
 		Labs []labs.View
 		Next string
@@ -73,31 +62,31 @@ func (*labListCmd) Run(p *proc, c *labCmd) error {
 	}
 	for _, l := range answer.Labs {
 		mark := map[labs.State]string{labs.New: " ", labs.Started: ".", labs.Done: "x"}[l.State]
-		fmt.Fprintf(p.stdout, "%s %2d  %-42s %3d min  %s\n", mark, l.Number, l.Title, l.Minutes, l.ID)
+		fmt.Fprintf(p.Stdout, "%s %2d  %-42s %3d min  %s\n", mark, l.Number, l.Title, l.Minutes, l.ID)
 	}
 	if answer.Next != "" {
-		fmt.Fprintf(p.stdout, "\nx done, . started. Next: etude lab start %s\n", answer.Next)
+		fmt.Fprintf(p.Stdout, "\nx done, . started. Next: etude lab start %s\n", answer.Next)
 	}
 	return nil
 }
 
 // Run starts a lab.
-func (s *labStartCmd) Run(p *proc, c *labCmd) error { return c.start(p, s.Lab) }
+func (s *labStartCmd) Run(p *proc.Proc, c *labCmd) error { return c.start(p, s.Lab) }
 
 // Run starts the next lab.
-func (*labNextCmd) Run(p *proc, c *labCmd) error {
+func (*labNextCmd) Run(p *proc.Proc, c *labCmd) error {
 	var answer struct{ Next string }
 	if err := c.ask(p, http.MethodGet, "", nil, &answer); err != nil {
 		return err
 	}
 	if answer.Next == "" {
-		fmt.Fprintln(p.stdout, "All labs are done.")
+		fmt.Fprintln(p.Stdout, "All labs are done.")
 		return nil
 	}
 	return c.start(p, answer.Next)
 }
 
-func (c *labCmd) start(p *proc, id string) error {
+func (c *labCmd) start(p *proc.Proc, id string) error {
 	var started struct{ Lab labs.View }
 	if err := c.ask(p, http.MethodPost, "/"+id+"/start", nil, &started); err != nil {
 		return err
@@ -106,24 +95,24 @@ func (c *labCmd) start(p *proc, id string) error {
 	if err := c.ask(p, http.MethodGet, "/"+started.Lab.ID, nil, &lab); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s\n%s\n\n", lab.Lesson, lab.Says)
+	fmt.Fprintf(p.Stdout, "%s\n%s\n\n", lab.Lesson, lab.Says)
 	if lab.Question != "" {
-		fmt.Fprintln(p.stdout, lab.Question)
+		fmt.Fprintln(p.Stdout, lab.Question)
 	}
 	for i, choice := range lab.Choices {
-		fmt.Fprintf(p.stdout, "  %d  %s\n", i+1, choice)
+		fmt.Fprintf(p.Stdout, "  %d  %s\n", i+1, choice)
 	}
 	answer := map[string]string{"none": "", "lines": " -f FILE", "choice": " NUMBER"}
 	given, special := answer[lab.Answer]
 	if !special {
 		given = " 'ANSWER'"
 	}
-	fmt.Fprintf(p.stdout, "\n  etude lab check %d%s\n  etude lab hint %d\n", lab.Number, given, lab.Number)
+	fmt.Fprintf(p.Stdout, "\n  etude lab check %d%s\n  etude lab hint %d\n", lab.Number, given, lab.Number)
 	return nil
 }
 
 // Run checks an answer. The exit status is 1 for a wrong one.
-func (k *labCheckCmd) Run(p *proc, c *labCmd) error {
+func (k *labCheckCmd) Run(p *proc.Proc, c *labCmd) error {
 	answer := strings.Join(k.Answer, " ")
 	if k.File != "" {
 		data, err := os.ReadFile(k.File)
@@ -143,15 +132,15 @@ func (k *labCheckCmd) Run(p *proc, c *labCmd) error {
 	if err := c.ask(p, http.MethodPost, "/"+lab.ID+"/check", map[string]string{"answer": answer}, &result); err != nil {
 		return err
 	}
-	fmt.Fprintln(p.stdout, strings.TrimSpace(result.Says))
+	fmt.Fprintln(p.Stdout, strings.TrimSpace(result.Says))
 	if !result.Passed {
-		return errQuiet
+		return proc.ErrQuiet
 	}
 	return nil
 }
 
 // Run shows the next hint.
-func (h *labHintCmd) Run(p *proc, c *labCmd) error {
+func (h *labHintCmd) Run(p *proc.Proc, c *labCmd) error {
 	var answer struct {
 		Hint       string
 		Number, Of int
@@ -159,33 +148,33 @@ func (h *labHintCmd) Run(p *proc, c *labCmd) error {
 	if err := c.ask(p, http.MethodPost, "/"+h.Lab+"/hint", nil, &answer); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "Hint %d of %d: %s\n", answer.Number, answer.Of, answer.Hint)
+	fmt.Fprintf(p.Stdout, "Hint %d of %d: %s\n", answer.Number, answer.Of, answer.Hint)
 	return nil
 }
 
 // Run forgets a lab.
-func (r *labResetCmd) Run(p *proc, c *labCmd) error {
+func (r *labResetCmd) Run(p *proc.Proc, c *labCmd) error {
 	var answer struct{ Lab labs.View }
 	if err := c.ask(p, http.MethodPost, "/"+r.Lab+"/reset", nil, &answer); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s is as new.\n", answer.Lab.ID)
+	fmt.Fprintf(p.Stdout, "%s is as new.\n", answer.Lab.ID)
 	return nil
 }
 
 // ask sends a request below /api/etude/labs and reads the JSON of the answer.
-func (c *labCmd) ask(p *proc, method, path string, body, into any) error {
-	client, err := c.client(&http.Transport{}, door.Query)
+func (c *labCmd) ask(p *proc.Proc, method, path string, body, into any) error {
+	client, err := c.HTTPClient(&http.Transport{}, door.Query)
 	if err != nil {
 		return err
 	}
 	client.Timeout = 5 * time.Minute // a check may compile
-	base := strings.TrimSuffix(cmp.Or(c.PageURL, "http://"+loopback(portPage+c.PortOffset)), "/")
+	base := strings.TrimSuffix(cmp.Or(c.PageURL, "http://"+listen.Loopback(listen.PortPage+c.PortOffset)), "/")
 	sent, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(p.ctx, method, base+"/api/etude/labs"+path, bytes.NewReader(sent))
+	req, err := http.NewRequestWithContext(p.Ctx, method, base+"/api/etude/labs"+path, bytes.NewReader(sent))
 	if err != nil {
 		return err
 	}

@@ -11,30 +11,27 @@ import (
 	"testing"
 	"time"
 
-	"etude/assert"
 	"etude/labs"
+	"etude/program/backend"
+	"etude/program/listen"
+	"etude/program/proc"
 )
 
 // labEngine has the labs as `up` has them, over a backend in this process. The
 // services of labs are processes of their own.
 func labEngine(t *testing.T) *labs.Engine {
 	t.Helper()
-	b, err := startEphemeral(newLogger(t.Output()))
+	b, err := backend.StartEphemeral(proc.Build{Version: Version}, newLogger(t.Output()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := b.close(); err != nil {
+		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Setenv(asProgram, "1") // for the processes that it starts
-	all, err := new(labFlags).load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &stage{assert.InProcess(b.api), b.backendRun}
-	engine, err := labs.NewEngine(all, s, filepath.Join(t.TempDir(), "labs"))
+	engine, err := b.OpenLabs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +195,7 @@ func TestLabCommands(t *testing.T) {
 	d := startDemo(t, "--labs", own)
 	lab := func(status int, args ...string) string {
 		t.Helper()
-		p := start(t, nil, append([]string{"lab", "--page-url", d.url(portPage, "")}, args...)...)
+		p := start(t, nil, append([]string{"lab", "--page-url", d.url(listen.PortPage, "")}, args...)...)
 		if got := p.ended(); got != status {
 			t.Errorf("lab %s: status %d, want %d", strings.Join(args, " "), got, status)
 		}
@@ -231,14 +228,14 @@ func TestLabCommands(t *testing.T) {
 	says(lab(0, "check", "14", "-f", file), "Right.")
 	lab(0, "start", "11")
 	eventually(t, "an exemplar of a metric leads to the slow trace of lab 11", func() error {
-		slow := search(t, d.url(portAPI, ""), "q="+url.QueryEscape(`{ resource.service.name = "lab-payments" && duration > 1s }`))
+		slow := search(t, d.url(listen.PortAPI, ""), "q="+url.QueryEscape(`{ resource.service.name = "lab-payments" && duration > 1s }`))
 		query := url.Values{"query": {`traces_spanmetrics_latency_bucket{service="lab-payments"}`}, "start": {fmt.Sprint(time.Now().Unix() - 600)}, "end": {fmt.Sprint(time.Now().Unix() + 60)}}
-		if _, body := get(t, d.url(portPrometheus, "/api/v1/query_exemplars?"+query.Encode())); len(slow) != 1 || !strings.Contains(body, slow[0]) {
+		if _, body := get(t, d.url(listen.PortPrometheus, "/api/v1/query_exemplars?"+query.Encode())); len(slow) != 1 || !strings.Contains(body, slow[0]) {
 			return fmt.Errorf("slow: %v, exemplars: %s", slow, body)
 		}
 		return nil
 	})
-	_, body := get(t, d.url(portPage, "/api/etude/labs"))
+	_, body := get(t, d.url(listen.PortPage, "/api/etude/labs"))
 	var answer struct {
 		Labs []labs.View
 		Next string
@@ -246,7 +243,7 @@ func TestLabCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Next != "01-find-the-slow-part" || answer.Labs[2].State != labs.Done || answer.Labs[2].Hints != 1 {
 		t.Errorf("%v in %s", err, body)
 	}
-	if status, body := get(t, d.url(portPage, "/api/etude/labs/99-none")); status != http.StatusNotFound || !strings.Contains(body, "no lab is called") {
+	if status, body := get(t, d.url(listen.PortPage, "/api/etude/labs/99-none")); status != http.StatusNotFound || !strings.Contains(body, "no lab is called") {
 		t.Errorf("an unknown lab: %d %s", status, body)
 	}
 }
@@ -285,8 +282,7 @@ func TestLabsOfATeacherAreChecked(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(own, "20-x", "lab.yaml"), []byte("title: x\nminuets: 3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := &labFlags{Labs: []string{own}}
-	if _, err := f.load(); err == nil || !strings.Contains(fmt.Sprint(err), "20-x") || !strings.Contains(fmt.Sprint(err), "minuets") {
+	if _, err := labs.Load(labs.Own(), os.DirFS(own)); err == nil || !strings.Contains(fmt.Sprint(err), "20-x") || !strings.Contains(fmt.Sprint(err), "minuets") {
 		t.Errorf("got %v", err)
 	}
 }

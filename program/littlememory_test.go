@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"etude/internal/testkit"
+	"etude/program/listen"
+	"etude/program/memory"
 )
 
 // littleMemory is what a backend of these tests may use.
@@ -55,7 +57,7 @@ func killWithLittleMemory(t *testing.T, rounds, spans int, in confinement) {
 	for round := range rounds + 1 {
 		b := startConfined(t, in, dir)
 		held, bytes := storeMetric(t, b, "etude_store_spans "), storeMetric(t, b, "etude_store_head_bytes ")
-		if full := 0.7 * float64(budgetOf(memory{bytes: littleMemory}).head); int(held) < len(acked)*batch && bytes < full {
+		if full := 0.7 * float64(memory.BudgetOf(memory.Limit{Bytes: littleMemory}).Head); int(held) < len(acked)*batch && bytes < full {
 			t.Errorf("round %d: %.0f spans are held in %.0f bytes, %d were acknowledged", round, held, bytes, len(acked)*batch)
 		}
 		checkNewest(t, b, acked, int(held)/batch)
@@ -74,7 +76,7 @@ func killWithLittleMemory(t *testing.T, rounds, spans int, in confinement) {
 }
 
 // checkNewest asks for the newest acknowledged traces, as many as are held.
-func checkNewest(t *testing.T, b *backend, acked []uint64, held int) {
+func checkNewest(t *testing.T, b *backendProcess, acked []uint64, held int) {
 	t.Helper()
 	newest := acked[max(0, len(acked)-held):]
 	if len(acked) > 0 && len(newest) == 0 {
@@ -97,7 +99,7 @@ func littleTrace(number uint64) []byte {
 }
 
 // fill sends traces from four clients and returns the numbers of those acknowledged.
-func fill(t *testing.T, b *backend, next *uint64, traces, spans int) (acked []uint64) {
+func fill(t *testing.T, b *backendProcess, next *uint64, traces, spans int) (acked []uint64) {
 	t.Helper()
 	var mu sync.Mutex
 	var clients sync.WaitGroup
@@ -128,21 +130,21 @@ func fill(t *testing.T, b *backend, next *uint64, traces, spans int) (acked []ui
 	return acked
 }
 
-func startConfined(t *testing.T, in confinement, dir string) *backend {
+func startConfined(t *testing.T, in confinement, dir string) *backendProcess {
 	t.Helper()
 	offset := freeOffset(t)
 	args := []string{"backend", "--data-dir", dir, "--port-offset", fmt.Sprint(offset)}
-	b := &backend{offset: offset}
+	b := &backendProcess{offset: offset}
 	b.process = startWrapped(t, in.wrap, in.env, args...)
-	b.api = fmt.Sprintf("http://127.0.0.1:%d", portAPI+offset)
-	b.otlpHTTP = fmt.Sprintf("http://127.0.0.1:%d", portOTLPHTTP+offset)
+	b.api = fmt.Sprintf("http://127.0.0.1:%d", listen.PortAPI+offset)
+	b.otlpHTTP = fmt.Sprintf("http://127.0.0.1:%d", listen.PortOTLPHTTP+offset)
 	b.says("backend is ready")
 	b.says(in.limit)
 	return b
 }
 
 // storeMetric returns the value of the first sample whose line begins so.
-func storeMetric(t *testing.T, b *backend, begins string) float64 {
+func storeMetric(t *testing.T, b *backendProcess, begins string) float64 {
 	t.Helper()
 	_, body := get(t, b.api+"/metrics")
 	for line := range strings.Lines(body) {
@@ -160,7 +162,7 @@ func storeMetric(t *testing.T, b *backend, begins string) float64 {
 
 // peakMemory is the most private memory that a process has had, in bytes; 0 where
 // the system does not tell.
-func peakMemory(t *testing.T, b *backend) int64 {
+func peakMemory(t *testing.T, b *backendProcess) int64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.cmd.Process.Pid))
 	if err != nil {

@@ -14,25 +14,29 @@ import (
 
 	"etude/internal/door"
 	"etude/internal/histogram"
+	"etude/program/access"
+	"etude/program/listen"
+	"etude/program/proc"
+	"etude/program/supervise"
 )
 
 type loadCmd struct {
-	offsetFlag
-	clientFlags `group:"client"`
-	URL         string        `arg:"" optional:"" help:"Where to send requests (default: the edge on port 80 of this machine, or 8000 where it fell back to that)."`
-	Host        string        `default:"uservice3.localhost" help:"Host header, by which the edge chooses the service."`
-	Rate        float64       `default:"10" help:"Requests a second."`
-	Count       int           `short:"n" help:"Stop after this many requests."`
-	Duration    time.Duration `short:"d" default:"10s" help:"Stop after this long, when no count is given."`
-	Concurrency int           `default:"512" help:"The most requests under way at once; a request that would be one more is counted as skipped."`
-	Timeout     time.Duration `default:"30s" help:"How long one request may take."`
+	listen.Offset
+	access.Client `group:"client"`
+	URL           string        `arg:"" optional:"" help:"Where to send requests (default: the edge on port 80 of this machine, or 8000 where it fell back to that)."`
+	Host          string        `default:"uservice3.localhost" help:"Host header, by which the edge chooses the service."`
+	Rate          float64       `default:"10" help:"Requests a second."`
+	Count         int           `short:"n" help:"Stop after this many requests."`
+	Duration      time.Duration `short:"d" default:"10s" help:"Stop after this long, when no count is given."`
+	Concurrency   int           `default:"512" help:"The most requests under way at once; a request that would be one more is counted as skipped."`
+	Timeout       time.Duration `default:"30s" help:"How long one request may take."`
 }
 
 // Run starts requests by the clock, not each after the answer of the last: a slow
 // server gets no less load, and its slowness shows in full.
-func (c *loadCmd) Run(p *proc) error {
+func (c *loadCmd) Run(p *proc.Proc) error {
 	if c.URL == "" {
-		c.URL = c.findEdge(p.ctx)
+		c.URL = c.findEdge(p.Ctx)
 	}
 	if err := c.check(); err != nil {
 		return err
@@ -41,21 +45,21 @@ func (c *loadCmd) Run(p *proc) error {
 	if total == 0 {
 		total = max(1, int(c.Rate*c.Duration.Seconds()))
 	}
-	fmt.Fprintf(p.stdout, "Sending %d requests to %s (Host: %s) at %g a second.\n", total, c.URL, c.Host, c.Rate)
-	client, err := c.client(&http.Transport{MaxIdleConnsPerHost: c.Concurrency, MaxConnsPerHost: c.Concurrency}, door.Query)
+	fmt.Fprintf(p.Stdout, "Sending %d requests to %s (Host: %s) at %g a second.\n", total, c.URL, c.Host, c.Rate)
+	client, err := c.HTTPClient(&http.Transport{MaxIdleConnsPerHost: c.Concurrency, MaxConnsPerHost: c.Concurrency}, door.Query)
 	if err != nil {
 		return err
 	}
 	client.Timeout = c.Timeout
 	r := &loadRun{cmd: c, client: client, begin: time.Now(), failures: map[string]int{}, slots: make(chan struct{}, c.Concurrency)}
 	sent := r.drive(p, total)
-	return r.summary(p.stdout, sent)
+	return r.summary(p.Stdout, sent)
 }
 
 // findEdge returns the URL of the edge that `up` has started.
 func (c *loadCmd) findEdge(ctx context.Context) string {
-	addr := loopback(portEdge + c.PortOffset)
-	if fallback := loopback(portEdgeFallback + c.PortOffset); !accepts(addr)(ctx) && accepts(fallback)(ctx) {
+	addr := listen.Loopback(listen.PortEdge + c.PortOffset)
+	if fallback := listen.Loopback(listen.PortEdgeFallback + c.PortOffset); !supervise.Accepts(addr)(ctx) && supervise.Accepts(fallback)(ctx) {
 		addr = fallback
 	}
 	return "http://" + addr + "/"
@@ -91,18 +95,18 @@ type loadRun struct {
 	skipped  int
 }
 
-func (r *loadRun) drive(p *proc, total int) (sent int) {
+func (r *loadRun) drive(p *proc.Proc, total int) (sent int) {
 	progress := time.NewTicker(time.Second)
 	defer progress.Stop()
-	for sent < total && p.ctx.Err() == nil {
+	for sent < total && p.Ctx.Err() == nil {
 		due := r.begin.Add(time.Duration(float64(sent) / r.cmd.Rate * float64(time.Second)))
 		timer := time.NewTimer(time.Until(due))
 		select {
-		case <-p.ctx.Done():
+		case <-p.Ctx.Done():
 		case <-progress.C:
-			r.progress(p.stdout, sent)
+			r.progress(p.Stdout, sent)
 		case <-timer.C:
-			r.launch(p.ctx)
+			r.launch(p.Ctx)
 			sent++
 		}
 		timer.Stop()
@@ -112,7 +116,7 @@ func (r *loadRun) drive(p *proc, total int) (sent int) {
 }
 
 // finish waits for the answers that are still to come.
-func (r *loadRun) finish(p *proc, tick <-chan time.Time, sent int) {
+func (r *loadRun) finish(p *proc.Proc, tick <-chan time.Time, sent int) {
 	done := make(chan struct{})
 	go func() { r.wait.Wait(); close(done) }()
 	for {
@@ -120,7 +124,7 @@ func (r *loadRun) finish(p *proc, tick <-chan time.Time, sent int) {
 		case <-done:
 			return
 		case <-tick:
-			r.progress(p.stdout, sent)
+			r.progress(p.Stdout, sent)
 		}
 	}
 }
@@ -213,7 +217,7 @@ func (r *loadRun) summary(w io.Writer, sent int) error {
 		fmt.Fprintf(w, "  %s  %10s  %s\n", q.name, took.Round(10*time.Microsecond), bar(took, r.took.Max()))
 	}
 	if len(r.failures) > 0 {
-		return errQuiet
+		return proc.ErrQuiet
 	}
 	return nil
 }

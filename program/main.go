@@ -16,6 +16,13 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"etude/program/backend"
+	"etude/program/flags"
+	"etude/program/memory"
+	"etude/program/proc"
+	"etude/program/supervise"
+	"etude/program/testcmd"
 )
 
 // Version is what `etude version` and the build-info route say. A release build
@@ -23,20 +30,20 @@ import (
 var Version = "0.1.0-dev"
 
 type cli struct {
-	Up        upCmd      `cmd:"" help:"Run the whole demo: edge, four services, trace backend and page. Start here."`
-	Backend   backendCmd `cmd:"" help:"Run the trace backend alone: OTLP, Jaeger and Zipkin in; Tempo's API and the page out."`
-	Edge      edgeCmd    `cmd:"" help:"Run the edge proxy alone: routes requests by rules and starts their traces."`
-	Uservice1 serviceCmd `cmd:"" name:"uservice1" help:"Run toy service 1: calls 2, not instrumented."`
-	Uservice2 serviceCmd `cmd:"" name:"uservice2" help:"Run toy service 2: a mock database, not instrumented."`
-	Uservice3 serviceCmd `cmd:"" name:"uservice3" help:"Run toy service 3: uservice1 plus instrumentation, calls 4."`
-	Uservice4 serviceCmd `cmd:"" name:"uservice4" help:"Run toy service 4: uservice2 plus instrumentation."`
-	Test      testCmd    `cmd:"" help:"Run a command, receive its spans, and check expectations about them."`
-	Lab       labCmd     `cmd:"" help:"Do the labs of a running etude up: list, start, check, hint, reset, next."`
-	Load      loadCmd    `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
-	Block     blockCmd   `cmd:"" help:"Look into blocks, files of spans in Tempo's format: verify, ls, inspect."`
-	Bench     benchCmd   `cmd:"" help:"Measure a trace backend on this machine: ingest, freshness, queries, history."`
-	Health    healthCmd  `cmd:"" help:"Exit with 0 when a URL answers, 1 when not: the health check of containers."`
-	Version   versionCmd `cmd:"" help:"Print the version."`
+	Up        upCmd           `cmd:"" help:"Run the whole demo: edge, four services, trace backend and page. Start here."`
+	Backend   backend.Command `cmd:"" help:"Run the trace backend alone: OTLP, Jaeger and Zipkin in; Tempo's API and the page out."`
+	Edge      edgeCmd         `cmd:"" help:"Run the edge proxy alone: routes requests by rules and starts their traces."`
+	Uservice1 serviceCmd      `cmd:"" name:"uservice1" help:"Run toy service 1: calls 2, not instrumented."`
+	Uservice2 serviceCmd      `cmd:"" name:"uservice2" help:"Run toy service 2: a mock database, not instrumented."`
+	Uservice3 serviceCmd      `cmd:"" name:"uservice3" help:"Run toy service 3: uservice1 plus instrumentation, calls 4."`
+	Uservice4 serviceCmd      `cmd:"" name:"uservice4" help:"Run toy service 4: uservice2 plus instrumentation."`
+	Test      testcmd.Command `cmd:"" help:"Run a command, receive its spans, and check expectations about them."`
+	Lab       labCmd          `cmd:"" help:"Do the labs of a running etude up: list, start, check, hint, reset, next."`
+	Load      loadCmd         `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
+	Block     blockCmd        `cmd:"" help:"Look into blocks, files of spans in Tempo's format: verify, ls, inspect."`
+	Bench     benchCmd        `cmd:"" help:"Measure a trace backend on this machine: ingest, freshness, queries, history."`
+	Health    healthCmd       `cmd:"" help:"Exit with 0 when a URL answers, 1 when not: the health check of containers."`
+	Version   versionCmd      `cmd:"" help:"Print the version."`
 }
 
 const description = `A distributed-tracing system in one binary: an edge proxy that starts traces, four toy
@@ -45,22 +52,6 @@ services to learn from, a durable trace backend that speaks Tempo's API, and a p
 Start with:   etude up      then open http://localhost:3000/
 
 Every flag that names an address or a directory can be set by an environment variable as well.`
-
-// proc is what a command runs with.
-type proc struct {
-	ctx            context.Context // done when the process shall stop
-	stdout, stderr io.Writer
-	log            *slog.Logger
-}
-
-// errQuiet ends the program with status 1 when everything has been said already.
-var errQuiet = errors.New("failed")
-
-// exitStatus ends the program with a status of its own, when everything has been
-// said already.
-type exitStatus int
-
-func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // Main runs one command and returns the exit status: 0 for success, 1 for an
 // error, 2 for a wrong command line. `test` returns that of the command it runs.
@@ -80,14 +71,14 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx = untilParentGoes(ctx)
-	memoryFor(auto).limitOwn()
-	p := &proc{ctx: ctx, stdout: stdout, stderr: stderr, log: newLogger(stderr)}
+	ctx = supervise.UntilParentGoes(ctx)
+	memory.For(flags.Auto).LimitOwn()
+	p := &proc.Proc{Ctx: ctx, Stdout: stdout, Stderr: stderr, Log: newLogger(stderr), Build: proc.Build{Version: Version, Revision: revision()}}
 	if err := command.Run(p); err != nil {
-		if status, ok := errors.AsType[exitStatus](err); ok {
+		if status, ok := errors.AsType[proc.ExitStatus](err); ok {
 			return int(status)
 		}
-		if !errors.Is(err, errQuiet) {
+		if !errors.Is(err, proc.ErrQuiet) {
 			fmt.Fprintln(stderr, "etude:", err)
 		}
 		return 1
@@ -97,24 +88,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 
 func newParser(stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(new(cli), kong.Name("etude"), kong.Description(description),
-		kong.Writers(stdout, stderr), kong.UsageOnError(), helpVars(), kong.ExplicitGroups(flagGroups), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
-}
-
-// supervisedEnv marks a child of `etude up`: its standard input is a pipe whose
-// end means "stop". Unlike a signal that works on every system, and also when
-// the parent was killed.
-const supervisedEnv = "ETUDE_SUPERVISED"
-
-func untilParentGoes(ctx context.Context) context.Context {
-	if os.Getenv(supervisedEnv) == "" {
-		return ctx
-	}
-	ctx, stop := context.WithCancel(ctx)
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		stop()
-	}()
-	return ctx
+		kong.Writers(stdout, stderr), kong.UsageOnError(), memory.HelpVars(), kong.ExplicitGroups(flagGroups), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 }
 
 func newLogger(w io.Writer) *slog.Logger {
@@ -128,8 +102,8 @@ func newLogger(w io.Writer) *slog.Logger {
 
 type versionCmd struct{}
 
-func (versionCmd) Run(p *proc) error {
-	fmt.Fprintln(p.stdout, "etude", Version, revision())
+func (versionCmd) Run(p *proc.Proc) error {
+	fmt.Fprintln(p.Stdout, "etude", p.Version, p.Revision)
 	return nil
 }
 

@@ -2,14 +2,14 @@ package program
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"etude/internal/testkit"
+	"etude/program/listen"
 )
 
 // metric reads one series of a backend.
@@ -35,7 +35,7 @@ func TestOwnMetricsAreClean(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir(), "--metrics.off")
 	search(t, b.api, "q=%7B%7D")
-	for _, base := range []string{b.api, fmt.Sprintf("http://127.0.0.1:%d", portPrometheus+b.offset)} {
+	for _, base := range []string{b.api, fmt.Sprintf("http://127.0.0.1:%d", listen.PortPrometheus+b.offset)} {
 		_, body := get(t, base+"/metrics")
 		problems, err := promlint.New(strings.NewReader(body)).Lint()
 		if err != nil {
@@ -46,39 +46,12 @@ func TestOwnMetricsAreClean(t *testing.T) {
 				t.Errorf("%s: %s", p.Metric, p.Text)
 			}
 		}
-		if n := checkPromised(t, body, "backend"); n < 10 {
+		if n := testkit.CheckPromised(t, "..", body, "backend"); n < 10 {
 			t.Errorf("only %d metrics are promised", n)
 		}
-		checkPromised(t, body, "detail")
+		testkit.CheckPromised(t, "..", body, "detail")
 		if n := metric(t, base, `etude_queries_total{kind="search",outcome="ok",protocol="http"}`); n != 1 {
 			t.Errorf("%v searches, want 1", n)
 		}
 	}
-}
-
-// checkPromised: every metric of a part that dashboards and documentation name is
-// there, with its labels. It returns how many metrics that are.
-func checkPromised(t *testing.T, exposed, part string) (n int) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "deploy", "testdata", "metrics.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
-		if len(f) != 4 || f[3] != part {
-			continue
-		}
-		n++
-		if want := "# TYPE " + f[0] + " " + f[1] + "\n"; !strings.Contains(exposed, want) {
-			t.Errorf("/metrics lacks %s", want)
-		}
-		sample := regexp.MustCompile(`(?m)^` + f[0] + `(_count)?(\{.*\})? `).FindString(exposed)
-		for _, label := range strings.Split(f[2], ",") {
-			if f[2] != "-" && !strings.Contains(sample, label+`="`) {
-				t.Errorf("%s has no label %s", sample, label)
-			}
-		}
-	}
-	return n
 }

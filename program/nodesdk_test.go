@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"etude/program/listen"
 )
 
 const nodeService = "../testdata/node-sdk"
@@ -41,9 +43,9 @@ func TestNodeSDK(t *testing.T) {
 	node := needNode(t, nodeService)
 	b := startBackend(t, t.TempDir())
 	for _, c := range []struct{ protocol, endpoint string }{
-		{"", fmt.Sprintf("http://localhost:%d", portOTLPHTTP+b.offset)}, // the default is http/protobuf
-		{"grpc", fmt.Sprintf("http://localhost:%d", portOTLPGRPC+b.offset)},
-		{"http/protobuf", fmt.Sprintf("http://localhost:%d", portOTLPGRPC+b.offset)}, // either port takes either
+		{"", fmt.Sprintf("http://localhost:%d", listen.PortOTLPHTTP+b.offset)}, // the default is http/protobuf
+		{"grpc", fmt.Sprintf("http://localhost:%d", listen.PortOTLPGRPC+b.offset)},
+		{"http/protobuf", fmt.Sprintf("http://localhost:%d", listen.PortOTLPGRPC+b.offset)}, // either port takes either
 	} {
 		t.Run("protocol "+c.protocol, func(t *testing.T) {
 			service := "shop-" + regexp.MustCompile(`\W`).ReplaceAllString(c.protocol, "-") + fmt.Sprint(len(c.endpoint))

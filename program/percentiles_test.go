@@ -65,7 +65,7 @@ func TestPercentilesAgree(t *testing.T) {
 // percentileRequests sends requests of a client to a shop, in parts so that rates
 // have something between them, and returns how long each took in seconds. The true
 // p95 is below 2.2 s and the maximum is 2.42 s, where doubling buckets say 3.3 s.
-func percentileRequests(t *testing.T, b *backend) (took []float64) {
+func percentileRequests(t *testing.T, b *backendProcess) (took []float64) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 300 {
@@ -146,7 +146,7 @@ func read(t *testing.T, file string, into any) {
 }
 
 // exactQuantile asks TraceQL over the last five minutes, in seconds.
-func exactQuantile(t *testing.T, b *backend, q float64) float64 {
+func exactQuantile(t *testing.T, b *backendProcess, q float64) float64 {
 	t.Helper()
 	now := time.Now().Unix()
 	query := fmt.Sprintf(`{ resource.service.name = "shop" } | quantile_over_time(duration, %v) with (exact=true)`, q)

@@ -2,51 +2,11 @@ package program
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 )
-
-func TestPrefixerKeepsLinesWhole(t *testing.T) {
-	t.Parallel()
-	parts := []*part{{name: "edge"}, {name: "uservice1"}}
-	var out bytes.Buffer
-	x := newPrefixer(&out, parts, false)
-	edge, service := x.writer("edge"), x.writer("uservice1")
-	fmt.Fprint(edge, "one ")
-	fmt.Fprint(service, "a\nb\nc")
-	fmt.Fprint(edge, "line\n")
-	service.flush()
-	edge.flush()
-	want := "uservice1 | a\nuservice1 | b\nedge      | one line\nuservice1 | c\n"
-	if out.String() != want {
-		t.Errorf("got\n%swant\n%s", out.String(), want)
-	}
-}
-
-func TestPrefixerColoursOnlyWhenTold(t *testing.T) {
-	t.Parallel()
-	for _, color := range []bool{false, true} {
-		var out bytes.Buffer
-		x := newPrefixer(&out, []*part{{name: "edge"}}, color)
-		fmt.Fprintln(x.writer("edge"), "text")
-		if got := strings.Contains(out.String(), "\x1b["); got != color {
-			t.Errorf("colour %v: %q", color, out.String())
-		}
-	}
-}
-
-func TestPrefixerCutsEndlessLines(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	x := newPrefixer(&out, []*part{{name: "edge"}}, false)
-	fmt.Fprint(x.writer("edge"), strings.Repeat("x", maxLine+5))
-	if n := strings.Count(out.String(), "\n"); n != 1 {
-		t.Errorf("%d lines, want the full one passed on and the rest kept", n)
-	}
-}
 
 func TestHelpNamesEveryListener(t *testing.T) {
 	t.Parallel()
@@ -121,34 +81,5 @@ func TestHealth(t *testing.T) {
 			t.Errorf("a server that answers %d is healthy: %v, want %v", status, got, healthy)
 		}
 		s.Close()
-	}
-}
-
-func TestBrowserURL(t *testing.T) {
-	t.Parallel()
-	for addr, want := range map[string]string{
-		"127.0.0.1:80":             "http://localhost",
-		"0.0.0.0:3000":             "http://localhost:3000",
-		":3000":                    "http://localhost:3000",
-		"[::]:3000":                "http://localhost:3000",
-		"10.1.2.3:3000":            "http://10.1.2.3:3000",
-		"example.org:8080":         "http://example.org:8080",
-		"localhost:80":             "http://localhost",
-		"127.0.0.1:443":            "http://localhost:443",
-		"10.1.2.3:3000,[::1]:3000": "http://10.1.2.3:3000",
-	} {
-		if got := browserURL("http", addr); got != want {
-			t.Errorf("browserURL(%q) = %q, want %q", addr, got, want)
-		}
-	}
-}
-
-func TestHolderNamesThisProcess(t *testing.T) {
-	t.Parallel()
-	s := httptest.NewServer(http.NotFoundHandler())
-	defer s.Close()
-	addr := strings.TrimPrefix(s.URL, "http://")
-	if err := checkFree(addr, "api-addr"); err == nil || !strings.Contains(err.Error(), "is taken by") {
-		t.Errorf("checkFree(%s) = %v, want that it is taken", addr, err)
 	}
 }

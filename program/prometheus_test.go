@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,11 +13,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/api"
+
+	"etude/program/listen"
+
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
 	"etude/conf"
-	"etude/telemetry"
 )
 
 // fastScrapes is the shared configuration, but for its pace and with the edge.
@@ -54,7 +55,7 @@ func TestUpScrapesItsParts(t *testing.T) {
 	d := startDemo(t, "--metrics.config", fastScrapes(t), "--metrics.interval", "1s")
 	jobs := strings.Count(string(conf.Prometheus), "job_name:")
 	eventually(t, "every job is up", func() error {
-		status, body := get(t, d.url(portPrometheus, "/api/v1/query?query=up"))
+		status, body := get(t, d.url(listen.PortPrometheus, "/api/v1/query?query=up"))
 		if n := strings.Count(body, `"1"]`); status != http.StatusOK || n != jobs {
 			return fmt.Errorf("%d %s, want %d jobs", status, body, jobs)
 		}
@@ -63,29 +64,29 @@ func TestUpScrapesItsParts(t *testing.T) {
 	d.through("uservice3.localhost")
 	d.findTrace(t, "uservice3", 7)
 	eventually(t, "the spans are counted", func() error {
-		if got := ask(t, d.url(portPrometheus, ""), `sum(etude_store_spans_total{instance="tempo:3200"})`); len(got) != 1 || got[0].Value != 7 {
+		if got := ask(t, d.url(listen.PortPrometheus, ""), `sum(etude_store_spans_total{instance="tempo:3200"})`); len(got) != 1 || got[0].Value != 7 {
 			return fmt.Errorf("%v", got)
 		}
 		return nil
 	})
 	for _, query := range []string{`histogram_count(sum(etude_store_append_duration_seconds))`, `sum(etude_store_append_duration_seconds_count)`} {
-		if got := ask(t, d.url(portPrometheus, ""), query); len(got) != 1 || got[0].Value < 1 {
+		if got := ask(t, d.url(listen.PortPrometheus, ""), query); len(got) != 1 || got[0].Value < 1 {
 			t.Errorf("%s: %v", query, got)
 		}
 	}
 	for _, call := range []string{`client="user",server="edge",connection_type="virtual_node"`, `client="edge",server="uservice3",connection_type=""`, `client="uservice3",server="uservice4",connection_type=""`} {
 		eventually(t, "the request is counted: "+call, func() error {
-			got := ask(t, d.url(portPrometheus, ""), "traces_service_graph_request_total{"+call+"}")
+			got := ask(t, d.url(listen.PortPrometheus, ""), "traces_service_graph_request_total{"+call+"}")
 			if len(got) != 1 || got[0].Value != 1 {
 				return fmt.Errorf("%v", got)
 			}
 			return nil
 		})
 	}
-	if status, body := get(t, d.url(portPrometheus, "/query")); status != http.StatusOK || !strings.Contains(body, "<html") {
+	if status, body := get(t, d.url(listen.PortPrometheus, "/query")); status != http.StatusOK || !strings.Contains(body, "<html") {
 		t.Errorf("the page of Prometheus: %d %.200s", status, body)
 	}
-	if status, body := get(t, d.url(portPage, "/prometheus/api/v1/query?query=up")); status != http.StatusOK || !strings.Contains(body, "tempo:3200") {
+	if status, body := get(t, d.url(listen.PortPage, "/prometheus/api/v1/query?query=up")); status != http.StatusOK || !strings.Contains(body, "tempo:3200") {
 		t.Errorf("PromQL on the page's port: %d %.200s", status, body)
 	}
 	d.interrupt()
@@ -177,25 +178,3 @@ func TestWrongMetricsFlags(t *testing.T) {
 }
 
 // TestProfilesAreOffUnlessAskedFor asks the handler of Prometheus' port.
-func TestProfilesAreOffUnlessAskedFor(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		on     bool
-		path   string
-		status int
-		want   string
-	}{
-		{false, "/debug/pprof/", 404, "--pprof"},
-		{false, "/debug/pprof/goroutine?debug=1", 404, "--pprof"},
-		{false, "/debug/pprof/cmdline", 404, "--pprof"},
-		{true, "/debug/pprof/goroutine?debug=1", 200, "goroutine profile"},
-		{true, "/debug/pprof/cmdline", 404, ""},
-	} {
-		b := &backendRun{cmd: &backendCmd{Metrics: metricsFlags{Pprof: test.on}}, telemetry: telemetry.New(func(func(telemetry.Sample)) {})}
-		w := httptest.NewRecorder()
-		b.metricsHandler().ServeHTTP(w, httptest.NewRequest("GET", test.path, nil))
-		if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) || strings.Contains(w.Body.String(), os.Args[0]) && strings.Contains(test.path, "cmdline") {
-			t.Errorf("--pprof=%v %s: %d %.200s, want %d %q", test.on, test.path, w.Code, w.Body, test.status, test.want)
-		}
-	}
-}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"etude/program/access"
 )
 
 // TestSecurityDocNamesTheFlags: every flag that docs/security.md names exists, and
@@ -50,7 +52,7 @@ func TestListenerNamesAreThoseOfTheFlags(t *testing.T) {
 			want = append(want, name)
 		}
 	}
-	got := slices.Concat(readListeners, ingestListeners, []string{entryListener})
+	got := access.ListenerNames()
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {

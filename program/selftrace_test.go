@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"etude/program/listen"
+
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
@@ -79,7 +81,7 @@ func checkQuerySpans(t *testing.T, data *tracepb.TracesData, question string) {
 	var root *tracepb.Span
 	children := map[string]string{} // name to parent
 	for _, rs := range data.ResourceSpans {
-		if service := attr(rs.Resource.Attributes, "service.name"); service != selfName {
+		if service := attr(rs.Resource.Attributes, "service.name"); service != "etude-backend" {
 			t.Errorf("service.name is %s", service)
 		}
 		for _, ss := range rs.ScopeSpans {
@@ -126,8 +128,8 @@ func TestSelfTraceElsewhere(t *testing.T) {
 	collector := startBackend(t, t.TempDir())
 	spans := 0.0
 	for _, endpoint := range []string{
-		fmt.Sprintf("http://127.0.0.1:%d", portOTLPGRPC+collector.offset),
-		fmt.Sprintf("http://127.0.0.1:%d/v1/traces", portOTLPHTTP+collector.offset),
+		fmt.Sprintf("http://127.0.0.1:%d", listen.PortOTLPGRPC+collector.offset),
+		fmt.Sprintf("http://127.0.0.1:%d/v1/traces", listen.PortOTLPHTTP+collector.offset),
 	} {
 		b := startBackendIn(t, []string{"OTEL_BSP_SCHEDULE_DELAY=3600000", "ETUDE_SELF_TRACE=" + endpoint}, t.TempDir())
 		search(t, b.api, "q=%7B%7D")
@@ -162,7 +164,7 @@ func TestSelfTraceRatio(t *testing.T) {
 }
 
 // stops asks a backend to stop and expects that it does so in good order.
-func (b *backend) stops() {
+func (b *backendProcess) stops() {
 	b.t.Helper()
 	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
 		b.t.Fatal(err)
@@ -172,17 +174,8 @@ func (b *backend) stops() {
 	}
 }
 
-func TestSelfTraceTarget(t *testing.T) {
+func TestSelfTraceMistakes(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"": "off", "off": "off", "FALSE": "off", "0": "off", "true": "own", "1": "own", "own": "own",
-		"http://tempo:4317": "http://tempo:4317", "https://x/v1/traces": "https://x/v1/traces",
-	} {
-		var target selfTraceTarget
-		if err := target.parse(text); err != nil || target.String() != want {
-			t.Errorf("%q means %s, %v, want %s", text, &target, err, want)
-		}
-	}
 	for _, text := range []string{"tempo:4317", "ftp://x", "http://", "maybe"} {
 		var out, errs bytes.Buffer
 		if status := Main([]string{"backend", "--self-trace=" + text}, &out, &errs); status != 2 || !strings.Contains(errs.String(), "no OTLP endpoint") {

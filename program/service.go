@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"etude/program/proc"
 	"etude/services/uservice1"
 	"etude/services/uservice2"
 	"etude/services/uservice3"
@@ -18,7 +19,7 @@ type runService func(ctx context.Context, getenv func(string) string, stdout io.
 
 var services = []struct {
 	name string
-	run  runService
+	Run  runService
 }{
 	{"uservice1", uservice1.Run},
 	{"uservice2", uservice2.Run},
@@ -31,12 +32,12 @@ type serviceCmd struct {
 	NextURL    string `name:"next-url" env:"ETUDE_NEXT_URL" placeholder:"URL" help:"The service that uservice1 and uservice3 call (default: uservice2 or 4 on this machine)."`
 }
 
-func (c *serviceCmd) Run(p *proc, command *kong.Context) error {
+func (c *serviceCmd) Run(p *proc.Proc, command *kong.Context) error {
 	for _, s := range services {
 		if s.name != command.Selected().Name {
 			continue
 		}
-		if err := s.run(p.ctx, c.getenv, p.stdout); err != nil {
+		if err := s.Run(p.Ctx, c.getenv, p.Stdout); err != nil {
 			return fmt.Errorf("run %s: %w", s.name, err)
 		}
 		return nil

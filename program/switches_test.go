@@ -12,15 +12,40 @@ import (
 	"testing"
 	"time"
 
+	"etude/program/access"
+	"etude/program/listen"
+
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
+
+// late is how much the skewed clock is.
+const late = 700 * time.Millisecond
+
+// switches are the names of all that there are.
+func (d *demo) switches() (names []string) {
+	d.t.Helper()
+	_, answer := d.ask("GET", "/api/etude/switches", "")
+	var states struct{ Switches []struct{ Name string } }
+	if err := json.Unmarshal([]byte(answer), &states); err != nil || len(states.Switches) < 10 {
+		d.t.Fatalf("the switches: %v in %s", err, answer)
+	}
+	for _, s := range states.Switches {
+		names = append(names, s.Name)
+	}
+	return names
+}
 
 // turn sets the switches that are on, and checks that the page says so.
 func (d *demo) turn(names ...string) {
 	d.t.Helper()
 	body, _ := json.Marshal(map[string][]string{"on": append([]string{}, names...)})
 	status, answer := d.ask("POST", "/api/etude/switches", string(body))
-	var states switchStates
+	var states struct {
+		Switches []struct {
+			Name string
+			On   bool
+		}
+	}
 	if err := json.Unmarshal([]byte(answer), &states); err != nil || status != http.StatusOK {
 		d.t.Fatalf("turn on %v: %d %s", names, status, answer)
 	}
@@ -40,7 +65,7 @@ func (d *demo) turn(names ...string) {
 // request sends one through the edge to uservice3 and returns the status.
 func (d *demo) request() int {
 	d.t.Helper()
-	req, _ := http.NewRequest(http.MethodGet, d.url(portEdge, "/"), nil)
+	req, _ := http.NewRequest(http.MethodGet, d.url(listen.PortEdge, "/"), nil)
 	req.Host = "uservice3.localhost"
 	status, _ := do(d.t, req)
 	return status
@@ -50,7 +75,7 @@ func (d *demo) request() int {
 // each, and returns them. known holds them afterwards.
 func (d *demo) newTraces(known map[string]bool, spans ...int) (found []*tracepb.TracesData) {
 	d.t.Helper()
-	api := d.url(portAPI, "")
+	api := d.url(listen.PortAPI, "")
 	slices.Sort(spans)
 	var fresh []string
 	eventually(d.t, fmt.Sprintf("new traces of %v spans", spans), func() error {
@@ -130,8 +155,8 @@ func TestSwitches(t *testing.T) {
 		}},
 		{"clock-skewed", 200, []int{7}, func(t *testing.T, traces []*tracepb.TracesData) {
 			call, answer := spanOf(t, traces[0], "uservice3", "other_uservice_call"), spanOf(t, traces[0], "uservice4", "handle_incoming_call")
-			if early := time.Duration(call.StartTimeUnixNano - answer.StartTimeUnixNano); early < behind/2 || early > behind {
-				t.Errorf("uservice4 begins %s before it is called, want up to %s", early, behind)
+			if early := time.Duration(call.StartTimeUnixNano - answer.StartTimeUnixNano); early < late/2 || early > late {
+				t.Errorf("uservice4 begins %s before it is called, want up to %s", early, late)
 			}
 		}},
 	} {
@@ -152,9 +177,9 @@ func TestSwitches(t *testing.T) {
 		d.turn(name)
 		t.Run(name, func(t *testing.T) { test(t, d, known) })
 	}
-	for _, s := range toggles {
-		if !tested[s.Name] {
-			t.Errorf("the switch %s is not tested", s.Name)
+	for _, name := range d.switches() {
+		if !tested[name] {
+			t.Errorf("the switch %s is not tested", name)
 		}
 	}
 	d.turn()
@@ -175,7 +200,7 @@ func checkFailure(t *testing.T, traces []*tracepb.TracesData) {
 		t.Errorf("red are:\n%s", strings.Join(red, "\n"))
 	}
 	call, cause := spanOf(t, traces[0], "uservice3", "other_uservice_call"), spanOf(t, traces[0], "uservice4", "database_call")
-	if took(cause) < breakAfter-100*time.Millisecond || len(call.Events) != 1 || call.Events[0].Name != "exception" {
+	if took(cause) < 400*time.Millisecond || len(call.Events) != 1 || call.Events[0].Name != "exception" {
 		t.Errorf("database_call takes %s, and the call has the events %v", took(cause), call.Events)
 	}
 }
@@ -191,7 +216,7 @@ func halfSampled(t *testing.T, d *demo, known map[string]bool) {
 	// replaced, and one more request shows that all of them are back.
 	d.turn()
 	d.through("uservice3.localhost")
-	api := d.url(portAPI, "")
+	api := d.url(listen.PortAPI, "")
 	eventually(t, "half of the traces, and one more", func() error {
 		kept = nil
 		for _, id := range search(t, api, "limit=100&q="+url.QueryEscape(`{}`)) {
@@ -235,7 +260,7 @@ func twoReplicas(t *testing.T, d *demo, known map[string]bool) {
 // batchProcessor finds the trace without the services' spans first.
 func batchProcessor(t *testing.T, d *demo, known map[string]bool) {
 	d.through("uservice3.localhost")
-	api := d.url(portAPI, "")
+	api := d.url(listen.PortAPI, "")
 	eventually(t, "the spans of the edge", func() error {
 		for _, id := range search(t, api, "limit=100&q="+url.QueryEscape(`{}`)) {
 			if n := spansOf(traceByID(t, api, id)); !known[id] && n == 2 {
@@ -264,10 +289,8 @@ func TestSwitchRefusals(t *testing.T) {
 	if status := help.ended(); status != 0 {
 		t.Errorf("--switch help: exit status %d", status)
 	}
-	for _, s := range toggles {
-		if !strings.Contains(help.out.String(), s.Name) || s.Does == "" || s.See == "" || s.Title == "" || len(s.Parts) == 0 {
-			t.Errorf("--switch help does not explain %s", s.Name)
-		}
+	if n := strings.Count(help.out.String(), "\n  --switch "); n < 10 {
+		t.Errorf("--switch help has %d switches: %s", n, help.out)
 	}
 	unknown := start(t, nil, "up", "--switch", "slow", "--port-offset", fmt.Sprint(freeOffset(t)), "--data-dir", t.TempDir())
 	if status := unknown.ended(); status != 1 || !strings.Contains(unknown.out.String(), `no switch is called "slow": want some of slow-redis, `) {
@@ -300,9 +323,9 @@ func TestSwitchesBehindDoors(t *testing.T) {
 	t.Parallel()
 	flags, trust := secured(t)
 	d := startDemo(t, append(flags, "--multitenancy", "--tls-listeners", "all", "--tls-listeners", "edge")...)
-	reader := &http.Client{Transport: authorized{&http.Transport{TLSClientConfig: trust}, "Bearer " + readToken}}
+	reader := &http.Client{Transport: access.Authorized{RoundTripper: &http.Transport{TLSClientConfig: trust}, Header: "Bearer " + readToken}}
 	stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: trust}}
-	at := fmt.Sprintf("https://localhost:%d", portPage+d.offset)
+	at := fmt.Sprintf("https://localhost:%d", listen.PortPage+d.offset)
 	post := func(client *http.Client, path, body string) (int, string) {
 		t.Helper()
 		resp, err := client.Post(at+path, "application/json", strings.NewReader(body))

@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"etude/program/listen"
 
 	lessons "etude/services"
 )
@@ -18,7 +18,7 @@ import (
 // ask sends JSON to the page's port, as the page does.
 func (d *demo) ask(method, path, body string, header ...string) (status int, answer string) {
 	d.t.Helper()
-	req, err := http.NewRequest(method, d.url(portPage, path), strings.NewReader(body))
+	req, err := http.NewRequest(method, d.url(listen.PortPage, path), strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func (d *demo) ask(method, path, body string, header ...string) (status int, ans
 func TestWalkRequest(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
-	stream, err := visitor.Get(d.url(portPage, "/api/etude/lines"))
+	stream, err := visitor.Get(d.url(listen.PortPage, "/api/etude/lines"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestWalkRequest(t *testing.T) {
 	}
 	events := bufio.NewScanner(stream.Body)
 	next := func() (batch struct {
-		Lines []line
+		Lines []struct{ Part, Text string }
 		Lost  uint64
 	}) {
 		for events.Scan() {
@@ -63,7 +63,11 @@ func TestWalkRequest(t *testing.T) {
 	}
 
 	status, body := d.ask("POST", "/api/etude/walk", `{"service":"uservice3","id":"walk-7"}`)
-	var answer walkAnswer
+	var answer struct {
+		Status     int
+		Start, End int64
+		Body       string
+	}
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}
@@ -110,7 +114,7 @@ func TestWalkRefusals(t *testing.T) {
 		{"another service", "POST", "/api/etude/walk", `{"service":"169.254.169.254","id":"a"}`, nil, 400, "want uservice1 to uservice4"},
 		{"an id with a line end", "POST", "/api/etude/walk", `{"service":"uservice1","id":"a\r\nHost: x"}`, nil, 400, "want 1 to 40"},
 		{"an unknown field", "POST", "/api/etude/walk", `{"service":"uservice1","id":"a","url":"x"}`, nil, 400, "unknown field"},
-		{"too long", "POST", "/api/etude/walk", `{"id":"` + strings.Repeat("a", maxQuestion) + `"}`, nil, 400, "too large"},
+		{"too long", "POST", "/api/etude/walk", `{"id":"` + strings.Repeat("a", 16<<10) + `"}`, nil, 400, "too large"},
 		{"a GET", "GET", "/api/etude/walk", "", nil, 404, ""},
 		{"no route", "GET", "/api/etude/nothing", "", nil, 404, ""},
 		{"no service to read", "GET", "/api/etude/source/uservice9", "", nil, 404, "want uservice1 to uservice4"},
@@ -122,49 +126,10 @@ func TestWalkRefusals(t *testing.T) {
 	}
 }
 
-// TestControlWantsItsToken holds the listener of `up` to its token, and the
-// backend's proxy to showing it instead of what a browser sent.
-func TestControlWantsItsToken(t *testing.T) {
-	t.Parallel()
-	log := slog.New(slog.DiscardHandler)
-	c, err := openControl(t.Context(), "http://edge", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, r.URL.Path, r.Header.Get("Cookie"))
-	}), log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	for _, token := range []string{"", "Bearer ", "Bearer " + c.info.Token[1:], "Basic " + c.info.Token} {
-		req, _ := http.NewRequest(http.MethodGet, c.info.URL+"/lines", nil)
-		req.Header.Set("Authorization", token)
-		if status, body := do(t, req); status != http.StatusUnauthorized {
-			t.Errorf("with %q: %d %s", token, status, body)
-		}
-	}
-	proxy, err := c.info.proxy(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := func() *httptest.ResponseRecorder {
-		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/lines", nil)
-		r.Header.Set("Authorization", "Basic eDp5")
-		r.Header.Set("Cookie", "secret")
-		proxy.ServeHTTP(w, r)
-		return w
-	}
-	if w := asked(); w.Code != http.StatusOK || w.Body.String() != "/lines" {
-		t.Errorf("by the proxy: %d %q", w.Code, w.Body)
-	}
-	c.close()
-	if w := asked(); w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), "etude up does not answer") {
-		t.Errorf("when it is gone: %d %q", w.Code, w.Body)
-	}
-}
-
 func TestBackendAloneSaysWhatToStart(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir())
-	page := fmt.Sprintf("http://127.0.0.1:%d", portPage+b.offset)
+	page := fmt.Sprintf("http://127.0.0.1:%d", listen.PortPage+b.offset)
 	if _, info := get(t, page+"/etude.json"); !strings.Contains(info, `"walk":false`) {
 		t.Errorf("etude.json says %s", info)
 	}
@@ -184,14 +149,14 @@ func TestCodeBesideSpan(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
 	d.through("uservice3.localhost")
-	data := traceByID(t, d.url(portAPI, ""), d.findTrace(t, "uservice4", 7))
+	data := traceByID(t, d.url(listen.PortAPI, ""), d.findTrace(t, "uservice4", 7))
 	var seen int
 	for _, rs := range data.ResourceSpans {
 		service := attr(rs.Resource.Attributes, "service.name")
 		if service == "edge" {
 			continue
 		}
-		status, body := get(t, d.url(portPage, "/api/etude/source/"+service))
+		status, body := get(t, d.url(listen.PortPage, "/api/etude/source/"+service))
 		var lesson lessons.Lesson
 		if err := json.Unmarshal([]byte(body), &lesson); err != nil || status != http.StatusOK {
 			t.Fatalf("the source of %s: %d %s", service, status, body)

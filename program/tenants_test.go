@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"etude/program/listen"
 	"etude/tenant"
 )
 
@@ -95,14 +96,14 @@ func TestTenantsEndToEnd(t *testing.T) {
 	if status, body := as(t, "", b.api+"/api/search", nil); status != 401 || body != "no org id" {
 		t.Errorf("a search of nobody: %d %s", status, body)
 	}
-	page := strings.Replace(b.api, fmt.Sprint(b.offset+portAPI), fmt.Sprint(b.offset+portPage), 1)
+	page := strings.Replace(b.api, fmt.Sprint(b.offset+listen.PortAPI), fmt.Sprint(b.offset+listen.PortPage), 1)
 	if status, body := as(t, "", page+"/api/search", nil); status != 200 || strings.Count(body, "traceID") != 2 {
 		t.Errorf("the page's search: %d %s", status, body)
 	}
 	if _, body := as(t, "", b.api+"/metrics", nil); !strings.Contains(body, `etude_store_spans{tenant="t2"} 2`) {
 		t.Errorf("metrics do not tell tenants apart:\n%s", body)
 	}
-	prometheus := strings.Replace(b.api, fmt.Sprint(b.offset+portAPI), fmt.Sprint(b.offset+portPrometheus), 1)
+	prometheus := strings.Replace(b.api, fmt.Sprint(b.offset+listen.PortAPI), fmt.Sprint(b.offset+listen.PortPrometheus), 1)
 	eventually(t, "Prometheus is ready", func() error {
 		if status, body := get(t, prometheus+"/-/ready"); status != http.StatusOK {
 			return errors.New(body)
@@ -136,7 +137,7 @@ func TestTenantsEndToEnd(t *testing.T) {
 }
 
 // stopCleanly ends a backend as a person does.
-func stopCleanly(t *testing.T, b *backend) {
+func stopCleanly(t *testing.T, b *backendProcess) {
 	t.Helper()
 	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ func TestDemoWithTenants(t *testing.T) {
 		"the backend, of which this is part": `{ resource.service.name = "etude-backend" }`,
 	} {
 		eventually(t, "the page finds the trace of "+what, func() error {
-			if found := search(t, d.url(portPage, ""), "q="+url.QueryEscape(query)); len(found) == 0 {
+			if found := search(t, d.url(listen.PortPage, ""), "q="+url.QueryEscape(query)); len(found) == 0 {
 				return errors.New("it finds none")
 			}
 			return nil

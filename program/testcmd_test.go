@@ -241,13 +241,30 @@ func TestTestBaseline(t *testing.T) {
 }
 
 // readJUnit reads a report as the readers of CI systems do.
-func readJUnit(t *testing.T, file string) (suite junitSuite) {
+// suiteRead is what these tests read of a report.
+type suiteRead struct {
+	Name     string `xml:"name,attr"`
+	Tests    int    `xml:"tests,attr"`
+	Failures int    `xml:"failures,attr"`
+	Cases    []struct {
+		Name    string `xml:"name,attr"`
+		Class   string `xml:"classname,attr"`
+		Failure *struct {
+			Text string `xml:",chardata"`
+		} `xml:"failure"`
+	} `xml:"testcase"`
+}
+
+func readJUnit(t *testing.T, file string) (suite suiteRead) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var suites junitSuites
+	var suites struct {
+		XMLName xml.Name    `xml:"testsuites"`
+		Suites  []suiteRead `xml:"testsuite"`
+	}
 	d := xml.NewDecoder(strings.NewReader(string(data)))
 	d.Strict = true
 	if err := d.Decode(&suites); err != nil || len(suites.Suites) != 1 {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"etude/program/listen"
 )
 
 func TestStopLosesNoSpan(t *testing.T) {
@@ -32,7 +34,7 @@ func TestStopWithRequestsInFlight(t *testing.T) {
 	const requests = 5
 	for range requests {
 		go func() {
-			req, _ := http.NewRequest(http.MethodGet, d.url(portEdge, "/"), nil)
+			req, _ := http.NewRequest(http.MethodGet, d.url(listen.PortEdge, "/"), nil)
 			req.Host = "uservice3.localhost"
 			if resp, err := visitor.Do(req); err == nil {
 				_ = resp.Body.Close()
@@ -95,13 +97,13 @@ func TestKeepGoing(t *testing.T) {
 	d := startDemo(t, "--keep-going")
 	d.killPart("uservice4")
 	d.says("uservice4 has died")
-	req, _ := http.NewRequest(http.MethodGet, d.url(portEdge, "/"), nil)
+	req, _ := http.NewRequest(http.MethodGet, d.url(listen.PortEdge, "/"), nil)
 	req.Host = "uservice3.localhost"
 	if status, body := do(t, req); status != http.StatusBadGateway {
 		t.Errorf("uservice3 without uservice4 answers %d %q, want 502", status, body)
 	}
 	id := d.findTrace(t, "uservice3", 5)
-	if !strings.Contains(strings.Join(describeTrace(traceByID(t, d.url(portAPI, ""), id)), "\n"), "event exception") {
+	if !strings.Contains(strings.Join(describeTrace(traceByID(t, d.url(listen.PortAPI, ""), id)), "\n"), "event exception") {
 		t.Error("no span of uservice3 carries the exception")
 	}
 }
@@ -125,7 +127,7 @@ func (d *demo) partPid(service string) int {
 	host := map[string]string{"uservice4": "uservice3.localhost"}[service]
 	d.through(host)
 	id := d.findTrace(d.t, service, 7)
-	for _, rs := range traceByID(d.t, d.url(portAPI, ""), id).ResourceSpans {
+	for _, rs := range traceByID(d.t, d.url(listen.PortAPI, ""), id).ResourceSpans {
 		if attr(rs.Resource.Attributes, "service.name") == service {
 			pid, err := strconv.Atoi(attr(rs.Resource.Attributes, "process.pid"))
 			if err != nil {
@@ -141,7 +143,7 @@ func (d *demo) partPid(service string) int {
 func TestTakenPortIsNamed(t *testing.T) {
 	t.Parallel()
 	offset := freeOffset(t)
-	l, err := net.Listen("tcp", loopback(portAPI+offset))
+	l, err := net.Listen("tcp", listen.Loopback(listen.PortAPI+offset))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +152,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 	if status := p.ended(); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
-	want := fmt.Sprintf(`address 127.0.0.1:%d \(--api-addr\) is taken by .*\n.*another --port-offset`, portAPI+offset)
+	want := fmt.Sprintf(`address 127.0.0.1:%d \(--api-addr\) is taken by .*\n.*another --port-offset`, listen.PortAPI+offset)
 	if out := p.out.String(); !regexp.MustCompile(want).MatchString(out) {
 		t.Errorf("it says %q, want %s", out, want)
 	}
@@ -159,14 +161,14 @@ func TestTakenPortIsNamed(t *testing.T) {
 func TestEdgeFallsBack(t *testing.T) {
 	t.Parallel()
 	offset := freeOffset(t)
-	l, err := net.Listen("tcp", loopback(portEdge+offset))
+	l, err := net.Listen("tcp", listen.Loopback(listen.PortEdge+offset))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	p := start(t, nil, "up", "--port-offset", fmt.Sprint(offset), "--data-dir", t.TempDir())
-	p.says(fmt.Sprintf("The edge listens on port %d: address 127.0.0.1:%d (--edge-addr) is taken by", portEdgeFallback+offset, portEdge+offset))
-	p.says(fmt.Sprintf("http://uservice3.localhost:%d/", portEdgeFallback+offset))
+	p.says(fmt.Sprintf("The edge listens on port %d: address 127.0.0.1:%d (--edge-addr) is taken by", listen.PortEdgeFallback+offset, listen.PortEdge+offset))
+	p.says(fmt.Sprintf("http://uservice3.localhost:%d/", listen.PortEdgeFallback+offset))
 }
 
 func TestTwoSideBySide(t *testing.T) {
@@ -174,7 +176,7 @@ func TestTwoSideBySide(t *testing.T) {
 	one, two := startDemo(t), startDemo(t)
 	one.through("uservice3.localhost")
 	one.findTrace(t, "uservice4", 7)
-	if ids := search(t, two.url(portAPI, ""), "limit=10"); len(ids) != 0 {
+	if ids := search(t, two.url(listen.PortAPI, ""), "limit=10"); len(ids) != 0 {
 		t.Errorf("the second demo has traces of the first: %v", ids)
 	}
 }
@@ -202,7 +204,7 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	eventually(t, "all 30 traces", func() error {
-		if n := len(search(t, d.url(portAPI, ""), "limit=100")); n != 30 {
+		if n := len(search(t, d.url(listen.PortAPI, ""), "limit=100")); n != 30 {
 			return fmt.Errorf("%d traces", n)
 		}
 		return nil

@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"etude/program/listen"
+
 	common "go.opentelemetry.io/proto/otlp/common/v1"
+
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
@@ -20,7 +23,7 @@ import (
 func TestWalk(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
-	api := d.url(portAPI, "")
+	api := d.url(listen.PortAPI, "")
 
 	if body := d.through("uservice3.localhost"); !strings.Contains(body, "Hello, World!") {
 		t.Errorf("uservice3 answers %q", body)
@@ -90,7 +93,7 @@ func (d *demo) findTrace(t *testing.T, service string, spans int) string {
 // services and the edge send theirs after their answer.
 func (d *demo) findTraceBy(t *testing.T, query string, spans int) (id string) {
 	t.Helper()
-	api := d.url(portAPI, "")
+	api := d.url(listen.PortAPI, "")
 	eventually(t, "find "+query, func() error {
 		ids := search(t, api, "q="+url.QueryEscape(query))
 		if len(ids) == 0 {

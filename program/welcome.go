@@ -7,35 +7,30 @@ import (
 	"time"
 
 	"etude/page"
+	"etude/program/access"
+	"etude/program/backend"
+	"etude/program/listen"
 )
 
 // info is what the page shows as links; browsers resolve *.localhost to this
 // machine, other programs may not.
-func (c *upCmd) info(edge string) page.Info {
-	info := c.backendAddrs.info(&c.doorFlags)
-	scheme := c.scheme(entryListener)
-	info.Links.Edge = browserURL(scheme, edge)
-	info.Links.Dashboard = browserURL(c.scheme("dashboard"), c.DashboardAddr) + "/dashboard/"
+func (c *upCmd) info(edge, version string) page.Info {
+	info := backend.LinksOf(&c.Backend, &c.Flags, version)
+	scheme := c.Scheme(access.EntryListener)
+	info.Links.Edge = listen.BrowserURL(scheme, edge)
+	info.Links.Dashboard = listen.BrowserURL(c.Scheme("dashboard"), c.DashboardAddr) + "/dashboard/"
 	for i, s := range services {
 		info.Links.Services = append(info.Links.Services, page.ServiceLinks{
-			Name: s.name, Direct: browserURL("http", c.serviceAddr(i)) + "/",
-			Edge: hostURL(scheme, s.name+".localhost", edge), EdgePath: browserURL(scheme, edge) + "/" + s.name + "/",
+			Name: s.name, Direct: listen.BrowserURL("http", c.serviceAddr(i)) + "/",
+			Edge: hostURL(scheme, s.name+".localhost", edge), EdgePath: listen.BrowserURL(scheme, edge) + "/" + s.name + "/",
 		})
 	}
 	return info
 }
 
-func (a *backendAddrs) info(f *doorFlags) page.Info {
-	url := func(listener, addrs string) string { return browserURL(f.scheme(listener), addrs) }
-	return page.Info{Version: Version, Links: page.Links{
-		API: url("api", a.APIAddr), Page: url("page", a.PageAddr), Prometheus: url("prometheus", a.PrometheusAddr) + "/",
-		OTLPGRPC: url("otlp-grpc", a.OTLPGRPCAddr), OTLPHTTP: url("otlp-http", a.OTLPHTTPAddr), Jaeger: url("jaeger", a.JaegerAddr),
-	}}
-}
-
 // hostURL is the URL of a virtual host at an address.
 func hostURL(scheme, host, addrs string) string {
-	if _, port, err := net.SplitHostPort(firstOf(addrs)); err == nil && port != map[string]string{"http": "80", "https": "443"}[scheme] {
+	if _, port, err := net.SplitHostPort(listen.First(addrs)); err == nil && port != map[string]string{"http": "80", "https": "443"}[scheme] {
 		host = net.JoinHostPort(host, port)
 	}
 	return scheme + "://" + host + "/"
@@ -60,7 +55,7 @@ func (pl *plan) welcome(w io.Writer, took time.Duration) {
 	row("Tempo's API", links.API, "/api/search, /api/traces/ID")
 	row("Send spans, OTLP gRPC", links.OTLPGRPC, "OTEL_EXPORTER_OTLP_ENDPOINT")
 	row("Send spans, OTLP HTTP", links.OTLPHTTP, "(both ports take both)")
-	row("Send spans, Jaeger", links.Jaeger, "thrift over HTTP; Zipkin: "+browserURL(c.scheme("zipkin"), c.ZipkinAddr))
+	row("Send spans, Jaeger", links.Jaeger, "thrift over HTTP; Zipkin: "+listen.BrowserURL(c.Scheme("zipkin"), c.ZipkinAddr))
 	fmt.Fprintf(w, "\nNo browser, or names under .localhost do not resolve? Either of these makes a trace:\n\n")
 	fmt.Fprintf(w, "  curl -H 'Host: uservice3.localhost' %s/\n  curl %s\n\n", links.Edge, links.Services[2].EdgePath)
 	for _, note := range pl.notes {

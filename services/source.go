@@ -49,6 +49,9 @@ type Mark struct {
 	Of string `json:"of,omitempty"`
 }
 
+// Names are the services, in the order of their numbers.
+var Names = []string{"uservice1", "uservice2", "uservice3", "uservice4"}
+
 // Read returns the lesson of one service. A service without instrumentation has
 // no spans.
 func Read(service string) (*Lesson, error) {
