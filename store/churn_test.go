@@ -117,7 +117,11 @@ type request struct {
 // deletes.
 func TestKillDuringCutsAndMerges(t *testing.T) {
 	t.Parallel()
-	rounds := killRounds(t, 12)
+	few := 12
+	if testing.Short() {
+		few = 4
+	}
+	rounds := killRounds(t, few)
 	for _, disk := range []int64{0, 512 << 10} {
 		t.Run(fmt.Sprint("disk ", disk), func(t *testing.T) {
 			t.Parallel()
