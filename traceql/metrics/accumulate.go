@@ -74,6 +74,7 @@ type Part struct {
 func (p *Part) free(s *spans) {
 	slotArrays.put(p.slots)
 	s.slots[p.view] = nil
+	s.memory.Free(slotBytes * s.list[p.view].Spans)
 	s.run.Release(p.view)
 	kindArrays.put(p.args.kind)
 	bitArrays.put(p.args.bits)

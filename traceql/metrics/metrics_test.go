@@ -339,3 +339,40 @@ func FuzzMetrics(f *testing.F) {
 		everyWay(t, head, query, Window{Start: evaltest.Origin - 20e6, Step: 20e6, Slots: 6})
 	})
 }
+
+// TestMemoryOfParts asks many parts with room for the rows of a few at once.
+func TestMemoryOfParts(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/tram.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(text), "===\n")
+	for _, query := range []string{`{ } | rate() by (span.grp)`, `{ } | count() > 0 | rate()`} {
+		left := &purse{left: 1 << 30}
+		w := Window{Start: evaltest.Origin - 10e9, Step: 10e9, Slots: 1000}
+		q := compileMetrics(t, query)
+		snap, err := testkit.Views(evaltest.Forest(t, head, 3)).Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer snap.Close()
+		rows, whole := q.Need()
+		r := q.Start(t.Context(), eval.NewParts(t.Context(), snap, rows, whole, eval.Keep{Memory: left}), w, Bounds{Memory: left})
+		if err := r.Gather(); err != nil {
+			t.Fatal(err)
+		}
+		for view := range r.Parts() {
+			p, err := r.Read(view)
+			if err != nil || p == nil {
+				t.Fatalf("%s: part %d: %v, %v", query, view, p, err)
+			}
+			held := left.left
+			slots := int64(slotBytes * len(p.slots))
+			p.free(&r.spans)
+			if left.left < held+slots {
+				t.Errorf("%s: part %d gives %d bytes back, want %d at least", query, view, left.left-held, slots)
+			}
+		}
+	}
+}

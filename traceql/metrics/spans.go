@@ -229,9 +229,12 @@ func (s *spans) observe(t *eval.Trace, set eval.Spanset) error {
 	return nil
 }
 
+// slotBytes is the memory of the slot of one row, which lasts until the row has been added.
+const slotBytes = 4
+
 // holdRows counts the memory of the rows of one View more.
 func (s *spans) holdRows(view int) error {
-	each := 4
+	each := slotBytes
 	for _, l := range s.byTrace {
 		if l != nil {
 			each += valueBytes
