@@ -1,6 +1,7 @@
-// package block keeps spans in files of Tempo's own format: a block is a folder
-// with a Parquet file, one row a trace, and a few small files beside it. A real Tempo opens the blocks of this
-// package, and this package opens a real Tempo's blocks.
+// Package block keeps spans in files of Tempo's own format: a block is a folder
+// with a Parquet file, one row a trace, and a few small files beside it. A real
+// Tempo opens the blocks of this package, and this package opens the blocks of a
+// real Tempo.
 //
 // Package layout says which columns and files a block has, package write makes them,
 // package sidecar says which row groups a query can skip. This package reads blocks,

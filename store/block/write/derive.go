@@ -101,41 +101,6 @@ func (c *columnData) shown(l *layout.Leaf, i int) string {
 	return fmt.Sprint(c.i64[i])
 }
 
-// traceAt returns the trace that a value of a column belongs to.
-func (g *shredder) traceAt(l *layout.Leaf, i int) trace.TraceID {
-	if l.Of == layout.OfTrace {
-		return g.traces[i].id
-	}
-	return g.traces[g.traceOfSpan(i)].id
-}
-
-func (g *shredder) traceOfSpan(span int) int {
-	low, high := 0, len(g.traces)
-	for low < high {
-		if mid := (low + high) / 2; g.traces[mid].spans <= span {
-			low = mid + 1
-		} else {
-			high = mid
-		}
-	}
-	return low
-}
-
-// rootedAt tells whether the trace of a span has a root.
-func (g *shredder) rootedAt(span int) bool {
-	t := g.traceOfSpan(span)
-	from := 0
-	if t > 0 {
-		from = g.traces[t-1].spans
-	}
-	for _, p := range g.rows[layout.OfSpan].at[from:g.traces[t].spans] {
-		if g.plan.sources[p.src].v.Parent[p.row].IsZero() {
-			return true
-		}
-	}
-	return false
-}
-
 // Trace returns the trace that a value of a column belongs to.
 func (d *Derived) Trace(l *layout.Leaf, i int) trace.TraceID {
 	if l.Of == layout.OfTrace {
