@@ -47,8 +47,9 @@ type out struct {
 	held        int    // of the job's memory, for b
 	result      int    // of the job's memory, see holdResult
 	begun       bool   // something was sent
+	sends       int    // calls of send
 	small       bool   // the whole answer is so small that nothing waits for the client
-	telling     bool   // the query still runs, so that its place cannot be lent
+	telling     bool   // the query still runs, so that its place cannot be lent, or its time is over
 	gzip        *gzip.Writer
 	encoder     *json.Encoder // see json
 }
@@ -113,6 +114,7 @@ func (o *out) holdResult(size int) error {
 
 // send sends bytes, the head of the answer before the first.
 func (o *out) send(p []byte) error {
+	o.sends++
 	if !o.begun {
 		o.begun = true
 		o.head(-1)
@@ -178,13 +180,13 @@ func (o *out) pushPiece(piece []byte) (err error) {
 	case o.job == nil || o.small: // Fast path: it fits into the connection's buffer.
 		_, err = o.w.Write(piece)
 	case o.telling:
-		o.deadline(time.Now().Add(o.s.Stall))
+		o.deadline(o.lastMoment())
 		_, err = o.w.Write(piece)
 	default:
 		if err := o.job.Err(); err != nil {
 			return err
 		}
-		o.deadline(o.s.deadlineOf(o.job))
+		o.deadline(o.lastMoment())
 		defer o.deadline(time.Time{}) // computing the next piece may take long
 		err = o.job.Write(func() error { _, err := o.w.Write(piece); return err })
 		if ended := o.job.Err(); err != nil && ended != nil {
@@ -195,6 +197,14 @@ func (o *out) pushPiece(piece []byte) (err error) {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
 	return nil
+}
+
+// lastMoment is when the client must have read a piece that is sent now.
+func (o *out) lastMoment() time.Time {
+	if o.telling {
+		return time.Now().Add(o.s.Stall)
+	}
+	return o.s.deadlineOf(o.job)
 }
 
 // deadlineOf is when the client must have read a piece that is sent now. The query's
@@ -221,7 +231,7 @@ func (o *out) finish() error {
 	}
 	// The last bytes leave under a deadline as well, and the connection is given
 	// back without one.
-	o.deadline(o.s.deadlineOf(o.job))
+	o.deadline(o.lastMoment())
 	_ = http.NewResponseController(o.w).Flush()
 	o.deadline(time.Time{})
 	return nil

@@ -53,17 +53,13 @@ func (s *server) searchLines(r *http.Request, o *out) error {
 	news := &lineNews{o: o}
 	req.Progress = news.note
 	result, err := s.searchTelling(ctx, req, news)
+	if err == nil {
+		err = news.rest(result)
+	}
 	if err != nil && !news.broken {
 		return o.errorLine(err)
-	} else if err != nil {
-		return err
 	}
-	for i := news.sent; i < len(result.Traces); i++ {
-		if err := o.traceLine(&result.Traces[i]); err != nil {
-			return err
-		}
-	}
-	return o.line("end", endLine{result.InspectedTraces, result.InspectedSpans})
+	return err
 }
 
 func (s *server) searchTelling(ctx context.Context, req query.Request, news *lineNews) (*query.Result, error) {
@@ -74,6 +70,7 @@ func (s *server) searchTelling(ctx context.Context, req query.Request, news *lin
 // errorLine tells an error of an answer that has begun, which has its status already.
 func (o *out) errorLine(err error) error {
 	if !o.begun || errors.Is(err, context.Canceled) || errors.Is(err, errGone) {
+		o.b = o.b[:0]
 		return err
 	}
 	markCut(o.w, o.s.statusOf(o.r.URL.Path, err))
@@ -86,6 +83,20 @@ func (o *out) traceLine(t *query.Trace) error {
 	err := o.traceJSON(t)
 	o.b = append(o.b, "}\n"...)
 	return err
+}
+
+// whole has a line written and takes back what was written of it when the query fails
+// meanwhile, unless a part of it was sent: then the answer is cut.
+func (o *out) whole(line func() error) (cut bool, err error) {
+	mark, sends := len(o.b), o.sends
+	if err = line(); err == nil {
+		return false, nil
+	}
+	if o.sends != sends {
+		return true, err
+	}
+	o.b = o.b[:mark]
+	return false, err
 }
 
 func (o *out) line(name string, v any) error {
@@ -114,23 +125,40 @@ func (n *lineNews) note(p query.SearchProgress) {
 }
 
 // tell sends what is new, and how far the search has come.
-func (n *lineNews) tell() (err error) {
-	defer func() { n.broken = err != nil }()
+func (n *lineNews) tell() error {
 	n.mu.Lock()
 	p := n.come
 	n.mu.Unlock()
 	n.o.telling = true
 	defer func() { n.o.telling = false }()
-	for ; n.sent < len(p.Sure); n.sent++ {
-		if err := n.o.traceLine(&p.Sure[n.sent]); err != nil {
-			return err
-		}
+	if err := n.traces(p.Sure); err != nil {
+		return err
 	}
-	err = n.o.line("progress", progressLine{p.InspectedTraces, p.InspectedSpans, p.PartsDone, p.Parts, decimal(p.Reached)})
+	err := n.o.line("progress", progressLine{p.InspectedTraces, p.InspectedSpans, p.PartsDone, p.Parts, decimal(p.Reached)})
 	if err != nil {
 		return err
 	}
-	return n.o.flush()
+	err = n.o.flush()
+	n.broken = err != nil
+	return err
+}
+
+// rest sends the traces that were not told, and the end.
+func (n *lineNews) rest(r *query.Result) error {
+	if err := n.traces(r.Traces); err != nil {
+		return err
+	}
+	return n.o.line("end", endLine{r.InspectedTraces, r.InspectedSpans})
+}
+
+// traces sends those of a search's traces that were not sent yet.
+func (n *lineNews) traces(all []query.Trace) (err error) {
+	for ; n.sent < len(all); n.sent++ {
+		if n.broken, err = n.o.whole(func() error { return n.o.traceLine(&all[n.sent]) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flush sends all that is written, and lets the client see it.
