@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.yaml.in/yaml/v3"
+
+	"etude/internal/testkit"
 )
 
 // series returns the lines of the edge's metrics that begin with a prefix.
@@ -96,7 +97,9 @@ func TestMetricsAreClean(t *testing.T) {
 		return slices.Contains(series(t, e, "etude_edge_spans_total"), `etude_edge_spans_total{outcome="sent"} 2`)
 	})
 	_, body := get(t, e.dashboard, "", "/metrics")
-	checkPromised(t, body)
+	if n := testkit.CheckPromised(t, "..", body, "edge"); n < 10 {
+		t.Errorf("only %d metrics are promised", n)
+	}
 	problems, err := promlint.New(strings.NewReader(body)).Lint()
 	if err != nil {
 		t.Fatal(err)
@@ -105,35 +108,6 @@ func TestMetricsAreClean(t *testing.T) {
 		if strings.HasPrefix(p.Metric, "traefik_") || strings.HasPrefix(p.Metric, "etude_") { // the runtime's are their authors'
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
-	}
-}
-
-// checkPromised: every metric of the edge that dashboards use is there, with its labels.
-func checkPromised(t *testing.T, exposed string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "deploy", "testdata", "metrics.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
-		if len(f) != 4 || f[3] != "edge" {
-			continue
-		}
-		n++
-		if want := "# TYPE " + f[0] + " " + f[1] + "\n"; !strings.Contains(exposed, want) {
-			t.Errorf("/metrics lacks %s", want)
-		}
-		sample := regexp.MustCompile(`(?m)^` + f[0] + `(_count)?(\{.*\})? `).FindString(exposed)
-		for _, label := range strings.Split(f[2], ",") {
-			if f[2] != "-" && !strings.Contains(sample, label+`="`) {
-				t.Errorf("%s has no label %s", sample, label)
-			}
-		}
-	}
-	if n < 10 {
-		t.Errorf("only %d metrics are promised", n)
 	}
 }
 

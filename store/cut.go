@@ -185,7 +185,7 @@ func (s *Store) due() (parts []*part) {
 	pressure := s.pressure()
 	now := s.o.Now()
 	oldEnough := now.Add(-s.blocks.o.After).UnixNano()
-	ahead := now.Add(clockJump).UnixNano() // What is later came before the clock went back.
+	ahead := now.Add(clockJump).UnixNano() // A Table with later arrivals came before the clock went back.
 	seen := now.Add(-cutLeastAge).UnixNano()
 	spans, bytes, idle := 0, int64(0), false
 	room := s.bounds.Load().Memory / 4 // The writer takes about as much memory as the Tables.

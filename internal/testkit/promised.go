@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// CheckPromised: every metric of a part that dashboards and documentation name is
-// there, with its labels. It returns how many metrics that are.
+// CheckPromised fails the test when a part does not expose a metric, with its labels,
+// that dashboards and documentation name. It returns how many metrics they name.
 // root is the path of the repository.
 func CheckPromised(t testing.TB, root, exposed, part string) (n int) {
 	t.Helper()

@@ -8,7 +8,7 @@ import (
 	"etude/trace"
 )
 
-// What users of a block need of the packages below it.
+// A store uses these names of the packages below.
 type (
 	ID           = layout.ID
 	Meta         = layout.Meta

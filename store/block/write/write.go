@@ -23,7 +23,7 @@ import (
 	"etude/trace"
 )
 
-// Options say how blocks are written. Zero values stand for the defaults named.
+// Options say how Write makes blocks. A zero value means the default that its comment names.
 type Options struct {
 	FS        fs.FS              // the operating system's
 	Dir       string             // of the tenant
