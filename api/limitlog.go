@@ -28,7 +28,7 @@ func (s *server) tellLimit(path string, err error) {
 	}
 }
 
-// now tells whether it is time to log a limit again.
+// now reports whether it is time to log a limit again.
 func (l *limitsTold) now(limit error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -19,7 +19,7 @@ func badRequest(format string, args ...any) error {
 	return &query.InputError{Err: fmt.Errorf(format, args...)}
 }
 
-// readable tells whether all parameters can be read. net/url leaves out those that
+// readable reports whether all parameters can be read. net/url leaves out those that
 // cannot, and a search without its q finds everything.
 func readable(rawQuery string) error {
 	if _, err := url.ParseQuery(rawQuery); err != nil {

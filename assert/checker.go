@@ -34,7 +34,7 @@ func (c *Checker) Finish(ctx context.Context) error { return c.evaluate(ctx, tru
 // Verdicts returns the verdicts in the order of the Spec.
 func (c *Checker) Verdicts() []Verdict { return c.verdicts }
 
-// Decided tells whether no verdict is open.
+// Decided reports whether no verdict is open.
 func (c *Checker) Decided() bool {
 	for _, v := range c.verdicts {
 		if v.Outcome == Open {

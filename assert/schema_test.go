@@ -13,7 +13,7 @@ import (
 	"etude/internal/spantest"
 )
 
-// updating tells whether -update was given, which spantest declares.
+// updating reports whether -update was given, which spantest declares.
 func updating() bool {
 	f := flag.Lookup("update")
 	return f != nil && f.Value.String() == "true"

@@ -54,7 +54,7 @@ type Count struct {
 	Max int `yaml:"max,omitempty" json:"max,omitempty"` // 0: no upper bound, unless Min is 0 too
 }
 
-// bounded tells whether more can break the count.
+// bounded reports whether more can break the count.
 func (c Count) bounded() bool { return c.Max > 0 || c.Min == 0 }
 
 func (c Count) holds(n int) bool { return n >= c.Min && (!c.bounded() || n <= c.Max) }

@@ -90,7 +90,7 @@ func (t *Trace) ParentOf(s *Span) *Span {
 	return t.byID[s.Parent]
 }
 
-// above tells whether one of the spans is above s. Ids may go round in a circle.
+// above reports whether one of the spans is above s. Ids may go round in a circle.
 func (t *Trace) above(s *Span, spans []*Span) bool {
 	for range t.Spans {
 		if s = t.ParentOf(s); s == nil {

@@ -17,7 +17,7 @@ type dimension struct {
 	requests func(n int) [][]byte
 }
 
-// apart tells whether each request comes to a table of its own.
+// apart reports whether each request comes to a table of its own.
 func (d *dimension) apart() bool { return strings.HasPrefix(d.name, "tables") }
 
 // msg is an OTLP message being written.

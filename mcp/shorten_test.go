@@ -41,7 +41,7 @@ func TestShorten(t *testing.T) {
 	}
 }
 
-// checkEven tells whether lists were cut to one length, at least one.
+// checkEven reports whether lists were cut to one length, at least one.
 func checkEven(t *testing.T, name, text string) {
 	t.Helper()
 	var root any

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// window is the time range of a question; given tells whether the caller named
+// window is the time range of a question; given reports whether the caller named
 // any of its ends.
 type window struct {
 	start, end time.Time

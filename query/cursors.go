@@ -55,7 +55,7 @@ func (c *cursor) id() (id trace.TraceID) {
 	return c.ids[c.times.order[c.at]]
 }
 
-// isSure tells whether the trace at the cursor is a candidate by its part alone.
+// isSure reports whether the trace at the cursor is a candidate by its part alone.
 func (c *cursor) isSure() bool { return c.sure != nil && c.sure.Has(c.times.order[c.at]) }
 
 // before tells which of two cursors has the trace that comes first in answers. Ids break ties: of a million traces

@@ -285,7 +285,7 @@ func (s *search) open(c *cursor) error {
 	return nil
 }
 
-// full tells whether the result has as many traces as it may, and they come before
+// full reports whether the result has as many traces as it may, and they come before
 // the one at the newest cursor. That one, and all that follow, start then or, with
 // what they have in other Views, before.
 func (s *search) full(c *cursor) bool {

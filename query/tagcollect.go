@@ -19,7 +19,7 @@ func newCollector(req TagRequest, room *int, memory *memory) *collector {
 	return &collector{limit: req.Limit, maxStale: req.MaxStale, room: room, memory: memory, seen: map[TagValue]struct{}{}}
 }
 
-// add adds a value and tells whether there is use for more.
+// add adds a value and reports whether there is use for more.
 func (c *collector) add(v TagValue) (more bool) {
 	if c.full {
 		return false
@@ -51,7 +51,7 @@ func (c *collector) add(v TagValue) (more bool) {
 	return !c.full
 }
 
-// has tells whether the value is known already.
+// has reports whether the value is known already.
 func (c *collector) has(v TagValue) bool {
 	if c.untyped {
 		v.Type = ""

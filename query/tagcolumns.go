@@ -132,7 +132,7 @@ func (s *selection) distinct(c column) *distinct {
 	return newDistinct(s.v, intrinsicColumn(c.Key, c.level, codes), nil)
 }
 
-// has tells whether a column has a selected row.
+// has reports whether a column has a selected row.
 func (s *selection) has(c *trace.Column, l trace.Level) bool {
 	keep := s.keep(l)
 	return keep == nil && len(c.Rows) > 0 || keep != nil && slices.ContainsFunc(c.Rows, keep)

@@ -172,7 +172,7 @@ func compound(f syntax.Field) bool {
 	return ok
 }
 
-// inWindow tells whether some span of the part may overlap the window.
+// inWindow reports whether some span of the part may overlap the window.
 func (n *narrowed) inWindow(part int) bool {
 	p := &n.parts.List()[part]
 	if p.Spans == 0 {

@@ -70,7 +70,7 @@ func (n *narrowed) rootValues(in *info, field string, c *collector) error {
 	return nil
 }
 
-// rootsTell tells whether a span without a parent may count as a root: links
+// rootsTell reports whether a span without a parent may count as a root: links
 // may name a parent too.
 func rootsTell(v *trace.View) bool {
 	return v.LinkAttrs.Find("opentracing.ref_type", trace.String) == nil

@@ -33,7 +33,7 @@ func (n *narrowed) forNames() {
 }
 
 // Rule T27: an answer lists service.name and the attributes with a column of their own
-// for any spans, and for none. shows tells whether the name of a column is listed.
+// for any spans, and for none. shows reports whether the name of a column is listed.
 func (s *selection) shows(c *trace.Column, l trace.Level) bool {
 	return s.has(c, l) || eval.FixedColumn(eval.ScopeOf(l), c.Key) || l == trace.ResourceLevel && c.Key == "service.name"
 }

@@ -18,7 +18,7 @@ type WholeTrace struct {
 	Asked bool // the caller chose Most
 }
 
-// Partial tells whether spans were left out.
+// Partial reports whether spans were left out.
 func (w *WholeTrace) Partial() bool { return len(w.Spans) < w.Total }
 
 // refBytes estimates the memory of a span's place: found, returned, and sorted for an answer.

@@ -111,7 +111,7 @@ func neighbours(held []*heldBlock, now time.Time, most int64) []*heldBlock {
 // window is the hour in which the last span of a block came.
 func (h *heldBlock) window() int64 { return h.newest / int64(compactWindow) }
 
-// unremoved tells whether log segments of the blocks are still there. The merged
+// unremoved reports whether log segments of the blocks are still there. The merged
 // block would not name them.
 func (s *Store) unremoved(inputs []*heldBlock) bool {
 	for _, h := range inputs {

@@ -44,7 +44,7 @@ func OfFolder(name string) (id string, ok bool) {
 	return id, Folder(id) == name
 }
 
-// isDevice tells whether Windows takes a name for a device.
+// isDevice reports whether Windows takes a name for a device.
 func isDevice(name string) bool {
 	if len(name) == 4 && (name[:3] == "com" || name[:3] == "lpt") {
 		return name[3] >= '0' && name[3] <= '9'

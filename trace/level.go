@@ -38,7 +38,7 @@ func (v *View) Count(l Level) int {
 	return v.Spans()
 }
 
-// BelowSpans tells whether rows of the level belong to spans, any number to each:
+// BelowSpans reports whether rows of the level belong to spans, any number to each:
 // events and links. Of the other levels, every span has one row.
 func (l Level) BelowSpans() bool { return l == EventLevel || l == LinkLevel }
 

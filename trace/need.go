@@ -59,7 +59,7 @@ func (n *Need) Key(l Level, key string) {
 	n.Keys[l][key] = true
 }
 
-// HasKey tells whether an attribute is declared.
+// HasKey reports whether an attribute is declared.
 func (n *Need) HasKey(l Level, key string) bool { return n.AllKeys[l] || n.Keys[l][key] }
 
 // Add declares what another Need does, too.

@@ -36,7 +36,7 @@ func (s *shared) key(n uint32) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// is tells whether there is a column n, of this key and type.
+// is reports whether there is a column n, of this key and type.
 func (s *shared) is(n int, key string, t Type) bool {
 	return n < len(s.types) && s.types[n] == t && s.key(uint32(n)) == key
 }

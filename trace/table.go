@@ -283,7 +283,7 @@ func (t *Table) AddSpan(s *Span) *AttrWriter {
 	return &t.span
 }
 
-// isSpan tells whether a row is the span. Other spans may share all but one of
+// isSpan reports whether a row is the span. Other spans may share all but one of
 // these with it.
 func (c *columns) isSpan(row, number uint32, id SpanID, kind uint8, start uint64) bool {
 	return c.Trace[row] == number && c.SpanID[row] == id && c.Kind[row] == kind && c.Start[row] == start

@@ -94,7 +94,7 @@ func (v *View) Rows(number uint32) iter.Seq[uint32] {
 	}
 }
 
-// HasSpan tells whether the View has a span of a trace with this id, kind and
+// HasSpan reports whether the View has a span of a trace with this id, kind and
 // start: spans that agree in all of them are one span, sent twice.
 func (v *View) HasSpan(number uint32, id SpanID, kind uint8, start uint64) bool {
 	if v.assembled {

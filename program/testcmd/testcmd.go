@@ -182,7 +182,7 @@ func (r *testRun) watch(ctx context.Context, ended <-chan struct{}) error {
 	}
 }
 
-// over tells whether waiting for more spans can end: since is the time since the
+// over reports whether waiting for more spans can end: since is the time since the
 // command ended, silent that since the last span.
 func (r *testRun) over(since, silent time.Duration) bool {
 	switch {
@@ -194,7 +194,7 @@ func (r *testRun) over(since, silent time.Duration) bool {
 	return silent >= r.cmd.Quiet || since >= maxQuiet
 }
 
-// wantsAll tells whether spans matter beyond the expectations.
+// wantsAll reports whether spans matter beyond the expectations.
 func (r *testRun) wantsAll() bool {
 	if r.cmd.Update || r.cmd.Record != "" {
 		return true

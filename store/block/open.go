@@ -270,5 +270,5 @@ func (b *Block) damage(group int, c *stored, err error) error {
 	return fmt.Errorf("read block %s: %s: row group %d, column %s: %w", b.Meta.ID, layout.DataName, group, c.Name(), err)
 }
 
-// texts tells whether a column holds byte strings.
+// texts reports whether a column holds byte strings.
 func (c *stored) texts() bool { return c.Typ == format.ByteArray }

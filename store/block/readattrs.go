@@ -150,7 +150,7 @@ func (r *attrReader) name(key string) uint32 {
 	return n
 }
 
-// hasKey tells whether texts have a key that is wanted; it is nil when all are.
+// hasKey reports whether texts have a key that is wanted; it is nil when all are.
 func (r *attrReader) hasKey() func(*texts) bool {
 	if r.keys == nil {
 		return nil
@@ -165,7 +165,7 @@ func (r *attrReader) hasKey() func(*texts) bool {
 	}
 }
 
-// findKeys finds the names of the keys that are wanted, and tells whether there are
+// findKeys finds the names of the keys that are wanted, and reports whether there are
 // any. If not, the lists are as good as empty.
 func (r *attrReader) findKeys() (any bool) {
 	if r.key.none {

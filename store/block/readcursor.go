@@ -67,7 +67,7 @@ func (c *cursor) next() (from, n int, err error) {
 	return from, c.value - from, nil
 }
 
-// end tells whether the column had values for more parents.
+// end reports whether the column had values for more parents.
 func (c *cursor) end() error {
 	if c.none || c.v == nil {
 		return nil

@@ -253,7 +253,7 @@ func (f *footer) schema(elements []schemaElement) error {
 	return walk(nil, elements[0].children, 0, 0, 0)
 }
 
-// check tells whether row groups fit the schema and the file.
+// check reports whether row groups fit the schema and the file.
 func (f *footer) check(end int64) error {
 	if len(f.leaves) > maxLeaves || len(f.groups) > maxGroups {
 		return fmt.Errorf("%d columns and %d row groups are too many", len(f.leaves), len(f.groups))

@@ -199,7 +199,7 @@ func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error)
 	return v, nil
 }
 
-// allInDictionary tells whether the pages of so many values have no other values
+// allInDictionary reports whether the pages of so many values have no other values
 // than those of the dictionary.
 func allInDictionary(b []byte, left int) bool {
 	for left > 0 {
@@ -255,7 +255,7 @@ func (d *pageDecoder) page(h *pageHeader, body []byte) error {
 	return d.decode(h.encoding, body, count)
 }
 
-// wanted tells whether the page that comes next is to be decoded.
+// wanted reports whether the page that comes next is to be decoded.
 func (d *pageDecoder) wanted() bool { return d.want.only == nil || d.want.only.page == len(d.pages) }
 
 // split returns the levels and the values of a page.

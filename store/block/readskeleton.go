@@ -249,7 +249,7 @@ func newJoiner(all *attrList) *joiner {
 	return &joiner{all: all, known: map[string]uint32{}, out: newAttrSink(all.names)}
 }
 
-// isNew gives a row its number, and tells whether no row before has it. Rows are
+// isNew gives a row its number, and reports whether no row before has it. Rows are
 // equal when their attributes are, in their order, and the numbers given beside.
 func (j *joiner) isNew(row uint32, beside ...uint32) bool {
 	j.key = j.key[:0]

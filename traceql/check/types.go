@@ -58,7 +58,7 @@ func arithmetic(op string) bool {
 	return false
 }
 
-// MentionsSpan tells whether an expression reads anything of a span.
+// MentionsSpan reports whether an expression reads anything of a span.
 func MentionsSpan(f syntax.Field) bool {
 	switch f := f.(type) {
 	case *syntax.AttrRef, *syntax.Intrinsic:

@@ -11,7 +11,7 @@ import (
 // readable are the column types in which the language finds values.
 var readable = [...]trace.Type{trace.String, trace.Int, trace.Double, trace.Bool, trace.Array}
 
-// Readable tells whether the language finds values in columns of a type.
+// Readable reports whether the language finds values in columns of a type.
 func Readable(t trace.Type) bool { return slices.Contains(readable[:], t) }
 
 // keyColumns are the columns of one attribute key in one table of a View.
@@ -33,7 +33,7 @@ func findColumns(attrs *trace.Attrs, key string) keyColumns {
 	return k
 }
 
-// given tells whether a row has the key at all, with a readable value or not.
+// given reports whether a row has the key at all, with a readable value or not.
 func (k *keyColumns) given(row uint32) bool {
 	for _, c := range k.cols {
 		if c != nil && holdsRow(c, row) {

@@ -51,7 +51,7 @@ func (r *Run) bridges(part int) bool {
 	return r.splits.gaps && p.Resident && p.Spans > 0 && p.MaxEnd < r.splits.from && r.parts.resident > 1
 }
 
-// Covers tells whether a part may have a span within the times of the query.
+// Covers reports whether a part may have a span within the times of the query.
 func (r *Run) Covers(part int) bool {
 	p := &r.parts.list[part]
 	return p.Spans > 0 && p.MinStart <= r.splits.to && p.MaxEnd >= r.splits.from
@@ -80,7 +80,7 @@ func (r *Run) Skips(part int) bool {
 	return n != nil && n.rules(r, part) == useless && !r.outside()
 }
 
-// outside tells whether a part outside of the times may have spans that matter.
+// outside reports whether a part outside of the times may have spans that matter.
 func (r *Run) outside() bool {
 	s := &r.splits
 	if s.known {
@@ -178,7 +178,7 @@ func (r *Run) bridging(part int) (sure, doubtful Mask, err error) {
 	return sure, doubtful, nil
 }
 
-// May tells whether a doubtful trace may have a result.
+// May reports whether a doubtful trace may have a result.
 func (r *Run) May(id trace.TraceID) (bool, error) {
 	var err error
 	if r.places, err = r.parts.find(r.places[:0], id); err != nil || len(r.places) < 2 {
@@ -192,7 +192,7 @@ func (r *Run) May(id trace.TraceID) (bool, error) {
 	return r.p.first().may(r, r.places), nil
 }
 
-// possible tells whether a node may keep a span of any trace: each of its sides finds
+// possible reports whether a node may keep a span of any trace: each of its sides finds
 // something in some part. Parts that are not resident are not opened for it.
 func (r *Run) possible(n node) (bool, error) {
 	switch n := n.(type) {
@@ -217,7 +217,7 @@ func (r *Run) possible(n node) (bool, error) {
 	return r.somewhere(n.(pick))
 }
 
-// somewhere tells whether a filter may keep a span of any part.
+// somewhere reports whether a filter may keep a span of any part.
 func (r *Run) somewhere(f pick) (bool, error) {
 	if known, ok := r.splits.somewhere[f]; ok {
 		return known, nil
@@ -246,7 +246,7 @@ func (r *Run) somewhere(f pick) (bool, error) {
 	return found, nil
 }
 
-// foundAlready tells whether a filter keeps a span of a part that was read before.
+// foundAlready reports whether a filter keeps a span of a part that was read before.
 func (r *Run) foundAlready(f pick) bool {
 	for part, b := range r.bound {
 		if b != nil && r.cands[candKey{f, part}] != nil {

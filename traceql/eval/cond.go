@@ -120,7 +120,7 @@ func (l leaf) holds(c *ctx) bool {
 	return l.e.value(c).isTrue()
 }
 
-// wantsRoot tells whether e holds for spans without a parent at most, as
+// wantsRoot reports whether e holds for spans without a parent at most, as
 // nestedSetParent < 0 does, which many queries begin with: the number is -1 for
 // a root and never negative for a span that names a parent.
 func wantsRoot(e expr) bool {

@@ -101,19 +101,19 @@ func (e *attribute) each(c *ctx, yield func(Value) bool) {
 	}
 }
 
-// given tells whether the attribute is there at all, readable or not.
+// given reports whether the attribute is there at all, readable or not.
 func (e *attribute) given(c *ctx) bool {
 	a, row := c.b.attr(e.slot), c.at(e.level)
 	return row >= 0 && a.own.given(uint32(row)) || e.inherits && a.resource.given(c.b.V.Resource(c.row))
 }
 
-// isService tells whether this is the service.name of a resource, which always
+// isService reports whether this is the service.name of a resource, which always
 // exists: it is "" where none was sent.
 func (e *attribute) isService() bool {
 	return (e.level == trace.ResourceLevel || e.inherits) && e.Name == "service.name"
 }
 
-// ofSpan tells whether the span alone may have the attribute.
+// ofSpan reports whether the span alone may have the attribute.
 func (e *attribute) ofSpan() bool { return e.level == trace.SpanLevel && !e.inherits }
 
 type arithmetic struct {
@@ -215,7 +215,7 @@ type presence struct {
 
 func (e *presence) needs() reads { return e.x.needs() }
 
-// exists tells whether there is an event or link to ask at all.
+// exists reports whether there is an event or link to ask at all.
 func (e *presence) exists(c *ctx) bool {
 	n := e.x.needs()
 	return !(n.event && c.event < 0 || n.link && c.link < 0)

@@ -20,7 +20,7 @@ func fullMask(n int) Mask {
 	return m
 }
 
-// Has tells whether a row is in the set.
+// Has reports whether a row is in the set.
 func (m Mask) Has(row uint32) bool { return m[row>>6]&(1<<(row&63)) != 0 }
 
 // Set puts a row into the set.
@@ -30,7 +30,7 @@ func (m Mask) clear(row uint32) { m[row>>6] &^= 1 << (row & 63) }
 
 func (m Mask) clone() Mask { return append(Mask(nil), m...) }
 
-// Empty tells whether no row is in the set.
+// Empty reports whether no row is in the set.
 func (m Mask) Empty() bool {
 	for _, w := range m {
 		if w != 0 {

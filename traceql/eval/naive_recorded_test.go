@@ -12,7 +12,7 @@ type plainQuery struct {
 	onEvents []*plainTest // tests of event.n so far
 }
 
-// reading takes note of a name. It tells whether its value is read at all.
+// reading takes note of a name. It reports whether its value is read at all.
 func (q *plainQuery) reading(name string) bool {
 	if !q.selected {
 		q.known[name] = true
@@ -120,7 +120,7 @@ func (t plainTrace) place(s *plainSpan) (place []int) {
 	return place
 }
 
-// precedes tells whether the walk enters a before b, follows whether it enters a
+// precedes reports whether the walk enters a before b, follows whether it enters a
 // after it has left b. Spans below no root are left and entered first of all.
 func (t plainTrace) precedes(a, b *plainSpan) bool { return slices.Compare(t.place(a), t.place(b)) < 0 }
 func (t plainTrace) follows(a, b *plainSpan) bool {

@@ -93,7 +93,7 @@ func (t plainTrace) path(s *plainSpan) (path []*plainSpan, circle bool) {
 	return path, false
 }
 
-// rooted tells whether a span is below a root, in a trace of which at most two
+// rooted reports whether a span is below a root, in a trace of which at most two
 // spans share an id.
 func (t plainTrace) rooted(s *plainSpan) bool {
 	for _, a := range t {
@@ -111,7 +111,7 @@ func (t plainTrace) rooted(s *plainSpan) bool {
 	return !circle && path[len(path)-1].parent == 0
 }
 
-// related tells whether l op r holds for the plain relations.
+// related reports whether l op r holds for the plain relations.
 func (t plainTrace) related(op string, l, r *plainSpan) bool {
 	pl, circleL := t.path(l)
 	pr, circleR := t.path(r)

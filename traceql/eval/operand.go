@@ -29,7 +29,7 @@ func (p *Program) Operand(f syntax.Field) Operand {
 // IntrinsicOperand reads an intrinsic, by its canonical name.
 func IntrinsicOperand(name string) Operand { return Operand{intrinsic{name}} }
 
-// NeedsTrace tells whether only whole traces know the value, as [Run.Value] does.
+// NeedsTrace reports whether only whole traces know the value, as [Run.Value] does.
 // A [Reader] reads all other operands.
 func (o Operand) NeedsTrace() bool { return o.x.needs().trace }
 
@@ -135,7 +135,7 @@ func (r *Reader) At(c *trace.Column, i int) (v Value, ok bool) {
 	return r.b.value(&r.b.V.SpanAttrs, c, i)
 }
 
-// Stop counts the work of reading a row with Row, and tells whether the query has
+// Stop counts the work of reading a row with Row, and reports whether the query has
 // been given up.
 func (r *Reader) Stop() bool { return r.b.poll.Stop(rowWork) }
 
@@ -229,7 +229,7 @@ type Filter struct{ number int }
 // AddFilter compiles a condition; nil holds for every span.
 func (p *Program) AddFilter(f syntax.Field) Filter { return Filter{int(p.filter(f).(pick))} }
 
-// Holds tells whether a condition holds for a span of a whole trace.
+// Holds reports whether a condition holds for a span of a whole trace.
 func (r *Run) Holds(f Filter, t *Trace, span int32) bool {
 	ref, fl := t.Spans[span], &r.p.filters[f.number]
 	r.t = t

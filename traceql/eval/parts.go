@@ -165,7 +165,7 @@ func (p *Parts) oldest() (part int, ok bool) {
 	return p.order[0], true
 }
 
-// overlaps tells whether two parts may have spans of one time.
+// overlaps reports whether two parts may have spans of one time.
 func (p *Parts) overlaps(a, b int) bool {
 	return p.list[a].MinStart <= p.list[b].MaxEnd && p.list[b].MinStart <= p.list[a].MaxEnd
 }

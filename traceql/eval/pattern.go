@@ -81,7 +81,7 @@ func folded(literal *syntax.Regexp) (longest string) {
 	return strings.ToLower(longest)
 }
 
-// mayContainFold tells whether text may have part, which is in lower case, in any
+// mayContainFold reports whether text may have part, which is in lower case, in any
 // case. A text beyond ASCII always may: some of its characters are k or s there.
 func mayContainFold(text, part string) bool {
 	for i := range len(text) {

@@ -38,7 +38,7 @@ type node interface {
 	// some returns the traces of an open part with a span that matters to it; nil for
 	// none.
 	some(r *Run, part int) Mask
-	// may tells whether it may keep a span of a trace that is at these places. Their
+	// may reports whether it may keep a span of a trace that is at these places. Their
 	// parts are open.
 	may(r *Run, at []in) bool
 	// rules returns the verdict on a part that is not open.

@@ -96,7 +96,7 @@ func (p *Places) of(views []*trace.View) *directory {
 	return d
 }
 
-// isStale tells whether most traces are of Tables that have left.
+// isStale reports whether most traces are of Tables that have left.
 func (x *placeIndex) isStale(now uint64) bool {
 	used, unused := 0, 0
 	for i := range x.tables {

@@ -19,7 +19,7 @@ const (
 // NewPoll returns a Poll of a context.
 func NewPoll(ctx context.Context) Poll { return Poll{ctx: ctx} }
 
-// Stop counts work and tells whether the query has been given up. Results found after that are discarded: the caller
+// Stop counts work and reports whether the query has been given up. Results found after that are discarded: the caller
 // of the Run checks the context.
 func (p *Poll) Stop(work int) bool {
 	if p.work += work; p.work < pollEvery {

@@ -111,7 +111,7 @@ func (r *repeats) ofAny(within func(int) bool) error {
 	return nil
 }
 
-// mayRepeat tells whether a part may have spans that an older one has.
+// mayRepeat reports whether a part may have spans that an older one has.
 func (r *repeats) mayRepeat(part, older int) bool {
 	a, b := &r.p.list[part], &r.p.list[older]
 	return (a.ID.Of != b.ID.Of || a.Resident) && r.p.overlaps(part, older)

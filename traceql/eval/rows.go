@@ -20,7 +20,7 @@ func (r *Run) Rows(part int) (Mask, error) {
 	return out, nil
 }
 
-// RowWise tells whether every stage keeps or drops a span by that span alone, so that
+// RowWise reports whether every stage keeps or drops a span by that span alone, so that
 // [Run.Kept] is what the pipeline yields. by() and coalesce() split and join spansets, which keeps all spans.
 func (p *Program) RowWise() bool {
 	for _, s := range p.stages {

@@ -11,7 +11,7 @@ import (
 var unreported = []string{syntax.Name, syntax.Duration, syntax.TraceDuration, syntax.TraceID, syntax.SpanID,
 	syntax.RootName, syntax.RootService}
 
-// Omits tells whether an answer leaves out a field of the trace: its duration, or the
+// Omits reports whether an answer leaves out a field of the trace: its duration, or the
 // name or service of its root.
 //
 // Rule T11: an answer does so when the query groups with by(), and some by() or

@@ -26,7 +26,7 @@ var fixedTypes = map[string]trace.Type{
 	"http.method": trace.String, "http.url": trace.String, "http.status_code": trace.Int,
 }
 
-// FixedColumn tells whether Tempo's format has a column for an attribute of
+// FixedColumn reports whether Tempo's format has a column for an attribute of
 // spans or resources alone, which it shows even where spans lack it.
 func FixedColumn(s syntax.Scope, name string) bool {
 	return slices.Contains(fixedColumns[s], name)

@@ -98,7 +98,7 @@ func (w *lineageWalk) next() {
 	}
 }
 
-// encloses tells whether a is an ancestor of b.
+// encloses reports whether a is an ancestor of b.
 func (n *tree) encloses(a, b int32) bool {
 	return n.left[a] > 0 && n.left[a] < n.left[b] && n.right[a] > n.right[b]
 }

@@ -12,7 +12,7 @@ type loads struct {
 
 // Rule T5: after a select(), only names that the query reads before it are loaded. No
 // condition on another name holds, by() groups by nil, an aggregate finds no value.
-// has tells whether an attribute or intrinsic is loaded.
+// has reports whether an attribute or intrinsic is loaded.
 func (l *loads) has(name syntax.Field) bool {
 	if l.names == nil {
 		l.names = map[string]bool{}

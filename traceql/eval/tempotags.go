@@ -49,7 +49,7 @@ func CompileTags(tags []Tag) *Program {
 	return p
 }
 
-// ownColumn tells whether Tempo keeps a key apart from the general attributes.
+// ownColumn reports whether Tempo keeps a key apart from the general attributes.
 func ownColumn(key string) bool {
 	_, intrinsic := legacyIntrinsics[key]
 	_, known := legacyKeys[key]

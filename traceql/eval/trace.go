@@ -148,7 +148,7 @@ func (t *Trace) View(r Ref) *trace.View { return t.views[r.View] }
 // Duration is the time from the first start to the last end in nanoseconds.
 func (t *Trace) Duration() int64 { return trace.Took(t.Start, t.End) }
 
-// HasRoot tells whether the root span is there.
+// HasRoot reports whether the root span is there.
 func (t *Trace) HasRoot() bool {
 	t.Root()
 	return t.root >= 0
@@ -180,7 +180,7 @@ func (t *Trace) findRoot() int {
 	return -1
 }
 
-// childByLink tells whether the span names its parent by an OpenTracing link.
+// childByLink reports whether the span names its parent by an OpenTracing link.
 func (t *Trace) childByLink(v *trace.View, row uint32) bool {
 	from, to := v.Links(row)
 	for link := from; link < to; link++ {

@@ -49,7 +49,7 @@ func (v Value) isTrue() bool { return v.Type == Bool && v.Int != 0 }
 
 func (v Value) numeric() bool { return v.Type == Int || v.Type == Float || v.Type == Duration }
 
-// exact tells whether the value is a whole number kept in Int.
+// exact reports whether the value is a whole number kept in Int.
 func (v Value) exact() bool { return v.Type == Int || v.Type == Duration }
 
 // Number returns a number as a float.
@@ -167,7 +167,7 @@ func compareFloats(op string, x, y float64) bool {
 	return false
 }
 
-// ordered tells whether op holds for operands that compare as c (-1, 0, 1).
+// ordered reports whether op holds for operands that compare as c (-1, 0, 1).
 func ordered(op string, c int) bool {
 	switch op {
 	case "=":

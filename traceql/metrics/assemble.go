@@ -77,7 +77,7 @@ func (a *accumulator) cellsOf(n int) []float64 {
 	return a.values[n*a.slots : (n+1)*a.slots]
 }
 
-// empty tells whether the series has no span.
+// empty reports whether the series has no span.
 func (l *line) empty() bool {
 	if l.counts != nil {
 		return !slices.ContainsFunc(l.counts, func(n uint32) bool { return n > 0 })

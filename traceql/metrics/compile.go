@@ -79,11 +79,11 @@ func exemplarHint(hints []syntax.Hint) int {
 	return -1
 }
 
-// buckets tells whether the function sorts values into buckets.
+// buckets reports whether the function sorts values into buckets.
 func (q *Query) buckets() bool {
 	return q.fn == "histogram_over_time" || q.fn == "quantile_over_time" && !q.exact
 }
 
-// sums tells whether the function makes one number of the spans' numbers. All
+// sums reports whether the function makes one number of the spans' numbers. All
 // others count spans.
 func (q *Query) sums() bool { return q.arg != nil && !q.buckets() }

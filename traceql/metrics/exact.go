@@ -23,7 +23,7 @@ type exactValue struct {
 
 const exactBytes = 2 * 16 // with the copy that is sorted
 
-// exactHint tells whether the hint exact=true is given; the first of a name counts.
+// exactHint reports whether the hint exact=true is given; the first of a name counts.
 func exactHint(hints []syntax.Hint) bool {
 	for _, h := range hints {
 		if h.Name == "exact" {

@@ -60,7 +60,7 @@ func (q *Query) argument(s *spans, p *Part, slots []int32) numbers {
 	return n
 }
 
-// usable tells whether a function can work on the value of a row. Buckets hold
+// usable reports whether a function can work on the value of a row. Buckets hold
 // whole numbers.
 func (n *numbers) usable(row int, bucketed bool) bool {
 	switch n.kind[row] {

@@ -73,7 +73,7 @@ func (s *spans) byColumn(view int) error {
 	return nil
 }
 
-// observes tells whether some span of a part may be observed by a query that columns
+// observes reports whether some span of a part may be observed by a query that columns
 // decide. The part need not be open.
 func (s *spans) observes(part int) bool { return s.run.Covers(part) && !s.run.KeepsNone(part) }
 

@@ -218,5 +218,5 @@ func (*Literal) field()   {}
 func (*AttrRef) field()   {}
 func (*Intrinsic) field() {}
 
-// Structural tells whether a spanset operator relates spans by the tree.
+// Structural reports whether a spanset operator relates spans by the tree.
 func Structural(op string) bool { return op != "&&" && op != "||" }

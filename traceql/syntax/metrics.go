@@ -8,7 +8,7 @@ var (
 	metricFuncs = slices.Concat(countFuncs, valueFuncs, []string{"quantile_over_time", "compare"})
 )
 
-// metricsAhead tells whether the "|" before us begins a metrics stage.
+// metricsAhead reports whether the "|" before us begins a metrics stage.
 func (p *parser) metricsAhead() bool {
 	t := p.tokens[p.at+1]
 	return t.kind == kWord && (slices.Contains(metricFuncs, t.text) || t.text == "topk" || t.text == "bottomk")

@@ -54,10 +54,10 @@ func (p *parser) next() token {
 	return t
 }
 
-// is tells whether the next token is this punctuation.
+// is reports whether the next token is this punctuation.
 func (p *parser) is(text string) bool { return p.peek().kind == kind(text) }
 
-// isWord tells whether the next token is this word.
+// isWord reports whether the next token is this word.
 func (p *parser) isWord(text string) bool {
 	t := p.peek()
 	return t.kind == kWord && t.text == text

@@ -256,7 +256,7 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// endsName tells whether c cannot be part of a bare attribute name.
+// endsName reports whether c cannot be part of a bare attribute name.
 func endsName(c byte) bool {
 	return isBlank(c) || strings.IndexByte("{}()=~!<>&|^,", c) >= 0
 }

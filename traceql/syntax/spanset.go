@@ -13,7 +13,7 @@ type operand struct {
 	groupFit bool // may be the other operand of a grouped one
 }
 
-// fits tells whether the operand may be part of a combination of pipelines.
+// fits reports whether the operand may be part of a combination of pipelines.
 func (o operand) fits() bool { return o.parens && o.groupFit }
 
 var structuralOps = wordSet(">", ">>", "<", "<<", "~", "!>", "!>>", "!<", "!<<", "!~", "&>", "&>>", "&<", "&<<", "&~")
@@ -99,7 +99,7 @@ func isGroup(s Spanset) bool {
 	return ok
 }
 
-// allParens tells whether an expression combines whole pipelines, so that it can
+// allParens reports whether an expression combines whole pipelines, so that it can
 // itself be an operand of such a combination.
 func allParens(op *SpansetOp) bool {
 	return holdsPipeline(op.L) || holdsPipeline(op.R)
@@ -134,7 +134,7 @@ func (p *parser) missingBraces() {
 	}
 }
 
-// aggregateAhead tells whether an aggregate follows, also in parentheses.
+// aggregateAhead reports whether an aggregate follows, also in parentheses.
 func (p *parser) aggregateAhead() bool {
 	at := p.at
 	for p.tokens[at].kind == "(" {

@@ -15,10 +15,10 @@ type Dedicated struct {
 	Options []string `json:"o,omitempty"` // array, blob
 }
 
-// Int tells whether the column has ints, not strings.
+// Int reports whether the column has ints, not strings.
 func (d Dedicated) Int() bool { return d.Type == "int" }
 
-// Blob tells whether the column has no dictionary.
+// Blob reports whether the column has no dictionary.
 func (d Dedicated) Blob() bool { return slices.Contains(d.Options, "blob") }
 
 func (d Dedicated) owner() Owner {
@@ -92,7 +92,7 @@ func (f Format) Allowed(all []Dedicated) (some []Dedicated) {
 	return some
 }
 
-// isStatic tells whether vParquet4 has a column for an attribute anyway.
+// isStatic reports whether vParquet4 has a column for an attribute anyway.
 func isStatic(of Owner, key string) bool {
 	statics := spanStatics
 	if of == OfResource {

@@ -39,7 +39,7 @@ const (
 	ExtraWhole         = 8
 )
 
-// IsOwn tells whether a column holds an attribute that is taken out of the list.
+// IsOwn reports whether a column holds an attribute that is taken out of the list.
 func (l *Leaf) IsOwn() bool {
 	return l.Field == FieldDedicated || l.Of == OfResource && l.Field == FieldService
 }

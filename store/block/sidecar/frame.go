@@ -128,7 +128,7 @@ func appendAttrs(b []byte, a *trace.Attrs, row uint32) []byte {
 	return b
 }
 
-// isText tells whether values of a type are texts.
+// isText reports whether values of a type are texts.
 func isText(t trace.Type) bool {
 	return t == trace.String || t == trace.Bytes || t == trace.Array || t == trace.KVList
 }
@@ -252,7 +252,7 @@ func (r *frameReader) attrs(t *attrTable) {
 	t.EndRow()
 }
 
-// soundFrame tells whether the checksum of a frame is right.
+// soundFrame reports whether the checksum of a frame is right.
 func soundFrame(b []byte) bool {
 	body := b[:max(0, len(b)-4)]
 	return len(b) >= 4 && crc32.Checksum(body, castagnoli) == binary.LittleEndian.Uint32(b[len(body):])

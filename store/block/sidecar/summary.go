@@ -282,7 +282,7 @@ func (f *Facts) lacksNumbers(what uint64, least, most int64) bool {
 	return true
 }
 
-// Has tells whether the row group may have a trace.
+// Has reports whether the row group may have a trace.
 func (f *Facts) Has(id trace.TraceID) bool {
 	return !less(id, f.first) && !less(f.last, id) && f.filter.Contains(traceMember(id))
 }
@@ -293,7 +293,7 @@ type hashSet struct {
 	used  int
 }
 
-// add tells whether the hash is new.
+// add reports whether the hash is new.
 func (s *hashSet) add(h uint64) bool {
 	if 2*s.used >= len(s.slots) {
 		s.grow()

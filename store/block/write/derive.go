@@ -63,7 +63,7 @@ func (d *Derived) Columns() (some []*layout.Leaf) {
 	return some
 }
 
-// follows tells whether a column follows from others.
+// follows reports whether a column follows from others.
 func follows(l *layout.Leaf) bool {
 	switch l.Of {
 	case layout.OfTrace:
@@ -113,7 +113,7 @@ func (d *Derived) traceOfSpan(span int) int {
 	return sort.Search(len(d.g.traces), func(i int) bool { return d.g.traces[i].spans > span })
 }
 
-// Rooted tells whether the trace of a span has a root.
+// Rooted reports whether the trace of a span has a root.
 func (d *Derived) Rooted(span int) bool {
 	t := d.traceOfSpan(span)
 	from := 0

@@ -115,7 +115,7 @@ func (p *plan) join(parts []found) planTrace {
 	return t
 }
 
-// had tells whether one of the earlier parts has the span.
+// had reports whether one of the earlier parts has the span.
 func (p *plan) had(earlier []found, v *trace.View, row uint32) bool {
 	for _, e := range earlier {
 		if p.sources[e.src].v.HasSpan(e.number, v.SpanID[row], v.Kind[row], v.Start[row]) {

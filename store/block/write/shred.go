@@ -303,7 +303,7 @@ func (g *shredder) addRoot(t *shredTrace, places []place) {
 	}
 }
 
-// childByLink tells whether a span has a link of its own trace that OpenTracing
+// childByLink reports whether a span has a link of its own trace that OpenTracing
 // marks as the parent.
 func childByLink(s *source, row uint32, id trace.TraceID) bool {
 	for link := s.links[row]; link < s.links[row+1]; link++ {

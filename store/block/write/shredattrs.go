@@ -58,7 +58,7 @@ func (o *ownColumns) numberOf(l *layout.Leaf) int {
 	return slices.Index(o.list, l)
 }
 
-// fits tells whether an own column takes single values of a type.
+// fits reports whether an own column takes single values of a type.
 func (o *ownColumns) fits(own int16, t trace.Type) bool {
 	if o.list[own].Typ == intColumn {
 		return t == trace.Int
@@ -66,7 +66,7 @@ func (o *ownColumns) fits(own int16, t trace.Type) bool {
 	return t == trace.String
 }
 
-// takesArrays tells whether a column takes all elements of an array.
+// takesArrays reports whether a column takes all elements of an array.
 func (o *ownColumns) takesArrays(own int16) bool {
 	return o.array && o.list[own].Field == layout.FieldDedicated
 }
@@ -258,7 +258,7 @@ func (g *shredder) finishShape(sh *shaped) {
 	}
 }
 
-// unnamed tells whether a resource has an empty service name: its column would not
+// unnamed reports whether a resource has an empty service name: its column would not
 // tell it from none.
 func (g *shredder) unnamed(s *source, f *trace.Flat, from, to uint32) bool {
 	for pos := from; pos < to; pos++ {
@@ -309,7 +309,7 @@ func (g *shredder) classify(l trace.Level, s *source, from, to uint32) (sh *shap
 	return sh, whole
 }
 
-// arrayFits tells whether a column takes all elements of an array, and how many.
+// arrayFits reports whether a column takes all elements of an array, and how many.
 func (g *shredder) arrayFits(own *ownColumns, dest int16, v trace.Value) (elements int, fits bool) {
 	var a arrayValue
 	if !a.parse(v.Str()) {
