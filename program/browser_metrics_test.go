@@ -185,6 +185,7 @@ func (b *browser) seesServices(origin, trace string) {
 	b.tabTo(id("chart-table") + " summary")
 	b.do("open it by a key", chromedp.KeyEvent(kb.Enter))
 	b.shows("its numbers", `[...document.querySelectorAll('[data-testid="chart-table"] td')].some(c => /\d/.test(c.innerText))`)
+	b.readsHeatMap()
 	b.shows("the time range in the address", `location.search === "?from=now-15m"`)
 	b.shows("no sideways scrolling", "document.querySelector('main').scrollWidth <= innerWidth")
 	// The dot is found by clicking everywhere: no pixel of it is promised.
@@ -201,6 +202,20 @@ func (b *browser) seesServices(origin, trace string) {
 	b.do("list them", chromedp.Click(id("exemplars")+" summary", chromedp.NodeVisible))
 	b.do("follow one", chromedp.Click(id("exemplar-link"), chromedp.NodeVisible))
 	b.readTrace(trace)
+}
+
+// readsHeatMap opens the table behind the heat map. Four of the five spans of each step took more than
+// 1.024 s, as cannedPrometheus counts, and the heat map's label says how many there are in all.
+func (b *browser) readsHeatMap() {
+	b.t.Helper()
+	table := `document.querySelector('[data-testid="heat-map"]').closest("figure").querySelector('[data-testid="chart-table"]')`
+	b.do("open the table of the heat map", chromedp.Evaluate[chromedp.Void](`void `+table+`.querySelector("summary").click()`))
+	heads := `[...` + table + `.querySelectorAll("thead th")].map(th => th.innerText)`
+	b.shows("its ranges of durations", `(heads => heads[0] === "From" && heads.includes("1.02 s – 2.05 s"))(`+heads+`)`)
+	b.shows("the spans of each", heads+`.indexOf("1.02 s – 2.05 s") > 0 && [...`+table+`.querySelectorAll("tbody tr")].every(tr => tr.cells[`+heads+`.indexOf("1.02 s – 2.05 s")].innerText === "4")`)
+	b.shows("as many as the label counts", `((sum, [, n, k]) => sum > 0 && Math.abs(sum - n * (k ? 1000 : 1)) <= sum / 200)(
+		[...`+table+`.querySelectorAll("tbody td")].reduce((sum, td) => sum + Number(td.innerText), 0),
+		/about ([\d.]+)(k?) spans between/.exec(document.querySelector('[data-testid="heat-map"]').ariaLabel))`)
 }
 
 // seesGraph reaches the traces of an edge by the keyboard alone, then the

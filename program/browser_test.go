@@ -234,9 +234,15 @@ func (b *browser) readTrace(trace string) {
 	b.shows("the minimap", count(id("minimap"), 1))
 	// With mock latencies of 0 any span may be the slowest.
 	b.shows("the answer", fmt.Sprintf(`/^[\d.]+ %% of [\d.]+ (ms|µs|s) is (edge|uservice3|uservice4) /.test(document.querySelector(%q)?.innerText)`, id("answer")))
-	sum := eval[float64](b, fmt.Sprintf(`[...document.querySelectorAll(%q)].reduce((sum, td) => sum + Math.round(10 * parseFloat(td.textContent)), 0)`, id("critical-path")+" tbody td:last-child"))
+	b.addsUp(id("critical-path")+" tbody td:last-child", "the operations")
+}
+
+// addsUp adds the shares of a trace as a reader would; "<0.1 %" counts nothing.
+func (b *browser) addsUp(shares, of string) {
+	b.t.Helper()
+	sum := eval[float64](b, fmt.Sprintf(`[...document.querySelectorAll(%q)].reduce((sum, e) => sum + Math.round(10 * (parseFloat(e.textContent) || 0)), 0)`, shares))
 	if sum != 1000 {
-		b.t.Errorf("the shares of the critical path add up to %v tenths of a percent, want 1000", sum)
+		b.t.Errorf("the shares of %s on the critical path add up to %v tenths of a percent, want 1000", of, sum)
 	}
 }
 
@@ -254,6 +260,7 @@ func (b *browser) readViews() {
 		b.do("open the view "+view.name, chromedp.Click(id("view-"+view.name), chromedp.NodeVisible))
 		b.shows("the view "+view.name, view.shows)
 	}
+	b.addsUp(id("services-summary")+" section > .big:first-of-type strong", "the services")
 	b.do("go back four times", chromedp.Evaluate[chromedp.Void](`history.go(-4)`))
 	b.shows("the waterfall", count(id("span-row"), 7))
 	b.do("only errors", chromedp.Click(id("pill-errors"), chromedp.NodeVisible))

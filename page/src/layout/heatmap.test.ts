@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { cellAt, cellBox, exemplarAt, fromBuckets, fromCumulative, strength } from "./heatmap";
+import { setZone } from "../model/format";
+import { cellAt, cellBox, exemplarAt, fromBuckets, fromCumulative, strength, tableHeads, tableRow } from "./heatmap";
 import { sparkline } from "./sparkline";
 
 const s = (label: string, bound: string, values: (number | null)[]) => ({ labels: { [label]: bound }, times: values.map((_, i) => 60 + i * 60), values });
@@ -35,6 +36,18 @@ test("cells and exemplars stand where their time and duration put them", () => {
   expect(at(60, Math.SQRT2)).toEqual({ x: 70, y: expect.closeTo(25) as number });
   expect(at(60, 9)).toBeUndefined();
   expect(at(600, 1)).toBeUndefined();
+});
+
+test("the table behind a heat map says what the picture shows", () => {
+  setZone("utc");
+  const heat = fromCumulative([s("le", "0.1", [0, 0]), s("le", "0.2", [0, 1]), s("le", "0.4", [4, 1]), s("le", "+Inf", [9.4, 2001])], 60);
+  expect(tableHeads(heat)).toEqual(["From", "50 ms – 100 ms", "100 ms – 200 ms", "200 ms – 400 ms", "400 ms – +Inf"]);
+  expect(heat.times.map((_, i) => tableRow(heat, i))).toEqual([
+    ["1970-01-01 00:00:00", "0", "0", "4", "5"],
+    ["1970-01-01 00:01:00", "0", "1", "0", "2k"],
+  ]);
+  expect(tableHeads(fromBuckets([], 60))).toEqual(["From"]);
+  setZone("local");
 });
 
 test("strength", () => {

@@ -1,5 +1,6 @@
 // A heat map of durations: time to the right, buckets upwards, as many spans as the colour is strong.
 
+import { formatIn, formatNumber, formatTime } from "../model/format";
 import { align, type Exemplar, type Series } from "../model/series";
 import type { CssPixels, Seconds, Share, UnixSeconds } from "../model/units";
 
@@ -81,6 +82,16 @@ export function cellBox(h: Heat, box: Box, span: Span, { row, column }: Cell): B
   const right = Math.min(box.left + box.width, box.left + (h.times[column]! - span.from) * scale);
   const height = box.height / h.bounds.length;
   return { left, top: box.top + box.height - (row + 1) * height, width: Math.max(0, right - left), height };
+}
+
+/** The titles of the columns of the table behind a heat map: "10 ms – 25 ms", the durations of a row. */
+export function tableHeads(h: Heat): string[] {
+  return ["From", ...h.bounds.map((bound, row) => `${formatIn("seconds", lowerBound(h, row))} – ${formatIn("seconds", bound)}`)];
+}
+
+/** A row of that table is a column of the picture: when its step began, and the spans in each range of durations. */
+export function tableRow(h: Heat, column: number): string[] {
+  return [formatTime((h.times[column]! - h.step) * 1000).slice(0, 19), ...h.counts.map((row) => formatNumber(Math.round(row[column] ?? 0)))];
 }
 
 /** How strong a count is, from 0 to 1. The root keeps single spans visible beside thousands. */

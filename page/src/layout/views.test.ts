@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { groupSpans, parseSort, sortGroups, sortSpans } from "../model/table";
+import { criticalPercents, groupSpans, ownPercents, parseSort, sortGroups, sortSpans } from "../model/table";
+import { answerFor } from "../model/answer";
 import { sequenceOf, toMermaid } from "../model/sequence";
 import { nameOf } from "../model/trace";
 import { random, randomTrace, traceOf } from "../testdata/traces";
@@ -21,6 +22,32 @@ test("the table sorts spans and gathers them", () => {
   expect(groupSpans(t, all, "name")).toHaveLength(4);
   expect(parseSort("-own", ["own", "start"] as const, "start")).toEqual({ key: "own", descending: true });
   expect(parseSort("nothing", ["own", "start"] as const, "start")).toEqual({ key: "start", descending: false });
+});
+
+const tenths = (percents: number[]): number => percents.reduce((sum, p) => sum + Math.round(10 * p), 0);
+
+test("the services' shares of a trace add up to 100.0, whatever the filter hides", () => {
+  expect(criticalPercents(t, sortGroups(groupSpans(t, all, "service"), "critical", true))).toEqual({ groups: [40, 30, 30], other: 0 });
+  const thirds = traceOf("a - 0-3 web\nb a 0-1 db\nc a 1-2 disk");
+  const groups = groupSpans(thirds, Int32Array.from([0, 1, 2]), "service");
+  expect(criticalPercents(thirds, groups)).toEqual({ groups: [33.4, 33.3, 33.3], other: 0 });
+  expect(ownPercents(groups)).toEqual([33.4, 33.3, 33.3]);
+  expect(criticalPercents(thirds, groups.slice(1))).toEqual({ groups: [33.4, 33.3], other: 33.3 });
+  const gap = traceOf("a - 0-10 web\nb - 90-100 web");
+  expect(criticalPercents(gap, groupSpans(gap, Int32Array.from([0, 1]), "service"))).toEqual({ groups: [20], other: 80 });
+  const still = traceOf("a - 5-5 web");
+  expect(criticalPercents(still, groupSpans(still, Int32Array.from([0]), "service"))).toEqual({ groups: [0], other: 0 });
+  for (let seed = 1; seed <= 200; seed++) {
+    const trace = randomTrace(random(seed));
+    if (answerFor(trace).whole === 0) continue;
+    const some = Int32Array.from({ length: trace.length }, (_, i) => i).filter((i) => seed % 2 === 0 || i % 3 !== 0);
+    for (const by of ["service", "name"] as const) {
+      const found = groupSpans(trace, some, by);
+      const { groups, other } = criticalPercents(trace, found);
+      expect(tenths([...groups, other]), `seed ${seed}, ${by}`).toBe(1000);
+      if (found.some((g) => g.own > 0)) expect(tenths(ownPercents(found)), `seed ${seed}, own, ${by}`).toBe(1000);
+    }
+  }
 });
 
 test("in the flame graph over time nothing overlaps, and children stand below their parents", () => {

@@ -2,8 +2,8 @@
 // operation: forty-eight short queries in a row are one answer, not forty-eight.
 
 import { criticalPath, type CriticalPath } from "./criticalpath";
-import { type Columns, nameOf, rootOf, serviceOf } from "./trace";
-import type { Nanoseconds, Share, SpanIndex } from "./units";
+import { type Columns, nameOf, serviceOf } from "./trace";
+import type { Nanoseconds, Percent, Share, SpanIndex } from "./units";
 
 export interface Part {
   service: string;
@@ -57,8 +57,27 @@ export function keepAnswer(t: Columns, answer: Answer): void {
   known.set(t, answer);
 }
 
-/** Shares as percentages with one decimal that add up to 100.0: what rounding loses goes to the greatest remainders. */
-export function percentages(shares: Share[]): number[] {
+/** An answer as the page lists it: the greatest parts, then all others as one line. */
+export interface Listing {
+  listed: Part[];
+  others: Part[];
+  /** One for each listed part, and one for the others where there are any. They add up to 100.0. */
+  percents: Percent[];
+}
+
+/** An answer of one part more than most is listed whole: "1 more operation" would take the same line. */
+export function listing({ parts }: Answer, most = 12): Listing {
+  const listed = parts.slice(0, parts.length > most + 1 ? most : undefined);
+  const others = parts.slice(listed.length);
+  const rest = others.reduce((sum, p) => sum + p.share, 0);
+  return { listed, others, percents: percentages([...listed.map((p) => p.share), ...(others.length > 0 ? [rest] : [])]) };
+}
+
+/**
+ * Shares as percentages with one decimal that add up to what the shares add up to: each is rounded down, and the tenths
+ * that are missing then go to the greatest remainders. Every list of shares of one whole is rounded by this function.
+ */
+export function percentages(shares: Share[]): Percent[] {
   const exact = shares.map((s) => s * 1000);
   const floors = exact.map(Math.floor);
   const missing = Math.round(exact.reduce((a, b) => a + b, 0)) - floors.reduce((a, b) => a + b, 0);
@@ -67,17 +86,12 @@ export function percentages(shares: Share[]): number[] {
   return floors.map((n) => n / 10);
 }
 
-/** "93 %", "7.4 %", "<0.1 %". */
-export function percent(share: Share): string {
-  const value = 100 * share;
-  if (value >= 9.95) return `${Math.min(100, Math.round(value))} %`;
-  return value > 0 && value < 0.1 ? "<0.1 %" : `${value.toFixed(1).replace(/\.0$/, "")} %`;
+/** "93 %", "7.4 %"; "<0.1 %" for a share that the rounding took all of. */
+export function percentText(percent: Percent, share: Share): string {
+  return percent === 0 && share > 0 ? "<0.1 %" : `${percent.toFixed(1).replace(/\.0$/, "")} %`;
 }
 
-/** The answer in words, for a title and for a screen reader. */
-export function sentence(t: Columns, format: (ns: Nanoseconds) => string): string {
-  const { whole, parts } = answerFor(t);
-  const [first] = parts;
-  if (!first || whole <= 0) return rootOf(t) < 0 ? "no spans" : "no time passed";
-  return `${percent(first.share)} of ${format(whole)} is ${`${first.service} ${first.name}`.trim()}${first.spans > 1 ? `, in ${first.spans} spans` : ""}`;
+/** A share that is not one of a list. */
+export function percentOf(share: Share): string {
+  return percentText(Math.round(1000 * share) / 10, share);
 }

@@ -1,8 +1,8 @@
 // The spans of a trace as a table: one by one, or gathered by service or by operation.
 
-import { answerFor } from "./answer";
+import { answerFor, percentages } from "./answer";
 import { type Columns, nameOf, serviceOf } from "./trace";
-import type { Nanoseconds, Share, SpanIndex } from "./units";
+import type { Nanoseconds, Percent, Share, SpanIndex } from "./units";
 
 export type Grouping = "" | "service" | "name";
 export type SpanKey = "service" | "name" | "start" | "duration" | "own" | "critical";
@@ -81,6 +81,24 @@ export function groupSpans(t: Columns, spans: Int32Array, by: "service" | "name"
     durations.push(duration);
   }
   return [...groups.values()].map(({ group, durations }) => ({ ...group, p95: percentile(durations, 0.95) }));
+}
+
+/**
+ * What each group has of the critical path, and what none of them has: time in which no span ran, and spans that are in
+ * no group. All together add up to 100.0, unless no time passed.
+ */
+export function criticalPercents(t: Columns, groups: Group[]): { groups: Percent[]; other: Percent } {
+  const { whole } = answerFor(t);
+  if (whole <= 0) return { groups: groups.map(() => 0), other: 0 };
+  const known = groups.reduce((sum, g) => sum + g.critical, 0);
+  const made = percentages([...groups.map((g) => g.critical), Math.max(0, whole - known)].map((time) => time / whole));
+  return { groups: made.slice(0, -1), other: made.at(-1)! };
+}
+
+/** What each group has of the own time of all of them. They add up to 100.0, unless there is none. */
+export function ownPercents(groups: Group[]): Percent[] {
+  const all = groups.reduce((sum, g) => sum + g.own, 0);
+  return percentages(groups.map((g) => (all > 0 ? g.own / all : 0)));
 }
 
 /** The smallest value that is not below the given share of all values. */

@@ -12,6 +12,8 @@ export type Seconds = number;
 export type PerSecond = number;
 /** A part of a whole, from 0 to 1. */
 export type Share = number;
+/** A part of a whole, from 0 to 100, in tenths. */
+export type Percent = number;
 export type CssPixels = number;
 /** A position in Trace.spans: rows in the order in which the tree is read, parents first. */
 export type SpanIndex = number;
