@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"etude/store/block"
+	"etude/trace"
 )
 
 // The compactor merges neighbouring blocks, so that there are few however slowly or
 // fast spans come: at least compactLeast blocks of one hour and one level, or, when
-// the hour is over, whatever is left of it.
+// the hour is over, whatever is left of it. A block that has some full row groups stays as it is:
+// merged, it would have as many, and a query opens row groups. So under load nothing is merged.
 //
 // Only blocks that are neighbours in the order of arrival merge. So the spans of a
 // trace stay in the order in which they came, whichever blocks hold them.
@@ -26,10 +28,11 @@ import (
 const (
 	compactEvery  = 10 * time.Second
 	compactWindow = time.Hour
-	compactGrace  = 5 * time.Minute // after the end of a window, until its remaining blocks merge
-	compactLeast  = 4               // blocks of one level
-	compactMost   = 8               // inputs
-	compactBytes  = 128 << 20       // of the inputs together, and an eighth of the bound on disk
+	compactGrace  = 5 * time.Minute   // after the end of a window, until its remaining blocks merge
+	compactLeast  = 4                 // blocks of one level
+	compactMost   = 8                 // inputs
+	compactBytes  = 128 << 20         // of the inputs together, and an eighth of the bound on disk
+	compactSpans  = 3 * trace.MaxRows // of a block that stays as it is
 )
 
 // compactLoop is the compactor.
@@ -97,7 +100,7 @@ func neighbours(held []*heldBlock, now time.Time, most int64) []*heldBlock {
 	over := time.Unix(0, 0).Add(time.Duration(window+1) * compactWindow).Add(compactGrace).Before(now)
 	n, bytes := 0, int64(0)
 	for _, h := range held[:min(len(held), compactMost)] {
-		if h.alone || h.window() != window || h.format != held[0].format || !over && h.level != held[0].level || bytes+h.bytes > most {
+		if h.alone || h.spans >= compactSpans || h.window() != window || h.format != held[0].format || !over && h.level != held[0].level || bytes+h.bytes > most {
 			break
 		}
 		n, bytes = n+1, bytes+h.bytes

@@ -15,6 +15,10 @@ import (
 // BlockOptions.After, and, when the head has reached half of its bound, the oldest
 // ones whatever their age. It is the only goroutine that does so.
 //
+// It waits until there are enough Tables for a large block, which never needs to be merged:
+// merging costs more than writing. It waits no longer than until the oldest Table is twice as old
+// as After, or the head has reached three quarters of its bound.
+//
 // It works at low priority. Between two columns of a block it pauses while a query is
 // young, and sleeps, so that it takes a quarter of one core. As the head fills
 // further, it sleeps less, and not at all from three quarters of the bound on. When the head is full nevertheless,
@@ -24,7 +28,7 @@ import (
 
 const (
 	cutEvery     = time.Second
-	cutTables    = 4                // most Tables of one block
+	cutTables    = 8                // of a block under load, and most of any
 	cutRetry     = 10 * time.Second // after a cut that failed
 	cutLeastAge  = 3 * time.Second  // followers of the head have read everything older
 	cutShare     = 0.25             // of a core, while there is time
@@ -179,35 +183,47 @@ func spansOf(parts []*part) (n int) {
 
 // due returns the oldest Tables if they must become a block. Only Tables in their
 // final form do.
-func (s *Store) due() (parts []*part) {
-	h := &s.head
-	h.mu.Lock()
-	pressure := s.pressure()
-	now := s.o.Now()
-	oldEnough := now.Add(-s.blocks.o.After).UnixNano()
-	ahead := now.Add(clockJump).UnixNano() // A Table with later arrivals came before the clock went back.
-	seen := now.Add(-cutLeastAge).UnixNano()
-	spans, bytes, idle := 0, int64(0), false
-	room := s.bounds.Load().Memory / 4 // The writer takes about as much memory as the Tables.
-	for _, p := range h.parts {
-		isDue := p.newest < oldEnough || p.newest > ahead || pressure >= cutPressure && (p.newest < seen || pressure >= 1)
-		if p.open {
-			idle = isDue && p.spans > 0
-			break
-		}
-		if p.table != nil || !isDue || len(parts) == cutTables || spans+p.spans > cutTables*trace.MaxRows {
-			break
-		}
-		if bytes += p.bytes; room > 0 && bytes > room && len(parts) > 0 {
-			break
-		}
-		parts, spans = append(parts, p), spans+p.spans
-	}
-	h.mu.Unlock()
+func (s *Store) due() []*part {
+	s.head.mu.Lock()
+	parts, idle := s.oldest(s.o.Now())
+	s.head.mu.Unlock()
 	if idle && len(parts) == 0 && s.rotating.CompareAndSwap(false, true) {
 		_ = s.log.Rotate() // The applier seals the growing Table; see enforce.
 	}
 	return parts
+}
+
+// oldest is due for a moment; the caller holds head.mu. Idle tells that the growing Table is
+// old, too.
+func (s *Store) oldest(now time.Time) (parts []*part, idle bool) {
+	pressure, after := s.pressure(), s.blocks.o.After
+	oldEnough, late := now.Add(-after).UnixNano(), now.Add(-2*after).UnixNano()
+	ahead := now.Add(clockJump).UnixNano() // A Table with later arrivals came before the clock went back.
+	seen := now.Add(-cutLeastAge).UnixNano()
+	hurry := pressure >= cutUrgent
+	spans, bytes, more := 0, int64(0), false
+	room := s.bounds.Load().Memory / 4 // The writer takes about as much memory as the Tables.
+	for _, p := range s.head.parts {
+		isDue := p.newest < oldEnough || p.newest > ahead || pressure >= cutPressure && (p.newest < seen || pressure >= 1)
+		if p.open {
+			idle, more = isDue && p.spans > 0, !isDue
+			break
+		}
+		if p.table != nil || !isDue {
+			more = true
+			break
+		}
+		full := len(parts) == cutTables || spans+p.spans > cutTables*trace.MaxRows || room > 0 && bytes+p.bytes > room
+		if full && len(parts) > 0 {
+			return parts, false
+		}
+		parts, spans, bytes = append(parts, p), spans+p.spans, bytes+p.bytes
+		hurry = hurry || p.newest < late || p.newest > ahead
+	}
+	if more && !hurry && len(parts) < cutTables {
+		return nil, false
+	}
+	return parts, idle
 }
 
 // pressure is how full the head is, as a share of its bounds; the caller holds

@@ -14,8 +14,8 @@ import (
 // blockFlags say what becomes of spans that are older than the last minutes.
 type blockFlags struct {
 	Blocks    bool            `name:"blocks" env:"ETUDE_BLOCKS" negatable:"" default:"true" help:"Keep older spans in blocks on disk, files of Tempo's format, so that memory bounds only the last minutes. Without blocks, spans that the memory cannot hold are dropped."`
-	After     time.Duration   `name:"blocks.after" env:"ETUDE_BLOCKS_AFTER" default:"5m" help:"Spans become a block when they came in longer ago than this, or earlier when they fill half of --head-max-bytes."`
-	Format    block.Format    `name:"blocks.format" env:"ETUDE_BLOCKS_FORMAT" enum:"vParquet5,vParquet4" default:"vParquet5" help:"Version of Tempo's format: vParquet5 is read by Tempo 3.0.3 and later, vParquet4 by 2.5 and later."`
+	After     time.Duration   `name:"blocks.after" env:"ETUDE_BLOCKS_AFTER" default:"5m" help:"Spans become a block when they came in longer ago than this, at the latest after twice the time, or earlier when they fill half of --head-max-bytes. In between the backend waits for enough spans for a large block."`
+	Format    block.Format    `name:"blocks.format" env:"ETUDE_BLOCKS_FORMAT" enum:"vParquet5,vParquet4" default:"vParquet5" help:"Version of Tempo's format: Tempo 3.0.3 reads both and writes vParquet4 by default; Tempo 3.1 writes vParquet5 by default."`
 	Dedicated dedicatedFlag   `name:"blocks.dedicated" env:"ETUDE_BLOCKS_DEDICATED" default:"auto" placeholder:"NAME,..." help:"Attributes with columns of their own, as in span.http.route,resource.k8s.pod.name,span.http.response.status_code:int,event.exception.stacktrace:blob. auto: the most used and largest of each block; none: none."`
 	Cache     flags.AutoBytes `name:"blocks.cache" env:"ETUDE_BLOCKS_CACHE" default:"auto" help:"Memory for columns of blocks that have been read. auto: a tenth of --memory, at most 512MiB (here ${cache})."`
 }

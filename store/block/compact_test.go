@@ -197,20 +197,3 @@ func TestCompactFails(t *testing.T) {
 		t.Errorf("%v is left behind", left)
 	}
 }
-
-func BenchmarkCompact(b *testing.B) {
-	var blocks []*Block
-	spans := 0
-	for range 2 {
-		block := benchmarkBlock(b)
-		blocks = append(blocks, block)
-		spans += block.parts[0].facts.Spans
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Compact(context.Background(), WriteOptions{Dir: b.TempDir()}, blocks); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*spans), "ns/span")
-}

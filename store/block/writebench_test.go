@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"etude/bench"
+	"etude/internal/fs"
 	"etude/otlp"
 	"etude/trace"
 )
@@ -61,27 +62,70 @@ func processorTime() int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
-// BenchmarkWrite writes one Table as a block. It reports CPU time and bytes a span.
-func BenchmarkWrite(b *testing.B) {
-	views := benchViews(b, 1)
-	spans := 0
+// report reports CPU time and bytes a span.
+func report(b *testing.B, before int64, spans int, size int64) {
+	b.ReportMetric(float64(processorTime()-before)/float64(b.N*spans), "cpu-ns/span")
+	b.ReportMetric(float64(size)/float64(spans), "B/span")
+}
+
+func spansIn(views []*trace.View) (n int) {
 	for _, v := range views {
-		spans += v.Spans()
+		n += v.Spans()
 	}
-	for _, f := range []Format{VParquet5, VParquet4} {
-		b.Run(string(f), func(b *testing.B) {
+	return n
+}
+
+// BenchmarkWrite writes Tables as a block: one, as in quiet hours, and the four of a
+// block under load.
+func BenchmarkWrite(b *testing.B) {
+	all := benchViews(b, 4)
+	for _, bench := range []struct {
+		name   string
+		format Format
+		views  []*trace.View
+	}{{"vParquet5", VParquet5, all[:1]}, {"vParquet4", VParquet4, all[:1]}, {"four", VParquet5, all}} {
+		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			size, dir := int64(0), b.TempDir()
 			before := processorTime()
 			for b.Loop() {
-				metas, err := Write(b.Context(), WriteOptions{Dir: dir, Format: f}, views)
+				metas, err := Write(b.Context(), WriteOptions{Dir: dir, Format: bench.format}, bench.views)
 				if err != nil {
 					b.Fatal(err)
 				}
 				size = metas[0].Size
 			}
-			b.ReportMetric(float64(processorTime()-before)/float64(b.N*spans), "cpu-ns/span")
-			b.ReportMetric(float64(size)/float64(spans), "B/span")
+			report(b, before, spansIn(bench.views), size)
 		})
 	}
+}
+
+// BenchmarkCompact joins four blocks of one Table.
+func BenchmarkCompact(b *testing.B) {
+	views, dir := benchViews(b, 4), b.TempDir()
+	var blocks []*Block
+	o := WriteOptions{Dir: dir}
+	for i := range views {
+		metas, err := Write(b.Context(), o, views[i:i+1])
+		if err != nil {
+			b.Fatal(err)
+		}
+		o.Dedicated = metas[0].Dedicated
+		one, err := Open(b.Context(), fs.OS, Folder(dir, metas[0].ID), NewCache(64<<20))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer one.Close()
+		blocks = append(blocks, one)
+	}
+	b.ReportAllocs()
+	size, before := int64(0), processorTime()
+	for b.Loop() {
+		metas, err := Compact(b.Context(), WriteOptions{Dir: dir}, blocks)
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = metas[0].Size
+	}
+	report(b, before, spansIn(views), size)
 }
