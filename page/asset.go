@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"io/fs"
 	"net/http"
 	"strconv"
@@ -12,16 +13,18 @@ import (
 	"sync"
 )
 
-// asset is one file of dist/. It is compressed at most once, when first asked
-// for, so that starting costs nothing.
+// asset is one file of dist/. Its bytes stay in the binary, which the system can
+// drop from memory and read again. It is compressed at most once, when first
+// asked for, so that starting costs nothing.
 type asset struct {
 	name string
-	data []byte
+	size int
+	open func() fs.File
 	etag string
 	gzip func() []byte
 }
 
-// loadAssets reads every file below root, keyed by its path. The file system is
+// loadAssets lists every file below root, keyed by its path. The file system is
 // part of the binary, so an error is a mistake of the build.
 func loadAssets(root fs.FS) map[string]*asset {
 	assets := map[string]*asset{}
@@ -29,11 +32,11 @@ func loadAssets(root fs.FS) map[string]*asset {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := fs.ReadFile(root, name)
+		info, err := d.Info()
 		if err != nil {
 			return err
 		}
-		assets[name] = newAsset(name, data)
+		assets[name] = newAsset(root, name, int(info.Size()))
 		return nil
 	})
 	if err != nil {
@@ -42,20 +45,34 @@ func loadAssets(root fs.FS) map[string]*asset {
 	return assets
 }
 
-func newAsset(name string, data []byte) *asset {
-	sum := sha256.Sum256(data)
-	return &asset{
-		name: name,
-		data: data,
-		etag: hex.EncodeToString(sum[:8]),
-		gzip: sync.OnceValue(func() []byte { return compress(data) }),
+func newAsset(root fs.FS, name string, size int) *asset {
+	a := &asset{name: name, size: size}
+	a.open = func() fs.File {
+		f, err := root.Open(name)
+		if err != nil {
+			panic(err) // WalkDir found it in the binary
+		}
+		return f
 	}
+	sum := sha256.New()
+	a.copyTo(sum)
+	a.etag = hex.EncodeToString(sum.Sum(nil)[:8])
+	a.gzip = sync.OnceValue(func() []byte { return compress(a.copyTo) })
+	return a
 }
 
-func compress(data []byte) []byte {
+// copyTo writes the file to w, until w fails.
+func (a *asset) copyTo(w io.Writer) {
+	f := a.open()
+	defer f.Close()
+	_, _ = io.Copy(w, f)
+}
+
+// compress returns what write writes, compressed.
+func compress(write func(io.Writer)) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	_, _ = w.Write(data) // a bytes.Buffer does not fail
+	write(w) // a bytes.Buffer does not fail
 	_ = w.Close()
 	return b.Bytes()
 }
@@ -63,13 +80,15 @@ func compress(data []byte) []byte {
 // ServeHTTP answers GET and HEAD. The two encodings have different ETags, as
 // RFC 9110 section 8.8.3.3 asks.
 func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, etag := a.data, `"`+a.etag+`"`
+	etag, size, body := `"`+a.etag+`"`, a.size, a.copyTo
 	h := w.Header()
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("Content-Type", contentType(a.name))
 	h.Set("Cache-Control", cacheControl(a.name))
 	if acceptsGzip(r) {
-		body, etag = a.gzip(), `"`+a.etag+`-gzip"`
+		packed := a.gzip()
+		etag, size = `"`+a.etag+`-gzip"`, len(packed)
+		body = func(w io.Writer) { _, _ = w.Write(packed) }
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("ETag", etag)
@@ -78,9 +97,9 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(size))
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the reader went away: there is no one to report to
+		body(w) // where the reader went away there is no one to report to
 	}
 }
 

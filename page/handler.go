@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 )
 
 // Options configure the page.
@@ -73,13 +74,18 @@ type answer struct {
 	Walk    bool `json:"walk"`    // whether requests can be sent through the demo
 }
 
-// serve answers views with one page of dist/, and every file with itself.
-func serve(page string, views []string, about answer) *http.ServeMux {
+// built are the files of dist/, for both pages.
+var built = sync.OnceValue(func() map[string]*asset {
 	root, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the name is a constant of this package
 	}
-	files := loadAssets(root)
+	return loadAssets(root)
+})
+
+// serve answers views with one page of dist/, and every file with itself.
+func serve(page string, views []string, about answer) *http.ServeMux {
+	files := built()
 	info, err := json.Marshal(about)
 	if err != nil {
 		panic(err) // it holds only strings and bools

@@ -237,10 +237,13 @@ func TestDistAsksNoOtherHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, a := range loadAssets(assets) {
-		if at := loads.FindIndex(a.data); at != nil {
-			t.Errorf("%s: %q", name, a.data[at[0]:min(len(a.data), at[0]+80)])
+		var b bytes.Buffer
+		a.copyTo(&b)
+		data := b.Bytes()
+		if at := loads.FindIndex(data); at != nil {
+			t.Errorf("%s: %q", name, data[at[0]:min(len(data), at[0]+80)])
 		}
-		if bytes.Contains(a.data, []byte("mockTraces")) || bytes.Contains(a.data, []byte("sourceMappingURL")) {
+		if bytes.Contains(data, []byte("mockTraces")) || bytes.Contains(data, []byte("sourceMappingURL")) {
 			t.Errorf("%s holds what is for development only", name)
 		}
 	}

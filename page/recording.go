@@ -54,7 +54,7 @@ func (r *Recording) Write(w io.Writer) error {
 		"<div id=\"app\"></div>\n<noscript>This page draws traces with JavaScript.</noscript>\n")
 	for _, t := range r.Traces {
 		b.WriteString(`<script type="text/plain" data-trace-id="` + template.HTMLEscapeString(t.ID) + `" data-title="` + template.HTMLEscapeString(t.Title) + `">` +
-			base64.StdEncoding.EncodeToString(compress(t.Spans)) + "</script>\n")
+			base64.StdEncoding.EncodeToString(compress(func(w io.Writer) { _, _ = w.Write(t.Spans) })) + "</script>\n")
 	}
 	if len(r.Report) > 0 {
 		b.WriteString(`<script type="application/json" id="report">` + string(report) + "</script>\n")
