@@ -2,6 +2,7 @@ package program
 
 import (
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 
@@ -25,9 +26,12 @@ type handedOn struct{ args, env []string }
 
 // handOn returns the arguments and variables that give the child command the
 // values of the flags that from has under the same name, or under an alias of
-// the child's flag. The parser must not be the one that from comes from, since
-// parsing overwrites the flags' values.
-func handOn(parser *kong.Kong, from *kong.Node, child string) (h handedOn, err error) {
+// the child's flag.
+func handOn(from *kong.Node, child string) (h handedOn, err error) {
+	parser, err := newParser(child, io.Discard, io.Discard)
+	if err != nil {
+		return h, err
+	}
 	alone, err := parser.Parse([]string{child}) // as the child will with this environment
 	if err != nil {
 		return h, fmt.Errorf("prepare the flags of %s: %w", child, err)

@@ -14,19 +14,14 @@ import (
 	"etude/program/flags"
 )
 
-func parser(t *testing.T) *kong.Kong {
-	t.Helper()
-	p, err := newParser(io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 // parse returns the selected command of a command line, with its flags.
 func parse(t *testing.T, args ...string) *kong.Node {
 	t.Helper()
-	ctx, err := parser(t).Parse(args)
+	p, err := newParser(args[0], io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := p.Parse(args)
 	if err != nil {
 		t.Fatalf("%q: %v", args, err)
 	}
@@ -65,7 +60,7 @@ func checkHandedOn(t *testing.T, child string, flag *kong.Flag) {
 		return
 	}
 	value := anotherValue(t, flag)
-	h, err := handOn(parser(t), parse(t, "up", "--"+of.Name+"="+value), child)
+	h, err := handOn(parse(t, "up", "--"+of.Name+"="+value), child)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,11 +126,11 @@ func anotherValue(t *testing.T, f *kong.Flag) string {
 // TestHandOnIsBrief: the child finds defaults and the environment by itself.
 func TestHandOnIsBrief(t *testing.T) {
 	t.Setenv("ETUDE_MAX_QUERIES", "7")
-	h, err := handOn(parser(t), parse(t, "up"), "backend")
+	h, err := handOn(parse(t, "up"), "backend")
 	if err != nil || len(h.args) > 0 {
 		t.Errorf("%q, %v: want nothing", h.args, err)
 	}
-	h, err = handOn(parser(t), parse(t, "up", "--max-queries=16"), "backend")
+	h, err = handOn(parse(t, "up", "--max-queries=16"), "backend")
 	if want := []string{"--max-queries=16"}; err != nil || !slices.Equal(h.args, want) {
 		t.Errorf("%q, %v: want %q, since the environment says otherwise", h.args, err, want)
 	}
@@ -145,7 +140,7 @@ func TestHandOnIsBrief(t *testing.T) {
 func TestHandOnKeepsElementsWhole(t *testing.T) {
 	given := []string{"--metrics.filter=include kind=SPAN_KIND_SERVER, name=a", "--metrics.filter=exclude name~^/health",
 		"--metrics.external-labels=source=etude,cluster=a b", "--metrics.dimensions=http.method,zo\\,ne"}
-	h, err := handOn(parser(t), parse(t, append([]string{"up"}, given...)...), "backend")
+	h, err := handOn(parse(t, append([]string{"up"}, given...)...), "backend")
 	if err != nil {
 		t.Fatal(err)
 	}

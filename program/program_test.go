@@ -2,6 +2,8 @@ package program
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -82,4 +84,46 @@ func TestHealth(t *testing.T) {
 		}
 		s.Close()
 	}
+}
+
+// TestGrammarOfOneCommand: a command that is parsed alone reads its line, refuses
+// it and explains itself as it does beside the others.
+func TestGrammarOfOneCommand(t *testing.T) {
+	t.Parallel()
+	whole, err := newParser("", io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := whole.Model.Children
+	if len(commands) < 14 {
+		t.Fatalf("the whole grammar has %d commands", len(commands))
+	}
+	for _, command := range commands {
+		lines := [][]string{{command.Name, "--help"}, {command.Name, "--nonsense"}, {command.Name, "non", "sense"}, {command.Name, "--port-offset=many"}}
+		for _, sub := range command.Children {
+			lines = append(lines, []string{command.Name, sub.Name, "--help"}, []string{command.Name, sub.Name, "--nonsense"})
+		}
+		for _, line := range lines {
+			if got, want := parsed(t, command.Name, line), parsed(t, "", line); got != want {
+				t.Errorf("%q parsed alone:\n%s\nbeside the others:\n%s", line, got, want)
+			}
+		}
+		if alone, err := newParser(command.Name, io.Discard, io.Discard); err != nil || len(alone.Model.Children) != 1 {
+			t.Errorf("%s is not parsed alone (%v)", command.Name, err)
+		}
+	}
+}
+
+// parsed is what the parser of a command line that begins with first prints and
+// refuses.
+func parsed(t *testing.T, first string, line []string) string {
+	t.Helper()
+	var out bytes.Buffer
+	parser, err := newParser(first, &out, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser.Exit = func(status int) { fmt.Fprintln(&out, "exit", status) }
+	_, err = parser.Parse(line)
+	return fmt.Sprint(out.String(), err)
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +88,7 @@ func (c *upCmd) Run(p *proc.Proc, command *kong.Context) error {
 		return err
 	}
 	plan.welcome(p.Stdout, time.Since(begin))
+	debug.FreeOSMemory() // it only waits from here on
 	return c.watch(p, plan.fleet)
 }
 
@@ -183,12 +184,8 @@ func (pl *plan) shareMemory() {
 
 // handOn gives every part the flags that it shares with `up`.
 func (pl *plan) handOn(flags *kong.Node) error {
-	parser, err := newParser(io.Discard, io.Discard)
-	if err != nil {
-		return err
-	}
 	for _, part := range pl.parts {
-		h, err := handOn(parser, flags, part.Args[0])
+		h, err := handOn(flags, part.Args[0])
 		if err != nil {
 			return err
 		}
