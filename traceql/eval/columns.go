@@ -272,14 +272,21 @@ const manyTexts = 512
 // mayMatch returns the codes of the texts that contain the pattern's literal. nil means any text may match: the test
 // is no pattern, or the pattern has no literal.
 func (e *constTest) mayMatch(b *Bound) Mask {
-	if e.op != "=~" || e.id != nil || e.re.needs == "" {
+	if e.op != "=~" || e.id != nil || e.re.needs == "" && e.re.folds == "" {
 		return nil
 	}
-	may := NewMask(b.V.Strings.Len())
-	b.V.Strings.Containing(e.re.needs, func(code uint32) bool {
+	texts := &b.V.Strings
+	may := NewMask(texts.Len())
+	found := func(code uint32) bool {
 		may.Set(code)
 		return !b.poll.Stop(1)
-	})
+	}
+	if e.re.needs != "" {
+		texts.Containing(e.re.needs, found)
+		return may
+	}
+	texts.ContainingFold(e.re.folds, found)
+	texts.BeyondASCII(found) // see mayContainFold
 	return may
 }
 

@@ -17,8 +17,7 @@ import (
 //
 // Literals of the pattern rule most texts out before the automaton runs: those
 // that Prometheus' matcher finds, text by text, and one that every match has to
-// contain, for all texts of a View at once, or text by text when its case does
-// not matter.
+// contain, for all texts of a View at once when many are asked for.
 type pattern struct {
 	*regexp.Regexp
 	size  int                          // in instructions, see check.Regexp
