@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import counts from "../testdata/counts.json";
 import percentiles from "../testdata/percentiles.json";
 import * as promql from "./promql";
 
@@ -21,11 +22,11 @@ test("the edges of the service graph are asked as Grafana asks them", () => {
 test("a service is measured where it is entered, and as a whole where it is not", () => {
   const count = promql.serviceCount(60, 'x"y');
   expect(count).toBe(
-    'sum by (service) (increase(traces_spanmetrics_calls_total{service="x\\"y",span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"}[60s]))' +
-      ' or sum by (service) (increase(traces_spanmetrics_calls_total{service="x\\"y"}[60s]))',
+    'sum by (service) (increase(traces_spanmetrics_calls_total{service="x\\"y",span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"}[60s] anchored))' +
+      ' or sum by (service) (increase(traces_spanmetrics_calls_total{service="x\\"y"}[60s] anchored))',
   );
   expect(promql.serviceErrors(60)).toContain('status_code="STATUS_CODE_ERROR"');
-  expect(promql.serviceBuckets(0.2, "a")).toContain("[1s]");
+  expect(promql.serviceBuckets(0.2, "a")).toContain("[1s] anchored");
 });
 
 test.each([
@@ -58,4 +59,15 @@ test("the queries for percentiles are those that the backend is tested with", ()
     operations: promql.spanQuantile(0.95, "shop", 300),
     "service graph": promql.edgeQuantile(0.95, 300),
   }).toEqual(percentiles);
+});
+
+test("the queries for counts are those that the backend is tested with", () => {
+  expect({
+    services: promql.serviceCount(3600),
+    errors: promql.serviceErrors(3600),
+    operations: promql.spanCount("shop", 3600),
+    "service graph": promql.edgeCount(3600),
+    buckets: promql.serviceBuckets(15, "shop"),
+    overflow: promql.overflow(3600),
+  }).toEqual(counts);
 });

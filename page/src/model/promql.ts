@@ -42,17 +42,26 @@ function entryOrAll(matches: Record<string, Match>, expression: (matches: Record
   return `${expression({ ...matches, span_kind: entryKinds })} or ${expression(matches)}`;
 }
 
+/**
+ * How much a counter grew from the last sample before the window to the last one in it: whole numbers. Without
+ * "anchored", increase() extrapolates to the ends of the window and makes 7 or 8 of 6 requests in a series' first minute.
+ */
+function growth(metric: string, matches: Record<string, Match>, window: Seconds): string {
+  return `increase(${selector(metric, matches)}[${duration(window)}] anchored)`;
+}
+
 function sumCount(metric: string, matches: Record<string, Match>, by: string, window: Seconds): string {
-  return `sum by (${by}) (increase(${selector(metric, matches)}[${duration(window)}]))`;
+  return `sum by (${by}) (${growth(metric, matches, window)})`;
 }
 
 /**
- * Counts by the seconds in which they were counted: a backend that began two minutes ago has a rate over two minutes,
- * not over the hour. A backend that does not report how long it counted, such as Tempo, counted all the time.
+ * Counts by the seconds in which they were counted, both extrapolated alike: a backend that began two minutes ago has a
+ * rate over two minutes, not over the hour. A backend that does not report how long it counted, such as Tempo, counted
+ * all the time.
  */
 function sumRate(metric: string, matches: Record<string, Match>, by: string, window: Seconds): string {
   const seconds = `max(increase(${observed}[${duration(window)}])) > 0 or vector(${Math.max(1, Math.round(window))})`;
-  return `${sumCount(metric, matches, by, window)} / scalar(${seconds})`;
+  return `sum by (${by}) (increase(${selector(metric, matches)}[${duration(window)}])) / scalar(${seconds})`;
 }
 
 /** A quantile of native histograms, which are a few percent off at most, or of classic ones where there are no others. */
@@ -85,7 +94,7 @@ export function serviceQuantile(q: number, window: Seconds, service?: string): s
 
 /** How many spans fell into each bucket, cumulated over le, in each step. */
 export function serviceBuckets(step: Seconds, service: string): string {
-  return entryOrAll(of(service), (m) => `sum by (le) (increase(${selector(`${latency}_bucket`, m)}[${duration(step)}]))`);
+  return entryOrAll(of(service), (m) => sumCount(`${latency}_bucket`, m, "le", step));
 }
 
 /** The expression that query_exemplars gets for the dots of a service. */
@@ -135,7 +144,7 @@ export function edgeQuantile(q: number, window: Seconds): string {
 
 /** How many spans the bounds on series have put together, so that they are not told apart. */
 export function overflow(window: Seconds): string {
-  const of = (match: string): string => `sum(increase(${calls}{${match}}[${duration(window)}]))`;
+  const of = (match: string): string => `sum(increase(${calls}{${match}}[${duration(window)}] anchored))`;
   return `(${of('metric_overflow="true"')} or vector(0)) + (${of('metric_overflow!="true",span_name="__cardinality_overflow__"')} or vector(0))`;
 }
 
