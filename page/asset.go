@@ -77,9 +77,14 @@ func compress(write func(io.Writer)) []byte {
 	return b.Bytes()
 }
 
-// ServeHTTP answers GET and HEAD. The two encodings have different ETags, as
-// RFC 9110 section 8.8.3.3 asks.
+// ServeHTTP answers GET and HEAD.
 func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.serve(w, r, http.StatusOK)
+}
+
+// serve answers with the file and a status. The two encodings have different
+// ETags, as RFC 9110 section 8.8.3.3 asks.
+func (a *asset) serve(w http.ResponseWriter, r *http.Request, status int) {
 	etag, size, body := `"`+a.etag+`"`, a.size, a.copyTo
 	h := w.Header()
 	h.Set("Vary", "Accept-Encoding")
@@ -92,12 +97,13 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("ETag", etag)
-	if matches(r.Header.Get("If-None-Match"), etag) {
+	if status == http.StatusOK && matches(r.Header.Get("If-None-Match"), etag) {
 		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	h.Set("Content-Length", strconv.Itoa(size))
+	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		body(w) // where the reader went away there is no one to report to
 	}

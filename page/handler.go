@@ -42,7 +42,8 @@ const (
 
 // Handler serves the page. The views /, /explore, /services/{name},
 // /trace/{id}, /compare, /walk/{step} and /labs/{name} are all index.html, which reads the address itself; any other path
-// that is not a file is 404, so that a mistyped address is noticed.
+// that is not a file is 404, so that a mistyped address is noticed. A browser gets index.html with that status: it says so
+// in the page's own look, and where to go.
 func Handler(o Options) http.Handler {
 	mux := serve(indexName, []string{"/{$}", "/explore", "/explore/{$}", "/services", "/services/{$}", "/services/{name}", "/trace/{id}",
 		"/compare", "/compare/{$}", "/walk", "/walk/{step}", "/labs", "/labs/{name}"},
@@ -56,7 +57,14 @@ func Handler(o Options) http.Handler {
 	if o.Prometheus != nil {
 		mountQueries(mux, o.Prometheus)
 	}
-	return mux
+	missing := secured(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { built()[indexName].serve(w, r, http.StatusNotFound) }))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			missing.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // PrometheusUI serves the start page of the embedded Prometheus: an expression

@@ -63,6 +63,16 @@ func TestOtherPathsAreNotFound(t *testing.T) {
 			t.Errorf("%s: %s, want 404", path, r.Status)
 		}
 	}
+	index, err := dist.ReadFile("dist/index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/nowhere", "/assets/none.js"} {
+		r := get(t, h, path, "Accept", "text/html,application/xhtml+xml,*/*;q=0.8", "If-None-Match", "*")
+		if r.StatusCode != http.StatusNotFound || body(t, r) != string(index) || r.Header.Get("Content-Security-Policy") != policy {
+			t.Errorf("%s for a browser: %s, want 404 with the index", path, r.Status)
+		}
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/explore", nil))
 	if w.Code != http.StatusMethodNotAllowed {
