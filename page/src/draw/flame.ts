@@ -53,20 +53,27 @@ function paint(context: CanvasRenderingContext2D, d: FlameDrawing, i: number, x:
     context.fillRect(x, y, Math.min(4, w), flameLane - 2);
   }
   if (w > 34) {
-    context.save();
-    context.beginPath();
-    context.rect(x + 3, y, w - 8, flameLane - 2);
-    context.clip();
     context.fillStyle = d.theme === "dark" ? "#10141a" : "#ffffff";
     const text = visible(nameOf(d.trace, b.span));
-    context.fillText(b.count > 1 ? `${text} × ${b.count}` : text, x + 7, y + flameLane / 2 - 0.5);
-    context.restore();
+    context.fillText(fitting(context, b.count > 1 ? `${text} × ${b.count}` : text, w - 12), x + 7, y + flameLane / 2 - 0.5);
   }
   context.globalAlpha = 1;
   if (i !== d.hovered && i !== d.selected) return;
   context.strokeStyle = i === d.selected ? inks[d.theme].text : inks[d.theme].faint;
   context.lineWidth = 2;
   context.strokeRect(x + 1, y, Math.max(2, w - 2), flameLane - 2);
+}
+
+/** The longest beginning of a text that fits, with an ellipsis where some is left out; "" where not even two characters fit. */
+function fitting(context: CanvasRenderingContext2D, text: string, room: CssPixels): string {
+  if (context.measureText(text).width <= room) return text;
+  let [low, high] = [0, Math.min(text.length, Math.ceil(room / 2))];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (context.measureText(`${text.slice(0, middle)}…`).width <= room) low = middle;
+    else high = middle - 1;
+  }
+  return low < 2 ? "" : `${text.slice(0, low)}…`;
 }
 
 /** The block under a point, or -1. */

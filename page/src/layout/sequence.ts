@@ -15,11 +15,15 @@ export interface SequenceInk {
 
 const head: CssPixels = 34;
 const step: CssPixels = 34;
-const left: CssPixels = 84;
+const left: CssPixels = 74;
+/** Lifelines that are further apart are harder to read along a message, not easier. */
+const furthest: CssPixels = 420;
 
-export function sequenceSvg(s: Sequence, colourOf: (participant: string) => string | undefined, ink: SequenceInk): string {
-  const apart = Math.max(150, ...s.participants.map((p) => p.length * 7.4 + 40));
-  const width = left + apart * s.participants.length + 20;
+/** room is the width to fill; the diagram is wider where its names need it, and narrower where it has few participants. */
+export function sequenceSvg(s: Sequence, colourOf: (participant: string) => string | undefined, ink: SequenceInk, room: CssPixels = 0): string {
+  const least = Math.max(120, ...s.participants.map((p) => p.length * 7.4 + 40));
+  const apart = Math.max(least, Math.min(furthest, (room - left - 20) / Math.max(1, s.participants.length)));
+  const width = Math.floor(left + apart * s.participants.length + 20);
   const height = head + 30 + s.messages.length * step + 20;
   const x = (i: number): number => left + apart * (i + 0.5);
   const parts: string[] = [];

@@ -91,6 +91,16 @@ test("a diagram carries no markup of its names", () => {
   expect(toMermaid({ participants: ["a;b"], messages: [], omitted: 0 })).toContain("a#59;b");
 });
 
+test("a diagram fills the room it gets, up to a limit, and is never narrower than its names need", () => {
+  const s = { participants: ["a", "b", "c", "d"], messages: [], omitted: 0 };
+  const width = (room: number): number => Number(/width="(\d+)"/.exec(sequenceSvg(s, () => undefined, { text: "#000", faint: "#777", line: "#ccc", error: "#c00", panel: "#fff" }, room))![1]);
+  const least = width(0);
+  expect(width(least - 100)).toBe(least);
+  expect(width(1400)).toBe(1400);
+  expect(width(5000)).toBe(width(4000));
+  expect(width(5000)).toBeLessThan(2000);
+});
+
 test("a long trace is cut, and says so", () => {
   const lines = ["r - 0-100000 s0", ...Array.from({ length: 400 }, (_, i) => `x${i} r ${i}-${i + 1} s${1 + (i % 3)}`)];
   expect(sequenceOf(traceOf(lines.join("\n"))).omitted).toBe(251);
