@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -34,18 +35,15 @@ func TestBrowserDrill(t *testing.T) {
 	b.isToldWhileTyping(d) // the browser logs the refusal
 }
 
-// brushes drags a rectangle over all dots, goes back, and forward again.
+// brushes drags a rectangle over all dots of the scatter plot, goes back, and forward again. Then it
+// opens the slower trace by a click, and does both by keys.
 func (b *browser) brushes(d *demo) {
 	b.t.Helper()
+	plot := id("scatter") + " .u-over"
 	b.do("search", chromedp.Navigate(d.url(listen.PortPage, "/explore?service=uservice4")))
 	b.shows("both traces", count(id("result-link"), 2))
-	b.shows("the dots", `document.querySelector('[data-testid="scatter"] canvas')?.width > 300`)
-	eval[bool](b, `(() => {
-		const plot = document.querySelector('[data-testid="scatter"]'), box = plot.getBoundingClientRect();
-		const at = (type, x, y) => plot.dispatchEvent(new PointerEvent(type, {bubbles: true, pointerId: 1, pointerType: "mouse", button: 0, buttons: 1, clientX: box.x + x, clientY: box.y + y}));
-		at("pointerdown", 30, 4); at("pointermove", 34, 8); at("pointerup", box.width - 20, box.height - 4);
-		return true;
-	})()`)
+	b.shows("the dots", drawn(id("scatter")+" canvas", 1))
+	b.drag(plot, [2]float64{0.001, 0.01}, [2]float64{0.999, 0.99})
 	narrowed := `["from", "to", "min", "max"].every(p => new URLSearchParams(location.search).get(p))`
 	b.shows("the region in the address", narrowed)
 	b.shows("both traces inside of it", count(id("result-link"), 2))
@@ -55,6 +53,57 @@ func (b *browser) brushes(d *demo) {
 	b.shows("the region again", narrowed)
 	b.do("go back", chromedp.NavigateBack())
 	b.shows("both traces", count(id("result-link"), 2))
+
+	b.drag(plot, [2]float64{0.001, 0.5}, [2]float64{0.999, 0.5})
+	b.shows("times without durations in the address", `(p => p.get("from") && p.get("to") && !p.get("min") && !p.get("max"))(new URLSearchParams(location.search))`)
+	b.do("go back", chromedp.NavigateBack())
+	b.tabTo(id("scatter"))
+	b.do("go from the newest trace to the oldest", chromedp.KeyEvent(kb.Home))
+	b.shows("which it is", fmt.Sprintf(`(plot => plot.ariaValueNow === "1" && /, edge EntryPoint .*, 1 error, /.test(plot.ariaValueText))(document.querySelector(%q))`, id("scatter")))
+	b.do("select up to the newest", chromedp.KeyEvent(kb.End, chromedp.KeyModifiers(chromedp.ModifierShift)))
+	b.shows("the region in words", fmt.Sprintf(`document.querySelector(%q).ariaValueText.includes("Enter narrows the search")`, id("scatter")))
+	b.do("narrow", chromedp.KeyEvent(kb.Enter))
+	b.shows("the region of the keys", narrowed)
+	b.shows("both traces inside of it", count(id("result-link"), 2))
+	b.shows("the table behind the plot", `document.querySelector('[data-testid="scatter"]').closest("figure").querySelector('[data-testid="chart-table"]')`)
+	b.tabTo(id("chart-table") + " summary")
+	b.do("open it", chromedp.KeyEvent(kb.Enter))
+	b.shows("its two rows", count(id("chart-table")+" tbody tr", 2))
+	b.do("take the other axis", chromedp.Click(id("scatter-log"), chromedp.NodeVisible))
+	b.shows("that it is taken", fmt.Sprintf(`document.querySelector(%q).ariaPressed === "true"`, id("scatter-log")))
+	b.tabTo(id("scatter"))
+	b.do("open the newest trace", chromedp.KeyEvent(kb.End), chromedp.KeyEvent(kb.Enter))
+	b.shows("its rows", count(id("span-row"), 7))
+	b.do("go back", chromedp.NavigateBack())
+	b.shows("no trace", count(id("span-row"), 0))
+	b.tabTo(id("scatter"))
+	b.do("go to the oldest trace", chromedp.KeyEvent(kb.Home))
+	ring := id("scatter") + " .ring"
+	b.shows("the ring around it", count(ring, 1))
+	b.drag(ring, [2]float64{0.5, 0.5}, [2]float64{0.5, 0.5})
+	b.shows("its rows", count(id("span-row"), 7))
+	b.do("go back to both", chromedp.NavigateBack())
+}
+
+// drag presses the button of the mouse at one point of an element, moves, and lets it go at another; at the same point
+// that is a click. The points are shares of the element's size.
+func (b *browser) drag(selector string, from, to [2]float64) {
+	b.t.Helper()
+	b.do("scroll to "+selector, chromedp.ScrollIntoView(selector))
+	box := eval[[]float64](b, fmt.Sprintf(`(r => [r.x, r.y, r.width, r.height])(document.querySelector(%q).getBoundingClientRect())`, selector))
+	at := func(p [2]float64) (x, y float64) { return box[0] + p[0]*box[2], box[1] + p[1]*box[3] }
+	send := func(kind input.DispatchMouseEventType, p [2]float64) {
+		x, y := at(p)
+		e := input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, Buttons: 1, ClickCount: 1}
+		if _, err := chromedp.Call(b.ctx, input.DispatchMouseEvent, e); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	send(input.DispatchMouseEventTypeMouseMoved, from)
+	send(input.DispatchMouseEventTypeMousePressed, from)
+	send(input.DispatchMouseEventTypeMouseMoved, [2]float64{(from[0] + to[0]) / 2, (from[1] + to[1]) / 2})
+	send(input.DispatchMouseEventTypeMouseMoved, to)
+	send(input.DispatchMouseEventTypeMouseReleased, to)
 }
 
 // picksTime chooses two moments, then a preset.

@@ -1,4 +1,4 @@
-// Lines over time, by uPlot: the one place that knows it.
+// Lines over time, by uPlot. This file and scatter.ts are the only ones that know it.
 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
@@ -78,7 +78,7 @@ export function createPlot(host: HTMLElement, data: PlotData, width: CssPixels, 
       x: { time: true, range: () => [data.from, data.to] },
       y: { range: (_, min, max) => (data.fromZero ? fromZero(max, data) : uPlot.rangeNum(min, max, 0.1, true)) },
     },
-    axes: [timeAxis(data.theme), valueAxis(data)],
+    axes: [timeAxis(data.theme), { ...valueAxis(data.theme), values: (_, splits) => formatAxis(data.unit, splits) }],
     series: [{}, ...data.lines.map((line) => asSeries(line, data.theme))],
     hooks: {
       draw: [(u) => drawExemplars(u, data)],
@@ -117,7 +117,7 @@ function fromZero(max: number, data: PlotData): [number, number] {
   return [0, top > 0 ? top * 1.12 : 1];
 }
 
-function timeAxis(theme: Theme): uPlot.Axis {
+export function timeAxis(theme: Theme): uPlot.Axis {
   const ink = inks[theme];
   return {
     stroke: ink.faint,
@@ -131,8 +131,8 @@ function timeAxis(theme: Theme): uPlot.Axis {
   };
 }
 
-function valueAxis(data: PlotData): uPlot.Axis {
-  const ink = inks[data.theme];
+export function valueAxis(theme: Theme): uPlot.Axis {
+  const ink = inks[theme];
   return {
     stroke: ink.faint,
     font,
@@ -141,7 +141,6 @@ function valueAxis(data: PlotData): uPlot.Axis {
     space: 34,
     grid: { stroke: ink.line, width: 1 },
     ticks: { show: false },
-    values: (_, splits) => formatAxis(data.unit, splits),
   };
 }
 

@@ -1,57 +1,148 @@
-// Paints durations over time: one dot a trace.
+// Durations over time by uPlot, one mark a trace: a dot in the colour of its service, or a triangle in that of errors.
 
-import { type Box, scatter, type Scatter } from "../layout/scatter";
+import uPlot from "uplot";
+import { asConditions, type Dot, dotAt, extent, logTicks, type Mark, type Region } from "../layout/scatter";
 import { serviceColour, type Theme } from "../model/colour";
-import { formatClock, formatDuration } from "../model/format";
-import type { Result } from "../model/search";
+import { formatAxis, formatIn } from "../model/format";
 import type { CssPixels } from "../model/units";
-import { inks, prepare } from "./canvas";
+import { inks } from "./canvas";
+import { timeAxis, valueAxis } from "./plot";
 
-const font = "11px system-ui, sans-serif";
+/** What was dragged out: a box, or a band over the whole of the other axis. */
+export type Brushed = Partial<ReturnType<typeof asConditions>>;
 
-/** Draws the plot and returns it, for finding the dot under the pointer. */
-export function drawScatter(canvas: HTMLCanvasElement, results: Result[], width: CssPixels, height: CssPixels, theme: Theme, hovered: number, log: boolean): Scatter {
-  const context = prepare(canvas, width, height);
-  const box: Box = { left: 58, top: 8, width: Math.max(1, width - 124), height: height - 30 };
-  const plot = scatter(results, box, log);
-  drawAxes(context, plot, box, theme);
-  plot.dots.forEach((dot, i) => {
-    const result = results[i]!;
-    context.beginPath();
-    context.arc(dot.x, dot.y, i === hovered ? 6 : 4, 0, 2 * Math.PI);
-    context.fillStyle = serviceColour(result.rootService, theme);
-    context.globalAlpha = i === hovered ? 1 : 0.75;
-    context.fill();
-    context.globalAlpha = 1;
-    if (result.errorCount === 0 && i !== hovered) return;
-    context.strokeStyle = result.errorCount > 0 ? inks[theme].error : inks[theme].text;
-    context.lineWidth = 1.5;
-    context.stroke();
-  });
-  return plot;
+export interface ScatterHooks {
+  /** Into the marks; -1 for none. */
+  hover: (mark: number) => void;
+  select: (brushed: Brushed) => void;
+  open: (mark: number) => void;
+  /** The marks were painted: place has new answers. */
+  drawn: () => void;
 }
 
-function drawAxes(context: CanvasRenderingContext2D, plot: Scatter, box: Box, theme: Theme): void {
-  const ink = inks[theme];
-  context.font = font;
-  context.fillStyle = ink.faint;
-  context.strokeStyle = ink.line;
-  context.lineWidth = 1;
-  context.textAlign = "right";
-  context.textBaseline = "middle";
-  for (const share of [0, 0.5, 1]) {
-    const y = Math.round(box.top + (1 - share) * box.height) + 0.5;
-    context.beginPath();
-    context.moveTo(box.left, y);
-    context.lineTo(box.left + box.width, y);
-    context.stroke();
-    const value = plot.log ? plot.min * (plot.max / plot.min) ** share : plot.max * share;
-    context.fillText(value === 0 ? "0" : formatDuration(value * 1e6), box.left - 10, y);
+export interface ScatterPlot {
+  /** Shows other marks on axes that fit them. */
+  update(marks: Mark[]): void;
+  resize(width: CssPixels, height: CssPixels): void;
+  /** Where a mark is, from the left and upper edge of the host. */
+  place(mark: number): { left: CssPixels; top: CssPixels };
+  /** Marks a region as a brush does, or none. */
+  outline(region: Region | undefined): void;
+  destroy(): void;
+}
+
+/** The marks have to be in order of time. */
+export function createScatter(host: HTMLElement, first: Mark[], log: boolean, theme: Theme, width: CssPixels, height: CssPixels, hooks: ScatterHooks): ScatterPlot {
+  let marks = first;
+  let shown = extent(marks, log);
+  let dots: Dot[] = [];
+  const linear = { values: (_: uPlot, splits: number[]) => formatAxis("seconds", splits) };
+  const logarithmic = { splits: () => logTicks(shown, Math.floor(height / 34)), filter: (_: uPlot, splits: number[]) => splits, values: (_: uPlot, splits: number[]) => splits.map((s) => formatIn("seconds", s)) };
+  const plot = new uPlot({
+    width,
+    height,
+    padding: [10, 32, 0, 0],
+    legend: { show: false },
+    cursor: {
+      points: { show: false },
+      x: false,
+      y: false,
+      // A drag that goes one way alone selects a band: times of any duration, or durations of any time.
+      drag: { x: true, y: true, uni: 24, dist: 6, setScale: false },
+      bind: { dblclick: () => null },
+    },
+    scales: {
+      x: { time: true, range: () => [shown.from, shown.to] },
+      y: { distr: log ? 3 : 1, range: () => [shown.min, shown.max] },
+    },
+    axes: [timeAxis(theme), { ...valueAxis(theme), ...(log ? logarithmic : linear) }],
+    series: [{}, { paths: () => null, points: { show: false } }],
+    hooks: {
+      draw: [(u) => { dots = draw(u, marks, theme); hooks.drawn(); }],
+      setCursor: [(u) => point(u)],
+      setSelect: [(u) => select(u)],
+    },
+  }, columns(marks), host);
+
+  function point(u: uPlot): void {
+    const { left = -1, top = -1 } = u.cursor;
+    const found = left < 0 ? undefined : dotAt(dots, left, top);
+    u.over.style.cursor = found ? "pointer" : "crosshair";
+    hooks.hover(found?.index ?? -1);
   }
-  context.textBaseline = "top";
-  const clock = (ms: number): string => formatClock(ms, 1000);
-  context.textAlign = "left";
-  if (Number.isFinite(plot.from)) context.fillText(clock(plot.from), box.left, box.top + box.height + 7);
-  context.textAlign = "right";
-  if (plot.to > plot.from) context.fillText(clock(plot.to), box.left + box.width, box.top + box.height + 7);
+
+  function select(u: uPlot): void {
+    const { left, top, width, height } = u.select;
+    if (width < 4 || height < 4) return;
+    const [wide, high] = [width >= u.over.clientWidth - 1, height >= u.over.clientHeight - 1];
+    const all = asConditions({ from: u.posToVal(left, "x"), to: u.posToVal(left + width, "x"), min: u.posToVal(top + height, "y"), max: u.posToVal(top, "y") });
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (wide && high) return;
+    hooks.select({ ...(wide ? {} : { from: all.from, to: all.to }), ...(high ? {} : { min: all.min, max: all.max }) });
+  }
+
+  plot.over.addEventListener("click", (event) => {
+    const found = dotAt(dots, event.offsetX, event.offsetY);
+    if (found) hooks.open(found.index);
+  });
+
+  return {
+    update(next) {
+      marks = next;
+      shown = extent(marks, log);
+      plot.setData(columns(marks));
+    },
+    resize: (w, h) => plot.setSize({ width: w, height: h }),
+    place: (mark) => ({ left: plot.valToPos(marks[mark]!.time, "x") + plot.over.offsetLeft, top: plot.valToPos(marks[mark]!.duration, "y") + plot.over.offsetTop }),
+    outline(region) {
+      const at = region && { left: plot.valToPos(region.from, "x") - 7, top: plot.valToPos(region.max, "y") - 7 };
+      plot.setSelect(at ? { ...at, width: plot.valToPos(region.to, "x") + 7 - at.left, height: plot.valToPos(region.min, "y") + 7 - at.top } : { left: 0, top: 0, width: 0, height: 0 }, false);
+    },
+    destroy: () => plot.destroy(),
+  };
+}
+
+function columns(marks: Mark[]): [number[], number[]] {
+  return [marks.map((m) => m.time), marks.map((m) => m.duration)];
+}
+
+/** Paints the marks, those of one look as one path, and returns where they are. Errors come last, so that no dot hides one. */
+function draw(u: uPlot, marks: Mark[], theme: Theme): Dot[] {
+  const { ctx } = u;
+  const scale = window.devicePixelRatio || 1;
+  const looks = new Map<string, Path2D>();
+  const failed = new Path2D();
+  for (const m of marks) {
+    const [x, y] = [u.valToPos(m.time, "x", true), u.valToPos(m.duration, "y", true)];
+    if (m.failed) {
+      triangle(failed, x, y, 5.5 * scale);
+      continue;
+    }
+    const colour = serviceColour(m.service, theme);
+    const path = looks.get(colour) ?? new Path2D();
+    looks.set(colour, path);
+    path.moveTo(x + 4 * scale, y);
+    path.arc(x, y, 4 * scale, 0, 2 * Math.PI);
+  }
+  ctx.save();
+  for (const [colour, path] of looks) {
+    ctx.fillStyle = colour;
+    ctx.globalAlpha = 0.8;
+    ctx.fill(path);
+  }
+  ctx.globalAlpha = 1;
+  ctx.fillStyle = inks[theme].error;
+  ctx.fill(failed);
+  ctx.strokeStyle = theme === "dark" ? "#151a21" : "#ffffff";
+  ctx.lineWidth = scale;
+  ctx.stroke(failed);
+  ctx.restore();
+  return marks.map((m, index) => ({ x: u.valToPos(m.time, "x"), y: u.valToPos(m.duration, "y"), index }));
+}
+
+function triangle(path: Path2D, x: number, y: number, size: number): void {
+  path.moveTo(x, y - size);
+  path.lineTo(x + size, y + 0.8 * size);
+  path.lineTo(x - size, y + 0.8 * size);
+  path.closePath();
 }

@@ -7,7 +7,7 @@ import { barIn, clampView, fullView, isFull, panned, ticks, zoomed } from "./axi
 import { miniBars } from "./minimap";
 import { ownPieces } from "./ownbars";
 import { collapseAll, collapseLevel, expandLevel, type Folds, noFolds, readFolds, reveal, rowWindow, toggled, toggledRun, visibleRows, withAncestors, writeFolds } from "./rows";
-import { brushed, dotAt, scatter, spreadsWide } from "./scatter";
+import { around, asConditions, dotAt, extent, logTicks, type Mark, marksOf, neighbour, spreadsWide } from "./scatter";
 import { placeGraph } from "./servicegraph";
 
 //  a
@@ -152,29 +152,48 @@ function result(start: number, duration: number): Result {
   return { id: String(start), rootService: "", rootName: "", start: BigInt(start) * 1_000_000n, duration, spanCount: 0, errorCount: 0, spans: [], spanTotal: 0 };
 }
 
-test("the scatter plot", () => {
-  const plot = scatter([result(1000, 100), result(2000, 1800)], { left: 10, top: 0, width: 100, height: 50 });
-  expect(plot.max).toBe(2000);
-  expect(plot.dots.map((d) => [d.x, Math.round(d.y * 10) / 10])).toEqual([[10, 47.5], [110, 5]]);
-  expect(dotAt(plot.dots, 105, 8)?.index).toBe(1);
-  expect(dotAt(plot.dots, 60, 25)).toBeUndefined();
-  expect(scatter([result(5, 0)], { left: 0, top: 0, width: 100, height: 50 }).dots[0]).toEqual({ x: 50, y: 50, index: 0 });
+test("the marks of the scatter plot are in order of time and keep their results", () => {
+  const found = marksOf([result(2000, 1800), { ...result(1000, 100), errorCount: 2, rootService: "web" }, result(1500, 0)]);
+  expect(found.map((m) => [m.index, m.time, m.duration, m.failed])).toEqual([[1, 1, 0.1, true], [2, 1.5, 0.0005, false], [0, 2, 1.8, false]]);
+  const dots = found.map((m, index) => ({ x: 100 * m.time, y: 10 * m.duration, index }));
+  expect([dotAt(dots, 105, 8)?.index, dotAt(dots, 60, 25)]).toEqual([0, undefined]);
 });
 
-test("a brush over the scatter plot reads back as times and durations", () => {
-  const box = { left: 10, top: 0, width: 100, height: 50 };
-  const found = [result(1000, 10), result(2000, 1000)];
-  for (const log of [false, true]) {
-    const plot = scatter(found, box, log);
-    const [a, b] = plot.dots;
-    const all = brushed(plot, 0, -5, 200, 80);
-    expect([all.from, all.to, all.max]).toEqual([1000, 2000, plot.max]);
-    const low = brushed(plot, a!.x - 1, a!.y - 1, a!.x + 1, a!.y + 1);
-    expect(low.min <= 10 && low.max >= 10 && low.max < 1000, `log ${log}`).toBe(true);
-    expect(b!.y).toBeLessThan(a!.y);
+test("the axes of the scatter plot show every mark, also a lone one and one that took no time", () => {
+  for (const found of [[result(1000, 10), result(2000, 1000)], [result(5, 0)], [result(1000, 100), result(1000, 100)], [result(1, 1), result(2, 1e7)], []]) {
+    const marks = marksOf(found);
+    for (const log of [false, true]) {
+      const shown = extent(marks, log);
+      expect(marks.every((m) => shown.from < m.time && m.time < shown.to && shown.min <= m.duration && m.duration <= shown.max), JSON.stringify(shown)).toBe(true);
+      if (!log) continue;
+      const ticks = logTicks(shown, 5);
+      expect([shown.min, shown.max].every((v) => /^[125](e|$)/.test(v.toExponential())), JSON.stringify(shown)).toBe(true);
+      expect(ticks.length >= 2 && ticks.length <= 5 && shown.min <= ticks[0]! && ticks.at(-1)! <= shown.max, JSON.stringify(ticks)).toBe(true);
+    }
   }
-  expect(spreadsWide([...found, result(3, 11), result(4, 12)])).toBe(true);
-  expect(spreadsWide(found)).toBe(false);
+  expect(logTicks({ from: 0, to: 1, min: 0.1, max: 1 }, 5)).toEqual([0.1, 0.2, 0.5, 1]);
+  expect(logTicks({ from: 0, to: 1, min: 0.002, max: 20 }, 5)).toEqual([0.01, 0.1, 1, 10]);
+  expect(logTicks({ from: 0, to: 1, min: 1e-7, max: 20 }, 5)).toEqual([1e-7, 1e-5, 1e-3, 0.1, 10]);
+  expect(spreadsWide(marksOf([result(1000, 10), result(2000, 1000), result(3, 11), result(4, 12)]))).toBe(true);
+  expect(spreadsWide(marksOf([result(1000, 10), result(2000, 1000)]))).toBe(false);
+});
+
+test("conditions of a region keep the marks at its edges", () => {
+  const now = 1_764_409_800_123;
+  const [a, b] = marksOf([result(now, 7), result(now + 1001, 1234)]) as [Mark, Mark];
+  expect(asConditions(around(b, a))).toEqual({ from: now, to: now + 1001, min: 7, max: 1235 });
+  expect(asConditions({ from: 1.0004, to: 2.0004, min: 0.0125, max: 0.0301 })).toEqual({ from: 1000, to: 2001, min: 12, max: 31 });
+});
+
+test("keys move by time and by duration, and stop at the ends", () => {
+  const marks = marksOf([result(1, 30), result(2, 10), result(3, 20), result(4, 20)]);
+  const walk = (keys: string[]): (number | undefined)[] => {
+    let at = 0;
+    return keys.map((key) => (at = neighbour(marks, at, key) ?? at));
+  };
+  expect(walk(["ArrowLeft", "ArrowRight", "ArrowRight", "End", "ArrowRight", "Home"])).toEqual([0, 1, 2, 3, 3, 0]);
+  expect(walk(["ArrowUp", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp"])).toEqual([0, 3, 2, 1, 1, 2]);
+  expect(neighbour(marks, 0, "x")).toBeUndefined();
 });
 
 test("the service graph runs in the direction of the calls", () => {

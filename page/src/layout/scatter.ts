@@ -1,72 +1,92 @@
-// Duration over time of the traces that a search found.
+// Duration over time of the traces that a search found: one mark a trace.
 
 import type { Result } from "../model/search";
-import type { CssPixels, Milliseconds, UnixMilliseconds } from "../model/units";
+import type { CssPixels, Milliseconds, Seconds, UnixMilliseconds, UnixSeconds } from "../model/units";
+
+export interface Mark {
+  /** Into the results. */
+  index: number;
+  time: UnixSeconds;
+  /** At least half a millisecond: results count in whole ones, and a logarithm has no place for 0. */
+  duration: Seconds;
+  service: string;
+  failed: boolean;
+}
+
+/** The marks of results in order of time. */
+export function marksOf(results: Result[]): Mark[] {
+  const made = results.map((r, index) => ({ index, time: Number(r.start / 1000n) / 1e6, duration: Math.max(0.5, r.duration) / 1000, service: r.rootService, failed: r.errorCount > 0 }));
+  return made.sort((a, b) => a.time - b.time || a.index - b.index);
+}
+
+/** Whether durations differ so much that a logarithm shows more of them. */
+export function spreadsWide(marks: Mark[]): boolean {
+  const sorted = marks.map((m) => m.duration).sort((a, b) => a - b);
+  return sorted.length > 2 && sorted.at(-1)! / sorted[Math.floor(sorted.length / 2)]! > 20;
+}
+
+export interface Region {
+  from: UnixSeconds;
+  to: UnixSeconds;
+  min: Seconds;
+  max: Seconds;
+}
+
+/** What the axes show: all marks with some room around them, from 0 or between two lines of a logarithmic axis. */
+export function extent(marks: Mark[], log: boolean): Region {
+  const [first, last] = [marks[0]?.time ?? 0, marks.at(-1)?.time ?? 0];
+  const room = Math.max(0.05, 0.02 * (last - first));
+  const max = marks.reduce((a, m) => Math.max(a, m.duration), 0.0005);
+  const min = marks.reduce((a, m) => Math.min(a, m.duration), max);
+  const times = { from: first - room, to: last + room };
+  if (!log) return { ...times, min: 0, max: 1.12 * max };
+  const lines = logLines(min / 2, max * 5);
+  return { ...times, min: lines.findLast((v) => v <= min)!, max: lines.find((v) => v >= Math.max(max, min * 2))! };
+}
+
+/** 1, 2 and 5 times the powers of ten, from one that is not above min to one that is not below max. */
+function logLines(min: Seconds, max: Seconds): Seconds[] {
+  const made: Seconds[] = [];
+  for (let power = Math.floor(Math.log10(min)); power <= Math.ceil(Math.log10(max)); power++) for (const step of [1, 2, 5]) made.push(Number(`${step}e${power}`));
+  return made;
+}
+
+/** Where a logarithmic axis has its labels: at 1, 2 and 5 times the powers of ten, or at as many powers as there is room for. */
+export function logTicks({ min, max }: Region, most: number): Seconds[] {
+  const lines = logLines(min, max).filter((v) => v >= min && v <= max);
+  if (lines.length <= most) return lines;
+  const powers = lines.filter((v) => v.toExponential().startsWith("1e"));
+  return powers.filter((_, i) => i % Math.ceil(powers.length / most) === 0);
+}
+
+/** A region as a search takes it: whole milliseconds, rounded so that nothing in it is lost. */
+export function asConditions(r: Region): { from: UnixMilliseconds; to: UnixMilliseconds; min: Milliseconds; max: Milliseconds } {
+  // A float of seconds since 1970 is exact to a quarter of a microsecond.
+  const [down, up] = [(s: Seconds) => Math.floor(s * 1000 + 1e-3), (s: Seconds) => Math.ceil(s * 1000 - 1e-3)];
+  return { from: down(r.from), to: up(r.to), min: Math.max(0, down(r.min)), max: up(r.max) };
+}
+
+/** The least region with both marks inside. A result's duration is rounded down to a millisecond, so the region is one higher. */
+export function around(a: Mark, b: Mark): Region {
+  return { from: Math.min(a.time, b.time), to: Math.max(a.time, b.time), min: Math.min(a.duration, b.duration), max: Math.max(a.duration, b.duration) + 0.001 };
+}
+
+/** Where a key leads from a mark: left and right by time, up and down by duration. undefined for other keys. */
+export function neighbour(marks: Mark[], at: number, key: string): number | undefined {
+  const last = marks.length - 1;
+  if (key === "Home") return 0;
+  if (key === "End") return last;
+  if (key === "ArrowLeft") return Math.max(0, at - 1);
+  if (key === "ArrowRight") return Math.min(last, at + 1);
+  if (key !== "ArrowUp" && key !== "ArrowDown") return undefined;
+  const order = marks.map((_, i) => i).sort((a, b) => marks[a]!.duration - marks[b]!.duration || a - b);
+  return order[Math.min(last, Math.max(0, order.indexOf(at) + (key === "ArrowUp" ? 1 : -1)))];
+}
 
 export interface Dot {
   x: CssPixels;
   y: CssPixels;
   index: number;
-}
-
-export interface Scatter {
-  dots: Dot[];
-  box: Box;
-  /** The bottom of the vertical axis: 0, or with a logarithmic axis the power of ten below the least duration. */
-  min: Milliseconds;
-  log: boolean;
-  /** The top of the vertical axis. */
-  max: Milliseconds;
-  from: UnixMilliseconds;
-  to: UnixMilliseconds;
-}
-
-export interface Box {
-  left: CssPixels;
-  top: CssPixels;
-  width: CssPixels;
-  height: CssPixels;
-}
-
-/** Places the results in a box: time to the right, duration upwards, from 0 or by its logarithm. */
-export function scatter(results: Result[], box: Box, log = false): Scatter {
-  const times = results.map((r) => Number(r.start / 1_000_000n));
-  const from = times.reduce((a, b) => Math.min(a, b), Infinity);
-  const to = times.reduce((a, b) => Math.max(a, b), -Infinity);
-  const max = roundUp(results.reduce((a, r) => Math.max(a, r.duration), 0));
-  const least = results.reduce((a, r) => Math.min(a, Math.max(0.5, r.duration)), Infinity);
-  const min = log && Number.isFinite(least) ? 10 ** Math.floor(Math.log10(least)) : 0;
-  const share = (d: Milliseconds): number => (log ? Math.log(Math.max(min, d) / min) / Math.log(Math.max(max, 10 * min) / min) : d / max);
-  const dots = results.map((r, index) => ({
-    x: box.left + (to > from ? (times[index]! - from) / (to - from) : 0.5) * box.width,
-    y: box.top + (1 - share(r.duration)) * box.height,
-    index,
-  }));
-  return { dots, box, min, log, max: log ? Math.max(max, 10 * min) : max, from, to };
-}
-
-/** Whether durations differ so much that a logarithm shows more of them. */
-export function spreadsWide(results: Result[]): boolean {
-  const sorted = results.map((r) => Math.max(0.5, r.duration)).sort((a, b) => a - b);
-  return sorted.length > 2 && sorted.at(-1)! / sorted[Math.floor(sorted.length / 2)]! > 20;
-}
-
-/** The times and durations inside of a rectangle that was dragged over the plot. */
-export function brushed(plot: Scatter, x1: CssPixels, y1: CssPixels, x2: CssPixels, y2: CssPixels): { from: UnixMilliseconds; to: UnixMilliseconds; min: Milliseconds; max: Milliseconds } {
-  const { box } = plot;
-  const clamp = (v: number): number => Math.min(1, Math.max(0, v));
-  const time = (x: CssPixels): UnixMilliseconds => plot.from + clamp((x - box.left) / box.width) * (plot.to - plot.from);
-  const duration = (y: CssPixels): Milliseconds => {
-    const share = clamp((box.top + box.height - y) / box.height);
-    return plot.log ? plot.min * (plot.max / plot.min) ** share : share * plot.max;
-  };
-  return { from: Math.floor(time(Math.min(x1, x2))), to: Math.ceil(time(Math.max(x1, x2))), min: Math.floor(duration(Math.max(y1, y2))), max: Math.ceil(duration(Math.min(y1, y2))) };
-}
-
-function roundUp(value: number): number {
-  if (value <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((m) => m * power).find((m) => m >= value) ?? 10 * power;
 }
 
 /** The nearest dot within reach, or undefined. */

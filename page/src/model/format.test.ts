@@ -76,6 +76,8 @@ test("times are shown in the chosen zone", () => {
   setZone("utc");
   expect(formatTime(ms)).toBe("2026-11-28 22:05:09.007");
   expect([formatClock(ms, 60_000), formatClock(ms, 1000), formatClock(ms, 86_400_000)]).toEqual(["22:05", "22:05:09", "11-28"]);
+  const tick = Date.UTC(2026, 10, 28, 22, 5, 9, 250) - 0.0002;
+  expect([formatClock(tick, 250), formatClock(tick, 200), formatClock(tick, 5), formatClock(tick + 750, 500)]).toEqual(["22:05:09.25", "22:05:09.3", "22:05:09.250", "22:05:10.0"]);
   setZone("local");
   const local = new Date(ms);
   expect(formatTime(ms).slice(11, 16)).toBe(`${String(local.getHours()).padStart(2, "0")}:${String(local.getMinutes()).padStart(2, "0")}`);

@@ -152,9 +152,12 @@ function formatBytes(value: number): string {
 
 /** The clock as precise as ticks that far apart need it, in the chosen time zone. */
 export function formatClock(ms: UnixMilliseconds, apart: number): string {
-  const d = inZone(ms);
+  const d = inZone(Math.round(ms));
   const two = (n: number): string => String(n).padStart(2, "0");
   if (apart >= 86_400_000) return `${two(d.getUTCMonth() + 1)}-${two(d.getUTCDate())}`;
   const minutes = `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}`;
-  return apart >= 60_000 ? minutes : `${minutes}:${two(d.getUTCSeconds())}`;
+  if (apart >= 60_000) return minutes;
+  const step = Math.round(apart);
+  const fraction = apart >= 1000 ? "" : (d.getUTCMilliseconds() / 1000).toFixed(step % 100 === 0 ? 1 : step % 10 === 0 ? 2 : 3).slice(1);
+  return `${minutes}:${two(d.getUTCSeconds())}${fraction}`;
 }
