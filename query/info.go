@@ -9,11 +9,11 @@ type info struct {
 }
 
 // all is the selection of all spans.
-func (in *info) all() *selection { return in.facts.allRows(in.v) }
+func (in info) all() *selection { return in.facts.allRows(in.v) }
 
 // values calls yield with the distinct values of a column, the newest first, until it
 // returns false.
-func (in *info) values(c column, yield func(TagValue) bool) {
+func (in info) values(c column, yield func(TagValue) bool) {
 	known := in.facts.list(in.v, c.id())
 	if known != nil {
 		for _, v := range known.values {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"etude/traceql/eval"
 )
 
 // Job is one query from its admission until its answer has been
@@ -108,10 +110,14 @@ func (j *Job) Err() error {
 	return context.Cause(&j.ctx)
 }
 
-// Hold counts n bytes that the answer takes, below 0 for bytes given back; the format and its numbers describe its
-// progress.
-func (j *Job) Hold(n int, format string, args ...int) error {
-	if err := j.memory.Take(n, format, args...); err != nil {
+// Hold counts n bytes that the answer takes, below 0 for bytes given back; the format and its numbers, one or two,
+// describe its progress.
+func (j *Job) Hold(n int, format string, numbers ...int) error {
+	at := eval.Progress{Format: format, A: numbers[0]}
+	if len(numbers) > 1 {
+		at.B = numbers[1]
+	}
+	if err := j.memory.Take(n, at); err != nil {
 		return context.Cause(&j.ctx)
 	}
 	return nil

@@ -3,6 +3,8 @@ package query
 import (
 	"fmt"
 	"sync/atomic"
+
+	"etude/traceql/eval"
 )
 
 // memory is the [eval.Memory] of one query: it ends the query that goes beyond a
@@ -44,9 +46,8 @@ func (e *memoryError) Error() string {
 	return fmt.Sprintf("query keeps more than %d bytes, at %s", e.limit, e.at)
 }
 
-// Take counts n bytes more. The format and its numbers describe the query's progress; they are formatted only when a
-// limit is met. The error is a [*memoryError].
-func (m *memory) Take(n int, format string, args ...int) error {
+// Take counts n bytes more. The error is a [*memoryError].
+func (m *memory) Take(n int, at eval.Progress) error {
 	if n == 0 {
 		return nil
 	}
@@ -59,19 +60,11 @@ func (m *memory) Take(n int, format string, args ...int) error {
 	case n < 0:
 		return nil
 	case m.limit > 0 && used > m.limit:
-		return m.exceeded(n, &memoryError{m.limit, false, says(format, args)})
+		return m.exceeded(n, &memoryError{m.limit, false, at.String()})
 	case m.pool != nil && m.pool.limit > 0 && all > m.pool.limit:
-		return m.exceeded(n, &memoryError{m.pool.limit, true, says(format, args)})
+		return m.exceeded(n, &memoryError{m.pool.limit, true, at.String()})
 	}
 	return nil
-}
-
-func says(format string, numbers []int) string {
-	args := make([]any, len(numbers))
-	for i, n := range numbers {
-		args[i] = n
-	}
-	return fmt.Sprintf(format, args...)
 }
 
 // exceeded returns the refused bytes at once, so that a query that asks for far too much causes no other to be
@@ -85,7 +78,7 @@ func (m *memory) exceeded(n int, err *memoryError) error {
 }
 
 // Free gives bytes back that are not kept any longer.
-func (m *memory) Free(n int) { _ = m.Take(-n, "") }
+func (m *memory) Free(n int) { _ = m.Take(-n, eval.Progress{}) }
 
 // Used is how many bytes the query keeps now.
 func (m *memory) Used() int64 { return m.used.Load() }

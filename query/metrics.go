@@ -66,9 +66,8 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 		return nil, err
 	}
 	defer snap.Close()
-	rows, whole := q.Need()
 	evaluated := e.observer.Stage(ctx, Evaluating)
-	run := q.Start(ctx, e.parts(j, snap, rows, whole), w, metrics.Bounds{Exemplars: exemplarLimit(q, req), Memory: j.memory})
+	run := q.Start(ctx, e.parts(j, snap, q.Need), w, metrics.Bounds{Exemplars: exemplarLimit(q, req), Memory: j.memory})
 	out.Series, err = drive(run, &teller{w: w, listener: req.Progress})
 	out.Stats = run.Stats()
 	evaluated()

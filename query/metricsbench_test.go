@@ -35,7 +35,7 @@ func BenchmarkMetrics(b *testing.B) {
 		{"compare", `{ } | compare({ status = error })`},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			e := query.New(hourViews(), query.Options{MaxTime: time.Minute})
+			e := query.New(held(hourViews()), query.Options{MaxTime: time.Minute})
 			req := query.MetricsRequest{Query: c.query, Start: origin, End: origin + uint64(time.Hour)}
 			b.ReportAllocs()
 			for b.Loop() {

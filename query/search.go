@@ -118,11 +118,10 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 		return nil, err
 	}
 	defer snap.Close()
-	rows, whole := searchNeed(p, req)
-	parts := e.parts(j, snap, rows, whole)
+	parts := e.parts(j, snap, func() (rows, whole *trace.Need) { return searchNeed(p, req) })
 	s := &search{
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, parts), list: parts.List(), facts: e.facts,
-		seen: map[trace.TraceID]bool{}, out: &Result{}, job: j,
+		out: &Result{}, job: j,
 	}
 	s.plan()
 	planned()
@@ -206,7 +205,7 @@ type search struct {
 	facts   *factCache
 	cursors cursors
 	t       eval.Trace
-	seen    map[trace.TraceID]bool // split traces already evaluated
+	seen    map[trace.TraceID]bool // split traces already evaluated; nil for none
 	out     *Result
 	told    int // traces that Progress has been told of
 
@@ -216,6 +215,7 @@ type search struct {
 // plan begins a cursor for each part that cannot be ruled out.
 func (s *search) plan() {
 	s.run.Within(s.req.Start, s.req.End, true)
+	s.cursors = make(cursors, 0, min(len(s.list), 32))
 	for i := range s.list {
 		if s.run.Skips(i) {
 			continue
@@ -313,6 +313,9 @@ func (s *search) visit(c *cursor) error {
 		return err
 	}
 	if s.t.Split {
+		if s.seen == nil {
+			s.seen = map[trace.TraceID]bool{}
+		}
 		s.seen[id] = true
 		if err := s.job.Hold(seenBytes, "%d traces looked at", s.out.InspectedTraces); err != nil {
 			return err

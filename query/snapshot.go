@@ -47,10 +47,9 @@ func (e *Engine) snapshot(ctx context.Context) (trace.Snapshot, error) {
 	return trace.Join(all...), nil
 }
 
-// parts returns the parts of a snapshot for a query. Rows declares the columns to read part by part, whole the
-// columns to read of whole traces.
-func (e *Engine) parts(j *Job, snap trace.Snapshot, rows, whole *trace.Need) *eval.Parts {
-	return eval.NewParts(j.Context(), snap, rows, whole, eval.Keep{Memory: j.memory, Places: &e.places, Facts: e.facts})
+// parts returns the parts of a snapshot for a query. Needs is that of [eval.NewParts].
+func (e *Engine) parts(j *Job, snap trace.Snapshot, needs func() (rows, whole *trace.Need)) *eval.Parts {
+	return eval.NewParts(j.Context(), snap, needs, eval.Keep{Memory: j.memory, Places: &e.places, Facts: e.facts})
 }
 
 func snapshotOf(ctx context.Context, src trace.Source) (trace.Snapshot, error) {

@@ -120,7 +120,7 @@ func wantValues(t *testing.T, s source, tag, q string) []query.TagValue {
 	for i := range len(s) * len(fields) {
 		i, f := i/len(fields), fields[i%len(fields)]
 		p := eval.CompileValue(conds, f)
-		run := p.Start(t.Context(), eval.NewParts(t.Context(), evaltest.Snapshot(t, s), p.RowNeed(), p.Need(), eval.Keep{}))
+		run := p.Start(t.Context(), eval.NewParts(t.Context(), evaltest.Snapshot(t, s), func() (rows, whole *trace.Need) { return p.RowNeed(), p.Need() }, eval.Keep{}))
 		if err := run.OpenWhole(i); err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ func makeManyViews() func() source {
 
 // BenchmarkTagsOfMillion asks what an editor asks while a user types.
 func BenchmarkTagsOfMillion(b *testing.B) {
-	e := query.New(manyViews(), query.Options{})
+	e := query.New(held(manyViews()), query.Options{})
 	b.Run("names", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

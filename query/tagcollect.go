@@ -1,5 +1,7 @@
 package query
 
+import "etude/traceql/eval"
+
 // valueBytes estimates the memory of a value besides its text: in the set, in the sorted list and in the answer.
 const valueBytes = 160
 
@@ -40,7 +42,7 @@ func (c *collector) add(v TagValue) (more bool) {
 		c.full = true
 		return false
 	}
-	if c.memory.Take(size+valueBytes, "%d names or values", len(c.seen)) != nil {
+	if c.memory.Take(size+valueBytes, eval.Progress{Format: "%d names or values", A: len(c.seen)}) != nil {
 		c.full = true // the context tells
 		return false
 	}

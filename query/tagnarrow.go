@@ -12,29 +12,35 @@ import (
 
 // narrowed selects the spans that a TagRequest is about.
 type narrowed struct {
-	job     *Job
-	ctx     context.Context
-	work    int // since the context was polled
-	facts   *factCache
-	parts   *eval.Parts
-	run     *eval.Run // that selects spans; nil when all are selected
-	conds   []syntax.Field
-	all     bool // conds select every span
-	selects *eval.Program
-	pairs   bool // of events and links only those side by side count
-	req     TagRequest
+	job   *Job
+	ctx   context.Context
+	work  int // since the context was polled
+	facts *factCache
+	parts *eval.Parts
+	run   *eval.Run // that selects spans; nil when all are selected
+	conds []syntax.Field
+	all   bool // conds select every span
+	pairs bool // of events and links only those side by side count
+	req   TagRequest
 
-	reads    []reading  // the fields of the request whose values it reads
+	reads    []reading  // of the fields that the request names
 	selected *selection // of one part, the last asked for
 	ofPart   int
 }
 
-// reading is a field and the Run that reads its values. Most columns tell their values without one, so the Run begins
-// when it is first needed.
+// reading is a field, with the Program and the Run that read its values. Most columns tell their values without, so
+// both are made when they are first needed.
 type reading struct {
 	field   syntax.Field
-	program *eval.Program
-	run     *eval.Run // nil until needed
+	program *eval.Program // nil until needed, as run
+	run     *eval.Run
+}
+
+func (n *narrowed) compiled(r *reading) *eval.Program {
+	if r.program == nil {
+		r.program = eval.CompileValue(n.conds, r.field)
+	}
+	return r.program
 }
 
 func narrow(j *Job, req TagRequest) *narrowed {
@@ -48,43 +54,43 @@ func narrow(j *Job, req TagRequest) *narrowed {
 	return n
 }
 
-// compile makes the programs for fields and returns the needs of the request.
-func (n *narrowed) compile(fields ...syntax.Field) *trace.Need {
-	n.selects = eval.CompileValue(n.conds, nil)
-	need := n.selects.Need()
-	n.reads = make([]reading, len(fields))
-	for i, f := range fields {
-		n.reads[i] = reading{field: f, program: eval.CompileValue(n.conds, f)}
-		need.Add(n.reads[i].program.Need())
+// begin begins to read the parts of a snapshot, with the columns of the fields and those that more, unless nil, adds.
+func (n *narrowed) begin(snap trace.Snapshot, fields []syntax.Field, more func(*trace.Need)) {
+	for _, f := range fields {
+		n.reads = append(n.reads, reading{field: f})
 	}
-	return need
-}
-
-// begin begins to read the parts of a snapshot.
-func (n *narrowed) begin(snap trace.Snapshot, need *trace.Need) {
-	n.parts = n.job.e.parts(n.job, snap, need, need)
+	n.parts = n.job.e.parts(n.job, snap, func() (rows, whole *trace.Need) {
+		need := eval.CompileValue(n.conds, nil).Need()
+		for i := range n.reads {
+			need.Add(n.compiled(&n.reads[i]).Need())
+		}
+		if more != nil {
+			more(need)
+		}
+		return need, need
+	})
 	if !n.all {
-		n.run = n.selects.Start(n.ctx, n.parts)
+		n.run = eval.CompileValue(n.conds, nil).Start(n.ctx, n.parts)
 	}
 }
 
 // open opens a part with all columns that the request needs.
-func (n *narrowed) open(part int) (*info, error) {
+func (n *narrowed) open(part int) (info, error) {
 	v, err := n.parts.View(part)
 	if err == nil && n.run != nil {
 		err = n.run.Open(part)
 	}
 	if err != nil {
-		return nil, err
+		return info{}, err
 	}
-	return &info{v, n.facts.of(n.parts.List()[part].ID)}, nil
+	return info{v, n.facts.of(n.parts.List()[part].ID)}, nil
 }
 
 // reader returns the Run that reads the values of a field, with a part open.
 func (n *narrowed) reader(f syntax.Field, part int) (*eval.Run, error) {
 	r := &n.reads[slices.IndexFunc(n.reads, func(r reading) bool { return r.field == f })]
 	if r.run == nil {
-		r.run = r.program.Start(n.ctx, n.parts)
+		r.run = n.compiled(r).Start(n.ctx, n.parts)
 	}
 	return r.run, r.run.Open(part)
 }

@@ -32,7 +32,7 @@ func apparentRoots(v *trace.View) []uint32 {
 }
 
 // rootValues collects rootName or rootServiceName of the traces of a View.
-func (n *narrowed) rootValues(in *info, field string, c *collector) error {
+func (n *narrowed) rootValues(in info, field string, c *collector) error {
 	v := in.v
 	codes, text := func(row uint32) uint32 { return v.Name[row] }, func(row uint32) string { return v.Text(v.Name[row]) }
 	size := v.Strings.Len()

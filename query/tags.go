@@ -58,7 +58,7 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	defer snap.Close()
 	n := narrow(j, req)
 	n.forNames()
-	n.begin(snap, n.namesNeed())
+	n.begin(snap, nil, n.declareNames)
 	names := newNames(req, j.memory)
 	for part := range slices.Backward(n.parts.List()) {
 		if ctx.Err() != nil {
@@ -116,9 +116,8 @@ func (t *tagNames) full() bool {
 // namedLevels are the levels in the order in which they fill an answer.
 var namedLevels = []trace.Level{trace.ResourceLevel, trace.SpanLevel, trace.ScopeLevel, trace.EventLevel, trace.LinkLevel}
 
-// namesNeed declares the columns that a request for names reads.
-func (n *narrowed) namesNeed() *trace.Need {
-	need := n.compile()
+// declareNames declares the columns that a request for names reads.
+func (n *narrowed) declareNames(need *trace.Need) {
 	for _, l := range namedLevels {
 		if n.req.wants(eval.ScopeOf(l).String()) {
 			need.AllKeys[l] = true
@@ -127,7 +126,6 @@ func (n *narrowed) namesNeed() *trace.Need {
 	if !n.all {
 		need.Columns |= trace.EventSpans | trace.LinkSpans
 	}
-	return need
 }
 
 // collect adds the names of one part.

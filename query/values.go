@@ -68,7 +68,7 @@ func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c 
 	}
 	defer snap.Close()
 	n := narrow(j, req)
-	n.begin(snap, n.compile(fields...))
+	n.begin(snap, fields, nil)
 	done.Tables = len(n.parts.List())
 	for part := range slices.Backward(n.parts.List()) {
 		if ctx.Err() != nil {
@@ -103,7 +103,7 @@ func (n *narrowed) collect(part int, fields []syntax.Field, c *collector) error 
 }
 
 // values collects the values of a field in one part.
-func (n *narrowed) values(part int, in *info, f syntax.Field, c *collector) error {
+func (n *narrowed) values(part int, in info, f syntax.Field, c *collector) error {
 	selected := in.all
 	if !n.all {
 		s, err := n.selection(part)
@@ -146,7 +146,7 @@ func (n *narrowed) values(part int, in *info, f syntax.Field, c *collector) erro
 
 // noService collects the name of the services that have none: a service name
 // always exists.
-func noService(in *info, selected *selection, c *collector) {
+func noService(in info, selected *selection, c *collector) {
 	for resource := range selected.rows[trace.ResourceLevel].Rows {
 		if _, given := in.v.ResourceAttrs.Value(resource, "service.name"); !given {
 			c.add(TagValue{valueTypes[eval.String], ""})

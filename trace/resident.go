@@ -23,7 +23,7 @@ func Resident(ids []PartID, views []*View) Snapshot {
 
 func (s *resident) Parts() []Part { return s.parts }
 
-func (s *resident) Excludes(int, Condition) bool { return false }
+func (s *resident) Excludes(part int, c Condition) bool { return s.views[part].excludes(&c) }
 
 func (s *resident) Open(_ context.Context, part int, _ *Need) (*View, error) {
 	return s.views[part], nil

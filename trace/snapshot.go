@@ -21,7 +21,7 @@ type Part struct {
 	MinStart, MaxEnd          uint64
 	FirstArrival, LastArrival int64
 	// Resident tells that the part is in memory with every column, so that opening
-	// it costs neither time nor memory.
+	// it costs neither time nor memory, and the Need may be nil.
 	Resident bool
 }
 

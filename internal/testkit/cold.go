@@ -47,6 +47,9 @@ func (s *cold) Open(ctx context.Context, part int, need *trace.Need) (*trace.Vie
 			return nil, err
 		}
 	}
+	if s.parts[part].Resident {
+		return s.c.Views[part], nil
+	}
 	return s.c.Views[part].Project(need), nil
 }
 

@@ -84,12 +84,8 @@ func (p *Program) note(x expr, key string, test expr) {
 	if a, ok := x.(*attribute); ok {
 		id = a.slot
 	}
-	at, ok := p.noted[id]
-	if !ok {
-		if at = len(p.touched); p.noted == nil {
-			p.noted = map[any]int{}
-		}
-		p.noted[id] = at
+	at, fresh := p.noted.of(id)
+	if fresh {
 		p.touched = append(p.touched, touch{x: x, key: key})
 	}
 	t := &p.touched[at]

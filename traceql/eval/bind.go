@@ -100,6 +100,13 @@ type Bound struct {
 	arrayBytes int // that array takes
 }
 
+// fewBound is a Bound with its attributes and masks, if they are few.
+type fewBound struct {
+	Bound
+	attrs [2]boundAttr
+	masks [2]Mask
+}
+
 // boundAttr is an attribute in a View: its columns at its own level, and those of
 // resources as well when it inherits.
 type boundAttr struct {
@@ -115,7 +122,15 @@ type decoded struct {
 
 // bind ties the Program to a View.
 func (p *Program) bind(ctx context.Context, v *trace.View, memory Memory) *Bound {
-	return &Bound{V: v, p: p, ctx: ctx, poll: Poll{ctx: ctx}, memory: memory, attrs: make([]boundAttr, len(p.attrs)), masks: make([]Mask, len(p.filters))}
+	var few fewBound
+	b := &few.Bound
+	*b = Bound{V: v, p: p, ctx: ctx, poll: Poll{ctx: ctx}, memory: memory}
+	if len(p.attrs) <= len(few.attrs) && len(p.filters) <= len(few.masks) { // Fast path: one allocation
+		b.attrs, b.masks = few.attrs[:len(p.attrs)], few.masks[:len(p.filters)]
+	} else {
+		b.attrs, b.masks = make([]boundAttr, len(p.attrs)), make([]Mask, len(p.filters))
+	}
+	return b
 }
 
 // rebind ties the Program to another View of the same part, or to none.
@@ -160,14 +175,33 @@ func (b *Bound) value(attrs *trace.Attrs, c *trace.Column, i int) (Value, bool) 
 	return d.v, d.ok
 }
 
+// maskOf returns the rows that a condition may keep.
+func maskOf(b *Bound, c cond) Mask {
+	var first cond
+	chain, isChain := c.(allOf)
+	if first = c; isChain && len(chain) > 0 {
+		first = chain[0]
+	}
+	if l, ok := first.(leaf); ok {
+		if m, ok := l.byColumn(b); ok { // Fast path: there is no mask of all rows to make.
+			if isChain {
+				chain[1:].narrow(b, m)
+			}
+			return m
+		}
+	}
+	m := fullMask(b.V.Spans())
+	c.narrow(b, m)
+	return m
+}
+
 // mask returns the rows that a filter may keep. It is exact unless the filter
 // reads what only the whole trace knows.
 func (b *Bound) mask(filter int) Mask {
 	if b.masks[filter] == nil {
-		m := fullMask(b.V.Spans())
-		b.p.filters[filter].cond.narrow(b, m)
+		m := maskOf(b, b.p.filters[filter].cond)
 		b.masks[filter] = m
-		_ = b.memory.Take(8*len(m), "filter %d of %d", filter+1, len(b.masks)) // the context tells
+		_ = b.memory.Take(8*len(m), Progress{Format: "filter %d of %d", A: filter + 1, B: len(b.masks)}) // the context tells
 	}
 	return b.masks[filter]
 }

@@ -271,7 +271,7 @@ func (r *Run) local(part int, n node) Mask {
 			m = nil
 		}
 		r.cands[key] = m
-		_ = r.memory.Take(8*len(m), "the candidates of %d filters", len(r.cands)) // the context tells
+		_ = r.memory.Take(8*len(m), Progress{Format: "the candidates of %d filters", A: len(r.cands)}) // the context tells
 	}
 	return m
 }

@@ -15,10 +15,10 @@ type Program struct {
 	filters []filter
 	stages  []stage
 	touched []touch
-	slots   map[syntax.Attr]int // of attrs
-	noted   map[any]int         // of touched, by slot or intrinsic
-	groups  bool                // some stage is by()
-	staged  bool                // while touching what by() or an aggregate reads
+	slots   positions[syntax.Attr] // of attrs
+	noted   positions[any]         // of touched, by slot or intrinsic
+	groups  bool                   // some stage is by()
+	staged  bool                   // while touching what by() or an aggregate reads
 	loads   loads
 
 	value    expr   // of CompileValue
@@ -305,13 +305,8 @@ func (p *Program) name(f syntax.Field) expr {
 }
 
 func (p *Program) attribute(a syntax.Attr) *attribute {
-	slot, ok := p.slots[a]
-	if !ok {
-		slot = len(p.attrs)
-		if p.slots == nil {
-			p.slots = map[syntax.Attr]int{}
-		}
-		p.slots[a] = slot
+	slot, fresh := p.slots.of(a)
+	if fresh {
 		p.attrs = append(p.attrs, a)
 	}
 	return &attribute{Attr: a, slot: slot, level: LevelOf(a.Scope), inherits: a.Scope == syntax.ScopeNone}

@@ -160,7 +160,7 @@ func (l leaf) narrow(b *Bound, m Mask) {
 	case n.event != n.link:
 		l.narrowByChild(b, m)
 	default:
-		if fast, ok := spanMask(b, l.e); ok && !n.event {
+		if fast, ok := l.byColumn(b); ok {
 			m.and(fast)
 			return
 		}
@@ -176,6 +176,14 @@ func (l leaf) narrow(b *Bound, m Mask) {
 			}
 		}
 	}
+}
+
+// byColumn returns the rows that satisfy l, if columns decide it.
+func (l leaf) byColumn(b *Bound) (m Mask, ok bool) {
+	if n := l.e.needs(); n.trace || n.event || n.link {
+		return nil, false
+	}
+	return spanMask(b, l.e)
 }
 
 // rowWork is the work of an expression that is read row by row: some conditions'.

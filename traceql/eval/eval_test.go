@@ -127,9 +127,12 @@ func answerFrom(t *testing.T, src trace.Source, views []*trace.View, query strin
 // start begins a Run over a source, with what the Program declares.
 func start(t testing.TB, p *Program, ctx context.Context, src trace.Source, places *Places) *Run {
 	t.Helper()
-	whole := p.Need()
-	whole.Columns |= trace.Names // of describe
-	return p.Start(ctx, NewParts(ctx, evaltest.Snapshot(t, src), p.RowNeed(), whole, Keep{Places: places}))
+	needs := func() (rows, whole *trace.Need) {
+		whole = p.Need()
+		whole.Columns |= trace.Names // of describe
+		return p.RowNeed(), whole
+	}
+	return p.Start(ctx, NewParts(ctx, evaltest.Snapshot(t, src), needs, Keep{Places: places}))
 }
 
 func load(t testing.TB, run *Run, id trace.TraceID) *Trace {

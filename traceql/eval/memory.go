@@ -1,5 +1,10 @@
 package eval
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Memory counts the bytes that one query keeps. It counts, roughly, everything that grows with the data: rows,
 // groups, labels, numbers, masks, spans of a trace, the answer and its text. It leaves out the memory that every
 // query needs. Any number of goroutines may use it.
@@ -7,11 +12,25 @@ package eval
 // A loop that meets a limit need not return the error: Take has cancelled the query's context by then, and all long
 // work polls the context.
 type Memory interface {
-	// Take counts n bytes more; the format and its numbers describe the query's progress. An error means that a limit
-	// is exceeded: the bytes are not counted.
-	Take(n int, format string, args ...int) error
+	// Take counts n bytes more. An error means that a limit is exceeded: the bytes are not counted.
+	Take(n int, at Progress) error
 	// Free gives bytes back that are not kept any longer.
 	Free(n int)
+}
+
+// Progress describes how far a query has come: a format for one number, or for two.
+// It is formatted only when a limit is met, so it costs no allocation.
+type Progress struct {
+	Format string
+	A, B   int
+}
+
+// String formats the numbers.
+func (p Progress) String() string {
+	if strings.Count(p.Format, "%") < 2 {
+		return fmt.Sprintf(p.Format, p.A)
+	}
+	return fmt.Sprintf(p.Format, p.A, p.B)
 }
 
 // Unlimited returns m, or a Memory without a limit if m is nil.
@@ -24,8 +43,8 @@ func Unlimited(m Memory) Memory {
 
 type unlimited struct{}
 
-func (unlimited) Take(int, string, ...int) error { return nil }
-func (unlimited) Free(int)                       {}
+func (unlimited) Take(int, Progress) error { return nil }
+func (unlimited) Free(int)                 {}
 
 // Sizes in memory, in bytes.
 const (

@@ -15,18 +15,18 @@ import (
 //
 // Any goroutine may use Parts.
 type Parts struct {
-	ctx         context.Context
-	snap        trace.Snapshot
-	list        []trace.Part
-	rows, whole *trace.Need
-	o           Keep
-	resident    int // how many parts are
+	ctx      context.Context
+	snap     trace.Snapshot
+	list     []trace.Part
+	needs    func() (rows, whole *trace.Need)
+	o        Keep
+	resident int // how many parts are
 
-	opened []atomic.Pointer[opened]  // written under mu
-	dir    atomic.Pointer[directory] // of the resident parts
-	mu     sync.Mutex
-	order  []int // parts that are not resident, as they were opened
-	bytes  int   // of their columns
+	views []partView
+	dir   atomic.Pointer[directory] // of the resident parts
+	mu    sync.Mutex
+	order []int // parts that are not resident, as they were opened
+	bytes int   // of their columns
 
 	loads atomic.Int64
 	again []Mask // see Repeated; under againMu
@@ -35,11 +35,17 @@ type Parts struct {
 	againMu sync.Mutex
 }
 
-// opened is a View of a part.
+// partView has the View of a part: of a resident one, or of another, written under mu.
+type partView struct {
+	resident atomic.Pointer[trace.View]
+	opened   atomic.Pointer[opened]
+}
+
+// opened is a View of a part that is not resident.
 type opened struct {
 	view  *trace.View
-	whole bool // with all columns of Parts.whole
-	bytes int  // of the columns of a part that is not resident
+	whole bool // with all columns of whole traces
+	bytes int  // of the columns
 }
 
 // Keep has the state that a query uses besides the parts: nil and zero for none.
@@ -56,16 +62,20 @@ type Facts interface {
 	KeepRepeated(id trace.PartID, key uint64, rows Mask)
 }
 
-// NewParts returns the parts of a snapshot for a query. Rows declares the columns to read part by part; whole, which
-// includes rows, those to read of whole traces.
-func NewParts(ctx context.Context, snap trace.Snapshot, rows, whole *trace.Need, o Keep) *Parts {
+// NewParts returns the parts of a snapshot for a query. Needs declares the columns: rows those to read part by part;
+// whole, which includes rows, those to read of whole traces. It is called once, when a part that is not resident is
+// opened first: a query of resident parts alone declares nothing.
+func NewParts(ctx context.Context, snap trace.Snapshot, needs func() (rows, whole *trace.Need), o Keep) *Parts {
 	o.Memory = Unlimited(o.Memory)
-	p := &Parts{ctx: ctx, snap: snap, list: snap.Parts(), rows: rows, whole: whole, o: o}
-	p.opened = make([]atomic.Pointer[opened], len(p.list))
+	p := &Parts{ctx: ctx, snap: snap, list: snap.Parts(), o: o}
+	p.views = make([]partView, len(p.list))
 	for i := range p.list {
 		if p.list[i].Resident {
 			p.resident++
 		}
+	}
+	if p.resident < len(p.list) {
+		p.needs = sync.OnceValues(needs)
 	}
 	return p
 }
@@ -79,17 +89,35 @@ func (p *Parts) View(part int) (*trace.View, error) { return p.view(part, false)
 
 // view returns a View with the columns of rows at least, or of whole.
 func (p *Parts) view(part int, whole bool) (*trace.View, error) {
-	if o := p.opened[part].Load(); o != nil && (o.whole || !whole) { // Fast path
+	at := &p.views[part]
+	if v := at.resident.Load(); v != nil { // Fast path
+		return v, nil
+	}
+	if o := at.opened.Load(); o != nil && (o.whole || !whole) { // Fast path
 		return o.view, nil
 	}
-	resident := p.list[part].Resident
-	need, whole := p.rows, whole || resident
-	if whole {
-		need = p.whole
+	if p.list[part].Resident {
+		v, err := p.open(part, nil)
+		if err == nil {
+			at.resident.Store(v)
+		}
+		return v, err
 	}
-	if !resident && p.ctx.Err() != nil {
+	if p.ctx.Err() != nil {
 		return nil, context.Cause(p.ctx)
 	}
+	need, all := p.needs()
+	if whole {
+		need = all
+	}
+	v, err := p.open(part, need)
+	if err != nil {
+		return nil, err
+	}
+	return p.keep(part, opened{view: v, whole: whole}), nil
+}
+
+func (p *Parts) open(part int, need *trace.Need) (*trace.View, error) {
 	v, err := p.snap.Open(p.ctx, part, need)
 	switch {
 	case p.ctx.Err() != nil && err != nil:
@@ -99,27 +127,25 @@ func (p *Parts) view(part int, whole bool) (*trace.View, error) {
 	case v.Spans() != p.list[part].Spans:
 		return nil, fmt.Errorf("read a part of the stored spans: it has %d spans where %d were promised", v.Spans(), p.list[part].Spans)
 	}
-	return p.keep(part, opened{view: v, whole: whole}, resident), nil
+	return v, nil
 }
 
 // keep puts a View in its place, unless another goroutine has opened as much.
-func (p *Parts) keep(part int, o opened, resident bool) *trace.View {
+func (p *Parts) keep(part int, o opened) *trace.View {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.opened[part].Load()
+	before := p.views[part].opened.Load()
 	if before != nil && (before.whole || !o.whole) {
 		return before.view
 	}
-	if !resident {
-		o.bytes = o.view.ColumnBytes()
-		p.bytes += o.bytes
-		if before == nil {
-			p.order = append(p.order, part)
-		} else {
-			p.bytes -= before.bytes
-		}
+	o.bytes = o.view.ColumnBytes()
+	p.bytes += o.bytes
+	if before == nil {
+		p.order = append(p.order, part)
+	} else {
+		p.bytes -= before.bytes
 	}
-	p.opened[part].Store(&o)
+	p.views[part].opened.Store(&o)
 	return o.view
 }
 
@@ -131,9 +157,9 @@ func (p *Parts) Release(part int) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if o := p.opened[part].Load(); o != nil {
+	if o := p.views[part].opened.Load(); o != nil {
 		p.bytes -= o.bytes
-		p.opened[part].Store(nil)
+		p.views[part].opened.Store(nil)
 		for i, other := range p.order {
 			if other == part {
 				p.order = append(p.order[:i], p.order[i+1:]...)

@@ -161,7 +161,7 @@ func (r *Run) makeCurrent(t *Trace) {
 	r.t = t
 	if n := len(t.Spans) - r.spans; n > 0 {
 		r.spans += n
-		_ = r.memory.Take(n*spanBytes, "a trace of %d spans", len(t.Spans)) // the context tells
+		_ = r.memory.Take(n*spanBytes, Progress{Format: "a trace of %d spans", A: len(t.Spans)}) // the context tells
 	}
 	if r.kept > 0 {
 		r.memory.Free(r.kept)
@@ -313,7 +313,7 @@ func (g *grouping) apply(r *Run, in []Spanset) ([]Spanset, error) {
 				at = len(out)
 				groups[v.Key()] = at
 				r.kept += groupBytes + len(set.Attrs)*attrBytes
-				if err := r.memory.Take(groupBytes+len(set.Attrs)*attrBytes, "%d groups of one trace", at+1); err != nil {
+				if err := r.memory.Take(groupBytes+len(set.Attrs)*attrBytes, Progress{Format: "%d groups of one trace", A: at + 1}); err != nil {
 					return nil, context.Cause(r.ctx)
 				}
 				out = append(out, Spanset{Attrs: append(slices.Clip(set.Attrs), Attr{g.key, v})})

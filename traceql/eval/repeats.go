@@ -209,7 +209,7 @@ func (r *repeats) trace() error {
 		r.done[at.view].Set(at.number)
 		before := len(r.seen)
 		r.mark(v, at)
-		if n := (len(r.seen) - before) * spanBytes; r.p.o.Memory.Take(n, "a trace of %d spans", len(r.seen)) == nil {
+		if n := (len(r.seen) - before) * spanBytes; r.p.o.Memory.Take(n, Progress{Format: "a trace of %d spans", A: len(r.seen)}) == nil {
 			held += n
 		}
 	}

@@ -76,7 +76,7 @@ func (t *Trace) fill(id trace.TraceID) bool {
 			t.Spans = append(t.Spans, Ref{View: at.view, Row: row})
 			t.cover(v.Began(row), v.End[row])
 		}
-		if t.Memory != nil && t.Memory.Take((len(t.Spans)-before)*spanBytes, "a trace of %d spans", len(t.Spans)) != nil {
+		if t.Memory != nil && t.Memory.Take((len(t.Spans)-before)*spanBytes, Progress{Format: "a trace of %d spans", A: len(t.Spans)}) != nil {
 			break
 		}
 	}

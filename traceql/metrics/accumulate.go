@@ -210,7 +210,7 @@ func (a *accumulator) bytes() int {
 // grow makes the cells of new series.
 func (a *accumulator) grow() error {
 	bytes, series := a.bytes(), a.groups.series()
-	if err := a.memory.Take(bytes-a.counted, atSeries, series, a.slots-a.lead); err != nil {
+	if err := a.memory.Take(bytes-a.counted, eval.Progress{Format: atSeries, A: series, B: a.slots - a.lead}); err != nil {
 		return err
 	}
 	a.counted = bytes

@@ -128,7 +128,7 @@ func (k *tally) holdLabels() error {
 		a.counted = len(a.labels.values)
 	}
 	bytes := k.labels*each + 4*k.codes
-	err := k.memory.Take(bytes-k.counted, "%d different values of attributes", k.labels)
+	err := k.memory.Take(bytes-k.counted, eval.Progress{Format: "%d different values of attributes", A: k.labels})
 	k.counted = bytes
 	return err
 }
@@ -171,12 +171,12 @@ func (k *tally) keep() error {
 		for group, sums := range a.sums {
 			a.cells[group] = make([][]float64, len(sums))
 			a.total[group] = make([]float64, k.slots)
-			if err := k.memory.Take(len(sums)*24+k.slots*(8+sampleBytes)+seriesBytes, atSeries, lines+1, k.slots); err != nil {
+			if err := k.memory.Take(len(sums)*24+k.slots*(8+sampleBytes)+seriesBytes, eval.Progress{Format: atSeries, A: lines + 1, B: k.slots}); err != nil {
 				return err
 			}
 			for _, label := range a.top(group, k.c.topN, &k.poll) {
 				lines++
-				if err := k.memory.Take(seriesBytes+2*attrBytes+k.slots*(8+sampleBytes), atSeries, lines, k.slots); err != nil {
+				if err := k.memory.Take(seriesBytes+2*attrBytes+k.slots*(8+sampleBytes), eval.Progress{Format: atSeries, A: lines, B: k.slots}); err != nil {
 					return err
 				}
 				a.cells[group][label] = make([]float64, k.slots)

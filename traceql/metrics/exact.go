@@ -41,7 +41,7 @@ func (a *accumulator) addExact(p *Part) error {
 			n++
 		}
 	}
-	if err := a.memory.Take(n*exactBytes, "the values of %d spans more", n); err != nil {
+	if err := a.memory.Take(n*exactBytes, eval.Progress{Format: "the values of %d spans more", A: n}); err != nil {
 		return err
 	}
 	a.exact = slices.Grow(a.exact, n)

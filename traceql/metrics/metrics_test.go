@@ -94,8 +94,7 @@ func run(q *Query, ctx context.Context, src trace.Source, w Window, bounds Bound
 		return nil, err
 	}
 	defer snap.Close()
-	rows, whole := q.Need()
-	r := q.Start(ctx, eval.NewParts(ctx, snap, rows, whole, eval.Keep{Memory: bounds.Memory}), w, bounds)
+	r := q.Start(ctx, eval.NewParts(ctx, snap, q.Need, eval.Keep{Memory: bounds.Memory}), w, bounds)
 	if err := r.Gather(); err != nil {
 		return nil, err
 	}
@@ -118,16 +117,12 @@ type errTooMuch string
 
 func (e errTooMuch) Error() string { return "too much at " + string(e) }
 
-func (p *purse) Take(n int, format string, args ...int) error {
+func (p *purse) Take(n int, at eval.Progress) error {
 	if p.left -= int64(n); p.left >= 0 || n <= 0 {
 		return nil
 	}
 	p.left += int64(n)
-	at := make([]any, len(args))
-	for i, x := range args {
-		at[i] = x
-	}
-	return errTooMuch(fmt.Sprintf(format, at...))
+	return errTooMuch(at.String())
 }
 
 func (p *purse) Free(n int) { p.left += int64(n) }
@@ -357,8 +352,7 @@ func TestMemoryOfParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer snap.Close()
-		rows, whole := q.Need()
-		r := q.Start(t.Context(), eval.NewParts(t.Context(), snap, rows, whole, eval.Keep{Memory: left}), w, Bounds{Memory: left})
+		r := q.Start(t.Context(), eval.NewParts(t.Context(), snap, q.Need, eval.Keep{Memory: left}), w, Bounds{Memory: left})
 		if err := r.Gather(); err != nil {
 			t.Fatal(err)
 		}

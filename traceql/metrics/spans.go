@@ -247,7 +247,7 @@ func (s *spans) holdRows(view int) error {
 		each += 2 * 16
 	}
 	n := s.list[view].Spans
-	return s.memory.Take(n*each, "the rows of %d spans more", n)
+	return s.memory.Take(n*each, eval.Progress{Format: "the rows of %d spans more", A: n})
 }
 
 func (s *spans) makeRoom(view int) {
