@@ -1,6 +1,10 @@
 package trace
 
-import "unsafe"
+import (
+	"bytes"
+	"slices"
+	"unsafe"
+)
 
 // Dict maps strings to codes 0, 1, 2, ... in order of first appearance. Code 0
 // is always the empty string. The zero Dict is empty; only a Table's writer
@@ -28,6 +32,12 @@ func (d *Dict) Get(code uint32) string {
 	}
 	b := d.data[begin:d.ends[code]]
 	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// Extends tells whether all strings of another Dict have the same codes in this one.
+func (d *Dict) Extends(other *Dict) bool {
+	n := len(other.ends)
+	return n <= len(d.ends) && slices.Equal(d.ends[:n], other.ends) && (n == 0 || bytes.Equal(d.data[:d.ends[n-1]], other.data[:d.ends[n-1]]))
 }
 
 // Find returns the code of a string, and false when no row of the Table has it.

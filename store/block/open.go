@@ -136,12 +136,13 @@ func (b *Block) survey(ctx context.Context) ([]sidecar.Facts, error) {
 	own := *b // with a cache for this alone
 	own.cache = NewCache(0)
 	facts := make([]sidecar.Facts, len(b.parts))
+	var s sidecar.Builder
 	for i := range b.parts {
 		v, err := newPart(&own, i).open(ctx, trace.Everything())
 		if err != nil {
 			return nil, err
 		}
-		s := sidecar.NewBuilder([]*trace.View{v})
+		s.Begin([]*sidecar.Source{sidecar.NewSource(v)})
 		for number := range v.TraceIDs {
 			for row := range v.Rows(uint32(number)) {
 				s.Span(0, row)

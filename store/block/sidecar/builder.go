@@ -5,41 +5,75 @@ import (
 	"etude/trace"
 )
 
-// Builder makes the facts of a row group whose spans lie in some Views.
-type Builder struct {
-	views []*trace.View
-	in    [][]bool // by view and row; nil: no row of the view
-	frame *frameBuilder
+// Source is a View that has every column, with the attributes of all its rows.
+type Source struct {
+	View          *trace.View
+	Attrs         [trace.Levels]*trace.Flat
+	Events, Links []uint32 // Events[r] to Events[r+1] are the event rows of span r
 }
 
-// NewBuilder returns a Builder. The Views have every column.
-func NewBuilder(views []*trace.View) *Builder {
-	return &Builder{views: views, in: make([][]bool, len(views)), frame: newFrameBuilder(views)}
-}
-
-// Span adds the next span of a trace: a row of one of the Views.
-func (b *Builder) Span(view int, row uint32) {
-	if b.in[view] == nil {
-		b.in[view] = make([]bool, b.views[view].Spans())
+// NewSource returns the View as a Source.
+func NewSource(v *trace.View) *Source {
+	s := &Source{View: v, Events: starts(v.EventSpan, v.Spans()), Links: starts(v.LinkSpan, v.Spans())}
+	for l := range trace.Levels {
+		s.Attrs[l] = v.Attrs(trace.Level(l)).Flat()
 	}
-	b.in[view][row] = true
-	b.frame.span(view, row)
+	return s
+}
+
+// starts returns where the children of each parent begin, and at last their number.
+func starts(parents []uint32, n int) []uint32 {
+	at := make([]uint32, n+1)
+	for _, parent := range parents {
+		at[parent+1]++
+	}
+	for i := range n {
+		at[i+1] += at[i]
+	}
+	return at
+}
+
+// Builder makes the facts of row groups whose spans lie in some Sources. The zero
+// Builder is ready for Begin.
+type Builder struct {
+	sources []*Source
+	rows    [][]uint64 // by source: the set of its rows
+	list    []uint32   // of the rows of one source
+	frame   *frameBuilder
+	summary summary
+}
+
+// Begin begins a row group. A Builder that is used again keeps its memory.
+func (b *Builder) Begin(sources []*Source) {
+	b.sources, b.frame = sources, newFrameBuilder(sources)
+	for len(b.rows) < len(sources) {
+		b.rows = append(b.rows, nil)
+	}
+	for i, s := range sources {
+		b.rows[i] = emptySet(b.rows[i], s.View.Spans())
+	}
+	b.summary.begin()
+}
+
+// Span adds the next span of a trace: a row of one of the Sources.
+func (b *Builder) Span(source int, row uint32) {
+	isNew(b.rows[source], row)
+	b.frame.span(source, row)
 }
 
 // EndTrace ends a trace.
 func (b *Builder) EndTrace() { b.frame.endTrace() }
 
-// Facts returns what a sidecar says of the row group.
+// Facts returns what a sidecar says of the row group, and lets the Sources go.
 func (b *Builder) Facts(info layout.PartInfo) (Facts, error) {
-	s := newSummary()
-	for i, rows := range b.in {
-		if rows != nil {
-			s.add(b.views[i], rows)
-		}
+	for i, s := range b.sources {
+		b.list = appendSet(b.list[:0], b.rows[i])
+		b.summary.add(s, b.list)
 	}
-	facts, err := s.part(info)
+	facts, err := b.summary.part(info)
 	if err == nil {
 		facts.frame = b.frame.frame()
 	}
+	b.sources, b.frame = nil, nil
 	return facts, err
 }

@@ -29,8 +29,8 @@ import (
 // A frame is left out when it would be large: resources that differ from trace to
 // trace are as well read from the file.
 type frameBuilder struct {
-	views     []*trace.View
-	numbers   [][]uint32 // by view and scope: number+1
+	sources   []*Source
+	numbers   [][]uint32 // by source and scope: number+1
 	resources frameTable
 	scopes    frameTable
 	traces    int
@@ -59,19 +59,19 @@ func (t *frameTable) add(row []byte) uint32 {
 	return number
 }
 
-// newFrameBuilder returns a builder of a frame whose spans lie in some Views.
-func newFrameBuilder(views []*trace.View) *frameBuilder {
-	b := &frameBuilder{views: views, resources: frameTable{known: map[string]uint32{}}, scopes: frameTable{known: map[string]uint32{}}}
-	for _, v := range views {
-		b.numbers = append(b.numbers, make([]uint32, v.Scopes()))
+// newFrameBuilder returns a builder of a frame whose spans lie in some Sources.
+func newFrameBuilder(sources []*Source) *frameBuilder {
+	b := &frameBuilder{sources: sources, resources: frameTable{known: map[string]uint32{}}, scopes: frameTable{known: map[string]uint32{}}}
+	for _, s := range sources {
+		b.numbers = append(b.numbers, make([]uint32, s.View.Scopes()))
 	}
 	return b
 }
 
 // span adds the next span of a trace.
-func (b *frameBuilder) span(view int, row uint32) {
-	v := b.views[view]
-	number := &b.numbers[view][v.Scope[row]]
+func (b *frameBuilder) span(source int, row uint32) {
+	v := b.sources[source].View
+	number := &b.numbers[source][v.Scope[row]]
 	if *number == 0 {
 		*number = b.addScope(v, v.Scope[row]) + 1
 	}
@@ -139,9 +139,9 @@ const maxFrame = 8
 var zstdWriter = mustZstdWriter()
 
 func mustZstdWriter() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil)
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
-		panic(err) // There are no options.
+		panic(err) // The options are constant.
 	}
 	return e
 }

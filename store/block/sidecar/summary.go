@@ -22,10 +22,13 @@ import (
 // not members: a search over hundreds of row groups opens none in vain. Rejected: blocked bloom filters, which take
 // twice the space for the same error rate.
 type summary struct {
-	facts   Facts
-	members hashSet
-	seen    []uint32 // by code: the last column that had it
-	column  uint32
+	facts           Facts
+	members         hashSet
+	kinds, statuses [256]bool
+
+	columns []column   // of a level
+	seen    [][]uint64 // sets of codes; the first inUse of them are taken
+	inUse   int
 }
 
 // The kinds of members of the filter.
@@ -39,10 +42,11 @@ const (
 	memberStatus
 )
 
-func newSummary() *summary {
-	s := &summary{}
-	s.facts.minDuration = math.MaxInt64
-	return s
+func (s *summary) begin() {
+	s.facts = Facts{minDuration: math.MaxInt64}
+	s.members.clear()
+	clear(s.kinds[:])
+	clear(s.statuses[:])
 }
 
 // prefix is the hash of a member's kind.
@@ -59,49 +63,54 @@ func mix(a, b uint64) uint64 {
 // member is the hash of a text of some meaning.
 func member(prefix uint64, text string) uint64 { return mix(prefix, xxhash.Sum64String(text)) }
 
-// add adds rows of a View: those for which rows is true. The View has every column.
-func (s *summary) add(v *trace.View, rows []bool) {
-	if len(s.seen) < v.Strings.Len() {
-		s.seen = make([]uint32, v.Strings.Len())
-		s.column = 0
-	}
-	scopes, resources := make([]bool, v.Scopes()), make([]bool, v.Resources())
-	traces := make([]bool, len(v.TraceIDs))
-	for row, in := range rows {
-		if in {
-			s.span(v, uint32(row))
-			scopes[v.Scope[row]] = true
-			traces[v.Trace[row]] = true
-		}
-	}
-	for number, in := range traces {
-		if in {
+// add adds rows of a source. They ascend, so that its columns are read forwards.
+func (s *summary) add(src *Source, rows []uint32) {
+	v := src.View
+	s.inUse = 0
+	var scopes, resources, events, links []uint32
+	hasTrace, hasScope, hasResource, names := s.set(len(v.TraceIDs)), s.set(v.Scopes()), s.set(v.Resources()), s.set(v.Strings.Len())
+	name := prefix(memberName, 0, "")
+	for _, row := range rows {
+		s.span(v, row)
+		if number := v.Trace[row]; isNew(hasTrace, number) {
 			s.trace(v.TraceIDs[number])
 		}
-	}
-	s.texts(v, prefix(memberName, 0, ""), v.Name, rows)
-	s.texts(v, prefix(memberScopeName, 0, ""), v.ScopeName, scopes)
-	for scope, in := range scopes {
-		if in {
-			resources[v.ScopeResource[scope]] = true
+		if code := v.Name[row]; isNew(names, code) {
+			s.members.add(member(name, v.Text(code)))
 		}
-	}
-	of := [trace.Levels][]bool{trace.SpanLevel: rows, trace.ScopeLevel: scopes, trace.ResourceLevel: resources,
-		trace.EventLevel: below(v.EventSpan, rows), trace.LinkLevel: below(v.LinkSpan, rows)}
-	for level := range trace.Level(trace.Levels) {
-		for c := range v.Attrs(level).All() {
-			s.attribute(v, level, c, of[level])
+		if scope := v.Scope[row]; isNew(hasScope, scope) {
+			scopes = append(scopes, scope)
+			s.members.add(member(prefix(memberScopeName, 0, ""), v.Text(v.ScopeName[scope])))
+			if r := v.ScopeResource[scope]; isNew(hasResource, r) {
+				resources = append(resources, r)
+			}
 		}
+		events, links = appendRange(events, src.Events, row), appendRange(links, src.Links, row)
 	}
+	s.attributes(src, trace.SpanLevel, rows)
+	s.attributes(src, trace.ScopeLevel, scopes)
+	s.attributes(src, trace.ResourceLevel, resources)
+	s.attributes(src, trace.EventLevel, events)
+	s.attributes(src, trace.LinkLevel, links)
 }
 
-// below are the rows of events or links whose span is taken.
-func below(spans []uint32, rows []bool) []bool {
-	in := make([]bool, len(spans))
-	for i, span := range spans {
-		in[i] = rows[span]
+// appendRange appends the events or links of a span.
+func appendRange(rows, starts []uint32, span uint32) []uint32 {
+	for row := starts[span]; row < starts[span+1]; row++ {
+		rows = append(rows, row)
 	}
-	return in
+	return rows
+}
+
+// set returns an empty set of numbers below n, until the next add.
+func (s *summary) set(n int) []uint64 {
+	if s.inUse == len(s.seen) {
+		s.seen = append(s.seen, nil)
+	}
+	set := &s.seen[s.inUse]
+	s.inUse++
+	*set = emptySet(*set, n)
+	return *set
 }
 
 func (s *summary) span(v *trace.View, row uint32) {
@@ -110,8 +119,14 @@ func (s *summary) span(v *trace.View, row uint32) {
 	if v.Start[row] == 0 || v.End[row] < v.Start[row] {
 		s.facts.flags |= flagOddTimes
 	}
-	s.members.add(mix(memberKind, uint64(v.Kind[row])))
-	s.members.add(mix(memberStatus, uint64(v.Status[row])))
+	if !s.kinds[v.Kind[row]] {
+		s.kinds[v.Kind[row]] = true
+		s.members.add(mix(memberKind, uint64(v.Kind[row])))
+	}
+	if !s.statuses[v.Status[row]] {
+		s.statuses[v.Status[row]] = true
+		s.members.add(mix(memberStatus, uint64(v.Status[row])))
+	}
 }
 
 func (s *summary) trace(id trace.TraceID) {
@@ -131,48 +146,77 @@ func traceMember(id trace.TraceID) uint64 { return mix(memberTrace, xxhash.Sum64
 
 func less(a, b trace.TraceID) bool { return string(a[:]) < string(b[:]) }
 
-// texts adds the distinct texts of a column.
-func (s *summary) texts(v *trace.View, prefix uint64, codes []uint32, rows []bool) {
-	s.column++
-	for row, code := range codes {
-		if rows[row] && s.seen[code] != s.column {
-			s.seen[code] = s.column
-			s.members.add(member(prefix, v.Text(code)))
+// column is what the attributes of a level have had in one column.
+type column struct {
+	count   int
+	value   uint64   // prefix
+	seen    []uint64 // codes; nil while there are few
+	numbers []uint64 // some of them + 1
+}
+
+// A column keeps its codes when it has so many values: below, the members tell as well
+// whether one is new. So memory is bounded, however many columns there are.
+const fewValues = 1024
+
+// attributes adds the columns that occur in some rows, and their distinct values.
+func (s *summary) attributes(src *Source, level trace.Level, rows []uint32) {
+	if len(rows) == 0 {
+		return
+	}
+	f, v := src.Attrs[level], src.View
+	if cap(s.columns) < len(f.Columns) {
+		s.columns = make([]column, len(f.Columns))
+	}
+	s.columns = s.columns[:len(f.Columns)]
+	for i := range s.columns {
+		s.columns[i].count, s.columns[i].seen = 0, nil
+		clear(s.columns[i].numbers)
+	}
+	for _, row := range rows {
+		for pos, to := f.Row(row); pos < to; pos++ {
+			number, val := f.Cols[pos], f.Vals[pos]
+			c := &s.columns[number]
+			t := f.Columns[number].Type
+			switch c.count++; c.count {
+			case 1:
+				key := f.Columns[number].Key
+				c.value = prefix(memberValue, level, key)
+				s.members.add(prefix(memberKey, level, key))
+			case fewValues:
+				if t == trace.String || t == trace.Array {
+					c.seen = s.set(v.Strings.Len())
+				}
+			}
+			if c.seen != nil && !isNew(c.seen, uint32(val)) { // Fast path
+				continue
+			}
+			switch t {
+			case trace.String:
+				s.members.add(member(c.value, v.Text(uint32(val))))
+			case trace.Array:
+				s.elements(c.value, []byte(v.Text(uint32(val))))
+			case trace.Bool:
+				s.members.add(member(c.value, strconv.FormatBool(val != 0)))
+			case trace.Int, trace.Double:
+				if c.isNewNumber(val) {
+					s.number(c.value, t, val)
+				}
+			}
 		}
 	}
 }
 
-// attribute adds that a column occurs, and its distinct values.
-func (s *summary) attribute(v *trace.View, level trace.Level, c *trace.Column, rows []bool) {
-	value := prefix(memberValue, level, c.Key)
-	s.column++
-	occurs := false
-	for i, row := range c.Rows {
-		if !rows[row] {
-			continue
-		}
-		occurs = true
-		switch c.Type {
-		case trace.String, trace.Array:
-			code := c.Codes[i]
-			if s.seen[code] == s.column {
-				continue
-			}
-			s.seen[code] = s.column
-			if c.Type == trace.String {
-				s.members.add(member(value, v.Text(code)))
-			} else {
-				s.elements(value, []byte(v.Text(code)))
-			}
-		case trace.Bool:
-			s.members.add(member(value, strconv.FormatBool(c.Codes[i] != 0)))
-		case trace.Int, trace.Double:
-			s.number(value, c.Type, c.Nums[i])
-		}
+// isNewNumber tells whether a number may be new.
+func (c *column) isNewNumber(n uint64) bool {
+	if c.numbers == nil {
+		c.numbers = make([]uint64, 64)
 	}
-	if occurs {
-		s.members.add(prefix(memberKey, level, c.Key))
+	at := &c.numbers[n*0x9e3779b97f4a7c15>>58]
+	if n+1 != 0 && *at == n+1 {
+		return false
 	}
+	*at = n + 1
+	return true
 }
 
 // elements adds the elements of an array.
@@ -285,55 +329,4 @@ func (f *Facts) lacksNumbers(what uint64, least, most int64) bool {
 // Has reports whether the row group may have a trace.
 func (f *Facts) Has(id trace.TraceID) bool {
 	return !less(id, f.first) && !less(f.last, id) && f.filter.Contains(traceMember(id))
-}
-
-// hashSet is a set of hashes, in a table that is at most half full.
-type hashSet struct {
-	slots []uint64 // 0: free
-	used  int
-}
-
-// add reports whether the hash is new.
-func (s *hashSet) add(h uint64) bool {
-	if 2*s.used >= len(s.slots) {
-		s.grow()
-	}
-	if !s.put(h) {
-		return false
-	}
-	s.used++
-	return true
-}
-
-func (s *hashSet) put(h uint64) bool {
-	mask := uint64(len(s.slots) - 1)
-	for i := (h >> 1) & mask; ; i = (i + 1) & mask {
-		switch s.slots[i] {
-		case h:
-			return false
-		case 0:
-			s.slots[i] = h
-			return true
-		}
-	}
-}
-
-func (s *hashSet) grow() {
-	old := s.slots
-	s.slots = make([]uint64, max(1024, 2*len(old)))
-	for _, h := range old {
-		if h != 0 {
-			s.put(h)
-		}
-	}
-}
-
-func (s *hashSet) all() []uint64 {
-	all := make([]uint64, 0, s.used)
-	for _, h := range s.slots {
-		if h != 0 {
-			all = append(all, h)
-		}
-	}
-	return all
 }

@@ -13,11 +13,11 @@ import (
 func (g *shredder) fill(l *layout.Leaf, c *columnData, d *chunkDict) error {
 	c.reset()
 	if l.Enc == format.RLEDictionary {
-		t := g.texts
+		n := g.texts.len()
 		if l.Field == layout.FieldKey {
-			t = g.keys
+			n = g.keys.len()
 		}
-		d.begin(t.len())
+		d.begin(n)
 	}
 	if l.IsOwn() {
 		g.fillOwn(l, c, d)
@@ -155,7 +155,7 @@ func (g *shredder) fillTexts(l *layout.Leaf, c *columnData, d *chunkDict, places
 	each(g, places, func(s *source, from, to int) {
 		codes := column(s)
 		for _, p := range places[from:to] {
-			g.put(l, c, d, s.textOf(g.texts, valueAt(codes, p.row)))
+			g.put(l, c, d, s.textOf(valueAt(codes, p.row)))
 		}
 	})
 }
@@ -225,13 +225,19 @@ var roundedTo = map[layout.Field]uint64{layout.FieldRounded15: 15, layout.FieldR
 func (g *shredder) fillRounded(l *layout.Leaf, c *columnData) {
 	unit := roundedTo[l.Field] * 1e9
 	places := g.rows[layout.OfSpan].at
-	each(g, places, func(s *source, from, to int) {
-		for _, p := range places[from:to] {
+	var whole, from, to uint64 // (start-1)/unit is whole for starts from "from" and before "to"
+	each(g, places, func(s *source, first, last int) {
+		for _, p := range places[first:last] {
 			start := s.v.Start[p.row]
-			if start > 0 {
-				start = (start - 1) / unit
+			switch {
+			case start == 0:
+				c.i32 = append(c.i32, 0)
+				continue
+			case start < from || start >= to: // Slow path: neighbours are close in time.
+				whole = (start - 1) / unit
+				from, to = whole*unit+1, (whole+1)*unit+1
 			}
-			c.i32 = append(c.i32, int32(uint32(start)))
+			c.i32 = append(c.i32, int32(uint32(whole)))
 		}
 	})
 }

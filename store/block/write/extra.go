@@ -55,8 +55,12 @@ func (w *extraWriter) field(number wire.Number, content []byte) {
 func (w *extraWriter) runs(number wire.Number, places []place, column func(*source) []uint32) {
 	w.row = w.row[:0]
 	last, count, any := uint32(0), uint64(0), false
-	for _, p := range places {
-		flags := valueAt(column(w.g.plan.sources[p.src]), p.row)
+	var values []uint32
+	for i, p := range places {
+		if i == 0 || p.src != places[i-1].src {
+			values = column(w.g.plan.sources[p.src])
+		}
+		flags := valueAt(values, p.row)
 		any = any || flags != 0
 		if count > 0 && flags != last {
 			w.row = binary.AppendUvarint(binary.AppendUvarint(w.row, count), uint64(last))

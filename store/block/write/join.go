@@ -190,7 +190,7 @@ func (c *compactor) add(parts []found) error {
 		}
 	}
 	for i := range parts {
-		parts[i].src = c.source(c.inputs[parts[i].src])
+		parts[i].src = c.source(int(parts[i].src))
 	}
 	t := c.plan.join(parts)
 	var more []planTrace
@@ -210,10 +210,11 @@ func (c *compactor) add(parts []found) error {
 }
 
 // source returns the number that the view of an input has in the plan.
-func (c *compactor) source(in *joined) uint32 {
+func (c *compactor) source(input int) uint32 {
+	in := c.inputs[input]
 	if in.source < 0 {
 		in.source = len(c.plan.sources)
-		c.plan.sources = append(c.plan.sources, newSource(in.view))
+		c.plan.sources = append(c.plan.sources, newSource(in.view, input))
 	}
 	return uint32(in.source)
 }

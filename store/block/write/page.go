@@ -9,7 +9,6 @@ import (
 	"math"
 	"math/bits"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/delta"
 	"github.com/parquet-go/parquet-go/encoding/plain"
 	"github.com/parquet-go/parquet-go/encoding/rle"
@@ -20,10 +19,15 @@ import (
 	"etude/trace"
 )
 
-// Pages: data page v1, all columns zstd at its fastest level: the default one takes 3 %
+// Pages: data page v1, zstd at its fastest level: the default one takes 3 %
 // fewer bytes and a tenth more time. Tempo's own pages are v2, which never
 // compresses levels; most columns of a block are levels and nothing else, so v1
 // saves a third of the file. A page has a checksum.
+//
+// Two things make compression cheap. Ids and times hardly shrink: the first page of a
+// chunk tells whether compression pays, and if it does not the chunk is stored as
+// it is. And many columns have the same bytes: those of absent values, and those in
+// which all spans agree. Such a page is compressed once (packer).
 
 // columnData is one column of a row group: slots, and the values that are not null.
 type columnData struct {
@@ -87,20 +91,11 @@ func (p *levelPages) get(levels []uint8, ends []int, width, page int) ([]byte, e
 
 // pageWriter turns columns into the bytes of column chunks.
 type pageWriter struct {
-	zstd   *zstd.Encoder
+	packer packer
 	thrift thrift.CompactProtocol
 	raw    []byte // a page before compression
 	values []byte
-	packed []byte
 	out    []byte // the chunk so far
-}
-
-func newPageWriter() *pageWriter {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
-	if err != nil {
-		panic(err) // The options above are fixed.
-	}
-	return &pageWriter{zstd: z}
 }
 
 // chunk encodes a column. At is where it will begin in the file. The bytes are good
@@ -108,7 +103,7 @@ func newPageWriter() *pageWriter {
 func (w *pageWriter) chunk(l *layout.Leaf, c *columnData, firstRows []int64, at int64) (_ []byte, meta format.ColumnChunk, index chunkIndex, err error) {
 	w.out = w.out[:0]
 	m := &meta.MetaData
-	m.Type, m.PathInSchema, m.Codec = l.Typ, l.Path, format.Zstd
+	m.Type, m.PathInSchema, m.Codec = l.Typ, l.Path, undecided
 	m.Encoding = []format.Encoding{l.Enc}
 	if l.MaxDef > 0 {
 		m.Encoding = append(m.Encoding, format.RLE)
@@ -249,17 +244,30 @@ func (w *pageWriter) finish(h *format.PageHeader, m *format.ColumnMetaData) erro
 	if len(w.raw) > math.MaxInt32 {
 		return fmt.Errorf("page has %d bytes: at most %d", len(w.raw), math.MaxInt32)
 	}
-	w.packed = w.zstd.EncodeAll(w.raw, w.packed[:0])
-	h.UncompressedPageSize, h.CompressedPageSize = int32(len(w.raw)), int32(len(w.packed))
-	h.CRC = int32(crc32.ChecksumIEEE(w.packed))
+	body := w.raw
+	if m.Codec != format.Uncompressed {
+		body = w.packer.pack(w.raw)
+	}
+	if m.Codec == undecided {
+		if m.Codec = format.Zstd; len(w.raw) > tinyPage && len(body) > len(w.raw)/4*3 {
+			m.Codec, body = format.Uncompressed, w.raw
+		}
+	}
+	h.UncompressedPageSize, h.CompressedPageSize = int32(len(w.raw)), int32(len(body))
+	h.CRC = int32(crc32.ChecksumIEEE(body))
 	header, err := thrift.Marshal(&w.thrift, h)
 	if err != nil {
 		return err
 	}
 	m.TotalUncompressedSize += int64(len(header) + len(w.raw))
-	w.out = append(append(w.out, header...), w.packed...)
+	w.out = append(append(w.out, header...), body...)
 	return nil
 }
+
+const (
+	undecided = format.CompressionCodec(-1) // whether the pages of a chunk are compressed
+	tinyPage  = 256                         // tells nothing about those to come
+)
 
 // bound is the least and the greatest value of a page, in plain encoding. Neither
 // need be a value of the page.
@@ -273,9 +281,11 @@ type bound struct {
 const boundBytes = 32
 
 // allBounds returns bounds for the whole chunk where those of single pages would
-// cost more than they tell: for texts.
+// cost more than they tell: for texts, and for ids, which are random but for that of the row.
 func (c *columnData) allBounds(l *layout.Leaf) bound {
 	switch {
+	case l.Typ == format.ByteArray && l.Of != layout.OfTrace && (l.Field == layout.FieldID || l.Field == layout.FieldParent || l.Field == layout.FieldLinkTrace):
+		return bound{max: anyID, shared: true}
 	case l.Enc == format.RLEDictionary:
 		return textBounds(c.dict)
 	case l.Field == layout.FieldEtude:
@@ -283,6 +293,9 @@ func (c *columnData) allBounds(l *layout.Leaf) bound {
 	}
 	return bound{}
 }
+
+// anyID is no less than any id.
+var anyID = bytes.Repeat([]byte{0xff}, 16)
 
 // textBounds returns the bounds of some texts.
 func textBounds(all []string) bound {
@@ -406,6 +419,13 @@ type chunkDict struct {
 	round uint64
 }
 
+// numbered are texts with numbers.
+type numbered interface {
+	same(uint32) uint32
+	get(uint32) string
+	len() int
+}
+
 func (d *chunkDict) begin(texts int) {
 	d.grow(texts)
 	d.round++
@@ -418,17 +438,22 @@ func (d *chunkDict) grow(texts int) {
 }
 
 // add appends the code of a text to a column.
-func (d *chunkDict) add(c *columnData, t *numbering, number uint32) {
-	d.grow(int(number) + 1)
-	slot := &d.slots[number]
-	if *slot>>32 != d.round {
-		*slot = d.round<<32 | uint64(len(c.dict))
-		c.dict = append(c.dict, t.get(number))
+func (d *chunkDict) add(c *columnData, t numbered, number uint32) {
+	if int(number) < len(d.slots) && d.slots[number]>>32 == d.round { // Fast path
+		c.codes = append(c.codes, int32(uint32(d.slots[number])))
+		return
 	}
-	c.codes = append(c.codes, int32(uint32(*slot)))
+	d.grow(t.len())
+	one := t.same(number)
+	if d.slots[one]>>32 != d.round {
+		d.slots[one] = d.round<<32 | uint64(len(c.dict))
+		c.dict = append(c.dict, t.get(one))
+	}
+	d.slots[number] = d.slots[one]
+	c.codes = append(c.codes, int32(uint32(d.slots[number])))
 }
 
-// spanIDs appends ids, leaving out those that are absent.
+// spanID appends an id, leaving it out if it is absent.
 func (c *columnData) spanID(id trace.SpanID) {
 	if !id.IsZero() {
 		c.bytes = append(c.bytes, id[:]...)

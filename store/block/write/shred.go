@@ -49,11 +49,12 @@ func (r *rows) endPage()           { r.ends = append(r.ends, len(r.def)) }
 
 // shredder holds one row group. It is used again for the next.
 type shredder struct {
-	plan        *plan
-	own         [trace.Levels]*ownColumns
-	pageSpans   int
-	texts, keys *numbering
-	orders      *numbering
+	plan      *plan
+	own       [trace.Levels]*ownColumns
+	pageSpans int
+	texts     *texts
+	keys      *numbering
+	orders    *numbering
 
 	pages  int // of the row group
 	rows   [layout.Owners]rows
@@ -94,7 +95,7 @@ func (g *shredder) begin(p *plan, pageSpans int) {
 	if p == nil {
 		return
 	}
-	g.texts, g.keys, g.orders = newNumbering(&p.sources[0].v.Strings), newNumbering(nil), newNumbering(nil)
+	g.texts, g.keys, g.orders = newTexts(p.sources), newNumbering(), newNumbering()
 	g.statIndex = map[uint32]int{}
 	for _, s := range p.sources {
 		s.forget()
@@ -251,7 +252,7 @@ func (g *shredder) findService(s *source, resource uint32) uint32 {
 	from, to := f.Row(resource)
 	for pos := to; pos > from; pos-- {
 		if c := &f.Columns[f.Cols[pos-1]]; c.Type == trace.String && c.Key == layout.ServiceKey {
-			return s.textOf(g.texts, uint32(f.Vals[pos-1]))
+			return g.texts.same(s.textOf(uint32(f.Vals[pos-1])))
 		}
 	}
 	return 0
@@ -296,7 +297,7 @@ func (g *shredder) addRoot(t *shredTrace, places []place) {
 		p := places[i]
 		s := g.plan.sources[p.src]
 		if s.v.Parent[p.row].IsZero() && !childByLink(s, p.row, t.id) {
-			t.rootName = s.textOf(g.texts, s.v.Name[p.row])
+			t.rootName = s.textOf(s.v.Name[p.row])
 			t.rootService = g.serviceOf(p)
 			return
 		}

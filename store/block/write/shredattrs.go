@@ -23,6 +23,7 @@ const (
 // shaped has the destinations of the attributes of a shape.
 type shaped struct {
 	dest  []int16
+	types []trace.Type
 	plain int    // how many go to the list
 	order uint32 // number of its order code; 0 for the order of the file
 	slow  bool   // values matter
@@ -158,44 +159,29 @@ func (g *shredder) addRow(l trace.Level, a *attrRows, parent int) int {
 	}
 	a.orders[parent] = sh.order
 	for i, dest := range sh.dest {
-		pos := from + uint32(i)
-		switch {
-		case dest >= 0:
-			g.addOwn(a, &a.own[dest], parent, s, f, pos)
-		case dest == toList:
-			g.addAttr(l, a, s, f, pos)
+		if dest == nowhere {
+			continue
 		}
+		t, val := sh.types[i], f.Vals[from+uint32(i)]
+		switch {
+		case t == trace.String:
+			val = uint64(s.textOf(uint32(val)))
+		case t == trace.Empty || t >= trace.Bytes: // Slow path
+			t, val = g.oddValue(a, f.Value(&s.v.Strings, from+uint32(i)))
+		}
+		if dest == toList {
+			a.keys = append(a.keys, s.keyOf(g.keys, l, f.Cols[from+uint32(i)]))
+			a.types = append(a.types, t)
+			a.vals = append(a.vals, val)
+			continue
+		}
+		own := &a.own[dest]
+		if own.has[parent] = singleValue; t == trace.Array {
+			own.has[parent] = arrayOf
+		}
+		own.vals = append(own.vals, val)
 	}
 	return sh.plain
-}
-
-// addOwn puts an attribute into its own column.
-func (g *shredder) addOwn(a *attrRows, own *ownValues, parent int, s *source, f *trace.Flat, pos uint32) {
-	val := f.Vals[pos]
-	own.has[parent] = singleValue
-	switch f.Columns[f.Cols[pos]].Type {
-	case trace.String:
-		val = uint64(s.textOf(g.texts, uint32(val)))
-	case trace.Array:
-		own.has[parent] = arrayOf
-		_, val = g.oddValue(a, f.Value(&s.v.Strings, pos))
-	}
-	own.vals = append(own.vals, val)
-}
-
-// addAttr adds one attribute to the list.
-func (g *shredder) addAttr(l trace.Level, a *attrRows, s *source, f *trace.Flat, pos uint32) {
-	col, val := f.Cols[pos], f.Vals[pos]
-	t := f.Columns[col].Type
-	switch t {
-	case trace.String:
-		val = uint64(s.textOf(g.texts, uint32(val)))
-	case trace.Array, trace.KVList, trace.Bytes, trace.Empty:
-		t, val = g.oddValue(a, f.Value(&s.v.Strings, pos))
-	}
-	a.keys = append(a.keys, s.keyOf(g.keys, l, col))
-	a.types = append(a.types, t)
-	a.vals = append(a.vals, val)
 }
 
 // shapeOf returns where the attributes of a row go.
@@ -211,12 +197,21 @@ func (g *shredder) shapeOf(l trace.Level, s *source, shape uint32, cols []uint32
 	return sh
 }
 
+// newShape returns a shape whose destinations are not decided.
+func newShape(f *trace.Flat, cols []uint32) *shaped {
+	sh := &shaped{dest: make([]int16, len(cols)), types: make([]trace.Type, len(cols))}
+	for i, col := range cols {
+		sh.types[i] = f.Columns[col].Type
+	}
+	return sh
+}
+
 func (g *shredder) compile(l trace.Level, s *source, cols []uint32) *shaped {
-	own := g.own[l]
-	sh := &shaped{dest: make([]int16, len(cols))}
+	own, f := g.own[l], s.attrs[l]
+	sh := newShape(f, cols)
 	var seen uint64
 	for i, col := range cols {
-		c := &s.attrs[l].Columns[col]
+		c := &f.Columns[col]
 		sh.dest[i] = toList
 		dest, ok := own.byKey[c.Key]
 		if !ok {
@@ -274,7 +269,7 @@ func (g *shredder) unnamed(s *source, f *trace.Flat, from, to uint32) bool {
 // service name. Whole reports that the schema loses a part of the row.
 func (g *shredder) classify(l trace.Level, s *source, from, to uint32) (sh *shaped, whole bool) {
 	own, f := g.own[l], s.attrs[l]
-	sh = &shaped{dest: make([]int16, to-from)}
+	sh = newShape(f, f.Cols[from:to])
 	taken := map[int16]int{} // own column -> the attribute in it
 	decided := map[int16]bool{}
 	for i := int(to-from) - 1; i >= 0; i-- { // The last one wins.

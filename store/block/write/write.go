@@ -76,7 +76,7 @@ func Write(ctx context.Context, o Options, views []*trace.View) ([]*layout.Meta,
 	var sources []*source
 	for _, v := range views {
 		if v.Spans() > 0 {
-			sources = append(sources, newSource(v))
+			sources = append(sources, newSource(v, len(sources)))
 		}
 	}
 	if len(sources) == 0 {
@@ -111,6 +111,7 @@ type workshop struct {
 	pages    *pageWriter
 	column   columnData
 	dict     chunkDict
+	facts    sidecar.Builder
 }
 
 // workshops keeps the last workshop for the next block. Rejected: a sync.Pool. Minutes
@@ -123,7 +124,7 @@ func openWorkshop() *workshop {
 	case w := <-workshops:
 		return w
 	default:
-		return &workshop{pages: newPageWriter()}
+		return &workshop{pages: &pageWriter{packer: newPacker()}}
 	}
 }
 
@@ -265,7 +266,7 @@ func (w *blockWriter) group(g *shredder, group *planGroup) error {
 	ordinal := len(w.parts)
 	g.load(group)
 	w.remember(g, group)
-	err := w.summarize(g.plan, group)
+	err := w.summarize(g)
 	if err == nil {
 		err = w.rowGroup(g, int16(ordinal))
 	}
@@ -277,18 +278,19 @@ func (w *blockWriter) group(g *shredder, group *planGroup) error {
 
 // summarize keeps the sidecar's facts about a row group. It reads the columns of the
 // sources, where the values of a row group are known by their codes.
-func (w *blockWriter) summarize(p *plan, g *planGroup) error {
-	views := make([]*trace.View, len(p.sources))
-	for i, s := range p.sources {
-		views[i] = s.v
+func (w *blockWriter) summarize(g *shredder) error {
+	sources := make([]*sidecar.Source, len(g.plan.sources))
+	for i, s := range g.plan.sources {
+		sources[i] = s.all
 	}
-	b := sidecar.NewBuilder(views)
-	var rows []place
+	b := &w.tools.facts
+	b.Begin(sources)
+	places, from := g.rows[layout.OfSpan].at, 0
 	for i := range g.traces {
-		rows = p.rows(&g.traces[i], rows[:0])
-		for _, at := range rows {
+		for _, at := range places[from:g.traces[i].spans] {
 			b.Span(int(at.src), at.row)
 		}
+		from = g.traces[i].spans
 		b.EndTrace()
 	}
 	facts, err := b.Facts(w.parts[len(w.parts)-1])
@@ -322,6 +324,7 @@ func (w *blockWriter) remember(g *shredder, group *planGroup) {
 
 func (w *blockWriter) rowGroup(g *shredder, ordinal int16) error {
 	c, d := &w.tools.column, &w.tools.dict
+	w.tools.pages.packer.forget()
 	rg := format.RowGroup{NumRows: int64(len(g.traces)), FileOffset: w.at, Ordinal: ordinal}
 	firstRows := make([]int64, g.pages)
 	for i, end := range g.rows[layout.OfTrace].ends[:g.pages-1] {

@@ -1,0 +1,89 @@
+package write
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"etude/trace"
+)
+
+// dictSource is a source that has nothing but texts.
+func dictSource(input int, all ...string) *source {
+	d := trace.NewDict()
+	for _, s := range all {
+		d.Add([]byte(s))
+	}
+	a := trace.Assembly{Strings: *d}
+	return &source{v: a.View(), input: input}
+}
+
+// Numbers are good for their text, and one of them stands for each text, whichever
+// dictionaries have it.
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	var many []string
+	for i := range 3 * textRange {
+		many = append(many, fmt.Sprint("m", i))
+	}
+	sources := []*source{dictSource(0, "a", "b"), dictSource(1, many...), dictSource(2, "b", "c"), dictSource(1, append(many, "c", "d")...), dictSource(2, "z")}
+	texts := newTexts(sources)
+	if sources[1].base != sources[3].base || len(texts.dicts) != 4 {
+		t.Errorf("%d dictionaries, bases %d and %d", len(texts.dicts), sources[1].base, sources[3].base)
+	}
+	known := map[string]uint32{}
+	check := func(n uint32, want string) {
+		t.Helper()
+		one := texts.same(n)
+		if before, ok := known[want]; ok && before != one {
+			t.Errorf("%q is %d, and %d", want, one, before)
+		}
+		known[want] = one
+		if texts.get(n) != want || texts.get(one) != want {
+			t.Errorf("%d is %q and %q, want %q", n, texts.get(n), texts.get(one), want)
+		}
+	}
+	for round := range 2 {
+		for _, s := range sources {
+			for code := range uint32(s.v.Strings.Len()) {
+				check(s.textOf(code), s.v.Text(code))
+			}
+		}
+		for _, text := range []string{"", "b", "d", "new", "new", "m7"} {
+			check(texts.number(text), text)
+		}
+		if round == 0 && texts.len() != int(texts.base)+1 {
+			t.Errorf("%d texts are in no dictionary, want 1", len(texts.list))
+		}
+	}
+	if texts.same(0) != 0 {
+		t.Error(`"" is not 0`)
+	}
+}
+
+// Equal pages give equal bytes, and pages that are not equal their own.
+func TestPacker(t *testing.T) {
+	t.Parallel()
+	p, r := newPacker(), rand.New(rand.NewPCG(1, 1))
+	d, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for i := range 2000 {
+		if i%500 == 0 {
+			p.forget()
+		}
+		page := bytes.Repeat([]byte{byte(r.IntN(40))}, 1+r.IntN(4)*10_000)
+		got, err := d.DecodeAll(p.pack(page), nil)
+		if err != nil || !bytes.Equal(got, page) {
+			t.Fatalf("page %d of %d bytes comes back as %d: %v", i, len(page), len(got), err)
+		}
+	}
+	if len(p.known) == 0 {
+		t.Error("no page is known")
+	}
+}
