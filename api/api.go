@@ -15,35 +15,30 @@ import (
 type Options struct {
 	Engine *query.Engine
 
-	// Multitenancy demands that each query names its tenants by X-Scope-OrgID.
-	// Without it the header means nothing.
+	// Multitenancy requires each query to name its tenants by X-Scope-OrgID. Without it, the header is ignored.
 	Multitenancy bool
 
-	// Ready returns nil when the backend can answer, else the reason; nil means
-	// always ready.
+	// Ready returns nil when the backend can answer, otherwise the reason. A nil Ready means always ready.
 	Ready func() error
 
-	// Status returns lines for /status about problems of the data; nil for
-	// none.
+	// Status returns lines for /status about problems with the data; nil for none.
 	Status func() []string
 
-	// ProgressInterval is the least time between messages of a stream while its
-	// query runs; default 500 ms.
+	// ProgressInterval is the minimum time between messages of a stream while its query runs; default 500 ms.
 	ProgressInterval time.Duration
 
-	// Stall is how long a client may take to read a piece of an answer, of 32 KiB;
-	// one that takes longer is cut off, for it holds memory. Default 10 s.
+	// Stall is the maximum time a client may take to read a 32 KiB piece of an answer. A slower client is
+	// disconnected, because its answer holds memory. Default 10 s.
 	Stall time.Duration
 
-	// Version and the others are shown by /api/status/buildinfo.
+	// Version and the following fields are shown by /api/status/buildinfo.
 	Version, Revision, Branch, BuildUser, BuildDate string
 
-	// Logger receives failures that are not the client's; nil for slog's default.
+	// Logger receives failures that the client did not cause; nil for slog's default.
 	Logger *slog.Logger
 }
 
-// New returns the handler of all routes, and of gRPC if the http.Server that it
-// is given to accepts unencrypted HTTP/2.
+// New returns the handler of all routes. It also serves gRPC if its http.Server accepts unencrypted HTTP/2.
 func New(o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -102,13 +97,13 @@ func (s *server) query(f func(*http.Request, *out) error) http.HandlerFunc {
 		case o.begun:
 			o.cut(err)
 		default:
-			o.end() // it is over, whenever its client reads why
+			o.end() // the query is over; the client may read the reason later
 			s.fail(w, r, err)
 		}
 	}
 }
 
-// statusClientGone is what proxies log for a client that left before the answer.
+// statusClientGone is the status that proxies log for a client that left before the answer.
 const statusClientGone = 499
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -119,7 +114,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	text(w, status, err.Error())
 }
 
-// statusOf is the status code of an error, which is logged if it is ours.
+// statusOf returns the status code of an error. It logs the error if the client did not cause it.
 func (s *server) statusOf(path string, err error) int {
 	var input *query.InputError
 	var badTenant *tenant.InvalidError

@@ -16,10 +16,10 @@ import (
 // comparePath is etude's own route; docs/compare.md describes it.
 const comparePath = "/api/etude/compare"
 
-// maxForm bounds the body of a comparison: two queries as long as they may be.
+// maxForm limits the body of a comparison: two queries of the maximum length.
 const maxForm = 1 << 20
 
-// compare answers why one side takes longer than the other.
+// compare answers why the traces of one side take longer than the other's.
 func (s *server) compare(r *http.Request, o *out) error {
 	v, err := formOf(o.w, r)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *server) compare(r *http.Request, o *out) error {
 	return o.comparison(c, v.Get("rows") == "0")
 }
 
-// formOf returns the parameters of a request, which a POST may carry in its body.
+// formOf returns the parameters of a request. A POST may have them in its body.
 func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if r.Method != http.MethodPost {
 		return r.URL.Query(), nil
@@ -58,7 +58,7 @@ func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 
 func compareRequest(v url.Values, now time.Time) (req query.CompareRequest, err error) {
 	if unknown := others(v, "before", "after", "start", "end", "since", "beforeStart", "beforeEnd", "afterStart", "afterEnd", "limit", "rows"); len(unknown) > 0 {
-		return req, badRequest("unknown parameter %s: there are before, after, start, end, since, beforeStart, beforeEnd, afterStart, afterEnd, limit and rows", unknown[0])
+		return req, badRequest("unknown parameter %s: want before, after, start, end, since, beforeStart, beforeEnd, afterStart, afterEnd, limit and rows", unknown[0])
 	}
 	if req.Before, err = compareSide(v, "before", now); err != nil {
 		return req, err
@@ -78,10 +78,10 @@ func compareRequest(v url.Values, now time.Time) (req query.CompareRequest, err 
 	return req, nil
 }
 
-// usual is the word for what an operation usually takes.
+// usual is the value for the usual duration of an operation.
 const usual = "usual"
 
-// compareSide reads a side: the id of a trace, a query, or "usual".
+// compareSide parses a side: the id of a trace, a query, or "usual".
 func compareSide(v url.Values, name string, now time.Time) (s query.CompareSide, err error) {
 	switch text := strings.TrimSpace(v.Get(name)); {
 	case text == usual:
@@ -103,7 +103,7 @@ func compareSide(v url.Values, name string, now time.Time) (s query.CompareSide,
 	return s, nil
 }
 
-// The answer. Times are nanoseconds, and means per trace.
+// The types of the answer. Times are nanoseconds, and means per trace.
 type (
 	comparedSide struct {
 		Query      string   `json:"query,omitempty"`
@@ -152,11 +152,11 @@ type (
 	}
 )
 
-// shownParts and shownTraces bound the lists of an answer that rows and traces have
-// whole.
+// shownParts and shownTraces limit two lists of the answer. Its rows and the traces' own routes have all
+// entries.
 const shownParts, shownTraces = 50, 20
 
-// comparison writes the answer; short leaves the rows out.
+// comparison writes the answer; short leaves out the rows.
 func (o *out) comparison(c *query.Comparison, short bool) error {
 	o.b = append(o.b, `{"before":`...)
 	if err := o.json(sideOf(&c.Before)); err != nil {
@@ -208,8 +208,8 @@ func sideOf(c *query.Compared) comparedSide {
 	return out
 }
 
-// partsOf lists the causes of the difference, the greatest first. A row is two parts
-// if its own time and what overlaps inside of it differ.
+// partsOf lists the causes of the difference, the largest first. A row has two parts if both its own time and
+// the overlap inside it differ.
 func partsOf(r *compare.Report) []comparedPart {
 	parts := []comparedPart{}
 	for _, p := range r.Parts(shownParts) {

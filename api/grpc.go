@@ -17,13 +17,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxRequest bounds a gRPC request in bytes: eight queries of the greatest length.
+// maxRequest limits a gRPC request, in bytes: eight queries of the maximum length.
 const maxRequest = 1 << 20
 
-// withGRPC sends gRPC requests to the streaming service and all others to HTTP's handler.
-// gRPC runs inside net/http, so that one port, its timeouts and its shutdown
-// serve both; the http.Server must accept unencrypted HTTP/2.
-func (s *server) withGRPC(rest http.Handler) http.Handler {
+// withGRPC sends gRPC requests to the streaming service and all others to the HTTP handler. gRPC runs inside
+// net/http, so that both share one port, its timeouts and its shutdown. The http.Server must accept unencrypted
+// HTTP/2.
+func (s *server) withGRPC(next http.Handler) http.Handler {
 	g := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{encoding.GetCodecV2("proto")}), grpc.MaxRecvMsgSize(maxRequest))
 	g.RegisterService(s.streamingQuerier(), s)
 	healthpb.RegisterHealthServer(g, &health{ready: s.Ready})
@@ -34,16 +34,16 @@ func (s *server) withGRPC(rest http.Handler) http.Handler {
 			g.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), deadlinesKey{}, d)))
 			return
 		}
-		rest.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 
-// message is a gRPC message of ours as bytes.
+// message is one of etude's gRPC messages, encoded.
 type message struct{ payload []byte }
 
-// rawCodec passes our messages as they are and leaves those of other services to
-// the protobuf codec, which it replaces.
-type rawCodec struct{ rest encoding.CodecV2 }
+// rawCodec passes encoded messages unchanged. For messages of other services it uses the protobuf codec, which
+// it replaces.
+type rawCodec struct{ other encoding.CodecV2 }
 
 func (rawCodec) Name() string { return "proto" }
 
@@ -51,20 +51,20 @@ func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	if m, ok := v.(*message); ok {
 		return mem.BufferSlice{mem.SliceBuffer(m.payload)}, nil
 	}
-	return c.rest.Marshal(v)
+	return c.other.Marshal(v)
 }
 
-// Unmarshal copies data, which gRPC takes back afterwards.
+// Unmarshal copies data, because gRPC reuses the buffer.
 func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(*message)
 	if !ok {
-		return c.rest.Unmarshal(data, v)
+		return c.other.Unmarshal(data, v)
 	}
 	m.payload = data.Materialize()
 	return nil
 }
 
-// grpcError is the status of a failed query; its code follows from that of HTTP.
+// grpcError returns the gRPC status of a failed query; it follows from the HTTP status.
 func (s *server) grpcError(method string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) { // the client's own limit
 		return status.Error(codes.DeadlineExceeded, err.Error())
@@ -83,16 +83,16 @@ func (s *server) grpcError(method string, err error) error {
 	return status.Error(codes.Unknown, err.Error())
 }
 
-// healthInterval is how often a watched state is checked.
+// healthInterval is the interval between checks of a watched state.
 const healthInterval = time.Second
 
-// health is grpc.health.v1.Health: it serves when /ready says ready.
+// health is grpc.health.v1.Health. It reports SERVING when /ready does.
 type health struct {
 	healthpb.UnimplementedHealthServer
 	ready func() error
 }
 
-// Check answers for the whole server, "", and for the streaming service.
+// Check answers for the whole server (the name "") and for the streaming service.
 func (h *health) Check(_ context.Context, r *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	if r.GetService() != "" && r.GetService() != streamingService {
 		return nil, status.Errorf(codes.NotFound, "unknown service %q", r.GetService())
@@ -100,7 +100,7 @@ func (h *health) Check(_ context.Context, r *healthpb.HealthCheckRequest) (*heal
 	return &healthpb.HealthCheckResponse{Status: h.state(r.GetService())}, nil
 }
 
-// Watch sends the state at once and whenever it has changed, until the client leaves.
+// Watch sends the state at once and after every change, until the client leaves.
 func (h *health) Watch(r *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
 	tick := time.NewTicker(healthInterval)
 	defer tick.Stop()

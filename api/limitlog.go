@@ -8,22 +8,21 @@ import (
 	"etude/query"
 )
 
-// limitsTold is when each limit of queries was last logged. The backend's operator
-// should hear that a limit is met, and no client can fill the log with it; metrics
-// count all of them.
+// limitsTold records when each limit of queries was last logged. It lets the operator see that queries reach a
+// limit, without letting clients fill the log; metrics count every case.
 type limitsTold struct {
 	mu   sync.Mutex
 	last map[error]time.Time
 }
 
-// tellEvery is how often a limit is logged at most.
+// tellEvery is the minimum time between two log lines about one limit.
 const tellEvery = time.Minute
 
-// tellLimit logs an error that comes from a limit.
+// tellLimit logs an error caused by a limit.
 func (s *server) tellLimit(path string, err error) {
 	for _, limit := range []error{query.ErrTimeLimit, query.ErrMemoryLimit, query.ErrMemoryBusy, query.ErrBusy, errTraceSize} {
 		if errors.Is(err, limit) && s.told.now(limit) {
-			s.Logger.Warn("a query met a limit; the next minute of such is only counted", "path", path, "error", err)
+			s.Logger.Warn("a query reached a limit; further cases in the next minute are only counted", "path", path, "error", err)
 		}
 	}
 }

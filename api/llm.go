@@ -16,12 +16,11 @@ import (
 	"etude/trace"
 )
 
-// A language model reads neither base64 nor {"key":..,"value":{"stringValue":..}}
-// well. For the media type below Tempo answers in a plainer form; a route that has none
-// is answered in JSON.
+// A language model reads base64 and {"key":..,"value":{"stringValue":..}} badly. For the media type below,
+// Tempo answers in a simpler format. Routes without that format answer in JSON.
 const typeLLM = "application/vnd.grafana.llm"
 
-// wantsLLM decides by the Accept header; protobuf and JSON come first.
+// wantsLLM decides by the Accept header; protobuf and JSON take precedence.
 func wantsLLM(r *http.Request) bool {
 	accept := r.Header.Get("Accept")
 	return strings.Contains(accept, typeLLM) && !strings.Contains(accept, typeProtobuf) && !strings.Contains(accept, typeJSON)
@@ -51,8 +50,7 @@ type (
 	}
 )
 
-// jsonResource, jsonScope and jsonSpan are the elements of the form: messages of
-// OTLP/JSON.
+// jsonResource, jsonScope and jsonSpan decode OTLP/JSON messages, from which the simpler format is made.
 type (
 	jsonResource struct{ Attributes []jsonAttr }
 	jsonScope    struct{ Name, Version string }
@@ -104,8 +102,7 @@ type llmWriter struct {
 	scratch  []byte
 }
 
-// group writes the spans of one resource and scope, and closes the service before
-// when the resource is another.
+// group writes the spans of one resource and scope. It closes the previous service when the resource changes.
 func (w *llmWriter) group(resource, scope []byte, spans iter.Seq[[]byte]) (err error) {
 	if resource == nil {
 		w.b = append(w.b, ',')
@@ -159,7 +156,7 @@ func (w *llmWriter) service(resource []byte) error {
 	return nil
 }
 
-// read decodes a message of ours by way of its JSON.
+// read decodes a protobuf message through its JSON form.
 func (w *llmWriter) read(toJSON func(dst, b []byte, d otlp.Dialect) []byte, message []byte, into any) error {
 	w.scratch = toJSON(w.scratch[:0], message, llmDialect)
 	if err := json.Unmarshal(w.scratch, into); err != nil {
@@ -169,7 +166,7 @@ func (w *llmWriter) read(toJSON func(dst, b []byte, d otlp.Dialect) []byte, mess
 }
 
 func spanLLM(s *jsonSpan) llmSpan {
-	start, _ := strconv.ParseUint(s.StartTimeUnixNano, 10, 64) // written by us, 0 left out
+	start, _ := strconv.ParseUint(s.StartTimeUnixNano, 10, 64) // etude wrote this number itself; 0 is left out
 	end, _ := strconv.ParseUint(s.EndTimeUnixNano, 10, 64)
 	out := llmSpan{
 		SpanID: s.SpanID, ParentSpanID: s.ParentSpanID, Name: s.Name, Kind: s.Kind,
@@ -190,17 +187,17 @@ func nativeAttrs(attrs []jsonAttr) map[string]any {
 	return out
 }
 
-// jsonValue is an AnyValue, read whole at once: read again at each level, values in
-// each other would cost the square of their depth.
+// jsonValue is an AnyValue, decoded as a whole. Decoding each level separately would take time quadratic in the
+// depth of nested values.
 type jsonValue map[string]any
 
 func (v *jsonValue) UnmarshalJSON(b []byte) error {
 	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber() // numbers stay as they were written
+	d.UseNumber() // numbers keep their text
 	return d.Decode((*map[string]any)(v))
 }
 
-// native turns an AnyValue in JSON into the value itself; bytes into hex.
+// native converts an AnyValue in JSON to the value itself, and bytes to hex.
 func native(v map[string]any) any {
 	for kind, content := range v {
 		switch kind {
@@ -234,7 +231,7 @@ func native(v map[string]any) any {
 	return nil
 }
 
-// values are the members of an ArrayValue or KeyValueList.
+// values returns the members of an ArrayValue or KeyValueList.
 func values(list any) []any {
 	message, _ := list.(map[string]any)
 	members, _ := message["values"].([]any)

@@ -11,8 +11,8 @@ import (
 	"etude/traceql/syntax"
 )
 
-// metricsRange answers /api/metrics/query_range. Nothing is hidden: Tempo leaves
-// out the newest 30 seconds.
+// metricsRange answers /api/metrics/query_range. The answer includes the newest 30 seconds, which Tempo leaves
+// out.
 func (s *server) metricsRange(r *http.Request, o *out) error {
 	v := r.URL.Query()
 	req, err := metricsRequest(v, time.Now())
@@ -57,7 +57,7 @@ func (s *server) metrics(r *http.Request, o *out, req query.MetricsRequest) (*qu
 	return s.Engine.Metrics(ctx, req)
 }
 
-// metricsRequest reads what both forms share.
+// metricsRequest parses the parameters that both routes share.
 func metricsRequest(v url.Values, now time.Time) (req query.MetricsRequest, err error) {
 	req.Query = v.Get("q")
 	if req.Query == "" {
@@ -71,8 +71,8 @@ func metricsRequest(v url.Values, now time.Time) (req query.MetricsRequest, err 
 	return req, err
 }
 
-// metricsTimes reads start, end and since. The end is now unless given, and the
-// start lies an hour, or since, before the end, or before now if that is earlier.
+// metricsTimes parses start, end and since. The default end is now. The default start is one hour, or since,
+// before the end, or before now if that is earlier.
 func metricsTimes(v url.Values, now time.Time) (start, end uint64, err error) {
 	end = uint64(now.UnixNano())
 	if v.Get("end") != "" {
@@ -96,7 +96,7 @@ func metricsTimes(v url.Values, now time.Time) (start, end uint64, err error) {
 	return from - min(from, uint64(since)), end, nil
 }
 
-// stepParam reads a step in seconds or as a duration; 0 when absent.
+// stepParam parses a step in seconds or as a duration; 0 when absent.
 func stepParam(v url.Values) (uint64, error) {
 	s := v.Get("step")
 	if s == "" {

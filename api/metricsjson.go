@@ -8,7 +8,7 @@ import (
 	"etude/traceql/metrics"
 )
 
-// The types below are the messages of metrics answers in JSON; see searchjson.go.
+// The types below are the JSON messages of metrics answers; see searchjson.go.
 type (
 	rangeSeries struct {
 		Labels    []keyValue `json:"labels"`
@@ -64,7 +64,7 @@ func (o *out) rangeJSON(r *query.MetricsResult, maxSeries int) error {
 	})
 }
 
-// seriesJSON writes what each makes of the series.
+// seriesJSON writes the result of each for every series.
 func (o *out) seriesJSON(r *query.MetricsResult, maxSeries int, each func(*metrics.Series) any) error {
 	o.b = append(o.b, `{"series":[`...)
 	for i := range r.Series {
@@ -83,7 +83,7 @@ func (o *out) seriesJSON(r *query.MetricsResult, maxSeries int, each func(*metri
 	o.b = append(o.b, ']', ',')
 	at := len(o.b)
 	err := o.json(end)
-	o.b = append(o.b[:at], o.b[at+1:]...) // without its own bracket
+	o.b = append(o.b[:at], o.b[at+1:]...) // without the object's own opening bracket
 	return err
 }
 
@@ -93,9 +93,9 @@ func exemplarOf(x *metrics.Exemplar) exemplar {
 	return exemplar{Labels: labels, Value: number(x.Value), TimestampMs: milliseconds(x.Start)}
 }
 
-// instantJSON writes the answer to a query for one number a series.
+// instantJSON writes the answer to an instant query: one number per series.
 func (o *out) instantJSON(r *query.MetricsResult, maxSeries int) error {
-	if len(r.Series) == 0 { // Tempo leaves out the empty list here, and only here, and the numbers inspected
+	if len(r.Series) == 0 { // Only here does Tempo leave out the empty list, and the inspected numbers
 		return o.json(metricsEnd{Metrics: metricsMetrics{CompletedJobs: 1, TotalJobs: 1}})
 	}
 	return o.seriesJSON(r, maxSeries, func(from *metrics.Series) any {
@@ -121,7 +121,7 @@ func partial(r *query.MetricsResult, maxSeries int) (status, message string) {
 	return "PARTIAL", fmt.Sprintf("Response exceeds maximum series limit of %d, a partial response is returned. Warning: the accuracy of each individual value is not guaranteed.", maxSeries)
 }
 
-// number leaves zero out, as proto3's JSON does.
+// number returns nil for zero, which proto3's JSON leaves out.
 func number(f float64) any {
 	if f == 0 {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Kind is the kind of a request. Its text serves as a metric label.
+// Kind is the kind of a request. It serves as a metric label.
 type Kind string
 
 // The kinds of queries.
@@ -25,21 +25,19 @@ const (
 // Kinds are all kinds of queries.
 var Kinds = []Kind{KindTrace, KindSearch, KindTags, KindValues, KindMetrics, KindCompare}
 
-// Call is a query as telemetry sees it.
+// Call describes a query for telemetry.
 type Call struct {
 	Kind  Kind
-	Route string // of HTTP, "/api/search"; of gRPC, "tempopb.StreamingQuerier/Search"
+	Route string // the HTTP route, "/api/search", or the gRPC method, "tempopb.StreamingQuerier/Search"
 	GRPC  bool
 }
 
-// Observer is told of a query before anything else is done about it, and gives
-// the context under which it is answered. The function that it returns is called when
-// the answer has been written, with its status; that of gRPC is translated to
-// HTTP's.
+// Observer is called before a query is handled, and returns the context for it. The returned function is called
+// with the status when the answer has been written; a gRPC status is translated to HTTP's.
 type Observer func(*http.Request, Call) (context.Context, func(status int))
 
-// Observe wraps the handler of [New], so that observers see each query: the first
-// one is the outermost. Other requests, such as health checks, they do not see.
+// Observe wraps the handler of [New], so that observers see each query. The first observer is the outermost.
+// Observers do not see other requests, such as health checks.
 func Observe(next http.Handler, observers ...Observer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		call, ok := callOf(r)
@@ -67,7 +65,7 @@ func Observe(next http.Handler, observers ...Observer) http.Handler {
 	})
 }
 
-// callOf tells which query a request is, false for none.
+// callOf returns the query that a request makes, and false for other requests.
 func callOf(r *http.Request) (Call, bool) {
 	if method, ok := strings.CutPrefix(r.URL.Path, "/"+streamingService+"/"); ok {
 		kind, ok := streamKinds[method]
@@ -82,7 +80,7 @@ func callOf(r *http.Request) (Call, bool) {
 	return Call{}, false
 }
 
-// routeKinds are the kinds of the HTTP routes.
+// routeKinds lists the HTTP routes with their kinds.
 var routeKinds = []struct {
 	prefix, parameter string
 	kind              Kind
@@ -100,21 +98,21 @@ var routeKinds = []struct {
 	{comparePath, "", KindCompare},
 }
 
-// streamKinds are the kinds of the gRPC methods.
+// streamKinds lists the gRPC methods with their kinds.
 var streamKinds = map[string]Kind{
 	"Search": KindSearch, "SearchTags": KindTags, "SearchTagsV2": KindTags,
 	"SearchTagValues": KindValues, "SearchTagValuesV2": KindValues,
 	"MetricsQueryRange": KindMetrics, "MetricsQueryInstant": KindMetrics,
 }
 
-// statusWriter remembers the status of an answer.
+// statusWriter records the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int // 0 until the answer begins
-	cut    int // of an answer that has begun and was cut off; 0 for others
+	cut    int // the reason why a begun answer was cut off; 0 for others
 }
 
-// markCut tells observers why an answer that has begun ends early.
+// markCut records for observers why a begun answer ends early.
 func markCut(w http.ResponseWriter, status int) {
 	for w != nil {
 		if seen, ok := w.(*statusWriter); ok {
@@ -135,14 +133,14 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Flush is what gRPC asks of a writer.
+// Flush implements http.Flusher, which gRPC requires of its writer.
 func (w *statusWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
 // Unwrap lets http.ResponseController reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// final is the status at the end. gRPC's own is in the trailer; without one
-// the stream was cut before an answer.
+// final is the status at the end. gRPC's own status is in the trailer; without it, the stream was cut before an
+// answer.
 func (w *statusWriter) final(c Call) int {
 	if !c.GRPC {
 		return max(w.status, http.StatusOK)

@@ -16,25 +16,23 @@ import (
 	"etude/query"
 )
 
-// An answer is written as it is made. Its text is in one buffer,
-// which is sent and emptied when it is full, so an answer of any size takes some
-// ten thousand bytes. It is part of its query: it has the query's time, it counts
-// against the query's memory, and it ends when the client leaves.
+// An answer is sent while it is computed. Its text goes to one buffer, which is sent and emptied when full, so
+// an answer of any size takes some ten thousand bytes. The answer is part of its query: the query's time limit
+// applies to it, its memory counts for the query, and it ends when the client leaves.
 //
-// Until the first piece is sent an error can still become a status. Afterwards it
-// cannot, and a client must not take half an answer for a whole one: the
-// connection is aborted, which HTTP/1.1 shows as a missing last chunk and HTTP/2
-// as a reset stream.
+// Until the first piece is sent, an error can still become a status. Later it cannot, and a client must not
+// mistake half an answer for a complete one. So the connection is aborted: HTTP/1.1 shows this as a missing
+// last chunk, and HTTP/2 as a reset stream.
 
 const (
-	sendAt = 32 << 10 // bytes written at which they are sent
-	// minGzip is the body size from which compression pays.
+	sendAt = 32 << 10 // bytes in the buffer at which they are sent
+	// minGzip is the smallest body that is compressed.
 	minGzip = 1 << 10
-	// minDeadline is the body size from which sending may wait.
+	// minDeadline is the smallest body that needs a write deadline.
 	minDeadline = 2 << 10
 )
 
-// out is an answer on its way.
+// out is one answer.
 type out struct {
 	s   *server
 	w   http.ResponseWriter
@@ -43,18 +41,18 @@ type out struct {
 
 	status      int // 0 for 200
 	contentType string
-	b           []byte // written and not sent
+	b           []byte // written but not sent
 	held        int    // of the job's memory, for b
-	result      int    // of the job's memory, see holdResult
-	begun       bool   // something was sent
+	result      int    // of the job's memory; see holdResult
+	begun       bool   // some bytes have been sent
 	sends       int    // calls of send
-	small       bool   // the whole answer is so small that nothing waits for the client
-	telling     bool   // the query still runs, so that its place cannot be lent, or its time is over
+	small       bool   // the whole answer fits into the connection's buffer, so sending never waits for the client
+	telling     bool   // the query still runs and its slot cannot be lent, or its time is over
 	gzip        *gzip.Writer
 	encoder     *json.Encoder // see json
 }
 
-// begin makes the request a query: it waits until it may run. Call end at last.
+// begin starts the request's query: it waits until the query may run. The caller must call end.
 func (o *out) begin(ctx context.Context) (context.Context, error) {
 	job, err := o.s.Engine.Begin(ctx)
 	if err != nil {
@@ -81,8 +79,7 @@ func (o *out) Write(p []byte) (n int, err error) {
 	return len(p), o.step()
 }
 
-// step is called between the parts of an answer. It sends the written bytes when
-// that is enough.
+// step is called between the parts of an answer. It sends the buffered bytes when there are enough.
 func (o *out) step() error {
 	if o.job != nil {
 		if err := o.job.Err(); err != nil {
@@ -103,7 +100,7 @@ func (o *out) step() error {
 	return err
 }
 
-// holdResult counts a buffer beside the answer's, of a size that has grown.
+// holdResult counts the memory of a buffer besides b. size is its new, larger size.
 func (o *out) holdResult(size int) error {
 	if n := size - max(o.result, sendAt); n > 0 {
 		o.result += n
@@ -112,7 +109,7 @@ func (o *out) holdResult(size int) error {
 	return nil
 }
 
-// send sends bytes, the head of the answer before the first.
+// send sends bytes, and the head of the answer before the first ones.
 func (o *out) send(p []byte) error {
 	o.sends++
 	if !o.begun {
@@ -126,8 +123,7 @@ func (o *out) send(p []byte) error {
 	return o.push(p)
 }
 
-// head sends status and headers. Length is that of the body, below 0 when it is
-// not known.
+// head sends status and headers. length is the length of the body, or negative when unknown.
 func (o *out) head(length int) {
 	h := o.w.Header()
 	if o.contentType != "" {
@@ -146,7 +142,7 @@ func (o *out) head(length int) {
 	o.w.WriteHeader(o.status)
 }
 
-// gzips are writers to use again; each takes a megabyte.
+// gzips are reused writers; each takes a megabyte.
 var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
 // pusher is the writer below a gzip.Writer.
@@ -159,11 +155,10 @@ func (p pusher) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// errGone is the error of an answer that its client does not take.
+// errGone is the error of an answer whose client has left or reads too slowly.
 var errGone = errors.New("the client has left, or reads too slowly")
 
-// push hands bytes to the connection, in pieces for each of which the client has
-// a time.
+// push writes bytes to the connection in pieces. The client has a limited time for each.
 func (o *out) push(p []byte) error {
 	for len(p) > 0 {
 		piece := p[:min(len(p), sendAt)]
@@ -177,7 +172,7 @@ func (o *out) push(p []byte) error {
 
 func (o *out) pushPiece(piece []byte) (err error) {
 	switch {
-	case o.job == nil || o.small: // Fast path: it fits into the connection's buffer.
+	case o.job == nil || o.small: // Fast path: the answer fits into the connection's buffer.
 		_, err = o.w.Write(piece)
 	case o.telling:
 		o.deadline(o.lastMoment())
@@ -199,7 +194,7 @@ func (o *out) pushPiece(piece []byte) (err error) {
 	return nil
 }
 
-// lastMoment is when the client must have read a piece that is sent now.
+// lastMoment is the time by which the client must read the piece that is sent now.
 func (o *out) lastMoment() time.Time {
 	if o.telling {
 		return time.Now().Add(o.s.Stall)
@@ -207,8 +202,8 @@ func (o *out) lastMoment() time.Time {
 	return o.s.deadlineOf(o.job)
 }
 
-// deadlineOf is when the client must have read a piece that is sent now. The query's
-// time comes a little earlier, so that it is the reason that is given.
+// deadlineOf returns the time by which the client must read the piece that is sent now. It is a little later
+// than the end of the query's time, so that the error names the query's limit.
 func (s *server) deadlineOf(j *query.Job) time.Time {
 	stall, end := time.Now().Add(s.Stall), j.Deadline().Add(20*time.Millisecond)
 	if end.Before(stall) {
@@ -217,10 +212,10 @@ func (s *server) deadlineOf(j *query.Job) time.Time {
 	return stall
 }
 
-// deadline bounds writing to the connection, where it can be bounded.
+// deadline limits writing to the connection, if the writer supports it.
 func (o *out) deadline(t time.Time) { _ = http.NewResponseController(o.w).SetWriteDeadline(t) }
 
-// finish sends the rest.
+// finish sends the remaining bytes.
 func (o *out) finish() error {
 	if !o.begun {
 		o.begun, o.small = true, len(o.b) < minDeadline
@@ -229,8 +224,7 @@ func (o *out) finish() error {
 	if err := o.sendLast(); err != nil || o.small || o.job == nil {
 		return err
 	}
-	// The last bytes leave under a deadline as well, and the connection is given
-	// back without one.
+	// The last bytes have a deadline too. The connection is returned without one.
 	o.deadline(o.lastMoment())
 	_ = http.NewResponseController(o.w).Flush()
 	o.deadline(time.Time{})
@@ -247,7 +241,7 @@ func (o *out) sendLast() error {
 	return o.gzip.Close()
 }
 
-// cut ends an answer that has begun and cannot be completed.
+// cut aborts an answer that has begun and cannot be completed.
 func (o *out) cut(err error) {
 	markCut(o.w, o.s.statusOf(o.r.URL.Path, err))
 	panic(http.ErrAbortHandler)

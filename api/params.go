@@ -19,8 +19,8 @@ func badRequest(format string, args ...any) error {
 	return &query.InputError{Err: fmt.Errorf(format, args...)}
 }
 
-// readable reports whether all parameters can be read. net/url leaves out those that
-// cannot, and a search without its q finds everything.
+// readable returns an error when a parameter cannot be parsed. net/url drops such parameters, and a search
+// without its q would find everything.
 func readable(rawQuery string) error {
 	if _, err := url.ParseQuery(rawQuery); err != nil {
 		return badRequest("invalid parameters: %w (in a value, write %%3B for ; and %%25 for %%)", err)
@@ -28,7 +28,7 @@ func readable(rawQuery string) error {
 	return nil
 }
 
-// uintParam reads a number of 32 bits; 0 when absent.
+// uintParam parses a 32-bit number; 0 when absent.
 func uintParam(v url.Values, name string) (uint32, error) {
 	s := v.Get(name)
 	if s == "" {
@@ -41,7 +41,7 @@ func uintParam(v url.Values, name string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// durationParam reads a duration in Go's notation; 0 when absent.
+// durationParam parses a duration in Go's notation; 0 when absent.
 func durationParam(v url.Values, name string) (time.Duration, error) {
 	s := v.Get(name)
 	if s == "" {
@@ -54,15 +54,15 @@ func durationParam(v url.Values, name string) (time.Duration, error) {
 	return d, nil
 }
 
-// window reads start, end and since into unix nanoseconds; 0, 0 when none is
-// given, which selects everything. Strict takes whole seconds only.
+// window parses start, end and since into unix nanoseconds. It returns 0, 0, which selects everything, when all
+// are absent. strict accepts only whole seconds.
 func window(v url.Values, strict bool, now time.Time) (start, end uint64, err error) {
 	if s := v.Get("since"); s != "" {
 		d, ok := syntax.ParseDuration(s)
 		if !ok || d <= 0 {
 			return 0, 0, badRequest("invalid since: %q is not a duration such as 1h or 2d", s)
 		}
-		// Nothing newer than now is hidden: clocks of senders may be ahead.
+		// There is no upper bound at now: senders' clocks may be ahead.
 		return uint64(now.Add(-d).UnixNano()), math.MaxUint64, nil
 	}
 	hasStart, hasEnd := v.Get("start") != "", v.Get("end") != ""
@@ -93,8 +93,7 @@ func secondsTime(v url.Values, name string) (uint64, error) {
 	return uint64(n) * 1e9, err
 }
 
-// flexibleTime reads seconds (up to ten digits), nanoseconds, fractional seconds
-// or RFC 3339.
+// flexibleTime parses seconds (up to ten digits), nanoseconds, fractional seconds or RFC 3339.
 func flexibleTime(v url.Values, name string) (uint64, error) {
 	s := v.Get(name)
 	if s == "" {
@@ -121,7 +120,7 @@ func flexibleTime(v url.Values, name string) (uint64, error) {
 	}
 }
 
-// others returns the parameters that are not among the known ones, sorted.
+// others returns the parameters whose names are not known, sorted.
 func others(v url.Values, known ...string) []string {
 	var names []string
 	for name := range v {
@@ -138,8 +137,8 @@ const (
 	typeProtobuf = "application/protobuf"
 )
 
-// wantsProtobuf decides by the Accept header as Tempo does: no q-values, the
-// first of protobuf and JSON that is mentioned, JSON without either.
+// wantsProtobuf decides by the Accept header as Tempo does: it ignores q-values, takes the first of protobuf
+// and JSON, and defaults to JSON.
 func wantsProtobuf(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), typeProtobuf)
 }

@@ -8,24 +8,25 @@ import (
 	"etude/internal/wire"
 	"etude/query"
 	"etude/traceql/eval"
+	"etude/traceql/metrics"
 )
 
-// writer builds a protobuf message. Zero values are left out.
+// writer builds a protobuf message. It leaves out zero values.
 type writer struct{ wire.Builder }
 
-// message adds a submessage, an empty one too.
+// message adds a submessage, even an empty one.
 func (w *writer) message(field wire.Number, fill func(*writer)) {
 	m := w.Open(field)
 	fill(w)
 	w.Close(m)
 }
 
-// results writes an answer of the common form: results, field 1, one by one, and
-// what follows them. Each result is made in a buffer that is used again.
+// results writes an answer of the common form: the results one by one as field 1, then end. All results are
+// encoded in one reused buffer.
 type results struct {
 	n    int
 	each func(w *writer, i int)
-	end  func(w *writer) // field 2, the metrics, and what follows
+	end  func(w *writer) // writes field 2, the metrics, and the following fields
 }
 
 // searchProto is tempopb.SearchResponse.
@@ -34,7 +35,7 @@ func searchProto(r *query.Result) results {
 		func(w *writer) { w.searchEnd(r.InspectedTraces, 1) }}
 }
 
-// searchEnd writes the metrics of a search; completed is 1 when nothing follows.
+// searchEnd writes the metrics of a search. completed is 1 in the last message.
 func (w *writer) searchEnd(inspected int, completed uint64) {
 	w.message(2, func(w *writer) {
 		w.Varint(1, uint64(inspected))
@@ -63,7 +64,7 @@ func (o *out) proto(r results) error {
 	return nil
 }
 
-// protoBody writes an answer of a bounded size.
+// protoBody writes an answer of a limited size.
 func (o *out) protoBody(body []byte) error {
 	o.contentType = typeProtobuf
 	o.b = append(o.b, body...)
@@ -119,8 +120,8 @@ func (w *writer) attrs(field wire.Number, attrs []eval.Attr) {
 	}
 }
 
-// value writes the content of an OTLP AnyValue, whose members are written even
-// when zero, since being there says the type.
+// value writes the content of an OTLP AnyValue. It writes its member even when zero, because the member's
+// presence determines the type.
 func (w *writer) value(v eval.Value) {
 	switch v.Type {
 	case eval.Int:
@@ -140,8 +141,8 @@ func (w *writer) value(v eval.Value) {
 	}
 }
 
-// tagsV1Proto, tagsV2Proto, valuesV1Proto and valuesV2Proto encode the answers
-// of tags.go and values.go. Field 2 is always the metrics message.
+// tagsV1Proto, tagsV2Proto, valuesV1Proto and valuesV2Proto encode the answers of tags.go. Field 2 is always
+// the metrics message.
 func tagsV1Proto(names []string) []byte { return stringsProto(names) }
 
 func tagsV2Proto(scopes []query.ScopeTags) []byte {
@@ -177,9 +178,72 @@ func stringsProto(list []string) []byte {
 	return w.B
 }
 
-// strings writes a repeated string, empty elements too.
+// strings writes a repeated string, including empty elements.
 func (w *writer) strings(field wire.Number, list []string) {
 	for _, s := range list {
 		w.RawAlways(field, s)
+	}
+}
+
+// double writes a number; it leaves out zero.
+func (w *writer) double(field wire.Number, f float64) {
+	if f != 0 {
+		w.Fixed64Always(field, math.Float64bits(f))
+	}
+}
+
+// rangeProto is tempopb.QueryRangeResponse.
+func rangeProto(r *query.MetricsResult, maxSeries int) results {
+	return results{len(r.Series), func(w *writer, i int) { w.rangeSeries(r, i) },
+		func(w *writer) { w.metricsEnd(r, maxSeries) }}
+}
+
+// rangeSeries writes one series.
+func (w *writer) rangeSeries(r *query.MetricsResult, i int) {
+	s := &r.Series[i]
+	w.attrs(1, s.Labels)
+	for _, x := range s.Samples {
+		w.message(2, func(w *writer) {
+			w.double(1, x.Value)
+			w.Varint(2, (r.Window.Start+uint64(x.Slot+1)*r.Window.Step)/1e6)
+		})
+	}
+	for j := range s.Exemplars {
+		w.message(4, func(w *writer) { w.exemplar(&s.Exemplars[j]) })
+	}
+}
+
+func (w *writer) exemplar(x *metrics.Exemplar) {
+	w.attrs(1, x.Attrs)
+	w.message(1, func(w *writer) {
+		w.Raw(1, "trace:id")
+		w.message(2, func(w *writer) { w.Raw(1, x.TraceID.Short()) })
+	})
+	w.double(2, x.Value)
+	w.Varint(3, x.Start/1e6)
+}
+
+// instantProto is tempopb.QueryInstantResponse.
+func instantProto(r *query.MetricsResult, maxSeries int) results {
+	return results{len(r.Series), func(w *writer, i int) {
+		s := &r.Series[i]
+		w.attrs(1, s.Labels)
+		if len(s.Samples) > 0 {
+			w.double(2, s.Samples[0].Value)
+		}
+	}, func(w *writer) { w.metricsEnd(r, maxSeries) }}
+}
+
+// metricsEnd writes the part of both answers that follows the series.
+func (w *writer) metricsEnd(r *query.MetricsResult, maxSeries int) {
+	w.message(2, func(w *writer) {
+		w.Varint(1, uint64(uint32(r.Stats.Traces)))
+		w.Varint(4, 1)
+		w.Varint(5, 1)
+		w.Varint(7, uint64(r.Stats.Spans))
+	})
+	if _, text := partial(r, maxSeries); r.Partial {
+		w.Varint(3, 1)
+		w.Raw(4, text)
 	}
 }

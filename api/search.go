@@ -64,10 +64,10 @@ func searchRequest(v url.Values, now time.Time) (req query.Request, err error) {
 	return req, checkTags(req.Tags)
 }
 
-// checkTags bounds the conditions of a search without TraceQL.
+// checkTags limits the conditions of a search without TraceQL.
 func checkTags(tags []eval.Tag) error {
 	if len(tags) > maxTags {
-		return badRequest("invalid tags: there are %d, at most %d are allowed", len(tags), maxTags)
+		return badRequest("invalid tags: %d given, at most %d allowed", len(tags), maxTags)
 	}
 	return nil
 }
@@ -104,8 +104,8 @@ func durations(v url.Values, req *query.Request) (err error) {
 	return nil
 }
 
-// legacyTags reads the conditions of a search without TraceQL: the tags
-// parameter, or, when nothing else says what to search, any other parameter.
+// legacyTags parses the conditions of a search without TraceQL: the tags parameter or, without any parameter
+// that selects spans, all unknown parameters.
 func legacyTags(v url.Values) (tags []eval.Tag, err error) {
 	if v.Has("tags") {
 		return parseTags(v.Get("tags"))
@@ -119,10 +119,10 @@ func legacyTags(v url.Values) (tags []eval.Tag, err error) {
 	return tags, nil
 }
 
-// parseTags reads logfmt: k=v k2="v 2".
+// parseTags parses logfmt: k=v k2="v 2".
 func parseTags(text string) (tags []eval.Tag, err error) {
 	if len(text) > syntax.MaxLength {
-		return nil, badRequest("invalid tags: they have %d bytes, at most %d are allowed", len(text), syntax.MaxLength)
+		return nil, badRequest("invalid tags: %d bytes, at most %d allowed", len(text), syntax.MaxLength)
 	}
 	seen := map[string]bool{}
 	d := logfmt.NewDecoder(strings.NewReader(text))

@@ -9,7 +9,7 @@ import (
 	"etude/traceql/eval"
 )
 
-// The service of a root that has none is told by one of these.
+// Texts for the service of a trace whose root span or service name is missing.
 const (
 	noRoot    = "<root span not yet received>"
 	noService = "<root span without service name>"
@@ -25,15 +25,15 @@ func rootService(t *query.Trace) string {
 	return noRoot
 }
 
-// The types below are the messages of the search answer in JSON. Every member
-// is one that Tempo's protobuf has; Grafana refuses others.
+// The types below are the JSON messages of the search answer. Each member exists in Tempo's protobuf; Grafana
+// refuses others.
 type (
 	searchMetrics struct {
 		InspectedTraces uint32 `json:"inspectedTraces,omitempty"`
 		CompletedJobs   uint32 `json:"completedJobs,omitempty"`
 		TotalJobs       uint32 `json:"totalJobs,omitempty"`
 	}
-	// traceHead is a trace but for its spans and services.
+	// traceHead is a trace without its spans and services.
 	traceHead struct {
 		TraceID           string `json:"traceID"`
 		RootServiceName   string `json:"rootServiceName,omitempty"`
@@ -68,8 +68,7 @@ type (
 	}
 )
 
-// json appends a message of a bounded size, and sends nothing: call step between
-// messages.
+// json appends a message of a limited size. It sends nothing: call step between messages.
 func (o *out) json(v any) error {
 	if o.encoder == nil {
 		o.encoder = json.NewEncoder(appender{o})
@@ -78,7 +77,7 @@ func (o *out) json(v any) error {
 	if err := o.encoder.Encode(v); err != nil {
 		return err
 	}
-	o.b = o.b[:len(o.b)-1] // the encoder ends with a new line
+	o.b = o.b[:len(o.b)-1] // the encoder appends a newline
 	return nil
 }
 
@@ -90,8 +89,7 @@ func (a appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// searchJSON writes the answer to a search, span by span: a trace may have very
-// many.
+// searchJSON writes the answer to a search span by span, because a trace may have very many.
 func (o *out) searchJSON(r *query.Result) error {
 	o.b = append(o.b, `{"traces":[`...)
 	for i := range r.Traces {
@@ -139,8 +137,7 @@ func (o *out) traceJSON(t *query.Trace) error {
 	return o.servicesJSON(t.Services)
 }
 
-// servicesJSON writes the services, which are sorted and come each once, and
-// closes the trace.
+// servicesJSON writes the sorted services of a trace, and closes the trace. No service occurs twice.
 func (o *out) servicesJSON(services []query.ServiceStats) error {
 	for i, s := range services {
 		if i == 0 {
@@ -163,7 +160,7 @@ func (o *out) servicesJSON(services []query.ServiceStats) error {
 	return o.step()
 }
 
-// openJSON writes a message without the bracket at its end.
+// openJSON writes a message without its closing bracket.
 func (o *out) openJSON(v any) error {
 	err := o.json(v)
 	o.b = o.b[:len(o.b)-1]
@@ -234,14 +231,14 @@ func anyOf(v eval.Value) (out anyValue) {
 		for _, e := range v.Elems {
 			out.ArrayValue.Values = append(out.ArrayValue.Values, anyOf(e))
 		}
-	default: // words, durations and nil travel as text
+	default: // enumerations, durations and nil are sent as text
 		s := v.Text()
 		out.StringValue = &s
 	}
 	return out
 }
 
-// jsonFloat keeps what JSON has no number for as text.
+// jsonFloat returns a number, or text for values that JSON has no number for.
 func jsonFloat(f float64) any {
 	switch {
 	case math.IsNaN(f):
@@ -254,7 +251,7 @@ func jsonFloat(f float64) any {
 	return f
 }
 
-// decimal writes a 64-bit integer as text; "" for 0, which is left out.
+// decimal formats a 64-bit integer; "" for 0, which is left out.
 func decimal(n uint64) string {
 	if n == 0 {
 		return ""

@@ -15,11 +15,11 @@ const linesPath = "/api/etude/search"
 
 const typeLines = "application/x-ndjson"
 
-// linesEvery is how many times as often as gRPC's clients a browser is told: a person
-// watches it.
+// linesEvery divides the interval of progress messages: a browser, which a person watches, gets them twice as
+// often as a gRPC client.
 const linesEvery = 2
 
-// Lines of the answer, beside those with a trace.
+// The lines of the answer, except those with a trace.
 type (
 	progressLine struct {
 		InspectedTraces int    `json:"inspectedTraces"`
@@ -34,12 +34,11 @@ type (
 	}
 )
 
-// searchLines answers a search line by line while it runs: traces as soon as they are
-// sure to be in the answer, the newest first, and how far the search has come. Each
-// trace comes once.
+// searchLines answers a search line by line while it runs. It sends each trace once, newest first, as soon as
+// the trace is certain to be in the answer, and the progress of the search.
 //
-// Two goroutines write, one after the other: that of the news until it has been
-// stopped, then the caller's.
+// Two goroutines write, one after the other: the goroutine of the news until it has been stopped, then the
+// caller's.
 func (s *server) searchLines(r *http.Request, o *out) error {
 	req, err := searchRequest(r.URL.Query(), time.Now())
 	if err != nil {
@@ -54,7 +53,7 @@ func (s *server) searchLines(r *http.Request, o *out) error {
 	req.Progress = news.note
 	result, err := s.searchTelling(ctx, req, news)
 	if err == nil {
-		err = news.rest(result)
+		err = news.finish(result)
 	}
 	if err != nil && !news.broken {
 		return o.errorLine(err)
@@ -67,14 +66,14 @@ func (s *server) searchTelling(ctx context.Context, req query.Request, news *lin
 	return s.Engine.Search(ctx, req)
 }
 
-// errorLine tells an error of an answer that has begun, which has its status already.
+// errorLine sends the error of an answer whose status has been sent.
 func (o *out) errorLine(err error) error {
 	if !o.begun || errors.Is(err, context.Canceled) || errors.Is(err, errGone) {
 		o.b = o.b[:0]
 		return err
 	}
 	markCut(o.w, o.s.statusOf(o.r.URL.Path, err))
-	o.telling = true // the query is over: its time does not bound this line
+	o.telling = true // the query is over, so its time does not limit this line
 	return o.line("error", err.Error())
 }
 
@@ -85,8 +84,8 @@ func (o *out) traceLine(t *query.Trace) error {
 	return err
 }
 
-// whole has a line written and takes back what was written of it when the query fails
-// meanwhile, unless a part of it was sent: then the answer is cut.
+// whole calls line, which writes a line. If that fails, whole removes the partial line, or reports cut if some
+// of it has been sent.
 func (o *out) whole(line func() error) (cut bool, err error) {
 	mark, sends := len(o.b), o.sends
 	if err = line(); err == nil {
@@ -106,13 +105,13 @@ func (o *out) line(name string, v any) error {
 	return err
 }
 
-// lineNews are the news of a search for one answer.
+// lineNews has the news of a search for one answer.
 type lineNews struct {
 	o *out
 
-	// The telling goroutine owns these until it has been stopped.
+	// The goroutine that calls tell owns these until it has been stopped.
 	sent   int  // traces
-	broken bool // a line was cut off
+	broken bool // part of a line was sent, and the remainder was not
 
 	mu   sync.Mutex
 	come query.SearchProgress
@@ -124,7 +123,7 @@ func (n *lineNews) note(p query.SearchProgress) {
 	n.come = p
 }
 
-// tell sends what is new, and how far the search has come.
+// tell sends the new traces and the progress of the search.
 func (n *lineNews) tell() error {
 	n.mu.Lock()
 	p := n.come
@@ -143,15 +142,15 @@ func (n *lineNews) tell() error {
 	return err
 }
 
-// rest sends the traces that were not told, and the end.
-func (n *lineNews) rest(r *query.Result) error {
+// finish sends the traces that have not been sent yet, and the end of the answer.
+func (n *lineNews) finish(r *query.Result) error {
 	if err := n.traces(r.Traces); err != nil {
 		return err
 	}
 	return n.o.line("end", endLine{r.InspectedTraces, r.InspectedSpans})
 }
 
-// traces sends those of a search's traces that were not sent yet.
+// traces sends the traces of a search that have not been sent yet.
 func (n *lineNews) traces(all []query.Trace) (err error) {
 	for ; n.sent < len(all); n.sent++ {
 		if n.broken, err = n.o.whole(func() error { return n.o.traceLine(&all[n.sent]) }); err != nil {
@@ -161,7 +160,7 @@ func (n *lineNews) traces(all []query.Trace) (err error) {
 	return nil
 }
 
-// flush sends all that is written, and lets the client see it.
+// flush sends all buffered bytes on to the client.
 func (o *out) flush() error {
 	err := o.send(o.b)
 	o.b = o.b[:0]

@@ -9,13 +9,12 @@ import (
 	"etude/trace"
 )
 
-// Zipkin gives the two ends of a call one span id: a CLIENT and a SERVER span
-// that share it. Viewers want ids of their own, so as Tempo does the server span
-// gets a fresh one, counted from 1, the shared id becomes its parent, and the
-// spans below the call move under the server span.
+// Zipkin gives both ends of a call the same span id: a CLIENT and a SERVER span share it. Viewers require
+// unique ids. So, as Tempo does, the server span gets a fresh id, counted from 1, the shared id becomes its
+// parent, and the spans below the call move under the server span.
 
-// freshIDs returns the new id of the server span for each shared id; nil when no
-// id is shared, which is the rule.
+// freshIDs returns the new id of the server span for each shared id. It returns nil in the usual case that no
+// id is shared.
 func freshIDs(spans []otlp.Ref) map[trace.SpanID]trace.SpanID {
 	shared := sharedIDs(spans)
 	if len(shared) == 0 { // Fast path: nearly every trace.
@@ -52,8 +51,7 @@ func freshIDs(spans []otlp.Ref) map[trace.SpanID]trace.SpanID {
 	return fresh
 }
 
-// sharedIDs returns the ids that several spans have. Sorting takes eight bytes a
-// span where a set takes fifty.
+// sharedIDs returns the ids that several spans have. Sorting takes eight bytes a span; a set would take fifty.
 func sharedIDs(spans []otlp.Ref) map[trace.SpanID]bool {
 	ids := make([]uint64, len(spans))
 	for i, r := range spans {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// echo answers /api/echo, by which Grafana tests the data source.
+// echo answers /api/echo, which Grafana requests to test the data source.
 func (s *server) echo(w http.ResponseWriter, _ *http.Request) {
 	text(w, http.StatusOK, "echo")
 }
@@ -21,13 +21,13 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	text(w, http.StatusOK, "ready\n")
 }
 
-// live answers 200 for as long as the process runs: a full disk or a stuck
-// applier makes a backend not ready, and starting it again would not help.
+// live answers 200 while the process runs. A full disk or a stuck applier makes a backend not ready; a restart
+// would not help.
 func (s *server) live(w http.ResponseWriter, _ *http.Request) {
 	text(w, http.StatusOK, "live\n")
 }
 
-// status answers with lines of text for people: whether the backend is ready, and the problems of its data.
+// status answers with lines of text for people: whether the backend is ready, and the problems with its data.
 func (s *server) status(w http.ResponseWriter, _ *http.Request) {
 	lines := []string{"etude " + s.Version, "ready"}
 	if s.Ready != nil {

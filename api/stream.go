@@ -24,13 +24,13 @@ const streamingService = "tempopb.StreamingQuerier"
 // maxPacket is the size in bytes at which an answer is split into messages.
 const maxPacket = 2 << 20
 
-// streamCall finds the answer to a request and returns what sends it. It may tell
-// intermediate results.
+// streamCall computes the answer to a request and returns the function that sends it. It may send intermediate
+// results through the teller.
 type streamCall func(context.Context, *streamRequest, *streamOut, *teller) (send func() error, err error)
 
-// streamingQuerier describes the service. All of its methods take one request and
-// stream answers: while the query runs, messages with new results, or which say
-// that it runs; at last the whole answer in as many messages as its size needs.
+// streamingQuerier describes the service. Each method takes one request and streams messages: while the query
+// runs, new results or a sign of progress; at the end the whole answer, in as many messages as its size
+// requires.
 func (s *server) streamingQuerier() *grpc.ServiceDesc {
 	d := &grpc.ServiceDesc{ServiceName: streamingService, HandlerType: (*any)(nil)}
 	for _, m := range []struct {
@@ -56,8 +56,8 @@ func (s *server) streamingQuerier() *grpc.ServiceDesc {
 	return d
 }
 
-// jobsProgress is a message that holds nothing but metrics: one job in all, none
-// completed. Field is that of totalJobs.
+// jobsProgress is a message with only metrics: one job in total, none completed. field is the number of
+// totalJobs.
 func jobsProgress(field wire.Number) []byte {
 	var w writer
 	w.message(2, func(w *writer) { w.Varint(field, 1) })
@@ -69,7 +69,7 @@ func (s *server) serveStream(stream grpc.ServerStream, method string, call strea
 	if limit == nil {
 		return status.Error(codes.Internal, "the stream has no HTTP request")
 	}
-	limit.read(time.Now().Add(s.Stall)) // for a request that never comes whole
+	limit.read(time.Now().Add(s.Stall)) // for a request that never arrives completely
 	var m message
 	if err := stream.RecvMsg(&m); errors.Is(err, io.EOF) {
 		return status.Error(codes.InvalidArgument, "the request message is missing")
@@ -102,8 +102,7 @@ func (s *server) serveStream(stream grpc.ServerStream, method string, call strea
 	return nil
 }
 
-// guarded turns a panic into an error: gRPC does not recover, and one query must
-// not end the process.
+// guarded turns a panic into an error: gRPC does not recover, and one query must not end the process.
 func (s *server) guarded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -114,9 +113,8 @@ func (s *server) guarded(f func() error) (err error) {
 	return f()
 }
 
-// pieces splits an encoded answer into messages of at most most bytes. Each has
-// some of the results, field 1, and the metrics, field 2; the last one has what
-// follows. A single result that is larger goes alone.
+// pieces splits an encoded answer into messages of at most most bytes. Each has some of the results, field 1,
+// and the metrics, field 2; the last one also has the remaining fields. A single larger result is sent alone.
 func pieces(body []byte, most int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if len(body) <= most { // Fast path: nearly always.
@@ -138,7 +136,7 @@ func pieces(body []byte, most int) iter.Seq[[]byte] {
 	}
 }
 
-// fieldsOf cuts an answer that we have encoded.
+// fieldsOf splits an answer that etude has encoded.
 func fieldsOf(body []byte) (results [][]byte, metrics, rest []byte) {
 	for len(body) > 0 {
 		number, _, n := protowire.ConsumeField(body)

@@ -50,7 +50,7 @@ func (s *server) streamSearch(ctx context.Context, r *streamRequest, o *streamOu
 	return func() error { return o.sendResults(searchProto(result)) }, nil
 }
 
-// streamTags answers a SearchTagsRequest by an HTTP route.
+// streamTags answers a SearchTagsRequest through an HTTP route.
 func (s *server) streamTags(route func(*http.Request, *out) error) streamCall {
 	return func(ctx context.Context, r *streamRequest, o *streamOut, _ *teller) (func() error, error) {
 		v, err := r.values(streamParam{1, "scope", true}, streamParam{2, "q", true}, streamParam{3, "start", false},
@@ -62,7 +62,7 @@ func (s *server) streamTags(route func(*http.Request, *out) error) streamCall {
 	}
 }
 
-// streamValues answers a SearchTagValuesRequest by an HTTP route.
+// streamValues answers a SearchTagValuesRequest through an HTTP route.
 func (s *server) streamValues(path string, route func(*http.Request, *out) error) streamCall {
 	return func(ctx context.Context, r *streamRequest, o *streamOut, _ *teller) (func() error, error) {
 		v, err := r.values(streamParam{2, "q", true}, streamParam{4, "start", false}, streamParam{5, "end", false},
@@ -81,7 +81,7 @@ func (s *server) streamValues(path string, route func(*http.Request, *out) error
 	}
 }
 
-// protoAnswer asks a route, whose answer has a bounded size, for protobuf.
+// protoAnswer requests protobuf from a route whose answers have a limited size.
 func (s *server) protoAnswer(ctx context.Context, o *streamOut, route func(*http.Request, *out) error, path string, v url.Values) (func() error, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, path+"?"+v.Encode(), nil)
 	if err != nil {
@@ -135,8 +135,8 @@ func (s *server) streamInstant(ctx context.Context, r *streamRequest, o *streamO
 	return func() error { return o.sendResults(instantProto(result, req.MaxSeries)) }, nil
 }
 
-// streamMetrics reads what both metrics requests share. Their times are always
-// nanoseconds, so they are written longer than seconds could be.
+// streamMetrics parses the fields that both metrics requests share. Their times are always nanoseconds, so it
+// writes them longer than seconds could be.
 func streamMetrics(r *streamRequest) (query.MetricsRequest, error) {
 	v, err := r.values(streamParam{1, "q", true})
 	if err != nil {

@@ -13,12 +13,11 @@ import (
 	"etude/query"
 )
 
-// streamOut is the answer of a stream on its way. Like that of HTTP it is made
-// and sent piece by piece, as part of its query.
+// streamOut is the answer of a stream. Like an HTTP answer, it is computed and sent piece by piece, as part of
+// its query.
 //
-// gRPC hands a message to the connection while the next one is made, so sending
-// one waits for the client to read the one before. A client that reads none for
-// a while has its stream reset.
+// gRPC sends a message while the next one is computed, so each send waits until the client has read the message
+// before. The stream of a client that reads nothing for too long is reset.
 type streamOut struct {
 	s      *server
 	stream grpc.ServerStream
@@ -26,12 +25,12 @@ type streamOut struct {
 	job    *query.Job // nil until begin
 	answer func() error
 
-	result int // bytes of the job's memory, for one result
+	result int // bytes of the job's memory for one result
 }
 
-// deadlines set how long reading from and writing to a stream's client may take. A
-// stream's handler outlives the HTTP request when the client leaves, and net/http
-// panics when its writer is used after the request has ended.
+// deadlines limit reading from and writing to a stream's client. The handler of a stream outlives the HTTP
+// request when the client leaves, and net/http panics when its writer is used after the request has ended; so
+// end disables them.
 type deadlines struct {
 	mu sync.Mutex
 	w  http.ResponseWriter // nil once the request has ended
@@ -53,7 +52,7 @@ func (d *deadlines) set(f func(*http.ResponseController, time.Time) error, t tim
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.w != nil {
-		_ = f(http.NewResponseController(d.w), t) // a test's writer has none
+		_ = f(http.NewResponseController(d.w), t) // the writers of tests have no deadlines
 	}
 }
 
@@ -98,7 +97,7 @@ func (o *streamOut) send(piece []byte) error {
 	return nil
 }
 
-// sendBody sends an answer of a bounded size.
+// sendBody sends an answer of a limited size.
 func (o *streamOut) sendBody(body []byte) error {
 	for piece := range pieces(body, maxPacket) {
 		if err := o.send(piece); err != nil {
@@ -108,7 +107,7 @@ func (o *streamOut) sendBody(body []byte) error {
 	return nil
 }
 
-// sendResults sends an answer of any size, in messages as [pieces] has them.
+// sendResults sends an answer of any size, split into messages as by [pieces].
 func (o *streamOut) sendResults(r results) error {
 	var end, one writer
 	r.end(&end)
@@ -128,14 +127,14 @@ func (o *streamOut) sendResults(r results) error {
 			if err := o.send(append(piece, metrics...)); err != nil {
 				return err
 			}
-			piece = nil // the message before may still be on its way
+			piece = nil // gRPC may still be sending the previous message
 		}
 		piece = protowire.AppendBytes(protowire.AppendTag(piece, 1, protowire.BytesType), one.B)
 	}
 	return o.send(append(append(piece, metrics...), rest...))
 }
 
-// hold counts the buffer of one result, which goes alone when it is large.
+// hold counts the buffer of one result; a large result is sent alone.
 func (o *streamOut) hold(size int) error {
 	if n := 2*size - max(o.result, maxPacket); n > 0 {
 		o.result += n

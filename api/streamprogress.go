@@ -8,32 +8,30 @@ import (
 	"etude/traceql/metrics"
 )
 
-// progressInterval is the least time between messages while a query runs.
+// progressInterval is the minimum time between messages while a query runs.
 const progressInterval = 500 * time.Millisecond
 
-// teller sends messages while a query runs: new results, or, when there are none,
-// that the query runs. It sends from a goroutine of its own, so that a slow
-// client does not hold up the query.
+// teller sends messages while a query runs: new results or, without any, a sign of progress. It sends from its
+// own goroutine, so that a slow client does not delay the query.
 type teller struct {
 	to   *streamOut
-	idle []byte // the message when nothing is new
+	idle []byte // the message without new results
 
 	mu   sync.Mutex
-	news func() []byte // encodes the new results, nil for none; nil when the query reports no progress
+	news func() []byte // encodes the new results, or returns nil for none; news itself is nil when the query reports no progress
 
 	stop func()
 }
 
-// newTeller begins the messages. Only after stop may the caller send: a stream takes
-// one message at a time.
+// newTeller starts the messages. The caller may send only after stop: a stream accepts one message at a time.
 func newTeller(to *streamOut, every time.Duration, idle []byte) *teller {
 	t := &teller{to: to, idle: idle}
 	t.stop = repeat(every, t.send)
 	return t
 }
 
-// repeat calls f every so often, from a goroutine of its own, until f fails or stop is
-// called. Stop waits for the last call.
+// repeat calls f at an interval, from its own goroutine, until f fails or stop is called. stop waits for the
+// last call.
 func repeat(every time.Duration, f func() error) (stop func()) {
 	done, ending := make(chan struct{}), sync.WaitGroup{}
 	ending.Go(func() {
@@ -43,7 +41,7 @@ func repeat(every time.Duration, f func() error) (stop func()) {
 			select {
 			case <-tick.C:
 				if f() != nil {
-					return // the answer will meet the same error
+					return // the answer will return the same error
 				}
 			case <-done:
 				return
@@ -53,7 +51,7 @@ func repeat(every time.Duration, f func() error) (stop func()) {
 	return func() { close(done); ending.Wait() }
 }
 
-// tell names where news come from.
+// tell sets the source of news.
 func (t *teller) tell(news func() []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,8 +71,8 @@ func (t *teller) send() error {
 	return t.to.tell(body)
 }
 
-// searchNews are the traces of a search that have not been sent yet. Clients keep
-// the first copy of a trace, so only those that will not change are told.
+// searchNews has the traces of a search that have not been sent yet. Clients keep the first copy of a trace, so
+// only traces that will not change are sent.
 type searchNews struct {
 	mu        sync.Mutex
 	sure      []query.Trace
@@ -105,18 +103,17 @@ func (n *searchNews) message() []byte {
 	return w.B
 }
 
-// windowNews are the samples of a metrics query for the time that is complete
-// and has not been sent yet.
+// windowNews has the samples of a metrics query for the time that is complete and has not been sent yet.
 type windowNews struct {
 	every     time.Duration
 	maxSeries int
-	last      time.Time // when something was encoded
+	last      time.Time // time of the last encoding
 
 	mu   sync.Mutex
 	body []byte
 }
 
-// note encodes a window when it is time for another message.
+// note encodes a window when the next message is due.
 func (n *windowNews) note(w metrics.Window, from, to int, series func() []metrics.Series) bool {
 	if time.Since(n.last) < n.every || n.waits() {
 		return false
@@ -124,7 +121,7 @@ func (n *windowNews) note(w metrics.Window, from, to int, series func() []metric
 	r := &query.MetricsResult{Window: w, Series: series()}
 	n.last = time.Now()
 	if n.maxSeries > 0 && len(r.Series) >= n.maxSeries {
-		return false // the answer will choose
+		return false // the final answer chooses the series
 	}
 	var out writer
 	for i := range r.Series {

@@ -11,9 +11,8 @@ import (
 	"etude/traceql/eval"
 )
 
-// streamRequest is a request message by field numbers: the last value of each
-// number and, since maps may repeat, all values of fields with a length. What a
-// method does not know it skips.
+// streamRequest is a request message by field numbers: the last value of each number and, because maps may
+// repeat, all values of fields with a length. Methods ignore fields that they do not know.
 type streamRequest struct {
 	numbers map[wire.Number]uint64
 	bytes   map[wire.Number][][]byte
@@ -49,18 +48,18 @@ func (r *streamRequest) text(number wire.Number) (string, error) {
 	return string(last), nil
 }
 
-// uint32 returns a number of 32 bits; 0 when absent.
+// uint32 returns a 32-bit number; 0 when absent.
 func (r *streamRequest) uint32(number wire.Number) uint32 { return uint32(r.numbers[number]) }
 
-// streamParam says which parameter of the HTTP route a field is.
+// streamParam maps a field to a parameter of the HTTP route.
 type streamParam struct {
 	number wire.Number
 	name   string
 	text   bool
 }
 
-// values puts fields as parameters of the HTTP route, so that the same code reads
-// them. Empty and zero fields are not given.
+// values converts fields to parameters of the HTTP route, so that the same code parses them. It leaves out
+// empty and zero fields.
 func (r *streamRequest) values(params ...streamParam) (url.Values, error) {
 	v := url.Values{}
 	for _, p := range params {
@@ -79,8 +78,7 @@ func (r *streamRequest) values(params ...streamParam) (url.Values, error) {
 	return v, nil
 }
 
-// tags reads a map of texts, sorted by key. Of two values for a key the last one
-// counts.
+// tags parses a map of texts, sorted by key. Of two values for a key, the last one counts.
 func (r *streamRequest) tags(number wire.Number) ([]eval.Tag, error) {
 	byKey := map[string]string{}
 	for _, b := range r.bytes[number] {

@@ -25,8 +25,7 @@ type (
 	}
 )
 
-// tagsV1 answers /api/search/tags: names of all scopes in one list. Intrinsics
-// are listed only when asked for.
+// tagsV1 answers /api/search/tags: names of all scopes in one list. It lists intrinsics only on request.
 func (s *server) tagsV1(r *http.Request, o *out) error {
 	scopes, err := s.tagNames(r, o)
 	if err != nil {
@@ -90,8 +89,7 @@ func tagRequest(v url.Values, now time.Time) (req query.TagRequest, err error) {
 	return req, err
 }
 
-// The paths in front of {tag}/values. A tag may hold a slash, so the routes take
-// all that follows.
+// The paths before {tag}/values. A tag may contain a slash, so the routes match everything that follows.
 const (
 	valuesV1Path = "/api/search/tag/"
 	valuesV2Path = "/api/v2/search/tag/"
@@ -112,7 +110,7 @@ type (
 	}
 )
 
-// valuesV1 answers /api/search/tag/{tag}/values: texts, the tag without scope.
+// valuesV1 answers /api/search/tag/{tag}/values: values as texts; the tag has no scope.
 func (s *server) valuesV1(r *http.Request, o *out) error {
 	tag, req, err := valuesRequest(r, valuesV1Path)
 	if err != nil {
@@ -137,8 +135,8 @@ func (s *server) valuesV1(r *http.Request, o *out) error {
 	return o.json(valuesResponse{TagValues: append([]string{}, values...)})
 }
 
-// valuesV2 answers /api/v2/search/tag/{tag}/values: values with their types, the
-// tag as a query writes it.
+// valuesV2 answers /api/v2/search/tag/{tag}/values: values with their types; the tag has the form that queries
+// use.
 func (s *server) valuesV2(r *http.Request, o *out) error {
 	tag, req, err := valuesRequest(r, valuesV2Path)
 	if err != nil {
@@ -170,7 +168,7 @@ func (s *server) valuesV2(r *http.Request, o *out) error {
 	return o.json(list)
 }
 
-// valuesRequest takes the tag from the path; "" when the path has another form.
+// valuesRequest takes the tag from the path. It returns "" for other paths.
 func valuesRequest(r *http.Request, prefix string) (tag string, req query.TagRequest, err error) {
 	rest, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.EscapedPath(), prefix), "/values")
 	if !ok {

@@ -7,9 +7,8 @@ import (
 	"etude/tenant"
 )
 
-// forTenants puts the tenants that a header names into the context. The header may
-// name several; their spans are answered together. Without tenants, everything is
-// of the one that a backend has then.
+// forTenants puts the tenants that a header names into the context. The header may name several; the answer
+// joins their spans. Without tenants, all spans belong to [tenant.Single].
 func (s *server) forTenants(ctx context.Context, header []string) (context.Context, error) {
 	if !s.Multitenancy {
 		return tenant.With(ctx, tenant.Single), nil

@@ -16,12 +16,12 @@ import (
 	"etude/trace"
 )
 
-// errTraceSize is the error of a trace that is larger than an answer may be, in
-// the first form of the API, which cannot say that it is partial.
+// errTraceSize is the error of a trace that is too large for an answer, in version 1 of the API, which cannot
+// mark an answer as partial.
 var errTraceSize = errors.New("trace exceeds max size")
 
-// traceV1 answers /api/traces/{id}: OTLP TracesData, in JSON with the top list
-// named batches. An unknown trace is a 404.
+// traceV1 answers /api/traces/{id}: OTLP TracesData. In JSON the top list is named batches. An unknown trace is
+// a 404.
 func (s *server) traceV1(r *http.Request, o *out) error {
 	t, err := s.wholeTrace(r, o)
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *server) traceV1(r *http.Request, o *out) error {
 		o.status = http.StatusNotFound
 		return nil
 	case t.Partial():
-		return fmt.Errorf("%w (max spans: %d, %s); ask for /api/v2/traces for a part of its %d spans", errTraceSize, t.Most, spanLimit(t), t.Total)
+		return fmt.Errorf("%w (max spans: %d, %s); request /api/v2/traces to get some of its %d spans", errTraceSize, t.Most, spanLimit(t), t.Total)
 	case wantsProtobuf(r):
 		o.contentType = typeProtobuf
 		return o.protoTrace(t, func([]byte, int) []byte { return nil })
@@ -41,9 +41,8 @@ func (s *server) traceV1(r *http.Request, o *out) error {
 	return o.jsonTrace(t, otlp.TempoBatches)
 }
 
-// traceV2 answers /api/v2/traces/{id}: the same inside a message with metrics.
-// An unknown trace is an empty one. Of a trace that is too large the answer holds
-// a part, and says so.
+// traceV2 answers /api/v2/traces/{id}: the same trace in a message with metrics. For an unknown trace the
+// message is empty. For a trace that is too large, the answer has some of the spans, and says so.
 func (s *server) traceV2(r *http.Request, o *out) error {
 	t, err := s.wholeTrace(r, o)
 	if err != nil {
@@ -70,13 +69,12 @@ func (s *server) traceV2(r *http.Request, o *out) error {
 	return nil
 }
 
-// partialTrace describes the missing spans; it needs no escaping in JSON.
+// partialTrace describes the missing spans; the text needs no escaping in JSON.
 func partialTrace(t *query.WholeTrace) string {
 	return fmt.Sprintf("Trace exceeds maximum size of %d spans (%s), a partial trace is returned: the %d of its %d spans that start first", t.Most, spanLimit(t), len(t.Spans), t.Total)
 }
 
-// spanLimit names the limit on spans: the backend's flag or the request's
-// parameter.
+// spanLimit names the setting that limits the spans: the backend's flag or the request's parameter.
 func spanLimit(t *query.WholeTrace) string {
 	if t.Asked {
 		return "maxSpans"
@@ -84,12 +82,11 @@ func spanLimit(t *query.WholeTrace) string {
 	return "--max-trace-spans"
 }
 
-// stream returns how the trace is written: to o, with ids of its own for spans
-// that share one.
+// stream returns the writer of the trace to o. It gives spans that share an id unique ones.
 func (o *out) stream(t *query.WholeTrace) otlp.Stream {
 	fresh := freshIDs(t.Spans)
 	s := otlp.Stream{Step: func(b []byte) ([]byte, error) {
-		if b == nil { // only measured
+		if b == nil { // b is nil when the stream only measures
 			return nil, o.job.Err()
 		}
 		o.b = b
@@ -107,8 +104,7 @@ func (o *out) jsonTrace(t *query.WholeTrace, d otlp.Dialect) (err error) {
 	return err
 }
 
-// protoTraceByID writes tempopb.TraceByIDResponse. Grafana needs both messages
-// present, empty or not.
+// protoTraceByID writes tempopb.TraceByIDResponse. Grafana requires both messages, even when empty.
 func (o *out) protoTraceByID(t *query.WholeTrace) error {
 	err := o.protoTrace(t, func(dst []byte, size int) []byte {
 		return protowire.AppendVarint(protowire.AppendTag(dst, 1, protowire.BytesType), uint64(size))
@@ -126,15 +122,13 @@ func (o *out) protoTraceByID(t *query.WholeTrace) error {
 	return nil
 }
 
-// smallTrace is the size of an encoded trace up to which it is written in one
-// piece.
+// smallTrace is the maximum encoded size of a trace that is written in one piece.
 const smallTrace = 256 << 10
 
-// protoTrace writes a trace and, in front of it, what front appends for its size.
+// protoTrace writes a trace. Before it, it writes the bytes that front appends for the trace's size.
 func (o *out) protoTrace(t *query.WholeTrace, front func(dst []byte, size int) []byte) error {
 	stream := o.stream(t)
-	// Fast path: nearly every trace is small, and its length is known once it has
-	// been encoded.
+	// Fast path: nearly every trace is small. Its length is known after encoding.
 	if len(t.Spans) <= smallTrace/64 {
 		small, err := stream.Small(t.Spans, smallTrace)
 		if err != nil {
@@ -153,8 +147,8 @@ func (o *out) protoTrace(t *query.WholeTrace, front func(dst []byte, size int) [
 	return err
 }
 
-// wholeTrace finds the trace that a request names. MaxSpans is etude's own
-// parameter: a caller that has no use for more asks for less.
+// wholeTrace finds the trace that a request names. maxSpans is etude's own parameter, for callers that need
+// only some of the spans.
 func (s *server) wholeTrace(r *http.Request, o *out) (*query.WholeTrace, error) {
 	id, err := trace.ParseTraceID(r.PathValue("id"))
 	if err != nil {
@@ -175,8 +169,8 @@ func (s *server) wholeTrace(r *http.Request, o *out) (*query.WholeTrace, error) 
 	return s.Engine.Trace(ctx, id, int(most))
 }
 
-// checkTraceParams refuses parameters that Tempo refuses. They choose which of
-// its storage to read and have no meaning for the answer here.
+// checkTraceParams refuses parameters that Tempo refuses. In Tempo they select the storage to read; they do not
+// change etude's answer.
 func checkTraceParams(v url.Values) error {
 	var times [2]int64
 	for i, name := range []string{"start", "end"} {

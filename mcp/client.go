@@ -10,26 +10,26 @@ import (
 	"strings"
 )
 
-// maxAPIBytes bounds how much of the API's answer is read before it is shortened.
+// maxAPIBytes limits how much of the API's answer is read before it is shortened.
 const maxAPIBytes = 8 << 20
 
-var errTooLarge = fmt.Errorf("the answer is larger than %d MiB: ask for less, with more conditions or a shorter time range", maxAPIBytes>>20)
+var errTooLarge = fmt.Errorf("the answer is larger than %d MiB: add conditions or shorten the time range", maxAPIBytes>>20)
 
-// tenantHeader names the tenant; it is handed on to the API.
+// tenantHeader names the tenant; the tools pass it on to the API.
 const tenantHeader = "X-Scope-OrgID"
 
-// acceptLLM asks for the plain form of traces and values.
+// acceptLLM requests the simple format of traces and values.
 const acceptLLM = "application/vnd.grafana.llm"
 
-// client asks the API in this process.
+// client calls the API in this process.
 type client struct{ api http.Handler }
 
-// get returns the body of a successful answer. The path is escaped already. Any
-// other answer is an error with the API's words.
+// get returns the body of a successful answer. path must be escaped. Any other answer becomes an error with the
+// API's text.
 func (c client) get(ctx context.Context, tenant, path string, params url.Values, accept string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://etude"+path+"?"+params.Encode(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask for %s: %w", path, err)
+		return nil, fmt.Errorf("request %s: %w", path, err)
 	}
 	r.RequestURI = r.URL.RequestURI()
 	r.Header.Set("Accept", accept)
@@ -44,15 +44,15 @@ func (c client) get(ctx context.Context, tenant, path string, params url.Values,
 	case w.overflow:
 		return nil, errTooLarge
 	case cut:
-		return nil, errors.New("the answer was cut off, because it takes too much time or memory: ask for less, with more conditions or a shorter time range")
+		return nil, errors.New("the answer was cut off because it takes too much time or memory: add conditions or shorten the time range")
 	case w.status == 0 || w.status == http.StatusOK:
 		return w.body.Bytes(), nil
 	}
 	return nil, &apiError{w.status, strings.TrimSpace(w.body.String())}
 }
 
-// serve lets the API answer. Cut tells that it has aborted an answer that had
-// begun: over a network that ends the connection.
+// serve calls the API. cut reports that the API has aborted a begun answer; over a network, this closes the
+// connection.
 func serve(api http.Handler, w http.ResponseWriter, r *http.Request) (cut bool) {
 	defer func() {
 		if p := recover(); p == http.ErrAbortHandler {
@@ -65,7 +65,7 @@ func serve(api http.Handler, w http.ResponseWriter, r *http.Request) (cut bool) 
 	return false
 }
 
-// apiError is an answer of the API other than 200.
+// apiError is an answer of the API with a status other than 200.
 type apiError struct {
 	status int
 	text   string
@@ -78,7 +78,7 @@ func (e *apiError) Error() string {
 	return e.text
 }
 
-// recorder keeps an answer, up to maxAPIBytes.
+// recorder keeps an answer of up to maxAPIBytes.
 type recorder struct {
 	header   http.Header
 	status   int

@@ -14,11 +14,11 @@ import (
 //go:embed help/*.md
 var helpFiles embed.FS
 
-// topics are the help texts in reading order.
+// topics has the help texts in reading order.
 var topics = []struct{ name, about string }{
 	{"basic", "Filters: attributes, intrinsics, operators, literals"},
 	{"aggregates", "Count, sum and group the spans of a trace; select the fields to show"},
-	{"structural", "Parents, children, siblings: how spans lie in their trace"},
+	{"structural", "Parents, children, siblings: relations of spans in a trace"},
 	{"metrics", "Time series and numbers computed from spans"},
 }
 
@@ -34,7 +34,7 @@ func help(topic string) (string, error) {
 		}
 		names = append(names, t.name)
 	}
-	return "", fmt.Errorf("unknown document %q: there are %s", topic, strings.Join(names, ", "))
+	return "", fmt.Errorf("unknown document %q: want one of %s", topic, strings.Join(names, ", "))
 }
 
 func addDocs(server *mcp.Server) {

@@ -9,17 +9,15 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// DefaultMaxBytes bounds the text of an answer unless Options say otherwise:
-// some 20,000 tokens.
+// DefaultMaxBytes is the default limit on the text of an answer: about 20,000 tokens.
 const DefaultMaxBytes = 64 << 10
 
 // Options configure the server.
 type Options struct {
-	// PageURL is where a browser finds the page, such as http://localhost:3000;
-	// "" leaves the links out.
+	// PageURL is the URL of the page, such as http://localhost:3000; "" leaves out the links.
 	PageURL string
 
-	// MaxBytes bounds the text of an answer; 0 means DefaultMaxBytes.
+	// MaxBytes limits the text of an answer; 0 means DefaultMaxBytes.
 	MaxBytes int
 
 	// Version is shown to clients.
@@ -29,9 +27,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Handler answers MCP over streamable HTTP with what api, a handler of Tempo's
-// HTTP API, says. Requests that a browser sends from another origin, or through
-// a foreign name of this machine, are refused.
+// Handler serves MCP over streamable HTTP. It gets its answers from api, a handler of Tempo's HTTP API. It
+// refuses requests that a browser sends from another origin or through another host name.
 func Handler(api http.Handler, o Options) http.Handler {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = DefaultMaxBytes
@@ -40,7 +37,7 @@ func Handler(api http.Handler, o Options) http.Handler {
 	t := &tools{api: client{api}, page: links{strings.TrimRight(o.PageURL, "/")}, maxBytes: o.MaxBytes, shortening: make(chan struct{}, 1)}
 	server := mcp.NewServer(&mcp.Implementation{Name: "etude", Title: "etude: traces", Version: o.Version}, &mcp.ServerOptions{
 		Instructions: instructions,
-		Capabilities: &mcp.ServerCapabilities{}, // not the default, which promises log messages
+		Capabilities: &mcp.ServerCapabilities{}, // the default promises log messages, which this server does not send
 		Logger:       log,
 	})
 	t.add(server)
@@ -52,6 +49,6 @@ func Handler(api http.Handler, o Options) http.Handler {
 	return http.NewCrossOriginProtection().Handler(newSessions(server, streamable, maxSessions, time.Now))
 }
 
-const instructions = "Distributed traces, asked for in TraceQL. Start with get-attribute-names and get-attribute-values to learn " +
-	"what can be asked for, read docs-traceql before writing a query that is more than one filter, find traces with traceql-search, " +
-	"look at one with get-trace, and count or measure with the traceql-metrics tools. Answers are bounded: ask narrow questions."
+const instructions = "Distributed traces, queried with TraceQL. Start with get-attribute-names and get-attribute-values to learn " +
+	"the attributes, read docs-traceql before writing a query that is more than one filter, find traces with traceql-search, " +
+	"read one with get-trace, and count or measure with the traceql-metrics tools. Answers are limited in size: write narrow queries."

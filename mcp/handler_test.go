@@ -143,7 +143,7 @@ func TestCalls(t *testing.T) {
 			}
 		}
 		r, texts := call(t, connect(t, api, mcp.Options{}), c.tool, args)
-		if r.IsError || len(texts) != 2 || texts[0] != api.body || !strings.HasPrefix(texts[1], "See it on the page: "+pageURL+c.link) {
+		if r.IsError || len(texts) != 2 || texts[0] != api.body || !strings.HasPrefix(texts[1], "On the page: "+pageURL+c.link) {
 			t.Errorf("%s: error %t, %q", c.tool, r.IsError, texts)
 			continue
 		}

@@ -5,11 +5,10 @@ import (
 	"strconv"
 )
 
-// links are addresses of the page below a base; with an empty base there are none.
+// links makes addresses of the page below a base; without a base it makes none.
 type links struct{ base string }
 
-// explore is the page's view of a query. The page's own default, the last hour,
-// is written by leaving the range out.
+// explore returns the page's view of a query. Without a range, the page shows its default, the last hour.
 func (l links) explore(query string, w window) string {
 	params := url.Values{"tab": {"traceql"}}
 	if query != "" {
@@ -22,7 +21,7 @@ func (l links) explore(query string, w window) string {
 	return l.to("/explore?" + params.Encode())
 }
 
-// compare is the page's view of a comparison.
+// compare returns the page's view of a comparison.
 func (l links) compare(before, after string, w window) string {
 	params := url.Values{"before": {before}, "after": {after}}
 	if w.given {

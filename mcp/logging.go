@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// quiet lets warnings and errors pass: the SDK reports every session that comes
-// and goes, which is no news to the operator of the backend.
+// quiet passes only warnings and errors: the SDK logs every session that begins or ends, which the backend's
+// operator does not need.
 func quiet(l *slog.Logger) *slog.Logger {
 	if l == nil {
 		return nil

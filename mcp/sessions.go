@@ -9,24 +9,23 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// A session costs memory and some goroutines until its client ends it, which most
-// never do. So sessions end when they have been idle for a while, and there are
-// only so many: when there are, the one that has been idle longest makes room, as
-// long as it has been idle for a minute. Its client begins a new one, as the
-// protocol has it.
+// A session takes memory and some goroutines until its client ends it, and most clients never do. So the server
+// ends sessions that have been idle for sessionIdle, and keeps at most maxSessions. At that limit a new session
+// replaces the one that has been idle longest, if that is at least minIdle. The protocol lets the client of the
+// ended session begin a new one.
 
 const (
-	// sessionIdle is how long a session is kept after its last request.
+	// sessionIdle is the time a session is kept after its last request.
 	sessionIdle = 30 * time.Minute
-	// maxSessions is how many there may be.
+	// maxSessions is the maximum number of sessions.
 	maxSessions = 256
-	// minIdle is for how long a session is safe from others.
+	// minIdle is the minimum idle time after which another session may replace one.
 	minIdle = time.Minute
 
 	sessionHeader = "Mcp-Session-Id"
 )
 
-// sessions bounds the sessions of a server.
+// sessions limits the sessions of a server.
 type sessions struct {
 	server *mcp.Server
 	next   http.Handler
@@ -34,8 +33,8 @@ type sessions struct {
 	now    func() time.Time
 
 	mu    sync.Mutex
-	used  map[string]time.Time // by session id, when it was last asked for something
-	begin int                  // requests that may begin a session now
+	used  map[string]time.Time // time of the last request, by session id
+	begin int                  // running requests that may begin a session
 }
 
 func newSessions(server *mcp.Server, next http.Handler, most int, now func() time.Time) *sessions {
@@ -48,20 +47,20 @@ func (s *sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.next.ServeHTTP(w, r)
 		return
 	}
-	if r.Method != http.MethodPost { // only a POST begins one
+	if r.Method != http.MethodPost { // only a POST begins a session
 		s.next.ServeHTTP(w, r)
 		return
 	}
 	if !s.enter() {
 		w.Header().Set("Retry-After", fmt.Sprint(int(minIdle.Seconds())))
-		http.Error(w, fmt.Sprintf("there are %d MCP sessions, and none has been idle for %s: end one, or come back later", s.most, minIdle), http.StatusServiceUnavailable)
+		http.Error(w, fmt.Sprintf("all %d MCP sessions are in use, and none has been idle for %s: end one, or try again later", s.most, minIdle), http.StatusServiceUnavailable)
 		return
 	}
 	defer s.leave()
 	s.next.ServeHTTP(w, r)
 }
 
-// touch notes that a session is in use. Ids that no session has are not kept.
+// touch records that a session is in use. It ignores ids without a session.
 func (s *sessions) touch(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,7 +69,8 @@ func (s *sessions) touch(id string) {
 	}
 }
 
-// enter lets a request in that may begin a session, and makes room for it.
+// enter admits a request that may begin a session, and frees a place for it. It returns false when there is
+// none.
 func (s *sessions) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +80,7 @@ func (s *sessions) enter() bool {
 		if oldest == "" {
 			return false
 		}
-		_ = open[oldest].Close() // it is gone for its client either way
+		_ = open[oldest].Close() // the client loses the session in any case
 		delete(open, oldest)
 		delete(s.used, oldest)
 	}
@@ -92,10 +92,10 @@ func (s *sessions) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begin--
-	s.open() // so that the new one's time begins
+	s.open() // so that the new session's idle time begins
 }
 
-// open returns the sessions, after an update of their state; the lock is held.
+// open returns the sessions, after updating their state. The caller holds the lock.
 func (s *sessions) open() map[string]*mcp.ServerSession {
 	open := map[string]*mcp.ServerSession{}
 	for session := range s.server.Sessions() {
@@ -114,8 +114,8 @@ func (s *sessions) open() map[string]*mcp.ServerSession {
 	return open
 }
 
-// oldest returns the session that has been idle longest, "" when none has been
-// for long; the lock is held.
+// oldest returns the session that has been idle longest, or "" when none has been idle for minIdle. The caller
+// holds the lock.
 func (s *sessions) oldest() string {
 	id, since := "", s.now().Add(-minIdle)
 	for other, used := range s.used {

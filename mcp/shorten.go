@@ -9,15 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// A model cannot read half a JSON document well, so an answer that is too long
-// loses entries of lists and stays JSON. Which lists, each tool says: first the
-// one whose entries are whole results (traces, series), then those inside. A list
-// of one name may occur often (the spans of every service); all are cut to the
-// same length, which keeps something of each.
+// A model cannot read half a JSON document well. So an answer that is too long loses entries of lists, and
+// remains valid JSON. Each tool names its lists: first the list whose entries are whole results (traces,
+// series), then the lists inside. Lists of one name (the spans of every service) are cut to the same length,
+// which keeps some entries of each.
 
-// shorten returns the text cut to at most limit bytes, and a note that says what
-// is missing, "" when nothing is. The lists are named by their JSON keys; "*"
-// names every list.
+// shorten returns the text cut to at most limit bytes, and a note that describes the missing entries, or ""
+// when none is missing. lists are JSON keys; "*" means every list.
 func shorten(text []byte, limit int, lists ...string) (string, string) {
 	if len(text) <= limit {
 		return string(text), ""
@@ -48,8 +46,8 @@ func entries(name string) string {
 	return name
 }
 
-// cutLists cuts the named lists to the greatest common length that fits, at least
-// one. When not even one entry fits, the lists are left with one and out is nil.
+// cutLists cuts the named lists to the greatest common length that fits, at least one. When even one entry does
+// not fit, it leaves one in each list and out is nil.
 func cutLists(root *any, name string, limit int) (kept, all int, out []byte) {
 	longest := 0
 	walkLists(*root, name, func(list []any) []any {
@@ -102,8 +100,8 @@ func walkLists(v any, name string, f func([]any) []any) {
 	}
 }
 
-// cutCopy copies v with the lists of that name cut to n entries, and counts what
-// it kept of them. Values without such a list are shared with v.
+// cutCopy copies v with the named lists cut to n entries, and adds the number of kept entries to kept. The copy
+// shares values without such a list with v.
 func cutCopy(v any, name string, n int, kept *int) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -128,7 +126,7 @@ func cutCopy(v any, name string, n int, kept *int) any {
 	return v
 }
 
-// cutText is the last resort: a single entry that is too long, or no JSON.
+// cutText handles the remaining cases: a single entry that is too long, or a text that is not JSON.
 func cutText(text []byte, limit int) (string, string) {
 	end := limit
 	for end > 0 && !utf8.RuneStart(text[end]) {

@@ -7,15 +7,13 @@ import (
 	"time"
 )
 
-// window is the time range of a question; given reports whether the caller named
-// any of its ends.
+// window is the time range of a request. given reports whether the caller set any of its ends.
 type window struct {
 	start, end time.Time
 	given      bool
 }
 
-// newWindow reads RFC 3339 times. The end is now unless given, the start one hour
-// before the end.
+// newWindow parses RFC 3339 times. The default end is now; the default start is one hour before the end.
 func newWindow(start, end string, now time.Time) (w window, err error) {
 	w = window{end: now, given: start != "" || end != ""}
 	if end != "" {
@@ -44,7 +42,7 @@ func parseTime(name, text string) (time.Time, error) {
 	return t, nil
 }
 
-// seconds are the parameters of a search: whole seconds, widened outwards.
+// seconds returns the parameters of a search: whole seconds, widened outwards.
 func (w window) seconds() url.Values {
 	end := w.end.Unix()
 	if w.end.Nanosecond() > 0 {
@@ -53,10 +51,10 @@ func (w window) seconds() url.Values {
 	return url.Values{"start": {strconv.FormatInt(w.start.Unix(), 10)}, "end": {strconv.FormatInt(end, 10)}}
 }
 
-// nanos are the parameters of a metrics query.
+// nanos returns the parameters of a metrics query.
 func (w window) nanos() url.Values {
 	return url.Values{"start": {nanos(w.start)}, "end": {nanos(w.end)}}
 }
 
-// nanos writes RFC 3339, because the API takes short numbers for seconds.
+// nanos formats a time as RFC 3339, because the API takes short numbers for seconds.
 func nanos(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

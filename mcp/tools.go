@@ -12,14 +12,14 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// tools answer the calls. It holds no state of a session.
+// tools implements the tools. It holds no session state.
 type tools struct {
 	api      client
 	page     links
 	maxBytes int
 
-	// shortening is held while an answer is parsed, which takes ten times its
-	// size in memory: one at a time.
+	// shortening is held while an answer is parsed. Parsing takes ten times the answer's size in memory, so
+	// only one answer is parsed at a time.
 	shortening chan struct{}
 }
 
@@ -41,11 +41,11 @@ type (
 		Filter string `json:"filter-query,omitempty" jsonschema:"only values of spans that match this TraceQL filter, such as { resource.service.name = \"shop\" }"`
 	}
 	compareArgs struct {
-		Before string `json:"before" jsonschema:"what to compare with: the id of a trace, a TraceQL query that finds up to limit traces, or the word usual for what the operation of the trace in after usually takes"`
-		After  string `json:"after" jsonschema:"what may take longer: the id of a trace, or a TraceQL query"`
-		Start  string `json:"start,omitempty" jsonschema:"start of the time range in which queries and usual find traces, RFC 3339; default: all that is kept"`
+		Before string `json:"before" jsonschema:"the side to compare with: the id of a trace, a TraceQL query that finds up to limit traces, or the word usual for the usual duration of the operation of the trace in after"`
+		After  string `json:"after" jsonschema:"the possibly slower side: the id of a trace, or a TraceQL query"`
+		Start  string `json:"start,omitempty" jsonschema:"start of the time range in which queries and usual find traces, RFC 3339; default: all stored traces"`
 		End    string `json:"end,omitempty" jsonschema:"end of that time range, RFC 3339; default: now"`
-		Limit  int    `json:"limit,omitempty" jsonschema:"traces of a side, up to 1000; default 200"`
+		Limit  int    `json:"limit,omitempty" jsonschema:"traces per side, up to 1000; default 200"`
 	}
 	docsArgs struct {
 		Name string `json:"name" jsonschema:"basic, aggregates, structural or metrics"`
@@ -54,22 +54,22 @@ type (
 
 // found is the result of a tool.
 type found struct {
-	kind    string // of the result: _meta.type
-	version string // of its form: _meta.version
+	kind    string // _meta.type of the result
+	version string // _meta.version of its format
 	text    []byte
-	lists   []string // what may be cut, see shorten
-	narrow  string   // how to ask for less
+	lists   []string // the lists that may be cut; see shorten
+	narrow  string   // advice on narrowing the request
 	links   []string // to the page
 }
 
 func (t *tools) add(s *mcp.Server) {
 	tool(t, s, "traceql-search", "Find traces with a TraceQL query, newest first; up to 20 traces, a few matching spans of each.", t.search)
-	tool(t, s, "traceql-metrics-instant", "One number a series from a TraceQL metrics query, over the whole time range, such as the rate of errors in the last hour.", t.metricsInstant)
+	tool(t, s, "traceql-metrics-instant", "One number per series from a TraceQL metrics query, over the whole time range, such as the rate of errors in the last hour.", t.metricsInstant)
 	tool(t, s, "traceql-metrics-range", "Time series from a TraceQL metrics query. Prefer traceql-metrics-instant when one number is enough.", t.metricsRange)
 	tool(t, s, "get-trace", "All spans of one trace, by service.", t.trace)
 	tool(t, s, "get-attribute-names", "Names of the attributes that spans have, by scope; for use in TraceQL.", t.names)
 	tool(t, s, "get-attribute-values", "Values of one attribute, by type; for use in TraceQL.", t.values)
-	tool(t, s, "compare-traces", "Why traces take longer than others: the difference of their durations, split among the spans that were waited for, greatest part first; the parts add up to the whole.", t.compare)
+	tool(t, s, "compare-traces", "Why traces take longer than others: the difference of their durations, split among the spans that the trace waited for, largest part first; the parts add up to the whole difference.", t.compare)
 	tool(t, s, "docs-traceql", "How to write TraceQL: basic (filters), aggregates, structural, metrics.", t.docs)
 }
 
@@ -85,7 +85,7 @@ func tool[In any](t *tools, s *mcp.Server, name, about string, f func(context.Co
 			}
 			r, err := f(ctx, tenant, in)
 			if err != nil {
-				return nil, nil, err // the SDK makes it an answer with isError
+				return nil, nil, err // the SDK turns it into an answer with isError
 			}
 			select {
 			case t.shortening <- struct{}{}:
@@ -97,7 +97,7 @@ func tool[In any](t *tools, s *mcp.Server, name, about string, f func(context.Co
 		})
 }
 
-// result is the data as the first text, and the notes for its reader as the second.
+// result returns the data as the first text, and notes for its reader as the second.
 func (t *tools) result(r found) *mcp.CallToolResult {
 	encoding := "json"
 	if r.kind == "documentation" {
@@ -110,7 +110,7 @@ func (t *tools) result(r found) *mcp.CallToolResult {
 	}
 	for _, link := range r.links {
 		if link != "" {
-			notes = append(notes, "See it on the page: "+link)
+			notes = append(notes, "On the page: "+link)
 		}
 	}
 	out := &mcp.CallToolResult{
@@ -126,10 +126,10 @@ func (t *tools) result(r found) *mcp.CallToolResult {
 const (
 	narrowSearch  = "Narrow the query: add conditions, drop attributes from select(), or shorten start..end."
 	narrowMetrics = "Narrow the query: group by fewer attributes, add | topk(10), or shorten start..end."
-	narrowTrace   = "The rest is on the page; or search for the spans in question with traceql-search: { trace:id = \"ID\" && status = error }."
-	narrowNames   = "Give a scope."
-	narrowCompare = "The whole comparison is on the page."
-	narrowValues  = "Give a filter-query, or ask for an attribute with fewer values."
+	narrowTrace   = "The page shows all spans; or search for the spans in question with traceql-search: { trace:id = \"ID\" && status = error }."
+	narrowNames   = "Set scope."
+	narrowCompare = "The page shows the whole comparison."
+	narrowValues  = "Set filter-query, or choose an attribute with fewer values."
 )
 
 func (t *tools) search(ctx context.Context, tenant string, in queryArgs) (r found, err error) {
@@ -147,9 +147,8 @@ func (t *tools) search(ctx context.Context, tenant string, in queryArgs) (r foun
 		narrow: narrowSearch, links: []string{t.page.explore(in.Query, w)}}, err
 }
 
-// isMetrics lets the API decide: its metrics endpoint takes metrics queries only,
-// and its search would answer them with their first part. The range is one that
-// holds no spans.
+// isMetrics lets the API decide: its metrics endpoint accepts only metrics queries, whereas its search would
+// answer their first part. The time range contains no spans.
 func (t *tools) isMetrics(ctx context.Context, tenant, query string) bool {
 	_, err := t.api.get(ctx, tenant, "/api/metrics/query", url.Values{"q": {query}, "start": {"1"}, "end": {"2"}}, "application/json")
 	return err == nil
@@ -159,8 +158,7 @@ func (t *tools) metricsInstant(ctx context.Context, tenant string, in queryArgs)
 	return t.metrics(ctx, tenant, in, "metrics-instant", "/api/metrics/query", nil)
 }
 
-// metricsRange asks for few exemplars: enough to find a trace, not enough to hide
-// the samples.
+// metricsRange requests few exemplars: enough to find a trace, and not so many that they hide the samples.
 func (t *tools) metricsRange(ctx context.Context, tenant string, in queryArgs) (found, error) {
 	return t.metrics(ctx, tenant, in, "metrics-range", "/api/metrics/query_range", url.Values{"exemplars": {"5"}})
 }
@@ -180,8 +178,8 @@ func (t *tools) metrics(ctx context.Context, tenant string, in queryArgs, kind, 
 		narrow: narrowMetrics, links: []string{t.page.explore(in.Query, w)}}, err
 }
 
-// maxTraceSpans is how many spans of a trace are asked for: several times as many
-// as an answer has room for, and fewer when these are too large.
+// maxTraceSpans are the numbers of spans to request, tried in order: first several times as many as an answer
+// can hold, then fewer when the spans are too large.
 var maxTraceSpans = []string{"4000", "400", "40"}
 
 func (t *tools) trace(ctx context.Context, tenant string, in traceArgs) (r found, err error) {

@@ -15,13 +15,13 @@ import (
 
 // benchCmd measures a trace backend on this machine from outside.
 type benchCmd struct {
-	Ingest    benchIngestCmd    `cmd:"" help:"Measure how many spans a second a backend accepts, and the cost in CPU, memory and disk."`
-	Freshness benchFreshnessCmd `cmd:"" help:"Measure how soon after its acknowledgement a trace is found."`
+	Ingest    benchIngestCmd    `cmd:"" help:"Measure how many spans a second a backend accepts, and their cost in CPU, memory and disk."`
+	Freshness benchFreshnessCmd `cmd:"" help:"Measure the time from a trace's acknowledgement until a query finds it."`
 	Query     benchQueryCmd     `cmd:"" help:"Measure the speed of queries."`
-	Blocks    benchBlocksCmd    `cmd:"" help:"Measure a backend with a long history: memory, starts, and queries right after a start and later."`
+	Blocks    benchBlocksCmd    `cmd:"" help:"Measure a backend with a long history: memory, startup, and queries right after startup and later."`
 }
 
-// jsonFlag chooses the form of a report.
+// jsonFlag chooses the format of a report.
 type jsonFlag struct {
 	JSON bool `name:"json" help:"Print the report as JSON."`
 }
@@ -77,7 +77,7 @@ type benchBlocksCmd struct {
 	jsonFlag
 }
 
-// Run measures this very program.
+// Run measures this program itself.
 func (c *benchBlocksCmd) Run(p *proc.Proc) error {
 	executable, err := os.Executable()
 	if err != nil {
@@ -90,8 +90,7 @@ func (c *benchBlocksCmd) Run(p *proc.Proc) error {
 	return runBench(p, blocks, c.BlocksOptions, c.jsonFlag)
 }
 
-// benchAccess is how a measurement gets in, with a token that is good for what it
-// does.
+// benchAccess returns the access of a measurement: a client with a token for the role.
 func benchAccess(f *access.Client, role door.Role) (a bench.Access, err error) {
 	if a.TLS, err = f.ClientTLS(); err != nil {
 		return a, err
@@ -105,7 +104,8 @@ type benchReport interface {
 	Write(io.Writer) error
 }
 
-// runBench prints the report of a run that was cut short as well, and its error.
+// runBench prints the report and returns the run's error. It also prints the report of a run that was
+// interrupted.
 func runBench[O any, R benchReport](p *proc.Proc, run func(context.Context, O) (R, error), options O, form jsonFlag) error {
 	report, runErr := run(p.Ctx, options)
 	if report == *new(R) {

@@ -17,15 +17,14 @@ import (
 	"etude/store/block"
 )
 
-// blockCmd looks into blocks on disk, ours or a real Tempo's. It changes nothing, so
-// a backend may run meanwhile.
+// blockCmd reads blocks on disk, etude's or Tempo's. It writes nothing, so a backend may run at the same time.
 type blockCmd struct {
-	Verify  blockVerifyCmd  `cmd:"" help:"Check every rule of Tempo's format on the blocks below a path; exit with 1 when one is broken."`
+	Verify  blockVerifyCmd  `cmd:"" help:"Check the blocks below a path against the rules of Tempo's format; exit with 1 when a block breaks one."`
 	Ls      blockLsCmd      `cmd:"" help:"List the blocks below a path."`
 	Inspect blockInspectCmd `cmd:"" help:"Show the sizes of the columns and files of the blocks below a path."`
 }
 
-// blockPath is where blocks are.
+// blockPath is the argument that locates blocks.
 type blockPath struct {
 	Path string `arg:"" type:"existingdir" help:"A block, a tenant's folder, a bucket on disk, or a data directory."`
 }
@@ -51,7 +50,7 @@ func (p *blockPath) each(ctx context.Context, f func(dir string) error) error {
 
 type blockVerifyCmd struct{ blockPath }
 
-// Run prints a line for each block, and one for each fault.
+// Run prints a line for each block, and a line for each fault.
 func (c *blockVerifyCmd) Run(p *proc.Proc) error {
 	bad := false
 	err := c.each(p.Ctx, func(dir string) error {
@@ -105,7 +104,7 @@ func (c *blockLsCmd) Run(p *proc.Proc) error {
 
 type blockInspectCmd struct{ blockPath }
 
-// Run prints the files and columns of each block with their bytes, and bytes a span.
+// Run prints the files and columns of each block, with their size in bytes and in bytes per span.
 func (c *blockInspectCmd) Run(p *proc.Proc) error {
 	return c.each(p.Ctx, func(dir string) error {
 		in, err := block.Inspect(p.Ctx, fs.OS, dir)

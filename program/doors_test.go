@@ -373,7 +373,7 @@ func TestOpenListenersAreWarnedOf(t *testing.T) {
 func TestDoorFlagsAreChecked(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"--tls-cert x":                     "--tls-cert and --tls-key: want both",
+		"--tls-cert x":                     "--tls-cert and --tls-key: set both",
 		"--tls-cert x --tls-key y":         "--tls-cert, --tls-key: read certificate",
 		"--tls-listeners apis":             "--tls-listeners apis: want all, or some of",
 		"--auth-listeners edge":            "--auth-listeners edge: want all, or some of",

@@ -25,22 +25,22 @@ type edgeCmd struct {
 	access.Flags   `group:"door"`
 	access.Client  `group:"client"`
 	edgeFlags      `group:"edge"`
-	Config         string            `name:"config" group:"edge" aliases:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"Rules, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
-	TraceExporter  string            `name:"trace-exporter" group:"edge" env:"ETUDE_TRACE_EXPORTER" enum:"jaeger,otlp,none" default:"jaeger" help:"How the edge sends its spans: ${enum}. With otlp, the OTEL_EXPORTER_OTLP_* variables apply."`
-	JaegerEndpoint string            `name:"jaeger-endpoint" group:"edge" env:"ETUDE_JAEGER_ENDPOINT" placeholder:"URL" help:"Where spans go as Jaeger thrift (default: port 14268 of this machine)."`
-	JaegerHeaders  map[string]string `name:"jaeger-header" group:"edge" env:"ETUDE_JAEGER_HEADER" placeholder:"NAME=VALUE" help:"Headers sent with spans as Jaeger thrift, such as X-Scope-OrgID=t1."`
+	Config         string            `name:"config" group:"edge" aliases:"edge-config" env:"ETUDE_EDGE_CONFIG" placeholder:"FILE" help:"File of rules in Traefik's dynamic-configuration format; reloaded when it changes (default: the built-in demo rules)."`
+	TraceExporter  string            `name:"trace-exporter" group:"edge" env:"ETUDE_TRACE_EXPORTER" enum:"jaeger,otlp,none" default:"jaeger" help:"Protocol for the edge's spans: ${enum}. With otlp, the OTEL_EXPORTER_OTLP_* variables apply."`
+	JaegerEndpoint string            `name:"jaeger-endpoint" group:"edge" env:"ETUDE_JAEGER_ENDPOINT" placeholder:"URL" help:"URL that receives the edge's spans as Jaeger thrift (default: port 14268 of this machine)."`
+	JaegerHeaders  map[string]string `name:"jaeger-header" group:"edge" env:"ETUDE_JAEGER_HEADER" placeholder:"NAME=VALUE" help:"Headers to send with spans as Jaeger thrift, such as X-Scope-OrgID=t1."`
 }
 
-// edgeFlags are the flags of the edge that `up` has as well.
+// edgeFlags are the flags that `edge` and `up` share.
 type edgeFlags struct {
-	TraceID128            bool          `name:"trace-id-128" env:"ETUDE_TRACE_ID_128" help:"Give new traces ids of 128 bits instead of 64."`
+	TraceID128            bool          `name:"trace-id-128" env:"ETUDE_TRACE_ID_128" help:"Use 128-bit ids for new traces instead of 64-bit ids."`
 	AccessLog             bool          `name:"access-log" env:"ETUDE_ACCESS_LOG" help:"Log every request."`
-	TrustedIPs            []string      `name:"trusted-ips" env:"ETUDE_TRUSTED_IPS" placeholder:"IP|RANGE" help:"Proxies in front of the edge, as addresses or ranges such as 10.0.0.0/8: the edge keeps the X-Forwarded-* headers that they send. It drops those of every other client."`
-	ResponseHeaderTimeout time.Duration `name:"response-header-timeout" env:"ETUDE_RESPONSE_HEADER_TIMEOUT" default:"60s" help:"How long a service may take to begin its answer; later the client gets 504. 0 is no limit."`
-	WholeURLs             bool          `name:"whole-urls" env:"ETUDE_WHOLE_URLS" help:"Show URLs in spans and in the access log as they came, with the values of parameters such as token, password and key."`
+	TrustedIPs            []string      `name:"trusted-ips" env:"ETUDE_TRUSTED_IPS" placeholder:"IP|RANGE" help:"Addresses or ranges of proxies in front of the edge, such as 10.0.0.0/8. The edge keeps the X-Forwarded-* headers of these proxies and drops those of every other client."`
+	ResponseHeaderTimeout time.Duration `name:"response-header-timeout" env:"ETUDE_RESPONSE_HEADER_TIMEOUT" default:"60s" help:"Maximum time until a service begins its answer; after it, the client gets 504. 0 means no limit."`
+	WholeURLs             bool          `name:"whole-urls" env:"ETUDE_WHOLE_URLS" help:"Show complete URLs in spans and in the access log, including the values of parameters such as token, password and key."`
 }
 
-// trusted returns the ranges that --trusted-ips names.
+// trusted parses --trusted-ips.
 func (f *edgeFlags) trusted() (ranges []netip.Prefix, err error) {
 	for _, text := range f.TrustedIPs {
 		r, err := edge.ParseRange(strings.TrimSpace(text))
@@ -52,7 +52,7 @@ func (f *edgeFlags) trusted() (ranges []netip.Prefix, err error) {
 	return ranges, nil
 }
 
-// checkEdge finds mistakes before the edge is started.
+// checkEdge checks the flags before the edge starts.
 func (f *edgeFlags) checkEdge() error {
 	if f.ResponseHeaderTimeout < 0 {
 		return fmt.Errorf("--response-header-timeout %s: want a positive duration, or 0 for no limit", f.ResponseHeaderTimeout)
@@ -61,7 +61,7 @@ func (f *edgeFlags) checkEdge() error {
 	return err
 }
 
-// headerTimeout is --response-header-timeout as edge.Options has it.
+// headerTimeout converts --response-header-timeout to the form of edge.Options.
 func (f *edgeFlags) headerTimeout() time.Duration {
 	if f.ResponseHeaderTimeout == 0 {
 		return -1
@@ -77,8 +77,8 @@ func demoHosts() (hosts []string) {
 	return hosts
 }
 
-// edgeGrace is for requests in flight at the end. It is a little longer than the
-// services take to cut theirs short, so that the edge passes on what they say.
+// edgeGrace is the time for running requests at shutdown. It is a little longer than the services' own, so that
+// the edge can pass on their last answers.
 const edgeGrace = 800 * time.Millisecond
 
 func (c *edgeCmd) Run(p *proc.Proc) error {
@@ -121,8 +121,8 @@ func (c *edgeCmd) Run(p *proc.Proc) error {
 	return nil
 }
 
-// sendSpans adds the token to what the edge sends with its spans, and returns whom
-// it trusts to take them.
+// sendSpans adds the token to the headers that the edge sends with spans, and returns the TLS settings for the
+// connection.
 func (c *edgeCmd) sendSpans() (*tls.Config, error) {
 	authorization, err := c.Authorization(door.Ingest)
 	if err != nil {

@@ -9,24 +9,21 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Flags reach the child processes of `up` by one mechanism. `up` and a child's
-// command declare the same flag, usually by embedding the same struct; handOn
-// walks the child's flags and passes on the value that `up` has. A new flag is a
-// field of such a struct and nothing else.
+// `up` passes flags to its child processes by one mechanism. `up` and a child's command declare the same flag,
+// usually by embedding the same struct; handOn walks the child's flags and passes on the value that `up` has. A
+// new flag is a field of such a struct and nothing else.
 //
-// A child inherits the environment of `up`. So handOn first asks what the child
-// would set by itself, and passes on only what differs: command lines stay short
-// enough to read in ps.
+// A child inherits the environment of `up`. So handOn first determines the values that the child would have
+// anyway, and passes on only those that differ. This keeps command lines short enough to read in ps.
 //
 // The tag `secret:""` marks a flag that may hold a password. Its value travels in
 // the flag's environment variable, since other users can read command lines.
 
-// handedOn is how a child process learns its flags.
+// handedOn is the part of a child's command line and environment that sets its flags.
 type handedOn struct{ args, env []string }
 
-// handOn returns the arguments and variables that give the child command the
-// values of the flags that from has under the same name, or under an alias of
-// the child's flag.
+// handOn returns the arguments and variables that set the child command's flags to the values that from has
+// under the same name, or under an alias of the child's flag.
 func handOn(from *kong.Node, child string) (h handedOn, err error) {
 	parser, err := newParser(child, io.Discard, io.Discard)
 	if err != nil {
@@ -70,9 +67,8 @@ func (h *handedOn) addSecret(given, to *kong.Flag) {
 	h.env = append(h.env, to.Envs[0]+"="+kong.JoinEscaped(texts, given.Tag.Sep))
 }
 
-// flagArgs are the arguments that set a flag to the value that f has. A list or
-// map without elements has none: no flag has a default that only an empty one
-// could override.
+// flagArgs returns the arguments that set a flag to f's value. An empty list or map has none: no flag has a
+// default that only an empty value could override.
 func flagArgs(name string, f *kong.Flag) (args []string) {
 	for _, text := range flagTexts(f) {
 		args = append(args, "--"+name+"="+text)
@@ -80,8 +76,7 @@ func flagArgs(name string, f *kong.Flag) (args []string) {
 	return args
 }
 
-// flagTexts is the flag's value as its parser reads it: one text, or one for
-// each element.
+// flagTexts returns f's value as texts that its parser reads: one text, or one for each element.
 func flagTexts(f *kong.Flag) (texts []string) {
 	v := f.Target
 	switch {
@@ -101,7 +96,7 @@ func flagTexts(f *kong.Flag) (texts []string) {
 	return texts
 }
 
-// escaped keeps the parser from cutting an element in two; -1 means it never does.
+// escaped prevents the parser from splitting an element; -1 means it never splits.
 func escaped(element string, separator rune) string {
 	if separator == -1 {
 		return element
@@ -109,8 +104,7 @@ func escaped(element string, separator rune) string {
 	return kong.JoinEscaped([]string{element}, separator)
 }
 
-// text formats one value. Types with a form of their own on the command line
-// have it from String.
+// text formats one value. Types with their own format on the command line implement String.
 func text(v reflect.Value) string {
 	if v.CanAddr() {
 		if s, ok := v.Addr().Interface().(fmt.Stringer); ok {

@@ -14,12 +14,12 @@ import (
 
 type healthCmd struct {
 	access.Client `group:"client"`
-	URL           string        `arg:"" help:"What to ask: http://HOST:PORT/PATH, or tcp://HOST:PORT to only connect."`
-	Timeout       time.Duration `default:"2s" help:"How long the answer may take."`
+	URL           string        `arg:"" help:"URL to request: http://HOST:PORT/PATH, or tcp://HOST:PORT to only connect."`
+	Timeout       time.Duration `default:"2s" help:"Maximum time to wait for the answer."`
 }
 
-// Run succeeds when the URL answers with a status below 500: a service that
-// says 404 lives, and so does one that wants a token. A tcp URL asks less of a service whose every request is work.
+// Run succeeds when the URL answers with a status below 500: a service that answers 404 or requires a token is
+// alive. A tcp URL only connects; use it for a service where every request is work.
 func (c *healthCmd) Run(p *proc.Proc) error {
 	if addr, ok := strings.CutPrefix(c.URL, "tcp://"); ok {
 		return c.connect(addr)
@@ -31,11 +31,11 @@ func (c *healthCmd) Run(p *proc.Proc) error {
 	client.Timeout = c.Timeout
 	resp, err := client.Get(c.URL)
 	if err != nil {
-		return fmt.Errorf("ask for health: %w", err)
+		return fmt.Errorf("check health: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 500 {
-		return fmt.Errorf("ask %s for health: it answers %s", c.URL, resp.Status)
+		return fmt.Errorf("check health of %s: it answers %s", c.URL, resp.Status)
 	}
 	fmt.Fprintln(p.Stdout, resp.Status)
 	return nil
@@ -44,7 +44,7 @@ func (c *healthCmd) Run(p *proc.Proc) error {
 func (c *healthCmd) connect(addr string) error {
 	conn, err := net.DialTimeout("tcp", addr, c.Timeout)
 	if err != nil {
-		return fmt.Errorf("ask for health: %w", err)
+		return fmt.Errorf("check health: %w", err)
 	}
 	return conn.Close()
 }

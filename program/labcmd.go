@@ -20,16 +20,16 @@ import (
 	"etude/program/proc"
 )
 
-// labCmd talks to the labs of a running `etude up`.
+// labCmd does the labs of a running `etude up`.
 type labCmd struct {
-	List  labListCmd  `cmd:"" default:"1" help:"List the labs and how far you are."`
-	Start labStartCmd `cmd:"" help:"Prepare a lab and show its text."`
+	List  labListCmd  `cmd:"" default:"1" help:"List the labs and your progress."`
+	Start labStartCmd `cmd:"" help:"Prepare a lab and print its text."`
 	Check labCheckCmd `cmd:"" help:"Check an answer."`
-	Hint  labHintCmd  `cmd:"" help:"Show the next hint."`
-	Reset labResetCmd `cmd:"" help:"Forget a lab: its progress, and its working copy."`
-	Next  labNextCmd  `cmd:"" help:"Start the next lab that is not done."`
+	Hint  labHintCmd  `cmd:"" help:"Print the next hint."`
+	Reset labResetCmd `cmd:"" help:"Reset a lab's progress and its working copy."`
+	Next  labNextCmd  `cmd:"" help:"Start the next unfinished lab."`
 
-	PageURL       string `name:"page-url" env:"ETUDE_PAGE_URL" placeholder:"URL" help:"The page of the running etude up (default: port 3000 of this machine)."`
+	PageURL       string `name:"page-url" env:"ETUDE_PAGE_URL" placeholder:"URL" help:"URL of the page of the running etude up (default: port 3000 of this machine)."`
 	listen.Offset `group:"listen"`
 	access.Client `group:"client"`
 }
@@ -39,8 +39,8 @@ type (
 	labStartCmd struct{ labArg }
 	labCheckCmd struct {
 		labArg
-		Answer []string `arg:"" optional:"" passthrough:"" help:"The answer, when the lab wants one."`
-		File   string   `name:"file" short:"f" placeholder:"FILE" help:"Read the answer from a file."`
+		Answer []string `arg:"" optional:"" passthrough:"" help:"Answer, for labs that ask for one."`
+		File   string   `name:"file" short:"f" placeholder:"FILE" help:"File to read the answer from."`
 	}
 	labHintCmd  struct{ labArg }
 	labResetCmd struct{ labArg }
@@ -48,7 +48,7 @@ type (
 )
 
 type labArg struct {
-	Lab string `arg:"" help:"The lab's number or name."`
+	Lab string `arg:"" help:"Number or name of the lab."`
 }
 
 // Run lists the labs.
@@ -111,7 +111,7 @@ func (c *labCmd) start(p *proc.Proc, id string) error {
 	return nil
 }
 
-// Run checks an answer. The exit status is 1 for a wrong one.
+// Run checks an answer. The exit status of a wrong one is 1.
 func (k *labCheckCmd) Run(p *proc.Proc, c *labCmd) error {
 	answer := strings.Join(k.Answer, " ")
 	if k.File != "" {
@@ -139,7 +139,7 @@ func (k *labCheckCmd) Run(p *proc.Proc, c *labCmd) error {
 	return nil
 }
 
-// Run shows the next hint.
+// Run prints the next hint.
 func (h *labHintCmd) Run(p *proc.Proc, c *labCmd) error {
 	var answer struct {
 		Hint       string
@@ -152,17 +152,17 @@ func (h *labHintCmd) Run(p *proc.Proc, c *labCmd) error {
 	return nil
 }
 
-// Run forgets a lab.
+// Run resets a lab.
 func (r *labResetCmd) Run(p *proc.Proc, c *labCmd) error {
 	var answer struct{ Lab labs.View }
 	if err := c.ask(p, http.MethodPost, "/"+r.Lab+"/reset", nil, &answer); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.Stdout, "%s is as new.\n", answer.Lab.ID)
+	fmt.Fprintf(p.Stdout, "%s is reset.\n", answer.Lab.ID)
 	return nil
 }
 
-// ask sends a request below /api/etude/labs and reads the JSON of the answer.
+// ask sends a request below /api/etude/labs and decodes the JSON answer.
 func (c *labCmd) ask(p *proc.Proc, method, path string, body, into any) error {
 	client, err := c.HTTPClient(&http.Transport{}, door.Query)
 	if err != nil {
@@ -180,7 +180,7 @@ func (c *labCmd) ask(p *proc.Proc, method, path string, body, into any) error {
 	}
 	answer, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the labs (is `etude up` running? --page-url says where): %w", err)
+		return fmt.Errorf("send a request to the labs (is `etude up` running? Set --page-url if its page is elsewhere): %w", err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 16<<20))

@@ -219,7 +219,7 @@ func TestLabCommands(t *testing.T) {
 	says(lab(1, "start", "99"), "no lab is called")
 	says(lab(0, "start", "20"), "The lesson of a teacher")
 	says(lab(0, "check", "20", "tea"), "Right.")
-	says(lab(0, "reset", "20"), "as new")
+	says(lab(0, "reset", "20"), "is reset")
 	file := filepath.Join(t.TempDir(), "expectations.traceql")
 	if err := os.WriteFile(file, []byte("=1 { name = \"checkout\" } > { name = \"SELECT stock\" }\n=1 { name = \"checkout\" } > { name = \"charge\" }\n! { status = error }\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -23,17 +23,17 @@ import (
 type loadCmd struct {
 	listen.Offset
 	access.Client `group:"client"`
-	URL           string        `arg:"" optional:"" help:"Where to send requests (default: the edge on port 80 of this machine, or 8000 where it fell back to that)."`
-	Host          string        `default:"uservice3.localhost" help:"Host header, by which the edge chooses the service."`
+	URL           string        `arg:"" optional:"" help:"URL to send requests to (default: the edge on port 80 of this machine, or on 8000 if it uses that port instead)."`
+	Host          string        `default:"uservice3.localhost" help:"Host header; the edge chooses the service by it."`
 	Rate          float64       `default:"10" help:"Requests a second."`
-	Count         int           `short:"n" help:"Stop after this many requests."`
-	Duration      time.Duration `short:"d" default:"10s" help:"Stop after this long, when no count is given."`
-	Concurrency   int           `default:"512" help:"The most requests under way at once; a request that would be one more is counted as skipped."`
-	Timeout       time.Duration `default:"30s" help:"How long one request may take."`
+	Count         int           `short:"n" help:"Number of requests to send."`
+	Duration      time.Duration `short:"d" default:"10s" help:"Time to send requests, without --count."`
+	Concurrency   int           `default:"512" help:"Maximum number of concurrent requests; further ones are counted as skipped."`
+	Timeout       time.Duration `default:"30s" help:"Maximum time of one request."`
 }
 
-// Run starts requests by the clock, not each after the answer of the last: a slow
-// server gets no less load, and its slowness shows in full.
+// Run starts requests by the clock, without waiting for earlier answers. So a slow server gets no less load,
+// and the measured latencies include the waiting.
 func (c *loadCmd) Run(p *proc.Proc) error {
 	if c.URL == "" {
 		c.URL = c.findEdge(p.Ctx)
@@ -56,7 +56,7 @@ func (c *loadCmd) Run(p *proc.Proc) error {
 	return r.summary(p.Stdout, sent)
 }
 
-// findEdge returns the URL of the edge that `up` has started.
+// findEdge returns the URL of the edge that `up` started.
 func (c *loadCmd) findEdge(ctx context.Context) string {
 	addr := listen.Loopback(listen.PortEdge + c.PortOffset)
 	if fallback := listen.Loopback(listen.PortEdgeFallback + c.PortOffset); !supervise.Accepts(addr)(ctx) && supervise.Accepts(fallback)(ctx) {
@@ -115,7 +115,7 @@ func (r *loadRun) drive(p *proc.Proc, total int) (sent int) {
 	return sent
 }
 
-// finish waits for the answers that are still to come.
+// finish waits for the outstanding answers.
 func (r *loadRun) finish(p *proc.Proc, tick <-chan time.Time, sent int) {
 	done := make(chan struct{})
 	go func() { r.wait.Wait(); close(done) }()
@@ -173,7 +173,7 @@ func (r *loadRun) request(ctx context.Context) error {
 	return nil
 }
 
-// plainCause drops the URL from an error, so that like failures count as one.
+// plainCause removes the URL from an error, so that equal causes count as one.
 func plainCause(err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {

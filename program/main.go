@@ -1,7 +1,6 @@
-// Package program is the command line, and the only place where the parts are
-// wired together: which exist, in which order they start, and in which they
-// stop. Parts are started in the order of dependence and stopped the other way
-// round, listeners first and storage last, so that nothing accepted is lost.
+// Package program is the command line, and the only package that wires the parts together. It starts parts in
+// the order of their dependencies and stops them in reverse, listeners first and storage last, so that accepted
+// data is not lost.
 package program
 
 import (
@@ -27,24 +26,24 @@ import (
 	"etude/program/testcmd"
 )
 
-// Version is what `etude version` and the build-info route say. A release build
-// sets it by the linker.
+// Version is the version that `etude version` and the build-info route show. The linker sets it in a release
+// build.
 var Version = "0.1.0-dev"
 
 type cli struct {
 	Up        upCmd           `cmd:"" help:"Run the whole demo: edge, four services, trace backend and page. Start here."`
-	Backend   backend.Command `cmd:"" help:"Run the trace backend alone: OTLP, Jaeger and Zipkin in; Tempo's API and the page out."`
-	Edge      edgeCmd         `cmd:"" help:"Run the edge proxy alone: routes requests by rules and starts their traces."`
-	Uservice1 serviceCmd      `cmd:"" name:"uservice1" help:"Run toy service 1: calls 2, not instrumented."`
-	Uservice2 serviceCmd      `cmd:"" name:"uservice2" help:"Run toy service 2: a mock database, not instrumented."`
-	Uservice3 serviceCmd      `cmd:"" name:"uservice3" help:"Run toy service 3: uservice1 plus instrumentation, calls 4."`
-	Uservice4 serviceCmd      `cmd:"" name:"uservice4" help:"Run toy service 4: uservice2 plus instrumentation."`
+	Backend   backend.Command `cmd:"" help:"Run the trace backend alone. It receives OTLP, Jaeger and Zipkin, and serves Tempo's API and the page."`
+	Edge      edgeCmd         `cmd:"" help:"Run the edge proxy alone. It routes requests by rules and starts their traces."`
+	Uservice1 serviceCmd      `cmd:"" name:"uservice1" help:"Run toy service 1, which calls service 2; not instrumented."`
+	Uservice2 serviceCmd      `cmd:"" name:"uservice2" help:"Run toy service 2, a mock database; not instrumented."`
+	Uservice3 serviceCmd      `cmd:"" name:"uservice3" help:"Run toy service 3: uservice1 with instrumentation, which calls service 4."`
+	Uservice4 serviceCmd      `cmd:"" name:"uservice4" help:"Run toy service 4: uservice2 with instrumentation."`
 	Test      testcmd.Command `cmd:"" help:"Run a command, receive its spans, and check expectations about them."`
 	Lab       labCmd          `cmd:"" help:"Do the labs of a running etude up: list, start, check, hint, reset, next."`
-	Load      loadCmd         `cmd:"" help:"Send requests through the edge at a steady rate and sum up their latencies."`
-	Block     blockCmd        `cmd:"" help:"Look into blocks, files of spans in Tempo's format: verify, ls, inspect."`
+	Load      loadCmd         `cmd:"" help:"Send requests through the edge at a steady rate and summarize their latencies."`
+	Block     blockCmd        `cmd:"" help:"Examine blocks, files of spans in Tempo's format: verify, ls, inspect."`
 	Bench     benchCmd        `cmd:"" help:"Measure a trace backend on this machine: ingest, freshness, queries, history."`
-	Health    healthCmd       `cmd:"" help:"Exit with 0 when a URL answers, 1 when not: the health check of containers."`
+	Health    healthCmd       `cmd:"" help:"Check that a URL answers and exit with 0, or with 1 if not; for health checks of containers."`
 	Version   versionCmd      `cmd:"" help:"Print the version."`
 }
 
@@ -55,8 +54,8 @@ Start with:   etude up      then open http://localhost:3000/
 
 Every flag that names an address or a directory can be set by an environment variable as well.`
 
-// Main runs one command and returns the exit status: 0 for success, 1 for an
-// error, 2 for a wrong command line. `test` returns that of the command it runs.
+// Main runs one command and returns the exit status: 0 for success, 1 for an error, 2 for a wrong command line.
+// `test` returns the status of the command it runs.
 func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -123,7 +122,7 @@ func (versionCmd) Run(p *proc.Proc) error {
 	return nil
 }
 
-// revision is the commit that Go recorded in the binary, "" when it recorded none.
+// revision is the commit recorded by Go in the binary, or "".
 func revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -14,14 +14,14 @@ func TestBoundsFollowTheMemory(t *testing.T) {
 	t.Parallel()
 	b := startBackendIn(t, []string{"GOMEMLIMIT=300MiB"}, t.TempDir(), "--max-queue", "7MiB")
 	d := memory.BudgetOf(memory.Limit{Bytes: 300 << 20})
-	b.says(fmt.Sprintf("lives in memory of 300MiB (GOMEMLIMIT): --head-max-bytes %dMiB --max-in-flight %dMiB --max-queue 7MiB --max-query-memory %dMiB --max-queries %d",
+	b.says(fmt.Sprintf("memory   300MiB (GOMEMLIMIT): --head-max-bytes %dMiB --max-in-flight %dMiB --max-queue 7MiB --max-query-memory %dMiB --max-queries %d",
 		d.Head>>20, d.InFlight>>20, d.Query>>20, d.Queries))
 	if strings.Contains(b.out.String(), "little memory") {
 		t.Error("300 MiB count as too little")
 	}
 	b = startBackend(t, t.TempDir(), "--memory", "100MiB", "--metrics.off")
-	b.says("this is little memory for a backend")
-	b.says("lives in memory of 100MiB (--memory)")
+	b.says("little memory for a backend")
+	b.says("memory   100MiB (--memory)")
 
 	h := start(t, []string{"GOMEMLIMIT=300MiB"}, "backend", "--help")
 	if status := h.ended(); status != 0 {
@@ -40,5 +40,5 @@ func TestDemoSharesItsMemory(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t, "--memory", "512MiB")
 	backend, _ := memory.Limit{Bytes: 512 << 20}.Shares()
-	d.says(fmt.Sprintf("lives in memory of %dMiB (--memory)", backend>>20))
+	d.says(fmt.Sprintf("memory   %dMiB (--memory)", backend>>20))
 }

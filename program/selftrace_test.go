@@ -178,7 +178,7 @@ func TestSelfTraceMistakes(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"tempo:4317", "ftp://x", "http://", "maybe"} {
 		var out, errs bytes.Buffer
-		if status := Main([]string{"backend", "--self-trace=" + text}, &out, &errs); status != 2 || !strings.Contains(errs.String(), "no OTLP endpoint") {
+		if status := Main([]string{"backend", "--self-trace=" + text}, &out, &errs); status != 2 || !strings.Contains(errs.String(), "not an OTLP endpoint") {
 			t.Errorf("--self-trace=%s: exit status %d, %s", text, status, &errs)
 		}
 	}

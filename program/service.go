@@ -28,8 +28,8 @@ var services = []struct {
 }
 
 type serviceCmd struct {
-	ListenAddr string `name:"listen-addr" env:"ETUDE_LISTEN_ADDR" placeholder:"127.0.0.1:808N" help:"Where the service listens."`
-	NextURL    string `name:"next-url" env:"ETUDE_NEXT_URL" placeholder:"URL" help:"The service that uservice1 and uservice3 call (default: uservice2 or 4 on this machine)."`
+	ListenAddr string `name:"listen-addr" env:"ETUDE_LISTEN_ADDR" placeholder:"127.0.0.1:808N" help:"Address of the service."`
+	NextURL    string `name:"next-url" env:"ETUDE_NEXT_URL" placeholder:"URL" help:"URL of the service that uservice1 and uservice3 call (default: uservice2 or uservice4 on this machine)."`
 }
 
 func (c *serviceCmd) Run(p *proc.Proc, command *kong.Context) error {
@@ -45,7 +45,7 @@ func (c *serviceCmd) Run(p *proc.Proc, command *kong.Context) error {
 	return fmt.Errorf("no service is called %s", command.Selected().Name)
 }
 
-// getenv is the environment with the flags on top.
+// getenv returns an environment variable; flags take precedence.
 func (c *serviceCmd) getenv(key string) string {
 	switch {
 	case key == "ETUDE_LISTEN_ADDR" && c.ListenAddr != "":

@@ -201,7 +201,7 @@ func TestTestMistakes(t *testing.T) {
 		{[]string{"-f", file, "--", "true"}, "line 3: field cuont does not exist"},
 		{[]string{"-f", "none.yaml", "--", "true"}, "read expectations: open none.yaml"},
 		{[]string{"-e", "{ nmae = 1 }", "--", "true"}, "unknown identifier: nmae"},
-		{nil, "no command: write it behind --"},
+		{nil, "no command: write it after --"},
 		{[]string{"--", "/no/such/command"}, "start the command"},
 		{[]string{"--junit", "/no/such/dir/j.xml", "--", "true"}, "write the JUnit report"},
 	} {

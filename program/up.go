@@ -31,8 +31,8 @@ import (
 )
 
 type upCmd struct {
-	Switch         []string `name:"switch" group:"parts" placeholder:"NAME" help:"Break something on purpose, to see what a trace shows of it; help lists the switches. The page turns them on and off as well."`
-	KeepGoing      bool     `name:"keep-going" group:"parts" help:"Keep running when a part dies, instead of stopping everything."`
+	Switch         []string `name:"switch" group:"parts" placeholder:"NAME" help:"Break something on purpose, to see its effect in a trace; help lists the switches. The page can also turn them on and off."`
+	KeepGoing      bool     `name:"keep-going" group:"parts" help:"Keep running when a part exits, instead of stopping everything."`
 	listen.Offset  `group:"listen"`
 	listen.Backend `group:"listen"`
 	listen.Edge    `group:"listen"`
@@ -40,17 +40,16 @@ type upCmd struct {
 	access.Client  `group:"client"`
 	backend.Limits
 	edgeFlags              `group:"edge"`
-	EdgeConfig             string `name:"edge-config" env:"ETUDE_EDGE_CONFIG" group:"edge" placeholder:"FILE" help:"Rules of the edge, in Traefik's dynamic-configuration form; read again when it changes (default: the built-in demo rules)."`
+	EdgeConfig             string `name:"edge-config" env:"ETUDE_EDGE_CONFIG" group:"edge" placeholder:"FILE" help:"File of rules for the edge in Traefik's dynamic-configuration format; reloaded when it changes (default: the built-in demo rules)."`
 	backend.SelfTraceFlags `group:"self"`
 	Metrics                backend.MetricsFlags   `embed:"" group:"metrics"`
 	Generator              backend.GeneratorFlags `embed:"" prefix:"metrics." envprefix:"ETUDE_METRICS_" group:"generator"`
 }
 
-// readyTimeout is long: a large log may need to be replayed.
+// readyTimeout is long, because the backend may have a large log to replay.
 const readyTimeout = 30 * time.Second
 
-// Run starts backend, services and edge, in the order in which they need each
-// other, and stops them the other way round.
+// Run starts backend, services and edge in the order of their dependencies, and stops them in reverse.
 func (c *upCmd) Run(p *proc.Proc, command *kong.Context) error {
 	begin := time.Now()
 	if slices.Contains(c.Switch, "help") {
@@ -92,7 +91,7 @@ func (c *upCmd) Run(p *proc.Proc, command *kong.Context) error {
 	return c.watch(p, plan.fleet)
 }
 
-// controlRoutes are what `up` answers its backend.
+// controlRoutes handles the backend's requests to `up`.
 func controlRoutes(ctx context.Context, lines *supervise.Feed, board *switches.Board) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /lines", lines)
@@ -101,7 +100,7 @@ func controlRoutes(ctx context.Context, lines *supervise.Feed, board *switches.B
 	return mux
 }
 
-// watch waits for Ctrl-C or for a part to die.
+// watch waits for Ctrl-C or until a part exits.
 func (c *upCmd) watch(p *proc.Proc, parts *supervise.Fleet) error {
 	for {
 		select {
@@ -110,7 +109,7 @@ func (c *upCmd) watch(p *proc.Proc, parts *supervise.Fleet) error {
 		case dead := <-parts.Deaths:
 			fmt.Fprintf(p.Stdout, "\n%s has died (%s).\n", dead.Part.Name, dead.Fate())
 			if !c.KeepGoing {
-				fmt.Fprintln(p.Stdout, "Stopping the rest; with --keep-going they would go on.")
+				fmt.Fprintln(p.Stdout, "Stopping the other parts; --keep-going keeps them running.")
 				return proc.ErrQuiet
 			}
 			if !parts.Alive() {
@@ -120,20 +119,20 @@ func (c *upCmd) watch(p *proc.Proc, parts *supervise.Fleet) error {
 	}
 }
 
-// plan is what `up` is going to run.
+// plan is the set of processes that `up` runs.
 type plan struct {
 	parts   []*supervise.Part // in order of start: backend, services, edge
 	dataDir string
 	info    page.Info
-	notes   []string // what a person should know, told with the links
+	notes   []string // notes for the user, printed with the links
 	upCmd   *upCmd
 	doors   *access.Doors
 	log     *slog.Logger
 	fleet   *supervise.Fleet  // the parts, running
-	control *control.Listener // where the backend asks `up`
+	control *control.Listener // where the backend sends its requests to `up`
 }
 
-// plan prepares every part; flags are those of `up` as kong has parsed them.
+// plan prepares every part; flags are the flags of `up`, parsed by kong.
 func (c *upCmd) plan(p *proc.Proc, flags *kong.Node) (*plan, error) {
 	if err := errors.Join(c.Offset.Check(), c.SelfTraceFlags.Check(), c.Metrics.Check(), c.Generator.Check(), c.CheckTenants(), c.checkEdge()); err != nil {
 		return nil, err
@@ -159,7 +158,7 @@ func (c *upCmd) plan(p *proc.Proc, flags *kong.Node) (*plan, error) {
 		return nil, err
 	}
 	if c.AuthTokenFile != "" {
-		pl.notes = append(pl.notes, "A token of "+c.AuthTokenFile+" is wanted; a browser asks for it as a password, for any user.")
+		pl.notes = append(pl.notes, "Access requires a token of "+c.AuthTokenFile+". A browser asks for it as a password; any user name works.")
 	}
 	pl.info = c.info(listen.DialAddr(c.EdgeAddr), p.Version)
 	pl.parts = append(pl.parts, c.backendPart(pl))
@@ -171,7 +170,7 @@ func (c *upCmd) plan(p *proc.Proc, flags *kong.Node) (*plan, error) {
 	return pl, pl.handOn(flags)
 }
 
-// shareMemory divides the memory that `up` may use among the processes.
+// shareMemory divides the memory of `up` among the processes.
 func (pl *plan) shareMemory() {
 	c := pl.upCmd
 	backend, small := memory.For(c.Memory).Shares()
@@ -182,7 +181,7 @@ func (pl *plan) shareMemory() {
 	}
 }
 
-// handOn gives every part the flags that it shares with `up`.
+// handOn passes every part the flags that it shares with `up`.
 func (pl *plan) handOn(flags *kong.Node) error {
 	for _, part := range pl.parts {
 		h, err := handOn(flags, part.Args[0])
@@ -197,8 +196,8 @@ func (pl *plan) handOn(flags *kong.Node) error {
 	return nil
 }
 
-// chooseEdge falls back from port 80, which many systems keep for the
-// administrator and many machines have in use.
+// chooseEdge uses another port when port 80 is unavailable: many systems reserve it for the administrator, and
+// on many machines it is in use.
 func (c *upCmd) chooseEdge(pl *plan) error {
 	explicit := c.EdgeAddr != ""
 	c.Edge.Fill(c.PortOffset)
@@ -235,8 +234,7 @@ func (c *upCmd) checkPorts() error {
 	return listen.Advise(errs...)
 }
 
-// trustOwn lets the services and the edge, which are clients like any other, trust
-// the certificate of the backend.
+// trustOwn makes the services and the edge, which connect as ordinary clients, trust the backend's certificate.
 func (c *upCmd) trustOwn(d *access.Doors) error {
 	for _, to := range []struct{ listener, addrs string }{{"otlp-grpc", c.OTLPGRPCAddr}, {"jaeger", c.JaegerAddr}} {
 		if _, err := c.ownHost(d, to.listener, to.addrs); err != nil {
@@ -249,8 +247,8 @@ func (c *upCmd) trustOwn(d *access.Doors) error {
 	return nil
 }
 
-// ownHost is the host by which a part of `up` connects to a listener: with TLS it
-// must be one for which the certificate is good.
+// ownHost is the host by which a part of `up` connects to a listener. With TLS, the certificate must be valid
+// for it.
 func (c *upCmd) ownHost(d *access.Doors, listener, addrs string) (string, error) {
 	host, port, _ := net.SplitHostPort(listen.DialAddr(addrs))
 	if !c.SpeaksTLS(listener) {
@@ -261,8 +259,8 @@ func (c *upCmd) ownHost(d *access.Doors, listener, addrs string) (string, error)
 			return net.JoinHostPort(name, port), nil
 		}
 	}
-	return "", fmt.Errorf("--tls-cert %s is good neither for %s nor for localhost, by which the parts of up connect to --%s-addr; "+
-		"use a certificate with one of these names as well, or leave %s out of --tls-listeners", c.TLSCert, host, listener, listener)
+	return "", fmt.Errorf("--tls-cert %s is valid neither for %s nor for localhost, through which the parts of up connect to --%s-addr; "+
+		"use a certificate that has one of these names, or leave %s out of --tls-listeners", c.TLSCert, host, listener, listener)
 }
 
 func (c *upCmd) serviceAddr(i int) string {
@@ -282,8 +280,8 @@ func (c *upCmd) servicePart(pl *plan, name string, i int) *supervise.Part {
 	return &supervise.Part{Name: name, Args: args, Env: env, Ready: supervise.Accepts(c.serviceAddr(i))}
 }
 
-// otlpEnv sends the services' spans to this backend, unless the user has named
-// another. With tenants they are of the one that has what is stored without.
+// otlpEnv returns the variables that send the services' spans to this backend, unless the user has set another
+// destination. With tenants, the spans belong to the tenant of spans stored without --multitenancy.
 func (c *upCmd) otlpEnv(d *access.Doors) []string {
 	for _, key := range []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
 		if os.Getenv(key) != "" {
@@ -308,13 +306,13 @@ func (c *upCmd) otlpEnv(d *access.Doors) []string {
 	return env
 }
 
-// demoParts is what switches work on.
+// demoParts is the set of parts that switches change.
 func (pl *plan) demoParts() switches.Demo {
 	c := pl.upCmd
 	return switches.Demo{Fleet: pl.fleet, OTLPEnv: c.otlpEnv(pl.doors), SpansTo: pl.spansTo(), Fourth: c.serviceAddr(3), OwnRules: c.EdgeConfig == "", Log: pl.log}
 }
 
-// spansTo is where the spans of the services go, for the proxies in between.
+// spansTo is the receiver of the services' spans, for the proxies that change them.
 func (pl *plan) spansTo() switches.Destination {
 	host, _ := pl.upCmd.ownHost(pl.doors, "otlp-grpc", pl.upCmd.OTLPGRPCAddr) // checked by trustOwn
 	if trust := pl.doors.ClientTLS("otlp-grpc"); trust != nil {
@@ -337,8 +335,8 @@ func (c *upCmd) edgePart(pl *plan) *supervise.Part {
 		Ready: supervise.Answers(c.Scheme("dashboard")+"://"+listen.DialAddr(c.DashboardAddr)+"/ping", pl.doors.ClientTLS("dashboard"))}
 }
 
-// stop ends the edge and the services first, so that their last spans find the
-// backend alive, and then the backend.
+// stop ends the edge and the services first, so that the backend still receives their last spans, and then the
+// backend.
 func (pl *plan) stop(p *proc.Proc) {
 	begin := time.Now()
 	fmt.Fprintln(p.Stdout, "\nStopping.")

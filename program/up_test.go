@@ -152,7 +152,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 	if status := p.ended(); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
-	want := fmt.Sprintf(`address 127.0.0.1:%d \(--api-addr\) is taken by .*\n.*another --port-offset`, listen.PortAPI+offset)
+	want := fmt.Sprintf(`address 127.0.0.1:%d \(--api-addr\) is in use by .*\n.*move all ports with --port-offset`, listen.PortAPI+offset)
 	if out := p.out.String(); !regexp.MustCompile(want).MatchString(out) {
 		t.Errorf("it says %q, want %s", out, want)
 	}
@@ -167,7 +167,7 @@ func TestEdgeFallsBack(t *testing.T) {
 	}
 	defer l.Close()
 	p := start(t, nil, "up", "--port-offset", fmt.Sprint(offset), "--data-dir", t.TempDir())
-	p.says(fmt.Sprintf("The edge listens on port %d: address 127.0.0.1:%d (--edge-addr) is taken by", listen.PortEdgeFallback+offset, listen.PortEdge+offset))
+	p.says(fmt.Sprintf("The edge listens on port %d: address 127.0.0.1:%d (--edge-addr) is in use by", listen.PortEdgeFallback+offset, listen.PortEdge+offset))
 	p.says(fmt.Sprintf("http://uservice3.localhost:%d/", listen.PortEdgeFallback+offset))
 }
 

@@ -12,8 +12,8 @@ import (
 	"etude/program/listen"
 )
 
-// info is what the page shows as links; browsers resolve *.localhost to this
-// machine, other programs may not.
+// info returns the links that the page shows. Browsers resolve *.localhost to this machine; other programs may
+// not.
 func (c *upCmd) info(edge, version string) page.Info {
 	info := backend.LinksOf(&c.Backend, &c.Flags, version)
 	scheme := c.Scheme(access.EntryListener)
@@ -36,7 +36,7 @@ func hostURL(scheme, host, addrs string) string {
 	return scheme + "://" + host + "/"
 }
 
-// welcome prints the links that a visitor wants.
+// welcome prints the links for the user.
 func (pl *plan) welcome(w io.Writer, took time.Duration) {
 	c, links := pl.upCmd, pl.info.Links
 	fmt.Fprintf(w, "\netude is ready, in %d ms.\n\n", took.Milliseconds())
@@ -44,7 +44,7 @@ func (pl *plan) welcome(w io.Writer, took time.Duration) {
 	row("Start here", links.Page+"/", "the walk, step by step")
 	row("Explore traces", links.Page+"/explore", "search, open, read")
 	for i, s := range links.Services {
-		row(s.Name+" by the edge", s.Edge, "directly: "+links.Services[i].Direct)
+		row(s.Name+" through the edge", s.Edge, "directly: "+links.Services[i].Direct)
 	}
 	row("Edge dashboard", links.Dashboard, "routers, services, latencies")
 	if c.Metrics.Off {
@@ -54,9 +54,9 @@ func (pl *plan) welcome(w io.Writer, took time.Duration) {
 	}
 	row("Tempo's API", links.API, "/api/search, /api/traces/ID")
 	row("Send spans, OTLP gRPC", links.OTLPGRPC, "OTEL_EXPORTER_OTLP_ENDPOINT")
-	row("Send spans, OTLP HTTP", links.OTLPHTTP, "(both ports take both)")
+	row("Send spans, OTLP HTTP", links.OTLPHTTP, "(both ports accept both)")
 	row("Send spans, Jaeger", links.Jaeger, "thrift over HTTP; Zipkin: "+listen.BrowserURL(c.Scheme("zipkin"), c.ZipkinAddr))
-	fmt.Fprintf(w, "\nNo browser, or names under .localhost do not resolve? Either of these makes a trace:\n\n")
+	fmt.Fprintf(w, "\nNo browser, or *.localhost does not resolve? Either of these makes a trace:\n\n")
 	fmt.Fprintf(w, "  curl -H 'Host: uservice3.localhost' %s/\n  curl %s\n\n", links.Edge, links.Services[2].EdgePath)
 	for _, note := range pl.notes {
 		fmt.Fprintln(w, note)

@@ -8,9 +8,8 @@ import (
 	"slices"
 )
 
-// Profiles serves Go's profiles below /debug/pprof/. It leaves out cmdline and
-// symbol, which package net/http/pprof would serve too: a command line may hold a
-// password.
+// Profiles serves Go's profiles below /debug/pprof/. It leaves out cmdline and symbol, which net/http/pprof
+// would serve too, because a command line may contain a password.
 func Profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/{$}", listProfiles)
@@ -22,14 +21,14 @@ func Profiles() http.Handler {
 	return mux
 }
 
-// NoProfiles answers below /debug/pprof/ while profiles are off.
+// NoProfiles answers requests below /debug/pprof/ while profiles are off.
 func NoProfiles() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "profiles are off: start the backend with --pprof", http.StatusNotFound)
 	})
 }
 
-// listProfiles names the profiles, one a line.
+// listProfiles lists the profiles, one a line.
 func listProfiles(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	names := []string{"profile?seconds=30", "trace?seconds=5"}

@@ -22,7 +22,7 @@ func newQueries() queries {
 			Name: "etude_queries_total", Help: "Queries that have ended, by outcome.",
 		}, []string{"kind", "protocol", "outcome"}),
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "etude_queries_in_flight", Help: "Queries that run or wait for their turn.",
+			Name: "etude_queries_in_flight", Help: "Queries that run or wait.",
 		}, []string{"kind", "protocol"}),
 		spans: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "etude_query_inspected_spans_total", Help: "Spans that searches and metrics queries read.",
@@ -30,8 +30,8 @@ func newQueries() queries {
 	}
 }
 
-// Expect makes the series of a kind of query appear before its first one, at 0:
-// a rate needs a value to rise from.
+// Expect creates the series of a kind of query with value 0 before the first query, because a rate needs a
+// value to rise from.
 func (t *Telemetry) Expect(kind string) {
 	for _, protocol := range []string{"http", "grpc"} {
 		t.queries.durations.WithLabelValues(kind, protocol)
@@ -42,10 +42,9 @@ func (t *Telemetry) Expect(kind string) {
 	}
 }
 
-// Query counts the beginning of a query; the returned function counts its end.
-// status is an HTTP status code. traceID is the trace of the query itself, which
-// becomes the exemplar of its duration under Tempo's label name; it is empty when
-// the query was not traced.
+// Query counts the beginning of a query; the returned function counts its end. status is an HTTP status code.
+// traceID is the trace of the query itself, or "". It becomes the exemplar of the query's duration, under
+// Tempo's label name.
 func (t *Telemetry) Query(kind string, grpc bool) (end func(status int, traceID string)) {
 	protocol := "http"
 	if grpc {
@@ -68,7 +67,7 @@ func (t *Telemetry) Query(kind string, grpc bool) (end func(status int, traceID 
 // Inspected counts the spans that a query read.
 func (t *Telemetry) Inspected(spans int) { t.queries.spans.Add(float64(spans)) }
 
-// outcomes are how a query may end.
+// outcomes are the possible ends of a query.
 var outcomes = []string{"ok", "not_found", "refused", "canceled", "timed_out", "failed"}
 
 const statusClientGone = 499 // the client left before the answer

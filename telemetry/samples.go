@@ -1,7 +1,6 @@
-// Package telemetry exports the backend's metrics about itself in Prometheus'
-// text format. It owns the endpoint and the histograms. Every other part owns its
-// counters; telemetry asks for their values at each scrape, so that nothing is
-// counted twice.
+// Package telemetry exports the backend's metrics about itself in Prometheus' text format. It owns the endpoint
+// and the histograms. Every other part owns its counters. telemetry reads their values at each scrape, so that
+// no event is counted in two places.
 package telemetry
 
 import (
@@ -12,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Sample is one value of one metric at this moment.
+// Sample is the current value of one metric.
 type Sample struct {
 	Name   string // with its unit, and _total for a counter
 	Help   string
@@ -24,12 +23,11 @@ type Sample struct {
 // Label is one label of a Sample.
 type Label struct{ Name, Value string }
 
-// Source yields the samples of this moment. It is called at every scrape, by
-// several goroutines at once.
+// Source yields the current samples. Several goroutines may call it at once, one for each scrape.
 type Source func(yield func(Sample))
 
-// collector turns samples into constant metrics. It describes nothing, which
-// tells the registry to check consistency at each scrape instead.
+// collector turns samples into constant metrics. It describes none, so the registry checks consistency at each
+// scrape instead.
 type collector struct{ source Source }
 
 func (collector) Describe(chan<- *prometheus.Desc) {}

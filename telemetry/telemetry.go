@@ -9,9 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Telemetry holds the backend's metrics about itself: the samples of a [Source],
-// the histograms measured here, the Go runtime and the process. Its methods may be
-// called from any goroutine.
+// Telemetry has the backend's metrics about itself: the samples of a [Source], its own histograms, and metrics
+// of the Go runtime and the process. Its methods are safe for concurrent use.
 type Telemetry struct {
 	source                                   Source
 	registry                                 *prometheus.Registry
@@ -19,7 +18,7 @@ type Telemetry struct {
 	queries                                  queries
 }
 
-// New returns Telemetry over the counters of the parts.
+// New returns a Telemetry that exports the samples of source.
 func New(source Source) *Telemetry {
 	t := &Telemetry{
 		source:   source,
@@ -27,13 +26,13 @@ func New(source Source) *Telemetry {
 		acknowledged: histogram("etude_store_append_duration_seconds",
 			"Time from a request's spans being handed to the storage until they were acknowledged: validated, on disk, visible to queries.", diskBuckets),
 		applied: histogram("etude_store_apply_duration_seconds",
-			"Time to add to memory what one write has put into the log.", workBuckets),
+			"Time to add the payloads of one log write to memory.", workBuckets),
 		synced: histogram("etude_store_sync_duration_seconds",
-			"Time of one sync of the write-ahead log, which serves all requests that wait.", diskBuckets),
+			"Time of one sync of the write-ahead log, which serves all waiting requests.", diskBuckets),
 		cut: histogram("etude_store_cut_duration_seconds",
-			"Time to make a block of the oldest tables, its pauses included.", cutBuckets),
+			"Time to write the oldest tables to a block, including pauses.", cutBuckets),
 		seal: histogram("etude_store_seal_duration_seconds",
-			"Time to give a full table its final form, beside all other work.", workBuckets),
+			"Time to seal a full table, in the background.", workBuckets),
 		queries: newQueries(),
 	}
 	t.registry.MustRegister(collector{source}, t.acknowledged, t.applied, t.synced, t.seal, t.cut, t.queries.durations, t.queries.answered, t.queries.running, t.queries.spans,
@@ -53,18 +52,18 @@ func histogram(name, help string, buckets []float64) prometheus.Histogram {
 	return prometheus.NewHistogram(histogramOpts(name, help, buckets))
 }
 
-// histogramOpts are those of a histogram of both kinds: Prometheus' text format shows
-// the classic buckets, its protobuf format the native ones too, 4.4 % apart.
+// histogramOpts returns the options of a histogram of both kinds. Prometheus' text format shows the classic
+// buckets; its protobuf format also shows the native ones, which are 4.4 % apart.
 func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets,
 		NativeHistogramBucketFactor: 1.05, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}
 }
 
-// Acknowledged records the duration of an acknowledged append. Every payload pays
-// for this call and for Synced: some tens of nanoseconds and no allocation.
+// Acknowledged records the duration of an acknowledged append. Every payload calls it and Synced; a call takes
+// some tens of nanoseconds and allocates nothing.
 func (t *Telemetry) Acknowledged(d time.Duration) { t.acknowledged.Observe(d.Seconds()) }
 
-// Applied records the duration of adding the payloads of one write to memory.
+// Applied records the time to add the payloads of one log write to memory.
 func (t *Telemetry) Applied(d time.Duration) { t.applied.Observe(d.Seconds()) }
 
 // Synced records the duration of a sync of the log.
@@ -73,7 +72,7 @@ func (t *Telemetry) Synced(d time.Duration) { t.synced.Observe(d.Seconds()) }
 // Sealed records the duration of sealing a table.
 func (t *Telemetry) Sealed(d time.Duration) { t.seal.Observe(d.Seconds()) }
 
-// Cut records the duration of making a block.
+// Cut records the time to write a block.
 func (t *Telemetry) Cut(d time.Duration) { t.cut.Observe(d.Seconds()) }
 
 // Metrics serves /metrics in Prometheus' formats.
@@ -81,8 +80,7 @@ func (t *Telemetry) Metrics() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
-// Handler serves /metrics, /-/ready and /-/healthy as Prometheus does, and the
-// present values as a page at /.
+// Handler serves /metrics, /-/ready and /-/healthy as Prometheus does, and a page with the current values at /.
 func (t *Telemetry) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Metrics())

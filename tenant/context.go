@@ -9,7 +9,7 @@ func With(ctx context.Context, ids ...string) context.Context {
 	return context.WithValue(ctx, key{}, ids)
 }
 
-// Of returns the tenants that a context carries; none when tenants are off.
+// Of returns the tenants in a context; none when tenants are off.
 func Of(ctx context.Context) []string {
 	ids, _ := ctx.Value(key{}).([]string)
 	return ids

@@ -6,17 +6,16 @@ import (
 	"strings"
 )
 
-// encodedMark begins the name of a folder that is not the tenant's own name.
+// encodedMark begins the name of every encoded folder.
 const encodedMark = "="
 
-// folderCode has no letters that differ by case alone. A name of MaxLength
-// becomes 240 bytes; file systems take 255.
+// folderCode has no letters that differ only by case. A name of MaxLength becomes 240 bytes; file systems allow
+// 255.
 var folderCode = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
-// Folder is the name of the folder of a tenant's data: the tenant's own, if every
-// system takes it for just this name. Others are encoded: some file systems do
-// not tell A from a, and Windows refuses some characters and drops dots at the
-// end.
+// Folder returns the name of the folder with a tenant's data: the tenant's own name, if every system accepts it
+// unchanged. Others are encoded: some file systems do not distinguish A from a, and Windows refuses some
+// characters and drops dots at the end.
 func Folder(id string) string {
 	plain := strings.IndexFunc(id, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
@@ -27,8 +26,7 @@ func Folder(id string) string {
 	return encodedMark + folderCode.EncodeToString([]byte(id))
 }
 
-// OfFolder is the tenant whose folder has this name; ok is false when there is
-// none.
+// OfFolder returns the tenant whose folder has this name; ok is false when there is none.
 func OfFolder(name string) (id string, ok bool) {
 	id = name
 	if code, encoded := strings.CutPrefix(name, encodedMark); encoded {
@@ -44,7 +42,7 @@ func OfFolder(name string) (id string, ok bool) {
 	return id, Folder(id) == name
 }
 
-// isDevice reports whether Windows takes a name for a device.
+// isDevice reports whether Windows treats a name as a device.
 func isDevice(name string) bool {
 	if len(name) == 4 && (name[:3] == "com" || name[:3] == "lpt") {
 		return name[3] >= '0' && name[3] <= '9'

@@ -12,27 +12,25 @@ import (
 	"strings"
 )
 
-// Header names the tenant of a request, or several, separated by a bar.
+// Header names the tenant of a request, or several separated by a bar.
 const Header = "X-Scope-OrgID"
 
-// Single is the tenant of a backend without tenants.
+// Single is the only tenant of a backend without tenants.
 const Single = "single-tenant"
 
-// MaxLength is the most bytes of a name.
+// MaxLength is the maximum number of bytes in a name.
 const MaxLength = 150
 
 // ErrMissing is the error of a request that names no tenant.
 var ErrMissing = errors.New("no org id")
 
-// InvalidError is the error of a request that names tenants in a way that it
-// may not. Its text is meant for the caller.
+// InvalidError is the error of a request with invalid tenant names. Its text is meant for the caller.
 type InvalidError struct{ text string }
 
 func (e *InvalidError) Error() string { return e.text }
 
-// ForWrite returns the tenant that a request writes to, from the values of its
-// header. It is one; a name said twice is still one. The error is [ErrMissing] or
-// an [*InvalidError].
+// ForWrite returns the tenant that a request writes to, from the values of its header. There must be exactly
+// one; it may be repeated. The error is [ErrMissing] or an [*InvalidError].
 func ForWrite(header []string) (string, error) {
 	ids, err := ForRead(header)
 	switch {
@@ -44,8 +42,8 @@ func ForWrite(header []string) (string, error) {
 	return ids[0], nil
 }
 
-// ForRead returns the tenants that a request reads from, in order, each once.
-// The error is [ErrMissing] or an [*InvalidError].
+// ForRead returns the tenants that a request reads from, in order and without duplicates. The error is
+// [ErrMissing] or an [*InvalidError].
 func ForRead(header []string) ([]string, error) {
 	text := strings.Join(header, "|")
 	if text == "" {
@@ -79,7 +77,7 @@ func check(id string) error {
 	return nil
 }
 
-// supported are the characters that Tempo's documentation allows in a name.
+// supported reports whether Tempo's documentation allows a character in a name.
 func supported(c rune) bool {
 	switch {
 	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':

@@ -9,14 +9,14 @@ import (
 	"etude/internal/door"
 )
 
-// Client say how a command connects to others: which certificates it trusts
-// and which token it sends.
+// Client holds the flags of a command that connects to other programs: the certificates it trusts and the token
+// it sends.
 type Client struct {
-	CAFile    string `name:"ca-file" env:"ETUDE_CA_FILE" placeholder:"FILE" help:"Certificates in PEM to trust, besides the system's, when connecting by https."`
-	TokenFile string `name:"token-file" env:"ETUDE_TOKEN_FILE" placeholder:"FILE" help:"Token to send, as Authorization: Bearer TOKEN: the first one in the file, which may be that of --auth-token-file."`
+	CAFile    string `name:"ca-file" env:"ETUDE_CA_FILE" placeholder:"FILE" help:"File of PEM certificates to trust for https, in addition to the system's."`
+	TokenFile string `name:"token-file" env:"ETUDE_TOKEN_FILE" placeholder:"FILE" help:"File with the token to send as Authorization: Bearer TOKEN. etude uses the first token in it; the file of --auth-token-file works."`
 }
 
-// ClientTLS is how this process connects by TLS.
+// ClientTLS returns the TLS settings for the connections that this process opens.
 func (f *Client) ClientTLS() (*tls.Config, error) {
 	config, err := door.ClientConfig(f.CAFile)
 	if err != nil {
@@ -25,8 +25,8 @@ func (f *Client) ClientTLS() (*tls.Config, error) {
 	return config, nil
 }
 
-// Authorization is the header that shows the token, "" for none. A child of `up`
-// has its parent's token when it was given no other.
+// Authorization returns the value of the Authorization header that sends the token, or "" without one. A child
+// of `up` uses its parent's token when it has none of its own.
 func (f *Client) Authorization(role door.Role) (string, error) {
 	if f.TokenFile == "" {
 		return Bearer(os.Getenv(OwnTokenEnv)), nil
@@ -38,7 +38,7 @@ func (f *Client) Authorization(role door.Role) (string, error) {
 	return Bearer(token), nil
 }
 
-// Bearer is the header that shows a token, "" for none.
+// Bearer returns the value of the Authorization header that sends a token, or "" without one.
 func Bearer(token string) string {
 	if token == "" {
 		return ""
@@ -46,8 +46,8 @@ func Bearer(token string) string {
 	return "Bearer " + token
 }
 
-// HTTPClient returns an HTTP client over a transport, whose settings for TLS it sets,
-// that shows the token with each request.
+// HTTPClient returns an HTTP client that sends the token with each request. It uses transport, and sets the
+// transport's TLS settings.
 func (f *Client) HTTPClient(transport *http.Transport, role door.Role) (*http.Client, error) {
 	var err error
 	if transport.TLSClientConfig, err = f.ClientTLS(); err != nil {
@@ -59,11 +59,11 @@ func (f *Client) HTTPClient(transport *http.Transport, role door.Role) (*http.Cl
 		return nil, err
 	}
 	return &http.Client{Transport: Authorized{transport, authorization},
-		// The token is for the server that was named, not for one that it names.
+		// A redirect may lead to another server, which must not get the token.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
 }
 
-// Authorized adds an Authorization header to the requests that have none.
+// Authorized is a transport that adds an Authorization header to requests without one.
 type Authorized struct {
 	http.RoundTripper
 	Header string // "" for none

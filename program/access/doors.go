@@ -1,6 +1,6 @@
-// Package access says who may connect and ask, and how etude itself connects to others:
-// the flags of TLS, tokens, hosts and origins ([Flags], put to work by [Doors]) and
-// those of clients ([Client]). Package internal/door does the checks.
+// Package access decides who may connect to etude's listeners, and how etude authenticates itself to others.
+// [Flags] holds the flags for TLS, tokens, hosts and origins, and [Doors] applies them. [Client] holds the
+// flags of clients. Package internal/door does the checks.
 package access
 
 import (
@@ -19,26 +19,25 @@ import (
 	"etude/program/listen"
 )
 
-// Flags say who may connect and ask. A listener is named as the flag of its
-// address is, without -addr.
+// Flags control who may connect to the listeners. The name of a listener is its address flag without -addr.
 type Flags struct {
-	TLSCert        string   `name:"tls-cert" env:"ETUDE_TLS_CERT" placeholder:"FILE" help:"Certificate in PEM, followed by its chain: listeners speak TLS, for HTTP and for gRPC. The file may change while etude runs."`
-	TLSKey         string   `name:"tls-key" env:"ETUDE_TLS_KEY" placeholder:"FILE" help:"Key of --tls-cert, in PEM."`
-	TLSListeners   []string `name:"tls-listeners" env:"ETUDE_TLS_LISTENERS" default:"all" placeholder:"NAME" help:"Listeners that speak TLS: some of api, page, prometheus, otlp-grpc, otlp-http, jaeger, jaeger-grpc, zipkin, dashboard, edge. all is every one but edge, the entry point of the services."`
-	AuthTokenFile  string   `name:"auth-token-file" env:"ETUDE_AUTH_TOKEN_FILE" placeholder:"FILE" help:"Tokens that clients must send, as Authorization: Bearer TOKEN or as the password of basic authentication, which browsers ask for. One a line; 'ingest TOKEN' is good for sending only, 'query TOKEN' for reading only. The file may change while etude runs."`
-	AuthListeners  []string `name:"auth-listeners" env:"ETUDE_AUTH_LISTENERS" default:"all" placeholder:"NAME" help:"Listeners that require a token of --auth-token-file: all, or some of ingest (all that accept spans), api, page, prometheus, dashboard."`
-	AllowedHosts   []string `name:"allowed-hosts" env:"ETUDE_ALLOWED_HOSTS" placeholder:"HOST" help:"Names, besides those of this machine, under which listeners that are read from may be addressed: NAME, *.NAME, an address, or * for all. A listener that other machines reach checks names only when this is given."`
-	AllowedOrigins []string `name:"allowed-origins" env:"ETUDE_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Web pages of other origins that may send spans and read answers: https://app.example, https://*.example, http://localhost:* for any port. Without it, pages of this machine may send."`
+	TLSCert        string   `name:"tls-cert" env:"ETUDE_TLS_CERT" placeholder:"FILE" help:"File with the PEM certificate, followed by its chain, for TLS on HTTP and gRPC listeners. etude reloads the file when it changes."`
+	TLSKey         string   `name:"tls-key" env:"ETUDE_TLS_KEY" placeholder:"FILE" help:"File with the PEM key of --tls-cert."`
+	TLSListeners   []string `name:"tls-listeners" env:"ETUDE_TLS_LISTENERS" default:"all" placeholder:"NAME" help:"Listeners that use TLS: any of api, page, prometheus, otlp-grpc, otlp-http, jaeger, jaeger-grpc, zipkin, dashboard, edge. all means every listener except edge, the entry point of the services."`
+	AuthTokenFile  string   `name:"auth-token-file" env:"ETUDE_AUTH_TOKEN_FILE" placeholder:"FILE" help:"File of tokens, one a line. Clients must send one as Authorization: Bearer TOKEN, or as the password of basic authentication (browsers prompt for it). 'ingest TOKEN' allows only sending spans, 'query TOKEN' only reading them. etude reloads the file when it changes."`
+	AuthListeners  []string `name:"auth-listeners" env:"ETUDE_AUTH_LISTENERS" default:"all" placeholder:"NAME" help:"Listeners that require a token of --auth-token-file: all, or any of ingest (every listener that accepts spans), api, page, prometheus, dashboard."`
+	AllowedHosts   []string `name:"allowed-hosts" env:"ETUDE_ALLOWED_HOSTS" placeholder:"HOST" help:"Host names, in addition to this machine's own, that requests to the read listeners may use: NAME, *.NAME, an address, or * for all. Without this flag, a listener that other machines can reach accepts every name."`
+	AllowedOrigins []string `name:"allowed-origins" env:"ETUDE_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins of web pages that may send spans and read answers: https://app.example, https://*.example, http://localhost:* for any port. Without this flag, only pages of this machine may send."`
 }
 
-// ingestListeners take in data of clients; any Host may address them, since
-// containers and forwarded ports use many.
+// ingestListeners accept data from clients. They accept any Host header, because clients in containers and
+// behind forwarded ports use many.
 var ingestListeners = []string{"otlp-grpc", "otlp-http", "jaeger", "jaeger-grpc", "zipkin"}
 
-// readListeners answer questions.
+// readListeners answer queries.
 var readListeners = []string{"api", "page", "prometheus", "dashboard"}
 
-// ListenerNames are all names that the flags know.
+// ListenerNames returns every listener name that the flags accept.
 func ListenerNames() []string {
 	return slices.Concat(readListeners, ingestListeners, []string{EntryListener})
 }
@@ -48,14 +47,14 @@ const (
 	EntryListener = "edge"
 )
 
-// CheckDoors finds mistakes before anything is opened. An error names the flag.
+// CheckDoors checks the flags before etude opens anything. Its errors name the flag.
 func (f *Flags) CheckDoors() error {
 	errs := []error{
 		checkNames("tls-listeners", f.TLSListeners, ListenerNames()),
 		checkNames("auth-listeners", f.AuthListeners, append([]string{allIngest}, readListeners...)),
 	}
 	if (f.TLSCert == "") != (f.TLSKey == "") {
-		errs = append(errs, errors.New("--tls-cert and --tls-key: want both, or neither"))
+		errs = append(errs, errors.New("--tls-cert and --tls-key: set both or neither"))
 	}
 	if _, err := door.NewHosts(f.AllowedHosts); err != nil {
 		errs = append(errs, fmt.Errorf("--allowed-hosts: %w", err))
@@ -75,12 +74,12 @@ func checkNames(flag string, names, known []string) error {
 	return nil
 }
 
-// SpeaksTLS reports whether a listener does.
+// SpeaksTLS reports whether a listener uses TLS.
 func (f *Flags) SpeaksTLS(listener string) bool {
 	return f.TLSCert != "" && (slices.Contains(f.TLSListeners, listener) || listener != EntryListener && slices.Contains(f.TLSListeners, "all"))
 }
 
-// WantsToken reports whether a listener does.
+// WantsToken reports whether a listener requires a token.
 func (f *Flags) WantsToken(listener string) bool {
 	if slices.Contains(ingestListeners, listener) {
 		listener = allIngest
@@ -88,7 +87,7 @@ func (f *Flags) WantsToken(listener string) bool {
 	return f.AuthTokenFile != "" && listener != EntryListener && (slices.Contains(f.AuthListeners, listener) || slices.Contains(f.AuthListeners, "all"))
 }
 
-// Scheme is that of a listener's URLs: http or https.
+// Scheme returns the scheme of a listener's URLs: http or https.
 func (f *Flags) Scheme(listener string) string {
 	if f.SpeaksTLS(listener) {
 		return "https"
@@ -96,19 +95,19 @@ func (f *Flags) Scheme(listener string) string {
 	return "http"
 }
 
-// Doors are the flags, put to work in one process.
+// Doors applies the flags in one process.
 type Doors struct {
 	*Flags
 	certificate *door.Certificate // nil: no listener speaks TLS
-	tokens      *door.Tokens      // nil: no listener wants one
+	tokens      *door.Tokens      // nil: no listener requires a token
 	hosts       *door.Hosts
 	origins     *door.Origins
-	own         string // the token that the processes of one etude show each other
+	own         string // the token that the processes of one etude send each other
 
-	exposed []string // listeners that other machines reach, for one warning
+	exposed []string // listeners that other machines can reach, for one warning
 }
 
-// OwnTokenEnv carries the own token from `up` to its children.
+// OwnTokenEnv passes the own token from `up` to its children.
 const OwnTokenEnv = "ETUDE_OWN_TOKEN"
 
 // Open reads the files that the flags name.
@@ -144,8 +143,8 @@ func (d *Doors) Listen(listener, addrs string) (*door.Listener, error) {
 	return l, nil
 }
 
-// OpenIngest opens the addresses of a listener of package receive, which accepts
-// from each by itself.
+// OpenIngest opens the addresses of one of package receive's listeners. Package receive accepts from each
+// address itself.
 func (d *Doors) OpenIngest(name, addrs string) ([]net.Listener, error) {
 	listener := strings.ReplaceAll(strings.ToLower(name), " ", "-") // "OTLP gRPC" has the flag --otlp-grpc-addr
 	parts, err := door.ListenEach(addrs, d.certificateOf(listener))
@@ -158,7 +157,7 @@ func (d *Doors) OpenIngest(name, addrs string) ([]net.Listener, error) {
 	return parts, nil
 }
 
-// ServerTLS is nil for a listener that does not speak TLS.
+// ServerTLS returns nil for a listener without TLS.
 func (d *Doors) ServerTLS(listener string) *tls.Config {
 	if c := d.certificateOf(listener); c != nil {
 		return c.ServerConfig()
@@ -166,8 +165,8 @@ func (d *Doors) ServerTLS(listener string) *tls.Config {
 	return nil
 }
 
-// ClientTLS is how the processes of one etude connect to a listener of theirs; nil
-// when it does not speak TLS.
+// ClientTLS returns the TLS settings with which the processes of one etude connect to one of its listeners, or
+// nil for a listener without TLS.
 func (d *Doors) ClientTLS(listener string) *tls.Config {
 	if c := d.certificateOf(listener); c != nil {
 		return c.ClientConfig()
@@ -175,10 +174,10 @@ func (d *Doors) ClientTLS(listener string) *tls.Config {
 	return nil
 }
 
-// IsFor reports whether the certificate is good for a host; there must be one.
+// IsFor reports whether the certificate is valid for a host. It requires a certificate.
 func (d *Doors) IsFor(host string) bool { return d.certificate.CheckHost(host) == nil }
 
-// OwnToken is the token that the processes of one etude show each other.
+// OwnToken is the token that the processes of one etude send each other.
 func (d *Doors) OwnToken() string { return d.own }
 
 func (d *Doors) certificateOf(listener string) *door.Certificate {
@@ -188,7 +187,7 @@ func (d *Doors) certificateOf(listener string) *door.Certificate {
 	return nil
 }
 
-// opened remembers what other machines reach without TLS or without a token.
+// opened records listeners that other machines can reach without TLS or without a token.
 func (d *Doors) opened(listener string, addrs []net.Addr) {
 	safe := d.SpeaksTLS(listener) && d.WantsToken(listener) || listener == EntryListener
 	if !door.IsLoopback(addrs...) && !safe && !slices.Contains(d.exposed, listener) {
@@ -196,7 +195,7 @@ func (d *Doors) opened(listener string, addrs []net.Addr) {
 	}
 }
 
-// Warn says in one line what other machines can do.
+// Warn logs one line about the access that other machines have.
 func (d *Doors) Warn(log *slog.Logger) {
 	var bare, clear, free []string
 	for _, listener := range d.exposed {
@@ -211,16 +210,15 @@ func (d *Doors) Warn(log *slog.Logger) {
 	}
 	switch {
 	case len(bare) > 0:
-		log.Warn("other machines reach these listeners without TLS and without a token; see --tls-cert and --auth-token-file, or listen on localhost", "listeners", strings.Join(bare, ", "))
+		log.Warn("other machines can reach these listeners without TLS and without a token; see --tls-cert and --auth-token-file, or listen on localhost", "listeners", strings.Join(bare, ", "))
 	case len(clear) > 0:
 		log.Warn("tokens for these listeners cross the network unencrypted; see --tls-cert", "listeners", strings.Join(clear, ", "))
 	case len(free) > 0:
-		log.Warn("other machines reach these listeners without a token; see --auth-token-file", "listeners", strings.Join(free, ", "))
+		log.Warn("other machines can reach these listeners without a token; see --auth-token-file", "listeners", strings.Join(free, ", "))
 	}
 }
 
-// Guard checks the requests of a listener that is read from. Open are paths that
-// need no token.
+// Guard checks the requests to a read listener. The open paths need no token.
 func (d *Doors) Guard(listener string, l *door.Listener, h http.Handler, open ...string) http.Handler {
 	d.opened(listener, l.Addrs())
 	g := door.Guard{Origins: d.origins, Role: door.Query, Open: open}
@@ -233,8 +231,8 @@ func (d *Doors) Guard(listener string, l *door.Listener, h http.Handler, open ..
 	return g.Handler(h)
 }
 
-// AuthorizeIngest returns how a request with spans is checked by its Authorization
-// headers; nil when no token is wanted.
+// AuthorizeIngest returns the function that checks the Authorization headers of a request with spans, or nil
+// when the ingest listeners require no token.
 func (d *Doors) AuthorizeIngest() func(headers []string) error {
 	if !d.WantsToken(ingestListeners[0]) {
 		return nil

@@ -1,6 +1,6 @@
-// Package backend is the trace backend as one process: the flags, and the wiring of
-// receiving, storage, queries, the API, the page, metrics, the labs and the backend's own
-// traces. It listens last and closes its storage last.
+// Package backend runs the trace backend as one process. It declares the flags and wires ingest, storage,
+// queries, the API, the page, metrics, the labs and the backend's own traces. It opens its listeners last and
+// closes its storage last.
 package backend
 
 import (
@@ -30,7 +30,7 @@ import (
 	"etude/telemetry"
 )
 
-// infoEnv carries the links of the whole demo from `up` to the page.
+// infoEnv passes the links of the whole demo from `up` to the page.
 const infoEnv = "ETUDE_PAGE_INFO"
 
 // Command is `etude backend`.
@@ -45,8 +45,7 @@ type Command struct {
 	Metrics        MetricsFlags   `embed:"" group:"metrics"`
 }
 
-// Limits say where the data are kept, how much of them, and what clients
-// may send and ask for.
+// Limits holds the flags of storage and of the limits on clients.
 type Limits struct {
 	storageFlags `group:"storage"`
 	blockFlags   `group:"storage"`
@@ -57,39 +56,39 @@ type Limits struct {
 	labFlags     `group:"labs"`
 }
 
-// storageFlags say what is kept, and where.
+// storageFlags control where spans are stored, for how long and how many.
 type storageFlags struct {
-	DataDir      string             `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Where spans are kept (default: etude/data below the user's cache directory)."`
-	Retention    flags.AutoDuration `name:"retention" env:"ETUDE_RETENTION" default:"auto" help:"Drop spans that came in longer ago than this; 0 keeps them. auto: 168h with --blocks, else 1h."`
-	MaxDisk      flags.AutoBytes    `name:"max-disk" env:"ETUDE_MAX_DISK" default:"auto" help:"Drop the oldest spans when the data, of all tenants together, take more than this on disk; 0 lifts the limit. auto: 4GiB with --blocks, else 2GiB. When tenants exceed it together, those with the most give way."`
-	Memory       flags.AutoBytes    `name:"memory" env:"ETUDE_MEMORY" default:"auto" help:"Memory limit of the process; limits that say auto are shares of it. auto is GOMEMLIMIT, else the limit of the cgroup, else half of the machine's: here ${memory}. up divides it among its processes."`
-	HeadMaxBytes flags.AutoBytes    `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"auto" help:"When spans take more memory than this, the oldest become a block early, or without --blocks are dropped; 0 lifts the limit. auto: a third of --memory, at most 1GiB (here ${head}). Tenants share it as they share --max-disk."`
-	HeadMaxSpans int64              `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"As --head-max-bytes, by their number; 0 lifts the limit. Tenants share it as they share --max-disk."`
-	WALSync      store.Sync         `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When the log is synced: group acknowledges only what is on disk, one sync for all that wait; interval syncs once a second, and a crash of the machine loses up to that second though it was acknowledged."`
+	DataDir      string             `name:"data-dir" env:"ETUDE_DATA_DIR" placeholder:"DIR" help:"Directory for spans (default: etude/data in the user's cache directory)."`
+	Retention    flags.AutoDuration `name:"retention" env:"ETUDE_RETENTION" default:"auto" help:"Age, counted from arrival, at which spans are dropped; 0 keeps them forever. auto: 168h with --blocks, otherwise 1h."`
+	MaxDisk      flags.AutoBytes    `name:"max-disk" env:"ETUDE_MAX_DISK" default:"auto" help:"Maximum disk space for the data of all tenants; beyond it, the oldest spans are dropped, first those of the largest tenants. 0 means no limit. auto: 4GiB with --blocks, otherwise 2GiB."`
+	Memory       flags.AutoBytes    `name:"memory" env:"ETUDE_MEMORY" default:"auto" help:"Memory limit of the process; limits set to auto are shares of it. auto: GOMEMLIMIT, otherwise the cgroup's limit, otherwise half of the machine's memory (here ${memory}). up divides it among its processes."`
+	HeadMaxBytes flags.AutoBytes    `name:"head-max-bytes" env:"ETUDE_HEAD_MAX_BYTES" default:"auto" help:"Maximum memory for spans of all tenants; beyond it, the oldest are written to a block early, or dropped with --no-blocks, first those of the largest tenants. 0 means no limit. auto: a third of --memory, at most 1GiB (here ${head})."`
+	HeadMaxSpans int64              `name:"head-max-spans" env:"ETUDE_HEAD_MAX_SPANS" default:"0" help:"Maximum number of spans in memory; like --head-max-bytes, it holds for all tenants together. 0 means no limit."`
+	WALSync      store.Sync         `name:"wal-sync" env:"ETUDE_WAL_SYNC" enum:"group,interval" default:"group" help:"When to sync the log to disk. group: before each acknowledgement, one sync for all waiting requests. interval: once a second; a machine crash can lose that second's acknowledged spans."`
 }
 
-// ingestFlags bound what clients send.
+// ingestFlags limit the data that clients send.
 type ingestFlags struct {
-	MaxBody         flags.Bytes     `name:"max-body" env:"ETUDE_MAX_BODY" default:"20MiB" help:"Largest request body as sent."`
-	MaxDecompressed flags.Bytes     `name:"max-decompressed" env:"ETUDE_MAX_DECOMPRESSED" default:"20MiB" help:"Largest request after decompression."`
-	MaxSpans        int             `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Most spans in one request."`
-	MaxInFlight     flags.AutoBytes `name:"max-in-flight" env:"ETUDE_MAX_IN_FLIGHT" default:"auto" help:"Memory for all requests with spans that are being received; when they take more, clients are told to retry. auto: a seventh of --memory, at most 256MiB (here ${in_flight})."`
-	MaxQueue        flags.AutoBytes `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"auto" help:"Spans of one tenant waiting for the disk; when there are more, clients are told to retry. auto: a twentieth of --memory, at most 64MiB (here ${queue})."`
+	MaxBody         flags.Bytes     `name:"max-body" env:"ETUDE_MAX_BODY" default:"20MiB" help:"Maximum size of a request body, as sent."`
+	MaxDecompressed flags.Bytes     `name:"max-decompressed" env:"ETUDE_MAX_DECOMPRESSED" default:"20MiB" help:"Maximum size of a request body after decompression."`
+	MaxSpans        int             `name:"max-spans" env:"ETUDE_MAX_SPANS" default:"100000" help:"Maximum number of spans in one request."`
+	MaxInFlight     flags.AutoBytes `name:"max-in-flight" env:"ETUDE_MAX_IN_FLIGHT" default:"auto" help:"Maximum memory for all requests being received; beyond it, clients are told to retry. auto: a seventh of --memory, at most 256MiB (here ${in_flight})."`
+	MaxQueue        flags.AutoBytes `name:"max-queue" env:"ETUDE_MAX_QUEUE" default:"auto" help:"Maximum size of one tenant's spans that wait for the disk; beyond it, clients are told to retry. auto: a twentieth of --memory, at most 64MiB (here ${queue})."`
 }
 
-// queryFlags bound what clients ask for.
+// queryFlags limit queries.
 type queryFlags struct {
-	MaxQueryTime      time.Duration   `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Longest time for one query, waiting included."`
-	MaxQueryMemory    flags.AutoBytes `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Most memory for the groups, counts and results of one query, its answer included; 0 lifts the limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
-	MaxQueriesMemory  flags.AutoBytes `name:"max-queries-memory" env:"ETUDE_MAX_QUERIES_MEMORY" default:"auto" help:"Most memory for the groups, counts and results of all queries together; a query that needs more than is left is told to retry. 0 lifts the limit. auto: twice --max-query-memory."`
-	QueryFactsMemory  flags.AutoBytes `name:"query-facts-memory" env:"ETUDE_QUERY_FACTS_MEMORY" default:"auto" help:"Memory for facts of parts that queries reuse: when traces began, lists of values. auto: a fiftieth of --memory, at most 64MiB (here ${facts})."`
-	MaxTraceSpans     int             `name:"max-trace-spans" env:"ETUDE_MAX_TRACE_SPANS" default:"200000" help:"Most spans in an answer that holds a whole trace. Of a larger trace /api/v2/traces answers the spans that start first, with status PARTIAL; /api/traces refuses it. 0 lifts the limit."`
-	MaxQueries        flags.AutoCount `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"auto" help:"Queries answered at a time; others wait. auto: 16, fewer when --memory is below 1GiB (here ${queries})."`
-	MaxWaitingQueries int             `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Queries that wait; when there are more, clients are told to retry."`
-	TempoStructure    bool            `name:"tempo-structure" env:"ETUDE_TEMPO_STRUCTURE" help:"Let TraceQL's structural operators relate spans only below a root that has arrived, as Tempo does. By default the ids of the spans alone decide, so that a trace that is still running can be asked."`
+	MaxQueryTime      time.Duration   `name:"max-query-time" env:"ETUDE_MAX_QUERY_TIME" default:"30s" help:"Maximum time for one query, including the time it waits."`
+	MaxQueryMemory    flags.AutoBytes `name:"max-query-memory" env:"ETUDE_MAX_QUERY_MEMORY" default:"auto" help:"Maximum memory for the groups, counts and results of one query, including its answer; 0 means no limit. auto: a twelfth of --memory, at most 512MiB (here ${query})."`
+	MaxQueriesMemory  flags.AutoBytes `name:"max-queries-memory" env:"ETUDE_MAX_QUERIES_MEMORY" default:"auto" help:"Maximum memory for the groups, counts and results of all queries together; a query that needs more than is free is told to retry. 0 means no limit. auto: twice --max-query-memory."`
+	QueryFactsMemory  flags.AutoBytes `name:"query-facts-memory" env:"ETUDE_QUERY_FACTS_MEMORY" default:"auto" help:"Memory for facts about parts that queries reuse, such as start times of traces and lists of values. auto: a fiftieth of --memory, at most 64MiB (here ${facts})."`
+	MaxTraceSpans     int             `name:"max-trace-spans" env:"ETUDE_MAX_TRACE_SPANS" default:"200000" help:"Maximum number of spans in an answer that holds a whole trace. For a larger trace, /api/v2/traces returns the spans that start first, with status PARTIAL, and /api/traces returns an error. 0 means no limit."`
+	MaxQueries        flags.AutoCount `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"auto" help:"Maximum number of queries that run at the same time; others wait. auto: 16, fewer when --memory is below 1GiB (here ${queries})."`
+	MaxWaitingQueries int             `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Maximum number of waiting queries; beyond it, clients are told to retry."`
+	TempoStructure    bool            `name:"tempo-structure" env:"ETUDE_TEMPO_STRUCTURE" help:"Relate spans by TraceQL's structural operators only below a root span that has arrived, as Tempo does. By default the span ids alone decide, so that queries also match traces that are still running."`
 }
 
-// Validate is called with the flags read.
+// Validate checks the flags; kong calls it after parsing.
 func (l *Limits) Validate() error {
 	switch {
 	case l.MaxQueryTime <= 0:
@@ -104,7 +103,7 @@ func (l *Limits) Validate() error {
 	return errors.Join(l.spanLimits.check(), l.blockFlags.check())
 }
 
-// DirFor is where the data are kept; without --data-dir each port offset has its own place.
+// DirFor returns the data directory. Without --data-dir, each port offset has its own.
 func (l *Limits) DirFor(offset int) (string, error) {
 	if l.DataDir != "" {
 		return l.DataDir, nil
@@ -112,8 +111,8 @@ func (l *Limits) DirFor(offset int) (string, error) {
 	return defaultDataDir(offset)
 }
 
-// Run opens the storage first and the listeners last; at the end the listeners
-// close first and the storage last.
+// Run opens the storage first and the listeners last. At the end it closes the listeners first and the storage
+// last.
 func (c *Command) Run(p *proc.Proc) error {
 	begin := time.Now()
 	if err := errors.Join(c.Offset.Check(), c.SelfTraceFlags.Check(), c.Metrics.Check(), c.Generator.Check(), c.CheckTenants(), c.CheckDoors()); err != nil {
@@ -152,8 +151,8 @@ func (c *Command) Run(p *proc.Proc) error {
 
 func (c *Command) banner(p *proc.Proc, b *backendRun, dir string, mem memory.Limit, took time.Duration) {
 	fmt.Fprintf(p.Stdout, "backend is ready, in %d ms: %d spans in %s (--retention %s --max-disk %s --wal-sync %s%s)\n",
-		took.Milliseconds(), b.held().Spans, dir, &c.Retention, &c.MaxDisk, c.WALSync, c.blockFlags.said())
-	fmt.Fprintf(p.Stdout, "lives in memory of %s: --head-max-bytes %s --max-in-flight %s --max-queue %s --max-query-memory %s --max-queries %s\n",
+		took.Milliseconds(), b.totals().Spans, dir, &c.Retention, &c.MaxDisk, c.WALSync, c.blockFlags.said())
+	fmt.Fprintf(p.Stdout, "memory   %s: --head-max-bytes %s --max-in-flight %s --max-queue %s --max-query-memory %s --max-queries %s\n",
 		mem, &c.HeadMaxBytes, &c.MaxInFlight, &c.MaxQueue, &c.MaxQueryMemory, &c.MaxQueries)
 	addrs := b.receive.Addrs()
 	fmt.Fprintf(p.Stdout, "receives OTLP gRPC %s, OTLP HTTP %s, Jaeger thrift %s, Jaeger gRPC %s, Zipkin %s\n",
@@ -169,18 +168,18 @@ type backendRun struct {
 	doors   *access.Doors
 	ready   atomic.Bool
 	stores  *tenants.Set
-	cache   *block.Cache // of what queries read from blocks; nil without blocks
+	cache   *block.Cache // cache of block columns for queries; nil without blocks
 	receive *receive.Server
 	servers []*http.Server
 	dir     string       // of the data
-	api     http.Handler // what the API's port answers, without its door
+	api     http.Handler // handler of the API's port, before access checks
 	urls    []string     // API, page, Prometheus
 	failed  chan error
 
-	priority   store.Priority // of queries over writes, in all stores
+	priority   store.Priority // of queries over writes, shared by all stores
 	queries    *query.Engine
 	telemetry  *telemetry.Telemetry
-	observer   store.Observer         // of the stores; the telemetry unless set before
+	observer   store.Observer         // of the stores; telemetry unless a test sets another
 	self       *selfTrace             // nil when the backend does not trace itself
 	prometheus *prometheus.Prometheus // nil with --metrics.off
 	generators generators
@@ -217,8 +216,8 @@ func (b *backendRun) open(dir string) error {
 	if err != nil {
 		return err
 	}
-	b.self.opened(began, opened, b.held())
-	b.queries = query.NewForTenants(b.stores, b.queryOptions()) // it tells b.self
+	b.self.opened(began, opened, b.totals())
+	b.queries = query.NewForTenants(b.stores, b.queryOptions()) // reports to b.self
 	if err := b.openHTTP(dir); err != nil {
 		return err
 	}
@@ -238,7 +237,7 @@ func (b *backendRun) queryOptions() query.Options {
 	return o
 }
 
-// orNone turns a flag's 0, which lifts a limit, into an option's -1.
+// orNone converts a flag's 0, which means no limit, into an option's -1.
 func orNone(limit int64) int64 {
 	if limit == 0 {
 		return -1
@@ -253,7 +252,7 @@ func (b *backendRun) isReady() error {
 	return b.stores.Ready()
 }
 
-// status are the lines of /status about the data.
+// status returns the lines of /status about the stored data.
 func (b *backendRun) status() (lines []string) {
 	for _, t := range b.stores.Tenants() {
 		for _, line := range t.Problems() {
@@ -266,14 +265,14 @@ func (b *backendRun) status() (lines []string) {
 	return lines
 }
 
-// Env are the variables by which `up` tells the backend the links of the whole
-// demo, and where the edge's dashboard is.
+// Env returns the variables in which `up` passes the links of the whole demo and the address of the edge's
+// dashboard to the backend.
 func Env(info page.Info, dashboard string) []string {
 	text, _ := json.Marshal(info) // strings only
 	return []string{infoEnv + "=" + string(text), dashboardEnv + "=" + dashboard}
 }
 
-// pageInfo is what `up` passed on, or the backend's own links.
+// pageInfo returns the links that `up` passed on, or the backend's own.
 func (c *Command) pageInfo(version string) page.Info {
 	info := LinksOf(&c.Backend, &c.Flags, version)
 	if text := os.Getenv(infoEnv); text != "" {
@@ -286,12 +285,12 @@ func (c *Command) pageInfo(version string) page.Info {
 	return info
 }
 
-// drain bounds how long queries in flight may take at the end, and how long
-// requests with spans may.
+// drain limits the time that running queries may still take at shutdown, and the time that requests with spans
+// may take.
 const drain = 500 * time.Millisecond
 
-// close stops what is open, listeners first and storage last. Queries end before
-// receiving does: the backend's own spans may arrive that way.
+// close closes what is open, listeners first and storage last. Queries end before ingest does, because the
+// backend may receive its own spans about them.
 func (b *backendRun) close() error {
 	b.ready.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
@@ -320,7 +319,7 @@ func (b *backendRun) close() error {
 	return errors.Join(errs...)
 }
 
-// LinksOf are the links to the listeners of a backend.
+// LinksOf returns the links to a backend's listeners.
 func LinksOf(a *listen.Backend, f *access.Flags, version string) page.Info {
 	url := func(listener, addrs string) string { return listen.BrowserURL(f.Scheme(listener), addrs) }
 	return page.Info{Version: version, Links: page.Links{
@@ -329,12 +328,12 @@ func LinksOf(a *listen.Backend, f *access.Flags, version string) page.Info {
 	}}
 }
 
-// defaultDataDir is below the user's cache directory, one for each offset, so
-// that two backends side by side do not want the same.
+// defaultDataDir returns a directory in the user's cache directory. Each offset has its own, so that two
+// backends on one machine do not share one.
 func defaultDataDir(offset int) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find a place for the data: %w; name one with --data-dir", err)
+		return "", fmt.Errorf("find a directory for the data: %w; set one with --data-dir", err)
 	}
 	name := "data"
 	if offset != 0 {

@@ -7,7 +7,7 @@ import (
 	"etude/program/memory"
 )
 
-// derive fills in the bounds whose flags say auto.
+// derive computes the limits whose flags are auto.
 func (l *Limits) derive(m memory.Limit) {
 	b := memory.BudgetOf(m)
 	for _, x := range []struct {
@@ -27,13 +27,13 @@ func (l *Limits) derive(m memory.Limit) {
 	l.deriveStorage()
 }
 
-// Retention and disk of a backend whose flags say auto, with blocks and without.
+// Defaults of --retention and --max-disk, with blocks and without.
 const (
 	retentionWithBlocks, retentionWithout = 7 * 24 * time.Hour, time.Hour
 	diskWithBlocks, diskWithout           = 4 << 30, 2 << 30
 )
 
-// deriveStorage fills in what blocks decide.
+// deriveStorage computes the limits whose defaults depend on --blocks.
 func (l *Limits) deriveStorage() {
 	age, disk := retentionWithout, int64(diskWithout)
 	if l.Blocks {

@@ -14,16 +14,15 @@ import (
 	"etude/program/proc"
 )
 
-// Ephemeral is a backend on free ports, with its data in a directory of its own
-// that goes with it. No metrics are kept.
+// Ephemeral is a backend on free ports. Its data directory is temporary, and it has no Prometheus.
 type Ephemeral struct {
 	*backendRun
 	dir    string
 	Source *assert.API
 }
 
-// StartEphemeral starts a backend with every flag at its default, whatever the
-// environment says: a test must not depend on it.
+// StartEphemeral starts a backend with every flag at its default. It ignores the environment variables of
+// flags, so that a test does not depend on them.
 func StartEphemeral(build proc.Build, log *slog.Logger) (*Ephemeral, error) {
 	dir, err := os.MkdirTemp("", "etude-test-")
 	if err != nil {
@@ -48,8 +47,7 @@ func StartEphemeral(build proc.Build, log *slog.Logger) (*Ephemeral, error) {
 	return e, nil
 }
 
-// defaultBackend is the command `backend` as its flags make it, without the
-// variables of the environment.
+// defaultBackend parses the flags of the command `backend` without environment variables.
 func defaultBackend(args ...string) (*Command, error) {
 	c := &Command{}
 	parser, err := kong.New(c, kong.Writers(io.Discard, io.Discard), memory.HelpVars())
@@ -70,8 +68,8 @@ func (e *Ephemeral) Close() error {
 	return errors.Join(e.backendRun.close(), os.RemoveAll(e.dir))
 }
 
-// Received counts the spans that have come, those that came twice included. It is
-// cheap, and changes with each that comes.
+// Received returns the number of spans received, duplicates included. It is cheap, and grows with each span
+// received.
 func (e *Ephemeral) Received() (n int64) {
 	for _, t := range e.stores.Tenants() {
 		st := t.Stats()
@@ -80,11 +78,11 @@ func (e *Ephemeral) Received() (n int64) {
 	return n
 }
 
-// ZipkinURL is where spans are received as Zipkin sends them.
+// ZipkinURL is the URL that receives spans in Zipkin's format.
 func (e *Ephemeral) ZipkinURL() string { return "http://" + e.receive.Addrs().Zipkin + "/api/v2/spans" }
 
-// APIURL is where Tempo's API is answered.
+// APIURL is the base URL of Tempo's API.
 func (e *Ephemeral) APIURL() string { return e.urls[0] }
 
-// Endpoint is where OTLP is received, over HTTP and over gRPC.
+// Endpoint is the URL that receives OTLP over HTTP and over gRPC.
 func (e *Ephemeral) Endpoint() string { return "http://" + e.receive.Addrs().OTLPHTTP }

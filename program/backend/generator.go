@@ -11,52 +11,52 @@ import (
 	"etude/metrics/generator"
 )
 
-// GeneratorFlags say which metrics are computed from spans. Names and defaults
-// are those of Tempo's metrics-generator where it has them.
+// GeneratorFlags control the metrics that the backend computes from spans. They have the names and defaults of
+// Tempo's metrics-generator wherever Tempo has the same setting.
 type GeneratorFlags struct {
-	Processors  []string          `env:"PROCESSORS" default:"service-graphs,span-metrics" help:"What to compute from spans: span-metrics (or its parts span-metrics-count, span-metrics-latency, span-metrics-size), service-graphs, host-info; none for nothing."`
-	Interval    time.Duration     `env:"INTERVAL" default:"5s" help:"How often the metrics computed from spans are stored."`
-	Labels      map[string]string `name:"external-labels" env:"EXTERNAL_LABELS" default:"source=etude" mapsep:"," placeholder:"NAME=VALUE" help:"Labels of every metric computed from spans, as source=etude,cluster=demo."`
-	TenantLabel string            `default:"tenant" help:"With --multitenancy, the label that names whose spans a metric was computed from."`
-	MaxSeries   int               `name:"max-active-series" env:"MAX_ACTIVE_SERIES" default:"50000" help:"Most series computed from spans, and most that are made anew in an hour. Half are set aside for the first series of each service; a service gets at most a third of all. Further label sets share one series labelled metric_overflow. 0 lifts the limit."`
-	MaxTotal    int               `name:"max-total-series" env:"MAX_TOTAL_SERIES" default:"200000" help:"With --multitenancy, most series computed from the spans of all tenants, shared among them in the same way. 0 lifts the limit."`
-	MaxValues   int               `name:"max-label-values" env:"MAX_LABEL_VALUES" default:"500" help:"Most values of one label within one service, and most services; further ones become __cardinality_overflow__. 0 lifts the limit."`
-	StaleAfter  time.Duration     `default:"15m" help:"Series without a span for so long end."`
-	Slack       time.Duration     `default:"30s" help:"Spans that ended longer than this before they came in, or after, are not counted."`
-	Histograms  []string          `env:"HISTOGRAMS" default:"native,classic" help:"Kinds of histograms: native (buckets follow the durations, quantiles within 5 %), classic (Tempo's buckets, each twice the one before), or both."`
-	Exemplar    string            `name:"exemplar-label" default:"traceID" help:"Label of an exemplar that names its trace."`
+	Processors  []string          `env:"PROCESSORS" default:"service-graphs,span-metrics" help:"Metrics to compute from spans: span-metrics (or its parts span-metrics-count, span-metrics-latency, span-metrics-size), service-graphs, host-info; or none."`
+	Interval    time.Duration     `env:"INTERVAL" default:"5s" help:"Interval at which the computed metrics are stored."`
+	Labels      map[string]string `name:"external-labels" env:"EXTERNAL_LABELS" default:"source=etude" mapsep:"," placeholder:"NAME=VALUE" help:"Labels to add to every computed metric, such as source=etude,cluster=demo."`
+	TenantLabel string            `default:"tenant" help:"Label that holds the tenant of a computed metric, with --multitenancy."`
+	MaxSeries   int               `name:"max-active-series" env:"MAX_ACTIVE_SERIES" default:"50000" help:"Maximum number of series computed from spans, and of new series in an hour. Half are reserved for the first series of each service; a service gets at most a third. Further label sets share one series with the label metric_overflow. 0 means no limit."`
+	MaxTotal    int               `name:"max-total-series" env:"MAX_TOTAL_SERIES" default:"200000" help:"Maximum number of series computed from the spans of all tenants, with --multitenancy; tenants share it as services share --metrics.max-active-series. 0 means no limit."`
+	MaxValues   int               `name:"max-label-values" env:"MAX_LABEL_VALUES" default:"500" help:"Maximum number of values of one label within one service, and of services; further values become __cardinality_overflow__. 0 means no limit."`
+	StaleAfter  time.Duration     `default:"15m" help:"Time without a span after which a series ends."`
+	Slack       time.Duration     `default:"30s" help:"Maximum difference between a span's end and its arrival; spans beyond it are not counted."`
+	Histograms  []string          `env:"HISTOGRAMS" default:"native,classic" help:"Kinds of histograms: native (buckets adapt to the durations, quantiles within 5 %), classic (Tempo's buckets, each twice the one before), or both."`
+	Exemplar    string            `name:"exemplar-label" default:"traceID" help:"Label of an exemplar that holds the trace id."`
 
-	Dimensions    []string  `env:"DIMENSIONS" placeholder:"ATTRIBUTE" help:"Attributes, of the resource or else of the span, that become labels of span metrics."`
-	Mappings      []string  `name:"dimension-mapping" sep:"none" placeholder:"LABEL=ATTRIBUTE,...[;JOIN]" help:"One label of several attributes, joined by JOIN (default /); may be repeated."`
+	Dimensions    []string  `env:"DIMENSIONS" placeholder:"ATTRIBUTE" help:"Attributes of the resource or the span that become labels of span metrics; the resource's value comes first."`
+	Mappings      []string  `name:"dimension-mapping" sep:"none" placeholder:"LABEL=ATTRIBUTE,...[;JOIN]" help:"Label made of several attributes, joined by JOIN (default /); may be repeated."`
 	Buckets       []float64 `placeholder:"SECONDS" help:"Buckets of span durations (default: 0.002 doubling up to 16.384)."`
-	Omit          []string  `name:"omit-labels" placeholder:"LABEL" help:"Labels that span metrics do without: service, span_name, span_kind, status_code."`
-	StatusMessage bool      `help:"Label span metrics with the status message."`
-	Filters       []string  `name:"filter" sep:"none" placeholder:"POLICY" help:"Which spans count in span metrics, as 'include kind=SPAN_KIND_SERVER' or 'exclude name~^/health'; may be repeated, all must pass."`
-	MultiplierKey string    `name:"span-multiplier-key" placeholder:"ATTRIBUTE" help:"Attribute with the ratio at which spans were sampled: each counts as 1/ratio."`
-	Tracestate    bool      `name:"tracestate-multiplier" help:"Take the ratio from the W3C trace state first (ot=th:...)."`
-	TargetInfo    bool      `help:"Compute traces_target_info, and label span metrics with job and instance."`
+	Omit          []string  `name:"omit-labels" placeholder:"LABEL" help:"Labels to leave out of span metrics: any of service, span_name, span_kind, status_code."`
+	StatusMessage bool      `help:"Add the status message as a label to span metrics."`
+	Filters       []string  `name:"filter" sep:"none" placeholder:"POLICY" help:"Condition for spans to count in span metrics, such as 'include kind=SPAN_KIND_SERVER' or 'exclude name~^/health'; may be repeated, all must hold."`
+	MultiplierKey string    `name:"span-multiplier-key" placeholder:"ATTRIBUTE" help:"Attribute that holds the sampling ratio of a span: each counts as 1/ratio."`
+	Tracestate    bool      `name:"tracestate-multiplier" help:"Prefer the ratio in the W3C trace state (ot=th:...)."`
+	TargetInfo    bool      `help:"Compute traces_target_info, and add the labels job and instance to span metrics."`
 	NoInstance    bool      `name:"omit-instance" help:"Leave out the label instance."`
-	TargetExclude []string  `name:"target-info-exclude" placeholder:"ATTRIBUTE" help:"Resource attributes that traces_target_info does without."`
-	Hosts         []string  `name:"host-identifiers" default:"k8s.node.name,host.id" help:"Resource attributes that name a host in traces_host_info; the first one present counts."`
+	TargetExclude []string  `name:"target-info-exclude" placeholder:"ATTRIBUTE" help:"Resource attributes to leave out of traces_target_info."`
+	Hosts         []string  `name:"host-identifiers" default:"k8s.node.name,host.id" help:"Resource attributes that name a host in traces_host_info; the first one present is used."`
 
 	Graph graphFlags `embed:"" prefix:"graph-"`
 }
 
-// graphFlags are those of the service graph.
+// graphFlags control the service graph.
 type graphFlags struct {
 	Dimensions []string      `placeholder:"ATTRIBUTE" help:"Attributes that become labels of the service graph."`
-	Prefix     bool          `help:"Give both sides a label of their own, client_NAME and server_NAME, as Grafana's node graph by namespace wants."`
+	Prefix     bool          `help:"Label both sides separately, as client_NAME and server_NAME; Grafana's node graph by namespace needs this."`
 	Buckets    []float64     `placeholder:"SECONDS" help:"Buckets of request durations (default: 0.1 doubling up to 12.8)."`
-	Wait       time.Duration `default:"10s" help:"How long one side of a call waits for the other."`
-	MaxEdges   int           `default:"30000" help:"Most calls that wait for their other side. A service gets at most a third."`
-	Peers      []string      `name:"peer-attributes" default:"peer.service,db.name,db.system,db.system.name" help:"Span attributes that name the other side when it sends no spans."`
-	Databases  []string      `name:"database-attributes" default:"db.namespace,db.name,db.system,db.system.name" help:"Attributes that mark a call of a database."`
-	Messaging  bool          `name:"messaging-latency" help:"Compute how long messages take from producer to consumer."`
-	Virtual    bool          `name:"virtual-node-label" help:"Label virtual_node with the side that sends no spans."`
-	Filters    []string      `name:"filter" sep:"none" placeholder:"POLICY" help:"Which spans count in the service graph; may be repeated, all must pass."`
+	Wait       time.Duration `default:"10s" help:"Time that one side of a call waits for the other."`
+	MaxEdges   int           `default:"30000" help:"Maximum number of calls that wait for their other side; a service gets at most a third."`
+	Peers      []string      `name:"peer-attributes" default:"peer.service,db.name,db.system,db.system.name" help:"Span attributes that name the other side of a call when it sends no spans."`
+	Databases  []string      `name:"database-attributes" default:"db.namespace,db.name,db.system,db.system.name" help:"Span attributes that mark a call to a database."`
+	Messaging  bool          `name:"messaging-latency" help:"Compute the time from producer to consumer of messages."`
+	Virtual    bool          `name:"virtual-node-label" help:"Add the label virtual_node, which names the side that sends no spans."`
+	Filters    []string      `name:"filter" sep:"none" placeholder:"POLICY" help:"Condition for spans to count in the service graph; may be repeated, all must hold."`
 }
 
-// noProcessors is the word of the command line for no processors.
+// noProcessors is the value of --metrics.processors for none.
 const noProcessors = "none"
 
 // options returns the generator's options. An error names the flag.
@@ -98,7 +98,7 @@ func (f *GeneratorFlags) options() (o generator.Options, err error) {
 	return o, err
 }
 
-// histogramKinds reads the kinds of histograms to make.
+// histogramKinds parses --metrics.histograms.
 func histogramKinds(names []string) (generator.Native, error) {
 	kinds := map[generator.Native]bool{}
 	for _, name := range names {
@@ -120,7 +120,7 @@ func histogramKinds(names []string) (generator.Native, error) {
 	return generator.Classic, nil
 }
 
-// Check finds what is wrong with the flags before anything is started.
+// Check checks the flags before the backend opens anything.
 func (f *GeneratorFlags) Check() error {
 	o, err := f.options()
 	if err != nil {
@@ -162,7 +162,7 @@ func parseMapping(text string) (m generator.Mapping, err error) {
 		}
 	}
 	if !ok || m.Name == "" || m.Source == nil {
-		return m, fmt.Errorf("--metrics.dimension-mapping %q: want LABEL=ATTRIBUTE,ATTRIBUTE, and ;JOIN behind them if the values are not to be joined by /", text)
+		return m, fmt.Errorf("--metrics.dimension-mapping %q: want LABEL=ATTRIBUTE,ATTRIBUTE, then ;JOIN to join the values by something other than /", text)
 	}
 	return m, nil
 }

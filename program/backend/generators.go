@@ -15,7 +15,7 @@ import (
 	"etude/telemetry"
 )
 
-// generators are the running ones, one for each tenant.
+// generators holds the running generator of each tenant.
 type generators struct {
 	mu   sync.Mutex
 	runs map[string]*generatorRun
@@ -30,8 +30,8 @@ type generatorRun struct {
 	ended  chan struct{}
 }
 
-// openGenerators computes metrics from the spans of each store whenever it opens,
-// and stores them once Prometheus is ready.
+// openGenerators starts a generator for each store when the store opens. The generators write their metrics
+// once Prometheus is ready.
 func (b *backendRun) openGenerators() error {
 	if b.prometheus == nil {
 		return nil
@@ -41,7 +41,7 @@ func (b *backendRun) openGenerators() error {
 	return b.stores.Follow(func(t *tenants.Tenant) (tenants.Follower, error) { return b.startGenerator(t, shared) })
 }
 
-// startGenerator computes metrics from the spans that come to a tenant from now on.
+// startGenerator computes metrics from the spans that a tenant receives from now on.
 func (b *backendRun) startGenerator(t *tenants.Tenant, shared *quota.Pool) (*generatorRun, error) {
 	o, err := b.cmd.Generator.optionsFor(b.labelOf(t), t.Store, b.log)
 	if err != nil {
@@ -59,8 +59,7 @@ func (b *backendRun) startGenerator(t *tenants.Tenant, shared *quota.Pool) (*gen
 	return r, nil
 }
 
-// optionsFor are those of the generator of a store. Its metrics are labelled with
-// the tenant, if it has a name.
+// optionsFor returns the generator's options for a store. A tenant with a name becomes a label of its metrics.
 func (f *GeneratorFlags) optionsFor(tenant string, st *store.Store, log *slog.Logger) (o generator.Options, err error) {
 	if o, err = f.options(); err != nil {
 		return o, err
@@ -88,19 +87,19 @@ func runGenerator(o generator.Options) (*generatorRun, error) {
 	return r, nil
 }
 
-// get returns the generator of a tenant, nil when it has none.
+// get returns the generator of a tenant, or nil.
 func (g *generators) get(id string) *generatorRun {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.runs[id]
 }
 
-// lastCollection bounds how long a generator may take at the end: it reads the
-// store, whose applier may be stuck, and writes to Prometheus.
+// lastCollection limits the time a generator may take at shutdown: it reads the store, whose applier may hang,
+// and writes to Prometheus.
 const lastCollection = 5 * time.Second
 
-// Close stores what has been counted a last time. The caller has stopped what
-// fills the store, and closes the storage of metrics afterwards.
+// Close writes the last counts. Before, the caller stops everything that fills the store; afterwards, it closes
+// the storage of metrics.
 func (r *generatorRun) Close() {
 	r.stop()
 	select {
@@ -125,8 +124,7 @@ func withLabel(labels map[string]string, name, value string) map[string]string {
 	return more
 }
 
-// generatorSamples are those of one generator, with its tenant for a label if it
-// has one.
+// generatorSamples yields the metrics of one generator. A tenant with a name becomes a label.
 func generatorSamples(tenant string, s generator.Stats, yield func(telemetry.Sample)) {
 	of := tenantLabels(tenant)
 	counter := func(name, help string, v int64, labels ...telemetry.Label) {
@@ -137,27 +135,27 @@ func generatorSamples(tenant string, s generator.Stats, yield func(telemetry.Sam
 	}
 	counter("spans_total", "Spans read to compute metrics.", s.Spans)
 	counter("missed_spans_total", "Spans dropped by the storage before metrics were computed from them.", s.Missed)
-	gauge("pending_spans", "Spans read that no stored collection has counted yet.", s.Pending)
+	gauge("pending_spans", "Spans read but not yet counted in a stored collection.", s.Pending)
 	for _, reason := range slices.Sorted(maps.Keys(s.Dropped)) {
 		counter("dropped_spans_total", "Spans left out of the computed metrics, by reason.", s.Dropped[reason], telemetry.Label{Name: "reason", Value: reason})
 	}
 	gauge("active_series", "Series computed from spans.", s.ActiveSeries)
-	counter("removed_series_total", "Series that ended, since they had no span for long.", s.RemovedSeries)
+	counter("removed_series_total", "Series that ended because they had no span for --metrics.stale-after.", s.RemovedSeries)
 	overflow := func(limit string, n int64) {
-		counter("overflow_updates_total", "Updates of series that stand for many label sets, by the limit reached.", n, telemetry.Label{Name: "limit", Value: limit})
+		counter("overflow_updates_total", "Updates of overflow series, which combine many label sets, by the limit reached.", n, telemetry.Label{Name: "limit", Value: limit})
 	}
 	overflow("active_series", s.OverflowUpdates)
 	overflow("label_values", s.OverflowLabels)
-	gauge("open_edges", "Calls of which one side has been seen.", s.OpenEdges)
+	gauge("open_edges", "Calls that wait for their other side.", s.OpenEdges)
 	edges := func(end string, n int64) {
-		counter("edges_total", "Calls seen, by how they ended: complete, with a virtual node, or expired.", n, telemetry.Label{Name: "end", Value: end})
+		counter("edges_total", "Calls seen, by their end: complete, with a virtual node, or expired.", n, telemetry.Label{Name: "end", Value: end})
 	}
 	edges("complete", s.CompletedEdges)
 	edges("virtual_node", s.VirtualEdges)
 	edges("expired", s.ExpiredEdges)
 	counter("collections_total", "Collections stored.", s.Collections)
-	counter("failed_collections_total", "Collections that could not be stored; the next one makes up for them.", s.FailedCollections)
+	counter("failed_collections_total", "Collections that could not be stored; the next collection includes their counts.", s.FailedCollections)
 	counter("samples_total", "Samples stored.", s.Samples)
-	counter("refused_samples_total", "Samples that the storage found out of order or out of bounds.", s.RefusedSamples)
-	counter("refused_exemplars_total", "Exemplars that the storage did not take.", s.RefusedExemplars)
+	counter("refused_samples_total", "Samples that Prometheus refused as out of order or out of bounds.", s.RefusedSamples)
+	counter("refused_exemplars_total", "Exemplars that Prometheus refused.", s.RefusedExemplars)
 }

@@ -26,15 +26,14 @@ import (
 	"etude/tenant"
 )
 
-// stage is where labs are played: this backend, and processes that it starts.
+// stage runs labs: it implements [labs.Stage] with this backend and with child processes.
 type stage struct {
 	*assert.API
 	backend *backendRun
 }
 
-// mountLabs adds the routes of the labs. Progress and working copies are kept
-// below the data directory. Until the first request nothing is read, unless there
-// are labs of a teacher, whose mistakes stop the start.
+// mountLabs adds the routes of the labs. It keeps progress and working copies in the data directory. It reads
+// the labs at the first request; labs given by --labs it reads now, so that their mistakes stop the start.
 func (b *backendRun) mountLabs(mux *http.ServeMux) error {
 	if len(b.cmd.Labs) > 0 {
 		if _, err := b.cmd.labFlags.load(); err != nil {
@@ -61,7 +60,7 @@ func (b *backendRun) mountLabs(mux *http.ServeMux) error {
 	return nil
 }
 
-// OpenLabs plays the labs in this backend.
+// OpenLabs returns an engine that runs the labs in this backend.
 func (b *backendRun) OpenLabs() (*labs.Engine, error) {
 	all, err := b.cmd.labFlags.load()
 	if err != nil {
@@ -76,7 +75,7 @@ func (s *stage) Send(ctx context.Context, spans []byte) error {
 	return err
 }
 
-// ofTenant puts the spans of labs where the page looks for them.
+// ofTenant sets the tenant whose spans the page shows.
 func (s *stage) ofTenant(ctx context.Context) context.Context {
 	if s.backend.cmd.Multitenancy {
 		return tenant.With(ctx, tenant.Single)
@@ -84,8 +83,8 @@ func (s *stage) ofTenant(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Endpoint implements [labs.Stage]. With TLS its host is one for which the
-// certificate is good; `up` has made sure that there is one.
+// Endpoint implements [labs.Stage]. With TLS, its host is one that the certificate is valid for; `up` has
+// checked that there is one.
 func (s *stage) Endpoint() string {
 	const listener = "otlp-grpc"
 	address := listen.DialAddr(s.backend.receive.Addrs().OTLPGRPC)
@@ -105,7 +104,7 @@ func (s *stage) Fresh() (labs.Backend, error) {
 	return &freshBackend{e.Source, e}, nil
 }
 
-// freshBackend is an ephemeral backend as labs know it, a [labs.Backend].
+// freshBackend is an ephemeral backend in the form that labs use, [labs.Backend].
 type freshBackend struct {
 	*assert.API
 	*Ephemeral
@@ -117,8 +116,8 @@ func (f *freshBackend) Send(ctx context.Context, spans []byte) error {
 	return err
 }
 
-// otlpEnv is the environment of a process whose spans shall come to this backend:
-// what the variables said before does not count.
+// otlpEnv returns the environment of a process that sends its spans to this backend. It removes the variables
+// that would change this.
 func (s *stage) otlpEnv() (env []string) {
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "OTEL_") && !strings.HasPrefix(kv, "ETUDE_MOCK_") && !strings.HasPrefix(kv, "ETUDE_SPAN_") {
@@ -144,12 +143,12 @@ func (s *stage) otlpEnv() (env []string) {
 }
 
 const (
-	listenPatience = 20 * time.Second // how long a process of a lab may take until it listens
-	stopPatience   = 20 * time.Second // and until it has ended
+	listenPatience = 20 * time.Second // time a process of a lab may take to listen
+	stopPatience   = 20 * time.Second // time it may take to exit
 )
 
-// Start implements [labs.Stage]. The process ends when its standard input does, so
-// it never outlives this backend.
+// Start implements [labs.Stage]. The process exits when its standard input ends, so it cannot outlive this
+// backend.
 func (s *stage) Start(ctx context.Context, command labs.Command) (labs.Running, error) {
 	program := command.Program
 	if program == "" {
@@ -170,7 +169,7 @@ func (s *stage) Start(ctx context.Context, command labs.Command) (labs.Running, 
 		return nil, err
 	}
 	go func() {
-		_ = r.cmd.Wait() // how it ended is seen in what it printed
+		_ = r.cmd.Wait() // the output shows how it ended
 		close(r.ended)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, listenPatience)
@@ -180,14 +179,14 @@ func (s *stage) Start(ctx context.Context, command labs.Command) (labs.Running, 
 		r.url = "http://" + addr
 		return r, nil
 	case <-r.ended:
-		return nil, fmt.Errorf("it ended before it listened, and said: %s", strings.TrimSpace(r.Output()))
+		return nil, fmt.Errorf("it exited before it listened; its output: %s", strings.TrimSpace(r.Output()))
 	case <-ctx.Done():
 		r.Kill()
 		return nil, errors.New("it does not print \"Listening on ADDRESS\"")
 	}
 }
 
-// labProcess is a running service of a lab. It is the writer of its own output.
+// labProcess is a running service of a lab. It is also the writer of the process' output.
 type labProcess struct {
 	cmd     *exec.Cmd
 	stdin   io.Closer
@@ -200,12 +199,12 @@ type labProcess struct {
 	told   bool // listens has the address
 }
 
-// maxLabOutput bounds what is kept of a process' output.
+// maxLabOutput limits the output kept of one process.
 const maxLabOutput = 256 << 10
 
 const listeningOn = "Listening on "
 
-// Write keeps the output, and notices where the service listens.
+// Write keeps the output, and finds the address that the service prints.
 func (r *labProcess) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -250,9 +249,9 @@ func (r *labProcess) Kill() {
 	<-r.ended
 }
 
-// labFlags say which labs there are.
+// labFlags choose the labs.
 type labFlags struct {
-	Labs []string `name:"labs" env:"ETUDE_LABS" placeholder:"DIR" help:"Folders with labs of your own, in addition to etude's; one with the same name replaces etude's. See docs/teaching.md."`
+	Labs []string `name:"labs" env:"ETUDE_LABS" placeholder:"DIR" help:"Directories with your own labs, in addition to the built-in ones; a lab with the name of a built-in one replaces it. See docs/teaching.md."`
 }
 
 func (f *labFlags) load() ([]*labs.Lab, error) {

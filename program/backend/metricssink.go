@@ -12,11 +12,11 @@ import (
 	"etude/receive"
 )
 
-// metricsSink hands the OTLP metrics that the receivers take to the embedded
-// Prometheus, within the rate that the tenant's spans have too.
+// metricsSink passes received OTLP metrics to the embedded Prometheus. They count against the same rate limit
+// as the tenant's spans.
 type metricsSink struct{ b *backendRun }
 
-// metricsSink returns the receivers' sink for metrics; nil with --metrics.off.
+// metricsSink returns the receivers' sink for metrics, or nil with --metrics.off.
 func (b *backendRun) metricsSink() receive.MetricsSink {
 	if b.cmd.Metrics.Off {
 		return nil
@@ -24,7 +24,7 @@ func (b *backendRun) metricsSink() receive.MetricsSink {
 	return metricsSink{b}
 }
 
-// AppendMetrics stores a request of the context's tenant.
+// AppendMetrics stores a request of the tenant in ctx.
 func (s metricsSink) AppendMetrics(ctx context.Context, payload []byte) (receive.RejectedPoints, error) {
 	id, err := s.b.stores.Allow(ctx, len(payload))
 	if err != nil {
@@ -44,21 +44,21 @@ func (s metricsSink) AppendMetrics(ctx context.Context, payload []byte) (receive
 	return receive.RejectedPoints{Points: rejected.Points, Reason: rejected.Reason}, err
 }
 
-// badMetricsError is the sender's mistake.
+// badMetricsError is a mistake of the sender.
 type badMetricsError struct{ error }
 
-// InvalidSpans says that sending the same again does not help.
+// InvalidSpans marks the error as permanent: sending the same data again does not help.
 func (badMetricsError) InvalidSpans() bool { return true }
 
-// metricsNotReadyError says that the metrics storage is not open.
+// metricsNotReadyError means that Prometheus' storage is not open yet.
 type metricsNotReadyError struct{ why error }
 
 func (e metricsNotReadyError) Error() string {
 	return fmt.Sprintf("metrics cannot be stored yet: %v", e.why)
 }
 
-// RetryAfter is when the storage is likely to be open.
+// RetryAfter is the time until the storage is likely to be open.
 func (metricsNotReadyError) RetryAfter() time.Duration { return time.Second }
 
-// Unavailable says that the load is not the reason.
+// Unavailable marks the error as not caused by load.
 func (metricsNotReadyError) Unavailable() bool { return true }

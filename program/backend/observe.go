@@ -11,8 +11,7 @@ import (
 	"etude/telemetry"
 )
 
-// watched is the query API with its observers: the metrics,
-// and the backend's own traces when they are on.
+// watched returns the query API with its observers: the metrics, and the backend's own traces when they are on.
 func (b *backendRun) watched(answers http.Handler) http.Handler {
 	for _, kind := range api.Kinds {
 		b.telemetry.Expect(string(kind))
@@ -24,7 +23,7 @@ func (b *backendRun) watched(answers http.Handler) http.Handler {
 	return api.Observe(answers, append(observers, b.measure)...)
 }
 
-// measure is the [api.Observer] of the metrics.
+// measure implements [api.Observer] for the metrics.
 func (b *backendRun) measure(r *http.Request, c api.Call) (context.Context, func(status int)) {
 	ctx, end := r.Context(), b.telemetry.Query(string(c.Kind), c.GRPC)
 	return ctx, func(status int) {
@@ -36,7 +35,7 @@ func (b *backendRun) measure(r *http.Request, c api.Call) (context.Context, func
 	}
 }
 
-// queryObserver tells metrics and traces how a query goes.
+// queryObserver reports the progress of queries to metrics and traces.
 type queryObserver struct {
 	telemetry *telemetry.Telemetry
 	self      *selfTrace // may be nil

@@ -23,22 +23,22 @@ import (
 	"etude/telemetry"
 )
 
-// MetricsFlags are those of the embedded Prometheus.
+// MetricsFlags control the embedded Prometheus.
 type MetricsFlags struct {
-	Off         bool              `name:"metrics.off" env:"ETUDE_METRICS_OFF" help:"Run without the embedded Prometheus; its port serves the backend's own metrics instead."`
-	Config      string            `name:"metrics.config" env:"ETUDE_METRICS_CONFIG" placeholder:"FILE" help:"Configuration in Prometheus' form: scrapes, rules, remote write; read again on SIGHUP (default: conf/prometheus.yaml, built in)."`
-	Host        map[string]string `name:"metrics.host" env:"ETUDE_METRICS_HOST" placeholder:"NAME:PORT=ADDR" help:"Where a target of the configuration really listens; tempo:3200, localhost:9090 and, in up, traefik:8080 are known."`
-	Retention   time.Duration     `name:"metrics.retention" env:"ETUDE_METRICS_RETENTION" default:"24h" help:"Drop metrics older than this; 0 keeps them."`
-	MaxDisk     flags.Bytes       `name:"metrics.max-disk" env:"ETUDE_METRICS_MAX_DISK" default:"512MiB" help:"Drop the oldest metrics when they take more than this on disk; 0 lifts the limit."`
-	RemoteWrite []string          `name:"metrics.remote-write" env:"ETUDE_METRICS_REMOTE_WRITE" secret:"" placeholder:"URL" help:"Send metrics, with exemplars, to this Prometheus as well (http://USER:PASSWORD@HOST:9090/api/v1/write), with the label etude=MACHINE:PORT unless the configuration has external labels; may be repeated."`
-	Lifecycle   bool              `name:"metrics.lifecycle" env:"ETUDE_METRICS_LIFECYCLE" help:"Let POST /-/reload on Prometheus' port read the configuration again."`
-	Receiver    bool              `name:"metrics.remote-write-receiver" env:"ETUDE_METRICS_REMOTE_WRITE_RECEIVER" help:"Let others write metrics to Prometheus' port: remote write to /api/v1/write, OTLP to /api/v1/otlp/v1/metrics. OTLP metrics to ports 4317 and 4318 need no flag."`
-	MaxReceived int               `name:"metrics.max-received-series" env:"ETUDE_METRICS_MAX_RECEIVED_SERIES" default:"50000" help:"Most series that others write, by OTLP and by remote write, and most that are made anew in an hour. A service gets at most a third. 0 lifts the limit."`
-	Pprof       bool              `name:"pprof" env:"ETUDE_PPROF" help:"Serve Go's profiles below /debug/pprof/ on Prometheus' port. They never show the command line."`
+	Off         bool              `name:"metrics.off" env:"ETUDE_METRICS_OFF" help:"Run without the embedded Prometheus; its port then serves only the backend's own metrics."`
+	Config      string            `name:"metrics.config" env:"ETUDE_METRICS_CONFIG" placeholder:"FILE" help:"Prometheus configuration file with scrapes, rules and remote write; reloaded on SIGHUP (default: conf/prometheus.yaml, built in)."`
+	Host        map[string]string `name:"metrics.host" env:"ETUDE_METRICS_HOST" placeholder:"NAME:PORT=ADDR" help:"Real address of a scrape target in the configuration; tempo:3200, localhost:9090 and, with up, traefik:8080 are known."`
+	Retention   time.Duration     `name:"metrics.retention" env:"ETUDE_METRICS_RETENTION" default:"24h" help:"Age at which metrics are dropped; 0 keeps them forever."`
+	MaxDisk     flags.Bytes       `name:"metrics.max-disk" env:"ETUDE_METRICS_MAX_DISK" default:"512MiB" help:"Maximum disk space for metrics; beyond it, the oldest are dropped. 0 means no limit."`
+	RemoteWrite []string          `name:"metrics.remote-write" env:"ETUDE_METRICS_REMOTE_WRITE" secret:"" placeholder:"URL" help:"URL of another Prometheus to send metrics and exemplars to (http://USER:PASSWORD@HOST:9090/api/v1/write), with the label etude=MACHINE:PORT unless the configuration has external labels; may be repeated."`
+	Lifecycle   bool              `name:"metrics.lifecycle" env:"ETUDE_METRICS_LIFECYCLE" help:"Allow POST /-/reload on Prometheus' port to reload the configuration."`
+	Receiver    bool              `name:"metrics.remote-write-receiver" env:"ETUDE_METRICS_REMOTE_WRITE_RECEIVER" help:"Accept metrics on Prometheus' port: remote write at /api/v1/write, OTLP at /api/v1/otlp/v1/metrics. Ports 4317 and 4318 accept OTLP metrics without this flag."`
+	MaxReceived int               `name:"metrics.max-received-series" env:"ETUDE_METRICS_MAX_RECEIVED_SERIES" default:"50000" help:"Maximum number of series received by OTLP and remote write, and of new ones in an hour; a service gets at most a third. 0 means no limit."`
+	Pprof       bool              `name:"pprof" env:"ETUDE_PPROF" help:"Serve Go's profiles at /debug/pprof/ on Prometheus' port. They never show the command line."`
 }
 
-// openPrometheus starts Prometheus, whose handler is to be served at addr. Its
-// storage opens in the background.
+// openPrometheus starts Prometheus, which opens its storage in the background. addr is the address at which the
+// caller will serve Prometheus' handler.
 func (b *backendRun) openPrometheus(dir string, api http.Handler, addr string) error {
 	f := &b.cmd.Metrics
 	hosts, err := b.scraped(api)
@@ -57,7 +57,7 @@ func (b *backendRun) openPrometheus(dir string, api http.Handler, addr string) e
 	return err
 }
 
-// senderName tells this backend from others that send to the same Prometheus: the
+// senderName distinguishes this backend from others that send to the same Prometheus. It consists of the
 // machine's name and Prometheus' port.
 func senderName(addr string) string {
 	host, err := os.Hostname()
@@ -68,8 +68,8 @@ func senderName(addr string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// scraped answers the targets of the configuration that the backend knows: its own
-// two, the edge's dashboard in `up`, and those of --metrics.host.
+// scraped returns the handlers of the scrape targets that the backend knows: its own two, the edge's dashboard
+// with `up`, and those of --metrics.host.
 func (b *backendRun) scraped(api http.Handler) (map[string]http.Handler, error) {
 	hosts := map[string]http.Handler{"tempo:3200": api, "localhost:9090": nil}
 	if text := os.Getenv(dashboardEnv); text != "" {
@@ -91,11 +91,11 @@ func (b *backendRun) scraped(api http.Handler) (map[string]http.Handler, error) 
 
 const (
 	dashboardTarget = "traefik:8080"        // the dashboard's name in conf/prometheus.yaml
-	dashboardEnv    = "ETUDE_DASHBOARD_URL" // where `up` says that it is
+	dashboardEnv    = "ETUDE_DASHBOARD_URL" // set by `up`
 )
 
-// forwardTo passes a scrape on to another server under that server's own name:
-// most answer no request for another.
+// forwardTo passes a scrape to another server. It sets the Host header to that server's own name, because most
+// servers refuse other names.
 func forwardTo(to *url.URL, transport *http.Transport, authorization string) http.Handler {
 	return &httputil.ReverseProxy{Transport: access.Authorized{RoundTripper: transport, Header: authorization},
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -108,22 +108,21 @@ func forwardTo(to *url.URL, transport *http.Transport, authorization string) htt
 	}
 }
 
-// reloadOnHangup reads the configuration again on SIGHUP, the way of daemons.
-// Without a file of its own the backend ends on it, like any program whose
-// terminal goes away.
+// reloadOnHangup reloads the configuration on SIGHUP, as daemons do. Without --metrics.config, SIGHUP ends the
+// backend, as it ends any program whose terminal closes.
 func (b *backendRun) reloadOnHangup() {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
 		for range hangups {
 			if err := b.prometheus.Reload(); err != nil {
-				b.log.Error("the configuration of metrics stays as it was", "err", err)
+				b.log.Error("reload the configuration of metrics; the old one stays in use", "err", err)
 			}
 		}
 	}()
 }
 
-// portName is what listens on Prometheus' port.
+// portName names the server on Prometheus' port.
 func (f *MetricsFlags) portName() string {
 	if f.Off {
 		return "own metrics"
@@ -131,7 +130,7 @@ func (f *MetricsFlags) portName() string {
 	return "Prometheus"
 }
 
-// promQL answers the page's questions for metrics; it is nil without Prometheus.
+// promQL handles the page's PromQL queries; nil without Prometheus.
 func (b *backendRun) promQL() http.Handler {
 	if b.prometheus == nil {
 		return nil
@@ -139,8 +138,8 @@ func (b *backendRun) promQL() http.Handler {
 	return b.prometheus.Handler()
 }
 
-// metricsHandler answers on Prometheus' port: Prometheus, or without it the
-// backend's own metrics, and Go's profiles.
+// metricsHandler handles Prometheus' port: it serves Prometheus or, with --metrics.off, the backend's own
+// metrics; and Go's profiles.
 func (b *backendRun) metricsHandler() http.Handler {
 	h := b.promQL()
 	if h == nil {
@@ -156,7 +155,7 @@ func (b *backendRun) metricsHandler() http.Handler {
 	return mux
 }
 
-// Check finds mistakes before anything is started.
+// Check checks the flags before the backend opens anything.
 func (f *MetricsFlags) Check() error {
 	if f.Retention < 0 {
 		return fmt.Errorf("--metrics.retention %s: want 0 or more", f.Retention)
@@ -173,7 +172,7 @@ func (f *MetricsFlags) Check() error {
 		return fmt.Errorf("--metrics.max-received-series %d: want 0 or more", f.MaxReceived)
 	}
 	if f.Off && (f.Config != "" || len(f.RemoteWrite) > 0 || f.Receiver) {
-		return errors.New("--metrics.off leaves nothing for --metrics.config, --metrics.remote-write or --metrics.remote-write-receiver to act on")
+		return errors.New("--metrics.config, --metrics.remote-write and --metrics.remote-write-receiver have no effect with --metrics.off: leave it out, or leave them out")
 	}
 	return nil
 }

@@ -36,19 +36,18 @@ import (
 	"etude/store"
 )
 
-// The backend can trace itself. Only requests of users get a span: the
-// queries of the API, and reading back the log at the start. Other work does not, and
-// must not, is all that a span of its own sets off: receiving, storing, sealing
-// and dropping spans, exporting, scraping. So one query makes a handful of spans
-// and these make none, wherever they are sent, also to this very backend.
+// The backend can trace itself. Only requests of users get a span: the queries of the API, and the replay of
+// the log at startup. Work that a span of its own causes gets none: receiving, storing, sealing and dropping
+// spans, exporting, scraping. So one query makes a handful of spans, and these cause no further spans, even
+// when the backend sends them to itself.
 
-// SelfTraceFlags say whether and how.
+// SelfTraceFlags control the backend's own traces.
 type SelfTraceFlags struct {
-	SelfTrace      selfTraceTarget `name:"self-trace" env:"ETUDE_SELF_TRACE" help:"Trace the backend's own queries. Spans go to its own OTLP port, or with =URL to another OTLP endpoint: by HTTP when the URL has a path or port 4318, else by gRPC."`
-	SelfTraceRatio float64         `name:"self-trace-ratio" env:"ETUDE_SELF_TRACE_RATIO" default:"1" help:"Share of its own traces that --self-trace keeps, 0 to 1; traces that a caller began are kept as the caller says."`
+	SelfTrace      selfTraceTarget `name:"self-trace" env:"ETUDE_SELF_TRACE" help:"Trace the backend's own queries, and send the spans to its own OTLP port, or with =URL to another OTLP endpoint: over HTTP when the URL has a path or port 4318, otherwise over gRPC."`
+	SelfTraceRatio float64         `name:"self-trace-ratio" env:"ETUDE_SELF_TRACE_RATIO" default:"1" help:"Share of the backend's own traces to keep, 0 to 1; for traces that a caller began, the caller's decision holds."`
 }
 
-// Check finds mistakes before anything is started.
+// Check checks the flags before the backend opens anything.
 func (f *SelfTraceFlags) Check() error {
 	if !(f.SelfTraceRatio >= 0 && f.SelfTraceRatio <= 1) {
 		return fmt.Errorf("--self-trace-ratio %v: want a share from 0 to 1", f.SelfTraceRatio)
@@ -56,8 +55,8 @@ func (f *SelfTraceFlags) Check() error {
 	return nil
 }
 
-// selfTraceTarget is a flag that may have a value: off, own, or the URL of an
-// OTLP endpoint. Without a value it means own.
+// selfTraceTarget is a flag with an optional value: off, own, or the URL of an OTLP endpoint. Without a value
+// it means own.
 type selfTraceTarget struct {
 	on  bool
 	url *url.URL // nil for the backend's own port
@@ -66,7 +65,7 @@ type selfTraceTarget struct {
 // IsBool tells kong that the value may be missing.
 func (t *selfTraceTarget) IsBool() bool { return true }
 
-// Decode reads the value from the command line or the environment.
+// Decode parses the value from the command line or the environment.
 func (t *selfTraceTarget) Decode(ctx *kong.DecodeContext) error {
 	text := "own"
 	if next := ctx.Scan.Peek(); next.Type == kong.FlagValueToken {
@@ -86,7 +85,7 @@ func (t *selfTraceTarget) parse(text string) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("%q is no OTLP endpoint: want http://HOST:PORT, own or off", text)
+		return fmt.Errorf("%q is not an OTLP endpoint: want http://HOST:PORT, own or off", text)
 	}
 	*t = selfTraceTarget{on: true, url: u}
 	return nil
@@ -116,22 +115,22 @@ const (
 )
 
 const (
-	// selfDelay is how long a span waits for others to be sent with.
+	// selfDelay is the longest time a span waits to be sent with others.
 	selfDelay = time.Second
-	// selfFlush bounds how long sending may take at the end.
+	// selfFlush limits the time for sending at shutdown.
 	selfFlush = time.Second
 	// selfTextLimit bounds a query's text in an attribute, in bytes.
 	selfTextLimit = 4 << 10
 )
 
-// selfTarget is where the backend's own spans go.
+// selfTarget is the destination of the backend's own spans.
 type selfTarget struct {
 	url     *url.URL
 	headers map[string]string
 	trust   *tls.Config // for https
 }
 
-// ownTarget is the backend's own OTLP port, at an address.
+// ownTarget is the backend's own OTLP port at addr.
 func (b *backendRun) ownTarget(addr string) selfTarget {
 	headers := b.cmd.ownHeaders()
 	if b.doors.WantsToken("otlp-grpc") {
@@ -140,7 +139,7 @@ func (b *backendRun) ownTarget(addr string) selfTarget {
 	return selfTarget{&url.URL{Scheme: b.cmd.Scheme("otlp-grpc"), Host: listen.DialAddr(addr)}, headers, b.doors.ClientTLS("otlp-grpc")}
 }
 
-// selfTarget is the endpoint that --self-trace names, or the backend's own.
+// selfTarget returns the endpoint that --self-trace names, or the backend's own.
 func (b *backendRun) selfTarget(own string) (t selfTarget, err error) {
 	if b.cmd.SelfTrace.url == nil {
 		return b.ownTarget(own), nil
@@ -159,8 +158,8 @@ func (b *backendRun) selfTarget(own string) (t selfTarget, err error) {
 	return t, err
 }
 
-// newSelfTrace returns nil when it is off. Nothing is sent yet, and an endpoint
-// that is away is no error.
+// newSelfTrace returns nil when self-tracing is off. It sends nothing yet; an endpoint that does not answer is
+// no error.
 func newSelfTrace(ctx context.Context, f *SelfTraceFlags, target selfTarget, version string, log *slog.Logger) (*selfTrace, error) {
 	if !f.SelfTrace.on {
 		return nil, nil
@@ -171,10 +170,10 @@ func newSelfTrace(ctx context.Context, f *SelfTraceFlags, target selfTarget, ver
 	}
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithOSType(), resource.WithProcessPID(), resource.WithFromEnv(),
 		resource.WithAttributes(attribute.String("service.name", selfName), attribute.String("service.version", version)))
-	if err != nil { // a malformed OTEL_RESOURCE_ATTRIBUTES; the rest is there
+	if err != nil { // a malformed OTEL_RESOURCE_ATTRIBUTES; res has all other attributes
 		log.Warn("describe this process", "error", err)
 	}
-	// The exporters know no logger but this one, of the whole process.
+	// The exporters report errors only to this global handler.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("send the backend's own spans", "error", err) }))
 	var batching []sdktrace.BatchSpanProcessorOption
 	if os.Getenv("OTEL_BSP_SCHEDULE_DELAY") == "" {
@@ -190,8 +189,8 @@ func newSelfTrace(ctx context.Context, f *SelfTraceFlags, target selfTarget, ver
 		propagator: autoprop.NewTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})}, nil
 }
 
-// newSelfExporter passes on only what is known: an option would hide the variable
-// OTEL_EXPORTER_OTLP_* of the same purpose.
+// newSelfExporter sets only the options that the target decides, because an option overrides the
+// OTEL_EXPORTER_OTLP_* variable of the same purpose.
 func newSelfExporter(ctx context.Context, t selfTarget) (sdktrace.SpanExporter, error) {
 	if path := strings.Trim(t.url.Path, "/"); path != "" || t.url.Port() == strconv.Itoa(listen.PortOTLPHTTP) {
 		if path == "" {
@@ -216,7 +215,7 @@ func newSelfExporter(ctx context.Context, t selfTarget) (sdktrace.SpanExporter, 
 	return otlptracegrpc.New(ctx, o...)
 }
 
-// close sends what is waiting, as far as there is time.
+// close sends the waiting spans within selfFlush.
 func (s *selfTrace) close() error {
 	if s == nil {
 		return nil
@@ -229,8 +228,7 @@ func (s *selfTrace) close() error {
 	return nil
 }
 
-// call is an [api.Observer]: the SERVER span of a query, a child of the caller's
-// span where there is one.
+// call is an [api.Observer]. It makes the SERVER span of a query, a child of the caller's span if there is one.
 func (s *selfTrace) call(r *http.Request, c api.Call) (context.Context, func(status int)) {
 	name, attrs := r.Method+" "+c.Route, []attribute.KeyValue{
 		attribute.String("etude.query.kind", string(c.Kind)),
@@ -257,7 +255,7 @@ func (s *selfTrace) call(r *http.Request, c api.Call) (context.Context, func(sta
 	}
 }
 
-// stage is the span of a stage of a query, below that of its call.
+// stage makes the span of a stage of a query, a child of the call's span.
 func (s *selfTrace) stage(ctx context.Context, stage query.Stage) (end func()) {
 	if s == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return func() {}
@@ -266,7 +264,7 @@ func (s *selfTrace) stage(ctx context.Context, stage query.Stage) (end func()) {
 	return func() { span.End() }
 }
 
-// work adds to the span of a call what has been done for it.
+// work adds the amount of work done to a call's span.
 func (s *selfTrace) work(ctx context.Context, w query.Work) {
 	span := trace.SpanFromContext(ctx)
 	if s == nil || !span.IsRecording() {
@@ -281,8 +279,7 @@ func (s *selfTrace) work(ctx context.Context, w query.Work) {
 	span.SetAttributes(attribute.Int("etude.query.tables", w.Tables), attribute.Int("etude.query.results", w.Results))
 }
 
-// opened is the span of reading back the log, which was over before there was
-// somewhere to send it.
+// opened makes the span of the log's replay, which ended before self-tracing could start.
 func (s *selfTrace) opened(began, ended time.Time, st store.Stats) {
 	if s == nil {
 		return

@@ -7,16 +7,16 @@ import (
 	"etude/store"
 )
 
-// minAttribute is the smallest bound on an attribute's bytes that can be kept.
+// minAttribute is the smallest allowed --max-attribute-bytes.
 const minAttribute = 1 << 10
 
-// spanLimits bound the contents of one span. Excess is dropped, and the span is kept.
+// spanLimits limit the contents of one span. The backend drops the excess and keeps the span.
 type spanLimits struct {
-	MaxSpanAttributes int         `name:"max-span-attributes" env:"ETUDE_MAX_SPAN_ATTRIBUTES" default:"1024" help:"Most attributes of one span, resource, scope, event or link. Excess ones are dropped, and counted in the span as SDKs do. 0 lifts the limit."`
-	MaxSpanEvents     int         `name:"max-span-events" env:"ETUDE_MAX_SPAN_EVENTS" default:"4096" help:"Most events of one span; excess ones are dropped and counted. 0 lifts the limit."`
-	MaxSpanLinks      int         `name:"max-span-links" env:"ETUDE_MAX_SPAN_LINKS" default:"4096" help:"Most links of one span; excess ones are dropped and counted. 0 lifts the limit."`
-	MaxAttribute      flags.Bytes `name:"max-attribute-bytes" env:"ETUDE_MAX_ATTRIBUTE_BYTES" default:"64KiB" help:"Cut a longer attribute, and mark it: [cut, was N bytes]. At least 1KiB; 0 lifts the limit."`
-	MaxColumns        int         `name:"max-columns" env:"ETUDE_MAX_COLUMNS" default:"2048" help:"Attribute keys that have memory of their own in a table of some ten thousand spans. More keys, such as ids used as keys, share memory: queries that name one of them are slower. 0 lifts the limit."`
+	MaxSpanAttributes int         `name:"max-span-attributes" env:"ETUDE_MAX_SPAN_ATTRIBUTES" default:"1024" help:"Maximum number of attributes of one span, resource, scope, event or link; excess ones are dropped and counted in the span, as SDKs do. 0 means no limit."`
+	MaxSpanEvents     int         `name:"max-span-events" env:"ETUDE_MAX_SPAN_EVENTS" default:"4096" help:"Maximum number of events of one span; excess ones are dropped and counted. 0 means no limit."`
+	MaxSpanLinks      int         `name:"max-span-links" env:"ETUDE_MAX_SPAN_LINKS" default:"4096" help:"Maximum number of links of one span; excess ones are dropped and counted. 0 means no limit."`
+	MaxAttribute      flags.Bytes `name:"max-attribute-bytes" env:"ETUDE_MAX_ATTRIBUTE_BYTES" default:"64KiB" help:"Maximum size of an attribute; a longer one is cut and marked: [cut, was N bytes]. At least 1KiB; 0 means no limit."`
+	MaxColumns        int         `name:"max-columns" env:"ETUDE_MAX_COLUMNS" default:"2048" help:"Maximum number of attribute keys with columns of their own in a table of some ten thousand spans. Further keys, such as ids used as keys, share memory, and queries that name them are slower. 0 means no limit."`
 }
 
 func (l *spanLimits) check() error {

@@ -11,16 +11,16 @@ import (
 	"etude/tenant"
 )
 
-// tenantFlags say whether there are tenants, and how much each may send.
+// tenantFlags control multitenancy and how much each tenant may send.
 type tenantFlags struct {
-	Multitenancy   bool        `name:"multitenancy" env:"ETUDE_MULTITENANCY" help:"Keep the spans of tenants apart. A request names its tenant by the header (gRPC: metadata) X-Scope-OrgID; a read may name several, as in t1|t2. Spans stored without this flag belong to the tenant single-tenant."`
-	MaxTenants     int         `name:"max-tenants" env:"ETUDE_MAX_TENANTS" default:"64" help:"Most tenants with spans; spans of one more are refused."`
-	PageTenant     string      `name:"page-tenant" env:"ETUDE_PAGE_TENANT" default:"single-tenant" help:"With --multitenancy, whose spans the page shows; several as in t1|t2."`
-	MaxIngestRate  flags.Bytes `name:"max-ingest-rate" env:"ETUDE_MAX_INGEST_RATE" default:"0" help:"Bytes of spans a second that each tenant may send, decompressed; a client that sends more is told to retry. 0 lifts the limit."`
-	MaxIngestBurst flags.Bytes `name:"max-ingest-burst" env:"ETUDE_MAX_INGEST_BURST" default:"0" help:"Bytes that may come at once before --max-ingest-rate holds; 0 is one second of it."`
+	Multitenancy   bool        `name:"multitenancy" env:"ETUDE_MULTITENANCY" help:"Keep the spans of tenants apart. A request names its tenant in the header (gRPC: metadata) X-Scope-OrgID; a query may name several, as in t1|t2. Spans stored without this flag belong to the tenant single-tenant."`
+	MaxTenants     int         `name:"max-tenants" env:"ETUDE_MAX_TENANTS" default:"64" help:"Maximum number of tenants with spans; spans of further tenants are refused."`
+	PageTenant     string      `name:"page-tenant" env:"ETUDE_PAGE_TENANT" default:"single-tenant" help:"Tenant whose spans the page shows, with --multitenancy; several as in t1|t2."`
+	MaxIngestRate  flags.Bytes `name:"max-ingest-rate" env:"ETUDE_MAX_INGEST_RATE" default:"0" help:"Maximum bytes of spans a second from each tenant, after decompression; beyond it, clients are told to retry. 0 means no limit."`
+	MaxIngestBurst flags.Bytes `name:"max-ingest-burst" env:"ETUDE_MAX_INGEST_BURST" default:"0" help:"Maximum bytes in a burst above --max-ingest-rate; 0 means one second of it."`
 }
 
-// CheckTenants finds mistakes before anything is started.
+// CheckTenants checks the flags before the backend opens anything.
 func (f *tenantFlags) CheckTenants() error {
 	if f.MaxTenants < 1 {
 		return fmt.Errorf("--max-tenants %d: want 1 or more", f.MaxTenants)
@@ -31,7 +31,7 @@ func (f *tenantFlags) CheckTenants() error {
 	return nil
 }
 
-// ownHeaders name the tenant of the spans that the backend and the demo send.
+// ownHeaders returns the headers that name the tenant of the spans that the backend and the demo send.
 func (f *tenantFlags) ownHeaders() map[string]string {
 	if !f.Multitenancy {
 		return nil
@@ -39,7 +39,7 @@ func (f *tenantFlags) ownHeaders() map[string]string {
 	return map[string]string{tenant.Header: tenant.Single}
 }
 
-// openStores opens the storage: a store for each tenant, or for the only one.
+// openStores opens a store for each tenant, or the only store.
 func (b *backendRun) openStores(dir string) (err error) {
 	c := b.cmd
 	blocks := c.blockFlags.options()
@@ -55,8 +55,8 @@ func (b *backendRun) openStores(dir string) (err error) {
 	return err
 }
 
-// held is what the stores hold and what they have read back, all together.
-func (b *backendRun) held() (sum store.Stats) {
+// totals returns the sum of the statistics of all stores.
+func (b *backendRun) totals() (sum store.Stats) {
 	for _, t := range b.stores.Tenants() {
 		st := t.Stats()
 		sum.Spans += st.Spans
@@ -68,7 +68,7 @@ func (b *backendRun) held() (sum store.Stats) {
 	return sum
 }
 
-// labelOf is the tenant's name in metrics and messages; "" when there is only one.
+// labelOf returns the tenant's name in metrics and messages, "" for the only one.
 func (b *backendRun) labelOf(t *tenants.Tenant) string {
 	if !b.cmd.Multitenancy {
 		return ""
@@ -76,7 +76,7 @@ func (b *backendRun) labelOf(t *tenants.Tenant) string {
 	return t.ID
 }
 
-// ofPageTenant names a tenant for the page, which has no header to name one.
+// ofPageTenant adds the tenant to the page's requests, which have no header for it.
 func (f *tenantFlags) ofPageTenant(next http.Handler) http.Handler {
 	if !f.Multitenancy {
 		return next

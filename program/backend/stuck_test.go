@@ -71,7 +71,7 @@ func TestHostileStuckApplier(t *testing.T) {
 	close(release)
 	next := openBackend(t, dir, nil)
 	defer func() { _ = next.close() }()
-	if n := next.held().Spans; n != 3*21 {
+	if n := next.totals().Spans; n != 3*21 {
 		t.Errorf("%d spans at the next start, want %d", n, 3*21)
 	}
 }

@@ -18,9 +18,8 @@ import (
 	lessons "etude/services"
 )
 
-// teach answers below /api/etude/ of the page: what the walk and the labs need
-// besides the public APIs. Routes that need `up` say so when there is none; api
-// answers the others.
+// teach handles /api/etude/ on the page's port: the requests of the walk and the labs that the public APIs
+// cannot answer. Without `up`, routes that need it answer so. api handles all other requests.
 func (b *backendRun) teach(api http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/api/etude/", api)
@@ -48,8 +47,8 @@ func (b *backendRun) teach(api http.Handler) (http.Handler, error) {
 
 const noParent = "this backend runs alone: the walk needs the services and the edge. Start: etude up"
 
-// walker sends single requests through the edge for the page, which as a page of
-// another origin could neither send them nor read the answers.
+// walker sends single requests through the edge for the page. The page, which has another origin, could neither
+// send them nor read the answers.
 type walker struct {
 	edge   string
 	client *http.Client
@@ -70,8 +69,8 @@ func newWalker(edge string, trust *tls.Config) *walker {
 	}}
 }
 
-// walkRequest is asked by the page. The edge passes the id on in X-Request-Id, so
-// that the page finds its own request in the output of a service.
+// walkRequest is a request of the page. The edge passes the id on in X-Request-Id, so that the page can find
+// its own request in a service's output.
 type walkRequest struct {
 	Service string `json:"service"`
 	ID      string `json:"id"`
@@ -89,7 +88,7 @@ func (q *walkRequest) check() error {
 	return nil
 }
 
-// walkAnswer tells how the request ended. Times are microseconds since 1970.
+// walkAnswer describes the answer to the request. Times are in microseconds since 1970.
 type walkAnswer struct {
 	Status int    `json:"status"`
 	Start  int64  `json:"start"`
@@ -108,7 +107,7 @@ func (k *walker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-k.slots }()
 	default:
 		w.Header().Set("Retry-After", "2")
-		http.Error(w, fmt.Sprintf("%d requests are on their way already; try again when one is back", maxWalkers), http.StatusTooManyRequests)
+		http.Error(w, fmt.Sprintf("%d requests are already running; try again when one has ended", maxWalkers), http.StatusTooManyRequests)
 		return
 	}
 	answer, err := k.send(r.Context(), q)
@@ -139,7 +138,7 @@ func (k *walker) send(ctx context.Context, q walkRequest) (*walkAnswer, error) {
 	return &walkAnswer{resp.StatusCode, start.UnixMicro(), time.Now().UnixMicro(), strings.ToValidUTF8(string(body), "?")}, nil
 }
 
-// answerSource tells where in its file a service makes each span.
+// answerSource answers with a service's source and the lines that make each span.
 func answerSource(w http.ResponseWriter, r *http.Request) {
 	lesson, err := lessons.Read(r.PathValue("service"))
 	if err != nil {

@@ -15,8 +15,7 @@ import (
 	"etude/program/listen"
 )
 
-// openHTTP listens first, since Prometheus must know where it and the API can
-// be reached.
+// openHTTP opens the listeners first, because Prometheus needs its own address and the API's.
 func (b *backendRun) openHTTP(dir string) error {
 	var listeners []*door.Listener
 	for _, l := range []struct{ name, addrs string }{
@@ -58,7 +57,7 @@ func closeAll(listeners []*door.Listener) error {
 	return errors.Join(errs...)
 }
 
-// answers is all that the API's port answers.
+// answers handles every request to the API's port.
 func (b *backendRun) answers() http.Handler {
 	answers := b.watched(api.New(api.Options{Engine: b.queries, Multitenancy: b.cmd.Multitenancy, Ready: b.isReady, Status: b.status,
 		Version: b.build.Version, Revision: b.build.Revision, Logger: b.log}))
@@ -69,12 +68,12 @@ func (b *backendRun) answers() http.Handler {
 	return mux
 }
 
-// serve answers requests that the doors let in. Open are paths that need no token.
+// serve serves the requests that pass the access checks. The open paths need no token.
 func (b *backendRun) serve(name string, l *door.Listener, handler http.Handler, open ...string) {
 	s := &http.Server{Handler: b.doors.Guard(name, l, handler, open...), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 448 << 10, // the longest query, each of its bytes written as %41, and some room
 		ErrorLog:       slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
-	// gRPC clients of the API speak HTTP/2, with TLS and without.
+	// gRPC clients of the API use HTTP/2, with TLS and without.
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)

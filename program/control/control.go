@@ -1,5 +1,5 @@
-// Package control is the line between `up` and the backend that it has started: what the
-// page asks the backend and only `up` can answer.
+// Package control connects `up` and the backend that it has started. The backend forwards requests of the page
+// that only `up` can answer.
 package control
 
 import (
@@ -17,22 +17,19 @@ import (
 	"time"
 )
 
-// The page is served by the backend, and `up`, its parent, has what the walk
-// needs: the output of the parts, and the power to replace one. So `up` listens
-// on a port of the loopback interface that the system chooses, and tells the
-// backend alone, by an environment variable, its address and a token. The backend
-// passes on requests below /api/etude/, after the checks of the page's
-// listener. Without the token the port answers nothing, so that a web page or
-// another user of this machine cannot get past those checks.
+// The backend serves the page. Its parent `up` has the output of the parts and can replace parts, and the walk
+// needs both. So `up` listens on a free port of the loopback interface, and passes the address and a token to
+// the backend alone, in an environment variable. The backend forwards requests below /api/etude/ after the
+// access checks of the page's listener. `up` refuses requests without the token, so that neither a web page nor
+// another user of this machine can bypass those checks.
 //
-// Rejected: lines by the backend's standard input (its end means stop, and a full
-// pipe would hold up every part); a socket in the file system (not the same on
-// every system).
+// Rejected: lines over the backend's standard input (its end means stop, and a full pipe would block every
+// part); a socket in the file system (it differs between systems).
 
-// controlEnv carries [Info] from `up` to the backend.
+// controlEnv passes [Info] from `up` to the backend.
 const controlEnv = "ETUDE_CONTROL"
 
-// Info is what the backend knows of its parent.
+// Info is the backend's knowledge of its parent.
 type Info struct {
 	URL   string `json:"url"`
 	Token string `json:"token"`
@@ -46,11 +43,11 @@ type Listener struct {
 	cancel context.CancelFunc // ends the streams
 }
 
-// Open listens; handler answers the backend. edge is the URL of the edge's entry point.
+// Open opens the listener. handler answers the backend; edge is the URL of the edge's entry point.
 func Open(ctx context.Context, edge string, handler http.Handler, log *slog.Logger) (*Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listen for the backend's questions: %w", err)
+		return nil, fmt.Errorf("listen for the backend's requests: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Listener{Info{"http://" + l.Addr().String(), rand.Text(), edge}, nil, cancel}
@@ -60,13 +57,13 @@ func Open(ctx context.Context, edge string, handler http.Handler, log *slog.Logg
 	return c, nil
 }
 
-// Env is the variable that tells the backend.
+// Env is the variable that passes [Info] to the backend.
 func (c *Listener) Env() string {
 	text, _ := json.Marshal(c.info) // strings only
 	return controlEnv + "=" + string(text)
 }
 
-// Close ends all streams, so that the backend need not wait for their readers.
+// Close ends all streams, so that the backend does not wait for their readers.
 func (c *Listener) Close() {
 	c.cancel()
 	_ = c.server.Close()
@@ -76,14 +73,14 @@ func (c *Listener) guard(next http.Handler) http.Handler {
 	want := []byte("Bearer " + c.info.Token)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
-			http.Error(w, "only the backend that etude up has started may ask here", http.StatusUnauthorized)
+			http.Error(w, "only the backend that etude up started may send requests here", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// Parent returns what `up` has told this backend; nil when it was started alone.
+// Parent returns the [Info] that `up` passed to this backend, or nil when `up` did not start it.
 func Parent() *Info {
 	var info Info
 	if json.Unmarshal([]byte(os.Getenv(controlEnv)), &info) != nil || info.URL == "" {
@@ -92,8 +89,7 @@ func Parent() *Info {
 	return &info
 }
 
-// Proxy passes requests on to `up`, with the token instead of what the browser
-// sent to get in.
+// Proxy forwards requests to `up`. It replaces the browser's credentials by the token.
 func (i *Info) Proxy(log *slog.Logger) (http.Handler, error) {
 	target, err := url.Parse(i.URL)
 	if err != nil {
@@ -104,7 +100,7 @@ func (i *Info) Proxy(log *slog.Logger) (http.Handler, error) {
 			r.SetURL(target)
 			r.Out.Header = http.Header{"Authorization": {"Bearer " + i.Token}, "Content-Type": r.In.Header["Content-Type"], "Accept": r.In.Header["Accept"]}
 		},
-		Transport: &http.Transport{}, // no proxy: it is this machine
+		Transport: &http.Transport{}, // no proxy: `up` runs on this machine
 		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil {

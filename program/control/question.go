@@ -11,8 +11,7 @@ import (
 
 const maxQuestion = 16 << 10 // bytes of a request's JSON
 
-// ReadJSON reads a request of the page. The content type is one that a form of
-// another site cannot send.
+// ReadJSON reads a request of the page. It requires a content type that a form of another site cannot send.
 func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/json" {
 		return fmt.Errorf("the content type %q: want application/json", kind)
@@ -29,7 +28,7 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
-// AnswerJSON answers a request of the page.
+// AnswerJSON writes the answer to a request of the page.
 func AnswerJSON(w http.ResponseWriter, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {

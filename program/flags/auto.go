@@ -1,5 +1,4 @@
-// Package flags has the kinds of values that flags of etude have: sizes with a unit, and
-// bounds that may say auto.
+// Package flags declares the types of etude's flag values: sizes with a unit, and limits that may be auto.
 package flags
 
 import (
@@ -8,10 +7,10 @@ import (
 	"time"
 )
 
-// Auto is the value of a flag whose bound follows the memory; see memory.go.
+// Auto is the value of a flag set to auto; memory.go computes the limit.
 const Auto = -1
 
-// AutoBytes is a size on the command line, or auto.
+// AutoBytes is a size, or auto.
 type AutoBytes int64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -30,7 +29,7 @@ func (b *AutoBytes) String() string {
 	return (*Bytes)(b).String()
 }
 
-// AutoCount is a number of at least 1 on the command line, or auto.
+// AutoCount is a number of at least 1, or auto.
 type AutoCount int
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -54,7 +53,7 @@ func (c *AutoCount) String() string {
 	return strconv.Itoa(int(*c))
 }
 
-// AutoDuration is a duration on the command line, or auto.
+// AutoDuration is a duration, or auto.
 type AutoDuration time.Duration
 
 // UnmarshalText implements encoding.TextUnmarshaler.

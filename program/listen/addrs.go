@@ -1,6 +1,5 @@
-// Package listen says where etude listens: the flags of addresses and their default
-// ports, what a person or a program of this machine calls an address, whether it is
-// free, and if not, which process has it.
+// Package listen determines where etude listens. It has the flags of addresses and their default ports, formats
+// an address for a person or a program of this machine, and finds the process that uses an address.
 package listen
 
 import (
@@ -10,7 +9,7 @@ import (
 	"strings"
 )
 
-// Default ports. All but the edge's are those of the real parts.
+// Default ports. All except the edge's are those of the real products.
 const (
 	PortEdge         = 80
 	PortEdgeFallback = 8000
@@ -28,29 +27,28 @@ const (
 
 // Offset moves every default port at once.
 type Offset struct {
-	PortOffset int `name:"port-offset" env:"ETUDE_PORT_OFFSET" default:"0" help:"Add this to every default port, so that two can run side by side (20000: edge 20080, page 23000, API 23200, OTLP 24317 ...)."`
+	PortOffset int `name:"port-offset" env:"ETUDE_PORT_OFFSET" default:"0" help:"Number to add to every default port, so that several etudes can run on one machine (20000: edge 20080, page 23000, API 23200, OTLP 24317 ...)."`
 }
 
-// Backend are the listeners of the backend, each an address or several,
-// separated by commas.
+// Backend has the backend's listeners. Each is an address, or several separated by commas.
 type Backend struct {
-	APIAddr        string `name:"api-addr" env:"ETUDE_API_ADDR" placeholder:"localhost:3200" help:"Where Tempo's query API listens."`
-	OTLPGRPCAddr   string `name:"otlp-grpc-addr" env:"ETUDE_OTLP_GRPC_ADDR" placeholder:"localhost:4317" help:"Where OTLP over gRPC listens (OTLP over HTTP works here too)."`
-	OTLPHTTPAddr   string `name:"otlp-http-addr" env:"ETUDE_OTLP_HTTP_ADDR" placeholder:"localhost:4318" help:"Where OTLP over HTTP listens (OTLP over gRPC works here too)."`
-	JaegerAddr     string `name:"jaeger-addr" env:"ETUDE_JAEGER_ADDR" placeholder:"localhost:14268" help:"Where Jaeger thrift over HTTP listens."`
-	JaegerGRPCAddr string `name:"jaeger-grpc-addr" env:"ETUDE_JAEGER_GRPC_ADDR" placeholder:"localhost:14250" help:"Where Jaeger over gRPC listens."`
-	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"localhost:9411" help:"Where Zipkin listens: v2 and v1 as JSON, v2 as protobuf."`
-	PageAddr       string `name:"page-addr" env:"ETUDE_PAGE_ADDR" placeholder:"localhost:3000" help:"Where the page listens."`
-	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"localhost:9090" help:"Where the embedded Prometheus listens."`
+	APIAddr        string `name:"api-addr" env:"ETUDE_API_ADDR" placeholder:"localhost:3200" help:"Address of Tempo's query API."`
+	OTLPGRPCAddr   string `name:"otlp-grpc-addr" env:"ETUDE_OTLP_GRPC_ADDR" placeholder:"localhost:4317" help:"Address for OTLP over gRPC (also accepts OTLP over HTTP)."`
+	OTLPHTTPAddr   string `name:"otlp-http-addr" env:"ETUDE_OTLP_HTTP_ADDR" placeholder:"localhost:4318" help:"Address for OTLP over HTTP (also accepts OTLP over gRPC)."`
+	JaegerAddr     string `name:"jaeger-addr" env:"ETUDE_JAEGER_ADDR" placeholder:"localhost:14268" help:"Address for Jaeger thrift over HTTP."`
+	JaegerGRPCAddr string `name:"jaeger-grpc-addr" env:"ETUDE_JAEGER_GRPC_ADDR" placeholder:"localhost:14250" help:"Address for Jaeger over gRPC."`
+	ZipkinAddr     string `name:"zipkin-addr" env:"ETUDE_ZIPKIN_ADDR" placeholder:"localhost:9411" help:"Address for Zipkin: v2 and v1 as JSON, v2 as protobuf."`
+	PageAddr       string `name:"page-addr" env:"ETUDE_PAGE_ADDR" placeholder:"localhost:3000" help:"Address of the page."`
+	PrometheusAddr string `name:"prometheus-addr" env:"ETUDE_PROMETHEUS_ADDR" placeholder:"localhost:9090" help:"Address of the embedded Prometheus."`
 }
 
-// Edge are the listeners of the edge.
+// Edge has the edge's listeners.
 type Edge struct {
 	EdgeAddr      string `name:"edge-addr" env:"ETUDE_EDGE_ADDR" placeholder:"localhost:80" help:"Where the edge's entry point \"web\" listens."`
-	DashboardAddr string `name:"dashboard-addr" env:"ETUDE_DASHBOARD_ADDR" placeholder:"localhost:8080" help:"Where the edge's dashboard listens."`
+	DashboardAddr string `name:"dashboard-addr" env:"ETUDE_DASHBOARD_ADDR" placeholder:"localhost:8080" help:"Address of the edge's dashboard."`
 }
 
-// Each calls f with every listener: the flag that sets it, and its address.
+// Each calls f for every listener, with its flag and its address.
 func (a *Backend) Each(f func(flag string, port int, addr *string)) {
 	f("api-addr", PortAPI, &a.APIAddr)
 	f("otlp-grpc-addr", PortOTLPGRPC, &a.OTLPGRPCAddr)
@@ -62,12 +60,12 @@ func (a *Backend) Each(f func(flag string, port int, addr *string)) {
 	f("prometheus-addr", PortPrometheus, &a.PrometheusAddr)
 }
 
-// Fill gives the listeners that were not set their default.
+// Fill sets the addresses that no flag set to their defaults.
 func (a *Backend) Fill(offset int) {
 	a.Each(func(_ string, port int, addr *string) { fillAddr(addr, port+offset) })
 }
 
-// Fill gives the listeners that were not set their default.
+// Fill sets the addresses that no flag set to their defaults.
 func (a *Edge) Fill(offset int) {
 	fillAddr(&a.EdgeAddr, PortEdge+offset)
 	fillAddr(&a.DashboardAddr, PortDashboard+offset)
@@ -79,11 +77,11 @@ func fillAddr(addr *string, port int) {
 	}
 }
 
-// Localhost is where listeners listen by default: 127.0.0.1 and, where there is
-// IPv6, [::1]. Some clients try only the one that the name localhost gives first.
+// Localhost is the default address of listeners: 127.0.0.1 and, where the system has IPv6, [::1]. It includes
+// both because some clients try only the first address of the name localhost.
 func Localhost(port int) string { return net.JoinHostPort("localhost", strconv.Itoa(port)) }
 
-// Loopback is a port of 127.0.0.1 alone.
+// Loopback is a port of 127.0.0.1 only.
 func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // Check refuses an offset that moves a port out of range.
@@ -94,9 +92,8 @@ func (o Offset) Check() error {
 	return nil
 }
 
-// BrowserURL is the address as a person types it: listening on all addresses or
-// on the loopback one, it is localhost, and the port of the scheme is left out. Of
-// several addresses it is the first.
+// BrowserURL returns an address as a person types it. All addresses and the loopback address become localhost,
+// and the scheme's default port is left out. Of several addresses it uses the first.
 func BrowserURL(scheme, addrs string) string {
 	host, port, err := net.SplitHostPort(First(addrs))
 	if err != nil {
@@ -111,8 +108,7 @@ func BrowserURL(scheme, addrs string) string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
-// DialAddr is the address as a program of this machine dials it; of several, the
-// first.
+// DialAddr returns an address as a program of this machine dials it; of several, the first.
 func DialAddr(addrs string) string {
 	host, port, err := net.SplitHostPort(First(addrs))
 	if err != nil {
@@ -124,7 +120,7 @@ func DialAddr(addrs string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// First is the first of several addresses.
+// First returns the first of several addresses.
 func First(addrs string) string {
 	first, _, _ := strings.Cut(addrs, ",")
 	return first

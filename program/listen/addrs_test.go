@@ -31,7 +31,7 @@ func TestHolderNamesThisProcess(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	defer s.Close()
 	addr := strings.TrimPrefix(s.URL, "http://")
-	if err := CheckFree(addr, "api-addr"); err == nil || !strings.Contains(err.Error(), "is taken by") {
-		t.Errorf("checkFree(%s) = %v, want that it is taken", addr, err)
+	if err := CheckFree(addr, "api-addr"); err == nil || !strings.Contains(err.Error(), "is in use by") {
+		t.Errorf("checkFree(%s) = %v, want that it is in use", addr, err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"etude/internal/door"
 )
 
-// CheckFree finds out whether a listener can listen on its addresses, and if not,
-// why: which flag names them and which process has one.
+// CheckFree checks that a listener can listen on its addresses. Its error names the flag and, if an address is
+// in use, the process that uses it.
 func CheckFree(addrs, flag string) error {
 	l, err := door.Listen(addrs, nil)
 	if err == nil {
@@ -23,30 +23,30 @@ func CheckFree(addrs, flag string) error {
 	return Error(addrs, flag, err)
 }
 
-// Error says why a listener could not listen: which flag names the address and, when it is
-// taken, which process has it.
+// Error describes why a listener cannot listen. It names the address' flag and, if the address is in use, the
+// process that uses it.
 func Error(addr, flag string, err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil { // the one of several
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil { // one of several addresses
 		addr = op.Addr.String()
 	}
 	switch {
 	case inUse(err):
-		return fmt.Errorf("address %s (--%s) is taken by %s", addr, flag, holder(addr))
+		return fmt.Errorf("address %s (--%s) is in use by %s", addr, flag, holder(addr))
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("address %s (--%s) is not allowed for this user", addr, flag)
 	}
 	return fmt.Errorf("listen on %s (--%s): %w", addr, flag, err)
 }
 
-// Advise adds what to do to the errors of listeners.
+// Advise adds advice to the errors of listeners.
 func Advise(errs ...error) error {
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("%w\nStop what holds it, choose another address, or move all ports with another --port-offset (20000, say)", err)
+		return fmt.Errorf("%w\nStop that program, choose another address, or move all ports with --port-offset (for example 20000)", err)
 	}
 	return nil
 }
 
-// CheckPorts finds out whether every listener of the backend can be had.
+// CheckPorts checks that the backend can open every listener.
 func (a *Backend) CheckPorts() error {
 	var errs []error
 	a.Each(func(flag string, _ int, addr *string) { errs = append(errs, CheckFree(*addr, flag)) })
@@ -60,7 +60,7 @@ func inUse(err error) bool {
 	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaeAddrInUse)
 }
 
-// holder names the process that listens on a port, as far as this system tells.
+// holder names the process that listens on a port, if this system reveals it.
 func holder(addr string) string {
 	_, portText, _ := net.SplitHostPort(addr)
 	port, err := strconv.Atoi(portText)
@@ -82,7 +82,7 @@ func holder(addr string) string {
 	return "a program of another user"
 }
 
-// listeningInode reads Linux's tables of TCP sockets; "" where there are none.
+// listeningInode searches Linux's tables of TCP sockets; it returns "" on other systems.
 func listeningInode(port int) string {
 	const listening = "0A"
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
@@ -97,7 +97,7 @@ func listeningInode(port int) string {
 	return ""
 }
 
-// Resolve turns port 0 into a free port, since parts must know each other's.
+// Resolve replaces port 0 by a free port, because the parts need each other's ports before they start.
 func Resolve(addrs *string) error {
 	if _, err := door.Split(*addrs); err != nil || !strings.HasSuffix(*addrs, ":0") {
 		return err

@@ -1,5 +1,5 @@
-// Package memory finds out how much memory a process may use, and divides it: among the
-// processes of `up`, and among the bounds of a backend.
+// Package memory determines how much memory a process may use, and divides it: among the processes of `up`, and
+// among the limits of a backend.
 package memory
 
 import (
@@ -14,25 +14,24 @@ import (
 	"etude/program/flags"
 )
 
-// Each process finds out at its start how much memory it may use: the flag
-// --memory, else GOMEMLIMIT, else the limit of its cgroup (v1 or v2), else half
-// of the machine, whose other half is for other programs. Two things follow.
+// At its start each process determines its memory: the flag --memory, else GOMEMLIMIT, else the limit of its
+// cgroup (v1 or v2), else half of the machine's memory. It then does two things.
 //
-// First, Go's collector gets a limit, softLimit of that memory. Under it the heap
-// may grow freely; near it the collector runs more often. A user's GOMEMLIMIT is
-// such a limit already and stays as it is.
+// First, it sets the limit of Go's collector to softLimit of that memory. Below the limit the heap grows
+// freely; near it the collector runs more often. A user's GOMEMLIMIT already is such a limit, and stays
+// unchanged.
 //
-// Second, the bounds of a backend whose flags say auto are shares of that memory
-// ([BudgetOf]). The collector can only free garbage, so the bounds are what keeps
-// the process alive; their sum, with the fixed part, stays below the soft limit.
+// Second, a backend computes the limits whose flags are auto as shares of that memory ([BudgetOf]). These
+// limits keep the process alive, because the collector can free only garbage. Their sum with the fixed part
+// stays below the soft limit.
 //
-// The processes of `up` share one memory. `up` hands each its part: --memory to
-// the backend, GOMEMLIMIT to the others.
+// The processes of `up` share one memory. `up` gives each its share: --memory to the backend, GOMEMLIMIT to the
+// others.
 
-// Limit is how much a process may use, and where that figure is from.
+// Limit is the memory a process may use, and the source of this number.
 type Limit struct {
 	Bytes  int64
-	Source string // where the figure is from
+	Source string // --memory, GOMEMLIMIT, the cgroup or the machine
 }
 
 func (m Limit) String() string {
@@ -47,15 +46,15 @@ const (
 	mebibyte = 1 << 20
 	gibibyte = 1 << 30
 
-	// softLimit is Go's share in percent; the remainder is for memory that Go does not count:
-	// the program's own pages, and the kernel's for its sockets and files.
+	// softLimit is the collector's limit in percent. The remainder is for memory that Go does not count: the
+	// program's own pages, and the kernel's for its sockets and files.
 	softLimit = 90
 )
 
-// limitAtStart is what GOMEMLIMIT says, before [Limit.LimitOwn] changes it.
+// limitAtStart is the value of GOMEMLIMIT, before [Limit.LimitOwn] changes it.
 var limitAtStart = debug.SetMemoryLimit(-1)
 
-// For returns the memory that --memory names or, without it, the system.
+// For returns the memory given by --memory or, without the flag, by the environment.
 func For(flag flags.AutoBytes) Limit {
 	if flag > 0 {
 		return Limit{int64(flag), "--memory"}
@@ -73,15 +72,15 @@ func For(flag flags.AutoBytes) Limit {
 	return Limit{int64(machine / 2), "half of the machine's"}
 }
 
-// LimitOwn gives Go's collector the limit that follows, unless GOMEMLIMIT is it.
+// LimitOwn sets the limit of Go's collector, unless GOMEMLIMIT has set it.
 func (m Limit) LimitOwn() {
 	if m.Source != "GOMEMLIMIT" {
 		debug.SetMemoryLimit(m.Bytes / 100 * softLimit)
 	}
 }
 
-// Shares divides the memory of `up`: one part for each small process (edge, four
-// services, `up` itself), and the remainder for the backend, at least half.
+// Shares divides the memory of `up`: equal parts for the small processes (edge, four services, `up` itself),
+// and the remainder, at least half, for the backend.
 func (m Limit) Shares() (backend, part int64) {
 	part = min(max(m.Bytes/24, 24*mebibyte), 256*mebibyte, m.Bytes/2/smallParts)
 	return m.Bytes - smallParts*part, part
@@ -89,7 +88,7 @@ func (m Limit) Shares() (backend, part int64) {
 
 const smallParts = 6
 
-// budget is how a backend divides its memory.
+// budget divides a backend's memory.
 type budget struct {
 	Head     int64 // --head-max-bytes
 	InFlight int64 // --max-in-flight
@@ -101,19 +100,18 @@ type budget struct {
 }
 
 const (
-	// fixedMemory is what a backend takes besides what the bounds count: the
-	// program, Go's runtime, idle connections, and the embedded Prometheus with a
-	// few thousand series. Measured: 75 MiB after a million spans have come.
+	// fixedMemory is the memory of a backend that no limit counts: the program, Go's runtime, idle connections,
+	// and the embedded Prometheus with a few thousand series. Measured: 75 MiB after a million spans.
 	fixedMemory = 80 * mebibyte
-	// leastMemory is the least that a backend works well with; see docs/memory.md.
+	// leastMemory is the least memory for normal operation; see docs/memory.md.
 	leastMemory = 192 * mebibyte
 )
 
-// BudgetOf divides what is left of the soft limit beside the fixed part: 30 % for
-// the head, 10 % for columns of blocks, 15 % for requests in flight, 5 % for the queue, 2 % for facts
-// of parts, and a twelfth for a query, so that three of the largest fit while everything else is at its bounds. The
-// remaining fifth is for what is counted nowhere: tables being sealed, garbage,
-// answers on their way. Above some GiB the bounds stay at what was always enough.
+// BudgetOf divides the soft limit without the fixed part: 30 % for the head, 10 % for columns of blocks, 15 %
+// for requests in flight, 5 % for the queue, 2 % for facts about parts, and a twelfth for one query, so that
+// three queries of that size fit while everything else is full. The remaining fifth is for memory that no limit
+// counts: tables being sealed, garbage, answers being sent. Each limit has a maximum, which is enough on large
+// machines.
 func BudgetOf(m Limit) budget {
 	free := max(m.Bytes/100*softLimit-fixedMemory, 64*mebibyte)
 	between := func(least, share, most int64) int64 { return min(max(least, share), most) / mebibyte * mebibyte }
@@ -128,17 +126,17 @@ func BudgetOf(m Limit) budget {
 	}
 }
 
-// WarnOfLittle says in one line when the memory is less than a backend needs.
+// WarnOfLittle logs a warning when a backend has less than leastMemory.
 func (m Limit) WarnOfLittle(log *slog.Logger) {
 	if m.Bytes < leastMemory {
-		log.Warn("this is little memory for a backend: it may be killed, and queries may fail",
+		log.Warn("little memory for a backend: the system may kill it, and queries may fail",
 			"memory", m.String(), "needed", (&Limit{leastMemory, ""}).megabytes())
 	}
 }
 
 func (m *Limit) megabytes() string { return fmt.Sprintf("%d MiB", m.Bytes/mebibyte) }
 
-// HelpVars are the derived bounds as --help shows them: those of a backend alone.
+// HelpVars returns the derived limits that --help shows: those of a backend run alone.
 func HelpVars() kong.Vars {
 	m := For(flags.Auto)
 	b := BudgetOf(m)

@@ -1,4 +1,4 @@
-// Package proc is what every command of etude runs with, and how it ends.
+// Package proc has the environment of a command of etude, and the errors that determine its exit status.
 package proc
 
 import (
@@ -10,31 +10,29 @@ import (
 	"os"
 )
 
-// Proc is what a command runs with.
+// Proc is a command's environment.
 type Proc struct {
-	Ctx            context.Context // done when the process shall stop
+	Ctx            context.Context // done when the process should stop
 	Stdout, Stderr io.Writer
 	Log            *slog.Logger
 	Build
 }
 
-// Build is what is known of this program.
+// Build describes this program.
 type Build struct {
 	Version  string
-	Revision string // its commit, "" when it is not known
+	Revision string // its commit, or "" when unknown
 }
 
-// ErrQuiet ends the program with status 1 when everything has been said already.
+// ErrQuiet ends the program with status 1 and prints nothing: the command has already printed the reason.
 var ErrQuiet = errors.New("failed")
 
-// ExitStatus ends the program with a status of its own, when everything has been
-// said already.
+// ExitStatus ends the program with this status and prints nothing: the command has already printed the reason.
 type ExitStatus int
 
 func (s ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// IsTerminal reports whether a person reads the output; NO_COLOR (no-color.org)
-// says not to colour even then.
+// IsTerminal reports whether w is a terminal that shows colours. NO_COLOR (no-color.org) turns colours off.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {

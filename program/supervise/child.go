@@ -7,13 +7,11 @@ import (
 	"os/exec"
 )
 
-// supervisedEnv marks a child of `etude up`: its standard input is a pipe whose
-// end means "stop". Unlike a signal that works on every system, and also when
-// the parent was killed.
+// supervisedEnv marks a child of `etude up`: its standard input is a pipe, and the pipe's end means "stop".
+// Unlike a signal, this works on every system, and even when the parent was killed.
 const supervisedEnv = "ETUDE_SUPERVISED"
 
-// UntilParentGoes returns a context that is done, in a child, when its parent wants
-// it to stop or is gone.
+// UntilParentGoes returns a context that, in a child, is done when its parent tells it to stop or exits.
 func UntilParentGoes(ctx context.Context) context.Context {
 	if os.Getenv(supervisedEnv) == "" {
 		return ctx
@@ -26,9 +24,9 @@ func UntilParentGoes(ctx context.Context) context.Context {
 	return ctx
 }
 
-// PrepareChild makes a command, whose environment is set, such a child. It ends when
-// the caller closes stop. It has a process group of its own: a Ctrl-C in the terminal
-// must reach the parent alone, which stops its children in order.
+// PrepareChild turns a command with its environment set into such a child. The child exits when the caller
+// closes stop. It runs in its own process group: a Ctrl-C in the terminal must reach only the parent, which
+// stops its children in order.
 func PrepareChild(cmd *exec.Cmd) (stop io.Closer, err error) {
 	cmd.Env = append(cmd.Env, supervisedEnv+"=1")
 	cmd.SysProcAttr = ownGroup()

@@ -11,18 +11,17 @@ import (
 	"time"
 )
 
-// Feed hands the lines that the parts of `up` print to readers. While there are
-// no readers it keeps nothing, and a line costs one atomic load.
+// Feed passes the lines that the parts of `up` print to readers. Without readers it keeps nothing, and a line
+// costs one atomic load.
 //
-// All readers share one bounded list. A slow reader delays neither the parts nor
-// other readers: lines leave the front of the list, and the reader is told how
-// many it has missed.
+// All readers share one bounded list. A slow reader delays neither the parts nor other readers: the oldest
+// lines leave the list, and the reader learns how many it has missed.
 type Feed struct {
-	reading atomic.Int32 // readers; above 0 lines are kept
+	reading atomic.Int32 // number of readers; above 0, Feed keeps lines
 
 	mu    sync.Mutex
 	lines []line
-	first uint64        // the number of lines[0]
+	first uint64        // number of lines[0]
 	more  chan struct{} // closed when a line comes; nil while no reader waits
 }
 
@@ -39,7 +38,7 @@ const (
 	maxFeedLine  = 2 << 10 // bytes of one line; the end of a longer one is cut off
 )
 
-// add appends one line, with or without its end.
+// add appends one line, with or without its line end.
 func (f *Feed) add(part string, text []byte) {
 	if f == nil || f.reading.Load() == 0 {
 		return
@@ -61,17 +60,17 @@ func (f *Feed) add(part string, text []byte) {
 }
 
 func (f *Feed) drop(n int) {
-	f.lines = f.lines[n:] // append moves the other lines to a new array now and then
+	f.lines = f.lines[n:] // append moves the remaining lines to a new array from time to time
 	f.first += uint64(n)
 }
 
-// feedReader reads the lines that come after it was made.
+// feedReader reads the lines that arrive after its creation.
 type feedReader struct {
 	feed *Feed
 	next uint64
 }
 
-// reader begins to read. The caller closes it.
+// reader starts a reader. The caller closes it.
 func (f *Feed) reader() *feedReader {
 	f.reading.Add(1)
 	f.mu.Lock()
@@ -89,8 +88,8 @@ func (r *feedReader) close() {
 	}
 }
 
-// read waits for lines and returns all that are there, and how many before them
-// were lost. It returns no line when ctx is done.
+// read waits for lines and returns all that have arrived, and the number of lines lost before them. It returns
+// no line when ctx is done.
 func (r *feedReader) read(ctx context.Context) (lines []line, lost uint64) {
 	for ctx.Err() == nil {
 		f := r.feed
@@ -117,9 +116,8 @@ func (r *feedReader) read(ctx context.Context) (lines []line, lost uint64) {
 	return nil, lost
 }
 
-// ServeHTTP answers with the lines of the parts as server-sent events, from now
-// on: {"lines": [...], "lost": N}. The first event has no lines; whoever waits for
-// it misses none that come later.
+// ServeHTTP sends the lines of the parts as server-sent events, from now on: {"lines": [...], "lost": N}. The
+// first event has no lines; a client that waits for it misses no later line.
 func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reader := f.reader()
 	defer reader.close()
@@ -146,6 +144,6 @@ func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 const (
-	streamSign     = 15 * time.Second // an event without lines says that the stream lives
-	streamPatience = 10 * time.Second // a reader that takes nothing for so long is cut off
+	streamSign     = 15 * time.Second // interval of events without lines, which show that the stream is alive
+	streamPatience = 10 * time.Second // a reader that accepts nothing for this long is disconnected
 )

@@ -1,6 +1,5 @@
-// Package supervise runs programs as children: the parts of `up`, which it starts in
-// order, watches, replaces and stops in reverse ([Fleet]), whose output it joins line by
-// line ([Output]) and hands to readers ([Feed]). What the parts are is not its business.
+// Package supervise runs programs as children. [Fleet] starts the parts of `up` in order, watches and replaces
+// them, and stops them in reverse. [Output] joins their output line by line, and [Feed] passes it to readers.
 package supervise
 
 import (
@@ -16,16 +15,15 @@ import (
 	"time"
 )
 
-// Fleet are the running parts of `up`. A part can be replaced while the others
-// run: its process ends, and another one begins with other variables.
+// Fleet is the set of running parts of `up`. It can replace a part while the others run: it ends the part's
+// process and starts another with other variables.
 //
-// The lock is held for as long as parts are being replaced or stopped, so that
-// the end of `up` finds every process. Whoever replaces parts gives up when `up`
-// shall end, so that the end does not wait for it.
+// The lock is held while parts are being replaced or stopped, so that [Fleet.Stop] finds every process. A
+// replacement gives up when `up` shall end, so that Stop does not wait for it.
 type Fleet struct {
 	executable string
 	out        *Output
-	Deaths     chan *Run // runs that ended unasked
+	Deaths     chan *Run // runs that ended unexpectedly
 
 	mu      sync.Mutex
 	parts   []*Part // in order of start
@@ -36,16 +34,16 @@ type Fleet struct {
 type Run struct {
 	Part   *Part
 	cmd    *exec.Cmd
-	stdin  io.Closer   // its end tells the child to stop
-	asked  atomic.Bool // the end was asked for
+	stdin  io.Closer   // closing it tells the child to stop
+	asked  atomic.Bool // the fleet has asked it to exit
 	exited chan struct{}
-	err    error // how it exited; valid once exited is closed
+	err    error // its exit error; valid once exited is closed
 }
 
 var errStopping = errors.New("etude is stopping")
 
-// NewFleet returns a fleet whose parts do not run yet. Each is the executable with other
-// arguments; out gets what they print.
+// NewFleet returns a fleet whose parts do not run yet. Each part is the executable with its own arguments; out
+// gets the output of all.
 func NewFleet(executable string, out *Output, parts []*Part) *Fleet {
 	return &Fleet{executable: executable, out: out, parts: parts, Deaths: make(chan *Run, 64)}
 }
@@ -70,7 +68,7 @@ func (f *Fleet) Start(ctx context.Context) error {
 	return nil
 }
 
-// watch reports the end of a process, from now on.
+// watch reports the end of a process to Deaths.
 func (f *Fleet) watch(r *Run) {
 	go func() {
 		<-r.exited
@@ -80,13 +78,13 @@ func (f *Fleet) watch(r *Run) {
 	}()
 }
 
-// replaceGrace is how long a part that is replaced may take to stop.
+// replaceGrace is the time a replaced part may take to stop.
 const replaceGrace = 3 * time.Second
 
-// Change is the right to replace parts. It ends with the function that was given it.
+// Change allows its holder to replace parts. It is valid until the function that received it returns.
 type Change struct{ f *Fleet }
 
-// Change lets do replace parts, unless etude is stopping.
+// Change calls do, which may replace parts, unless etude is stopping.
 func (f *Fleet) Change(do func(*Change) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -102,14 +100,14 @@ func (c *Change) Parts() []*Part { return slices.Clone(c.f.parts) }
 // Add adds a part. [Change.Replace] starts it.
 func (c *Change) Add(p *Part) { c.f.parts = append(c.f.parts, p) }
 
-// Remove ends the process of a part that was added, and forgets it.
+// Remove ends the process of an added part and removes the part.
 func (c *Change) Remove(p *Part) {
 	stopParts([]*Part{p}, replaceGrace)
 	c.f.parts = slices.DeleteFunc(c.f.parts, func(known *Part) bool { return known == p })
 }
 
-// Replace ends a part's process, if one runs, and starts another. A part that does
-// not become ready is ended: [Fleet.Deaths] does not tell of it.
+// Replace ends a part's process, if one runs, and starts another. It ends a part that does not become ready,
+// without reporting it to [Fleet.Deaths].
 func (c *Change) Replace(ctx context.Context, p *Part) error {
 	f := c.f
 	stopParts([]*Part{p}, replaceGrace)
@@ -120,7 +118,7 @@ func (c *Change) Replace(ctx context.Context, p *Part) error {
 		return err
 	}
 	if err := p.waitReady(ctx); err != nil {
-		stopParts([]*Part{p}, 0) // a part that does not come up is no reason to end the others
+		stopParts([]*Part{p}, 0) // a part that does not become ready is no reason to end the others
 		return err
 	}
 	f.watch(p.run)
@@ -134,8 +132,8 @@ func (f *Fleet) Alive() bool {
 	return slices.ContainsFunc(f.parts, func(p *Part) bool { return p.run != nil && !p.run.gone() })
 }
 
-// Stop ends the last parts first and the first part, which keeps what the others
-// send, last. It names those that had to be killed.
+// Stop ends the parts in reverse order; the first, which stores the others' data, comes last. It returns the
+// names of those it had to kill.
 func (f *Fleet) Stop() (killed []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -167,7 +165,7 @@ func (p *Part) start(executable string, out *Output) error {
 	return nil
 }
 
-// waitReady polls until the part answers, and fails when it exits first.
+// waitReady polls until the part answers. It fails when the part exits before.
 func (p *Part) waitReady(ctx context.Context) error {
 	tick := time.NewTicker(3 * time.Millisecond)
 	defer tick.Stop()
@@ -178,7 +176,7 @@ func (p *Part) waitReady(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-p.run.exited:
-			return fmt.Errorf("%s stopped before it was ready (%s); its last words are above", p.Name, p.run.Fate())
+			return fmt.Errorf("%s stopped before it was ready (%s); see its output above", p.Name, p.run.Fate())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w", p.Name, context.Cause(ctx))
 		}
@@ -195,7 +193,7 @@ func (r *Run) gone() bool {
 	}
 }
 
-// Fate says how an exited process ended.
+// Fate describes how an exited process ended.
 func (r *Run) Fate() string {
 	if r.err == nil {
 		return "exit status 0"
@@ -203,13 +201,13 @@ func (r *Run) Fate() string {
 	return r.err.Error()
 }
 
-// stopParts asks all parts to stop, waits until the grace is over, and kills
-// what is left. It names those that had to be killed.
+// stopParts asks all parts to stop, waits for up to grace, and kills those still running. It returns the names
+// of those it had to kill.
 func stopParts(parts []*Part, grace time.Duration) (killed []string) {
 	for _, p := range parts {
 		if p.run != nil {
 			p.run.asked.Store(true)
-			_ = p.run.stdin.Close() // the child may be gone already
+			_ = p.run.stdin.Close() // the child may have exited already
 		}
 	}
 	over := time.NewTimer(grace)
@@ -237,6 +235,6 @@ func stopParts(parts []*Part, grace time.Duration) (killed []string) {
 }
 
 const (
-	stopGrace  = 1900 * time.Millisecond // all parts but the first together
-	storeGrace = 20 * time.Second        // never cut short what saves spans
+	stopGrace  = 1900 * time.Millisecond // for all parts except the first together
+	storeGrace = 20 * time.Second        // long, since the store must save its spans
 )

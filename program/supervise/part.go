@@ -12,32 +12,31 @@ type Part struct {
 	Name     string
 	Args     []string
 	Env      []string // added to the parent's environment
-	Switched []string // added to env by the switches that are on
-	Addr     string   // where it listens, for a part that a switch has added
+	Switched []string // added to Env by the active switches
+	Addr     string   // its address, for a part that a switch has added
 	Ready    func(ctx context.Context) bool
-	Unread   bool // the feed leaves out its lines
+	Unread   bool // whether the feed leaves out its lines
 
 	run *Run // the process; nil before the first start
 }
 
-// Started reports whether the part has been started, and not whether it still runs.
+// Started reports whether the part was ever started; it may have exited since.
 func (p *Part) Started() bool { return p.run != nil }
 
-// Output joins the output of all parts, line by line, each line behind the
-// name of its part.
+// Output joins the output of all parts line by line, each line after the name of its part.
 type Output struct {
 	mu    sync.Mutex
 	out   io.Writer
 	width int
 	color bool
 	seen  map[string]string // name -> colour
-	feed  *Feed             // gets every line as well; may be nil
+	feed  *Feed             // also gets every line; may be nil
 }
 
-// The colours leave out red, which tools use for errors, and the greys.
+// No red, which tools use for errors, and no greys.
 var partColors = []string{"\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[93m"}
 
-// NewOutput joins the output of parts in out, and adds each line to lines.
+// NewOutput writes the joined output of parts to out, and adds each line to lines.
 func NewOutput(out io.Writer, parts []*Part, color bool, lines *Feed) *Output {
 	x := &Output{out: out, color: color, feed: lines, seen: map[string]string{}}
 	for i, p := range parts {
@@ -59,16 +58,16 @@ func (x *Output) writer(p *Part) *lineWriter {
 	return w
 }
 
-// lineWriter passes whole lines on and keeps a partial line until its end comes.
+// lineWriter passes on whole lines and keeps a partial line until its end arrives.
 type lineWriter struct {
 	x    *Output
 	part string
 	head string
 	feed *Feed // may be nil
-	rest []byte
+	line []byte
 }
 
-// maxLine bounds what is kept of a line without an end.
+// maxLine limits the part kept of a line without an end.
 const maxLine = 64 << 10
 
 func (w *lineWriter) Write(b []byte) (int, error) {
@@ -76,9 +75,9 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 	defer w.x.mu.Unlock()
 	var out []byte
 	for _, c := range b {
-		w.rest = append(w.rest, c)
-		if c == '\n' || len(w.rest) >= maxLine {
-			out = w.take(out)
+		w.line = append(w.line, c)
+		if c == '\n' || len(w.line) >= maxLine {
+			out = w.appendLine(out)
 		}
 	}
 	if len(out) > 0 {
@@ -89,13 +88,13 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (w *lineWriter) take(out []byte) []byte {
-	out = append(append(out, w.head...), w.rest...)
-	if w.rest[len(w.rest)-1] != '\n' {
+func (w *lineWriter) appendLine(out []byte) []byte {
+	out = append(append(out, w.head...), w.line...)
+	if w.line[len(w.line)-1] != '\n' {
 		out = append(out, '\n')
 	}
-	w.feed.add(w.part, w.rest)
-	w.rest = w.rest[:0]
+	w.feed.add(w.part, w.line)
+	w.line = w.line[:0]
 	return out
 }
 
@@ -103,7 +102,7 @@ func (w *lineWriter) take(out []byte) []byte {
 func (w *lineWriter) flush() {
 	w.x.mu.Lock()
 	defer w.x.mu.Unlock()
-	if len(w.rest) > 0 {
-		_, _ = w.x.out.Write(w.take(nil))
+	if len(w.line) > 0 {
+		_, _ = w.x.out.Write(w.appendLine(nil))
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Answers returns a check that a URL answers 200; trust is for https.
+// Answers returns a check that a URL answers with status 200; trust is for https.
 func Answers(url string, trust *tls.Config) func(context.Context) bool {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{TLSClientConfig: trust}}
 	return func(ctx context.Context) bool {
@@ -27,8 +27,8 @@ func Answers(url string, trust *tls.Config) func(context.Context) bool {
 	}
 }
 
-// Accepts returns a check that an address takes connections. Services are not
-// asked for more: each of their requests is work, and a trace.
+// Accepts returns a check that an address accepts connections. It sends services no request, because each
+// request would be work and a trace.
 func Accepts(addr string) func(context.Context) bool {
 	return func(ctx context.Context) bool {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)

@@ -18,17 +18,17 @@ type breaker struct {
 	server *http.Server
 }
 
-// breakAfter is how long uservice4 may take.
+// breakAfter is the time uservice4 may take.
 const breakAfter = 500 * time.Millisecond
 
 func openBreaker(target string, log *slog.Logger) (*breaker, error) {
 	to, err := url.Parse(target)
 	if err != nil {
-		return nil, fmt.Errorf("stand before uservice4: %w", err)
+		return nil, fmt.Errorf("open the proxy before uservice4: %w", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("stand before uservice4: %w", err)
+		return nil, fmt.Errorf("open the proxy before uservice4: %w", err)
 	}
 	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	proxy := &httputil.ReverseProxy{

@@ -1,5 +1,4 @@
-// Package switches breaks one thing of the demo on purpose, so that a learner sees what a
-// trace shows of it.
+// Package switches breaks one thing of the demo on purpose, so that a learner sees its effect in a trace.
 package switches
 
 import (
@@ -19,17 +18,16 @@ import (
 	"etude/program/supervise"
 )
 
-// A switch breaks one thing on purpose, so that a learner sees what a trace shows
-// of it. The services' code stays as it is: a switch starts a service again with
-// other variables. What variables cannot do is done on the way of spans
-// (tap.go) or of requests (breaker.go).
+// A switch breaks one thing on purpose, so that a learner sees its effect in a trace. The services' code stays
+// unchanged: a switch restarts a service with other variables. For faults that no variable can cause, a proxy
+// changes spans (tap.go) or breaks requests (breaker.go).
 
 // toggle is one switch.
 type toggle struct {
 	Name  string   `json:"name"`
 	Title string   `json:"title"`
 	Does  string   `json:"does"` // in one sentence
-	See   string   `json:"see"`  // what a trace shows of it
+	See   string   `json:"see"`  // its effect in a trace
 	Parts []string `json:"parts"`
 
 	env     map[string][]string // variables for each part, by its name
@@ -38,7 +36,7 @@ type toggle struct {
 	replica bool                // a second uservice3 runs
 }
 
-// toggles are all switches, in the order in which they are shown.
+// toggles are all switches, in the order of display.
 var toggles = []toggle{
 	{Name: "slow-redis", Title: "Slow Redis", Parts: []string{"uservice3"},
 		Does: "The mock Redis command of uservice3 takes 1.5 to 2 seconds.",
@@ -50,7 +48,7 @@ var toggles = []toggle{
 		env:  map[string][]string{"uservice4": {"ETUDE_MOCK_DATABASE=3000ms-3999ms"}}},
 	{Name: "failing-database", Title: "Failing database", Parts: []string{"uservice4", "uservice3"},
 		Does: "The database never answers. After half a second the connection from uservice3 to uservice4 breaks, as a network with a time-out would do.",
-		See:  "The answer is 502, and five spans are red. Read them from the bottom up: the first error is that of uservice4, context canceled; those above only pass it on.",
+		See:  "The answer is 502, and five spans are red. Read them from the bottom up: the first error is that of uservice4, context canceled; the spans above only pass it on.",
 		env:  map[string][]string{"uservice4": {"ETUDE_MOCK_DATABASE=1h"}}, breaks: true},
 	{Name: "propagation-broken", Title: "Propagation broken", Parts: []string{"uservice3"},
 		Does: "uservice3 neither reads the ids in the headers nor passes any on (OTEL_PROPAGATORS=none).",
@@ -66,14 +64,14 @@ var toggles = []toggle{
 		env:  map[string][]string{"uservice3": {"OTEL_TRACES_EXPORTER=none"}}},
 	{Name: "half-sampled", Title: "Half sampled", Parts: []string{"uservice3", "uservice4", "edge"},
 		Does: "On their way to the backend, the spans of every trace whose id ends in an odd digit are left out, as a sampler in a collector does.",
-		See:  "Half of the traces are there, whole; of the others there is nothing. Send a few requests.",
+		See:  "Half of the traces are there, whole; the others are missing completely. Send a few requests.",
 		env:  map[string][]string{"edge": {"ETUDE_TRACE_EXPORTER=otlp"}}, tapped: keepEvenTraces},
 	{Name: "batch-processor", Title: "Batch processor", Parts: []string{"uservice3", "uservice4"},
 		Does: "uservice3 and uservice4 collect their spans and send them every 5 seconds, as in production (ETUDE_SPAN_PROCESSOR=batch).",
-		See:  "The answer is there and the trace is not: two spans of the edge come at once, the other five up to 5 seconds later.",
+		See:  "The answer arrives before the trace: two spans of the edge come at once, the other five up to 5 seconds later.",
 		env:  map[string][]string{"uservice3": {"ETUDE_SPAN_PROCESSOR=batch"}, "uservice4": {"ETUDE_SPAN_PROCESSOR=batch"}}},
 	{Name: "clock-skewed", Title: "Clock skewed", Parts: []string{"uservice4"},
-		Does: "The clock of uservice4 is 700 ms behind: its spans are changed so on their way to the backend.",
+		Does: "The clock of uservice4 is 700 ms behind: a proxy changes its spans on their way to the backend.",
 		See:  "As recorded, uservice4 begins before it was called. The page notices, moves its spans and says by how much; the switch beside its note shows them as recorded.",
 		env:  map[string][]string{"uservice4": {}}, tapped: turnBackClock},
 	{Name: "two-replicas", Title: "Two replicas", Parts: []string{"uservice3", "edge"},
@@ -95,7 +93,7 @@ func findToggle(name string) (*toggle, error) {
 
 // Describe prints all switches.
 func Describe(w io.Writer) {
-	fmt.Fprintln(w, "Switches break one thing on purpose, to show what a trace tells of it. The page has them as well.")
+	fmt.Fprintln(w, "Switches break one thing on purpose, to show its effect in a trace. The page has them as well.")
 	for _, t := range toggles {
 		fmt.Fprintf(w, "\n  --switch %s\n      %s\n      %s\n", t.Name, t.Does, t.See)
 	}
@@ -104,7 +102,7 @@ func Describe(w io.Writer) {
 // Demo is what switches work on.
 type Demo struct {
 	Fleet    *supervise.Fleet
-	OTLPEnv  []string    // sends the spans of a part to the backend; nil: they go to another one
+	OTLPEnv  []string    // environment that sends a part's spans to the backend; nil when they go to another one
 	SpansTo  Destination // where the backend receives them
 	Fourth   string      // address of uservice4
 	OwnRules bool        // the edge has its built-in rules
@@ -113,8 +111,7 @@ type Demo struct {
 
 // Board turns switches on and off.
 //
-// Order of locks: mu, then that of the fleet. Both are held for as long as parts are
-// being replaced.
+// Order of locks: mu, then that of the fleet. Both are held while parts are being replaced.
 type Board struct {
 	Demo
 
@@ -125,16 +122,15 @@ type Board struct {
 	replica *supervise.Part
 }
 
-// New has all switches off.
+// New returns a board with all switches off.
 func New(parts Demo) *Board {
 	return &Board{Demo: parts, taps: map[string]*tap{}}
 }
 
-// switchPatience bounds how long the replacing of parts may take.
+// switchPatience limits the time for replacing parts.
 const switchPatience = 25 * time.Second
 
-// set turns on the switches that are named, and all others off. It returns when
-// the parts concerned run again.
+// set turns on the named switches and turns off all others. It returns when the affected parts run again.
 func (s *Board) set(ctx context.Context, names []string) error {
 	want, err := chosen(names)
 	if err != nil {
@@ -150,14 +146,14 @@ func (s *Board) set(ctx context.Context, names []string) error {
 			return err
 		}
 		if err := s.replaceParts(ctx, c); err != nil {
-			return err // parts that were not replaced may still need what tidy closes
+			return err // the parts not yet replaced may still use what tidy closes
 		}
 		s.tidy(c)
 		return nil
 	})
 }
 
-// replaceParts gives every part the variables of the switches that are on.
+// replaceParts restarts the parts whose variables have changed.
 func (s *Board) replaceParts(ctx context.Context, c *supervise.Change) error {
 	if s.replica != nil && !s.replica.Started() {
 		if err := c.Replace(ctx, s.replica); err != nil {
@@ -171,15 +167,14 @@ func (s *Board) replaceParts(ctx context.Context, c *supervise.Change) error {
 		}
 		p.Switched = env
 		if err := c.Replace(ctx, p); err != nil {
-			p.Switched = nil // so that the next try starts it anew
+			p.Switched = nil // so that the next attempt starts it anew
 			return fmt.Errorf("start %s again: %w", p.Name, err)
 		}
 	}
 	return nil
 }
 
-// Begin is set before the parts run for the first time. It returns what a person
-// should know.
+// Begin sets the switches before the parts first run. It returns notes for the user.
 func (s *Board) Begin(names []string) (notes []string, err error) {
 	want, err := chosen(names)
 	if err != nil {
@@ -216,8 +211,8 @@ func chosen(names []string) (want []*toggle, err error) {
 	return want, nil
 }
 
-// prepare opens what the wanted switches need besides variables, and makes them
-// the ones that are on. What they no longer need stays until tidy.
+// prepare opens the proxies and parts that the wanted switches need, and makes these switches the active ones.
+// tidy closes later what they no longer need.
 func (s *Board) prepare(c *supervise.Change, want []*toggle) (err error) {
 	if err := s.refuse(want); err != nil {
 		return err
@@ -247,11 +242,11 @@ func (s *Board) prepare(c *supervise.Change, want []*toggle) (err error) {
 	return nil
 }
 
-// refuse says which switches cannot work in this demo.
+// refuse returns an error when a switch cannot work in this demo.
 func (s *Board) refuse(want []*toggle) error {
 	for _, t := range want {
 		if t.tapped != nil && s.OTLPEnv == nil {
-			return fmt.Errorf("the switch %s works on the way to this backend, and OTEL_EXPORTER_OTLP_ENDPOINT sends spans to another", t.Name)
+			return fmt.Errorf("the switch %s changes spans on their way to this backend, but OTEL_EXPORTER_OTLP_ENDPOINT sends spans to another", t.Name)
 		}
 		if t.replica && !s.OwnRules {
 			return fmt.Errorf("the switch %s needs the built-in rules of the edge; --edge-config has others", t.Name)
@@ -260,7 +255,7 @@ func (s *Board) refuse(want []*toggle) error {
 	return nil
 }
 
-// tapped are the changes to spans that are on, by the part that sends them.
+// tapped returns the active changes to spans, by the part that sends them.
 func (s *Board) tapped() map[string][]tapChange {
 	made := map[string][]tapChange{}
 	for _, t := range s.on {
@@ -273,7 +268,7 @@ func (s *Board) tapped() map[string][]tapChange {
 	return made
 }
 
-// envOf are the variables that the switches add for a part.
+// envOf returns the variables that the active switches add for a part.
 func (s *Board) envOf(name string) (env []string) {
 	for _, t := range s.on {
 		env = append(env, t.env[name]...)
@@ -288,14 +283,14 @@ func (s *Board) envOf(name string) (env []string) {
 		if name == "edge" {
 			env = append(env, s.OTLPEnv...)
 		}
-		// A certificate would make the sender speak TLS, which the tap does not: it
-		// is on this machine, and speaks TLS itself where the backend does.
+		// A certificate would make the sender use TLS. The tap listens without TLS, since it runs on this
+		// machine; it uses TLS itself if the backend does.
 		env = append(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+s.taps[name].url, access.OTLPCertificateEnv+"=", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=")
 	}
 	return env
 }
 
-// newReplica is a second uservice3 on a free port.
+// newReplica returns a second uservice3 on a free port.
 func newReplica(parts []*supervise.Part) (*supervise.Part, error) {
 	addr := "127.0.0.1:0"
 	if err := listen.Resolve(&addr); err != nil {
@@ -309,7 +304,7 @@ func newReplica(parts []*supervise.Part) (*supervise.Part, error) {
 	return made, nil
 }
 
-// tidy closes what no switch that is on needs.
+// tidy closes everything that no active switch needs.
 func (s *Board) tidy(c *supervise.Change) {
 	needed := s.tapped()
 	for name, t := range s.taps {
@@ -328,7 +323,7 @@ func (s *Board) tidy(c *supervise.Change) {
 	}
 }
 
-// switchState is what the page shows of a switch.
+// switchState is the state of a switch in the page's JSON.
 type switchState struct {
 	toggle
 	On bool `json:"on"`
@@ -347,13 +342,13 @@ func (s *Board) states() (all switchStates) {
 	return all
 }
 
-// AnswerStates answers with all switches, and which are on.
+// AnswerStates answers with the state of all switches.
 func (s *Board) AnswerStates(w http.ResponseWriter, _ *http.Request) {
 	control.AnswerJSON(w, s.states())
 }
 
-// AnswerSet turns on exactly the switches that the request names. A request that
-// ends early does not leave parts half replaced: ctx is that of `up`.
+// AnswerSet turns on exactly the switches that the request names. It uses ctx of `up`, not the request's
+// context, so that a request that ends early leaves no parts half replaced.
 func (s *Board) AnswerSet(ctx context.Context) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var q struct {

@@ -28,13 +28,12 @@ type tap struct {
 // tapChange changes one span, or leaves it out when it returns false.
 type tapChange func(*tracepb.Span) (keep bool)
 
-// keepEvenTraces decides by the trace id alone, so that of every trace all spans
-// are kept or none.
+// keepEvenTraces decides by the trace id alone, so that it keeps all spans of a trace or none.
 func keepEvenTraces(s *tracepb.Span) bool {
 	return len(s.TraceId) == 0 || s.TraceId[len(s.TraceId)-1]%2 == 0
 }
 
-// behind is how much the clock of a tapped service is late.
+// behind is the delay of a tapped service's clock.
 const behind = 700 * time.Millisecond
 
 func turnBackClock(s *tracepb.Span) bool {
@@ -46,7 +45,7 @@ func turnBackClock(s *tracepb.Span) bool {
 	return true
 }
 
-// Destination is where a tap sends spans.
+// Destination is the receiver of a tap's spans.
 type Destination struct {
 	Host        string
 	Credentials credentials.TransportCredentials
@@ -78,8 +77,7 @@ func (t *tap) close() {
 	_ = t.backend.Close()
 }
 
-// Export passes on what is left of the spans, with the headers that say who sends
-// them.
+// Export passes on the kept spans, with the headers that identify the sender.
 func (t *tap) Export(ctx context.Context, r *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
 	for _, rs := range r.ResourceSpans {
 		for _, ss := range rs.ScopeSpans {

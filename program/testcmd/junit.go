@@ -9,8 +9,7 @@ import (
 	"etude/assert"
 )
 
-// The elements of a JUnit report, as Jenkins, GitLab and GitHub's readers know
-// them.
+// The elements of a JUnit report that Jenkins, GitLab and GitHub understand.
 type (
 	junitSuites struct {
 		XMLName xml.Name     `xml:"testsuites"`
@@ -38,7 +37,7 @@ type (
 	}
 )
 
-// writeJUnit writes a case for each expectation and one for the command.
+// writeJUnit writes one case for each expectation and one for the command.
 func (r *testRun) writeJUnit() error {
 	if r.cmd.JUnit == "" {
 		return nil

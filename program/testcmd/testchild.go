@@ -11,12 +11,12 @@ import (
 	"etude/program/proc"
 )
 
-// child is the command that `etude test` runs. It has the standard input, output
-// and errors of etude itself, and the signals that etude gets.
+// child is the command that `etude test` runs. It shares the standard streams of etude, and gets the signals
+// that etude gets.
 type child struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
-	err   error // how it ended; valid once ended is closed
+	err   error // its exit error; valid once ended is closed
 }
 
 func startChild(command, env []string, p *proc.Proc) (*child, error) {
@@ -36,8 +36,8 @@ func startChild(command, env []string, p *proc.Proc) (*child, error) {
 	return c, nil
 }
 
-// passOn hands signals to the command. Ctrl-C in a terminal reaches it without
-// that, since it is in the same process group.
+// passOn forwards signals to the command. Ctrl-C in a terminal reaches the command directly, because it is in
+// the same process group.
 func (c *child) passOn(signals <-chan os.Signal) {
 	terminal := proc.IsTerminal(os.Stdin)
 	for {
@@ -46,7 +46,7 @@ func (c *child) passOn(signals <-chan os.Signal) {
 			return
 		case s := <-signals:
 			if s != os.Interrupt || !terminal {
-				_ = c.cmd.Process.Signal(s) // it may have ended
+				_ = c.cmd.Process.Signal(s) // it may have exited
 			}
 		}
 	}
@@ -57,8 +57,7 @@ func (c *child) kill() {
 	<-c.ended
 }
 
-// status is the exit status; of a command that a signal has ended, 128 and the
-// signal's number, as in a shell.
+// status is the exit status. For a command ended by a signal it is 128 plus the signal's number, as in a shell.
 func (c *child) status() int {
 	exit, ok := errors.AsType[*exec.ExitError](c.err)
 	switch {

@@ -1,5 +1,5 @@
-// Package testcmd is `etude test`: it runs a command against a backend of its own and
-// judges the spans that come.
+// Package testcmd is `etude test`: it runs a command against a backend of its own and checks expectations about
+// the spans it receives.
 package testcmd
 
 import (
@@ -19,28 +19,26 @@ import (
 	"etude/program/proc"
 )
 
-// Command runs a command against a backend of its own and judges its spans.
+// Command runs a command against a backend of its own and checks its spans.
 //
-// Order: the backend listens before the command starts, and the verdicts are
-// decided after the command has ended and its spans have come. SDKs send what they
-// hold before their process ends, and what is acknowledged can be found at once, so
-// at the end of the command its own spans are all there. Spans of processes that
-// outlive it are waited for: until no span has come for --quiet, and for as long as
-// an expectation's `within` says.
+// Order: the backend listens before the command starts, and the verdicts are final only after the command has
+// exited and its spans have arrived. An SDK sends its pending spans before its process exits, and the backend
+// finds acknowledged spans at once. So all spans of the command itself have arrived when it exits. For spans of
+// processes that outlive the command, etude waits until no span has arrived for --quiet, and for as long as an
+// expectation's `within`.
 type Command struct {
-	File     []string      `name:"file" short:"f" placeholder:"FILE" help:"Expectations, as YAML or, in files named .traceql or .txt, as lines of TraceQL. See docs/testing.md."`
-	Expect   []string      `name:"expect" short:"e" sep:"none" placeholder:"TRACEQL" help:"One expectation: '{...}' must match, '! {...}' must not, '=2 {...}' matches as many spans; likewise >=2 and <=2."`
-	JUnit    string        `name:"junit" placeholder:"FILE" help:"Write the verdicts as JUnit XML."`
-	Record   string        `name:"record" placeholder:"FILE" help:"Write all traces and verdicts as one HTML file that opens without a server."`
-	Baseline string        `name:"baseline" default:"etude-shape.txt" placeholder:"FILE" help:"The shape of the traces of an earlier run: which spans call which, and how often. When the file is there, a difference is a failure."`
+	File     []string      `name:"file" short:"f" placeholder:"FILE" help:"File of expectations, as YAML or, with the extension .traceql or .txt, as lines of TraceQL. See docs/testing.md."`
+	Expect   []string      `name:"expect" short:"e" sep:"none" placeholder:"TRACEQL" help:"Expectation: '{...}' must match, '! {...}' must not match, '=2 {...}' must match exactly 2 spans; also >=2 and <=2."`
+	JUnit    string        `name:"junit" placeholder:"FILE" help:"File to write the verdicts to, as JUnit XML."`
+	Record   string        `name:"record" placeholder:"FILE" help:"File to write all traces and verdicts to, as one HTML page that opens without a server."`
+	Baseline string        `name:"baseline" default:"etude-shape.txt" placeholder:"FILE" help:"File with the shape of an earlier run's traces: which spans call which, and how often. If it exists, a difference is a failure."`
 	Update   bool          `name:"update" help:"Write the baseline from this run."`
-	Quiet    time.Duration `name:"quiet" default:"100ms" help:"After the command, wait until no span has come for this long."`
-	Schema   bool          `name:"schema" help:"Print the JSON schema of files of expectations, and do nothing else."`
-	Command  []string      `arg:"" optional:"" passthrough:"" help:"The command and its arguments, behind --."`
+	Quiet    time.Duration `name:"quiet" default:"100ms" help:"Time without a new span, after the command has exited, that ends the wait for spans."`
+	Schema   bool          `name:"schema" help:"Print the JSON schema of expectation files, and exit."`
+	Command  []string      `arg:"" optional:"" passthrough:"" help:"Command and its arguments, after --."`
 }
 
-// maxQuiet bounds how long spans that keep coming after the command can delay the
-// end.
+// maxQuiet limits how long the run waits for spans that keep arriving after the command has exited.
 const maxQuiet = 30 * time.Second
 
 // Run returns the command's own status, or 1 when an expectation fails.
@@ -57,7 +55,7 @@ func (c *Command) Run(p *proc.Proc) error {
 		c.Command = c.Command[1:]
 	}
 	if len(c.Command) == 0 {
-		return errors.New("no command: write it behind --, as in `etude test -f expectations.yaml -- go test ./...`")
+		return errors.New("no command: write it after --, as in `etude test -f expectations.yaml -- go test ./...`")
 	}
 	backend, err := backend.StartEphemeral(p.Build, slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
@@ -91,7 +89,7 @@ func (c *Command) spec() (*assert.Spec, error) {
 	return spec, nil
 }
 
-// testRun is one run of a command and the judgement of its spans.
+// testRun is one run of a command, and the verdicts on its spans.
 type testRun struct {
 	cmd     *Command
 	backend *backend.Ephemeral
@@ -99,7 +97,7 @@ type testRun struct {
 	stderr  io.Writer
 
 	status   int           // of the command
-	took     time.Duration // the command
+	took     time.Duration // of the command
 	verdicts []assert.Verdict
 }
 
@@ -109,8 +107,8 @@ func (r *testRun) run(p *proc.Proc) error {
 	if err != nil {
 		return err
 	}
-	// Interrupted, the command ends by itself: it has had the signal. Its spans are
-	// judged all the same.
+	// An interrupted command exits by itself, because it gets the signal too. Its spans are checked in any
+	// case.
 	ctx := context.WithoutCancel(p.Ctx)
 	if err := r.watch(ctx, child.ended); err != nil {
 		child.kill()
@@ -127,7 +125,7 @@ func (r *testRun) run(p *proc.Proc) error {
 	return r.exit()
 }
 
-// exit is 1 for a failed expectation, else the command's own status.
+// exit returns status 1 for a failed expectation, otherwise the command's own status.
 func (r *testRun) exit() error {
 	switch {
 	case r.failed() > 0:
@@ -147,16 +145,16 @@ func (r *testRun) failed() (n int) {
 	return n
 }
 
-// watch evaluates the expectations as spans arrive, until the command has ended
-// and everything is decided or quiet.
+// watch evaluates the expectations while spans arrive. It ends when the command has exited and every
+// expectation is decided or no more spans arrive.
 func (r *testRun) watch(ctx context.Context, ended <-chan struct{}) error {
 	const look, again = 5 * time.Millisecond, 500 * time.Millisecond
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	var seen int64
-	var end, next time.Time // of the command; of evaluating again
-	last := time.Now()      // when a span came
-	stale := true           // spans have come since the last evaluation
+	var end, next time.Time // end of the command; next evaluation
+	last := time.Now()      // arrival of the latest span
+	stale := true           // spans have arrived since the last evaluation
 	for {
 		select {
 		case <-ended:
@@ -173,7 +171,7 @@ func (r *testRun) watch(ctx context.Context, ended <-chan struct{}) error {
 			if err := r.checker.Update(ctx); err != nil {
 				return err
 			}
-			// At most a tenth of the time goes into evaluating.
+			// Evaluation takes at most a tenth of the time.
 			next = now.Add(max(50*time.Millisecond, 10*time.Since(now)))
 		}
 		if !end.IsZero() && !stale && r.over(now.Sub(end), now.Sub(last)) {
@@ -182,8 +180,8 @@ func (r *testRun) watch(ctx context.Context, ended <-chan struct{}) error {
 	}
 }
 
-// over reports whether waiting for more spans can end: since is the time since the
-// command ended, silent that since the last span.
+// over reports whether the wait for spans can end. since is the time since the command exited, silent the time
+// since the last span.
 func (r *testRun) over(since, silent time.Duration) bool {
 	switch {
 	case len(r.checker.Verdicts()) > 0 && r.checker.Decided() && !r.wantsAll():
@@ -194,7 +192,7 @@ func (r *testRun) over(since, silent time.Duration) bool {
 	return silent >= r.cmd.Quiet || since >= maxQuiet
 }
 
-// wantsAll reports whether spans matter beyond the expectations.
+// wantsAll reports whether the run needs spans beyond those the expectations match.
 func (r *testRun) wantsAll() bool {
 	if r.cmd.Update || r.cmd.Record != "" {
 		return true
@@ -203,7 +201,7 @@ func (r *testRun) wantsAll() bool {
 	return err == nil
 }
 
-// environment is that of the command: its spans come here, whatever was set.
+// environment is the command's environment. It sends spans to this backend, and overrides the user's settings.
 func (r *testRun) environment() (env []string) {
 	for _, kv := range os.Environ() {
 		key, _, _ := strings.Cut(kv, "=")
@@ -224,7 +222,7 @@ func (r *testRun) environment() (env []string) {
 	return env
 }
 
-// report prints the verdicts and writes the files that were asked for.
+// report prints the verdicts and writes the requested files.
 func (r *testRun) report(ctx context.Context) error {
 	found, err := r.backend.Source.Search(ctx, "{ }")
 	few := counted(len(found), "trace")
@@ -291,7 +289,7 @@ func (r *testRun) compareShape(ctx context.Context, found []assert.Match) error 
 // maxRecorded bounds the traces of a recording.
 const maxRecorded = 500
 
-// record writes the newest traces, as they came.
+// record writes the newest traces, unchanged.
 func (r *testRun) record(ctx context.Context, found []assert.Match) error {
 	if r.cmd.Record == "" {
 		return nil
@@ -327,7 +325,7 @@ func (r *testRun) record(ctx context.Context, found []assert.Match) error {
 	return nil
 }
 
-// writeFile writes a file as a whole: other programs read it when this has ended.
+// writeFile writes a whole file: it is complete when writeFile returns.
 func writeFile(name string, write func(io.Writer) error) error {
 	f, err := os.Create(name)
 	if err != nil {
