@@ -7,15 +7,14 @@ import (
 	"net/http"
 )
 
-// Access has the credentials of a run. The zero value trusts the system's certificates and
-// shows nothing.
+// Access has the credentials of a run. The zero value trusts the system's certificates and sends no token.
 type Access struct {
 	TLS           *tls.Config `kong:"-"` // for https:// and grpcs://
-	Authorization string      `kong:"-"` // header of each request, "" for none
+	Authorization string      `kong:"-"` // header of each request, or ""
 }
 
-// dial connects to a target, by TLS if its scheme says so. protocol is what the
-// client is going to speak, as ALPN names it.
+// dial connects to a target, over TLS if its scheme requires it. protocol is the ALPN name of the client's
+// protocol.
 func (t target) dial(ctx context.Context, protocol string) (net.Conn, error) {
 	if !t.secure {
 		return loopback.DialContext(ctx, "tcp", t.addr)
@@ -28,7 +27,7 @@ func (t target) dial(ctx context.Context, protocol string) (net.Conn, error) {
 	return (&tls.Dialer{NetDialer: &loopback, Config: config}).DialContext(ctx, "tcp", t.addr)
 }
 
-// authorized shows the API the caller's token.
+// authorized adds the caller's token to requests to the API.
 type authorized struct {
 	http.RoundTripper
 	authorization string

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// apiClient asks a server of Tempo's HTTP API on this machine.
+// apiClient sends requests to a server of Tempo's HTTP API on this machine.
 type apiClient struct {
 	client *http.Client
 	base   string
@@ -32,7 +32,7 @@ func newAPIClient(ctx context.Context, base string, access Access, timeout time.
 	return &apiClient{client: client, base: strings.TrimRight((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "/")}, nil
 }
 
-// get returns the whole answer, whatever its status.
+// get returns the whole answer, with any status.
 func (c *apiClient) get(ctx context.Context, path string) (status int, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *apiClient) get(ctx context.Context, path string) (status int, body []by
 	return resp.StatusCode, body, err
 }
 
-// localClient keeps its connections, follows no redirect, and uses no proxy.
+// localClient keeps its connections, follows no redirects, and uses no proxy.
 func localClient(connections int, access Access) *http.Client {
 	return &http.Client{
 		Transport: authorized{&http.Transport{DialContext: loopback.DialContext, TLSClientConfig: access.TLS, MaxIdleConns: connections, MaxIdleConnsPerHost: connections,

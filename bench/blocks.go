@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// BlocksOptions say how much history to make, and how to ask for it.
+// BlocksOptions control the amount of history and how it is queried.
 type BlocksOptions struct {
-	Spans       int64         `default:"20000000" help:"Fill the directory to so many spans; 0: measure what it holds."`
-	Dir         string        `required:"" type:"path" help:"Data directory of the backend, empty or from a run before. It stays."`
-	Count       int           `default:"50" help:"How often to ask each query once it is warm."`
-	Starts      int           `default:"3" help:"How many starts to ask each query right after."`
-	Budget      time.Duration `default:"10s" help:"Ask a query no more once its answers have taken this long together."`
-	Timeout     time.Duration `default:"60s" help:"How long an answer, a start or an end may take."`
-	After       time.Duration `default:"30s" help:"While the directory is filled, spans go to blocks after this long."`
-	Cardinality int64         `default:"1000000" help:"Distinct values of the attribute app.request.id; 0: a new one for each span."`
+	Spans       int64         `default:"20000000" help:"Number of spans to fill the directory to; 0 means to measure its present content."`
+	Dir         string        `required:"" type:"path" help:"Data directory of the backend, empty or from an earlier run. It is kept."`
+	Count       int           `default:"50" help:"Number of times to send each query after warm-up."`
+	Starts      int           `default:"3" help:"Number of backend starts after which to send each query."`
+	Budget      time.Duration `default:"10s" help:"Total time of a query's answers after which it is not sent again."`
+	Timeout     time.Duration `default:"60s" help:"Maximum time of an answer, a start or a shutdown."`
+	After       time.Duration `default:"30s" help:"Age at which spans are written to blocks while the directory is filled."`
+	Cardinality int64         `default:"1000000" help:"Number of distinct values of the attribute app.request.id; 0 means a new one for each span."`
 
 	// Server is the command that starts the backend; it gets the flags of etude backend
 	// for data directory and addresses.
 	Server []string `kong:"-"`
 }
 
-// BlocksReport is what a history costs and how fast it answers. Sizes are bytes.
+// BlocksReport describes the cost of a history and the speed of its queries. Sizes are bytes.
 type BlocksReport struct {
 	Spans      int64         `json:"spans"`
 	InBlocks   int64         `json:"spans_in_blocks"`
 	Blocks     int64         `json:"blocks"`
-	BlockBytes int64         `json:"block_bytes"` // data, sidecars and the rest
+	BlockBytes int64         `json:"block_bytes"` // data, sidecars and all other files
 	Sidecars   int64         `json:"sidecar_bytes"`
 	Ready      float64       `json:"ready_ms"` // p50, from the start of the process
 	Started    int64         `json:"rss_started_bytes"`
@@ -42,14 +42,14 @@ type BlocksReport struct {
 	Queries    []BlocksQuery `json:"queries"`
 }
 
-// BlocksQuery is about one query.
+// BlocksQuery is the result of one query.
 type BlocksQuery struct {
 	QueryResult         // warm
-	Cold        Latency `json:"cold"` // the first answer after a start, the system's cache of files warm
+	Cold        Latency `json:"cold"` // the first answer after a start; the system's file cache is warm
 	CPU         float64 `json:"cpu_ms"`
 }
 
-// blockQueries are the built-in queries that are asked of history.
+// blockQueries names the built-in queries for history.
 var blockQueries = []string{"trace by id", "by service", "rare value", "absent value", "name and duration", "structure", "rate by service"}
 
 func (o *BlocksOptions) check() error {
@@ -64,8 +64,8 @@ func (o *BlocksOptions) check() error {
 	return nil
 }
 
-// Blocks fills a backend of its own with history, starts it anew again and again,
-// and measures. It reports progress to the writer.
+// Blocks fills its own backend with history, restarts it several times, and measures. It writes progress to the
+// writer.
 func Blocks(ctx context.Context, o BlocksOptions, progress io.Writer) (*BlocksReport, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func Blocks(ctx context.Context, o BlocksOptions, progress io.Writer) (*BlocksRe
 	return r, r.warm(ctx, &o, progress)
 }
 
-// fill sends spans until there are enough, and waits until they lie in blocks.
+// fill sends spans until there are enough, and waits until they are in blocks.
 func (o *BlocksOptions) fill(ctx context.Context, progress io.Writer) error {
 	if o.Spans == 0 {
 		return nil
@@ -102,7 +102,7 @@ func (o *BlocksOptions) fill(ctx context.Context, progress io.Writer) error {
 		}
 		report, err := Ingest(ctx, ingest, progress)
 		if err == nil && report.Accepted == 0 {
-			err = fmt.Errorf("it accepts no spans: %v", report.Reasons)
+			err = fmt.Errorf("the backend accepts no spans: %v", report.Reasons)
 		}
 		if err != nil {
 			return errors.Join(err, s.stop(o.Timeout))
@@ -112,10 +112,10 @@ func (o *BlocksOptions) fill(ctx context.Context, progress io.Writer) error {
 	return errors.Join(err, s.stop(o.Timeout))
 }
 
-// patience is how much longer than they should the last spans may lie in the log.
+// patience is the extra time the last spans may take to reach a block.
 const patience = 60 * time.Second
 
-// settle waits until all spans lie in blocks, or no more of them go there.
+// settle waits until all spans are in blocks, or until no more are written to blocks.
 func (s *server) settle(ctx context.Context, patience time.Duration, progress io.Writer) error {
 	last, since := int64(-1), time.Now()
 	for {
@@ -138,8 +138,7 @@ func (s *server) settle(ctx context.Context, patience time.Duration, progress io
 	}
 }
 
-// cold asks each query once, right after a start of its own, and returns how long
-// the starts took.
+// cold sends each query once, after a separate start, and returns the durations of the starts.
 func (r *BlocksReport) cold(ctx context.Context, o *BlocksOptions, progress io.Writer) (ready Latency, err error) {
 	list, err := parseQueries(builtinQueries)
 	if err != nil {
@@ -175,7 +174,7 @@ func (r *BlocksReport) cold(ctx context.Context, o *BlocksOptions, progress io.W
 	return summary(&starts.times), nil
 }
 
-// fillIn gives the queries words of the newest trace, and notes what there is.
+// fillIn fills in the queries with words of the newest trace, and records the contents of the store.
 func (r *BlocksReport) fillIn(ctx context.Context, o *BlocksOptions) error {
 	s, err := o.start(ctx, nil)
 	if err != nil {
@@ -195,8 +194,8 @@ func (r *BlocksReport) fillIn(ctx context.Context, o *BlocksOptions) error {
 	return errors.Join(err, heldErr, s.stop(o.Timeout))
 }
 
-// overAll widens the range of a metrics query to all the history; that of a search is sent
-// with it.
+// overAll extends the range of a metrics query to the whole history. The range of a search is a parameter of
+// its request.
 func overAll(query string) string {
 	if !strings.Contains(query, "/query_range?") {
 		return query
@@ -205,10 +204,10 @@ func overAll(query string) string {
 	return query + "&step=5m&start=" + strconv.FormatInt(now.Add(-history).Unix(), 10) + "&end=" + strconv.FormatInt(now.Unix()+1, 10)
 }
 
-// history is how far back queries look; metrics queries may not look further than a day.
+// history is the time range of queries; metrics queries may cover at most a day.
 const history = 23 * time.Hour
 
-// warm asks each query many times of one backend.
+// warm sends each query many times to one backend.
 func (r *BlocksReport) warm(ctx context.Context, o *BlocksOptions, progress io.Writer) error {
 	s, err := o.start(ctx, nil)
 	if err != nil {

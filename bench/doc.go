@@ -1,20 +1,17 @@
-// Package bench measures trace backends from outside, ours and others alike:
-// how many spans they take and at which cost ([Ingest]), how soon a span is
-// found ([Freshness]), how fast queries are ([Query]), and what a long history
-// costs, right after a start and later ([Blocks]: a backend of its own).
+// Package bench measures trace backends from outside, etude's and others: the number of spans they accept and
+// their cost ([Ingest]), the time until a query finds a span ([Freshness]), the speed of queries ([Query]), and
+// the cost of a long history, right after a start and later ([Blocks], which runs its own backend).
 //
-// A client shares the machine with the server it measures, so it must cost
-// next to nothing. Payloads are encoded once; per request a copy gets new ids,
-// times and attribute values at known offsets (payload.go). The client's own
-// CPU per span is part of each report: when it nears the server's, believe the
-// server's CPU per span and not the spans per second.
+// The client shares the machine with the server, so it must use little CPU. It encodes payloads once. For each
+// request it writes new ids, times and attribute values into a copy, at known offsets (payload.go). Each report
+// shows the client's own CPU per span. When it is close to the server's, trust the server's CPU per span and
+// not the spans per second.
 //
 // The measurements:
-//   - Only spans that the server acknowledged count; rejected_spans of a partial
-//     success do not.
-//   - With a rate, latency runs from when a request was due, not from when a free
-//     worker sent it, so that a stalled server cannot hide its stalls.
-//   - The warm-up is over before anything is read or counted.
+//   - Only acknowledged spans count, without the rejected_spans of a partial success.
+//   - With a rate, latency starts when a request is due, not when a worker sends it. Otherwise a stalled
+//     server could hide its stalls.
+//   - The warm-up ends before any measurement begins.
 //
-// Only loopback addresses are driven: this is a tool for one's own machine.
+// The package sends load only to loopback addresses.
 package bench

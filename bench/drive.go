@@ -12,7 +12,7 @@ import (
 	"etude/internal/histogram"
 )
 
-// driver sends payloads by a number of workers and keeps the books.
+// driver sends payloads with a number of workers and counts the results.
 type driver struct {
 	senders     []sender
 	concurrency int
@@ -50,23 +50,23 @@ func (d *driver) close() {
 	}
 }
 
-// plan says how much to send: a number of spans, or, when that is 0, until
-// `until` is closed. rate is spans a second; 0: as fast as it goes.
+// plan is the amount to send: a number of spans or, when that is 0, until `until` is closed. rate is spans a
+// second; 0 means no limit.
 type plan struct {
 	spans int64
 	until <-chan struct{}
 	rate  float64
 }
 
-// tally is the result of a plan. Each worker has one; they are merged at the end.
+// tally is the result of a plan. Each worker has its own; they are merged at the end.
 type tally struct {
-	requests, accepted, rejected, refused, failed int64 // all but requests: spans
+	requests, accepted, rejected, refused, failed int64 // number of spans, except requests
 	reasons                                       map[string]*Reason
 	latency, service                              histogram.Durations
 	elapsed                                       time.Duration
 }
 
-// Reason is one kind of trouble.
+// Reason is one kind of failure.
 type Reason struct {
 	Reason   string `json:"reason"`
 	Requests int64  `json:"requests"`
@@ -74,13 +74,13 @@ type Reason struct {
 	Example  string `json:"example,omitempty"`
 }
 
-// hopeless is after how many requests in a row without any answer a run stops.
+// hopeless is the number of consecutive requests without an answer that ends a run.
 const hopeless = 200
 
-// errNoAnswers ends a run whose server is gone.
+// errNoAnswers ends a run whose server no longer answers.
 var errNoAnswers = errors.New("the server does not answer any more")
 
-// run carries out a plan. When ctx ends, requests under way are given up.
+// run carries out a plan. When ctx is done, it abandons open requests.
 func (d *driver) run(ctx context.Context, p plan) (*tally, error) {
 	tail := d.whole
 	if n := int(p.spans % int64(d.batch)); n > 0 {
@@ -109,11 +109,11 @@ type run struct {
 	tail   *payloads
 	begin  time.Time
 	next   atomic.Int64 // number of the next request
-	silent atomic.Int64 // requests without an answer, in a row
+	silent atomic.Int64 // consecutive requests without an answer
 }
 
-// take returns what to send next and when it is due; nil: nothing more.
-func (r *run) take() (from *payloads, spans int64, due time.Time) {
+// nextRequest returns the next payload and the time when it is due, or nil when there is none left.
+func (r *run) nextRequest() (from *payloads, spans int64, due time.Time) {
 	i := r.next.Add(1) - 1
 	batch := int64(r.batch)
 	from, spans = r.whole, batch
@@ -132,7 +132,7 @@ func (r *run) take() (from *payloads, spans int64, due time.Time) {
 
 func (r *run) work(ctx context.Context, s sender, t *tally) {
 	for r.silent.Load() < hopeless {
-		from, spans, due := r.take()
+		from, spans, due := r.nextRequest()
 		if from == nil || !r.wait(ctx, due) {
 			return
 		}
@@ -142,7 +142,7 @@ func (r *run) work(ctx context.Context, s sender, t *tally) {
 		out := s.send(ctx, buffer)
 		done := time.Now()
 		if ctx.Err() != nil {
-			return // given up, not failed
+			return // abandoned, not failed
 		}
 		if due.IsZero() {
 			due = sent
@@ -152,7 +152,7 @@ func (r *run) work(ctx context.Context, s sender, t *tally) {
 	}
 }
 
-// wait returns false when the plan is over.
+// wait waits until a request is due. It returns false when the plan is over.
 func (r *run) wait(ctx context.Context, due time.Time) bool {
 	if delay := time.Until(due); !due.IsZero() && delay > 0 {
 		timer := time.NewTimer(delay)
@@ -186,7 +186,7 @@ func (r *run) book(out outcome, spans int64) {
 	}
 }
 
-// add books one request. Latency is that of acknowledged requests.
+// add counts one request. Latency is that of acknowledged requests.
 func (t *tally) add(out outcome, spans int64, latency, service time.Duration) {
 	t.requests++
 	lost := spans

@@ -16,19 +16,19 @@ import (
 	"etude/internal/histogram"
 )
 
-// FreshnessOptions say where to send traces and where to look for them.
+// FreshnessOptions choose the receiver and the API to measure.
 type FreshnessOptions struct {
 	Access     Access        `kong:"-"`
 	Target     string        `default:"grpc://127.0.0.1:4317" help:"OTLP receiver on this machine: grpc://127.0.0.1:PORT or http://127.0.0.1:PORT[/path]; with TLS grpcs:// or https://."`
-	API        string        `name:"api" default:"http://127.0.0.1:3200" help:"Where Tempo's API is served, on this machine."`
-	Traces     int           `default:"1000" help:"How many traces to look for in each way."`
-	Warmup     int           `default:"20" help:"Traces before measuring starts; 0: none."`
-	SearchBy   string        `enum:"id,value" default:"id" help:"Search by trace:id, or by the value of an attribute that no other trace has."`
-	Timeout    time.Duration `default:"10s" help:"After this long a trace counts as not found."`
-	IngestRate float64       `help:"Spans a second to send beside it; 0: none."`
+	API        string        `name:"api" default:"http://127.0.0.1:3200" help:"Base URL of Tempo's API on this machine."`
+	Traces     int           `default:"1000" help:"Number of traces to find in each way."`
+	Warmup     int           `default:"20" help:"Number of traces before the measurement; 0 means none."`
+	SearchBy   string        `enum:"id,value" default:"id" help:"Condition of the search: trace:id, or the value of an attribute that no other trace has."`
+	Timeout    time.Duration `default:"10s" help:"Time after which a trace counts as not found."`
+	IngestRate float64       `help:"Spans a second to send in the background; 0 means none."`
 }
 
-// FreshnessReport is how long after its acknowledgement a trace was found.
+// FreshnessReport describes the time from a trace's acknowledgement until a query found it.
 type FreshnessReport struct {
 	Target     string  `json:"target"`
 	API        string  `json:"api"`
@@ -40,7 +40,7 @@ type FreshnessReport struct {
 	IngestRate float64 `json:"ingest_spans_per_second"` // accepted during the measurement
 }
 
-// Found is one way of looking. A trace found by its first look took one request.
+// Found is the result of one way of finding traces. A trace found by its first request has one look.
 type Found struct {
 	Latency
 	Looks   float64 `json:"looks"` // requests per trace, on average
@@ -59,9 +59,8 @@ func (o *FreshnessOptions) check() error {
 	return nil
 }
 
-// Freshness sends traces one by one and looks for each until it is found. One
-// trace is looked for by id and the next by search, so that neither waits for
-// the other.
+// Freshness sends traces one by one and sends requests for each until one finds it. It alternates between
+// requests by id and searches, so that neither waits for the other.
 func Freshness(ctx context.Context, o FreshnessOptions) (*FreshnessReport, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -156,8 +155,8 @@ func (f *freshness) sendTrace(ctx context.Context) (trace, span uint64, took tim
 	return trace, span, time.Since(begin), nil
 }
 
-// until looks until something is found, and returns the time from its call to
-// the end of the look that found it. No looks: it was not found in time.
+// until calls look until it finds something, and returns the time from the call of until to the end of that
+// look. looks is 0 when it found nothing in time.
 func (f *freshness) until(ctx context.Context, look func(context.Context) (bool, error)) (after time.Duration, looks int, err error) {
 	begin := time.Now()
 	for looks = 1; ; looks++ {
@@ -166,7 +165,7 @@ func (f *freshness) until(ctx context.Context, look func(context.Context) (bool,
 		var timed net.Error
 		switch {
 		case after >= f.options.Timeout && ctx.Err() == nil && errors.As(err, &timed) && timed.Timeout():
-			return 0, 0, nil // no answer in time either
+			return 0, 0, nil // no answer in time
 		case err != nil:
 			return 0, 0, err
 		case found:
@@ -184,7 +183,7 @@ func (f *freshness) byID(ctx context.Context, trace, _ uint64) (bool, error) {
 		return false, err
 	}
 	if status != http.StatusOK {
-		return false, fmt.Errorf("look for trace: HTTP %d: %.200s", status, body)
+		return false, fmt.Errorf("find trace: HTTP %d: %.200s", status, body)
 	}
 	var answer struct {
 		Trace struct{ ResourceSpans []json.RawMessage }
@@ -218,9 +217,9 @@ func traceID(s *source, trace uint64) string { return fmt.Sprintf("%x", rawTrace
 
 // Write prints the report as a table.
 func (r *FreshnessReport) Write(w io.Writer) error {
-	fmt.Fprintf(w, "%d traces of %d spans to %s, looked for at %s", r.Traces, spansPerTrace, r.Target, r.API)
+	fmt.Fprintf(w, "%d traces of %d spans to %s, queried at %s", r.Traces, spansPerTrace, r.Target, r.API)
 	if r.IngestRate > 0 {
-		fmt.Fprintf(w, ", beside %.0f spans/s", r.IngestRate)
+		fmt.Fprintf(w, ", while sending %.0f spans/s", r.IngestRate)
 	}
 	fmt.Fprintln(w)
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

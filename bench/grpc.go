@@ -9,8 +9,7 @@ import (
 
 const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
-// grpcSender sends over one connection, shared by several workers. One that ends
-// is followed by another.
+// grpcSender sends over one connection, which several workers share. It replaces a connection that has ended.
 type grpcSender struct {
 	target  target
 	options *IngestOptions
@@ -18,7 +17,7 @@ type grpcSender struct {
 	packer  *packer // nil: no compression
 
 	mu   sync.Mutex
-	conn *grpcConn // nil: none yet
+	conn *grpcConn // nil: not open yet
 }
 
 func newGRPCSender(o *IngestOptions, t target, pool *payloadPool) *grpcSender {
@@ -59,8 +58,8 @@ func (s *grpcSender) close() {
 	}
 }
 
-// grpcOutcome tells a server's refusal from the lack of an answer. Both can be
-// UNAVAILABLE; a server that means it says when to come back.
+// grpcOutcome distinguishes a server's refusal from a missing answer. Both can have the code UNAVAILABLE; a
+// server that refuses says when to retry.
 func grpcOutcome(code codes.Code, message string, details bool) outcome {
 	reason := "gRPC " + code.String()
 	switch code {

@@ -20,15 +20,14 @@ import (
 
 // A client of one gRPC method.
 //
-// grpc-go costs a client of small batches nearly as much as their server. Here a
-// worker writes its own call, and calls that come together leave in one write; a
-// goroutine for each connection reads the answers. Header fields are the same for
-// all calls, so but for the first they are a few bytes that are encoded once.
+// With small batches, grpc-go would use nearly as much CPU as the server. Here each worker writes its own call,
+// concurrent calls share one write, and one goroutine per connection reads the answers. All calls have the same
+// header fields. After the first call these take a few bytes, which are encoded once.
 
-// grpcConn is a connection with calls under way.
+// grpcConn is a connection with open calls.
 type grpcConn struct {
 	net.Conn
-	framer  *http2.Framer // writing: mu; reading: read
+	framer  *http2.Framer // mu protects writing; only read reads
 	timeout time.Duration
 	stop    func() bool  // stops watching the context
 	writers atomic.Int32 // goroutines that want to write; the last one flushes
@@ -37,18 +36,18 @@ type grpcConn struct {
 	changed  *sync.Cond // settings, windows, calls, err
 	w        *bufio.Writer
 	calls    map[uint32]*grpcCall
-	next     uint32 // stream
-	settled  bool   // the server's settings have come
+	next     uint32 // next stream
+	settled  bool   // the server's settings have arrived
 	window   int64  // of the connection
-	initial  int64  // window of a stream
+	initial  int64  // window of a new stream
 	maxFrame int64
 	maxCalls uint32
-	err      error // why there are no more calls
+	err      error // why the connection accepts no more calls
 
 	fields      []hpack.HeaderField
 	encoder     *hpack.Encoder
 	block       []byte // the encoder's output
-	first, rest []byte // header blocks; first is nil when it has been sent
+	first, rest []byte // header blocks; first is nil after it has been sent
 }
 
 type grpcCall struct {
@@ -57,10 +56,10 @@ type grpcCall struct {
 	answer          []byte
 	status, message string
 	details         bool
-	done            chan outcome // has room for one
+	done            chan outcome // buffered, for one outcome
 }
 
-// lastStream is the highest stream before a connection is given up for a new one.
+// lastStream is the number of the last stream before a connection is replaced.
 const lastStream = 1 << 30
 
 func openGRPC(ctx context.Context, t target, compression string, timeout time.Duration) (*grpcConn, error) {
@@ -84,7 +83,7 @@ func openGRPC(ctx context.Context, t target, compression string, timeout time.Du
 	}
 	c.encoder = hpack.NewEncoder(sliceWriter{&c.block})
 	c.encode()
-	_, _ = c.w.WriteString(http2.ClientPreface) // errors stay in w until the flush
+	_, _ = c.w.WriteString(http2.ClientPreface) // w keeps errors until the flush
 	_ = c.framer.WriteSettings()
 	if err := c.w.Flush(); err != nil {
 		_ = c.Close()
@@ -102,8 +101,8 @@ func (w sliceWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// encode makes the header blocks: the first fills the tables of both sides, and
-// leaves little for the other fields.
+// encode makes the header blocks. The first one fills the HPACK tables of both sides, so that later ones are a
+// few bytes.
 func (c *grpcConn) encode() {
 	for _, block := range []*[]byte{&c.first, &c.rest} {
 		c.block = nil
@@ -114,14 +113,14 @@ func (c *grpcConn) encode() {
 	}
 }
 
-// usable reports whether the connection takes calls.
+// usable reports whether the connection accepts calls.
 func (c *grpcConn) usable() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err == nil
 }
 
-// call makes one call and waits for its answer.
+// call sends one request and waits for its answer.
 func (c *grpcConn) call(payload []byte, compressed bool) outcome {
 	call := &grpcCall{done: make(chan outcome, 1)}
 	c.writers.Add(1)
@@ -134,7 +133,7 @@ func (c *grpcConn) call(payload []byte, compressed bool) outcome {
 		c.write(call, payload, compressed)
 	}
 	if c.writers.Add(-1) == 0 && c.w.Buffered() > 0 {
-		_ = c.w.Flush() // An error ends the reading, too.
+		_ = c.w.Flush() // An error also ends read.
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -143,7 +142,7 @@ func (c *grpcConn) call(payload []byte, compressed bool) outcome {
 	return <-call.done
 }
 
-// wait releases the lock until something has changed. The lock is held.
+// wait releases the lock until something has changed. The caller holds the lock.
 func (c *grpcConn) wait() {
 	c.writers.Add(-1)
 	_ = c.w.Flush()
@@ -151,7 +150,7 @@ func (c *grpcConn) wait() {
 	c.writers.Add(1)
 }
 
-// write begins a stream and writes the message, as the windows allow.
+// write begins a stream and writes the message as far as the flow-control windows allow.
 func (c *grpcConn) write(call *grpcCall, payload []byte, compressed bool) {
 	id := c.next
 	if c.next += 2; id >= lastStream {
@@ -192,7 +191,7 @@ func (c *grpcConn) write(call *grpcCall, payload []byte, compressed bool) {
 	}
 }
 
-// read reads frames until the connection ends, and then fails the open calls.
+// read reads frames until the connection ends. Then it fails the open calls.
 func (c *grpcConn) read() {
 	done := make(chan struct{})
 	go c.expire(done)
@@ -216,7 +215,7 @@ func (c *grpcConn) readFrames() error {
 			return err
 		}
 		c.mu.Lock()
-		err = c.take(f)
+		err = c.handle(f)
 		c.mu.Unlock()
 		if err != nil {
 			return err
@@ -224,7 +223,7 @@ func (c *grpcConn) readFrames() error {
 	}
 }
 
-func (c *grpcConn) take(frame http2.Frame) error {
+func (c *grpcConn) handle(frame http2.Frame) error {
 	id := frame.Header().StreamID
 	call := c.calls[id]
 	switch f := frame.(type) {
@@ -276,7 +275,7 @@ func (c *grpcConn) settings(f *http2.SettingsFrame) error {
 		case http2.SettingMaxConcurrentStreams:
 			c.maxCalls = s.Val
 		case http2.SettingHeaderTableSize:
-			if s.Val < 4096 { // Small tables do not pay.
+			if s.Val < 4096 { // Smaller tables save nothing.
 				c.encoder.SetMaxDynamicTableSizeLimit(0)
 				c.encode()
 			}
@@ -300,9 +299,9 @@ func (c *grpcConn) data(f *http2.DataFrame, call *grpcCall) error {
 		return nil
 	}
 	if call.answer = append(call.answer, f.Data()...); len(call.answer) > maxAnswer || f.StreamEnded() {
-		c.finish(f.StreamID, failed("answer cannot be read", "it is too large, or has no status"))
+		c.finish(f.StreamID, failed("answer cannot be read", "it is too large or has no status"))
 	}
-	return nil // The updates leave with the next call.
+	return nil // The next call sends the window updates.
 }
 
 func (c *grpcConn) headers(f *http2.MetaHeadersFrame, call *grpcCall) {
@@ -329,7 +328,7 @@ func (c *grpcConn) headers(f *http2.MetaHeadersFrame, call *grpcCall) {
 	}
 }
 
-// outcome reads a finished call.
+// outcome parses the answer of a finished call.
 func (call *grpcCall) outcome() outcome {
 	code, err := strconv.ParseUint(call.status, 10, 32)
 	switch {
@@ -342,12 +341,12 @@ func (call *grpcCall) outcome() outcome {
 		}
 		return grpcOutcome(codes.Code(code), message, call.details)
 	case len(call.answer) < 5 || call.answer[0] != 0:
-		return failed("answer cannot be read", "it has no plain message")
+		return failed("answer cannot be read", "it has no uncompressed message")
 	}
 	return acknowledged(call.answer[5:])
 }
 
-// finish ends a call; the lock is held.
+// finish ends a call. The caller holds the lock.
 func (c *grpcConn) finish(id uint32, out outcome) {
 	if call := c.calls[id]; call != nil {
 		delete(c.calls, id)
@@ -356,7 +355,7 @@ func (c *grpcConn) finish(id uint32, out outcome) {
 	}
 }
 
-// expire gives up calls that take too long, until done is closed.
+// expire fails calls that exceed the timeout, until done is closed.
 func (c *grpcConn) expire(done <-chan struct{}) {
 	tick := time.NewTicker(max(c.timeout/8, time.Millisecond))
 	defer tick.Stop()

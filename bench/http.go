@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// maxAnswer bounds how much of an answer to a payload is read.
+// maxAnswer limits how much of an answer is read.
 const maxAnswer = 1 << 20
 
-// httpSender sends over a fixed number of connections. It writes requests and
-// reads answers on the worker's own goroutine: http.Transport, with two more for
-// each connection, costs a client of small batches as much as their server.
+// httpSender sends over a fixed number of connections. Each worker writes its requests and reads the answers
+// itself. http.Transport, with two more goroutines per connection, would use as much CPU for small batches as
+// the server.
 type httpSender struct {
 	target  target
 	head    []byte // of a request, up to the value of Content-Length
@@ -30,14 +30,14 @@ type httpSender struct {
 	timeout time.Duration
 	pool    *payloadPool
 	packer  *packer        // nil: no compression
-	conns   chan *httpConn // idle ones; nil for one that is not open
+	conns   chan *httpConn // idle connections; nil for one that is not open
 }
 
 // httpConn is an open connection.
 type httpConn struct {
 	net.Conn
 	r    *bufio.Reader
-	used bool        // for a request before
+	used bool        // has served a request
 	stop func() bool // stops watching the context
 	head []byte
 }
@@ -91,17 +91,17 @@ func (s *httpSender) send(ctx context.Context, payload *[]byte) outcome {
 		if !again || !isHangUp(err) {
 			return transportFailure(err)
 		}
-		// The server may close a connection that was idle: once more on a new one.
+		// The server may have closed an idle connection: retry on a new one.
 	}
 }
 
-// isHangUp reports whether the peer has closed the connection before it answered.
+// isHangUp reports whether the peer closed the connection before it answered.
 func isHangUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// exchange sends one request and reads its answer, on a new connection when there
-// is none. After an error the connection is of no use.
+// exchange sends one request and reads its answer. It opens a connection if there is none. After an error the
+// connection is unusable.
 func (s *httpSender) exchange(ctx context.Context, conn **httpConn, payload []byte) (outcome, error) {
 	c := *conn
 	if c == nil {
@@ -155,8 +155,8 @@ func httpOutcome(resp *http.Response, body []byte) outcome {
 	return acknowledged(body)
 }
 
-// acknowledgedJSON reads the answer of servers that answer protobuf with JSON.
-// An int64 may be a number or a string there (protobuf's JSON mapping).
+// acknowledgedJSON parses the answer of servers that answer protobuf with JSON. An int64 may be a number or a
+// string there (protobuf's JSON mapping).
 func acknowledgedJSON(body []byte) outcome {
 	var answer struct {
 		PartialSuccess struct {
@@ -177,8 +177,8 @@ func acknowledgedJSON(body []byte) outcome {
 	return partial(rejected, answer.PartialSuccess.ErrorMessage)
 }
 
-// transportFailure sorts errors without an answer; ports in their text would
-// make each a reason of its own.
+// transportFailure classifies errors without an answer. It leaves out ports, which would make each error a
+// separate reason.
 func transportFailure(err error) outcome {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {

@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// IngestOptions say what to send where. The tags are those of the command line.
+// IngestOptions control what to send and where. The tags are those of the command line.
 type IngestOptions struct {
 	Access      Access        `kong:"-"`
 	Target      string        `default:"grpc://127.0.0.1:4317" help:"OTLP receiver on this machine: grpc://127.0.0.1:PORT or http://127.0.0.1:PORT[/path]; with TLS grpcs:// or https://."`
-	Spans       int64         `default:"1000000" help:"How many spans to send."`
-	Duration    time.Duration `help:"Send for this long instead of a number of spans."`
-	Warmup      int64         `default:"20000" help:"Spans to send before measuring starts; 0: none."`
-	Batch       int           `default:"200" help:"Spans in a request."`
-	Concurrency int           `default:"16" help:"Requests under way at once."`
-	Connections int           `help:"Connections (default: 2 for gRPC; for HTTP one for each request under way)."`
-	Rate        float64       `help:"Spans a second; 0: as fast as it goes."`
-	Services    int           `default:"10" help:"How many services the spans come from."`
-	Cardinality int64         `default:"1000000" help:"Distinct values of the attribute app.request.id; 0: a new one for each span."`
+	Spans       int64         `default:"1000000" help:"Number of spans to send."`
+	Duration    time.Duration `help:"Time to send for, instead of a number of spans."`
+	Warmup      int64         `default:"20000" help:"Number of spans to send before the measurement; 0 means none."`
+	Batch       int           `default:"200" help:"Number of spans in a request."`
+	Concurrency int           `default:"16" help:"Number of concurrent requests."`
+	Connections int           `help:"Number of connections (default: 2 for gRPC; for HTTP, one for each concurrent request)."`
+	Rate        float64       `help:"Spans a second; 0 means no limit."`
+	Services    int           `default:"10" help:"Number of services that the spans come from."`
+	Cardinality int64         `default:"1000000" help:"Number of distinct values of the attribute app.request.id; 0 means a new one for each span."`
 	Compression string        `enum:"none,gzip" default:"none" help:"Compression of requests: none or gzip."`
-	Timeout     time.Duration `default:"30s" help:"How long a request may take."`
-	PID         int           `name:"pid" help:"Process of the server, to measure its CPU and memory."`
+	Timeout     time.Duration `default:"30s" help:"Maximum time of a request."`
+	PID         int           `name:"pid" help:"Process id of the server, to measure its CPU and memory."`
 	Dir         string        `type:"path" help:"Data directory of the server, to measure its disk use."`
-	Settle      time.Duration `help:"Wait this long before the last measurement, so that work the server has put off counts as well."`
+	Settle      time.Duration `help:"Time to wait before the final measurement, so that it includes work that the server has deferred."`
 }
 
 func (o *IngestOptions) check() error {
@@ -39,7 +39,7 @@ func (o *IngestOptions) check() error {
 	case o.Concurrency < 1 || o.Concurrency > 10_000:
 		return fmt.Errorf("--concurrency %d: want 1 to 10000", o.Concurrency)
 	case o.Connections < 0 || o.Connections > o.Concurrency:
-		return fmt.Errorf("--connections %d: want at most one for each of the %d requests under way", o.Connections, o.Concurrency)
+		return fmt.Errorf("--connections %d: want at most one for each of the %d concurrent requests", o.Connections, o.Concurrency)
 	case o.Rate < 0:
 		return fmt.Errorf("--rate %g: want 0 or more", o.Rate)
 	case o.Services < 1 || o.Services > 10_000:
@@ -64,8 +64,8 @@ func (o *IngestOptions) connections(t target) int {
 	return o.Concurrency
 }
 
-// Ingest sends spans as the options say and measures. Lines of progress go to
-// the writer. With an error after the start there is a report of the work done.
+// Ingest sends spans according to the options, and measures. It writes progress to the writer. With an error
+// after the start, it also returns a report of the work done.
 func Ingest(ctx context.Context, o IngestOptions, progress io.Writer) (*IngestReport, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func Ingest(ctx context.Context, o IngestOptions, progress io.Writer) (*IngestRe
 	return d.measure(ctx, &o)
 }
 
-// measure warms up and runs the plan between two readings.
+// measure warms up, then runs the plan between two readings.
 func (d *driver) measure(ctx context.Context, o *IngestOptions) (*IngestReport, error) {
 	if o.Warmup > 0 {
 		warm, err := d.run(ctx, plan{spans: o.Warmup, rate: o.Rate})
@@ -115,7 +115,7 @@ func (d *driver) measure(ctx context.Context, o *IngestOptions) (*IngestReport, 
 	return newIngestReport(o, d, t, before, after), errors.Join(runErr, err)
 }
 
-// firstTrouble is a reason, for the text of an error.
+// firstTrouble returns one reason for the text of an error.
 func (t *tally) firstTrouble() string {
 	for _, r := range t.reasons {
 		return fmt.Sprintf(" (%s: %s)", r.Reason, r.Example)
@@ -132,15 +132,14 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// backgroundIngest is an ingest at a rate during other measurements.
+// backgroundIngest returns the options of an ingest at a rate during other measurements.
 func backgroundIngest(target string, access Access, rate float64) *IngestOptions {
 	return &IngestOptions{Access: access, Target: target, Rate: rate, Spans: 1, Batch: 200, Concurrency: 16, Services: 10, Cardinality: 1e6,
 		Compression: "none", Timeout: 30 * time.Second}
 }
 
-// beside runs an ingest in the background, for measurements that want one, until
-// stop is called. stop returns the spans a second it got accepted. With nil
-// nothing runs.
+// beside runs an ingest in the background until stop is called. stop returns the accepted spans a second. With
+// nil options, beside does nothing.
 func beside(ctx context.Context, o *IngestOptions) (stop func() (float64, error), err error) {
 	if o == nil {
 		return func() (float64, error) { return 0, nil }, nil

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// A template is an encoded ExportTraceServiceRequest and the offsets of all
-// that must differ from request to request. Every field there has a fixed
-// length, so a fresh payload is one copy and a few stores per span; encoding a
-// batch from scratch would cost the client as much as the server spends on it.
+// A template is an encoded ExportTraceServiceRequest and the offsets of all fields that must differ between
+// requests. These fields have a fixed length, so a new payload takes one copy and a few stores per span.
+// Encoding each batch would cost the client as much as decoding costs the server.
 type template struct {
 	bytes  []byte
 	slots  []slot
 	traces int
 }
 
-// slot is one span in a template. Offsets are of content, after tag and length;
-// 0 means that the span has no such field.
+// slot is one span in a template. Offsets are those of a field's content, after tag and length; 0 means that
+// the span has no such field.
 type slot struct {
 	span, parent                     uint32 // numbers within the template
 	trace                            uint32
@@ -28,16 +27,15 @@ type slot struct {
 	before                           uint64 // ns from the trace's start to its end
 }
 
-// jitterMask bounds by how many ns a span ends earlier than its template says.
-// It is below every gap between the ends of a child and its parent.
+// jitterMask limits how many ns earlier than in its template a span ends. It is smaller than every gap between
+// the ends of a child and its parent.
 const jitterMask = 1<<16 - 1
 
-// maxIdle bounds by how many ns a trace ended before it is sent, as if it had
-// waited in an exporter's queue.
+// maxIdle limits how many ns before sending a trace ended, as if it had waited in an exporter's queue.
 const maxIdle = 1<<24 - 1
 
-// patch gives the spans in b, a copy of the template, their ids, times and
-// values. firstTrace and firstSpan number them through the whole run.
+// patch sets the ids, times and values of the spans in b, a copy of the template. firstTrace and firstSpan
+// number them through the whole run.
 func (t *template) patch(b []byte, s *source, firstTrace, firstSpan uint64, now time.Time) {
 	sent := uint64(now.UnixNano())
 	for i := range t.slots {
@@ -68,11 +66,11 @@ func putDigits(b []byte, v uint64) {
 	}
 }
 
-// source turns the numbers of a run into ids and values. mix is a bijection, so
-// ids are unique in a run; the random seeds keep runs apart.
+// source turns the numbers of a run into ids and values. mix is a bijection, so ids are unique within a run.
+// The random seeds make ids differ between runs.
 type source struct {
 	traceSeed, spanSeed, valueSeed uint64
-	cardinality                    uint64 // 0: each span its own value
+	cardinality                    uint64 // 0: each span has its own value
 }
 
 func newSource(cardinality uint64) *source {
@@ -84,13 +82,13 @@ func (s *source) traceLo(n uint64) uint64 { return mix(s.valueSeed ^ n) }
 
 func (s *source) spanID(n uint64) uint64 {
 	id := mix(s.spanSeed + n)
-	if id == 0 { // one number in 2^64, and zero means no id
+	if id == 0 { // one number in 2^64; zero means no id
 		return 1
 	}
 	return id
 }
 
-// valueSpan is the most numbers that the digits of a value can tell apart.
+// valueSpan is the number of values that the digits can distinguish.
 const valueSpan = 10_000_000_000
 
 func (s *source) valueNumber(n uint64) uint64 {
@@ -107,8 +105,8 @@ func mix(v uint64) uint64 {
 	return v ^ v>>31
 }
 
-// payloads makes fresh payloads of one batch size, from many goroutines. They
-// share the source and the numbering of the run.
+// payloads makes new payloads of one batch size. It is safe for concurrent use. All payloads of a run share its
+// source and its numbering.
 type payloads struct {
 	*source
 	templates []*template
@@ -119,17 +117,18 @@ type counter struct{ requests, traces, spans atomic.Uint64 }
 
 func newPayloads(s *source, c *counter, batch, services int) *payloads {
 	p := &payloads{source: s, counter: c}
-	rng := rand.New(rand.NewPCG(1, 2)) // the same data on every run
+	rng := rand.New(rand.NewPCG(1, 2)) // the same data in every run
 	for triple := 0; len(p.templates) < minTemplates || triple*servicesPerTrace < services; triple += triplesIn(batch) {
 		p.templates = append(p.templates, buildTemplate(rng, batch, services, triple))
 	}
 	return p
 }
 
-// minTemplates keeps a server from seeing the same few batches again and again.
+// minTemplates is the minimum number of different batches, so that a server does not receive the same few
+// repeatedly.
 const minTemplates = 16
 
-// fill returns a payload in dst's memory and the number of its first trace.
+// fill returns a payload, in dst's memory, and the numbers of its first trace and span.
 func (p *payloads) fill(dst []byte, now time.Time) (payload []byte, trace, span uint64) {
 	t := p.templates[p.counter.requests.Add(1)%uint64(len(p.templates))]
 	trace = p.counter.traces.Add(uint64(t.traces)) - uint64(t.traces)
@@ -139,7 +138,7 @@ func (p *payloads) fill(dst []byte, now time.Time) (payload []byte, trace, span 
 	return payload, trace, span
 }
 
-// size is the mean number of bytes of a payload.
+// size is the mean size of a payload in bytes.
 func (p *payloads) size() float64 {
 	var sum int
 	for _, t := range p.templates {

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// errNotHere says that this system cannot inspect a process.
+// errNotHere means that this system cannot inspect a process.
 var errNotHere = errors.New("not measurable here")
 
-// usage is what server and client had used at one moment.
+// usage is the resources that server and client have used up to one moment.
 type usage struct {
 	cpu, client time.Duration
 	rss, peak   int64
 	disk        int64
 }
 
-// probe reads usage; a zero pid or an empty dir is left out.
+// probe reads usage. It skips a zero pid and an empty dir.
 type probe struct {
 	pid int
 	dir string
@@ -42,8 +42,8 @@ func (p probe) read() (u usage, err error) {
 	return u, nil
 }
 
-// diskUse sums the files below a directory; those that vanish meanwhile, as
-// files of a running store do, are gone.
+// diskUse sums the sizes of the files below a directory. It skips files that vanish meanwhile, as in a running
+// store.
 func diskUse(dir string) (sum int64, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {

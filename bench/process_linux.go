@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// ticks per second of the times in /proc/PID/stat: fixed for user space, proc(5).
+// ticks per second in the times of /proc/PID/stat: fixed for user space, proc(5).
 const ticks = 100
 
-// processCPU is the user and system time that a process has used.
+// processCPU is a process' user and system time.
 func processCPU(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -23,8 +23,8 @@ func processCPU(pid int) (time.Duration, error) {
 	return parseStat(stat)
 }
 
-// parseStat sums fields 14 and 15 (utime, stime). Field 2 is a name in brackets
-// that may itself hold spaces and brackets.
+// parseStat sums fields 14 and 15 (utime, stime). Field 2 is a name in brackets, which may contain spaces and
+// brackets.
 func parseStat(stat []byte) (time.Duration, error) {
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 {
@@ -41,7 +41,7 @@ func parseStat(stat []byte) (time.Duration, error) {
 	return time.Duration(sum) * time.Second / ticks, nil
 }
 
-// processMemory is the resident memory of a process in bytes, now and at most.
+// processMemory is the resident memory of a process in bytes: its present value and its peak.
 func processMemory(pid int) (now, peak int64, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -68,7 +68,7 @@ func ownCPU() (time.Duration, bool) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), true
 }
 
-// fileSize is the disk space of a file: stores make large files with holes.
+// fileSize is the disk space of a file. It is less than the length for files with holes, which stores make.
 func fileSize(info fs.FileInfo) int64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return st.Blocks * 512

@@ -19,25 +19,25 @@ import (
 //go:embed queries.txt
 var builtinQueries string
 
-// QueryOptions say what to ask where.
+// QueryOptions choose the queries and the API to measure.
 type QueryOptions struct {
 	Access      Access        `kong:"-"`
-	API         string        `name:"api" default:"http://127.0.0.1:3200" help:"Where Tempo's API is served, on this machine."`
-	File        string        `type:"existingfile" placeholder:"FILE" help:"Queries, one a line: a name, a colon, and TraceQL or the path of an API route (default: a built-in list)."`
-	Count       int           `default:"200" help:"How often to ask each query."`
-	Warmup      int           `default:"5" help:"How often to ask each before measuring starts."`
-	Limit       int           `default:"20" help:"Traces that a search returns at most."`
-	Last        time.Duration `default:"1h" help:"Time range of a search, up to now; 0: none is sent."`
-	Timeout     time.Duration `default:"30s" help:"How long an answer may take."`
-	Budget      time.Duration `default:"10s" help:"Ask a query no more once its answers have taken this long together."`
-	IngestRate  float64       `help:"Spans a second to send beside it; 0: none."`
-	IngestFull  bool          `help:"Send spans beside it as fast as it goes."`
-	Batch       int           `default:"200" help:"Spans in a request of --ingest-rate or --ingest-full."`
-	Concurrency int           `default:"16" help:"Requests under way at once of --ingest-rate or --ingest-full."`
-	Target      string        `default:"grpc://127.0.0.1:4317" help:"Where to send the spans of --ingest-rate or --ingest-full."`
+	API         string        `name:"api" default:"http://127.0.0.1:3200" help:"Base URL of Tempo's API on this machine."`
+	File        string        `type:"existingfile" placeholder:"FILE" help:"File of queries, one a line: a name, a colon, and TraceQL or the path of an API route (default: a built-in list)."`
+	Count       int           `default:"200" help:"Number of times to send each query."`
+	Warmup      int           `default:"5" help:"Number of times to send each query before the measurement."`
+	Limit       int           `default:"20" help:"Maximum number of traces that a search returns."`
+	Last        time.Duration `default:"1h" help:"Time range of a search, up to now; 0 means to send none."`
+	Timeout     time.Duration `default:"30s" help:"Maximum time of an answer."`
+	Budget      time.Duration `default:"10s" help:"Total time of a query's answers after which it is not sent again."`
+	IngestRate  float64       `help:"Spans a second to send in the background; 0 means none."`
+	IngestFull  bool          `help:"Send spans in the background without a rate limit."`
+	Batch       int           `default:"200" help:"Number of spans in a request of --ingest-rate or --ingest-full."`
+	Concurrency int           `default:"16" help:"Number of concurrent requests of --ingest-rate or --ingest-full."`
+	Target      string        `default:"grpc://127.0.0.1:4317" help:"OTLP receiver for the spans of --ingest-rate or --ingest-full."`
 }
 
-// QueryReport is how long each query took.
+// QueryReport has the latency of each query.
 type QueryReport struct {
 	API        string        `json:"api"`
 	Count      int           `json:"count"`
@@ -45,7 +45,7 @@ type QueryReport struct {
 	IngestRate float64       `json:"ingest_spans_per_second"` // accepted during the measurement
 }
 
-// QueryResult is about one query. Latency is that of good answers.
+// QueryResult is the result of one query. Latency covers successful answers.
 type QueryResult struct {
 	Name  string `json:"name"`
 	Query string `json:"query"`
@@ -56,7 +56,7 @@ type QueryResult struct {
 	Error  string `json:"error,omitempty"` // the last one
 
 	times histogram.Durations
-	spent time.Duration // warm-up included
+	spent time.Duration // including the warm-up
 }
 
 func (o *QueryOptions) check() error {
@@ -69,7 +69,7 @@ func (o *QueryOptions) check() error {
 		return errors.New("--timeout and --budget must be more than 0, and --ingest-rate and --last not negative")
 	}
 	if o.IngestFull && o.IngestRate > 0 {
-		return errors.New("--ingest-rate and --ingest-full: want one of them")
+		return errors.New("--ingest-rate and --ingest-full: set only one of them")
 	}
 	if b := o.background(); b != nil {
 		return b.check()
@@ -77,7 +77,7 @@ func (o *QueryOptions) check() error {
 	return nil
 }
 
-// background is what to send during the queries, nil for nothing.
+// background returns the options of the ingest during the queries, or nil.
 func (o *QueryOptions) background() *IngestOptions {
 	if o.IngestRate == 0 && !o.IngestFull {
 		return nil
@@ -87,8 +87,8 @@ func (o *QueryOptions) background() *IngestOptions {
 	return b
 }
 
-// Query asks every query in turn, many rounds, one at a time. With an error
-// after the start there is a report of the work done.
+// Query sends all queries in turn, for many rounds, one at a time. With an error after the start, it also
+// returns a report of the work done.
 func Query(ctx context.Context, o QueryOptions) (*QueryReport, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func Query(ctx context.Context, o QueryOptions) (*QueryReport, error) {
 	return &QueryReport{API: o.API, Count: o.Count, Queries: queries, IngestRate: rate}, errors.Join(err, stopErr)
 }
 
-// parseQueries reads lines of "name: query"; empty lines and # are left out.
+// parseQueries parses lines of "name: query". It skips empty lines and lines that begin with #.
 func parseQueries(text string) (queries []QueryResult, err error) {
 	number := 0
 	for line := range strings.Lines(text) {
@@ -202,7 +202,7 @@ func (q *QueryResult) book(took time.Duration, status int, body []byte, err erro
 func (r *QueryReport) Write(w io.Writer) error {
 	fmt.Fprintf(w, "each query at most %d times at %s", r.Count, r.API)
 	if r.IngestRate > 0 {
-		fmt.Fprintf(w, ", beside %.0f spans/s", r.IngestRate)
+		fmt.Fprintf(w, ", while sending %.0f spans/s", r.IngestRate)
 	}
 	fmt.Fprintln(w)
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// IngestReport is the outcome of [Ingest]. Per span always means per accepted
-// span. Null in JSON: not asked for, or not measurable on this system.
+// IngestReport is the result of [Ingest]. Per span means per accepted span. Null in JSON means not requested,
+// or not measurable on this system.
 type IngestReport struct {
 	Target       string  `json:"target"`
 	Batch        int     `json:"batch"`
@@ -28,15 +28,15 @@ type IngestReport struct {
 	Accepted       int64    `json:"accepted_spans"`
 	Rejected       int64    `json:"rejected_spans"` // by partial success
 	Refused        int64    `json:"refused_spans"`
-	Failed         int64    `json:"failed_spans"` // no answer
+	Failed         int64    `json:"failed_spans"` // without an answer
 	SpansPerSecond float64  `json:"accepted_spans_per_second"`
 	Reasons        []Reason `json:"reasons"`
-	Latency        Latency  `json:"latency"`                // of acknowledged requests, from when they were due
-	Service        *Latency `json:"service_time,omitempty"` // from when they were sent; with a rate
+	Latency        Latency  `json:"latency"`                // of acknowledged requests, from the time they were due
+	Service        *Latency `json:"service_time,omitempty"` // from the time they were sent; only with a rate
 
 	ClientCPU     *float64 `json:"client_cpu_us_per_span"`
 	ServerCPU     *float64 `json:"server_cpu_us_per_span"`
-	ServerCores   *float64 `json:"server_cores"` // busy on average, settling included
+	ServerCores   *float64 `json:"server_cores"` // mean number of busy cores, including --settle
 	RSS           *int64   `json:"server_rss_bytes"`
 	RSSBefore     *int64   `json:"server_rss_before_bytes"`
 	PeakRSS       *int64   `json:"server_peak_rss_bytes"`
@@ -44,7 +44,7 @@ type IngestReport struct {
 	Disk          *int64   `json:"disk_bytes"`
 	DiskPerSpan   *float64 `json:"disk_bytes_per_span"` // growth
 
-	pid bool // asked for
+	pid bool // requested
 	dir bool
 }
 
@@ -70,7 +70,7 @@ func newIngestReport(o *IngestOptions, d *driver, t *tally, before, after usage)
 	return r
 }
 
-// usage fills in what could be measured. Zero is no process's memory or CPU.
+// usage fills in the measured resources. No process has zero memory or CPU, so zero means unknown.
 func (r *IngestReport) usage(o *IngestOptions, before, after usage) {
 	n := float64(max(r.Accepted, 1))
 	if after.client > 0 {
@@ -118,7 +118,7 @@ func (r *IngestReport) cardinality() string {
 	return fmt.Sprintf("%d values of %s", r.Cardinality, valueKey)
 }
 
-// measured is the number in the format, or why there is none.
+// measured formats the number, or explains why there is none.
 func measured(flag string, asked bool, v *float64, format string) string {
 	switch {
 	case v != nil:

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// A query for a value that the server has is asked with a real one: the words of
-// the newest trace replace the placeholders.
+// Some queries need a value that exists on the server. Their placeholders are replaced by words of the newest
+// trace.
 
-// fillIn replaces the placeholders, if there are any.
+// fillIn replaces the placeholders in queries, if any.
 func fillIn(ctx context.Context, api *apiClient, queries []QueryResult) error {
 	need := false
 	for _, q := range queries {
@@ -23,7 +23,7 @@ func fillIn(ctx context.Context, api *apiClient, queries []QueryResult) error {
 	}
 	words, err := newestTrace(ctx, api)
 	if err != nil {
-		return fmt.Errorf("look for a trace to ask for: %w", err)
+		return fmt.Errorf("find a trace to query: %w", err)
 	}
 	for i, q := range queries {
 		queries[i].Query = words.Replace(q.Query)
@@ -37,7 +37,7 @@ func newestTrace(ctx context.Context, api *apiClient) (*strings.Replacer, error)
 		return nil, err
 	}
 	if len(found.Traces) == 0 {
-		return nil, errors.New("the server has none; send some by: etude bench ingest")
+		return nil, errors.New("the server has none; send some with: etude bench ingest")
 	}
 	id := found.Traces[0].TraceID
 	var answer struct{ Trace sampleTrace }
@@ -80,7 +80,7 @@ type sampleAttr struct {
 	Value struct{ StringValue string }
 }
 
-// words are the service, the span's name and the rare value of one span.
+// words returns the service, the name and the rare value of one span.
 func (t *sampleTrace) words() (service, name, value string) {
 	for _, rs := range t.ResourceSpans {
 		for _, a := range rs.Resource.Attributes {

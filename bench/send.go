@@ -12,21 +12,21 @@ import (
 	"etude/internal/wire"
 )
 
-// sender sends payloads from one worker at a time and says what became of each.
-// It gives the payload's memory back to the pool.
+// sender sends a payload and returns its outcome. It returns the payload's memory to the pool. Only one worker
+// at a time uses a sender.
 type sender interface {
 	send(ctx context.Context, payload *[]byte) outcome
 	close()
 }
 
-// outcome is the server's answer to a payload. Neither refused nor failed:
-// acknowledged, but for the rejected spans.
+// outcome is the server's answer to a payload. If it is neither refused nor failed, the server acknowledged all
+// spans except the rejected ones.
 type outcome struct {
-	refused  bool   // the server answered, and did not take it
-	failed   bool   // there was no answer, or none that can be read
+	refused  bool   // the server answered, and refused the payload
+	failed   bool   // there was no answer, or it could not be parsed
 	reason   string // short, the same for all of a kind
-	text     string // the answer's text, of one example of the kind
-	rejected int64  // spans of a partial success that were not accepted
+	text     string // text of one answer of this kind
+	rejected int64  // spans rejected by a partial success
 }
 
 func refused(reason, text string) outcome {
@@ -37,10 +37,10 @@ func failed(reason, text string) outcome {
 	return outcome{failed: true, reason: reason, text: text}
 }
 
-// payloadPool holds payload buffers.
+// payloadPool has reusable payload buffers.
 type payloadPool struct{ sync.Pool }
 
-// minPayloadCap spares small payloads most of the growing.
+// minPayloadCap is large enough that small payloads rarely need to grow their buffer.
 const minPayloadCap = 4 << 10
 
 // Get returns a buffer with room for n bytes.
@@ -53,7 +53,7 @@ func (p *payloadPool) Get(n int) *[]byte {
 	return &b
 }
 
-// Put takes a buffer back.
+// Put returns a buffer to the pool.
 func (p *payloadPool) Put(b *[]byte) { p.Pool.Put(b) }
 
 // packer compresses payloads with gzip.
@@ -76,12 +76,12 @@ func newPacker(compression string, pool *payloadPool) *packer {
 	}}}
 }
 
-// pack returns the payload compressed. Its own memory goes back to the pool.
+// pack returns the compressed payload. The uncompressed payload's memory goes back to the pool.
 func (p *packer) pack(payload *[]byte) *[]byte {
 	packed := bytes.NewBuffer((*p.pool.Get(0))[:0])
 	w := p.writers.Get().(*gzip.Writer)
 	w.Reset(packed)
-	_, _ = w.Write(*payload) // into memory: cannot fail
+	_, _ = w.Write(*payload) // writes to memory cannot fail
 	_ = w.Close()
 	p.writers.Put(w)
 	p.pool.Put(payload)
@@ -89,8 +89,8 @@ func (p *packer) pack(payload *[]byte) *[]byte {
 	return &b
 }
 
-// readResponse reads an ExportTraceServiceResponse: field 1 is partial_success,
-// and in it 1 is rejected_spans, 2 is error_message.
+// readResponse parses an ExportTraceServiceResponse. Field 1 is partial_success; in it, 1 is rejected_spans and
+// 2 is error_message.
 func readResponse(b []byte) (rejected int64, message string, err error) {
 	r := wire.Reader{Rest: b}
 	for r.Next() {
@@ -118,7 +118,7 @@ func readResponse(b []byte) (rejected int64, message string, err error) {
 	return rejected, message, nil
 }
 
-// acknowledged is the outcome of a success with this response body.
+// acknowledged returns the outcome of a success with this response body.
 func acknowledged(body []byte) outcome {
 	if len(body) == 0 {
 		return outcome{}

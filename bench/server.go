@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// server is a backend that a measurement starts and ends. Its CPU, memory and data
-// are read as those of any other process.
+// server is a backend that a measurement starts and stops. Its CPU, memory and data are measured as for any
+// other process.
 type server struct {
 	api   *apiClient
 	otlp  string        // address of OTLP over gRPC
@@ -28,7 +28,7 @@ type server struct {
 	done chan error
 }
 
-// start starts the backend on ports that are free and waits until it is ready.
+// start starts the backend on free ports and waits until it is ready.
 func (o *BlocksOptions) start(ctx context.Context, more []string) (*server, error) {
 	if len(o.Server) == 0 {
 		return nil, errors.New("no command that starts a backend")
@@ -62,17 +62,17 @@ func (o *BlocksOptions) start(ctx context.Context, more []string) (*server, erro
 	return s, nil
 }
 
-// freePort returns an address that nothing listens on at the moment.
+// freePort returns an address that is free at the moment.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", fmt.Errorf("look for a free port: %w", err)
+		return "", fmt.Errorf("find a free port: %w", err)
 	}
 	defer l.Close()
 	return l.Addr().String(), nil
 }
 
-// await asks until the backend is ready.
+// await polls until the backend is ready.
 func (s *server) await(ctx context.Context, api string, begin time.Time, timeout time.Duration) error {
 	client := localClient(1, Access{})
 	client.Timeout = timeout
@@ -90,7 +90,7 @@ func (s *server) await(ctx context.Context, api string, begin time.Time, timeout
 			return ctx.Err()
 		case err := <-s.done:
 			s.done <- err
-			return fmt.Errorf("the backend ended before it was ready: %w\n%s", err, &s.said)
+			return fmt.Errorf("the backend exited before it was ready: %w\n%s", err, &s.said)
 		case <-time.After(2 * time.Millisecond):
 		}
 		if time.Since(begin) > timeout {
@@ -99,10 +99,10 @@ func (s *server) await(ctx context.Context, api string, begin time.Time, timeout
 	}
 }
 
-// stop ends the backend, in the end by force.
+// stop stops the backend. It kills it after the timeout.
 func (s *server) stop(timeout time.Duration) error {
 	if s.cmd.Process.Signal(os.Interrupt) != nil {
-		_ = s.cmd.Process.Kill() // it has ended, or this system knows no interrupt
+		_ = s.cmd.Process.Kill() // it has exited, or this system has no interrupt
 	}
 	select {
 	case <-s.done:
@@ -114,13 +114,13 @@ func (s *server) stop(timeout time.Duration) error {
 	}
 }
 
-// use is what the backend has used; zero where this system does not tell.
+// use is the resources that the backend has used; zero on systems that cannot measure them.
 func (s *server) use() usage {
 	u, _ := probe{pid: s.cmd.Process.Pid}.read()
 	return u
 }
 
-// ask asks a query once and books it. An answer that is an error is no error here.
+// ask sends a query once and records the result. An answer with an error status is no error here.
 func (s *server) ask(ctx context.Context, q *QueryResult) (time.Duration, error) {
 	begin := time.Now()
 	status, body, err := s.api.get(ctx, q.path(&QueryOptions{Limit: 20, Last: history}, begin))
@@ -129,10 +129,10 @@ func (s *server) ask(ctx context.Context, q *QueryResult) (time.Duration, error)
 	return took, ctx.Err()
 }
 
-// held is what a backend has.
+// held is the contents of a backend's store.
 type held struct{ spans, inBlocks, blocks, bytes int64 }
 
-// gauges reads its own metrics.
+// gauges reads the backend's own metrics.
 func (s *server) gauges(ctx context.Context) (h held, err error) {
 	status, body, err := s.api.get(ctx, "/metrics")
 	if err != nil {
@@ -158,7 +158,7 @@ func (s *server) gauges(ctx context.Context) (h held, err error) {
 	return h, nil
 }
 
-// filesNamed sums the files of a name below a directory.
+// filesNamed sums the sizes of all files with a name below a directory.
 func filesNamed(dir, name string) (sum int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != name {

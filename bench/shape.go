@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The shape of the data: a web shop of small services. A trace has seven spans
-// in three services; a span has 9 attributes, one of them of high cardinality.
+// The shape of the data: a web shop of small services. A trace has seven spans in three services. A span has 9
+// attributes, one of them of high cardinality.
 
 const (
 	spansPerTrace    = 7
@@ -26,14 +26,14 @@ type attr struct {
 	value any
 }
 
-// spanShape is one of the seven. In texts, {noun} and {next} are the trace's
-// subject and the service that is called.
+// spanShape is one of a trace's seven spans. In texts, {noun} is the trace's subject and {next} the called
+// service.
 type spanShape struct {
-	service    int // which of the trace's services
+	service    int // index into the trace's services
 	parent     int // -1: root
 	kind       uint64
 	name       string
-	begin, end float64 // as parts of the trace's length; children are within parents
+	begin, end float64 // fractions of the trace's length; children are within their parents
 	attrs      []attr
 }
 
@@ -60,7 +60,7 @@ var traceShape = [spansPerTrace]spanShape{
 		{"db.collection.name", "{noun}s"}, {"db.query.text", "SELECT * FROM {noun}s WHERE id = $1 AND tenant = $2"}, {"server.address", "db-1.shop.example"}, {"server.port", int64(5432)}, {"db.response.returned_rows", int64(1)}}},
 }
 
-// failing are the spans that carry an error when the database fails.
+// failing marks the spans that have an error when the database fails.
 var failing = [spansPerTrace]bool{0: true, 2: true, 5: true, 6: true}
 
 // serviceName is the name of service n.
@@ -72,7 +72,7 @@ func serviceName(n int) string {
 	return name
 }
 
-// traceDraw is what one trace in a template was dealt.
+// traceDraw has the random choices for one trace in a template.
 type traceDraw struct {
 	services [servicesPerTrace]int
 	length   float64 // ns
@@ -81,7 +81,7 @@ type traceDraw struct {
 	next     [servicesPerTrace]string
 }
 
-// drawTrace deals a trace in the given triple of services.
+// drawTrace makes the random choices for a trace in the given triple of services.
 func drawTrace(rng *rand.Rand, triple, services int) traceDraw {
 	var d traceDraw
 	for i := range d.services {
@@ -90,8 +90,8 @@ func drawTrace(rng *rand.Rand, triple, services int) traceDraw {
 	for i := range d.next {
 		d.next[i] = serviceName(d.services[min(i+1, servicesPerTrace-1)])
 	}
-	// Most traces take some 30 ms, some a second. The shortest keeps every gap
-	// between a parent and its child above jitterMask.
+	// Most traces take about 30 ms, some a second. Even the shortest keeps every gap between a parent and its
+	// child above jitterMask.
 	d.length = min(max(30e6*math.Exp(rng.NormFloat64()), 4e6), 2e9)
 	d.failed = rng.IntN(50) == 0
 	d.fill = strings.NewReplacer("{noun}", nouns[rng.IntN(len(nouns))], "{tenant}", fmt.Sprintf("tenant-%d", rng.IntN(20)),
@@ -99,7 +99,7 @@ func drawTrace(rng *rand.Rand, triple, services int) traceDraw {
 	return d
 }
 
-// text fills in the words of a span of the trace.
+// text fills in the placeholders in a text of the trace.
 func (d *traceDraw) text(s *spanShape, text string) string {
 	return strings.ReplaceAll(d.fill.Replace(text), "{next}", d.next[s.service])
 }

@@ -39,8 +39,8 @@ func parseTarget(text string, access Access) (target, error) {
 	return target{secure: u.Scheme == "https", addr: u.Host, url: u.String(), access: access}, nil
 }
 
-// localURL reads a URL with a port, and refuses other machines: load is nothing to point at somebody else's server by
-// a slip of the hand.
+// localURL parses a URL with a port, and refuses other machines, so that a typing error does not send load to
+// another server.
 func localURL(flag, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -57,13 +57,13 @@ func localURL(flag, text string) (*url.URL, error) {
 
 func isLoopback(host string) bool {
 	if host == "localhost" {
-		return true // where it leads is seen when dialling
+		return true // the dialer checks the address it resolves to
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
 
-// loopback dials nothing but loopback addresses, whatever a name resolves to.
+// loopback dials only loopback addresses, whatever a name resolves to.
 var loopback = net.Dialer{Timeout: 5 * time.Second, Control: func(network, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -75,8 +75,8 @@ var loopback = net.Dialer{Timeout: 5 * time.Second, Control: func(network, addre
 	return nil
 }}
 
-// reach explains that nothing listens at the address, before a run fails a million
-// times for that reason.
+// reach returns a clear error when nothing listens at the address, before every request of a run fails for that
+// reason.
 func (t target) reach(ctx context.Context) error { return reach(ctx, t.addr) }
 
 func reach(ctx context.Context, addr string) error {

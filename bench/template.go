@@ -40,14 +40,14 @@ const (
 	anyInt               = 3
 )
 
-// encodedSpan is a span message and its slot with offsets within it.
+// encodedSpan is a span message and its slot, with offsets into the message.
 type encodedSpan struct {
 	bytes []byte
 	slot  slot
 }
 
-// buildTemplate encodes a batch of whole traces; the last one may be cut short,
-// parents before children. Spans are grouped by service, as a collector has them.
+// buildTemplate encodes a batch of whole traces. The last one may be incomplete; it has parents before
+// children. Spans are grouped by service, as a collector groups them.
 func buildTemplate(rng *rand.Rand, batch, services, firstTriple int) *template {
 	t := &template{traces: (batch + spansPerTrace - 1) / spansPerTrace}
 	triples := triplesIn(batch)
@@ -72,11 +72,11 @@ func buildTemplate(rng *rand.Rand, batch, services, firstTriple int) *template {
 	return t
 }
 
-// triplesIn is how many triples of services share a batch. Small batches come
-// from few services; else resources would outweigh the spans.
+// triplesIn is the number of service triples in a batch. Small batches come from few services; otherwise
+// resources would be larger than the spans.
 func triplesIn(batch int) int { return max(1, batch/20) }
 
-// appendResource appends one ResourceSpans and settles the offsets.
+// appendResource appends one ResourceSpans and computes the final offsets.
 func (t *template) appendResource(service int, spans []encodedSpan) {
 	resource := resourceBytes(service)
 	scope := scopeBytes()
@@ -98,7 +98,7 @@ func (t *template) appendResource(service int, spans []encodedSpan) {
 	t.bytes = appendText(b, resourceSpansSchema, schema)
 }
 
-// moved returns the slot for a span that begins at the offset.
+// moved returns the slot of a span that begins at an offset.
 func (s slot) moved(by uint32) slot {
 	for _, at := range []*uint32{&s.traceID, &s.spanID, &s.parentID, &s.value, &s.startAt, &s.endAt, &s.eventAt} {
 		if *at != 0 {
@@ -148,10 +148,10 @@ func encodeSpan(d *traceDraw, first, i int) encodedSpan {
 		b = s.appendFailure(b, i == spansPerTrace-1)
 	}
 	b = appendTag(b, spanFlags, protowire.Fixed32Type)
-	return encodedSpan{protowire.AppendFixed32(b, 0x101), s} // sampled; it is known whether the parent is remote
+	return encodedSpan{protowire.AppendFixed32(b, 0x101), s} // sampled; the flags say whether the parent is remote
 }
 
-// value is the attribute's value in this trace.
+// value returns the attribute's value in this trace.
 func (d *traceDraw) value(shape *spanShape, a attr, fails bool) any {
 	if text, ok := a.value.(string); ok {
 		return d.text(shape, text)
@@ -162,7 +162,7 @@ func (d *traceDraw) value(shape *spanShape, a attr, fails bool) any {
 	return a.value
 }
 
-// appendFailure appends a status of error, and where it began an exception.
+// appendFailure appends an error status, and an exception event to the span that caused it.
 func (s *slot) appendFailure(b []byte, cause bool) []byte {
 	if cause {
 		event, at := appendFixed64(nil, eventTime)
@@ -207,7 +207,7 @@ func appendVarint(b []byte, field protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(appendTag(b, field, protowire.VarintType), v)
 }
 
-// appendRoom appends a field of n zero bytes and returns where they begin.
+// appendRoom appends a field of n zero bytes and returns the offset of its content.
 func appendRoom(b []byte, field protowire.Number, n int) ([]byte, uint32) {
 	b = appendBytes(b, field, make([]byte, n))
 	return b, uint32(len(b) - n)

@@ -11,22 +11,21 @@ import (
 	"etude/assert"
 )
 
-// Engine plays labs. Any number of goroutines may use it; one lab is started or
-// checked at a time.
+// Engine runs labs. It is safe for concurrent use; it starts or checks one lab at a time.
 type Engine struct {
 	labs  []*Lab
 	stage Stage
 	dir   string // of progress and working copies
 
-	// playing is held while a lab is started, checked or reset, which may take
-	// long. mu guards notes, for a moment at a time; it is taken inside of playing.
+	// playing is held while a lab is started, checked or reset, which may take long. mu protects notes and is
+	// held only briefly. Order of locks: playing, then mu.
 	playing sync.Mutex
 	mu      sync.Mutex
 	notes   *notebook
 }
 
-// NewEngine returns an Engine over labs. Progress and working copies are kept in
-// dir, which is made when there is something to keep.
+// NewEngine returns an Engine over labs. It keeps progress and working copies in dir, which it makes when
+// needed.
 func NewEngine(labs []*Lab, stage Stage, dir string) (*Engine, error) {
 	notes, err := openNotebook(dir)
 	if err != nil {
@@ -35,7 +34,7 @@ func NewEngine(labs []*Lab, stage Stage, dir string) (*Engine, error) {
 	return &Engine{labs: labs, stage: stage, dir: dir, notes: notes}, nil
 }
 
-// View is a lab as a learner sees it.
+// View is a lab in the form that a learner sees.
 type View struct {
 	ID       string   `json:"id"`
 	Number   int      `json:"number"`
@@ -49,12 +48,12 @@ type View struct {
 	Choices  []string `json:"choices,omitempty"`
 	Says     string   `json:"says,omitempty"`  // the text of the last start
 	Where    string   `json:"where,omitempty"` // the working copy
-	// Lesson and Solution are given for a single lab; the solution when it is done.
+	// Lesson and Solution are set for a single lab; Solution only when the lab is done.
 	Lesson   string `json:"lesson,omitempty"`
 	Solution string `json:"solution,omitempty"`
 }
 
-// Result is the answer to a check.
+// Result is the result of a check.
 type Result struct {
 	Passed   bool             `json:"passed"`
 	Says     string           `json:"says"`
@@ -62,7 +61,7 @@ type Result struct {
 	Lab      View             `json:"lab"`
 }
 
-// List returns all labs, and the one to do next, "" when all are done.
+// List returns all labs, and the id of the next one to do, "" when all are done.
 func (e *Engine) List() (all []View, next string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -99,7 +98,7 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("no lab is called %q; `etude lab list` names them", e.ID)
 }
 
-// find takes the whole name of a lab, its number, or how its name begins.
+// find accepts the name of a lab, its number, or a prefix of its name.
 func (e *Engine) find(id string) (*Lab, error) {
 	for _, l := range e.labs {
 		if id != "" && (l.ID == id || strings.HasPrefix(l.ID, id) || fmt.Sprint(l.Number) == id) {
@@ -110,7 +109,7 @@ func (e *Engine) find(id string) (*Lab, error) {
 }
 
 func (e *Engine) view(l *Lab) View {
-	p := e.notes.look(l.ID)
+	p := e.notes.read(l.ID)
 	v := View{ID: l.ID, Number: l.Number, Title: l.Title, Minutes: l.Minutes, State: p.State, Hints: p.Hints, OfHints: len(l.Hints),
 		Answer: l.Answer, Question: p.Vars.fill(l.Question), Choices: l.Choices, Says: p.Says}
 	if l.works() && p.State != New {
@@ -130,8 +129,8 @@ func (s *Solution) text() string {
 	return "`" + strings.TrimSpace(s.Answer) + "`\n\n" + s.Why
 }
 
-// Start prepares a lab: its processes run and send spans, its drawing is sent, its
-// working copy is made. A lab can be started again; a working copy stays as it is.
+// Start prepares a lab: it runs the lab's processes, sends its drawing, and makes its working copy. A lab can
+// be started again; an existing working copy stays unchanged.
 func (e *Engine) Start(ctx context.Context, id string) (View, error) {
 	e.playing.Lock()
 	defer e.playing.Unlock()
@@ -161,7 +160,7 @@ func (e *Engine) Start(ctx context.Context, id string) (View, error) {
 	})
 }
 
-// Check judges an answer. The lab must have been started.
+// Check checks an answer. The lab must have been started.
 func (e *Engine) Check(ctx context.Context, id, answer string) (Result, error) {
 	e.playing.Lock()
 	defer e.playing.Unlock()
@@ -186,11 +185,11 @@ func (e *Engine) Check(ctx context.Context, id, answer string) (Result, error) {
 	return r, err
 }
 
-// runOf is the result of the last start of a lab. It never changes afterwards.
+// runOf returns the variables of a lab's last run. They never change afterwards.
 func (e *Engine) runOf(l *Lab) (vars, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if v := e.notes.look(l.ID).Vars; v != nil {
+	if v := e.notes.read(l.ID).Vars; v != nil {
 		return v, nil
 	}
 	return nil, errNotStarted
@@ -204,7 +203,7 @@ func (e *Engine) note(l *Lab, change func(*progress)) (View, error) {
 	return e.view(l), e.notes.save()
 }
 
-// Hint returns the next hint, and the last one again when all have been shown.
+// Hint returns the next hint. When all have been shown, it returns the last one again.
 func (e *Engine) Hint(id string) (hint string, v View, err error) {
 	l, err := e.find(id)
 	if err != nil {
@@ -217,7 +216,7 @@ func (e *Engine) Hint(id string) (hint string, v View, err error) {
 	return hint, v, err
 }
 
-// Reset forgets the progress of a lab and removes its working copy.
+// Reset removes the progress of a lab and its working copy.
 func (e *Engine) Reset(id string) (View, error) {
 	e.playing.Lock()
 	defer e.playing.Unlock()

@@ -10,8 +10,7 @@ import (
 // maxAnswer is the largest body of a check, in bytes.
 const maxAnswer = 256 << 10
 
-// Handler answers the routes of an Engine, /api/etude/labs and below. Answers are
-// JSON, errors text.
+// Handler serves the routes of an Engine, /api/etude/labs and below. Answers are JSON, errors plain text.
 func Handler(e *Engine) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/etude/labs", func(w http.ResponseWriter, _ *http.Request) {
@@ -60,6 +59,6 @@ func reply(w http.ResponseWriter, v any, err error) {
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(v) // the reader may be gone
+		_ = json.NewEncoder(w).Encode(v) // the client may be gone
 	}
 }

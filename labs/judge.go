@@ -11,7 +11,7 @@ import (
 	"etude/assert"
 )
 
-// judge decides an answer by the lab's kind.
+// judge checks an answer by the kind of the lab.
 func (e *Engine) judge(ctx context.Context, l *Lab, v vars, answer string) (Result, error) {
 	if answer == "" && l.Answer != "none" {
 		return Result{Says: "There is no answer yet. " + v.fill(l.Question)}, nil
@@ -27,7 +27,7 @@ func (e *Engine) judge(ctx context.Context, l *Lab, v vars, answer string) (Resu
 	return e.judgeSpans(ctx, l, v)
 }
 
-// judgeText compares with the accepted answers, and otherwise finds a useful reply.
+// judgeText compares the answer with the accepted ones. For a wrong answer it chooses a useful reply.
 func (e *Engine) judgeText(ctx context.Context, l *Lab, v vars, answer string) (Result, error) {
 	given := plainAnswer(answer)
 	for _, a := range l.Check.Accept {
@@ -51,13 +51,12 @@ func (e *Engine) judgeText(ctx context.Context, l *Lab, v vars, answer string) (
 	return Result{Says: "No. " + v.fill(l.Check.Else)}, nil
 }
 
-// plainAnswer removes insignificant differences: case, quotes, blanks, the zeros in
-// front of an id.
+// plainAnswer removes insignificant differences: case, quotes, blanks, and leading zeros of an id.
 func plainAnswer(s string) string {
 	return strings.TrimLeft(strings.ToLower(strings.Join(strings.Fields(strings.Trim(strings.TrimSpace(s), "`\"'.")), " ")), "0")
 }
 
-// shortID is how many digits of an id are enough.
+// shortID is the minimum number of digits of a shortened id.
 const shortID = 6
 
 func sameAnswer(given, right string) bool {
@@ -68,8 +67,8 @@ func sameAnswer(given, right string) bool {
 	return err == nil && len(given) >= shortID && len(right) >= 15 && strings.HasPrefix(right, given)
 }
 
-// shown are the variables as an answer may have them: an id is the answer itself
-// when the answer is its beginning.
+// shown returns the variables in the form that an answer may have: where the answer is a prefix of an id, the
+// id is replaced by the answer.
 func (v vars) shown(answer string) vars {
 	out := vars{}
 	for key, value := range v {
@@ -81,7 +80,7 @@ func (v vars) shown(answer string) vars {
 	return out
 }
 
-// accepted are right answers, most often asked from the spans.
+// accepted returns the right answers, usually queried from the spans.
 func (e *Engine) accepted(ctx context.Context, a Accepted, v vars) (right []string, err error) {
 	if a.Value != "" {
 		return []string{v.fill(a.Value)}, nil
@@ -123,8 +122,7 @@ func (e *Engine) accepted(ctx context.Context, a Accepted, v vars) (right []stri
 	return right, nil
 }
 
-// judgeQuery compares the results of the learner's query with the right ones, among
-// the spans of the run.
+// judgeQuery compares the results of the learner's query with the right ones, within the spans of the run.
 func (e *Engine) judgeQuery(ctx context.Context, l *Lab, v vars, answer string) (Result, error) {
 	given, err := e.stage.Search(ctx, answer)
 	if err != nil {
@@ -155,8 +153,7 @@ func (e *Engine) judgeQuery(ctx context.Context, l *Lab, v vars, answer string) 
 	return Result{Says: e.misses(ctx, len(given), missed, extra) + "\n" + v.fill(l.Check.Else)}, nil
 }
 
-// compareTraces tells which traces of the run a query misses, and which it finds
-// that it should not.
+// compareTraces returns the traces of the run that a query misses, and those that it finds wrongly.
 func compareTraces(given, want, mine []assert.Match) (missed, extra []string) {
 	in := func(list []assert.Match, id string) bool {
 		return slices.ContainsFunc(list, func(m assert.Match) bool { return m.TraceID == id })
@@ -174,7 +171,7 @@ func compareTraces(given, want, mine []assert.Match) (missed, extra []string) {
 	return missed, extra
 }
 
-// spansIn counts the spans that a query found in the traces of another.
+// spansIn counts the spans that a query found in the traces of another query.
 func spansIn(given, traces []assert.Match) (n int) {
 	for _, m := range given {
 		if slices.ContainsFunc(traces, func(t assert.Match) bool { return t.TraceID == m.TraceID }) {
@@ -184,7 +181,7 @@ func spansIn(given, traces []assert.Match) (n int) {
 	return n
 }
 
-// misses says how a query is off, with an example trace.
+// misses describes the errors of a query, with an example trace.
 func (e *Engine) misses(ctx context.Context, found int, missed, extra []string) string {
 	var parts []string
 	name := func(id string) string {
@@ -211,8 +208,7 @@ func traces(n int) string {
 	return fmt.Sprintf("%d traces", n)
 }
 
-// judgeSpans runs the working copy, if there is one, and holds the expectations
-// against the spans.
+// judgeSpans runs the working copy, if there is one, and checks the expectations against the spans.
 func (e *Engine) judgeSpans(ctx context.Context, l *Lab, v vars) (Result, error) {
 	if l.Check.Program != nil {
 		v = vars{"run": newRun(l.ID), "where": v["where"]}
@@ -244,8 +240,8 @@ func (e *Engine) judgeSpans(ctx context.Context, l *Lab, v vars) (Result, error)
 	return r, nil
 }
 
-// judgeLines holds the learner's expectations against drawings, each in a backend
-// of its own: right ones must hold, wrong ones must be noticed.
+// judgeLines checks the learner's expectations against drawings, each in its own backend: they must hold for
+// the right ones and fail for the wrong ones.
 func (e *Engine) judgeLines(ctx context.Context, l *Lab, v vars, answer string) (Result, error) {
 	parse := assert.ParseLines
 	if strings.HasPrefix(answer, "expect:") {

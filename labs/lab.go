@@ -19,10 +19,10 @@ import (
 //go:embed [0-9][0-9]-*
 var own embed.FS
 
-// Lab is one lesson, as its folder has it.
+// Lab is one lesson, as defined by its folder.
 type Lab struct {
 	ID     string `yaml:"-"` // the folder's name
-	Number int    `yaml:"-"` // its place among all
+	Number int    `yaml:"-"` // its place among all labs
 	Lesson string `yaml:"-"` // lesson.md
 	files  fs.FS
 
@@ -37,20 +37,19 @@ type Lab struct {
 	Solution Solution `yaml:"solution"`
 }
 
-// Start describes the preparation. Says is shown to the learner; in it and in queries,
-// ${run} is the name of the run, ${log.LABEL} the last request that a process
-// printed, ${trace.NAME} and ${span.LABEL} are ids of a drawing, ${id.a}, ${id.b}
-// and ${id.span} are new ids, ${otlp} is where spans are received, and ${where} is
+// Start describes the preparation. Says is shown to the learner. In it and in queries, ${run} is the name of
+// the run, ${log.LABEL} the last request that a process printed, ${trace.NAME} and ${span.LABEL} are ids of a
+// drawing, ${id.a}, ${id.b} and ${id.span} are new ids, ${otlp} is the URL that receives spans, and ${where} is
 // the working copy.
 type Start struct {
 	Run   []Process `yaml:"run"`
 	Draw  string    `yaml:"draw"` // a file with a drawing
 	Says  string    `yaml:"says"`
-	Copy  []string  `yaml:"copy"`  // services whose source goes into the working copy
-	Files bool      `yaml:"files"` // whether the files below work/ do
+	Copy  []string  `yaml:"copy"`  // services whose source is copied into the working copy
+	Files bool      `yaml:"files"` // whether the files below work/ are copied too
 }
 
-// Process is a service that runs for as long as its requests take.
+// Process is a service that runs while its requests run.
 type Process struct {
 	Service  string            `yaml:"service"`
 	Label    string            `yaml:"label"` // default: the service
@@ -63,24 +62,23 @@ type Process struct {
 
 func (p *Process) label() string { return cmp.Or(p.Label, p.Service) }
 
-// Check says which answers are right.
+// Check determines the right answers.
 type Check struct {
 	Accept []Accepted `yaml:"accept"` // for text and choice
-	Wrong  []Wrong    `yaml:"wrong"`  // words for wrong answers; the first that fits is told
-	Else   string     `yaml:"else"`   // for all other wrong answers
+	Wrong  []Wrong    `yaml:"wrong"`  // replies to wrong answers; the first that matches is used
+	Else   string     `yaml:"else"`   // reply to all other wrong answers
 	// Same is a query that finds the same traces of the run as a right answer.
 	Same string `yaml:"same"`
-	// Sees is a query whose spans a right answer finds, all of them and no others.
+	// Sees is a query; a right answer finds exactly its spans.
 	Sees     string        `yaml:"sees"`
 	Mentions string        `yaml:"mentions"` // a regular expression that the answer must match
-	Expect   []plainExpect `yaml:"expect"`   // of the run's spans
-	Program  *Program      `yaml:"program"`  // the working copy: built, run, then Expect
+	Expect   []plainExpect `yaml:"expect"`   // about the run's spans
+	Program  *Program      `yaml:"program"`  // the working copy: built, run, then checked by Expect
 	Catches  []Catch       `yaml:"catches"`  // for lines: drawings, and whether the answer must hold for them
 	mentions *regexp.Regexp
 }
 
-// plainExpect keeps an expectation as YAML: its queries are complete only when the
-// run has a name.
+// plainExpect keeps an expectation as YAML, because its queries are complete only when the run has a name.
 type plainExpect struct{ yaml.Node }
 
 // UnmarshalYAML keeps the node.
@@ -89,25 +87,25 @@ func (p *plainExpect) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// Accepted is a right answer. One field is set.
+// Accepted is a right answer. Exactly one field is set, or Missing and Of.
 type Accepted struct {
 	Value  string `yaml:"value"`
-	Names  string `yaml:"names"`  // a query: the names of its spans, with or without the service
-	Traces string `yaml:"traces"` // a query: the ids of its traces
-	Links  string `yaml:"links"`  // a query: the ids of traces to which its spans link
-	// Missing is a query, and Of the number of spans that were sent: the answer is
-	// how many were not received.
+	Names  string `yaml:"names"`  // a query; the answer is the names of its spans, with or without the service
+	Traces string `yaml:"traces"` // a query; the answer is the ids of its traces
+	Links  string `yaml:"links"`  // a query; the answer is the ids of the traces that its spans link to
+	// Missing is a query, and Of the number of spans that were sent. The answer is the number of spans that
+	// were not received.
 	Missing string `yaml:"missing"`
 	Of      int    `yaml:"of"`
 }
 
-// Wrong is a wrong answer that has a word of its own.
+// Wrong is a wrong answer with its own reply.
 type Wrong struct {
-	Like string `yaml:"like"` // a regular expression, for the whole answer
+	Like string `yaml:"like"` // a regular expression for the whole answer
 	Say  string `yaml:"say"`
 }
 
-// pattern is Like as an expression; an id in it may be short.
+// pattern compiles Like; an id in it may be shortened.
 func (w Wrong) pattern(v vars) (*regexp.Regexp, error) {
 	re, err := regexp.Compile("(?i)^(?:" + v.fill(anyVar().ReplaceAllString(w.Like, "(?:$0)")) + ")$")
 	if err != nil {
@@ -116,23 +114,23 @@ func (w Wrong) pattern(v vars) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// Program says how the working copy is run.
+// Program describes how to run the working copy.
 type Program struct {
 	Run []Process `yaml:"run"`
 }
 
-// Catch is a drawing and what expectations must say of it.
+// Catch is a drawing and the required result of the expectations on it.
 type Catch struct {
 	Draw  string `yaml:"draw"`
 	Holds bool   `yaml:"holds"`
-	Say   string `yaml:"say"` // when they say otherwise
+	Say   string `yaml:"say"` // reply when the result differs
 }
 
-// Solution is a right answer and why.
+// Solution is a right answer and its reason.
 type Solution struct {
 	Answer string    `yaml:"answer"`
 	Run    []Process `yaml:"run"`   // a learner's actions besides answering
-	Files  bool      `yaml:"files"` // whether files below solution/ belong into the working copy
+	Files  bool      `yaml:"files"` // whether files below solution/ are copied into the working copy
 	Like   []string  `yaml:"like"`  // services whose source, renamed, is the solution: uservice3 for uservice1
 	Why    string    `yaml:"why"`
 }
@@ -141,11 +139,11 @@ var anyVar = expression(`\$\{[a-z0-9.]+\}`)
 
 var labName = expression(`^\d\d-[a-z0-9-]{1,60}$`)
 
-// Own are the labs of this package.
+// Own is the file system of this package's labs.
 func Own() fs.FS { return own }
 
-// Load reads the labs of several places, in the order of their names. Of two with
-// the same name the later place has it.
+// Load reads the labs of several places, in the order of their names. Of two with the same name, the later
+// place wins.
 func Load(places ...fs.FS) ([]*Lab, error) {
 	byID := map[string]*Lab{}
 	for _, place := range places {
@@ -198,7 +196,7 @@ func load(folder fs.FS, id string) (*Lab, error) {
 	return lab, lab.check()
 }
 
-// check finds omissions of the teacher.
+// check finds mistakes of the teacher.
 func (l *Lab) check() error {
 	var errs []error
 	want := func(ok bool, text string) {
@@ -250,7 +248,7 @@ func (l *Lab) program() []Process {
 	return l.Check.Program.Run
 }
 
-// expectations are those of the check, with the variables of a run.
+// expectations returns the expectations of the check, with the variables of a run filled in.
 func (l *Lab) expectations(v vars) (*assert.Spec, error) {
 	nodes := &yaml.Node{Kind: yaml.SequenceNode}
 	for i := range l.Check.Expect {
@@ -267,7 +265,7 @@ func (l *Lab) expectations(v vars) (*assert.Spec, error) {
 	return spec, nil
 }
 
-// vars are the variables of a run: ${name}.
+// vars are the variables of a run, written ${name}.
 type vars map[string]string
 
 func (v vars) fill(text string) string {

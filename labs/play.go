@@ -53,11 +53,11 @@ func draw(ctx context.Context, send func(context.Context, []byte) error, files f
 	return nil
 }
 
-// requestPatience is how long one request of a lab may take.
+// requestPatience is the maximum time of one request of a lab.
 const requestPatience = 20 * time.Second
 
-// run starts the processes in their order, sends each its requests, and ends them
-// all. A process comes before its callers.
+// run starts the processes in order, sends each its requests, and stops them all. A process comes before its
+// callers.
 func run(ctx context.Context, stage Stage, program string, processes []Process, v vars) (err error) {
 	running := map[string]Running{}
 	var started []Running
@@ -91,8 +91,8 @@ func run(ctx context.Context, stage Stage, program string, processes []Process, 
 	return nil
 }
 
-// env are the variables of a process: those of the lab, the run's name, and whom
-// it calls.
+// env returns the variables of a process: those of the lab, the run's name, and the URL of the process that it
+// calls.
 func (p *Process) env(v vars, running map[string]Running) (env []string) {
 	attributes := "lab=" + v["run"]
 	for _, key := range sorted(p.Env) {
@@ -118,7 +118,7 @@ func request(ctx context.Context, url string, v vars, headers map[string]string)
 	for name, value := range headers {
 		req.Header.Set(name, v.fill(value))
 	}
-	// A connection of its own: none is left open to a process that ends.
+	// Its own connection, so that none stays open to a process that ends.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Do(req)
 	if err != nil {
@@ -131,7 +131,7 @@ func request(ctx context.Context, url string, v vars, headers map[string]string)
 
 var requestBlock = expression(`(?s)Request: \{\n.*?\n\}`)
 
-// lastRequest is the last request that a service printed.
+// lastRequest returns the last request that a service printed.
 func lastRequest(output string) string {
 	blocks := requestBlock().FindAllString(output, -1)
 	if len(blocks) == 0 {
@@ -140,12 +140,12 @@ func lastRequest(output string) string {
 	return blocks[len(blocks)-1]
 }
 
-// newRun names a run of a lab: its number and four letters.
+// newRun makes the name of a run of a lab: its number and four letters.
 func newRun(id string) string {
 	return id[:2] + "-" + strings.ToLower(rand.Text()[:4])
 }
 
-// newID is a new id of as many bytes, in hex; its first digit is not 0.
+// newID returns a new id of size bytes, in hex; its first digit is not 0.
 func newID(size int) string {
 	id := make([]byte, size)
 	_, _ = rand.Read(id) // it never fails

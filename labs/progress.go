@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// State is how far a learner is with a lab.
+// State is a learner's progress in a lab.
 type State string
 
 // The states.
@@ -23,11 +23,11 @@ const (
 type progress struct {
 	State State  `json:"state"`
 	Hints int    `json:"hints,omitempty"`
-	Says  string `json:"says,omitempty"` // what start told
+	Says  string `json:"says,omitempty"` // the text of the last start
 	Vars  vars   `json:"vars,omitempty"` // of the last run
 }
 
-// notebook keeps the progress in a file of a folder that is the labs' own.
+// notebook stores the progress in a file.
 type notebook struct {
 	dir string
 	of  map[string]*progress
@@ -50,7 +50,7 @@ func openNotebook(dir string) (*notebook, error) {
 	return n, nil
 }
 
-// get returns the progress of a lab, which may be changed before save.
+// get returns the progress of a lab for changing; call save afterwards.
 func (n *notebook) get(id string) *progress {
 	p := n.of[id]
 	if p == nil {
@@ -60,8 +60,8 @@ func (n *notebook) get(id string) *progress {
 	return p
 }
 
-// look returns the progress of a lab, not to be changed.
-func (n *notebook) look(id string) *progress {
+// read returns the progress of a lab for reading only.
+func (n *notebook) read(id string) *progress {
 	if p := n.of[id]; p != nil {
 		return p
 	}
@@ -74,11 +74,11 @@ func (n *notebook) save() error {
 		return err
 	}
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
-		return fmt.Errorf("keep the progress of labs: %w", err)
+		return fmt.Errorf("write the progress of labs: %w", err)
 	}
 	name := filepath.Join(n.dir, notebookName)
 	if err := os.WriteFile(name+".tmp", data, 0o600); err != nil {
-		return fmt.Errorf("keep the progress of labs: %w", err)
+		return fmt.Errorf("write the progress of labs: %w", err)
 	}
 	return os.Rename(name+".tmp", name)
 }

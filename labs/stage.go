@@ -9,19 +9,17 @@ import (
 	"etude/assert"
 )
 
-// Stage is where labs are played: a backend and the power to run services that
-// send their spans to it.
+// Stage is the environment of labs: a backend, and a way to run services that send their spans to it.
 type Stage interface {
 	assert.Source
-	// Send stores spans, OTLP TracesData in protobuf. They can be found when it
-	// returns.
+	// Send stores spans, OTLP TracesData in protobuf. When it returns, queries find them.
 	Send(ctx context.Context, spans []byte) error
-	// Start starts a service of the demo, or another program with a service's
-	// arguments, as a process with these variables. Its spans come to this backend.
+	// Start starts a service of the demo, or another program with a service's arguments, as a process with
+	// these variables. The process sends its spans to this backend.
 	Start(ctx context.Context, command Command) (Running, error)
-	// Endpoint is where OTLP is received: http://HOST:PORT.
+	// Endpoint is the URL that receives OTLP: http://HOST:PORT.
 	Endpoint() string
-	// Fresh starts an empty backend of its own, to be closed by the caller.
+	// Fresh starts a separate, empty backend, which the caller closes.
 	Fresh() (Backend, error)
 }
 
@@ -32,7 +30,7 @@ type Backend interface {
 	io.Closer
 }
 
-// Command is a process to be started. Program is "" for etude itself.
+// Command is a process to start. Program is "" for etude itself.
 type Command struct {
 	Program, Service string
 	Env              []string
@@ -40,11 +38,11 @@ type Command struct {
 
 // Running is a process of a lab that listens.
 type Running interface {
-	// URL is where it listens.
+	// URL is the address at which it listens.
 	URL() string
 	// Output is its output so far.
 	Output() string
-	// Stop ends it as SIGTERM does, so that it sends its waiting spans, and waits; Kill
+	// Stop ends the process as SIGTERM does, so that it sends its waiting spans, and waits for its end. Kill
 	// ends it as kill -9 does.
 	Stop()
 	Kill()

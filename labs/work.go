@@ -17,13 +17,11 @@ import (
 	"etude/services"
 )
 
-// A working copy is a Go module outside of any other: the source of services, and
-// the files below work/ of the lab's folder, whose names end in .txt so that they
-// are no Go files here. Its dependencies are those of this module at the same
-// versions, so a machine that built etude has them, and the build needs no network.
+// A working copy is a separate Go module: the source of services, and the files below work/ of the lab's
+// folder, whose names end in .txt so that Go does not compile them in this module. It has the same dependencies
+// as this module, in the same versions. So a machine that built etude has them, and the build needs no network.
 
-// copyWork makes the working copy of a lab. Files that are there stay as they are:
-// they hold the learner's work.
+// copyWork makes the working copy of a lab. It keeps existing files, which are the learner's work.
 func (e *Engine) copyWork(l *Lab) error {
 	for _, service := range l.Start.Copy {
 		err := fs.WalkDir(services.Files, service, func(name string, d fs.DirEntry, err error) error {
@@ -75,8 +73,8 @@ func writeOver(name string, data []byte) error {
 	return os.WriteFile(name, data, 0o600)
 }
 
-// Solve puts the lab's solution in place of the learner's work: the processes run
-// and the working copy is the solved one. It returns the right answer.
+// Solve replaces the learner's work by the lab's solution: it runs the solution's processes and writes its
+// working copy. It returns the right answer.
 func (e *Engine) Solve(ctx context.Context, id string) (answer string, err error) {
 	e.playing.Lock()
 	defer e.playing.Unlock()
@@ -101,8 +99,7 @@ func (e *Engine) Solve(ctx context.Context, id string) (answer string, err error
 	return v.fill(l.Solution.Answer), run(ctx, e.stage, "", l.Solution.Run, maps.Clone(v))
 }
 
-// copySolved writes an instrumented service over the one that it was made from: 3
-// over 1, 4 over 2.
+// copySolved writes an instrumented service over the service without instrumentation: 3 over 1, 4 over 2.
 func (e *Engine) copySolved(l *Lab, service string) error {
 	text, err := services.Files.ReadFile(service + "/" + service + ".go")
 	if err != nil {
@@ -113,11 +110,10 @@ func (e *Engine) copySolved(l *Lab, service string) error {
 	return writeOver(filepath.Join(e.workDir(l), plain, plain+".go"), []byte(solved))
 }
 
-// buildPatience is how long a build may take: the first one compiles the SDK.
+// buildPatience is the maximum time of a build: the first one compiles the SDK.
 const buildPatience = 3 * time.Minute
 
-// runWork builds the working copy and runs it. Says describes its mistakes in
-// the learner's words, "" when it ran.
+// runWork builds the working copy and runs it. says describes its mistakes to the learner, "" when it ran.
 func (e *Engine) runWork(ctx context.Context, l *Lab, v vars) (says string, err error) {
 	dir := e.workDir(l)
 	if _, err := os.Stat(dir); err != nil {
@@ -135,7 +131,7 @@ func (e *Engine) runWork(ctx context.Context, l *Lab, v vars) (says string, err 
 	defer cancel()
 	build := exec.CommandContext(ctx, goCommand, "build", "-ldflags=-s -w", "-o", program, ".")
 	build.Dir = dir
-	// The module cache has etude's dependencies. Nothing is downloaded.
+	// etude's dependencies are in the module cache, so the build downloads nothing.
 	build.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOSUMDB=off", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0")
 	switch output, err := build.CombinedOutput(); {
 	case err == nil:

@@ -12,27 +12,26 @@ import (
 // Guard checks the requests of a listener before its handler sees them.
 type Guard struct {
 	Hosts   *Hosts   // nil: any Host
-	Origins *Origins // nil: its own origin alone
-	Tokens  *Tokens  // nil: no token is wanted
+	Origins *Origins // nil: only the listener's own origin
+	Tokens  *Tokens  // nil: no token required
 	Role    Role     // the role that the token must have
 
-	// Open are paths that need no token: health checks have none.
+	// Open lists paths that need no token, because health checks send none.
 	Open []string
 }
 
-// policy is the content security policy of answers without one of their own:
-// show it, and nothing else.
+// policy is the content security policy of answers without their own: the browser may display the answer, and
+// do nothing else.
 const policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
-// Handler passes on the requests that may come in, and answers the others: 421 for
-// a Host that is not ours, 403 for a request of another site's page, 401 without a
-// token. gRPC calls get the codes that mean the same.
+// Handler passes on the allowed requests. It answers the others with 421 for a wrong Host, 403 for a request of
+// another site's page, and 401 without a token. gRPC calls get the corresponding codes.
 func (g Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setHeaders(w.Header())
 		if !g.Hosts.Allow(r.Host) {
 			refuse(w, r, http.StatusMisdirectedRequest, fmt.Sprintf(
-				"the Host %q is none of this server's names. If it is yours, name it in --allowed-hosts", shorten(r.Host)))
+				"the Host %q is not a name of this server. If it is yours, add it to --allowed-hosts", shorten(r.Host)))
 			return
 		}
 		if !g.admitOrigin(w, r) {
@@ -48,10 +47,9 @@ func (g Guard) Handler(next http.Handler) http.Handler {
 }
 
 // Unauthorized is the answer to a client without a valid token.
-const Unauthorized = "this server wants a token: send Authorization: Bearer TOKEN, with one of the file that --auth-token-file names"
+const Unauthorized = "this server requires a token: send Authorization: Bearer TOKEN with a token of the file given by --auth-token-file"
 
-// setHeaders comes first, so that refusals have them as well. Handlers may replace
-// them; the page does.
+// setHeaders is called first, so that refusals have the headers too. Handlers may replace them; the page does.
 func setHeaders(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", policy)
@@ -59,8 +57,7 @@ func setHeaders(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
-// admitOrigin refuses requests of other sites' pages, and answers the question of a
-// browser whether a page may ask (a CORS preflight).
+// admitOrigin refuses requests of other sites' pages. It answers a browser's preflight request (CORS).
 func (g Guard) admitOrigin(w http.ResponseWriter, r *http.Request) bool {
 	h, from := w.Header(), r.Header.Get("Origin")
 	h.Add("Vary", "Origin")
@@ -79,7 +76,7 @@ func (g Guard) admitOrigin(w http.ResponseWriter, r *http.Request) bool {
 	}
 	if fromElsewhere(r) {
 		refuse(w, r, http.StatusForbidden, fmt.Sprintf(
-			"a page of another site (%s) may not ask this server. If the page is yours, name its origin in --allowed-origins", shorten(origins(from))))
+			"a page of another site (%s) may not send requests to this server. If the page is yours, add its origin to --allowed-origins", shorten(origins(from))))
 		return false
 	}
 	return true
@@ -87,13 +84,12 @@ func (g Guard) admitOrigin(w http.ResponseWriter, r *http.Request) bool {
 
 func origins(from string) string {
 	if from == "" {
-		return "it does not say which"
+		return "unknown origin"
 	}
 	return from
 }
 
-// challenge names the ways to show a token. Browsers know Basic and ask for a
-// password.
+// challenge lists the ways to send a token. For Basic, browsers prompt for a password.
 func challenge(h http.Header, role Role) {
 	h.Add("WWW-Authenticate", `Bearer realm="etude"`)
 	if role == Query {
@@ -101,15 +97,15 @@ func challenge(h http.Header, role Role) {
 	}
 }
 
-// grpcCodes are gRPC's codes for the refusals.
+// grpcCodes maps the refusals to gRPC's codes.
 var grpcCodes = map[int]int{
 	http.StatusMisdirectedRequest: 7, // PERMISSION_DENIED
 	http.StatusForbidden:          7,
 	http.StatusUnauthorized:       16, // UNAUTHENTICATED
 }
 
-// refuse answers with one line of text. A gRPC client learns the reason from
-// headers, with HTTP status 200 (gRPC over HTTP/2, "Responses").
+// refuse answers with one line of text. For a gRPC client the reason is in headers, with HTTP status 200 (gRPC
+// over HTTP/2, "Responses").
 func refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {
 	h := w.Header()
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
@@ -124,7 +120,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {
 	_, _ = fmt.Fprintf(w, "%d %s: %s\n", status, http.StatusText(status), reason)
 }
 
-// shorten keeps an answer small, whatever was sent.
+// shorten limits the size of an answer that repeats input.
 func shorten(s string) string {
 	const most = 200
 	if len(s) > most {

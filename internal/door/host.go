@@ -9,19 +9,18 @@ import (
 	"strings"
 )
 
-// machineNames are names for this machine that container runtimes give it.
+// machineNames are names that container runtimes give this machine.
 var machineNames = []string{"localhost", "host.docker.internal", "gateway.docker.internal", "host.containers.internal", "host.minikube.internal"}
 
-// Hosts are the names under which a listener answers.
+// Hosts are the host names that a listener accepts.
 type Hosts struct {
-	names    []string // lower case, without a dot at the end
+	names    []string // lower case, without a final dot
 	suffixes []string // ".example.org" for *.example.org
 	any      bool
 }
 
-// NewHosts allows this machine's own names, loopback addresses, and those given:
-// a name, *.NAME for all names below it, an address, or * for everything. Ports
-// play no part.
+// NewHosts allows this machine's own names, loopback addresses, and the given ones: a name, *.NAME for all
+// names below it, an address, or * for everything. Ports are ignored.
 func NewHosts(allowed []string) (*Hosts, error) {
 	h := &Hosts{names: machineNames, suffixes: []string{".localhost"}}
 	for _, text := range allowed {
@@ -32,7 +31,7 @@ func NewHosts(allowed []string) (*Hosts, error) {
 		below, wild := strings.CutPrefix(text, "*.")
 		name, ok := hostName(below)
 		if !ok || strings.ContainsAny(name, "*/@ ") {
-			return nil, fmt.Errorf("%q is no host: want NAME, *.NAME, an address, or *", text)
+			return nil, fmt.Errorf("%q is not a host: want NAME, *.NAME, an address, or *", text)
 		}
 		if wild {
 			h.suffixes = append(slices.Clip(h.suffixes), "."+name)
@@ -59,8 +58,8 @@ func (h *Hosts) Allow(host string) bool {
 	return slices.Contains(h.names, name) || slices.ContainsFunc(h.suffixes, below)
 }
 
-// hostName is a Host header without its port, in the form in which names are
-// compared: lower case, no dot at the end, addresses without brackets.
+// hostName returns a Host header without its port, in the form for comparison: lower case, no final dot,
+// addresses without brackets.
 func hostName(host string) (string, bool) {
 	name := host
 	if inner, bracket := strings.CutPrefix(host, "["); bracket {
@@ -83,7 +82,7 @@ func hostName(host string) (string, bool) {
 	return canonical(name), name != ""
 }
 
-// canonical gives each address one form.
+// canonical returns the standard form of an address.
 func canonical(name string) string {
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return addr.Unmap().WithZone("").String()
@@ -91,7 +90,7 @@ func canonical(name string) string {
 	return name
 }
 
-// isPort accepts an empty one, as RFC 3986 does.
+// isPort accepts an empty port, as RFC 3986 does.
 func isPort(s string) bool {
 	if s == "" {
 		return true
@@ -100,8 +99,7 @@ func isPort(s string) bool {
 	return err == nil && s[0] != '+' && n <= 65535
 }
 
-// IsLoopback reports whether every address that a listener has bound is reachable
-// from this machine alone.
+// IsLoopback reports whether only this machine can reach the addresses that a listener has bound.
 func IsLoopback(addrs ...net.Addr) bool {
 	for _, addr := range addrs {
 		tcp, ok := addr.(*net.TCPAddr)

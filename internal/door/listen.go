@@ -10,9 +10,8 @@ import (
 	"syscall"
 )
 
-// Listener is one net.Listener over the addresses of a list. The addresses of a single
-// address are accepted directly; of several, one goroutine each accepts and hands
-// over to Accept.
+// Listener is one net.Listener over a list of addresses. With a single address it accepts directly. With
+// several, one goroutine per address accepts and passes connections to Accept.
 type Listener struct {
 	parts    []net.Listener
 	accepted chan accepted
@@ -25,9 +24,8 @@ type accepted struct {
 	err  error
 }
 
-// Split takes a list of addresses apart: HOST:PORT, separated by commas. The host
-// localhost means 127.0.0.1 and [::1]; the second is optional, since not every
-// system has IPv6.
+// Split parses a list of addresses: HOST:PORT, separated by commas. The host localhost means 127.0.0.1 and
+// [::1]. The second is optional, because not every system has IPv6.
 func Split(list string) (addrs []Addr, err error) {
 	for text := range strings.SplitSeq(list, ",") {
 		host, port, err := net.SplitHostPort(strings.TrimSpace(text))
@@ -46,15 +44,14 @@ func Split(list string) (addrs []Addr, err error) {
 // Addr is one address to listen on.
 type Addr struct {
 	Text     string // HOST:PORT
-	Optional bool   // left out when the system does not have such addresses
+	Optional bool   // skipped when the system has no such address
 }
 
-// portTries bounds the search for a port that is free on all addresses.
+// portTries limits the search for a port that is free on all addresses.
 const portTries = 20
 
-// Listen opens every address of a list, or none, and joins them. Port 0 is one free
-// port, the same for all addresses with port 0. With a certificate, connections
-// speak TLS.
+// Listen opens every address of a list, or none, and joins them. Port 0 means one free port, which all
+// addresses with port 0 share. With a certificate, connections use TLS.
 func Listen(list string, c *Certificate) (*Listener, error) {
 	parts, err := ListenEach(list, c)
 	if err != nil {
@@ -112,13 +109,13 @@ func listenAll(addrs []Addr) (parts []net.Listener, err error) {
 	return parts, nil
 }
 
-// Unavailable reports whether the system has no address of such a kind.
+// Unavailable reports whether the error means that the system has no address of this kind.
 func Unavailable(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EPROTONOSUPPORT) ||
 		errors.Is(err, wsaeAddrNotAvail) || errors.Is(err, wsaeAFNoSupport)
 }
 
-// Windows has numbers of its own.
+// Windows has its own numbers.
 const (
 	wsaeAFNoSupport  = syscall.Errno(10047)
 	wsaeAddrNotAvail = syscall.Errno(10049)
@@ -132,8 +129,7 @@ func closeAll(parts []net.Listener) error {
 	return errors.Join(errs...)
 }
 
-// acceptFrom hands over what one address accepts, errors included, until that
-// address is closed.
+// acceptFrom passes on the connections and errors of one address, until that address is closed.
 func (l *Listener) acceptFrom(part net.Listener) {
 	for {
 		conn, err := part.Accept()
@@ -169,8 +165,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener. A connection that nothing has accepted yet is
-// closed with it.
+// Close implements net.Listener. It also closes a connection that no caller has accepted yet.
 func (l *Listener) Close() error {
 	err := error(net.ErrClosed)
 	l.close.Do(func() {
@@ -180,10 +175,10 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Addr implements net.Listener: the first address.
+// Addr implements net.Listener. It returns the first address.
 func (l *Listener) Addr() net.Addr { return l.parts[0].Addr() }
 
-// Addrs returns every address that is bound.
+// Addrs returns every bound address.
 func (l *Listener) Addrs() (addrs []net.Addr) {
 	for _, part := range l.parts {
 		addrs = append(addrs, part.Addr())
@@ -191,7 +186,7 @@ func (l *Listener) Addrs() (addrs []net.Addr) {
 	return addrs
 }
 
-// String is the list of bound addresses, as Split reads it.
+// String is the list of bound addresses, in the form that Split parses.
 func (l *Listener) String() string {
 	var texts []string
 	for _, addr := range l.Addrs() {

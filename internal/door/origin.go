@@ -7,16 +7,15 @@ import (
 	"strings"
 )
 
-// Origins are the web origins, besides the listener's own, whose pages may read
-// what it answers.
+// Origins are the web origins, besides the listener's own, whose pages may read its answers.
 type Origins struct{ patterns []origin }
 
-// origin is scheme, host and port of a pattern. A host that begins with a dot
-// means all names below it, port * any port.
+// origin is the scheme, host and port of a pattern. A host that begins with a dot means all names below it;
+// port * means any port.
 type origin struct{ scheme, host, port string }
 
-// NewOrigins reads patterns: https://app.example, https://*.example for all names
-// below it, http://localhost:* for any port. There is none for every origin.
+// NewOrigins parses patterns: https://app.example, https://*.example for all names below it, http://localhost:*
+// for any port. No pattern allows every origin.
 func NewOrigins(patterns []string) (*Origins, error) {
 	o := &Origins{}
 	for _, text := range patterns {
@@ -31,12 +30,12 @@ func NewOrigins(patterns []string) (*Origins, error) {
 
 func parseOrigin(text string) (o origin, err error) {
 	if text == "*" {
-		return o, fmt.Errorf("%q would let every web page in: name the origins", text)
+		return o, fmt.Errorf("%q would admit every web page: list the origins", text)
 	}
 	plain, anyPort := strings.CutSuffix(text, ":*")
 	u, err := url.Parse(plain)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-		return o, fmt.Errorf("%q is no web origin: want https://HOST, https://*.HOST or http://HOST:*", text)
+		return o, fmt.Errorf("%q is not a web origin: want https://HOST, https://*.HOST or http://HOST:*", text)
 	}
 	o = origin{u.Scheme, strings.ToLower(u.Hostname()), portOf(u)}
 	if anyPort {
@@ -46,7 +45,7 @@ func parseOrigin(text string) (o origin, err error) {
 		o.host = below
 	}
 	if strings.Contains(o.host, "*") || o.host == "" || o.host == "." {
-		return o, fmt.Errorf("%q is no web origin: * may only replace the first names, as in https://*.example.org, or the port", text)
+		return o, fmt.Errorf("%q is not a web origin: * may only replace the first names, as in https://*.example.org, or the port", text)
 	}
 	return o, nil
 }
@@ -61,7 +60,7 @@ func portOf(u *url.URL) string {
 	return "80"
 }
 
-// allow reports whether a page of an origin, given as browsers send it, may read.
+// allow reports whether a page of an origin, in the form that browsers send, may read answers.
 func (o *Origins) allow(text string) bool {
 	if o == nil {
 		return false
@@ -80,27 +79,27 @@ func (o *Origins) allow(text string) bool {
 	return false
 }
 
-// fromElsewhere reports whether a browser sends the request for a page of another
-// origin. Programs send neither header, so theirs never come from elsewhere.
+// fromElsewhere reports whether a browser sends the request for a page of another origin. Programs send neither
+// header, so their requests never count.
 //
-// A person may follow a link to us: that is a navigation by GET, its answer is shown
-// and not read by the page with the link. A navigation inside of a frame is none.
+// A person may follow a link to this server. That is a navigation by GET; the browser shows the answer, and the
+// page with the link cannot read it. A navigation inside a frame does not count as one.
 func fromElsewhere(r *http.Request) bool {
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "same-origin", "none":
 		return false
 	case "":
-		// An old browser, or an address without TLS that is not this machine's. An
-		// answer to a safe request stays unreadable without our leave.
+		// An old browser, or an address without TLS that is not this machine's. Without an Access-Control
+		// header, a page cannot read the answer to a safe request.
 		return !safe && r.Header.Get("Origin") != "" && !sameOrigin(r)
 	}
 	link := r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 	return !safe || !link
 }
 
-// sameOrigin compares the Origin with the Host. The scheme is left out: a proxy in
-// front may have ended TLS.
+// sameOrigin compares the Origin with the Host. It ignores the scheme, because a proxy in front may have
+// terminated TLS.
 func sameOrigin(r *http.Request) bool {
 	u, err := url.Parse(r.Header.Get("Origin"))
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)

@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// checkEvery is how often files are checked for changes, at most.
+// checkEvery is the minimum time between checks for changed files.
 const checkEvery = time.Second
 
-// reloaded holds a value that was read from files, and reads it again after the
-// files have changed. It checks them when the value is asked for, so it needs no
-// goroutine, and an idle listener costs nothing. New files that cannot be read
-// leave the value as it was: a half-written certificate must not close the door.
+// reloaded has a value that was read from files, and reads it again after the files have changed. It checks
+// them when get is called, so it needs no goroutine, and an idle listener costs nothing. If it cannot read the
+// new files, it keeps the old value: a half-written certificate must not close the door.
 type reloaded[T any] struct {
 	files []string
 	load  func() (T, error)
@@ -26,7 +25,7 @@ type reloaded[T any] struct {
 	checked time.Time
 }
 
-// stamp tells versions of a file apart.
+// stamp identifies a version of a file.
 type stamp struct {
 	size     int64
 	modified time.Time
@@ -35,13 +34,13 @@ type stamp struct {
 // newReloaded reads the files for the first time.
 func newReloaded[T any](log *slog.Logger, load func() (T, error), files ...string) (*reloaded[T], error) {
 	r := &reloaded[T]{files: files, load: load, now: time.Now, log: log}
-	r.seen, r.checked = r.stamps(), r.now() // before reading: a change during it is found later
+	r.seen, r.checked = r.stamps(), r.now() // before reading, so that a change during it is found later
 	var err error
 	r.value, err = load()
 	return r, err
 }
 
-// get returns the value as the files have it, or had it when they could be read.
+// get returns the value of the current files, or of the last ones that could be read.
 func (r *reloaded[T]) get() T {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,14 +59,14 @@ func (r *reloaded[T]) refresh() {
 	r.seen = seen // one warning for each change
 	value, err := r.load()
 	if err != nil {
-		r.log.Warn("files have changed and cannot be used; the old ones stay in use", "files", r.files, "err", err)
+		r.log.Warn("cannot use the changed files; the old contents stay in use", "files", r.files, "err", err)
 		return
 	}
 	r.value = value
-	r.log.Info("files have changed and were read again", "files", r.files)
+	r.log.Info("reloaded changed files", "files", r.files)
 }
 
-// stamps has the zero stamp for a file that is not there.
+// stamps returns the zero stamp for a missing file.
 func (r *reloaded[T]) stamps() []stamp {
 	stamps := make([]stamp, len(r.files))
 	for i, file := range r.files {

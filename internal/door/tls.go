@@ -10,12 +10,11 @@ import (
 	"os"
 )
 
-// Certificate is the certificate of this server, with its key. It follows its
-// files: after they have changed, new connections get the new certificate.
+// Certificate is this server's certificate and key. When its files change, new connections get the new
+// certificate.
 type Certificate struct{ pair *reloaded[*tls.Certificate] }
 
-// LoadCertificate reads a certificate, with its chain, and its key, both
-// in PEM.
+// LoadCertificate reads a certificate with its chain, and its key, both as PEM.
 func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
 	pair, err := newReloaded(log, func() (*tls.Certificate, error) {
 		pair, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -36,28 +35,28 @@ func (c *Certificate) ServerConfig() *tls.Config {
 	}
 }
 
-// ClientConfig is for connections of this program to itself: it wants the very
-// certificate that the server has, under whichever name.
+// ClientConfig is for connections of this program to itself: it accepts only the server's own certificate,
+// under any name.
 func (c *Certificate) ClientConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, // VerifyConnection is stricter
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 || !bytes.Equal(state.PeerCertificates[0].Raw, c.pair.get().Certificate[0]) {
-				return errors.New("the server has another certificate than the file names")
+				return errors.New("the server's certificate is not the one in the file")
 			}
 			return nil
 		},
 	}
 }
 
-// CheckHost says whether clients that trust the certificate accept it for a host.
+// CheckHost returns nil if clients that trust the certificate accept it for a host.
 func (c *Certificate) CheckHost(host string) error {
 	return c.pair.get().Leaf.VerifyHostname(host)
 }
 
-// ClientConfig returns how clients connect by TLS: they trust the system's
-// certificates and those of a file in PEM, if there is one.
+// ClientConfig returns the TLS settings of clients. They trust the system's certificates and those in a PEM
+// file, if given.
 func ClientConfig(caFile string) (*tls.Config, error) {
 	if caFile == "" {
 		return &tls.Config{MinVersion: tls.VersionTLS12}, nil
@@ -67,11 +66,11 @@ func ClientConfig(caFile string) (*tls.Config, error) {
 		return nil, fmt.Errorf("read trusted certificates: %w", err)
 	}
 	roots, err := x509.SystemCertPool()
-	if err != nil { // a system without any
+	if err != nil { // a system without certificates
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read trusted certificates: %s holds no certificate in PEM", caFile)
+		return nil, fmt.Errorf("read trusted certificates: %s contains no PEM certificate", caFile)
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
 }

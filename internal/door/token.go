@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Role is the right that a token gives.
+// Role is the permission that a token gives.
 type Role uint8
 
 const (
@@ -19,27 +19,25 @@ const (
 	Query                   // reading, and everything else
 )
 
-// Tokens are the bearer tokens that open this server. They follow their file.
-// A nil *Tokens allows every client.
+// Tokens are the bearer tokens that this server accepts. They are reloaded when their file changes. A nil
+// *Tokens allows every client.
 type Tokens struct {
 	list  *reloaded[[]token]
 	extra []token
 }
 
-// token keeps a digest: digests have one length, so comparing them takes one time.
+// token keeps a digest. All digests have the same length, so a comparison takes constant time.
 type token struct {
 	digest [sha256.Size]byte
 	roles  Role
 }
 
-// minToken keeps out words that could be guessed, in bytes.
+// minToken is the minimum length of a token in bytes; shorter ones could be guessed.
 const minToken = 16
 
-// LoadTokens reads a file of tokens, one a line. A line is a token, good for
-// everything, or begins with the word ingest or query, and the token is good for
-// that alone. Several tokens may be valid at once, so that they can be changed one
-// after the other. Lines that begin with # say nothing. Of extra, each is good for
-// everything and does not come from the file.
+// LoadTokens reads a file of tokens, one a line. A line is a token with all permissions, or the word ingest or
+// query and a token with that permission only. Several tokens may be valid at once, so that clients can be
+// changed one after the other. Lines that begin with # are comments. The extra tokens have all permissions.
 func LoadTokens(file string, log *slog.Logger, extra ...string) (*Tokens, error) {
 	list, err := newReloaded(log, func() ([]token, error) { return readTokens(file) }, file)
 	if err != nil {
@@ -94,13 +92,13 @@ func parseTokens(text string) (tokens []token, err error) {
 		tokens = append(tokens, token{sha256.Sum256([]byte(words[0])), roles})
 	}
 	if len(tokens) == 0 {
-		return nil, errors.New("no token in it: want one a line")
+		return nil, errors.New("the file contains no token: want one a line")
 	}
 	return tokens, nil
 }
 
-// Allow reports whether the value of an Authorization header is good for a role.
-// The time that it takes depends on the number of tokens alone.
+// Allow reports whether the value of an Authorization header gives a role. Its duration depends only on the
+// number of tokens.
 func (t *Tokens) Allow(authorization string, role Role) bool {
 	if t == nil {
 		return true
@@ -118,8 +116,8 @@ func (t *Tokens) Allow(authorization string, role Role) bool {
 	return good == 1
 }
 
-// credential is the token of an Authorization header, "" for none: that of Bearer
-// (RFC 6750), or the password of Basic (RFC 7617) with any user name.
+// credential returns the token of an Authorization header, or "": that of Bearer (RFC 6750), or the password of
+// Basic (RFC 7617) with any user name.
 func credential(authorization string) string {
 	scheme, rest, _ := strings.Cut(authorization, " ")
 	rest = strings.TrimSpace(rest)
@@ -137,8 +135,7 @@ func credential(authorization string) string {
 	return ""
 }
 
-// FirstToken reads a file of tokens and returns the first that is good for a role,
-// or for all of several, as a client sends it.
+// FirstToken reads a file of tokens and returns the first that gives a role, for a client to send.
 func FirstToken(file string, role Role) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -151,5 +148,5 @@ func FirstToken(file string, role Role) (string, error) {
 			return words[len(words)-1], nil
 		}
 	}
-	return "", fmt.Errorf("read token: %s holds none of at least %d characters for this purpose", file, minToken)
+	return "", fmt.Errorf("read token: %s contains no token of at least %d characters for this purpose", file, minToken)
 }

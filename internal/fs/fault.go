@@ -1,10 +1,10 @@
 package fs
 
-// Op is an operation on a [Mem] about to happen.
+// Op is an operation that a [Mem] is about to perform.
 type Op struct {
 	Kind string // the method in lower case: create, append, open, rename, remove, list, mkdir, syncdir, lock, read, write, sync, truncate, size
 	Path string
-	Size int // bytes to read or write, length to cut to
+	Size int // bytes to read or write, or the length to truncate to
 }
 
 // Changes reports whether the operation changes the state after a crash.
@@ -16,22 +16,22 @@ func (o Op) Changes() bool {
 	return false
 }
 
-// Fault is what shall happen to an operation. The zero Fault lets it pass.
+// Fault decides the result of an operation. The zero Fault lets it succeed.
 type Fault struct {
 	Err   error // returned instead of doing the operation
-	Keep  int   // for a write with Err: how many bytes are written nevertheless
-	Crash bool  // as Err, and everything after fails too
+	Keep  int   // for a write with Err: number of bytes written before the error
+	Crash bool  // like Err, and all later operations fail too
 }
 
-// Inject sets the function that is asked before every operation; nil lets all
-// pass. It must not call the Mem.
+// Inject sets a function that Mem calls before every operation; nil removes it. The function must not call the
+// Mem.
 func (m *Mem) Inject(hook func(Op) Fault) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.hook = hook
 }
 
-// begin decides over an operation; the lock is held.
+// begin asks the hook about an operation. The caller holds the lock.
 func (m *Mem) begin(op Op) Fault {
 	if m.down {
 		return Fault{Err: pathError(op.Kind, op.Path, ErrCrashed)}

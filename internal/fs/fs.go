@@ -1,6 +1,5 @@
-// Package fs is the file system that storage writes to: the few operations that
-// durability is made of, so that tests can run the very same storage code over
-// [Mem], a file system that loses unsynced data in a crash, and fails on demand.
+// Package fs is the file system of the storage code. It has only the operations that durability needs. Tests
+// run the same storage code over [Mem], a file system that loses unsynced data in a crash and fails on demand.
 //
 // The implementations promise:
 //
@@ -8,9 +7,9 @@
 //     crash may keep all of it, none of it, or any part.
 //   - A name (created, renamed, removed) is durable once [FS.SyncDir] of its
 //     folder has returned nil. A rename is never seen half done.
-//   - After Sync has failed nothing is known about the bytes written since the
-//     last good Sync, and a second Sync that succeeds proves nothing: the kernel
-//     may have dropped the pages. Callers give the file up.
+//   - After a failed Sync, the state of the bytes written since the last successful Sync is unknown. A
+//     second, successful Sync proves nothing, because the kernel may have dropped the pages. Callers stop
+//     using the file.
 package fs
 
 import (
@@ -21,13 +20,12 @@ import (
 	"time"
 )
 
-// ErrNoSpace is [Mem]'s full disk. Use [NoSpace] to ask about any error.
+// ErrNoSpace is the error of a [Mem] with a full disk. Use [NoSpace] to test any error.
 var ErrNoSpace = errors.New("no space left on device")
 
-// FS is a file system. Errors carry the operation and the path, as those of
-// package os do, and match os.ErrNotExist and os.ErrExist. The last element of a
-// name is never followed when it is a link, and opening never waits: anything but a
-// plain file is refused with a *[KindError].
+// FS is a file system. Errors contain the operation and the path, as in package os, and match os.ErrNotExist
+// and os.ErrExist. A name whose last element is a link is not followed, and opening never blocks: anything
+// except a plain file is refused with a *[KindError].
 type FS interface {
 	// Create makes a new file for writing; it is an error if the name exists.
 	Create(name string) (File, error)
@@ -35,27 +33,25 @@ type FS interface {
 	Append(name string) (File, error)
 	// Open opens an existing file for reading.
 	Open(name string) (File, error)
-	// Rename gives a file another name, replacing what had that name.
+	// Rename renames a file and replaces a file with the new name.
 	Rename(from, to string) error
 	Remove(name string) error
-	// List returns the entries of a folder, ordered by name: files, and whatever else
-	// has a name there, with its Kind.
+	// List returns the entries of a folder in the order of their names: files and all other entries, with their
+	// Kind.
 	List(dir string) ([]Info, error)
-	// Mkdir makes a folder and those above it that do not exist.
+	// Mkdir makes a folder and its missing parents.
 	Mkdir(dir string) error
 	// SyncDir makes the names in a folder durable.
 	SyncDir(dir string) error
-	// Lock takes a lock that no one else on this machine can hold at the same
-	// time, until it is closed or the process ends. A *[LockedError] says that it
-	// is taken.
+	// Lock acquires a lock, which one process at a time on this machine can hold, until it is closed or the
+	// process ends. The error is a *[LockedError] when another holder has it.
 	Lock(name string) (io.Closer, error)
-	// Pin remembers which file or folder has a name now, following links. Still
-	// returns an error once the name leads nowhere or to another one.
+	// Pin records the file or folder that a name refers to now, following links. Still returns an error when
+	// the name no longer refers to it.
 	Pin(name string) (Pin, error)
 }
 
-// Pin is a remembered file or folder. It is held open, so that the system cannot
-// give its identity to another.
+// Pin is a recorded file or folder. It stays open, so that the system cannot give its identity to another.
 type Pin interface {
 	Still() error
 	io.Closer
@@ -67,13 +63,13 @@ type File interface {
 	io.ReaderAt
 	io.Writer
 	io.Closer
-	// Sync makes written bytes durable, the file's length included.
+	// Sync makes written bytes and the file's length durable.
 	Sync() error
-	// Truncate cuts the file to a length; Write continues from there.
+	// Truncate cuts the file to a length; Write continues there.
 	Truncate(size int64) error
 	Size() (int64, error)
-	// Named returns an error when the name that the file was opened by leads to it
-	// no more: it was removed, renamed, or replaced.
+	// Named returns an error when the name that the file was opened by no longer refers to it: the file was
+	// removed, renamed, or replaced.
 	Named() error
 }
 
@@ -98,7 +94,7 @@ const (
 	Device Kind = "device"
 )
 
-// KindError says that a name leads to something else than a plain file.
+// KindError means that a name refers to something other than a plain file.
 type KindError struct {
 	Path string
 	Kind Kind
@@ -108,20 +104,20 @@ func (e *KindError) Error() string {
 	return fmt.Sprintf("open %s: it is a %s, not a file", e.Path, e.Kind)
 }
 
-// ErrReplaced says that a name leads to another file or folder than before.
-var ErrReplaced = errors.New("another one has taken its place")
+// ErrReplaced means that a name refers to another file or folder than before.
+var ErrReplaced = errors.New("another one has replaced it")
 
-// LockedError says that another process, or this one, holds the lock.
+// LockedError means that another process, or this one, holds the lock.
 type LockedError struct {
 	Path string
-	PID  int // of the holder; 0 when not known
+	PID  int // process that holds it; 0 when unknown
 }
 
 // ReadFile returns the whole content of a file.
 func ReadFile(f FS, name string) ([]byte, error) { return ReadStart(f, name, math.MaxInt64) }
 
-// ReadStart returns the content of a file, of a larger one the first most bytes. The
-// size of a file that others can reach says nothing: a file with holes has any.
+// ReadStart returns the content of a file, at most the first most bytes. It ignores the file's size, which
+// others may control: a file with holes can have any size.
 func ReadStart(f FS, name string, most int64) (data []byte, err error) {
 	r, err := f.Open(name)
 	if err != nil {
@@ -140,8 +136,8 @@ func ReadStart(f FS, name string, most int64) (data []byte, err error) {
 	return data[:n], err
 }
 
-// WriteFile makes a file appear with all of its content or not at all: it is
-// written under a temporary name, synced, renamed, and its folder synced.
+// WriteFile makes a file appear completely or not at all: it writes a temporary file, syncs it, renames it, and
+// syncs the folder.
 func WriteFile(f FS, dir, temporary, name string, data []byte) error {
 	if err := f.Remove(temporary); err != nil && !IsNotExist(err) {
 		return err

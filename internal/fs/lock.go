@@ -18,18 +18,16 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("lock %s: in use by another process", e.Path)
 }
 
-// IsNotExist reports whether an error says that a file is not there.
+// IsNotExist reports whether an error means that a file does not exist.
 func IsNotExist(err error) bool { return errors.Is(err, iofs.ErrNotExist) }
 
-// NoSpace reports whether an error says that the disk, or the user's share of
-// it, is full.
+// NoSpace reports whether an error means that the disk, or the user's quota, is full.
 func NoSpace(err error) bool { return errors.Is(err, ErrNoSpace) || isFull(err) }
 
-// osLock holds the operating system's lock on an open file and, where the system
-// can lock folders, on the file's folder. The system releases both when the
-// process dies, so no stale lock can keep a restart out; the file itself stays,
-// and its content only names the holder. The folder's lock keeps a second process
-// out even after someone has removed the file.
+// osLock holds the operating system's lock on an open file and, where the system can lock folders, on the
+// file's folder. The system releases both when the process dies, so no stale lock can block a restart. The file
+// remains; its content only names the holder. The folder's lock blocks a second process even after someone has
+// removed the file.
 type osLock struct{ f, dir *os.File }
 
 func (osFS) Lock(name string) (io.Closer, error) {
@@ -53,8 +51,8 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	return &osLock{f, dir}, nil
 }
 
-// Close releases the lock even while a process that this one is starting still
-// has the file: a child has all files from its fork to its exec.
+// Close releases the lock even while a process that this one is starting still has the file open: a child has
+// all files from its fork to its exec.
 func (l *osLock) Close() error {
 	err := errors.Join(unlock(l.f), l.f.Close())
 	if l.dir != nil {
@@ -63,8 +61,7 @@ func (l *osLock) Close() error {
 	return err
 }
 
-// The process id only helps the reader of an error, so errors of reading or writing
-// it are ignored.
+// The process id is only for the text of an error, so errors in reading or writing it are ignored.
 func readPID(f *os.File) int {
 	buf := make([]byte, 20)
 	n, _ := f.ReadAt(buf, 0)

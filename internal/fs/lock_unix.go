@@ -9,23 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock takes the lock of an open file, or reports that it is taken. flock
-// belongs to the open file, not to the process: a second open of the same file
-// in this process is kept out as well.
+// tryLock locks an open file, or reports that the lock is taken. flock belongs to the open file, not to the
+// process, so it also blocks a second open of the file in this process.
 func tryLock(f *os.File) (taken bool, err error) {
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	return errors.Is(err, unix.EWOULDBLOCK), err
 }
 
-// lockFolder locks a folder. Some network file systems cannot; then the file's
-// lock is all there is, and dir is nil.
+// lockFolder locks a folder. Some network file systems cannot; then dir is nil, and only the file is locked.
 func lockFolder(name string) (dir *os.File, taken bool) {
 	dir, err := os.Open(name)
 	if err != nil {
 		return nil, false
 	}
 	if taken, err = tryLock(dir); err != nil {
-		_ = dir.Close() // Only read.
+		_ = dir.Close() // Opened only for reading.
 		return nil, taken
 	}
 	return dir, false

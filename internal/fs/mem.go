@@ -14,23 +14,21 @@ import (
 	"time"
 )
 
-// ErrCrashed is the answer to everything after a crash.
+// ErrCrashed is the error of every operation after a crash.
 var ErrCrashed = errors.New("file system crashed")
 
-// Mem is a file system in memory that knows which data a crash would lose. Names and
-// data live twice: as a running program sees them, and as they are on the disk.
-// Sync and SyncDir carry the first over to the second. Folders are durable at
-// once, since nothing in storage depends on when they are.
+// Mem is a file system in memory that knows which data a crash would lose. It has names and data twice: as a
+// running program sees them, and as they are on the disk. Sync and SyncDir copy the first to the second.
+// Folders are durable at once, because no storage code depends on when they are.
 //
-// A Sync that fails loses the data it was to write, as Linux does: readers go on
-// seeing it, no later Sync will write it.
+// A failed Sync loses its data, as on Linux: readers still see the data, and no later Sync writes it.
 type Mem struct {
 	mu       sync.Mutex
 	live     map[string]*node
 	disk     map[string]*node
-	pending  []rename       // changes to names that no SyncDir has carried over yet
-	dirs     map[string]int // each has a number of its own
-	made     int            // folders so far
+	pending  []rename       // changes to names that no SyncDir has copied to the disk yet
+	dirs     map[string]int // each has its own number
+	made     int            // folders made so far
 	locks    map[string]bool
 	used     int64
 	capacity int64 // 0: no limit
@@ -38,16 +36,15 @@ type Mem struct {
 	down     bool
 }
 
-// node is a file's content. The arrays of data and synced may be shared: bytes
-// below len(synced) are never written in place.
+// node is a file's content. data and synced may share an array: bytes below len(synced) are never overwritten.
 type node struct {
 	data, synced []byte
-	lost         [][2]int // ranges of data that a failed Sync gave up
+	lost         [][2]int // ranges of data lost by a failed Sync
 	kind         Kind
 	modified     time.Time
 }
 
-// rename is a change to names: from "" a new file, to "" a removed one.
+// rename is a change to names: an empty from means a new file, an empty to a removed one.
 type rename struct {
 	from, to string
 	node     *node
@@ -58,17 +55,16 @@ func NewMem() *Mem {
 	return &Mem{live: map[string]*node{}, disk: map[string]*node{}, dirs: map[string]int{}, locks: map[string]bool{}}
 }
 
-// SetCapacity bounds the bytes of all files together; 0 lifts the bound.
+// SetCapacity limits the total size of all files; 0 means no limit.
 func (m *Mem) SetCapacity(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.capacity = n
 }
 
-// Crash cuts the power: every operation from now on fails with [ErrCrashed], and
-// the file system that the next start would find is returned. With a nil rng
-// nothing is there that was not synced. With one, chance decides for each name
-// and each unsynced byte range whether the disk already had it.
+// Crash simulates a power failure. Every later operation fails with [ErrCrashed]. It returns the file system
+// that the next start would find. With a nil rng, it has only synced data. Otherwise rng decides for each name
+// and each unsynced byte range whether the disk has it.
 func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -102,12 +98,12 @@ func (r rename) apply(names map[string]*node) {
 	}
 }
 
-// survive is the content of a file after a crash.
+// survive returns the content of a file after a crash.
 func (n *node) survive(rng *rand.Rand) []byte {
 	switch {
 	case rng == nil:
 		return bytes.Clone(n.synced)
-	case !bytes.HasPrefix(n.data, n.synced): // Cut or given up in between.
+	case !bytes.HasPrefix(n.data, n.synced): // Truncated, or lost by a failed Sync.
 		if rng.IntN(2) == 0 {
 			return bytes.Clone(n.synced)
 		}
@@ -116,22 +112,21 @@ func (n *node) survive(rng *rand.Rand) []byte {
 	extra := len(n.data) - len(n.synced)
 	kept := bytes.Clone(n.data[:len(n.synced)+rng.IntN(extra+1)])
 	if fresh := kept[len(n.synced):]; len(fresh) > 0 && rng.IntN(3) == 0 {
-		// The length reached the disk, a sector of the data did not.
+		// The length reached the disk, but a sector of the data did not.
 		hole := fresh[rng.IntN(len(fresh)):]
 		clear(hole[:min(512, len(hole))])
 	}
 	return kept
 }
 
-// Names returns every file there is, with its path, in order.
+// Names returns the paths of all files in order.
 func (m *Mem) Names() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return sortedKeys(m.live)
 }
 
-// Corrupt changes the content of a file on the disk itself, as failing hardware
-// does.
+// Corrupt changes a file's content on the disk, as failing hardware does.
 func (m *Mem) Corrupt(name string, change func([]byte) []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -142,7 +137,7 @@ func (m *Mem) Corrupt(name string, change func([]byte) []byte) {
 	m.used += int64(len(n.data))
 }
 
-// Replace puts something that is no plain file in the place of a name.
+// Replace puts an entry that is not a plain file in the place of a name.
 func (m *Mem) Replace(name string, kind Kind) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -151,7 +146,7 @@ func (m *Mem) Replace(name string, kind Kind) {
 	m.live[name], m.disk[name] = n, n
 }
 
-// RemoveAll removes a folder with everything in it, as rm -r does. It cannot fail.
+// RemoveAll removes a folder with all its contents, as rm -r does. It cannot fail.
 func (m *Mem) RemoveAll(dir string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -172,7 +167,7 @@ func (m *Mem) RemoveAll(dir string) {
 
 func below(dir, name string) bool { return strings.HasPrefix(name, dir+string(filepath.Separator)) }
 
-// Move renames a folder with everything in it, as mv does. It cannot fail.
+// Move renames a folder with all its contents, as mv does. It cannot fail.
 func (m *Mem) Move(from, to string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -191,8 +186,7 @@ func moveNames[V any](names map[string]V, from, to string) {
 	}
 }
 
-// Pin remembers a folder by the number that it was made with. Files are pinned by
-// their open File.
+// Pin records a folder by its number, and a file by its open File.
 func (m *Mem) Pin(name string) (Pin, error) {
 	name = filepath.Clean(name)
 	m.mu.Lock()
@@ -300,7 +294,7 @@ func (m *Mem) Remove(name string) error {
 	return nil
 }
 
-// removeDir removes an empty folder; the lock is held.
+// removeDir removes an empty folder. The caller holds the lock.
 func (m *Mem) removeDir(dir string) error {
 	for name := range m.live {
 		if below(dir, name) {

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// memFile is an open file of a [Mem]; its content is the node's, under the lock
-// of the Mem.
+// memFile is an open file of a [Mem]. Its content is in the node, protected by the Mem's lock.
 type memFile struct {
 	m      *Mem
 	n      *node
@@ -104,7 +103,7 @@ func (f *memFile) Truncate(size int64) error {
 	data := make([]byte, size)
 	copy(data, f.n.data)
 	f.n.data = data
-	for i := range f.n.lost { // Later writes there are new.
+	for i := range f.n.lost { // Later writes to this range are not lost.
 		f.n.lost[i][1] = min(f.n.lost[i][1], int(size))
 	}
 	return nil

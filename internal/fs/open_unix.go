@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFlags refuse a link and do not wait for the writer of a pipe.
+// openFlags refuses a link, and does not wait for the writer of a pipe.
 const openFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK
 
-// checkLink has nothing to add: the open itself refuses links.
+// checkLink does nothing: the open refuses links.
 func checkLink(string) error { return nil }
 
-// Named is asked with every commit of the log, so it allocates nothing.
+// Named is called with every commit of the log, so it allocates nothing.
 func (f osFile) Named() error {
 	var own, now unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &own); err != nil {

@@ -2,14 +2,14 @@ package fs
 
 import "os"
 
-// openFlags has nothing to add: pipes have no names in Windows' folders.
+// openFlags is empty: pipes have no names in Windows' folders.
 const openFlags = 0
 
-// checkLink refuses what Windows would follow.
+// checkLink refuses a link that Windows would follow.
 func checkLink(name string) error {
 	info, err := os.Lstat(name)
 	if err != nil || kindOf(info.Mode()) == Plain {
-		return nil // the open reports what is wrong
+		return nil // the open reports the error
 	}
 	return &KindError{Path: name, Kind: kindOf(info.Mode())}
 }

@@ -13,8 +13,7 @@ type osFS struct{}
 
 type osFile struct{ *os.File }
 
-// openPlain opens a plain file without waiting for the other end of a pipe and
-// without following a link.
+// openPlain opens a plain file. It does not wait for the other end of a pipe, and does not follow a link.
 func openPlain(name string, flags int) (*os.File, error) {
 	if err := checkLink(name); err != nil {
 		return nil, err
@@ -87,7 +86,7 @@ func (osFS) List(dir string) ([]Info, error) {
 	for _, e := range entries {
 		info, err := e.Info()
 		if IsNotExist(err) {
-			continue // Removed since ReadDir.
+			continue // Removed after ReadDir.
 		}
 		if err != nil {
 			return nil, err
@@ -104,7 +103,7 @@ func wrap(f *os.File, err error) (File, error) {
 	return osFile{f}, nil
 }
 
-// leadsTo returns an error unless a name leads to a file.
+// leadsTo returns an error unless a name refers to a file.
 func leadsTo(stat func(string) (os.FileInfo, error), name string, file os.FileInfo) error {
 	now, err := stat(name)
 	if err != nil {

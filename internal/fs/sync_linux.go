@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncData leaves out the time stamps, which spares a write of the inode; the
-// length is made durable, since the data could not be read without it.
+// syncData does not sync the time stamps, which saves a write of the inode. It does sync the length, without
+// which the data could not be read.
 func syncData(f *os.File) error {
 	for {
 		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR {

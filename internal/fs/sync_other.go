@@ -4,6 +4,5 @@ package fs
 
 import "os"
 
-// syncData is what package os knows: F_FULLFSYNC on darwin, FlushFileBuffers on
-// windows.
+// syncData uses package os: F_FULLFSYNC on darwin, FlushFileBuffers on Windows.
 func syncData(f *os.File) error { return f.Sync() }

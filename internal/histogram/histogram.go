@@ -1,12 +1,11 @@
-// Package histogram counts durations, in memory that does not grow with their
-// number, and answers quantiles of them.
+// Package histogram counts durations and computes their quantiles. Its memory does not grow with the number of
+// durations.
 //
-// Buckets grow with the value: each power of two of nanoseconds is divided into
-// as many buckets of one width as the precision says. A quantile is right to
-// within half a bucket, and is never below the shortest nor above the longest
-// duration that was counted. Rejected: buckets that double, whose quantiles are
-// off by up to 100 %; the sparse buckets of Prometheus' native histograms, which
-// need a logarithm for each duration and are made for storage.
+// Buckets grow with the value: each power of two of nanoseconds is divided into buckets of equal width, whose
+// number is the precision. The error of a quantile is at most half a bucket, and a quantile is never below the
+// shortest or above the longest counted duration. Rejected: doubling buckets, whose quantiles have errors of up
+// to 100 %; the sparse buckets of Prometheus' native histograms, which need a logarithm for each duration and
+// are designed for storage.
 package histogram
 
 import (
@@ -15,17 +14,16 @@ import (
 	"time"
 )
 
-// Precision is how many bits of a duration decide its bucket: with n bits, a
-// bucket is at most 2^-n of the duration wide.
+// Precision is the number of bits of a duration that determine its bucket. With n bits, a bucket's width is at
+// most 2^-n of the duration.
 type Precision uint8
 
 const (
-	Coarse Precision = 5 // 3 %: quantiles are right to 1.6 %; 5 KiB for durations up to an hour
-	Fine   Precision = 7 // 0.8 %: quantiles are right to 0.4 %; 19 KiB
+	Coarse Precision = 5 // 3 %: quantiles within 1.6 %; 5 KiB for durations up to an hour
+	Fine   Precision = 7 // 0.8 %: quantiles within 0.4 %; 19 KiB
 )
 
-// Durations is a histogram. The zero value is empty, and fine. It may not be used
-// by several goroutines at once.
+// Durations is a histogram. The zero value is empty and fine. It is not safe for concurrent use.
 type Durations struct {
 	precision Precision
 	buckets   []uint32
@@ -44,15 +42,14 @@ func (h *Durations) bits() Precision {
 	return h.precision
 }
 
-// bucketOf: values below 2^(p+1) have a bucket each; above, the highest p+1 bits
-// decide.
+// bucketOf gives each value below 2^(p+1) its own bucket. Above, the highest p+1 bits determine the bucket.
 func bucketOf(d time.Duration, p Precision) int {
 	v := uint64(d)
 	shift := max(bits.Len64(v)-int(p)-1, 0)
 	return shift<<p + int(v>>shift)
 }
 
-// bounds are the shortest and the longest duration of a bucket.
+// bounds returns the shortest and the longest duration of a bucket.
 func bounds(bucket int, p Precision) (from, to time.Duration) {
 	shift := max(bucket>>p-1, 0)
 	low := uint64(bucket-shift<<p) << shift
@@ -75,8 +72,7 @@ func (h *Durations) Add(d time.Duration) {
 	h.sum += d
 }
 
-// Merge adds all that another histogram has counted. Both must have the same
-// precision.
+// Merge adds the counts of another histogram. Both must have the same precision.
 func (h *Durations) Merge(o *Durations) {
 	if o.count == 0 {
 		return
@@ -104,7 +100,7 @@ func (h *Durations) Reset() {
 	h.count, h.sum, h.min, h.max = 0, 0, 0, 0
 }
 
-// Count is how many durations were counted.
+// Count is the number of durations counted.
 func (h *Durations) Count() int64 { return h.count }
 
 // Max is the longest one, or 0.
@@ -118,9 +114,8 @@ func (h *Durations) Mean() time.Duration {
 	return h.sum / time.Duration(h.count)
 }
 
-// Quantile returns the duration that the share q of all does not exceed, q from 0
-// to 1; 0 of an empty histogram. Within a bucket it takes the durations to be
-// spread evenly.
+// Quantile returns the duration that the share q of all durations does not exceed, for q from 0 to 1. It
+// returns 0 for an empty histogram. Within a bucket it assumes an even distribution.
 func (h *Durations) Quantile(q float64) time.Duration {
 	if h.count == 0 {
 		return 0

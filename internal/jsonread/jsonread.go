@@ -1,9 +1,8 @@
-// Package jsonread walks through JSON text without making objects of it.
+// Package jsonread reads JSON text without creating objects.
 //
-// A [Reader] is made of text that is valid JSON as a whole, so it needs to look
-// only for what tells values apart, and always ends. Strings are borrowed from the
-// text, but for those with escapes. Its reader says which values it wants; those
-// null counts as absent; unknown fields are skipped.
+// A [Reader] first checks that the whole text is valid JSON. So it needs to recognize only the kinds and ends
+// of values, and always terminates. Strings are borrowed from the text, except those with escapes. The caller
+// asks for the values it wants. Null counts as absent, and the caller skips unknown fields.
 package jsonread
 
 import (
@@ -37,7 +36,7 @@ func fault(text []byte) error {
 	return err
 }
 
-// Peek returns the first byte of the next value, or bracket, or 0 at the end.
+// Peek returns the first byte of the next value, or the next bracket, or 0 at the end.
 func (r *Reader) Peek() byte {
 	for ; r.pos < len(r.text); r.pos++ {
 		switch c := r.text[r.pos]; c {
@@ -49,8 +48,8 @@ func (r *Reader) Peek() byte {
 	return 0
 }
 
-// Open enters an object or a list, by its bracket, and reports whether there was
-// one: null has nothing to read.
+// Open enters an object or a list, whose opening bracket is given. It returns false for null, which has no
+// elements.
 func (r *Reader) Open(bracket byte) (bool, error) {
 	switch r.Peek() {
 	case bracket:
@@ -67,8 +66,7 @@ func (r *Reader) Open(bracket byte) (bool, error) {
 	return false, r.not(what)
 }
 
-// More reports whether there is another element. If not, it leaves the object or
-// list.
+// More reports whether another element follows. If not, it leaves the object or list.
 func (r *Reader) More() bool {
 	switch r.Peek() {
 	case '}', ']':
@@ -118,7 +116,7 @@ func (r *Reader) Scalar() (string, error) {
 	return wire.Borrow(r.text[start:r.pos]), nil
 }
 
-// quoted passes over a string and returns it with its quotes.
+// quoted skips a string and returns it with its quotes.
 func (r *Reader) quoted() (quoted []byte, escaped bool) {
 	start := r.pos
 	for r.pos++; r.pos < len(r.text); r.pos++ {
@@ -131,7 +129,7 @@ func (r *Reader) quoted() (quoted []byte, escaped bool) {
 			return r.text[start:r.pos], escaped
 		}
 	}
-	return r.text[start:], escaped // not in valid JSON
+	return r.text[start:], escaped // unreachable in valid JSON
 }
 
 // Int reads a whole number, or null as 0.
@@ -153,7 +151,7 @@ func (r *Reader) Int() (int64, error) {
 	return n, nil
 }
 
-// Skip passes over a value.
+// Skip skips a value.
 func (r *Reader) Skip() {
 	for depth := 0; ; {
 		switch r.Peek() {
@@ -176,7 +174,7 @@ func (r *Reader) Skip() {
 	}
 }
 
-// word passes over a number, true, false or null.
+// word skips a number, true, false or null.
 func (r *Reader) word() {
 	for ; r.pos < len(r.text); r.pos++ {
 		switch r.text[r.pos] {
@@ -186,7 +184,7 @@ func (r *Reader) word() {
 	}
 }
 
-// not says that the next value is something else than wanted.
+// not returns an error for a next value of the wrong kind.
 func (r *Reader) not(wanted string) error {
 	return fmt.Errorf("want %s, got %s", wanted, r.Describe())
 }
@@ -216,7 +214,7 @@ func (r *Reader) Describe() string {
 	return "the number " + Cut(string(r.text[r.pos:at.pos]))
 }
 
-// Cut keeps a hostile value from filling an error, and copies borrowed bytes.
+// Cut limits the size of a value in an error, and copies borrowed bytes.
 func Cut(s string) string {
 	if len(s) > 40 {
 		return s[:40] + "..."

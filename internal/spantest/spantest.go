@@ -1,5 +1,5 @@
-// Package spantest is what tests of several packages share: OTLP spans as text, and
-// test cases in files.
+// Package spantest helps tests of several packages: it formats OTLP spans as text, and runs test cases from
+// files.
 package spantest
 
 import (
@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected parts of testdata")
 
-// Unmarshal decodes a request by protobuf's own code.
+// Unmarshal decodes a request with protobuf's own code.
 func Unmarshal(t testing.TB, payload []byte) *collector.ExportTraceServiceRequest {
 	t.Helper()
 	req := new(collector.ExportTraceServiceRequest)
@@ -35,7 +35,7 @@ func Text(t testing.TB, payload []byte) string {
 	return Dump(Unmarshal(t, payload))
 }
 
-// Dump writes a request as text, one line a thing.
+// Dump formats a request as text, one element a line.
 func Dump(req *collector.ExportTraceServiceRequest) string {
 	var b strings.Builder
 	for _, rs := range req.ResourceSpans {
@@ -119,7 +119,7 @@ func Cases(t testing.TB, file string) (head string, all []Case) {
 	return head, all
 }
 
-// Run compares what f makes of each input of a file with the output there.
+// Run compares f's output for each input in a file with the output in the file.
 func Run(t *testing.T, file string, f func(t *testing.T, input string) string) {
 	t.Helper()
 	head, all := Cases(t, file)
@@ -141,7 +141,7 @@ func Run(t *testing.T, file string, f func(t *testing.T, input string) string) {
 	}
 }
 
-// AllocatedBy measures the bytes that f allocates. Not for parallel tests.
+// AllocatedBy measures the bytes that f allocates. It does not work in parallel tests.
 func AllocatedBy(f func()) int64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

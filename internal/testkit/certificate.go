@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Certificate writes a self-signed certificate and its key below dir, replacing
-// what is there. It is good for the hosts, names or addresses.
+// Certificate writes a self-signed certificate and its key below dir, replacing existing ones. The certificate
+// is valid for the hosts, which are names or addresses.
 func Certificate(t testing.TB, dir string, serial int64, hosts ...string) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

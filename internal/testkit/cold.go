@@ -8,15 +8,14 @@ import (
 	"etude/trace"
 )
 
-// Cold is a Source of Views that behave as if they were on disk. A part has the
-// declared columns alone, so a query that forgets to declare one fails. Conditions rule
-// out every part that does not meet them, so a query that demands too much finds too
-// little. Find also names a part that does not have the trace.
+// Cold is a Source of Views that behave as if they were on disk. A part has only the declared columns, so a
+// query that forgets to declare one fails. Conditions rule out every part that does not meet them, so a query
+// with a wrong condition finds too little. Find also returns a part without the trace.
 type Cold struct {
 	Views Views
-	// Opening, if set, is called before a part is opened, and its error returned.
+	// Opening, if set, is called before a part is opened; Open returns its error.
 	Opening func(ctx context.Context, part int) error
-	// Warm is how many parts, the newest, are resident.
+	// Warm is the number of newest parts that are resident.
 	Warm int
 }
 
@@ -62,7 +61,7 @@ func (s *cold) Find(ctx context.Context, id trace.TraceID) ([]int, error) {
 	return parts, err
 }
 
-// Excludes tells exactly, but for arrays, whether no row of a part meets a condition.
+// Excludes reports whether no row of a part meets a condition. It is exact, except for arrays.
 func (s *cold) Excludes(part int, c trace.Condition) bool {
 	v := s.c.Views[part]
 	if c.Of != 0 {

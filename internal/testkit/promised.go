@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// CheckPromised fails the test when a part does not expose a metric, with its labels,
-// that dashboards and documentation name. It returns how many metrics they name.
-// root is the path of the repository.
+// CheckPromised fails the test when a part does not expose a metric, with its labels, that dashboards and
+// documentation use. It returns the number of such metrics. root is the path of the repository.
 func CheckPromised(t testing.TB, root, exposed, part string) (n int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "deploy", "testdata", "metrics.txt"))

@@ -1,6 +1,5 @@
-// Package testkit holds what tests of several packages need: waiting without
-// sleeping, tests that only run when asked for, and certificates. Nothing but tests
-// imports it.
+// Package testkit helps tests of several packages: it has polling instead of sleeping, tests that run only on
+// request, and certificates. Only tests import it.
 package testkit
 
 import (
@@ -11,19 +10,16 @@ import (
 	"time"
 )
 
-// Patience is how long something may take on a busy machine. A test that passes
-// never waits so long.
+// Patience is the maximum time to wait on a busy machine. A passing test never waits that long.
 const Patience = 30 * time.Second
 
-// Eventually polls until f succeeds, and fails the test with f's last error when
-// it does not within [Patience].
+// Eventually polls until f succeeds. After [Patience] it fails the test with f's last error.
 func Eventually(t testing.TB, what string, f func() error) {
 	t.Helper()
 	EventuallyWithin(t, Patience, what, f)
 }
 
-// Until polls until ok says so, and fails the test when it does not within
-// [Patience].
+// Until polls until ok returns true. After [Patience] it fails the test.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	Eventually(t, what, func() error {
@@ -36,8 +32,7 @@ func Until(t testing.TB, what string, ok func() bool) {
 
 var errNotYet = errors.New("not yet")
 
-// EventuallyWithin is Eventually with a patience of its own, for what is known to
-// take long.
+// EventuallyWithin is Eventually with another patience, for operations that are known to take long.
 func EventuallyWithin(t testing.TB, patience time.Duration, what string, f func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -55,9 +50,8 @@ func EventuallyWithin(t testing.TB, patience time.Duration, what string, f func(
 	}
 }
 
-// Hostile skips a test that takes minutes or gigabytes, unless ETUDE_HOSTILE=1 asks
-// for it, as `make hostile` does. The name of the test says so: it begins with
-// TestHostile, which is how make selects it.
+// Hostile skips a test that takes minutes or gigabytes, unless ETUDE_HOSTILE=1, which `make hostile` sets. The
+// name of the test must begin with TestHostile, because make selects by it.
 func Hostile(t testing.TB) {
 	t.Helper()
 	if !strings.HasPrefix(t.Name(), "TestHostile") {

@@ -18,17 +18,16 @@ import (
 //	return r.Err
 type Reader struct {
 	Rest []byte // not read yet
-	Err  error  // the bytes are not protobuf
+	Err  error  // set when the bytes are not protobuf
 
-	Number Number // of the field read last
+	Number Number // of the last field
 	Type   protowire.Type
 	Value  uint64 // of a varint, fixed64 or fixed32
 	Data   []byte // of a field with a length: a string, bytes, a message, a packed list
 }
 
-// Next reads a field and reports whether there was one. At the end, and at bytes
-// that cannot be read (then Err is set), it returns false. Data has no
-// spare capacity, so appending to it copies.
+// Next reads a field and reports whether there was one. It returns false at the end, and at invalid bytes, for
+// which it sets Err. Data has no spare capacity, so appending to it copies.
 func (r *Reader) Next() bool {
 	b := r.Rest
 	if len(b) == 0 || r.Err != nil {
@@ -72,7 +71,7 @@ func (r *Reader) Next() bool {
 			return r.fail()
 		}
 		r.Value, r.Rest = uint64(binary.LittleEndian.Uint32(b)), b[4:]
-	default: // a group, an old form that only unknown fields can have, or no type
+	default: // a group, an old form that only unknown fields can have, or an unknown type
 		n := protowire.ConsumeFieldValue(r.Number, r.Type, b)
 		if n < 0 {
 			return r.fail()
@@ -93,7 +92,7 @@ func uvarint(b []byte) (uint64, int) {
 	return protowire.ConsumeVarint(b)
 }
 
-// fail finds out, by protowire's own code, why the next field cannot be read.
+// fail determines, with protowire's own code, why the next field is invalid.
 func (r *Reader) fail() bool {
 	n := 0
 	if number, typ, tag := protowire.ConsumeTag(r.Rest); tag < 0 {
@@ -107,28 +106,26 @@ func (r *Reader) fail() bool {
 	return false
 }
 
-// Offset is the reader's place in the whole message. After an error it is the place
-// of the field that cannot be read.
+// Offset is the reader's position in the whole message. After an error it is the position of the invalid field.
 func (r *Reader) Offset(whole []byte) int { return len(whole) - len(r.Rest) }
 
-// IsBytes reports that the field has this number and the type that it must have:
-// something with a length. A known number with another type is unknown, as it is to every
-// implementation of protobuf.
+// IsBytes reports whether the field has this number and a length. A known number with another type counts as an
+// unknown field, as in every implementation of protobuf.
 func (r *Reader) IsBytes(number Number) bool {
 	return r.Number == number && r.Type == protowire.BytesType
 }
 
-// IsVarint is IsBytes for varints.
+// IsVarint reports whether the field has this number and is a varint.
 func (r *Reader) IsVarint(number Number) bool {
 	return r.Number == number && r.Type == protowire.VarintType
 }
 
-// IsFixed64 is IsBytes for fixed64, sfixed64 and double.
+// IsFixed64 reports whether the field has this number and is a fixed64, sfixed64 or double.
 func (r *Reader) IsFixed64(number Number) bool {
 	return r.Number == number && r.Type == protowire.Fixed64Type
 }
 
-// IsFixed32 is IsBytes for fixed32, sfixed32 and float.
+// IsFixed32 reports whether the field has this number and is a fixed32, sfixed32 or float.
 func (r *Reader) IsFixed32(number Number) bool {
 	return r.Number == number && r.Type == protowire.Fixed32Type
 }
@@ -136,19 +133,19 @@ func (r *Reader) IsFixed32(number Number) bool {
 // Text is Data as a borrowed string.
 func (r *Reader) Text() string { return Borrow(r.Data) }
 
-// Merged is a message field that should be there once. Should it be there more
-// often, its occurrences, joined in order, are the merged message.
+// Merged is a message field that should occur once. If it occurs more often, its occurrences, joined in order,
+// are the merged message.
 type Merged struct {
 	Data  []byte
 	There bool
 	own   bool // Data is a copy
 }
 
-// Add takes one occurrence.
+// Add adds one occurrence.
 func (m *Merged) Add(b []byte) {
 	switch {
 	case !m.There:
-		m.Data, m.There = b, true // Fast path: it is there once.
+		m.Data, m.There = b, true // Fast path: the first occurrence.
 	case !m.own:
 		m.Data, m.own = append(append([]byte(nil), m.Data...), b...), true
 	default:

@@ -1,9 +1,8 @@
-// Package wire writes and reads protobuf's wire format, for code that turns one
-// encoding into another without objects in between.
+// Package wire writes and reads protobuf's wire format, for code that converts between encodings without
+// intermediate objects.
 //
-// [Builder] appends fields to bytes, and [Reader] steps through the fields of a
-// message. Neither knows the meaning of the numbers. Nothing is copied: a Reader
-// returns parts of the bytes that it was given.
+// [Builder] appends fields to bytes, and [Reader] iterates over the fields of a message. Neither knows the
+// meaning of the numbers. A Reader copies nothing: it returns parts of its input.
 package wire
 
 import (
@@ -17,7 +16,7 @@ import (
 // Number is the number of a field.
 type Number = protowire.Number
 
-// Wire types that a Reader tells apart.
+// The wire types that a Reader distinguishes.
 const (
 	Varint  = protowire.VarintType
 	Fixed64 = protowire.Fixed64Type
@@ -25,16 +24,15 @@ const (
 	Fixed32 = protowire.Fixed32Type
 )
 
-// Builder appends fields to B. Embedded messages are written in place: Open leaves
-// one byte for the length, Close moves the content when it needs more. Few
-// messages do, and those are moved once, which is cheaper than to measure
-// everything beforehand.
+// Builder appends fields to B. It writes embedded messages in place: Open leaves one byte for the length, and
+// Close moves the content when the length needs more. Few messages need a move. This is cheaper than measuring
+// every message first.
 type Builder struct{ B []byte }
 
-// Mark is where an embedded message began.
+// Mark is the position where an embedded message began.
 type Mark int
 
-// Open begins an embedded message. Messages are closed in reverse order.
+// Open begins an embedded message. Messages must be closed in reverse order.
 func (b *Builder) Open(field Number) Mark {
 	b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
 	b.B = append(b.B, 0)
@@ -52,8 +50,8 @@ func (b *Builder) Close(m Mark) {
 	protowire.AppendVarint(b.B[:m-1], n)
 }
 
-// The writers below leave zero values out, as proto3 does. Inside a oneof, where
-// presence counts, use those that end in Always.
+// The methods below leave out zero values, as proto3 does. Inside a oneof, where presence counts, use the
+// methods that end in Always.
 
 // Varint writes a uint32, uint64, bool or enum.
 func (b *Builder) Varint(field Number, v uint64) {
@@ -89,8 +87,8 @@ func (b *Builder) Fixed32(field Number, v uint32) {
 	}
 }
 
-// String writes a string. Bytes that are not UTF-8 become U+FFFD, because protobuf
-// promises UTF-8 and the sender's protocol may not.
+// String writes a string. It replaces invalid UTF-8 by U+FFFD, because protobuf requires UTF-8 and the sender's
+// protocol may not.
 func (b *Builder) String(field Number, v string) {
 	if v != "" {
 		b.StringAlways(field, v)
@@ -103,20 +101,20 @@ func (b *Builder) StringAlways(field Number, v string) {
 	b.B = protowire.AppendString(b.B, ValidText(v))
 }
 
-// Raw writes a string as it is, without checking that it is UTF-8.
+// Raw writes a string without checking that it is UTF-8.
 func (b *Builder) Raw(field Number, v string) {
 	if v != "" {
 		b.RawAlways(field, v)
 	}
 }
 
-// RawAlways writes a string as it is, even when it is empty.
+// RawAlways is Raw, even for an empty string.
 func (b *Builder) RawAlways(field Number, v string) {
 	b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
 	b.B = protowire.AppendString(b.B, v)
 }
 
-// Bytes writes bytes, or an embedded message that is encoded already.
+// Bytes writes bytes, or an encoded embedded message.
 func (b *Builder) Bytes(field Number, v []byte) {
 	if len(v) > 0 {
 		b.B = protowire.AppendTag(b.B, field, protowire.BytesType)
@@ -124,7 +122,7 @@ func (b *Builder) Bytes(field Number, v []byte) {
 	}
 }
 
-// ValidText returns s with U+FFFD for bytes that are not UTF-8.
+// ValidText returns s with U+FFFD for invalid UTF-8.
 func ValidText(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -132,6 +130,5 @@ func ValidText(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// Borrow returns b as a string without a copy. b must not change while the string
-// is used.
+// Borrow returns b as a string without a copy. b must not change while the string is in use.
 func Borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

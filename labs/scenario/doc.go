@@ -1,13 +1,13 @@
 // Package scenario turns a drawing of traces into OTLP, with fresh times and ids.
 //
-// A drawing has a line for each span, indented below its parent:
+// A drawing has one line per span, indented below its parent:
 //
 //	trace order at -30s
 //	0ms 900ms edge "EntryPoint web" server
 //	  5ms 890ms shop take-order server shop.id=7 resource.version=1.2
 //	    20ms 600ms shop "SELECT stock" client error="timeout" #query event="retry"@100ms
 //
-// A line holds start, end, service and name, then words in any order:
+// A line has start, end, service and name, then words in any order:
 //
 //	server, client, producer, consumer   the kind; internal unless given
 //	ok, error, error="message"           the status
@@ -18,7 +18,6 @@
 //	skew=5s                              this span's clock is ahead by as much
 //	scope=name                           the instrumentation scope
 //
-// "trace NAME" begins a trace. Its time 0 is now, or "at" says how far from now.
-// Text after " ## " is a comment. A count in front, "20 x 0ms ...", draws as many
-// equal spans, each starting after the one before.
+// "trace NAME" begins a trace. Its time 0 is now, or now plus the duration after "at". Text after " ## " is a
+// comment. A count in front, "20 x 0ms ...", draws that many equal spans, each starting after the one before.
 package scenario

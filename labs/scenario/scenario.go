@@ -14,13 +14,13 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// Bounds of a drawing.
+// Limits of a drawing.
 const (
 	maxDrawing = 1 << 20
 	maxSpans   = 10_000
 )
 
-// Options say when the traces happen and what their ids are.
+// Options set the time of the traces and the source of their ids.
 type Options struct {
 	Now  time.Time
 	Rand *rand.Rand // makes the ids
@@ -33,7 +33,7 @@ type Drawn struct {
 	Spans  map[string]string // ids, in hex, by the spans' labels
 }
 
-// Draw reads a drawing. An error names the line.
+// Draw parses a drawing. Its errors name the line.
 func Draw(text string, o Options) (*Drawn, error) {
 	if len(text) > maxDrawing {
 		return nil, fmt.Errorf("a drawing of %d bytes, at most %d are allowed", len(text), maxDrawing)
@@ -56,7 +56,7 @@ func Draw(text string, o Options) (*Drawn, error) {
 	return p.drawn, p.link()
 }
 
-// pen draws line after line.
+// pen draws one line after the other.
 type pen struct {
 	Options
 	drawn  *Drawn
@@ -95,7 +95,7 @@ func (p *pen) line(line string) error {
 	times := 1
 	if len(words) > 2 && words[1] == "x" {
 		if times, err = strconv.Atoi(words[0]); err != nil || times < 1 || times > maxSpans {
-			return fmt.Errorf("%q is no number of spans", words[0])
+			return fmt.Errorf("%q is not a number of spans", words[0])
 		}
 		words = words[2:]
 	}
@@ -119,7 +119,7 @@ func (p *pen) begin(words []string) error {
 	case len(words) == 3 && words[1] == "at":
 		at, err := time.ParseDuration(words[2])
 		if err != nil {
-			return fmt.Errorf("%q is no time such as -30s", words[2])
+			return fmt.Errorf("%q is not a time such as -30s", words[2])
 		}
 		p.zero = p.Now.Add(at)
 	default:
@@ -138,7 +138,7 @@ func (p *pen) id(size int) []byte {
 	return id
 }
 
-// span draws one span; nth counts equal ones.
+// span draws one span; nth counts equal spans.
 func (p *pen) span(words []string, nth int) (*tracepb.Span, error) {
 	if p.spans++; p.spans > maxSpans {
 		return nil, fmt.Errorf("more than %d spans", maxSpans)
@@ -149,7 +149,7 @@ func (p *pen) span(words []string, nth int) (*tracepb.Span, error) {
 	start, startErr := time.ParseDuration(words[0])
 	end, endErr := time.ParseDuration(words[1])
 	if startErr != nil || endErr != nil || end < start {
-		return nil, fmt.Errorf("%s %s is no start and end such as 5ms 20ms", words[0], words[1])
+		return nil, fmt.Errorf("%s %s: want start and end, such as 5ms 20ms", words[0], words[1])
 	}
 	later := time.Duration(nth) * (end - start)
 	span := &tracepb.Span{TraceId: p.trace, SpanId: p.id(8), Name: words[3], Kind: tracepb.Span_SPAN_KIND_INTERNAL, Status: &tracepb.Status{},
@@ -207,7 +207,7 @@ func (p *pen) word(span *tracepb.Span, at *place, w string) error {
 		p.labels[w[1:]] = span
 		p.drawn.Spans[w[1:]] = fmt.Sprintf("%x", span.SpanId)
 	case !isPair || key == "":
-		return fmt.Errorf("the word %q means nothing here", w)
+		return fmt.Errorf("the word %q has no meaning here", w)
 	case key == "scope":
 		at.scope = unquoted(value)
 	case key == "link":
@@ -215,7 +215,7 @@ func (p *pen) word(span *tracepb.Span, at *place, w string) error {
 	case key == "skew":
 		skew, err := time.ParseDuration(value)
 		if err != nil {
-			return fmt.Errorf("%q is no skew such as 5s", value)
+			return fmt.Errorf("%q is not a skew such as 5s", value)
 		}
 		span.StartTimeUnixNano += uint64(skew)
 		span.EndTimeUnixNano += uint64(skew)
@@ -229,7 +229,7 @@ func (p *pen) word(span *tracepb.Span, at *place, w string) error {
 	return nil
 }
 
-// event reads "name"@100ms.
+// event parses "name"@100ms.
 func (p *pen) event(span *tracepb.Span, text string) error {
 	name, when, ok := strings.Cut(text, "@")
 	at, err := time.ParseDuration(when)
@@ -240,7 +240,7 @@ func (p *pen) event(span *tracepb.Span, text string) error {
 	return nil
 }
 
-// link joins the links to their labels, when all have been drawn.
+// link resolves the links after all labels have been drawn.
 func (p *pen) link() error {
 	for _, l := range p.links {
 		to := p.labels[l.to]
@@ -252,7 +252,7 @@ func (p *pen) link() error {
 	return nil
 }
 
-// attribute keeps the type of a number or of true and false; quotes make text.
+// attribute keeps the type of numbers and of true and false; quotes make text.
 func attribute(key, value string) *commonpb.KeyValue {
 	v := &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: unquoted(value)}}
 	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
@@ -272,8 +272,8 @@ func unquoted(s string) string {
 	return s
 }
 
-// split cuts a line at blanks outside of quotes. Quotes around a whole word are
-// removed; inside a word they stay, because attribute recognizes text by them.
+// split splits a line at blanks outside quotes. It removes quotes around a whole word. Quotes inside a word
+// stay, because attribute recognizes text by them.
 func split(line string) (words []string, err error) {
 	quoted, from := false, -1
 	for i := 0; i <= len(line); i++ {
