@@ -20,15 +20,15 @@ import (
 )
 
 const (
-	maxTraces = 50_000    // that one search returns
+	maxTraces = 50_000    // maximum number of traces from one search
 	maxListed = 20        // spans that a search lists for each trace
 	maxAnswer = 256 << 20 // bytes of an answer
 )
 
-// ErrTooMany is the error of a search that finds more traces than can be counted.
-var ErrTooMany = fmt.Errorf("%d traces match, and there may be more: write a query that finds fewer", maxTraces)
+// ErrTooMany is the error of a search that finds too many traces to count.
+var ErrTooMany = fmt.Errorf("%d traces match, and possibly more: write a query that finds fewer", maxTraces)
 
-// API asks a backend by Tempo's HTTP API.
+// API queries a backend through Tempo's HTTP API.
 type API struct {
 	// Base is the URL before the paths: http://localhost:3200.
 	Base string
@@ -36,7 +36,7 @@ type API struct {
 	Client *http.Client
 }
 
-// InProcess asks a handler of this process.
+// InProcess returns an API that calls a handler in this process.
 func InProcess(h http.Handler) *API {
 	return &API{Base: "http://etude", Client: &http.Client{Transport: handlerTransport{h}}}
 }
@@ -96,7 +96,7 @@ func (a *API) Bytes(ctx context.Context, id string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("get trace %s: %w", id, err)
 	}
-	for len(body) > 0 { // TraceByIDResponse: the trace is field 1
+	for len(body) > 0 { // TraceByIDResponse: field 1 is the trace
 		field, kind, n := protowire.ConsumeTag(body)
 		if n < 0 {
 			return nil, fmt.Errorf("read trace %s: %w", id, protowire.ParseError(n))
@@ -170,7 +170,7 @@ func spanOf(s *tracepb.Span, resource map[string]string, scope string) *Span {
 	return span
 }
 
-// parentID is "" for a root, whose parent may be eight zero bytes.
+// parentID returns "" for a root, whose parent id may be eight zero bytes.
 func parentID(id []byte) string {
 	if len(bytes.Trim(id, "\x00")) == 0 {
 		return ""
@@ -208,7 +208,7 @@ func valueText(v *commonpb.AnyValue) string {
 	return ""
 }
 
-// handlerTransport lets a handler answer requests without a network.
+// handlerTransport calls a handler without a network.
 type handlerTransport struct{ handler http.Handler }
 
 // RoundTrip implements http.RoundTripper.

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Checker evaluates a Spec, again and again while spans arrive. It is for one
-// goroutine.
+// Checker evaluates a Spec repeatedly while spans arrive. It is not safe for concurrent use.
 type Checker struct {
 	spec     *Spec
 	source   Source
@@ -27,8 +26,7 @@ func NewChecker(spec *Spec, source Source) *Checker {
 // Update evaluates the open expectations while more spans may come.
 func (c *Checker) Update(ctx context.Context) error { return c.evaluate(ctx, false) }
 
-// Finish evaluates the open expectations when no more spans will come. No verdict
-// is open afterwards.
+// Finish evaluates the open expectations when no more spans will come. Afterwards no verdict is open.
 func (c *Checker) Finish(ctx context.Context) error { return c.evaluate(ctx, true) }
 
 // Verdicts returns the verdicts in the order of the Spec.
@@ -44,8 +42,7 @@ func (c *Checker) Decided() bool {
 	return true
 }
 
-// Wait is the longest time that an open expectation allows after the end of the
-// command.
+// Wait returns the longest time after the end of the command that an open expectation allows.
 func (c *Checker) Wait() (longest time.Duration) {
 	for i, v := range c.verdicts {
 		if v.Outcome == Open {
@@ -108,7 +105,7 @@ func (c *Checker) countSpans(ctx context.Context, e *Expectation, v *Verdict, fi
 	switch {
 	case want.holds(n) && (final || !want.bounded()):
 		v.Outcome = Passed
-	case final, want.bounded() && n > max(want.Max, 0): // more spans cannot mend it
+	case final, want.bounded() && n > max(want.Max, 0): // more spans cannot change this
 		v.Outcome = Failed
 	default:
 		return nil
@@ -134,7 +131,7 @@ func foundText(spans int, found []Match) string {
 	return plural(spans, "span") + " in " + plural(len(found), "trace")
 }
 
-// someIDs are the first ids, as many as a report shows.
+// someIDs returns the first ids, as many as a report shows.
 func someIDs(found []Match) (ids []string) {
 	for _, m := range found[:min(3, len(found))] {
 		ids = append(ids, m.TraceID)
@@ -142,7 +139,7 @@ func someIDs(found []Match) (ids []string) {
 	return ids
 }
 
-// whichSpans names the first spans that matched.
+// whichSpans names the first matching spans.
 func (c *Checker) whichSpans(ctx context.Context, found []Match) (string, error) {
 	spans, err := c.spansOf(ctx, found, 3)
 	var names []string
@@ -155,7 +152,7 @@ func (c *Checker) whichSpans(ctx context.Context, found []Match) (string, error)
 	return strings.Join(names, ", "), err
 }
 
-// spansOf returns the first matched spans themselves.
+// spansOf returns the first matching spans.
 func (c *Checker) spansOf(ctx context.Context, found []Match, most int) (spans []*Span, err error) {
 	for _, m := range found {
 		if len(spans) >= most {

@@ -9,16 +9,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Comparison compares two durations, as in "database >= 50% of trace". A label
-// means its longest span, trace the whole trace from its first start to
-// its last end.
+// Comparison compares two durations, as in "database >= 50% of trace". A label stands for its longest span.
+// trace stands for the whole trace, from its first start to its last end.
 type Comparison struct {
 	text        string
 	left, right operand
 	op          string
 }
 
-// operand is factor times a label's duration, or a duration.
+// operand is a fixed duration, or factor times the duration of a label.
 type operand struct {
 	text   string
 	factor float64
@@ -34,7 +33,7 @@ var (
 func parseComparison(text string) (c Comparison, err error) {
 	m := comparisonText().FindStringSubmatch(text)
 	if m == nil {
-		return c, fmt.Errorf("%q is no comparison of durations such as 'database < 2s' or 'database >= 50%% of trace'", text)
+		return c, fmt.Errorf("%q is not a comparison of durations such as 'database < 2s' or 'database >= 50%% of trace'", text)
 	}
 	c = Comparison{text: strings.TrimSpace(text), op: m[2]}
 	if c.left, err = parseOperand(m[1]); err == nil {
@@ -46,7 +45,7 @@ func parseComparison(text string) (c Comparison, err error) {
 func parseOperand(text string) (o operand, err error) {
 	m := operandText().FindStringSubmatch(text)
 	if m == nil {
-		return o, fmt.Errorf("%q is no duration: want a label, trace, 2s, '50%% of LABEL' or '1.5 * LABEL'", text)
+		return o, fmt.Errorf("%q is not a duration: want a label, trace, 2s, '50%% of LABEL' or '1.5 * LABEL'", text)
 	}
 	o = operand{text: text, factor: 1}
 	if m[1] != "" {
@@ -63,7 +62,7 @@ func parseOperand(text string) (o operand, err error) {
 	return o, err
 }
 
-// UnmarshalYAML reads a comparison.
+// UnmarshalYAML parses a comparison.
 func (c *Comparison) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind != yaml.ScalarNode {
 		return fmt.Errorf("line %d: want a comparison such as 'database < 2s'", node.Line)
@@ -76,7 +75,7 @@ func (c *Comparison) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// value is the operand's duration in a trace; false when its label has no span.
+// value returns the operand's duration in a trace, and false when its label has no span.
 func (o operand) value(t *Trace, labelled map[string][]*Span) (time.Duration, bool) {
 	base := o.fixed
 	switch {
@@ -94,8 +93,8 @@ func (o operand) value(t *Trace, labelled map[string][]*Span) (time.Duration, bo
 	return time.Duration(o.factor * float64(base)), true
 }
 
-// broken returns the violation, "" when the comparison holds. A label without
-// spans is reported where spans are counted.
+// broken describes the violation, or returns "" when the comparison holds. It does not report a label without
+// spans: the counts of spans do.
 func (c Comparison) broken(t *Trace, labelled map[string][]*Span) string {
 	left, haveLeft := c.left.value(t, labelled)
 	right, haveRight := c.right.value(t, labelled)
@@ -126,7 +125,7 @@ func compare(l time.Duration, op string, r time.Duration) bool {
 	return l >= r
 }
 
-// short writes a duration with three or four digits.
+// short formats a duration with three or four digits.
 func short(d time.Duration) string {
 	for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
 		if d >= unit || d <= -unit {

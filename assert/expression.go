@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// expression compiles a constant expression when it is first needed: every process
-// of `etude up` is this binary, and most never do.
+// expression compiles a constant expression at first use. Every process of `etude up` is this binary, and most
+// never use it.
 func expression(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }

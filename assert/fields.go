@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// fieldNames are the names that YAML has for the fields of a struct.
+// fieldNames returns the YAML names of a struct's fields.
 func fieldNames(pointer any) (names []string) {
 	t := reflect.TypeOf(pointer).Elem()
 	for i := range t.NumField() {

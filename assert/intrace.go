@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// checkTraces decides an expectation about whole traces. More spans may make a
-// trace right or wrong, so it is open to the end.
+// checkTraces checks an expectation about whole traces. More spans may make a trace right or wrong, so the
+// verdict stays open to the end.
 func (c *Checker) checkTraces(ctx context.Context, e *Expectation, v *Verdict, final bool) error {
 	if !final {
 		return nil
@@ -39,7 +39,7 @@ func (c *Checker) checkTraces(ctx context.Context, e *Expectation, v *Verdict, f
 	return nil
 }
 
-// wrongIn lists a trace's differences from its description.
+// wrongIn lists the differences between a trace and its description.
 func (e *Expectation) wrongIn(t *Trace) (wrong []string) {
 	labelled := map[string][]*Span{}
 	for _, label := range sortedKeys(e.Spans) {
@@ -68,7 +68,7 @@ func (e *Expectation) wrongIn(t *Trace) (wrong []string) {
 	return wrong
 }
 
-// differs lists the fields in which a span is not as described.
+// differs lists the fields in which a span differs from its description.
 func (p *Pattern) differs(s *Span) (fields []string) {
 	text := func(field, want, have string) {
 		if want != "" && want != have {
@@ -93,7 +93,7 @@ func (p *Pattern) differs(s *Span) (fields []string) {
 	return fields
 }
 
-// fields counts the conditions of a pattern on a single span.
+// fields counts a pattern's conditions on a single span.
 func (p *Pattern) fields() (n int) {
 	for _, text := range []string{p.Service, p.Name, p.Kind, p.Status, p.Message} {
 		if text != "" {
@@ -119,7 +119,7 @@ func differ(what string, want map[string]any, have map[string]string) (fields []
 	return fields
 }
 
-// wantText writes a value of a file as the values of attributes are written.
+// wantText formats a value of a file like the values of attributes.
 func wantText(v any) string {
 	list, ok := v.([]any)
 	if !ok {
@@ -139,8 +139,7 @@ func orNothing(s string) string {
 	return s
 }
 
-// nearestIn names the span that differs least, when there are too few; with too
-// many there is nothing to look for.
+// nearestIn names the span with the fewest differences, when there are too few matching spans.
 func (p *Pattern) nearestIn(t *Trace, found int) string {
 	if found > wanted(p.Count).Min {
 		return ""
@@ -158,7 +157,7 @@ func (p *Pattern) nearestIn(t *Trace, found int) string {
 	return fmt.Sprintf("; the nearest: %s has %s", nearest, strings.Join(least, " and "))
 }
 
-// misplaced lists spans that do not have the parent that is wanted.
+// misplaced lists the spans whose parent is not the wanted one.
 func (e *Expectation) misplaced(t *Trace, label string, labelled map[string][]*Span) (wrong []string) {
 	p := e.Spans[label]
 	for _, s := range labelled[label] {
@@ -191,9 +190,9 @@ func outOfOrder(order []string, labelled map[string][]*Span) (wrong []string) {
 	for i := 0; i+1 < len(order); i++ {
 		before, after := labelled[order[i]], labelled[order[i+1]]
 		if len(before) == 0 || len(after) == 0 {
-			continue // spans are counted elsewhere
+			continue // the counts of spans report this
 		}
-		if last, first := before[len(before)-1], after[0]; last.Start > first.Start { // both are in order of start
+		if last, first := before[len(before)-1], after[0]; last.Start > first.Start { // both are sorted by start
 			wrong = append(wrong, fmt.Sprintf("order: %s (%s) starts %s after %s (%s), want it before",
 				order[i], last, short(span(first.Start, last.Start)), order[i+1], first))
 		}
@@ -201,7 +200,7 @@ func outOfOrder(order []string, labelled map[string][]*Span) (wrong []string) {
 	return wrong
 }
 
-// broken lists the reasons why a trace is not one tree.
+// broken lists the reasons why a trace is not a single tree.
 func (t *Trace) broken() (wrong []string) {
 	var roots []string
 	for _, s := range t.Spans {

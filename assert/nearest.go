@@ -10,19 +10,18 @@ import (
 	"etude/traceql/syntax"
 )
 
-// Why a query matched too little is found by asking less of it. Of a filter that
-// joins conditions by &&, each condition is left out in turn: the one whose
-// absence lets spans through is the one that is not met. Of a relation, each side
-// is asked alone. Of a pipeline, the stages in front are asked alone.
+// To explain why a query matched too little, the checker runs weaker queries. For a filter that joins
+// conditions by &&, it leaves out each condition in turn: if spans match without a condition, this condition is
+// not met. For a relation, it runs each side alone. For a pipeline, it runs the first stages alone.
 
-// maxConditions bounds how many questions a failure asks.
+// maxConditions limits the number of queries for one failure.
 const maxConditions = 12
 
-// nearest describes the spans nearest to a query that matched n spans, too few.
+// nearest describes the spans nearest to a query that matched only n spans.
 func (c *Checker) nearest(ctx context.Context, query string, n int) (string, error) {
 	q, err := syntax.Parse(query)
 	if err != nil || len(q.Pipeline.Stages) == 0 {
-		return "", nil // the query has been checked; there is nothing to take apart
+		return "", nil // the query is valid; it has no parts to run alone
 	}
 	if len(q.Pipeline.Stages) > 1 {
 		return c.nearestOfStages(ctx, q.Pipeline.Stages)
@@ -36,7 +35,7 @@ func (c *Checker) nearest(ctx context.Context, query string, n int) (string, err
 	return "", nil
 }
 
-// nearestOfFilter leaves out one condition after the other.
+// nearestOfFilter runs the filter without each condition in turn.
 func (c *Checker) nearestOfFilter(ctx context.Context, f *syntax.Filter, n int) (string, error) {
 	conditions := conjuncts(f.Cond)
 	if len(conditions) < 2 || len(conditions) > maxConditions {
@@ -69,7 +68,7 @@ func (c *Checker) nearestOfFilter(ctx context.Context, f *syntax.Filter, n int) 
 	return text, nil
 }
 
-// nothingLike names a condition that no span at all meets, and the values there are.
+// nothingLike names a condition that no span meets, and the values that spans have.
 func (c *Checker) nothingLike(ctx context.Context, conditions []syntax.Field) (string, error) {
 	for _, condition := range conditions[:min(maxConditions, len(conditions))] {
 		found, err := c.source.Search(ctx, "{ "+join([]syntax.Field{condition})+" }")
@@ -93,8 +92,7 @@ func (c *Checker) nothingLike(ctx context.Context, conditions []syntax.Field) (s
 	return "", nil
 }
 
-// valuesOf lists the spans' values of a condition's field, and counts the
-// spans that it compared.
+// valuesOf lists the spans' values of a condition's field, and counts the spans it compared.
 func (c *Checker) valuesOf(ctx context.Context, condition syntax.Field) (values []string, spans int, err error) {
 	found, err := c.source.Search(ctx, "{ }")
 	if err != nil {
@@ -176,8 +174,8 @@ func shareTrace(a, b []Match) bool {
 	return slices.ContainsFunc(b, func(m Match) bool { return ids[m.TraceID] })
 }
 
-// conjuncts takes a && b && c apart. && and || have the same precedence and bind
-// to the left, so a chain that holds || is one condition.
+// conjuncts splits a && b && c. && and || have the same precedence and bind to the left, so a chain that
+// contains || is one condition.
 func conjuncts(f syntax.Field) []syntax.Field {
 	if b, ok := f.(*syntax.Binary); ok && b.Op == "&&" {
 		return append(conjuncts(b.L), conjuncts(b.R)...)
@@ -196,8 +194,7 @@ func join(conditions []syntax.Field) string {
 	return strings.Join(texts, " && ")
 }
 
-// actualOf describes a span's value of a condition's field: "status unset"; "" when
-// that cannot be said.
+// actualOf describes a span's value of a condition's field, such as "status unset", or returns "".
 func actualOf(condition syntax.Field, s *Span) string {
 	b, ok := condition.(*syntax.Binary)
 	if !ok {
@@ -265,7 +262,7 @@ func verb(n int, one, many string) string {
 	return many
 }
 
-// plain writes strings of a canonical query in the quotes that people type.
+// plain writes the strings of a canonical query with the quotes that people type.
 func plain(query string) string {
 	if strings.ContainsAny(query, "\"\\") {
 		return query

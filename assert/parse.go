@@ -17,11 +17,11 @@ import (
 	"etude/traceql/syntax"
 )
 
-// maxSpec is the largest file of expectations, in bytes.
+// maxSpec is the maximum size of a file of expectations, in bytes.
 const maxSpec = 1 << 20
 
-// Parse reads a file of expectations: lines of TraceQL when its name ends in
-// .traceql or .txt, else YAML, of which JSON is a part.
+// Parse reads a file of expectations: lines of TraceQL if its name ends in .traceql or .txt, otherwise YAML or
+// JSON.
 func Parse(name string, data []byte) (*Spec, error) {
 	parse := ParseYAML
 	if strings.HasSuffix(name, ".traceql") || strings.HasSuffix(name, ".txt") {
@@ -34,7 +34,7 @@ func Parse(name string, data []byte) (*Spec, error) {
 	return spec, nil
 }
 
-// ParseYAML reads a Spec. Errors name lines; fields that do not exist are errors.
+// ParseYAML reads a Spec. Errors name lines. An unknown field is an error.
 func ParseYAML(data []byte) (*Spec, error) {
 	if len(data) > maxSpec {
 		return nil, fmt.Errorf("%d bytes, at most %d are allowed", len(data), maxSpec)
@@ -57,7 +57,7 @@ func ParseYAML(data []byte) (*Spec, error) {
 	return spec, nil
 }
 
-// decode keeps a panic of the YAML library inside.
+// decode recovers from a panic of the YAML library.
 func decode(d *yaml.Decoder, spec *Spec) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -68,14 +68,14 @@ func decode(d *yaml.Decoder, spec *Spec) (err error) {
 		return err
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("there is a second document; a file holds one")
+		return errors.New("the file has a second document; want one")
 	}
 	return nil
 }
 
 var typeName = expression(`in type assert\.(\w+)`)
 
-// plainer takes Go's names out of the YAML library's errors.
+// plainer removes Go's type names from the YAML library's errors.
 func plainer(err error) error {
 	where := map[string]string{"Spec": "at the top", "plainExpectation": "in an expectation", "Pattern": "in a description of spans", "plainCount": "in a count"}
 	text := typeName().ReplaceAllStringFunc(err.Error(), func(s string) string {
@@ -91,7 +91,7 @@ func plainer(err error) error {
 // plainExpectation has the fields of an Expectation and no UnmarshalYAML.
 type plainExpectation Expectation
 
-// UnmarshalYAML reads an expectation: a mapping, or a line of TraceQL.
+// UnmarshalYAML parses an expectation: a mapping, or a line of TraceQL.
 func (e *Expectation) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.ScalarNode {
 		line, err := parseLine(node.Value)
@@ -111,7 +111,7 @@ func (e *Expectation) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// UnmarshalYAML reads a pattern.
+// UnmarshalYAML parses a pattern.
 func (p *Pattern) UnmarshalYAML(node *yaml.Node) error {
 	type plainPattern Pattern
 	var plain plainPattern
@@ -122,8 +122,8 @@ func (p *Pattern) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// knownFields decodes a mapping and refuses fields that its type has not: the
-// library's own check does not reach below an UnmarshalYAML.
+// knownFields decodes a mapping and refuses unknown fields. The library's own check does not apply below an
+// UnmarshalYAML.
 func knownFields(node *yaml.Node, into any) error {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -140,7 +140,7 @@ func knownFields(node *yaml.Node, into any) error {
 	return node.Decode(into)
 }
 
-// UnmarshalYAML reads a number, a bound such as ">=2", or min and max.
+// UnmarshalYAML parses a number, a bound such as ">=2", or min and max.
 func (c *Count) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.ScalarNode {
 		count, err := parseCount(node.Value)
@@ -169,7 +169,7 @@ func parseCount(text string) (Count, error) {
 	if m == nil {
 		return Count{}, fmt.Errorf("count %q: want a number, =N, >=N, <=N, or min and max", text)
 	}
-	n, _ := strconv.Atoi(m[2]) // nine digits at most
+	n, _ := strconv.Atoi(m[2]) // at most nine digits
 	switch m[1] {
 	case ">=":
 		return Count{Min: n, Max: 0}, notZero(n)
@@ -186,18 +186,17 @@ func notZero(n int) error {
 	return nil
 }
 
-// UnmarshalYAML reads 1.5s.
+// UnmarshalYAML parses a duration such as 1.5s.
 func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
 	parsed, err := time.ParseDuration(node.Value)
 	if err != nil || node.Kind != yaml.ScalarNode {
-		return fmt.Errorf("line %d: %q is no duration such as 500ms or 2s", node.Line, node.Value)
+		return fmt.Errorf("line %d: %q is not a duration such as 500ms or 2s", node.Line, node.Value)
 	}
 	*d = Duration(parsed)
 	return nil
 }
 
-// ParseLines reads one expectation from each line that is not empty and does not
-// begin with #.
+// ParseLines reads one expectation from each line, except empty lines and lines that begin with #.
 //
 //	{...}        TraceQL that must match
 //	! {...}      TraceQL that must not
@@ -246,7 +245,7 @@ func parseLine(line string) (e Expectation, err error) {
 	return e, e.check()
 }
 
-// checkQuery finds the mistakes in a query that need no data.
+// checkQuery finds the mistakes in a query that can be found without data.
 func checkQuery(text string) error {
 	q, err := syntax.Parse(text)
 	if err == nil {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Shape is the traces of a run without ids and times: which spans call which, and
-// how often. Its text has one line for each kind of trace and, below it, one for
-// each span, indented by its depth; equal siblings are one line with a count.
+// Shape describes the traces of a run without ids and times: which spans call which, and how often. Its text
+// has one line for each kind of trace, and below it one line for each span, indented by depth. Equal siblings
+// share one line with a count.
 //
 //	2 traces
 //	  uservice3 handle_incoming_call server
@@ -20,7 +20,7 @@ type Shape struct{ text string }
 // shapeHead is the first line of a file.
 const shapeHead = "# etude shape 1: spans, their parents and counts; `etude test --update` writes this file"
 
-// ReadShape reads the text that String writes.
+// ReadShape parses the text that String returns.
 func ReadShape(data []byte) (Shape, error) {
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	if first, _, _ := strings.Cut(text, "\n"); first != shapeHead {
@@ -46,11 +46,11 @@ func ShapeOf(traces []*Trace) Shape {
 	return Shape{b.String()}
 }
 
-// maxDepth bounds the chain of spans that a shape shows.
+// maxDepth limits the depth of spans that a shape shows.
 const maxDepth = 200
 
-// tree is the spans as lines. Siblings are in order of their text, since their
-// times may differ from run to run.
+// tree returns the spans as lines. It sorts siblings by their text, because their times may differ between
+// runs.
 func (t *Trace) tree() string {
 	children := map[string][]*Span{}
 	for _, s := range t.Spans {
@@ -81,7 +81,7 @@ func (t *Trace) below(id string, depth int, children map[string][]*Span) (trees 
 	return trees
 }
 
-// joinTrees sorts and puts a count in front of those that are equal.
+// joinTrees sorts the trees, and merges equal ones with a count in front.
 func joinTrees(trees []string) string {
 	slices.Sort(trees)
 	var b strings.Builder
@@ -101,7 +101,7 @@ func joinTrees(trees []string) string {
 	return b.String()
 }
 
-// Traces returns the traces that a search has found.
+// Traces returns the traces that a search found.
 func Traces(ctx context.Context, source Source, found []Match) (traces []*Trace, err error) {
 	for _, m := range found {
 		t, err := source.Trace(ctx, m.TraceID)
@@ -113,8 +113,8 @@ func Traces(ctx context.Context, source Source, found []Match) (traces []*Trace,
 	return traces, nil
 }
 
-// Difference compares a shape with an earlier one, as lines: "-" before, "+" now. It is
-// "" when they are equal.
+// Difference compares a shape with an earlier one, as lines: "-" before, "+" now. It returns "" when they are
+// equal.
 func (s Shape) Difference(was Shape) string {
 	if s.text == was.text {
 		return ""
@@ -122,14 +122,14 @@ func (s Shape) Difference(was Shape) string {
 	return diff(strings.Split(strings.TrimSuffix(was.text, "\n"), "\n"), strings.Split(strings.TrimSuffix(s.text, "\n"), "\n"))
 }
 
-// maxDiff bounds the lines that are compared one with each other: the time grows
-// with the product of both sides.
+// maxDiff limits the lines that are compared with each other, because the time grows with the product of both
+// numbers.
 const maxDiff = 1500
 
-// context3 is how many equal lines are shown around a difference.
+// context3 is the number of equal lines shown around a difference.
 const context3 = 3
 
-// diff writes the longest common lines once and the others marked.
+// diff writes the longest common lines once and marks the others.
 func diff(old, now []string) string {
 	front := 0
 	for front < min(len(old), len(now)) && old[front] == now[front] {
@@ -164,7 +164,7 @@ func marked(mark string, lines []string) []string {
 	return out
 }
 
-// common is the classic table of longest common subsequences.
+// common computes the longest common subsequence with the classic table.
 func common(a, b []string) (lines []string) {
 	width := len(b) + 1
 	longest := make([]int32, (len(a)+1)*width)

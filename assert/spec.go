@@ -26,10 +26,10 @@ type Expectation struct {
 	Durations []Comparison       `yaml:"durations,omitempty" json:"durations,omitempty" jsonschema:"Comparisons of durations: 'database < 2s', 'redis < database', 'database >= 50% of trace', 'call <= 1.5 * redis'."`
 	Whole     bool               `yaml:"whole,omitempty" json:"whole,omitempty" jsonschema:"Each trace must have one root, and every other span a parent in the trace."`
 
-	line int // in the file that it comes from; 0 when unknown
+	line int // in the file; 0 when unknown
 }
 
-// Pattern describes spans of a trace. Fields that are not given match anything.
+// Pattern describes spans of a trace. An empty field matches anything.
 type Pattern struct {
 	Service    string         `yaml:"service,omitempty" json:"service,omitempty" jsonschema:"The resource's service.name."`
 	Name       string         `yaml:"name,omitempty" json:"name,omitempty" jsonschema:"The name of the span."`
@@ -45,21 +45,21 @@ type Pattern struct {
 	Count      *Count         `yaml:"count,omitempty" json:"count,omitempty" jsonschema:"How many such spans each trace must have. The default is at least one."`
 }
 
-// Duration is a time.Duration that files write as 1.5s.
+// Duration is a time.Duration, written in files as 1.5s.
 type Duration time.Duration
 
-// Count bounds a number, both ends included.
+// Count is a range of numbers, both ends included.
 type Count struct {
 	Min int `yaml:"min,omitempty" json:"min,omitempty"`
 	Max int `yaml:"max,omitempty" json:"max,omitempty"` // 0: no upper bound, unless Min is 0 too
 }
 
-// bounded reports whether more can break the count.
+// bounded reports whether more spans can violate the count.
 func (c Count) bounded() bool { return c.Max > 0 || c.Min == 0 }
 
 func (c Count) holds(n int) bool { return n >= c.Min && (!c.bounded() || n <= c.Max) }
 
-// String writes the count for a sentence: "exactly 2", "at least 1", "1 to 3".
+// String formats the count for a sentence: "exactly 2", "at least 1", "1 to 3".
 func (c Count) String() string {
 	switch {
 	case c.Min == 0 && c.Max == 0:
@@ -74,7 +74,7 @@ func (c Count) String() string {
 	return fmt.Sprintf("%d to %d", c.Min, c.Max)
 }
 
-// wanted is the count that holds when the file gives none.
+// wanted returns the default for a missing count.
 func wanted(c *Count) Count {
 	if c == nil {
 		return Count{Min: 1}
@@ -82,7 +82,7 @@ func wanted(c *Count) Count {
 	return *c
 }
 
-// Title is the name, or the query where there is none.
+// Title is the name, or the query if there is no name.
 func (e *Expectation) Title() string {
 	if e.Name != "" {
 		return e.Name
@@ -98,12 +98,12 @@ func (e *Expectation) Title() string {
 	return oneLine(e.Must)
 }
 
-// query is the TraceQL that is asked first.
+// query is the first TraceQL query to run.
 func (e *Expectation) query() string { return e.Must + e.Never + e.Trace }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// check finds mistakes that the types do not rule out.
+// check finds mistakes that the types do not exclude.
 func (e *Expectation) check() error {
 	given := 0
 	for _, q := range []string{e.Must, e.Never, e.Trace} {
@@ -115,13 +115,13 @@ func (e *Expectation) check() error {
 	case given == 0:
 		return fmt.Errorf("an expectation needs one of must, never and trace, with a TraceQL query")
 	case given > 1:
-		return fmt.Errorf("an expectation has one of must, never and trace, not several; write one for each")
+		return fmt.Errorf("an expectation has only one of must, never and trace; write one expectation for each")
 	case e.Never != "" && e.Count != nil:
-		return fmt.Errorf("count beside never: write must with a count instead")
+		return fmt.Errorf("count has no effect with never: write must with a count instead")
 	case e.Within < 0:
 		return fmt.Errorf("within %s: want 0 or more", time.Duration(e.Within))
 	case e.Trace == "" && (len(e.Spans) > 0 || len(e.Order) > 0 || len(e.Durations) > 0 || e.Whole):
-		return fmt.Errorf("spans, order, durations and whole are about traces: select these with trace")
+		return fmt.Errorf("spans, order, durations and whole need trace, which selects the traces they describe")
 	}
 	if err := checkQuery(e.query()); err != nil {
 		return err
@@ -129,13 +129,13 @@ func (e *Expectation) check() error {
 	return e.checkLabels()
 }
 
-// checkLabels finds labels that are used and not described.
+// checkLabels finds labels that are used but not described.
 func (e *Expectation) checkLabels() error {
 	known := func(where, label string) error {
 		if _, ok := e.Spans[label]; ok {
 			return nil
 		}
-		return fmt.Errorf("%s names %q, which is no label under spans%s", where, label, didYouMean(label, sortedKeys(e.Spans)))
+		return fmt.Errorf("%s names %q, which is not a label under spans%s", where, label, didYouMean(label, sortedKeys(e.Spans)))
 	}
 	for _, label := range sortedKeys(e.Spans) {
 		if err := checkPattern(e.Spans[label]); err != nil {
@@ -188,7 +188,7 @@ func checkPattern(p Pattern) error {
 	return nil
 }
 
-// didYouMean suggests the known word that begins alike.
+// didYouMean suggests the known word with the same beginning.
 func didYouMean(word string, known []string) string {
 	if len(known) == 0 {
 		return ""

@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// Source answers questions about the spans received so far.
+// Source answers queries about the spans received so far.
 type Source interface {
 	// Search returns the traces in which a TraceQL query matches spans.
 	Search(ctx context.Context, query string) ([]Match, error)
-	// Trace returns all spans of a trace that have been received.
+	// Trace returns all received spans of a trace.
 	Trace(ctx context.Context, id string) (*Trace, error)
 }
 
 // Match is one trace of a search.
 type Match struct {
 	TraceID string
-	Spans   int      // how many spans the query matched
-	SpanIDs []string // of some of them, in hex
+	Spans   int      // number of spans that the query matched
+	SpanIDs []string // some of their ids, in hex
 }
 
-// Trace is the spans of one trace, those that start first in front.
+// Trace is the spans of one trace, sorted by start.
 type Trace struct {
 	ID    string
 	Spans []*Span
 	byID  map[string]*Span
 }
 
-// Span is one span. Values of attributes are text: strings as they are, numbers
-// in decimal, lists as [a, b].
+// Span is one span. Values of attributes are text: strings are unchanged, numbers are decimal, lists have the
+// form [a, b].
 type Span struct {
 	ID, Parent           string // hex; Parent is "" for a root
 	Service, Scope, Name string
@@ -49,10 +49,10 @@ type Event struct {
 	Attributes map[string]string
 }
 
-// Link is a link to a span, most often of another trace.
+// Link is a link to a span, usually of another trace.
 type Link struct{ TraceID, SpanID string }
 
-// NewTrace puts spans in order.
+// NewTrace returns a Trace with its spans sorted.
 func NewTrace(id string, spans []*Span) *Trace {
 	t := &Trace{ID: id, Spans: spans, byID: make(map[string]*Span, len(spans))}
 	slices.SortStableFunc(spans, func(a, b *Span) int {
@@ -82,7 +82,7 @@ func (t *Trace) Duration() time.Duration {
 	return time.Duration(last - t.Spans[0].Start)
 }
 
-// ParentOf returns a span's parent, nil when it has none or it is not there.
+// ParentOf returns a span's parent, or nil when the trace does not have it.
 func (t *Trace) ParentOf(s *Span) *Span {
 	if s.Parent == "" {
 		return nil
@@ -90,7 +90,7 @@ func (t *Trace) ParentOf(s *Span) *Span {
 	return t.byID[s.Parent]
 }
 
-// above reports whether one of the spans is above s. Ids may go round in a circle.
+// above reports whether one of the spans is an ancestor of s. It ends even if parent ids form a cycle.
 func (t *Trace) above(s *Span, spans []*Span) bool {
 	for range t.Spans {
 		if s = t.ParentOf(s); s == nil {
@@ -103,7 +103,7 @@ func (t *Trace) above(s *Span, spans []*Span) bool {
 	return false
 }
 
-// Duration is the time from start to end, 0 when the end comes first.
+// Duration is the time from start to end, or 0 when the end is before the start.
 func (s *Span) Duration() time.Duration {
 	if s.End < s.Start {
 		return 0
@@ -111,7 +111,7 @@ func (s *Span) Duration() time.Duration {
 	return time.Duration(s.End - s.Start)
 }
 
-// String names the span as people do: its service and its name.
+// String names the span by its service and its name.
 func (s *Span) String() string {
 	switch {
 	case s.Service == "":

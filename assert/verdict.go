@@ -2,27 +2,27 @@ package assert
 
 import "strings"
 
-// Outcome is how an expectation turned out.
+// Outcome is the result of an expectation.
 type Outcome string
 
-// The outcomes. An open one depends on spans that may still come.
+// The outcomes. An open one depends on spans that may still arrive.
 const (
 	Open   Outcome = "open"
 	Passed Outcome = "pass"
 	Failed Outcome = "fail"
 )
 
-// Verdict says how one expectation turned out, in words.
+// Verdict describes the result of one expectation.
 type Verdict struct {
 	Name    string   `json:"name"`
 	Outcome Outcome  `json:"outcome"`
 	Wanted  string   `json:"wanted"`
 	Found   string   `json:"found,omitempty"`
-	Nearest string   `json:"nearest,omitempty"` // "" when nothing came near
-	Traces  []string `json:"traces,omitempty"`  // ids of example traces, a few
+	Nearest string   `json:"nearest,omitempty"` // "" when no span came near
+	Traces  []string `json:"traces,omitempty"`  // ids of a few example traces
 }
 
-// String writes the verdict as a line or, for a failure, as several.
+// String formats the verdict as one line or, for a failure, as several.
 func (v Verdict) String() string {
 	if v.Outcome != Failed {
 		return string(v.Outcome) + "  " + v.Name
@@ -30,7 +30,7 @@ func (v Verdict) String() string {
 	return string(v.Outcome) + "  " + v.Name + "\n" + v.Why()
 }
 
-// Why is the text of a failure below its name.
+// Why is the text of a failure, without its name.
 func (v Verdict) Why() string {
 	var b strings.Builder
 	say := func(head, text string) {

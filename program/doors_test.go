@@ -378,8 +378,8 @@ func TestDoorFlagsAreChecked(t *testing.T) {
 		"--tls-listeners apis":             "--tls-listeners apis: want all, or some of",
 		"--auth-listeners edge":            "--auth-listeners edge: want all, or some of",
 		"--auth-token-file /nonexistent/x": "--auth-token-file: read tokens",
-		"--allowed-hosts http://x":         `--allowed-hosts: "http://x" is no host`,
-		"--allowed-origins *":              `--allowed-origins: "*" would let every web page in`,
+		"--allowed-hosts http://x":         `--allowed-hosts: "http://x" is not a host`,
+		"--allowed-origins *":              `--allowed-origins: "*" would admit every web page`,
 		"--api-addr 3200":                  `address "3200": want HOST:PORT`,
 	} {
 		for _, command := range []string{"up", "backend"} {

@@ -167,7 +167,7 @@ func TestWrongMetricsFlags(t *testing.T) {
 		"--metrics.host tempo:1=x":                         "want NAME:PORT=HOST:PORT",
 		"--metrics.off --metrics.config x":                 "--metrics.off",
 		"--metrics.remote-write x:9":                       "want http:// or https://",
-		"--metrics.remote-write http://x/,http://me:pw@x/": "http://x/ is given twice",
+		"--metrics.remote-write http://x/,http://me:pw@x/": "http://x/ is set twice",
 		"--metrics.config /nonexistent/metrics.yaml":       "/nonexistent/metrics.yaml",
 	} {
 		p := start(t, nil, append([]string{"backend", "--data-dir", t.TempDir(), "--port-offset", fmt.Sprint(freeOffset(t))}, strings.Fields(args)...)...)

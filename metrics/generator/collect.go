@@ -11,14 +11,14 @@ import (
 	"github.com/prometheus/prometheus/storage"
 )
 
-// collection sends all series once.
+// collection sends the values of all series once.
 type collection struct {
 	g          *Generator
 	app        storage.AppenderV2
 	at, zeroAt int64 // unix ms
 	begun      []*series
 	samples    int64
-	ended      int64 // series
+	ended      int64 // number of series
 	exemplar   [1]exemplar.Exemplar
 }
 
@@ -32,7 +32,7 @@ func (c *collection) send(removed []*group) error {
 	} else {
 		err = errors.Join(err, c.app.Rollback())
 	}
-	for _, s := range c.begun { // their zeros were not stored
+	for _, s := range c.begun { // storage did not store their zeros
 		s.begun = false
 	}
 	return err
@@ -102,8 +102,8 @@ func (c *collection) histogram(g *group, h *histogramSeries) error {
 	return nil
 }
 
-// float sends the value of a series, and its newest observation as an exemplar once.
-// The series of a counter begins with a zero.
+// float sends the value of a series. It sends the series' newest observation once as an exemplar. A counter's
+// series begins with a zero.
 func (c *collection) float(g *group, f *family, s *series, name, le string, v float64, newest *observation) error {
 	if s.labels.IsEmpty() {
 		s.labels = c.g.registry.labelsOf(g, name, le)
@@ -163,7 +163,7 @@ func (c *collection) append(f *family, s *series, at int64, v float64, h *histog
 	return nil
 }
 
-// end sends the marker that a series has ended.
+// end sends the marker for the end of a series.
 func (c *collection) end(s *series, native bool) error {
 	c.ended++
 	stale := math.Float64frombits(value.StaleNaN)

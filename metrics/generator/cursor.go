@@ -4,11 +4,11 @@ import (
 	"etude/trace"
 )
 
-// cursor is the number of rows of a Table that have been read, with the entries of
-// these rows. A Table that grows no more keeps the number alone.
+// cursor is the number of rows read from a Table, with the entries for these rows. For a Table that no longer
+// grows, only the number is kept.
 type cursor struct {
 	id      uint64
-	rows    int   // read
+	rows    int   // number of rows read
 	arrival int64 // of the newest row read, unix ns
 	round   uint64
 
@@ -16,25 +16,24 @@ type cursor struct {
 	entries   map[rowKey]*entry
 	pickers   [classes]picker
 	ratio     ratio
-	resources []*resource // by number; nil where not needed yet
+	resources []*resource // by number; nil until needed
 }
 
-// rowKey decides the series of a row: scope<<32 | name, and picked
-// attributes<<16 | kind<<8 | status. Two words are hashed faster than a struct of
-// six fields.
+// rowKey identifies the series of a row: scope<<32 | name, and picked attributes<<16 | kind<<8 | status.
+// Hashing two words is faster than hashing a struct of six fields.
 type rowKey [2]uint64
 
-// entry holds the series to which rows of one rowKey add.
+// entry has the series that the rows of one rowKey add to.
 type entry struct {
 	spans    *group    // or nil
 	edge     *endpoint // or nil
 	resource *resource
-	drops    [2]drop // why spans and edge are nil; counted if they are not dropped
+	drops    [2]drop // why spans and edge are nil; drop's zero value means that nothing was dropped
 }
 
-// class is the set of attributes to pick for a kind of span. A client span names its
-// peer by other attributes than a server span does. Attributes that no series needs,
-// such as the client's address of a server span, would only make more entries.
+// class selects the set of attributes to pick for a kind of span. Client spans and server spans name their peer
+// by different attributes. Picking attributes that no series needs, such as the client's address of a server
+// span, would only make more entries.
 type class uint8
 
 const (
@@ -44,14 +43,14 @@ const (
 	classes
 )
 
-// classOf is by kind.
+// classOf maps span kinds to classes.
 var classOf = func() (of [256]class) {
 	of[trace.KindClient], of[trace.KindProducer] = caller, caller
 	of[trace.KindServer], of[trace.KindConsumer] = callee, callee
 	return of
 }()
 
-// cursorOf returns the cursor of a Table, which it may make.
+// cursorOf returns the cursor of a Table, and makes it if needed.
 func (g *Generator) cursorOf(v *trace.View) *cursor {
 	c := g.cursors[v.ID()]
 	if c == nil {
@@ -62,7 +61,7 @@ func (g *Generator) cursorOf(v *trace.View) *cursor {
 	return c
 }
 
-// prepare makes the cursor ready to read the View's new rows.
+// prepare makes the cursor ready to read new rows of the View.
 func (g *Generator) prepare(c *cursor, v *trace.View) {
 	if c.entries == nil || c.removals != g.registry.removals {
 		*c = cursor{id: c.id, rows: c.rows, arrival: c.arrival, round: c.round, removals: g.registry.removals, entries: map[rowKey]*entry{}}
@@ -77,13 +76,13 @@ func (g *Generator) prepare(c *cursor, v *trace.View) {
 	c.ratio.findColumns(v)
 }
 
-// forgetEntries forgets the entries, which only a growing Table needs.
+// forgetEntries drops the entries, which only a growing Table needs.
 func (c *cursor) forgetEntries() {
 	c.entries, c.pickers, c.resources = nil, [classes]picker{}, nil
 }
 
-// advance reads the rows that have come. A span may end as much as the slack
-// before the earliest moment at which it can have arrived, or after the latest.
+// advance reads the new rows. A span may end up to the slack before the earliest possible time of its arrival,
+// or after the latest.
 func (g *Generator) advance(c *cursor, v *trace.View, now int64) {
 	g.prepare(c, v)
 	_, latest := v.Arrivals()

@@ -7,34 +7,31 @@ import (
 	"strings"
 )
 
-// Policy says which spans count. Conditions that are not given hold for any
-// span; a span counts when it passes every policy.
+// Policy decides which spans count. A missing condition holds for any span; a span counts when it passes every
+// policy.
 type Policy struct {
 	Include    *Match // all attributes must match
-	IncludeAny *Match // at least one must
+	IncludeAny *Match // at least one must match
 	Exclude    *Match // spans for which all match do not count
 }
 
 // Match compares attributes of a span with values.
 type Match struct {
-	Regex      bool // the value is a regular expression, found anywhere in the text
+	Regex      bool // whether values are regular expressions, found anywhere in the text
 	Attributes []Condition
 }
 
-// Condition is one comparison. The key is resource.X or span.X for an attribute,
-// or one of kind (SPAN_KIND_...), name, status (STATUS_CODE_...). The value is
-// the text that the attribute would have as a label.
+// Condition is one comparison. The key is resource.X or span.X for an attribute, or one of kind
+// (SPAN_KIND_...), name, status (STATUS_CODE_...). The value is the text of the attribute as a label.
 type Condition struct{ Key, Value string }
 
-// ParsePolicy reads a policy from one line: what to do, then conditions separated
-// by commas, as in
+// ParsePolicy parses a policy from one line: an action, then conditions separated by commas, as in
 //
 //	include kind=SPAN_KIND_SERVER, resource.service.name=shop
 //	exclude name~^/health
 //
-// The first word is include, include_any or exclude. = compares the whole text,
-// ~ is a regular expression; one line has one of them. A backslash before a comma
-// or a backslash makes it part of the value.
+// The action is include, include_any or exclude. = compares the whole text, ~ is a regular expression; one line
+// has only one of the two. A backslash before a comma or a backslash makes it part of the value.
 func ParsePolicy(line string) (Policy, error) {
 	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	m, err := parseMatch(rest)
@@ -68,7 +65,7 @@ func parseMatch(text string) (*Match, error) {
 		}
 		regex := part[at] == '~'
 		if i > 0 && regex != m.Regex {
-			return nil, fmt.Errorf("condition %q: = and ~ are not for one filter; give two", part)
+			return nil, fmt.Errorf("condition %q: = and ~ cannot be in one filter; use two filters", part)
 		}
 		m.Regex = regex
 		m.Attributes = append(m.Attributes, Condition{strings.TrimSpace(part[:at]), part[at+1:]})
@@ -76,7 +73,7 @@ func parseMatch(text string) (*Match, error) {
 	return m, nil
 }
 
-// splitEscaped splits at commas that have no backslash before them.
+// splitEscaped splits at commas without a backslash before them.
 func splitEscaped(text string) []string {
 	var parts []string
 	var part strings.Builder
@@ -95,18 +92,18 @@ func splitEscaped(text string) []string {
 	return append(parts, strings.TrimSpace(part.String()))
 }
 
-// policy is a Policy made ready.
+// policy is a compiled Policy.
 type policy struct{ include, includeAny, exclude []test }
 
-// test is a Condition made ready.
+// test is a compiled Condition.
 type test struct {
 	from  origin
-	key   string // of an attribute
+	key   string // key of an attribute
 	value string
 	regex *regexp.Regexp // instead of value
 }
 
-// origin is where the left side of a Condition is found.
+// origin is the source of the left side of a Condition.
 type origin uint8
 
 const (
@@ -207,7 +204,7 @@ func (t *test) holds(s *span) bool {
 	return ok && text == t.value
 }
 
-// spanKeys are the span attributes that the policies read.
+// spanKeys returns the span attributes that the policies read.
 func spanKeys(ps []policy) (keys []string) {
 	for _, p := range ps {
 		for _, t := range slices.Concat(p.include, p.includeAny, p.exclude) {

@@ -31,7 +31,7 @@ func TestParsePolicy(t *testing.T) {
 		"include color=red":     `condition on "color": want resource.NAME, span.NAME, kind, name or status`,
 		"include span.=red":     `condition on "span."`,
 		"include name~[":        "condition on name: error parsing regexp",
-		"exclude name=a,kind~b": `condition "kind~b": = and ~ are not for one filter; give two`,
+		"exclude name=a,kind~b": `condition "kind~b": = and ~ cannot be in one filter; use two filters`,
 	}
 	for line, want := range bad {
 		if _, err := ParsePolicy(line); err == nil || !strings.Contains(err.Error(), want) {

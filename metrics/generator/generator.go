@@ -12,38 +12,36 @@ import (
 	"github.com/prometheus/prometheus/storage"
 )
 
-// Generator computes metrics from spans. Its methods may be called from any
-// goroutine.
+// Generator computes metrics from spans. Its methods are safe for concurrent use.
 type Generator struct {
 	o     Options
 	count counters
 
-	// mu guards the fields below: reading and collecting go one after the other.
+	// mu protects the fields below. Only its holder reads or collects.
 	mu       sync.Mutex
 	registry *registry
 	spans    *spanMetrics  // nil when off
 	graph    *serviceGraph // nil when off
 	info     *info
-	keys     [classes][]string // span attributes that rows of a class depend on
+	keys     [classes][]string // span attributes that the rows of a class depend on
 
 	cursors  map[uint64]*cursor // by Table
-	round    uint64             // of reading
+	round    uint64             // number of the current reading
 	lastRead int64              // unix ns
 	appended int64              // by the source, when the generator was made
 	taken    int64              // rows read
-	stored   int64              // rows that the storage's collections have counted
+	stored   int64              // rows counted in stored collections
 
-	collected int64  // time of the last collection that the storage has accepted, unix ms
-	began     int64  // when the generator was made, unix ms
-	observed  *group // ObservedMetric, which no span touches
+	collected int64  // time of the last stored collection, unix ms
+	began     int64  // time when the generator was made, unix ms
+	observed  *group // ObservedMetric, which no span updates
 }
 
-// readEvery is how often new spans are read between collections. It bounds how
-// many can be missed when the store is so small that it drops them at once.
+// readEvery is the interval for reading new spans between collections. It limits how many spans are missed when
+// the store is so small that it drops them at once.
 const readEvery = time.Second
 
-// New returns a generator for the spans that come to the source from now on. The
-// error names the option that cannot be.
+// New returns a generator for the spans that reach the source from now on. The error names the invalid option.
 func New(o Options) (*Generator, error) {
 	g, err := build(o)
 	if err == nil && (o.Source == nil || o.Out == nil) {
@@ -61,14 +59,13 @@ func New(o Options) (*Generator, error) {
 	return g, nil
 }
 
-// Check returns the error that New would find in the options, but for a source
-// and a storage that are not there yet.
+// Check returns the error that New would return for the options. A source and a storage may still be missing.
 func (o Options) Check() error {
 	_, err := build(o)
 	return err
 }
 
-// build makes the parts that the options ask for.
+// build makes the processors that the options name.
 func build(o Options) (*Generator, error) {
 	o.setDefaults()
 	if err := o.check(); err != nil {
@@ -92,9 +89,9 @@ func build(o Options) (*Generator, error) {
 	return g, nil
 }
 
-// ObservedMetric counts the seconds in which a generator has computed metrics. In a
-// window that is longer than that, its increase is what counts of spans must be
-// divided by for their rate; rate() would divide by the whole window.
+// ObservedMetric counts the seconds in which a generator has computed metrics. To get the rate of spans in a
+// window that began before the generator, divide their count by the metric's increase; rate() would divide by
+// the whole window.
 const ObservedMetric = "etude_generator_observed_seconds_total"
 
 // findKeys lists the span attributes to pick for each class.
@@ -117,10 +114,9 @@ func (g *Generator) spansAppended() int64 {
 	return g.o.Appended()
 }
 
-// Run reads spans once a second and collects once an interval until the context
-// ends; then it collects a last time, within the time that a storage needs. Before
-// Options.Ready it only reads; the first collection has the spans of that time. Run does
-// not count spans that come to the source while it returns: stop what fills the
+// Run reads spans once a second and collects once an interval until the context ends. Then it collects a last
+// time, within the time that a storage needs. Before Options.Ready it only reads; the first collection includes
+// those spans. Run does not count spans that reach the source while it returns: stop everything that fills the
 // source first, and close the storage afterwards.
 func (g *Generator) Run(ctx context.Context) {
 	reads, collections := time.NewTicker(min(readEvery, g.o.Interval)), time.NewTicker(g.o.Interval)
@@ -146,8 +142,8 @@ func (g *Generator) Run(ctx context.Context) {
 	}
 }
 
-// beginAt moves the zeros of series to the time at which the storage has opened. A
-// queue to a remote end sends only samples that are newer than its start.
+// beginAt moves the zeros of series to the time when the storage opened. A queue to a remote end sends only
+// samples that are newer than its start.
 func (g *Generator) beginAt(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,11 +168,10 @@ func (g *Generator) collect(ctx context.Context, now time.Time) {
 	}
 }
 
-// errNotReady says that the process ends before its storage has opened.
+// errNotReady means that the process ends before its storage has opened.
 var errNotReady = errors.New("the metrics storage was not open yet")
 
-// end collects a last time, and logs how many spans the metrics have lost if that
-// is not possible.
+// end collects a last time. If that fails, it logs how many spans are missing in the metrics.
 func (g *Generator) end(ctx context.Context, now time.Time) {
 	g.Read(now)
 	g.countRoots(now.UnixNano())
@@ -187,7 +182,7 @@ func (g *Generator) end(ctx context.Context, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if lost := g.taken - g.stored; err != nil && lost > 0 {
-		g.o.Logger.Warn("stopping: the newest spans are missing in the metrics made from spans", "spans", lost, "error", err)
+		g.o.Logger.Warn("stopping: the newest spans are missing in the metrics computed from spans", "spans", lost, "error", err)
 	}
 	g.registry.release()
 }
@@ -201,7 +196,7 @@ func (g *Generator) countRoots(now int64) {
 	}
 }
 
-// Read counts the spans that have come since the last call.
+// Read counts the spans that have arrived since the last call.
 func (g *Generator) Read(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -209,7 +204,7 @@ func (g *Generator) Read(now time.Time) {
 }
 
 func (g *Generator) read(now int64) {
-	appended := g.spansAppended() // before Head: all these are in them, unless dropped
+	appended := g.spansAppended() // before Head: all these spans are in its Tables, unless dropped
 	views := g.o.Source.Head()
 	g.round++
 	g.registry.now = time.Unix(0, now)
@@ -249,11 +244,10 @@ func (g *Generator) publish() {
 	g.count.labelUpdates.Store(r.values.updates)
 }
 
-// Collect reads the new spans and sends every active series to the storage, all
-// with one timestamp: now in milliseconds, or a little later when that would not
-// be after the collection before. Samples that the storage finds out of order or out of
-// bounds is counted and left out. After any other error nothing of the collection
-// is stored, and the next one makes up for it.
+// Collect reads the new spans and sends every active series to the storage, all with one timestamp: now in
+// milliseconds, or a little later if that is not after the previous collection. Samples that the storage
+// refuses as out of order or out of bounds are counted and left out. After any other error nothing of the
+// collection is stored, and the next collection includes its counts.
 func (g *Generator) Collect(ctx context.Context, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -272,7 +266,7 @@ func (g *Generator) Collect(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// refusable reports whether a storage's error is about one sample alone.
+// refusable reports whether a storage's error concerns only one sample.
 func refusable(err error) bool {
 	for _, kind := range []error{storage.ErrOutOfOrderSample, storage.ErrOutOfBounds, storage.ErrTooOldSample, storage.ErrDuplicateSampleForTimestamp} {
 		if errors.Is(err, kind) {

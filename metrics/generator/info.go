@@ -11,14 +11,14 @@ import (
 	"etude/trace"
 )
 
-// info makes the gauges that describe a resource: their value is always 1.
+// info makes the gauges that describe a resource. Their value is always 1.
 type info struct {
 	target, host   schema
 	wantsTarget    bool
 	wantsHost      bool
 	excluded       []string
 	identifiers    []string
-	notInTarget    []string // attributes that job and instance are made of
+	notInTarget    []string // attributes that job and instance are made from
 	takenInTargets []string
 }
 
@@ -51,8 +51,8 @@ func (i *info) describe(reg *registry, v *trace.View, r *resource) {
 	}
 }
 
-// targetLabels are the attributes of the resource, with job and instance. They are nil
-// if it has no other attributes, or neither job nor instance.
+// targetLabels returns the attributes of the resource, with job and instance. It returns nil if the resource
+// has no other attributes, or neither job nor instance.
 func (i *info) targetLabels(v *trace.View, r *resource) []labels.Label {
 	byName := map[string]string{}
 	for key, value := range v.ResourceAttrs.Of(r.number) {

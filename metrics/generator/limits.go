@@ -11,43 +11,39 @@ import (
 // Senders choose service names, span names and attributes. The limits here keep
 // one sender from taking the series of the others:
 //
-//   - Every series belongs to the service that sent its spans, its owner. Owners
-//     share the series by the rules of package quota: each finds room for its first
-//     ones, one that floods gets a third of all, and what may be made in an hour is
-//     bounded as well.
+//   - Every series belongs to the service that sent its spans, its owner. Owners share the series by the
+//     rules of package quota: each finds room for its first series, an owner that floods gets a third of all,
+//     and the number of new series in an hour is limited too.
 //   - A label has at most maxValues values within one owner, and there are at most
-//     maxValues owners. Further values, and further owners, share the value
-//     __cardinality_overflow__. Without this limit, many owners with one series each
-//     would fill all the room.
-//   - While a limit is reached, a series without a span for pressedIdle ends, and one
-//     that had its spans all at once, as those of a flood have, after onceIdle; else a
-//     series ends after Options.StaleAfter. So a new service has series a few seconds
-//     after a flood of services.
-//   - The generators of a process may share one more pool, by the same rules.
+//     maxValues owners. Further values and further owners share the value __cardinality_overflow__. Without
+//     this limit, many owners with one series each would use up all series.
+//   - While a limit is reached, a series ends after pressedIdle without a span. A series whose spans all
+//     arrived at once, as in a flood, ends after onceIdle. Otherwise a series ends after Options.StaleAfter.
+//     So a new service gets series a few seconds after a flood of services.
+//   - The generators of a process may also share a pool, by the same rules.
 //
-// Spans beyond a limit still count, in series that share their labels: sums stay
-// right.
+// Spans beyond a limit still count, in shared series, so sums stay correct.
 
-// How long a series may be without a span while a limit is reached: any series, and
-// one whose spans all came between two readings.
+// Times after which a series without a span ends while a limit is reached: any series, and a series whose spans
+// all arrived between two readings.
 const (
 	pressedIdle = time.Minute
 	onceIdle    = 5 * time.Second
 )
 
-// warnEvery is how often a limit that stays reached is logged.
+// warnEvery is the minimum time between log lines about a limit that stays reached.
 const warnEvery = time.Minute
 
-// manyOwners is how many services share the series when their number has no bound.
+// manyOwners is the number of services that share the series when their number is not limited.
 const manyOwners = 500
 
-// owner is a service with the label values that its spans have made.
+// owner is a service with the label values of its spans.
 type owner struct {
-	groups int                       // the owner is forgotten with its last one
-	values map[string]map[string]int // label -> value -> groups
+	groups int                       // number of groups; an owner without groups is removed
+	values map[string]map[string]int // label -> value -> number of groups
 }
 
-// room takes so many series for an owner and reports whether there are.
+// room reserves n series for an owner and reports whether there was room.
 func (r *registry) room(owner string, n int) bool {
 	if !r.pool.Take(owner, n, r.now) {
 		return false
@@ -62,11 +58,11 @@ func (r *registry) room(owner string, n int) bool {
 // limit is a limit that label sets have reached.
 type limit struct {
 	name, flag string
-	updates    int64     // of series that count several label sets
-	hits       int64     // label sets that found no place of their own
+	updates    int64     // of series that combine several label sets
+	hits       int64     // label sets that got no series of their own
 	owner      string    // of the latest hit
-	label      string    // likewise, when the limit is about one
-	warned     int64     // hits that the log has told of
+	label      string    // of the latest hit, when the limit concerns one label
+	warned     int64     // hits already logged
 	at         time.Time // of the latest warning
 }
 
@@ -85,8 +81,8 @@ func (l *limit) warn(log *slog.Logger, most int, now time.Time) {
 	l.warned, l.at = l.hits, now
 }
 
-// limitValues replaces the values that are one too many for their label, and the
-// owner that is one too many. It returns the owner that the labels belong to.
+// limitValues replaces the values beyond the limit of their label, and an owner beyond the limit of owners. It
+// returns the owner of the resulting labels.
 func (r *registry) limitValues(by string, ls []labels.Label) (name string, limited []labels.Label, replaced bool) {
 	name = by
 	if r.maxValues <= 0 {
@@ -131,7 +127,7 @@ func (r *registry) own(g *group) {
 	}
 }
 
-// disown takes a removed group from its owner.
+// disown removes a group from its owner.
 func (r *registry) disown(g *group) {
 	o, size := r.owners[g.owner], g.schema.size()
 	r.pool.Give(g.owner, size)

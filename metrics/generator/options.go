@@ -14,16 +14,14 @@ import (
 	"etude/trace"
 )
 
-// Source feeds spans: Head returns the Tables that have been filled with new spans,
-// the newest last, each for as long as the source holds it. Tables that were read
-// back from disk must not be among them. Nothing that is returned changes
-// afterwards.
+// Source provides spans. Head returns the Tables that are being filled with new spans, newest last, each while
+// the source has it. It must not return Tables that were read back from disk. The returned Views never change.
 type Source interface{ Head() []*trace.View }
 
-// Processor names a part of the generator, as Tempo's configuration does.
+// Processor names a part of the generator, as in Tempo's configuration.
 type Processor string
 
-// The processors. The three of a kind are subsets of SpanMetrics.
+// The processors. The three that begin with span-metrics- are subsets of SpanMetrics.
 const (
 	SpanMetrics        Processor = "span-metrics"
 	SpanMetricsCount   Processor = "span-metrics-count"
@@ -35,94 +33,92 @@ const (
 
 var processors = []Processor{SpanMetrics, SpanMetricsCount, SpanMetricsLatency, SpanMetricsSize, ServiceGraphs, HostInfo}
 
-// Native says how histograms are kept.
+// Native is the kind of histograms.
 type Native string
 
-// Classic histograms have a series for each bucket, native ones one series with
-// buckets that follow the values.
+// Classic histograms have one series per bucket. Native histograms have one series, with buckets that adapt to
+// the values.
 const (
 	Classic    Native = "classic"
 	NativeOnly Native = "native"
 	Both       Native = "both"
 )
 
-// Options of a generator. Zero values mean the defaults, which are Tempo's
-// unless said otherwise.
+// Options of a generator. Zero values mean the defaults, which are Tempo's unless a comment says otherwise.
 type Options struct {
 	Source Source
-	// Appended is the number of spans that the source has accepted so far, those
-	// that its Tables had from the start left out. With it the generator knows
-	// how many left before it had read them; nil means it does not.
+	// Appended returns the number of spans that the source has accepted so far, without those that its Tables
+	// had from the start. With it the generator computes how many spans the source dropped before they were
+	// read; nil means that the generator does not know.
 	Appended func() int64
 	Out      storage.AppendableV2
-	Ready    <-chan struct{} // closed when Out takes samples; nil: it does from the start
-	Logger   *slog.Logger    // discards
+	Ready    <-chan struct{} // closed when Out accepts samples; nil: from the start
+	Logger   *slog.Logger    // default: discards
 
-	Processors     []Processor   // none: nothing is computed
+	Processors     []Processor   // default: none, which computes nothing
 	Interval       time.Duration // between collections; 5 s (Tempo: 15 s)
-	Slack          time.Duration // spans that end further from their arrival are left out; 30 s
-	StaleAfter     time.Duration // series without a span for so long are removed; 15 min
+	Slack          time.Duration // maximum difference between a span's end and its arrival; 30 s
+	StaleAfter     time.Duration // series without a span for this long are removed; 15 min
 	ExternalLabels map[string]string
-	// Instance is the value of the label __metrics_gen_instance; the host's name.
+	// Instance is the value of the label __metrics_gen_instance; default: the host's name.
 	Instance string
 
-	MaxSeries        int         // active series, which services share; 0 for any
-	MaxLabelValues   int         // values of one label within one service, and services; 0 for any
-	Shared           *quota.Pool // of series, which generators share; nil for none
+	MaxSeries        int         // active series, shared by services; 0: no limit
+	MaxLabelValues   int         // values of one label within one service, and services; 0: no limit
+	Shared           *quota.Pool // pool of series that generators share; nil: none
 	Name             string      // of the generator in Shared
 	ExemplarTraceID  string      // label of an exemplar; traceID
 	NativeHistograms Native      // Classic
 	SpanMetrics      SpanMetricsOptions
 	ServiceGraph     ServiceGraphOptions
-	HostIdentifiers  []string // resource attributes, the first present one counts; k8s.node.name, host.id
+	HostIdentifiers  []string // resource attributes, the first present one is used; k8s.node.name, host.id
 	HostMetric       string   // traces_host_info
 }
 
-// SpanMetricsOptions are those of span metrics.
+// SpanMetricsOptions are the options of span metrics.
 type SpanMetricsOptions struct {
 	Buckets    []float64 // seconds; 2 ms doubling up to 16.384 s
-	Dimensions []string  // attributes, of the resource or else of the span, that become labels
+	Dimensions []string  // attributes of the resource or the span that become labels
 	Mappings   []Mapping
-	// Intrinsic labels left out, and status_message included.
+	// Intrinsic labels to leave out, and status_message to include.
 	NoService, NoSpanName, NoSpanKind, NoStatusCode bool
 	StatusMessage                                   bool
 	Filters                                         []Policy
 
-	MultiplierKey        string // attribute with the ratio at which spans were sampled
-	TracestateMultiplier bool   // take the ratio from the W3C trace state first
+	MultiplierKey        string // attribute with the sampling ratio of a span
+	TracestateMultiplier bool   // prefer the ratio in the W3C trace state
 
 	TargetInfo         bool // traces_target_info, and labels job and instance
 	NoInstance         bool // leave out the label instance
 	TargetInfoExcluded []string
 }
 
-// Mapping makes one label of several attributes: the values that are not empty,
-// joined.
+// Mapping makes one label from several attributes: it joins the values that are not empty.
 type Mapping struct {
 	Name   string
 	Source []string
 	Join   string
 }
 
-// ServiceGraphOptions are those of the service graph.
+// ServiceGraphOptions are the options of the service graph.
 type ServiceGraphOptions struct {
 	Buckets    []float64     // seconds; 0.1 doubling up to 12.8
 	Dimensions []string      // attributes that become labels
-	Prefix     bool          // dimensions are two labels: client_ and server_ before the name
-	Wait       time.Duration // for the other side of an edge; 10 s
-	MaxEdges   int           // edges that wait, a third of them of one service at most; 30000 (Tempo: 10000)
-	// PeerAttributes of a span name the other side where it sends no spans:
-	// peer.service, db.name, db.system, db.system.name (Tempo: without the last).
-	PeerAttributes []string
-	// DatabaseAttributes mark a call of a database: db.namespace, db.name, db.system,
+	Prefix     bool          // each dimension becomes two labels: client_ and server_ before the name
+	Wait       time.Duration // maximum wait for the other side of an edge; 10 s
+	MaxEdges   int           // waiting edges, at most a third of them from one service; 30000 (Tempo: 10000)
+	// PeerAttributes of a span name the other side when it sends no spans: peer.service, db.name, db.system,
 	// db.system.name (Tempo: without the last).
+	PeerAttributes []string
+	// DatabaseAttributes mark a call to a database: db.namespace, db.name, db.system, db.system.name (Tempo:
+	// without the last).
 	DatabaseAttributes []string
 	MessagingLatency   bool // traces_service_graph_request_messaging_system_seconds
 	VirtualNode        bool // the label virtual_node
 	Filters            []Policy
 }
 
-// setDefaults sets the default of each option that is zero.
+// setDefaults sets the options that are zero to their defaults.
 func (o *Options) setDefaults() {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -158,7 +154,7 @@ func listOrDefault[T any](v *[]T, otherwise []T) {
 	}
 }
 
-// doubling returns n bounds.
+// doubling returns n bounds, each twice the one before.
 func doubling(first float64, n int) []float64 {
 	bounds := make([]float64, n)
 	for i := range bounds {
@@ -167,7 +163,7 @@ func doubling(first float64, n int) []float64 {
 	return bounds
 }
 
-// check names the first thing wrong with the options.
+// check names the first mistake in the options.
 func (o *Options) check() error {
 	for _, p := range o.Processors {
 		if !slices.Contains(processors, p) {
@@ -184,7 +180,7 @@ func (o *Options) check() error {
 	}
 	for name := range o.ExternalLabels {
 		if !isLabelName(name) {
-			return fmt.Errorf("external label %q: a name has letters, digits and _, and begins with no digit", name)
+			return fmt.Errorf("external label %q: a name has letters, digits and _, and does not begin with a digit", name)
 		}
 	}
 	if err := checkBuckets("span metrics", o.SpanMetrics.Buckets); err != nil {
@@ -196,7 +192,7 @@ func (o *Options) check() error {
 func checkBuckets(of string, bounds []float64) error {
 	for i, b := range bounds {
 		if !(b > 0) || b > 1e9 || i > 0 && b <= bounds[i-1] {
-			return fmt.Errorf("buckets of the %s: bound %d is %v: bounds are seconds above 0, each above the one before, the last +Inf comes by itself", of, i+1, b)
+			return fmt.Errorf("buckets of the %s: bound %d is %v: bounds must be seconds above 0 in increasing order, without +Inf", of, i+1, b)
 		}
 	}
 	return nil

@@ -28,17 +28,17 @@ func TestOptionsAreChecked(t *testing.T) {
 		"buckets of the service graph: bound 1 is NaN":        func(o *Options) { o.ServiceGraph.Buckets = []float64{math.NaN()} },
 		"a dimension has no name":                             func(o *Options) { o.SpanMetrics.Dimensions = []string{""} },
 		`dimension "le": the label le has a meaning`:          func(o *Options) { o.ServiceGraph.Dimensions = []string{"le"} },
-		`dimension "job": the label job is taken`: func(o *Options) {
+		`dimension "job": the label job is in use`: func(o *Options) {
 			o.SpanMetrics.Dimensions, o.SpanMetrics.TargetInfo = []string{"job"}, true
 		},
-		`dimension mapping "service": the label service is taken`: func(o *Options) {
+		`dimension mapping "service": the label service is in use`: func(o *Options) {
 			o.SpanMetrics.Mappings = []Mapping{{Name: "service", Source: []string{"a"}}}
 		},
-		`dimension mapping "a.b": the label a_b is taken`: func(o *Options) {
+		`dimension mapping "a.b": the label a_b is in use`: func(o *Options) {
 			o.SpanMetrics.Dimensions, o.SpanMetrics.Mappings = []string{"a-b"}, []Mapping{{Name: "a.b", Source: []string{"a"}}}
 		},
 		`dimension mapping "x": name the attributes`: func(o *Options) { o.SpanMetrics.Mappings = []Mapping{{Name: "x"}} },
-		`dimension "a.b" of the service graph: the label a_b is taken`: func(o *Options) {
+		`dimension "a.b" of the service graph: the label a_b is in use`: func(o *Options) {
 			o.ServiceGraph.Dimensions = []string{"a-b", "a.b"}
 		},
 		"filters of span metrics: a filter needs include":          func(o *Options) { o.SpanMetrics.Filters = []Policy{{}} },

@@ -9,22 +9,21 @@ import (
 	"etude/trace"
 )
 
-// picker numbers the rows of a Table by their values of some attribute keys: rows
-// with the same number have the same values. The caller asks for rows in ascending
-// order, so each column is read once, front to back.
+// picker numbers the rows of a Table by their values of some attribute keys: rows with the same number have the
+// same values. The caller passes rows in ascending order, so each column is read once, front to back.
 type picker struct {
 	keys    []string
-	message bool // the status message counts as well
+	message bool // whether to include the status message
 	columns []pickColumn
 	known   map[pickName]bool // the columns found
 	numbers map[string]uint32
 	buf     []byte
 }
 
-// pickColumn is a column and the place in it that the picker has reached.
+// pickColumn is a column and the picker's position in it.
 type pickColumn struct {
 	pickName
-	in *trace.Column // of the View read last
+	in *trace.Column // of the last View read
 	at int
 }
 
@@ -37,7 +36,7 @@ func newPicker(keys []string, message bool) picker {
 	return picker{keys: keys, message: message, known: map[pickName]bool{}, numbers: map[string]uint32{}}
 }
 
-// findColumns finds the columns in a View, those that have come since the last one too.
+// findColumns finds the columns in a View, including those added since the last one.
 func (p *picker) findColumns(v *trace.View) {
 	for i := range p.columns {
 		c := &p.columns[i]
@@ -53,7 +52,7 @@ func (p *picker) findColumns(v *trace.View) {
 	}
 }
 
-// pick returns the number of a row, 0 when it has no value.
+// pick returns the number of a row, or 0 when it has no value.
 func (p *picker) pick(v *trace.View, row uint32) uint32 {
 	if len(p.columns) == 0 && !p.message {
 		return 0
@@ -94,11 +93,11 @@ func (p *picker) pick(v *trace.View, row uint32) uint32 {
 	return number
 }
 
-// ratio finds the number of spans that a sampled row represents.
+// ratio computes the number of spans that a sampled row represents.
 type ratio struct {
 	key        string
 	tracestate bool
-	column     *trace.Column // of the View read last, or nil
+	column     *trace.Column // of the last View read, or nil
 	at         int
 }
 
@@ -110,8 +109,8 @@ func (r *ratio) findColumns(v *trace.View) {
 	}
 }
 
-// weight is the number of spans that a row represents: 1 divided by the ratio at
-// which they were sampled, or 1 if the ratio is unknown.
+// weight is the number of spans that a row represents: 1 divided by its sampling ratio, or 1 if the ratio is
+// unknown.
 func (r *ratio) weight(v *trace.View, row, resource uint32) float64 {
 	if r.tracestate {
 		if w, ok := tracestateWeight(v.Text(v.TraceState.Get(row))); ok {
@@ -135,7 +134,7 @@ func (r *ratio) weight(v *trace.View, row, resource uint32) float64 {
 	return 1
 }
 
-// inverse returns 1/ratio, or 1 if the number is no ratio.
+// inverse returns 1/ratio, or 1 for an invalid ratio.
 func inverse(ratio float64) float64 {
 	if !(ratio > 0) || math.IsInf(ratio, 0) || math.IsInf(1/ratio, 0) {
 		return 1
@@ -143,9 +142,8 @@ func inverse(ratio float64) float64 {
 	return 1 / ratio
 }
 
-// tracestateWeight reads the rejection threshold of OpenTelemetry's entry in a
-// W3C trace state, ot=th:HEX: up to 14 hex digits of a fraction of 2^56, trailing
-// zeros left out.
+// tracestateWeight reads the rejection threshold in OpenTelemetry's entry of a W3C trace state, ot=th:HEX: up
+// to 14 hex digits of a fraction of 2^56, without trailing zeros.
 func tracestateWeight(state string) (weight float64, ok bool) {
 	for member := range strings.SplitSeq(state, ",") {
 		values, found := strings.CutPrefix(strings.TrimSpace(member), "ot=")

@@ -13,33 +13,32 @@ import (
 	"etude/metrics/quota"
 )
 
-// The label and the value that take the place of others beyond a limit.
+// The label and the value that replace others beyond a limit.
 const (
 	overflowLabel = "metric_overflow"
 	overflowValue = "__cardinality_overflow__"
 )
 
-// registry has all groups, and bounds how many there are (see limits.go).
+// registry has all groups, and limits their number (see limits.go).
 type registry struct {
 	maxValues int
-	pool      *quota.Pool    // of series, by service; overflow left out
+	pool      *quota.Pool    // of series by service, without the overflow
 	shared    *quota.Pool    // of series, by generator
 	name      string         // of the generator in shared
 	external  []labels.Label // added to every series, sorted
 
-	now    time.Time // of reading
+	now    time.Time // time of the reading
 	groups map[string]*group
-	list   []*group // in the order in which they were made
+	list   []*group // in the order of their creation
 	owners map[string]*owner
-	// removals counts the sweeps that removed something: a cache of groups is
-	// valid for one value of it.
+	// removals counts the sweeps that removed a group. A cache of groups is valid for one value of it.
 	removals uint64
 
 	series, values limit
 	sharedUpdates  int64          // series.updates at the last sweep
 	swept          int64          // time of the last sweep, unix ns
-	key            []byte         // memory to use again
-	limited        []labels.Label // memory to use again
+	key            []byte         // reused memory
+	limited        []labels.Label // reused memory
 }
 
 func newRegistry(o *Options) *registry {
@@ -57,13 +56,12 @@ func newRegistry(o *Options) *registry {
 	return r
 }
 
-// instanceLabel tells the series of one generator from those of others.
+// instanceLabel distinguishes the series of one generator from those of others.
 const instanceLabel = "__metrics_gen_instance"
 
-// get returns the group of a label set, which it may make for its owner, a
-// service. nil says that the labels are not UTF-8. Labels without a value count as
-// absent. The labels come in the same order for one schema and belong to the
-// caller.
+// get returns the group of a label set, and makes it if needed, for its owner, a service. It returns nil for
+// labels that are not UTF-8. Labels without a value count as absent. For one schema, the labels always come in
+// the same order. They belong to the caller.
 func (r *registry) get(k *schema, owner string, ls []labels.Label) *group {
 	if found := r.groups[string(r.keyOf(k, ls))]; found != nil { // Fast path
 		return found
@@ -90,15 +88,15 @@ func (r *registry) get(k *schema, owner string, ls []labels.Label) *group {
 	return g
 }
 
-// keyOf returns the key of a label set, valid until the next call. A value is at
-// most maxValue bytes and may hold any of them, so its length goes first.
+// keyOf returns the key of a label set, valid until the next call. A value has at most maxValue bytes, which
+// can be any bytes, so its length precedes it.
 func (r *registry) keyOf(k *schema, ls []labels.Label) []byte {
 	b := append(r.key[:0], k.id)
 	for i, l := range ls {
 		if l.Value != "" {
 			b = append(b, byte(i), byte(i>>8), byte(len(l.Value)), byte(len(l.Value)>>8))
 			b = append(b, l.Value...)
-			if k.id == targetSchema { // its labels are those of the resource
+			if k.id == targetSchema { // its labels are the attributes of the resource
 				b = append(append(b, l.Name...), 0xff)
 			}
 		}
@@ -129,7 +127,7 @@ func (s *group) addHistograms() {
 	}
 }
 
-// overflow returns the group that label sets share when there are too many.
+// overflow returns the group shared by label sets beyond the limit.
 func (r *registry) overflow(k *schema) *group {
 	if k.overflow == nil {
 		k.overflow = &group{schema: k, labels: []labels.Label{{Name: overflowLabel, Value: "true"}}, limited: &r.series.updates}
@@ -139,9 +137,9 @@ func (r *registry) overflow(k *schema) *group {
 	return k.overflow
 }
 
-// sweep removes the groups without an update for staleAfter and returns them. It
-// waits for less while a limit keeps label sets without series of their own: for
-// the groups of one owner when its label has too many values, else for all groups.
+// sweep removes the groups without an update for staleAfter and returns them. It uses a shorter time while a
+// limit leaves label sets without series of their own: for the groups of one owner when its label has too many
+// values, otherwise for all groups.
 func (r *registry) sweep(now time.Time, staleAfter time.Duration) (removed []*group) {
 	all := r.series.updates != r.sharedUpdates
 	r.sharedUpdates = r.series.updates
@@ -160,13 +158,13 @@ func (r *registry) sweep(now time.Time, staleAfter time.Duration) (removed []*gr
 	})
 }
 
-// release gives back the series that the registry holds of the shared pool.
+// release returns the registry's series to the shared pool.
 func (r *registry) release() {
 	r.shared.Give(r.name, r.pool.Used())
 	r.shared = nil
 }
 
-// remove takes out the groups that are stale and returns them.
+// remove removes the stale groups and returns them.
 func (r *registry) remove(stale func(*group) bool) (removed []*group) {
 	if !slices.ContainsFunc(r.list, stale) { // Fast path
 		return nil
@@ -190,8 +188,8 @@ func (r *registry) remove(stale func(*group) bool) (removed []*group) {
 	return removed
 }
 
-// labelsOf makes the labels of a series: the group's, then the external ones,
-// which win, and le of a bucket.
+// labelsOf makes the labels of a series: the group's, the external ones, which take precedence, and le of a
+// bucket.
 func (r *registry) labelsOf(g *group, name, le string) labels.Labels {
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for _, l := range g.labels {

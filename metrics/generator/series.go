@@ -15,7 +15,7 @@ import (
 type family struct {
 	name string
 	meta metadata.Metadata
-	lazy bool // has no series before it has a value
+	lazy bool // has no series until it has a value
 
 	// Of a histogram:
 	classic, native bool
@@ -37,7 +37,7 @@ func newHistogramFamily(name, help string, bounds []float64, native Native) *fam
 	return f
 }
 
-// size is how many series a label set has of the family.
+// size is the number of series that a label set has in the family.
 func (f *family) size() int {
 	switch {
 	case f == nil:
@@ -55,13 +55,13 @@ func (f *family) size() int {
 	return n
 }
 
-// schema is the metrics that every label set of one kind has. A nil family produces
-// no series. Its values are still added up: an addition costs less than a test.
+// schema is the set of metrics for every label set of one kind. A nil family produces no series. Its values are
+// still added up, because an addition costs less than a test.
 type schema struct {
 	id         byte
 	counters   [2]*family
 	histograms [3]*family
-	overflow   *group // shared by the label sets that found no place, or nil
+	overflow   *group // shared by the label sets beyond the limit, or nil
 }
 
 func (k *schema) size() (n int) {
@@ -77,17 +77,17 @@ func (k *schema) size() (n int) {
 // group is one label set with its metrics.
 type group struct {
 	schema     *schema
-	owner      string // whose spans made it; empty for the overflow
+	owner      string // the service whose spans made it; empty for the overflow
 	key        string
 	labels     []labels.Label // its own, in the schema's order
 	born       int64          // time of the reading that made it, unix ns
-	updated    int64          // time of the reading that added to it last, unix ns
-	limited    *int64         // counts the updates, if a limit made label sets share the group
+	updated    int64          // time of the last reading that added to it, unix ns
+	limited    *int64         // counts the updates if label sets share the group because of a limit
 	counters   [2]counter
 	histograms [3]*histogramSeries
 }
 
-// touch notes the time of the group's newest span.
+// touch records the time of the group's newest span.
 func (s *group) touch(now int64) {
 	s.updated = now
 	if s.limited != nil {
@@ -95,7 +95,7 @@ func (s *group) touch(now int64) {
 	}
 }
 
-// counter is one series, a gauge's as well.
+// counter is one series of a counter or a gauge.
 type counter struct {
 	value float64
 	out   series
@@ -108,14 +108,14 @@ type series struct {
 	begun  bool // its zero has been sent, or it needs none
 }
 
-// histogramSeries is the buckets of one label set.
+// histogramSeries has the buckets of one label set.
 type histogramSeries struct {
 	family     *family
 	sum, count float64
-	counts     []float64     // not cumulative; the last is +Inf's
-	newest     []observation // per bucket since the last collection
+	counts     []float64     // not cumulative; the last is for +Inf
+	newest     []observation // per bucket, since the last collection
 	sparse     *sparse       // of a native histogram, or nil
-	last       observation   // since the last collection, of a native one
+	last       observation   // of a native histogram, since the last collection
 
 	buckets                     []series
 	countOut, sumOut, nativeOut series
@@ -139,7 +139,7 @@ func newHistogram(f *family) *histogramSeries {
 	return h
 }
 
-// observe adds a duration in seconds, of so many spans as the weight says.
+// observe adds a duration in seconds; weight is the number of spans it represents.
 func (h *histogramSeries) observe(value, weight float64, id trace.TraceID) {
 	h.sum += value * weight
 	h.count += weight
@@ -154,7 +154,7 @@ func (h *histogramSeries) observe(value, weight float64, id trace.TraceID) {
 	}
 }
 
-// each calls f with every series of the group that has been begun.
+// each calls f with every begun series of the group.
 func (s *group) each(f func(out *series, native bool)) {
 	begun := func(out *series) {
 		if out.begun {

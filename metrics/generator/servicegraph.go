@@ -13,7 +13,7 @@ import (
 	"etude/trace"
 )
 
-// The places of the metrics in a group of edgeSchema.
+// The indexes of the metrics in a group of edgeSchema.
 const (
 	requests      = 0 // counters
 	failures      = 1
@@ -22,48 +22,48 @@ const (
 	transit       = 2
 )
 
-// The values of connection_type; a call of which both sides were seen has none.
+// The values of connection_type. A call with both sides has none.
 const (
 	throughMessages = "messaging_system"
 	toDatabase      = "database"
 	virtualNode     = "virtual_node"
 )
 
-// A callee without a parent waits for rootWait, and at most maxRoots of them do.
+// A callee without a parent waits for rootWait. At most maxRoots of them wait.
 const (
 	rootWait = 2 * time.Second
 	maxRoots = 4096
 )
 
-// unknownCaller is the client of a request that no span has made.
+// unknownCaller is the client of a request without a calling span.
 const unknownCaller = "user"
 
-// serviceGraph pairs the spans of a call's two sides.
+// serviceGraph pairs the spans of both sides of a call.
 type serviceGraph struct {
 	o       *ServiceGraphOptions
 	schema  schema
 	edges   *edgeStore
-	roots   *edgeStore // callees without a parent, for a moment
+	roots   *edgeStore // callees without a parent, for a short time
 	filters []policy
 	// names of the dimensions' labels on the two sides
 	clientNames, serverNames []string
 	registry                 *registry
 	count                    *counters
-	waiting                  map[string]*int // edges that wait, by the service that sent them
+	waiting                  map[string]*int // waiting edges, by the service that sent them
 	rootsWaiting             int             // the counter of the edges in roots
-	labels                   []labels.Label  // memory to use again
+	labels                   []labels.Label  // reused memory
 }
 
-// endpoint is one side of calls, as its service, kind and attributes tell. Its
-// texts are copies: an edge may wait longer than the Table of its span lives.
+// endpoint is one side of calls, described by its service, kind and attributes. Its texts are copies, because
+// an edge may outlive the Table of its span.
 type endpoint struct {
 	service   string
-	peer      string // the other side, as this one names it
-	database  string // the called database, when there is one
-	calls     bool   // client or producer; if not: server or consumer
+	peer      string // name of the other side, according to this one
+	database  string // the called database, or ""
+	calls     bool   // client or producer; otherwise server or consumer
 	messaging bool
 	values    []string // of the dimensions
-	waiting   *int     // edges of the service that wait
+	waiting   *int     // number of the service's waiting edges
 }
 
 func newServiceGraph(o *Options, r *registry, c *counters) (*serviceGraph, error) {
@@ -76,10 +76,10 @@ func newServiceGraph(o *Options, r *registry, c *counters) (*serviceGraph, error
 	histogram := func(name, help string) *family {
 		return newHistogramFamily("traces_service_graph_request_"+name, help, g.o.Buckets, o.NativeHistograms)
 	}
-	k.histograms[serverLatency] = histogram("server_seconds", "Duration of a request as the server has it.")
-	k.histograms[clientLatency] = histogram("client_seconds", "Duration of a request as the client has it.")
+	k.histograms[serverLatency] = histogram("server_seconds", "Duration of a request as measured by the server.")
+	k.histograms[clientLatency] = histogram("client_seconds", "Duration of a request as measured by the client.")
 	if g.o.MessagingLatency {
-		k.histograms[transit] = histogram("messaging_system_seconds", "Time that a message takes from the producer to the consumer.")
+		k.histograms[transit] = histogram("messaging_system_seconds", "Time of a message from the producer to the consumer.")
 	}
 	var err error
 	if g.filters, err = compilePolicies(g.o.Filters); err != nil {
@@ -100,14 +100,14 @@ func (g *serviceGraph) nameDimensions() error {
 			client, server = cut("client_"+name, maxName), cut("server_"+name, maxName)
 		}
 		if slices.Contains(g.clientNames, client) {
-			return fmt.Errorf("dimension %q of the service graph: the label %s is taken", key, client)
+			return fmt.Errorf("dimension %q of the service graph: the label %s is in use", key, client)
 		}
 		g.clientNames, g.serverNames = append(g.clientNames, client), append(g.serverNames, server)
 	}
 	return nil
 }
 
-// callerKeys and calleeKeys are the span attributes that endpoints depend on.
+// callerKeys and calleeKeys return the span attributes that endpoints depend on.
 func (g *serviceGraph) callerKeys() []string {
 	return slices.Concat(g.calleeKeys(), g.o.DatabaseAttributes, databaseServers, []string{peerPort})
 }
@@ -116,8 +116,8 @@ func (g *serviceGraph) calleeKeys() []string {
 	return slices.Concat(spanKeys(g.filters), g.o.Dimensions, g.o.PeerAttributes)
 }
 
-// databaseServers are the attributes that name the server of a database, the
-// last one with its port.
+// databaseServers are the attributes that name a database's server; the value of the last one includes its
+// port.
 var databaseServers = []string{"peer.service", "server.address", peerAddress}
 
 const (
@@ -125,7 +125,7 @@ const (
 	peerPort    = "network.peer.port"
 )
 
-// endpoint returns the side of a call that a span is, or nil if it is none.
+// endpoint returns the side of a call that a span is, or nil if it is not a side of a call.
 func (g *serviceGraph) endpoint(s *span) *endpoint {
 	kind := trace.Kind(s.v.Kind[s.row])
 	e := &endpoint{service: s.resource.service,
@@ -156,12 +156,11 @@ func (g *serviceGraph) waitingOf(service string) *int {
 	return n
 }
 
-// maxWaiting is the number of counters of waiting edges beyond which counters at 0
-// are dropped.
+// maxWaiting is the number of counters of waiting edges beyond which counters at 0 are removed.
 const maxWaiting = 1000
 
-// forgetWaiting drops counters at 0 when there are many. An endpoint may still
-// hold a dropped one; its service then has two, each with a bound of its own.
+// forgetWaiting removes counters at 0 when there are many. An endpoint may still use a removed counter; its
+// service then has two, each with its own limit.
 func (g *serviceGraph) forgetWaiting() {
 	if len(g.waiting) > maxWaiting {
 		maps.DeleteFunc(g.waiting, func(_ string, n *int) bool { return *n == 0 })
@@ -182,8 +181,7 @@ func databaseServer(s *span, database string) string {
 	return server
 }
 
-// add counts a span that is one side of a call; it reports whether it has found
-// a place.
+// add counts a span that is one side of a call. It reports whether the edge store had room.
 func (g *serviceGraph) add(side *endpoint, v *trace.View, row uint32, now int64) bool {
 	own := edgeKey{v.TraceIDs[v.Trace[row]], v.SpanID[row]}
 	if side.calls {
@@ -192,13 +190,12 @@ func (g *serviceGraph) add(side *endpoint, v *trace.View, row uint32, now int64)
 	return g.addCallee(side, own, v, row, now)
 }
 
-// addCaller pairs a caller with the callee whose parent it is, or else with the
-// callee that shares its id. The call of a database is complete with the caller; a
-// span of the database itself that came before is part of it.
+// addCaller pairs a caller with the callee whose parent it is, or with the callee that shares its id. A call to
+// a database is complete with the caller; an earlier span of the database itself becomes part of it.
 func (g *serviceGraph) addCaller(side *endpoint, own edgeKey, v *trace.View, row uint32, now int64) bool {
 	e := g.takeCallee(own)
 	if e == nil && side.database == "" {
-		if place, ok := g.edges.find(own); ok { // the caller, sent again
+		if place, ok := g.edges.find(own); ok { // the same caller, sent again
 			g.edges.places[place].setSide(side, v, row)
 			return true
 		}
@@ -217,7 +214,7 @@ func (g *serviceGraph) addCaller(side *endpoint, own edgeKey, v *trace.View, row
 	return true
 }
 
-// takeCallee takes the edge that waits with the callee of a caller, or nil.
+// takeCallee removes and returns the edge that waits with the callee of a caller, or nil.
 func (g *serviceGraph) takeCallee(own edgeKey) *edge {
 	if place, ok := g.edges.find(own); ok && g.edges.places[place].callee != nil {
 		return g.edges.remove(place)
@@ -231,10 +228,9 @@ func (g *serviceGraph) takeCallee(own edgeKey) *edge {
 	return nil
 }
 
-// addCallee pairs a callee with the caller that shares its id, or else with the
-// caller that is its parent. A callee without a parent waits for a moment: its
-// caller may be the other half of a Zipkin span. Then it counts as called by the
-// user.
+// addCallee pairs a callee with the caller that shares its id, or with the caller that is its parent. A callee
+// without a parent waits for rootWait, because its caller may be the other half of a Zipkin span. After that it
+// counts as called by unknownCaller.
 func (g *serviceGraph) addCallee(side *endpoint, own edgeKey, v *trace.View, row uint32, now int64) bool {
 	if e := g.takeCaller(own); e != nil {
 		e.setSide(side, v, row)
@@ -254,7 +250,7 @@ func (g *serviceGraph) addCallee(side *endpoint, own edgeKey, v *trace.View, row
 	return g.wait(parent, own, side, v, row, now)
 }
 
-// takeCaller takes the edge that waits with a caller, or nil.
+// takeCaller removes and returns the edge that waits with a caller, or nil.
 func (g *serviceGraph) takeCaller(own edgeKey) *edge {
 	if place, ok := g.edges.find(own); ok && g.edges.places[place].caller != nil {
 		return g.edges.remove(place)
@@ -262,7 +258,7 @@ func (g *serviceGraph) takeCaller(own edgeKey) *edge {
 	return nil
 }
 
-// wait lets a side wait for the other; it reports whether there was a place.
+// wait makes a side wait for the other side. It reports whether there was room.
 func (g *serviceGraph) wait(key, own edgeKey, side *endpoint, v *trace.View, row uint32, now int64) bool {
 	e := g.edges.add(key, own, side.waiting, now)
 	if e != nil {
@@ -271,17 +267,16 @@ func (g *serviceGraph) wait(key, own edgeKey, side *endpoint, v *trace.View, row
 	return e != nil
 }
 
-// addRoot lets a callee without a parent wait. When too many wait, the oldest
-// counts at once.
+// addRoot makes a callee without a parent wait. When too many wait, the oldest is counted at once.
 func (g *serviceGraph) addRoot(key, own edgeKey, side *endpoint, v *trace.View, row uint32, now int64) {
 	if g.roots.open() >= maxRoots {
 		g.expireOne(g.roots.remove(g.roots.oldest-1), now)
 	}
-	g.rootsWaiting = 0 // the bound of senders is not for roots
+	g.rootsWaiting = 0 // the limit per sender does not apply to roots
 	g.roots.add(key, own, &g.rootsWaiting, now).setSide(side, v, row)
 }
 
-// setSide fills one side of the edge from a span.
+// setSide sets one side of the edge from a span.
 func (e *edge) setSide(side *endpoint, v *trace.View, row uint32) {
 	e.failed = e.failed || trace.Status(v.Status[row]) == trace.StatusError
 	if side.calls {
@@ -291,7 +286,7 @@ func (e *edge) setSide(side *endpoint, v *trace.View, row uint32) {
 	e.callee, e.calleeTime, e.received = side, v.Duration(row), v.Start[row]
 }
 
-// complete counts a call of which both sides have been seen.
+// complete counts a call with both sides.
 func (g *serviceGraph) complete(e *edge, now int64) {
 	c := call{client: e.caller.service, server: e.callee.service, clientTime: e.callerTime, serverTime: e.calleeTime}
 	if e.caller.messaging || e.callee.messaging {
@@ -311,14 +306,14 @@ func (g *serviceGraph) expire(now int64) {
 	g.forgetWaiting()
 }
 
-// expireRoots counts the callees without a parent that came before a time.
+// expireRoots counts the callees without a parent that arrived before a time.
 func (g *serviceGraph) expireRoots(now, before int64) {
 	for e := g.roots.expired(before); e != nil; e = g.roots.expired(before) {
 		g.expireOne(e, now)
 	}
 }
 
-// expireOne counts an edge with one side, if the other can be named.
+// expireOne counts an edge with one side, if the other side has a name.
 func (g *serviceGraph) expireOne(e *edge, now int64) {
 	c, ok := e.virtual()
 	if !ok {
@@ -329,8 +324,7 @@ func (g *serviceGraph) expireOne(e *edge, now int64) {
 	g.emit(e, c, now)
 }
 
-// virtual is the call of an edge of which one side alone was seen, if its other
-// side can be named.
+// virtual returns the call of an edge with only one side, if the other side has a name.
 func (e *edge) virtual() (c call, ok bool) {
 	c.connection = virtualNode
 	switch {
@@ -347,8 +341,7 @@ func (e *edge) virtual() (c call, ok bool) {
 	return c, false
 }
 
-// sender is the service whose span began the edge's series: the caller if it was
-// seen.
+// sender is the service that owns the edge's series: the caller if it has arrived.
 func (e *edge) sender() string {
 	if e.caller != nil {
 		return e.caller.service
@@ -360,7 +353,7 @@ func (e *edge) sender() string {
 type call struct {
 	client, server         string
 	connection             string
-	virtual                string // which side sends no spans
+	virtual                string // the side that sends no spans
 	clientTime, serverTime int64  // ns
 	transits               bool
 }
@@ -384,8 +377,7 @@ func (g *serviceGraph) emit(e *edge, c call, now int64) {
 	}
 }
 
-// labelsOf returns the labels of a call. They are valid until labelsOf is called
-// again.
+// labelsOf returns the labels of a call, valid until the next call of labelsOf.
 func (g *serviceGraph) labelsOf(e *edge, c *call) []labels.Label {
 	ls := append(g.labels[:0], labels.Label{Name: "client", Value: c.client}, labels.Label{Name: "server", Value: c.server},
 		labels.Label{Name: "connection_type", Value: c.connection})

@@ -13,8 +13,8 @@ type span struct {
 	resource *resource
 }
 
-// resource holds the properties of a Table's resource that series need. Its texts are
-// copies, since they outlive the Table.
+// resource has the properties of a Table's resource that series need. Its texts are copies, because they
+// outlive the Table.
 type resource struct {
 	number                            uint32
 	service, namespace, job, instance string
@@ -53,8 +53,7 @@ func (s *span) text(from origin, key string) (string, bool) {
 	}
 }
 
-// attr returns an attribute of the resource, or else of the span, as a label's
-// value.
+// attr returns an attribute of the resource or the span as a label's value; the resource's comes first.
 func (s *span) attr(key string) string {
 	text, ok := s.text(fromResource, key)
 	if !ok || text == "" {

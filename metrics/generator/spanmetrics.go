@@ -17,7 +17,7 @@ const (
 	hostSchema
 )
 
-// The places of the metrics in a group of spanSchema.
+// The indexes of the metrics in a group of spanSchema.
 const (
 	calls   = 0 // counters
 	bytes   = 1
@@ -30,10 +30,10 @@ type spanMetrics struct {
 	schema  schema
 	sources []labelSource // after the intrinsic labels, in this order
 	filters []policy
-	labels  []labels.Label // memory to use again
+	labels  []labels.Label // reused memory
 }
 
-// labelSource makes one label of attributes.
+// labelSource makes one label from attributes.
 type labelSource struct {
 	name string
 	keys []string
@@ -57,7 +57,7 @@ func newSpanMetrics(o *Options) (m *spanMetrics, err error) {
 	return m, m.makeSources()
 }
 
-// makeSources gives each dimension and mapping its label.
+// makeSources determines the label of each dimension and mapping.
 func (m *spanMetrics) makeSources() error {
 	taken := m.takenNames()
 	for _, key := range m.o.Dimensions {
@@ -66,7 +66,7 @@ func (m *spanMetrics) makeSources() error {
 			return err
 		}
 		if slices.Contains(taken[len(intrinsics):], name) {
-			return fmt.Errorf("dimension %q: the label %s is taken", key, name)
+			return fmt.Errorf("dimension %q: the label %s is in use", key, name)
 		}
 		source := labelSource{name: name, keys: []string{key}}
 		if i := slices.IndexFunc(m.sources, func(s labelSource) bool { return s.name == name }); i >= 0 {
@@ -84,10 +84,10 @@ func (m *spanMetrics) makeSources() error {
 			return err
 		}
 		if slices.Contains(taken, name) {
-			return fmt.Errorf("dimension mapping %q: the label %s is taken", mapping.Name, name)
+			return fmt.Errorf("dimension mapping %q: the label %s is in use", mapping.Name, name)
 		}
 		if len(mapping.Source) == 0 {
-			return fmt.Errorf("dimension mapping %q: name the attributes that it is made of", mapping.Name)
+			return fmt.Errorf("dimension mapping %q: name the attributes that it joins", mapping.Name)
 		}
 		taken = append(taken, name)
 		m.sources = append(m.sources, labelSource{name: name, keys: mapping.Source, join: mapping.Join})
@@ -106,20 +106,19 @@ func (m *spanMetrics) takenNames() []string {
 	return taken
 }
 
-// dimensionName is the label of an attribute, and an error for a label that has
-// a meaning of its own.
+// dimensionName returns the label of an attribute, or an error for a label with its own meaning.
 func dimensionName(key string, taken ...string) (string, error) {
 	name := labelName(key, taken...)
 	switch name {
 	case "":
 		return "", fmt.Errorf("a dimension has no name")
 	case model.MetricNameLabel, labels.BucketLabel, overflowLabel:
-		return "", fmt.Errorf("dimension %q: the label %s has a meaning of its own", key, name)
+		return "", fmt.Errorf("dimension %q: the label %s has its own meaning", key, name)
 	}
 	return name, nil
 }
 
-// spanKeys are the span attributes that the label sets depend on.
+// spanKeys returns the span attributes that the label sets depend on.
 func (m *spanMetrics) spanKeys() []string {
 	keys := spanKeys(m.filters)
 	for _, s := range m.sources {

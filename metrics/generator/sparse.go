@@ -7,26 +7,24 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 )
 
-// sparse is the buckets of a native histogram. Bounds grow by 2^(2^-schema). A
-// histogram begins with the finest buckets, a factor of 1.003 apart. When it has more
-// than maxSparse, neighbours are joined, which squares the factor. Durations that are
-// within a factor of a million of each other fit into buckets 1.044 apart, so a
-// quantile is at most 4.4 % from the truth. Durations that are alike keep the finest
-// buckets, so a quantile is at most 0.3 % above the greatest of them. Tempo begins at
-// 1.09 and keeps 100 buckets.
+// sparse has the buckets of a native histogram. Bounds grow by a factor of 2^(2^-schema). A histogram begins
+// with the finest buckets, a factor of 1.003 apart. When it has more than maxSparse, it joins neighbours, which
+// squares the factor. Durations within a factor of a million of each other fit into buckets 1.044 apart, so the
+// error of a quantile is at most 4.4 %. Similar durations keep the finest buckets, so a quantile is at most 0.3
+// % above the greatest of them. Tempo begins at 1.09 and keeps 100 buckets.
 type sparse struct {
 	schema int32
 	zeros  float64
 
-	// A hash table of the buckets: index and count at the same place. Every span adds
-	// to one, and an addition to a Go map takes three times as long.
-	indexes []int32 // noBucket where there is none
+	// A hash table of the buckets, with index and count at the same place. Every span adds to one bucket, and
+	// an addition to a Go map takes three times as long.
+	indexes []int32 // noBucket in free places
 	counts  []float64
 	buckets int
-	sorted  []int32 // the indexes in order, while none has come since
+	sorted  []int32 // the sorted indexes, until a new one is added
 }
 
-// noBucket is beyond the index of every float.
+// noBucket is greater than the index of every float.
 const noBucket = math.MinInt32
 
 const (
@@ -50,7 +48,7 @@ func (s *sparse) resize(places int) {
 	}
 }
 
-// observe adds a value, not negative.
+// observe adds a value, which must not be negative.
 func (s *sparse) observe(value, weight float64) {
 	if value <= zeroThreshold {
 		s.zeros += weight
@@ -62,7 +60,8 @@ func (s *sparse) observe(value, weight float64) {
 	}
 }
 
-// add adds to a bucket, at the first place from its own that is its or free.
+// add adds to a bucket. It searches from the index's own place to the first place that has the index or is
+// free.
 func (s *sparse) add(index int32, n float64) {
 	mask := uint32(len(s.indexes) - 1)
 	place := (uint32(index) * 2654435769 >> 16) & mask
@@ -76,7 +75,7 @@ func (s *sparse) add(index int32, n float64) {
 	s.counts[place] += n
 }
 
-// insert adds a bucket that is not there. The table is at most half full.
+// insert adds a new bucket. The table is at most half full.
 func (s *sparse) insert(index int32, n float64) {
 	if 2*(s.buckets+1) > len(s.indexes) {
 		indexes, counts := s.indexes, s.counts
@@ -99,9 +98,8 @@ func (s *sparse) insert(index int32, n float64) {
 
 const mantissa = 1<<52 - 1
 
-// The bounds of the finest buckets within a power of two, as the mantissa of a
-// float; and for each of 512 equal stretches of mantissas, the first bound that is
-// not below its begin.
+// The bounds of the finest buckets within a power of two, as the mantissa of a float; and for each of 512 equal
+// ranges of mantissas, the first bound that is not below its begin.
 var bounds, firstBound = func() (bounds [1<<finestSchema + 1]uint64, first [512]uint16) {
 	for i := range bounds {
 		bounds[i] = math.Float64bits(math.Exp2(float64(i)/(1<<finestSchema))) & mantissa
@@ -127,8 +125,7 @@ func finest(value float64) int32 {
 	return (int32(bits>>52)-1023)<<finestSchema + int32(i)
 }
 
-// halfUp halves an index n times, rounding up: bucket i is in bucket
-// ceil(i/2) of the next coarser schema.
+// halfUp halves an index n times, rounding up: bucket i is in bucket ceil(i/2) of the next coarser schema.
 func halfUp(index, n int32) int32 { return (index + 1<<n - 1) >> n }
 
 func (s *sparse) halve() {
@@ -142,7 +139,7 @@ func (s *sparse) halve() {
 	s.schema--
 }
 
-// order returns the indexes in order.
+// order returns the sorted indexes.
 func (s *sparse) order() []int32 {
 	if s.sorted == nil {
 		for _, index := range s.indexes {
@@ -155,7 +152,7 @@ func (s *sparse) order() []int32 {
 	return s.sorted
 }
 
-// count returns the count of a bucket that is there.
+// count returns the count of an existing bucket.
 func (s *sparse) count(index int32) float64 {
 	mask := uint32(len(s.indexes) - 1)
 	place := (uint32(index) * 2654435769 >> 16) & mask
@@ -165,7 +162,7 @@ func (s *sparse) count(index int32) float64 {
 	return s.counts[place]
 }
 
-// sample returns the histogram as the storage takes it.
+// sample returns the histogram in the storage's form.
 func (s *sparse) sample(sum float64) *histogram.FloatHistogram {
 	h := &histogram.FloatHistogram{Schema: s.schema, ZeroThreshold: zeroThreshold, ZeroCount: s.zeros, Count: s.zeros, Sum: sum}
 	before := int32(0)
@@ -187,7 +184,7 @@ func (s *sparse) sample(sum float64) *histogram.FloatHistogram {
 	return h
 }
 
-// nothing is the histogram that a series begins with.
+// nothing is the empty histogram that a series begins with.
 func nothing() *histogram.FloatHistogram {
 	return &histogram.FloatHistogram{Schema: finestSchema, ZeroThreshold: zeroThreshold}
 }

@@ -2,7 +2,7 @@ package generator
 
 import "sync/atomic"
 
-// drop is why a span was left out by a processor.
+// drop is the reason why a processor left out a span.
 type drop uint8
 
 const (
@@ -15,34 +15,34 @@ const (
 	numDrops
 )
 
-// dropNames are the reasons as label values, Tempo's where it has one.
+// dropNames are the reasons as label values; Tempo's where it has one.
 var dropNames = [numDrops]string{"", "outside_metrics_ingestion_slack", "invalid_utf8", "span_metrics_filter", "service_graph_filter", "service_graph_store_full"}
 
-// Stats are the present numbers of a generator.
+// Stats are the current numbers of a generator.
 type Stats struct {
 	Spans   int64            // read
 	Dropped map[string]int64 // left out by a processor, by reason
 	Missed  int64            // dropped by the source before they were read
-	Pending int64            // read, and not in a stored collection yet
+	Pending int64            // read, but not yet in a stored collection
 
 	ActiveSeries    int64
 	RemovedSeries   int64 // had no span for StaleAfter
-	OverflowUpdates int64 // went to the overflow series, since there were too many series
-	OverflowLabels  int64 // updates of series with a label value replaced, since the label had too many
+	OverflowUpdates int64 // updates of the overflow series, because there were too many series
+	OverflowLabels  int64 // updates of series with a replaced label value, because the label had too many
 
-	OpenEdges      int64 // wait for their other side
-	CompletedEdges int64 // both sides seen, or a database
-	VirtualEdges   int64 // one side only, the other named by an attribute, or user
+	OpenEdges      int64 // edges that wait for their other side
+	CompletedEdges int64 // both sides arrived, or a call to a database
+	VirtualEdges   int64 // one side only; the other is named by an attribute, or user
 	ExpiredEdges   int64 // one side only, dropped
 
 	Collections       int64
 	FailedCollections int64
 	Samples           int64 // accepted by the storage
-	RefusedSamples    int64 // out of order or out of bounds for the storage
+	RefusedSamples    int64 // out of order or out of bounds, according to the storage
 	RefusedExemplars  int64
 }
 
-// counters are those of Stats; only the goroutine that reads writes them.
+// counters are the counters of Stats. Only the goroutine that reads writes them.
 type counters struct {
 	spans, missed, pending                  atomic.Int64
 	dropped                                 [numDrops]atomic.Int64
@@ -53,7 +53,7 @@ type counters struct {
 	samples, refusedSamples, refusedExempls atomic.Int64
 }
 
-// Stats returns the present numbers. It waits for nothing.
+// Stats returns the current numbers. It does not wait for a lock.
 func (g *Generator) Stats() Stats {
 	c := &g.count
 	s := Stats{

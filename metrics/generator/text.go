@@ -10,23 +10,22 @@ import (
 	"etude/trace"
 )
 
-// Longest label name and value in bytes; longer ones are cut. Tempo cuts values at
-// 2048 bytes. Every series holds its labels, though, so 50,000 series with values
-// of 2048 bytes would take hundreds of MiB.
+// Maximum size of label names and values in bytes; longer ones are cut. Tempo cuts values at 2048 bytes. But
+// every series keeps its labels, so 50,000 series with values of 2048 bytes would take hundreds of MiB.
 const (
 	maxName  = 256
 	maxValue = 256
 )
 
-// maxTargetLabels bounds the attributes that traces_target_info shows of a
-// resource. The first in the order of names stay.
+// maxTargetLabels limits the attributes that traces_target_info shows of a resource; it shows the first in the
+// order of names.
 const maxTargetLabels = 64
 
-// intrinsics are the labels that come from no attribute.
+// intrinsics are the labels that are not made from attributes.
 var intrinsics = []string{"service", "span_name", "span_kind", "status_code", "status_message"}
 
-// labelName makes a label name of an attribute key. Characters that a label name must
-// not have become _, and a name that is taken gets __ before it.
+// labelName makes a label name from an attribute key. Characters that a label name cannot have become _, and a
+// name in use gets __ before it.
 func labelName(key string, taken ...string) string {
 	name := strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && isNameByte(byte(r)) {
@@ -54,7 +53,7 @@ func isLabelName(name string) bool {
 	return name != "" && len(name) <= maxName && !isDigit(name[0]) && labelName(name) == name
 }
 
-// cut shortens a text to at most n bytes, and no character is cut through.
+// cut shortens a text to at most n bytes, without splitting a character.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -67,8 +66,7 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// valueText is an attribute value as the value of a label: "" for bytes, as for
-// no value.
+// valueText returns an attribute value as the value of a label; "" for bytes and for no value.
 func valueText(v trace.Value) string {
 	switch v.Type {
 	case trace.String:
@@ -87,7 +85,7 @@ func valueText(v trace.Value) string {
 
 func doubleText(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// boundText is a bucket's bound as the label le has it.
+// boundText returns a bucket's bound as the value of the label le.
 func boundText(bound float64) string {
 	if math.IsInf(bound, 1) {
 		return "+Inf"
@@ -95,12 +93,11 @@ func boundText(bound float64) string {
 	return doubleText(bound)
 }
 
-// maxDepth bounds the nesting of arrays and lists. Deeper values are left out.
+// maxDepth limits the nesting of arrays and lists. Deeper values are left out.
 const maxDepth = 16
 
-// appendAny appends the text of an encoded AnyValue: [ab] for an array, {k:v}
-// for a list of keys and values. Of several fields the last counts, as in any
-// oneof; unreadable values are left out.
+// appendAny appends the text of an encoded AnyValue: [ab] for an array, {k:v} for a list of keys and values. Of
+// several fields the last counts, as in any oneof. Invalid values are left out.
 func appendAny(b []byte, message string, depth int) []byte {
 	var last []byte
 	eachField(message, func(number wire.Number, num uint64, text string) {
@@ -161,8 +158,7 @@ func appendPair(b []byte, message string, depth int) []byte {
 	return appendAny(append(append(b, key...), ':'), value, depth+1)
 }
 
-// eachField calls f with the fields of a message up to the first that cannot be
-// read: a number or a text.
+// eachField calls f with the fields of a message up to the first invalid one. A field is a number or a text.
 func eachField(message string, f func(number wire.Number, num uint64, text string)) {
 	r := wire.Reader{Rest: []byte(message)}
 	for r.Next() {
@@ -177,8 +173,8 @@ func eachField(message string, f func(number wire.Number, num uint64, text strin
 	}
 }
 
-// kindText and statusText are the label values of OTLP's numbers. A number that OTLP
-// does not define is its own text.
+// kindText and statusText return the label values of OTLP's numbers. A number that OTLP does not define becomes
+// its own text.
 func kindText(kind uint8) string {
 	names := [...]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
 	if int(kind) < len(names) {

@@ -20,7 +20,7 @@ import (
 	api "github.com/prometheus/prometheus/web/api/v1"
 )
 
-// Limits of the API; those of remote read are Prometheus' own.
+// Limits of the API. Those of remote read are Prometheus' own.
 const (
 	remoteReadSamples = 50_000_000
 	remoteReadAtOnce  = 10
@@ -28,11 +28,11 @@ const (
 	maxRequestBody    = 32 << 20
 )
 
-// noOrigin matches no origin: this package lets no foreign page read an answer.
-// The embedding program may, in front of Handler.
+// noOrigin matches no origin: this package lets no page of another origin read an answer. The embedding program
+// can do so in front of Handler.
 var noOrigin = regexp.MustCompile(`^\b$`)
 
-// buildAPI is Prometheus' HTTP API over the parts of a server.
+// buildAPI returns Prometheus' HTTP API over the parts of a server.
 func (s *server) buildAPI(registry *client.Registry) http.Handler {
 	p := s.p
 	host := p.options.Addr
@@ -55,7 +55,7 @@ func (s *server) buildAPI(registry *client.Registry) http.Handler {
 		p.runtimeInfo, version(),
 		p.notes.Get, p.notes.Sub,
 		client.GathererFunc(p.gather), registry,
-		nil,        // the engine's statistics as they are
+		nil,        // the engine's own statistics
 		false, nil, // remote write; see buildReceiver
 		false, false, false, // metrics by OTLP; likewise
 		lookback,
@@ -73,8 +73,8 @@ func (s *server) buildAPI(registry *client.Registry) http.Handler {
 	return http.StripPrefix("/api/v1", mux)
 }
 
-// describe serves the API's description. The first request makes it: making it takes
-// more memory than everything else at the start.
+// describe serves the API's description. It makes the description at the first request, because this takes more
+// memory than all other work at the start.
 func describe(host string) http.HandlerFunc {
 	made := sync.OnceValue(func() *api.OpenAPIBuilder {
 		return api.NewOpenAPIBuilder(api.OpenAPIOptions{ExternalURL: "http://" + host, Version: version().Version}, discard)
@@ -87,7 +87,7 @@ type noAlertmanagers struct{}
 func (noAlertmanagers) Alertmanagers() []*url.URL        { return nil }
 func (noAlertmanagers) DroppedAlertmanagers() []*url.URL { return nil }
 
-// flags are the flags with which Prometheus' own program would behave like this.
+// flags returns the flags with which Prometheus' own program would behave like this.
 func (p *Prometheus) flags() map[string]string {
 	retention := p.config.Load().StorageConfig.TSDBConfig.Retention
 	return map[string]string{
@@ -131,7 +131,7 @@ func (p *Prometheus) runtimeInfo() (api.RuntimeInfo, error) {
 
 // corruptions is the number of times that the storage found its log damaged.
 func (p *Prometheus) corruptions() int64 {
-	families, _ := p.registry.Load().Gather() // an error is about other families
+	families, _ := p.registry.Load().Gather() // an error concerns other families
 	for _, f := range families {
 		if f.GetName() == "prometheus_tsdb_wal_corruptions_total" {
 			return int64(f.GetMetric()[0].GetCounter().GetValue())
@@ -142,8 +142,8 @@ func (p *Prometheus) corruptions() int64 {
 
 const modulePath = "github.com/prometheus/prometheus"
 
-// version is that of Prometheus' packages, in the numbering of its program:
-// the module v0.316.0 is Prometheus 3.16.0. Clients choose features by it.
+// version is the version of Prometheus' packages in the numbering of its program: module v0.316.0 is Prometheus
+// 3.16.0. Clients choose features by it.
 func version() *api.PrometheusVersion {
 	v := &api.PrometheusVersion{GoVersion: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()

@@ -11,17 +11,17 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 )
 
-// Appendable takes series from outside, in both of Prometheus' forms.
+// Appendable accepts series from the embedding program, in both of Prometheus' forms.
 type Appendable interface {
 	storage.Appendable
 	storage.AppendableV2
 }
 
-// Appendable writes to the storage and to every remote end. Until the storage
-// is open, and after the end, its appenders refuse with tsdb.ErrNotReady.
+// Appendable writes to the storage and to every remote end. Until the storage is open, and after Close, its
+// appenders return tsdb.ErrNotReady.
 func (p *Prometheus) Appendable() Appendable { return appendable{p} }
 
-// Started is closed when Appendable takes samples.
+// Started is closed when Appendable accepts samples.
 func (p *Prometheus) Started() <-chan struct{} { return p.wake }
 
 type appendable struct{ p *Prometheus }

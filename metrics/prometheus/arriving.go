@@ -8,17 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// maxArriving bounds the bodies that arrive at the receiver or are in its memory, all
-// together, as they were sent. A request has its place until it is answered, and takes
-// one of the slots for letters only when all of it is there: half a request stops no
-// other but by its bytes.
+// maxArriving limits the total size of the bodies that are arriving at the receiver or are in its memory, in
+// the form in which they were sent. A request counts until it is answered. It takes one of the slots for
+// letters only after it has arrived completely, so an incomplete request blocks others only by its bytes.
 const maxArriving = 2 * maxRequestBody
 
-// arriving is how many bytes there are.
+// arriving is the number of these bytes.
 type arriving struct{ bytes atomic.Int64 }
 
-// whole hands a request on once its body is in memory, and refuses it when there is no
-// room. A sender that does not tell the length gets room for the longest.
+// whole calls next after a request's body is in memory. It refuses the request when there is no room. A request
+// without a length reserves the maximum.
 func (a *arriving) whole(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		size := r.ContentLength
@@ -32,7 +31,7 @@ func (a *arriving) whole(next http.HandlerFunc) http.HandlerFunc {
 		defer a.bytes.Add(-size)
 		if a.bytes.Add(size) > maxArriving {
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "429 requests with metrics take more than "+strconv.Itoa(maxArriving)+" bytes together: send again later", http.StatusTooManyRequests)
+			http.Error(w, "429 requests with metrics exceed "+strconv.Itoa(maxArriving)+" bytes in total: send again later", http.StatusTooManyRequests)
 			return
 		}
 		body, err := io.ReadAll(r.Body)

@@ -22,12 +22,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxExemplars is how many exemplars are kept in memory, about 100 bytes each,
-// when the configuration does not say.
+// maxExemplars is the number of exemplars kept in memory, about 100 bytes each, unless the configuration sets
+// it.
 const maxExemplars = 20_000
 
-// load reads the configuration with all files that it names, and sets from the
-// options what the configuration leaves open.
+// load reads the configuration with all files that it names. It sets from the options every setting that the
+// configuration does not have.
 func (p *Prometheus) load() (*config.Config, error) {
 	text, name := p.options.Config, "(built in)"
 	if p.options.ConfigFile != "" {
@@ -54,8 +54,7 @@ func (p *Prometheus) load() (*config.Config, error) {
 	return cfg, nil
 }
 
-// checkFiles reads the scrape and the rule files, so that a mistake in them is
-// found before any of them is put in force.
+// checkFiles reads the scrape and rule files, so that a mistake in one is found before any is applied.
 func (p *Prometheus) checkFiles(cfg *config.Config) error {
 	if _, err := cfg.GetScrapeConfigs(); err != nil {
 		return err
@@ -80,15 +79,15 @@ func (p *Prometheus) complete(cfg *config.Config) error {
 			return err
 		}
 		if slices.ContainsFunc(cfg.RemoteWriteConfigs, func(c *config.RemoteWriteConfig) bool { return c.URL.String() == end.URL.String() }) {
-			return fmt.Errorf("remote-write URL %s is given twice", end.URL.Redacted())
+			return fmt.Errorf("remote-write URL %s is set twice", end.URL.Redacted())
 		}
 		cfg.RemoteWriteConfigs = append(cfg.RemoteWriteConfigs, end)
 	}
 	return nil
 }
 
-// remoteEnd is a remote-write section for a URL. The user and the password of the URL
-// move to a field that Prometheus never shows.
+// remoteEnd returns a remote-write section for a URL. It moves the URL's user and password to a field that
+// Prometheus never shows.
 func remoteEnd(text string) (*config.RemoteWriteConfig, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -107,7 +106,7 @@ func remoteEnd(text string) (*config.RemoteWriteConfig, error) {
 	return &end, nil
 }
 
-// withoutURL drops the URL, which may hold a password, from an error about it.
+// withoutURL removes the URL, which may contain a password, from an error about it.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -117,10 +116,10 @@ func withoutURL(err error) error {
 
 func (p *Prometheus) warnUnused(cfg *config.Config) {
 	if len(cfg.AlertingConfig.AlertmanagerConfigs) > 0 {
-		p.log.Warn("the configuration names alertmanagers: alerts are evaluated here, and not sent")
+		p.log.Warn("the configuration names alertmanagers: etude evaluates alerts but does not send them")
 	}
 	if cfg.TracingConfig.Endpoint != "" {
-		p.log.Warn("the configuration has a section tracing, which is not used here")
+		p.log.Warn("the configuration has a section tracing, which etude ignores")
 	}
 }
 
@@ -135,9 +134,8 @@ func place(name string, text []byte, err error) string {
 	return name
 }
 
-// culprit finds the line of the smallest part without which the configuration
-// would be right; 0 when there is none. Prometheus describes a mistake of a
-// value, but not its line.
+// culprit finds the line of the smallest part without which the configuration would be valid, or 0. Prometheus
+// describes an invalid value, but not its line.
 func culprit(text []byte) int {
 	var doc yaml.Node
 	if yaml.Unmarshal(text, &doc) != nil || len(doc.Content) == 0 {
@@ -146,8 +144,8 @@ func culprit(text []byte) int {
 	return culpritIn(&doc, doc.Content[0])
 }
 
-// culpritIn tries without each child of a node, the last first: of two that
-// contradict each other the later one is to blame.
+// culpritIn leaves out each child of a node in turn, the last first: of two that contradict each other, it
+// reports the later one.
 func culpritIn(doc, n *yaml.Node) int {
 	step := map[yaml.Kind]int{yaml.MappingNode: 2, yaml.SequenceNode: 1}[n.Kind] // key and value, or item
 	if step == 0 {

@@ -60,7 +60,7 @@ func TestRemoteWriteURLs(t *testing.T) {
 		}
 	}
 	_, err := Open(Options{Dir: t.TempDir(), RemoteWrite: []string{"http://u:secret@h/w", "http://h/w"}})
-	if err == nil || !strings.Contains(err.Error(), "http://h/w is given twice") {
+	if err == nil || !strings.Contains(err.Error(), "http://h/w is set twice") {
 		t.Errorf("twice the same: %v", err)
 	}
 }

@@ -19,9 +19,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// federate answers the newest sample of each series that a selector picks, with
-// its time, so that another Prometheus can scrape them. Native histograms, which
-// the text formats cannot express, are left out.
+// federate answers with the newest sample of each selected series and its time, so that another Prometheus can
+// scrape them. It leaves out native histograms, which the text formats cannot express.
 func (p *Prometheus) federate(w http.ResponseWriter, r *http.Request) {
 	s := p.running.Load()
 	if s == nil {
@@ -52,8 +51,7 @@ func (p *Prometheus) federate(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// newest has each series once, though several selectors may pick it, in the
-// order of their names.
+// newest returns each series once, even if several selectors match it, sorted by name.
 func (s *server) newest(ctx context.Context, selectors [][]*labels.Matcher) ([]promql.Sample, error) {
 	now := time.Now()
 	q, err := s.db.Querier(now.Add(-lookback).UnixMilli(), now.UnixMilli())
@@ -80,7 +78,7 @@ func (s *server) newest(ctx context.Context, selectors [][]*labels.Matcher) ([]p
 	return samples, set.Err()
 }
 
-// last is the newest sample of a few minutes, unless that is a histogram.
+// last returns the newest sample of the last minutes, unless it is a histogram.
 func last(it chunkenc.Iterator) (t int64, v float64, ok bool) {
 	for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
 		if ok = kind == chunkenc.ValFloat; ok {
@@ -90,8 +88,7 @@ func last(it chunkenc.Iterator) (t int64, v float64, ok bool) {
 	return t, v, ok && it.Err() == nil
 }
 
-// families groups sorted samples by name. External labels are added where a
-// series has no label of that name.
+// families groups sorted samples by name. It adds external labels to series without a label of that name.
 func families(samples []promql.Sample, external labels.Labels) []*dto.MetricFamily {
 	var all []*dto.MetricFamily
 	for _, sample := range samples {

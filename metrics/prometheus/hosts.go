@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// hosts answers targets inside this process. A request to one takes a connection
-// in memory, so it passes no listener: whatever the listeners demand of strangers,
-// TLS, a token, a Host name, a scrape of our own needs none of it.
+// hosts serves targets inside this process. A request to one uses a connection in memory and passes no
+// listener. So the listeners' requirements for clients (TLS, a token, a Host name) do not apply to these
+// scrapes.
 type hosts struct {
 	servers map[string]*http.Server
 	conns   map[string]chan net.Conn
@@ -26,12 +26,12 @@ func newHosts(handlers map[string]http.Handler, log *slog.Logger) *hosts {
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 		conns := make(chan net.Conn)
 		h.servers[name], h.conns[name] = s, conns
-		go func() { _ = s.Serve(&memoryListener{h, conns}) }() // ends with Close alone
+		go func() { _ = s.Serve(&memoryListener{h, conns}) }() // ends only with Close
 	}
 	return h
 }
 
-// dial connects to a target that is answered inside, or nowhere: ok is false.
+// dial connects to a target in this process; ok is false if it is not one.
 func (h *hosts) dial(ctx context.Context, name string) (conn net.Conn, ok bool, err error) {
 	conns, ok := h.conns[name]
 	if !ok {

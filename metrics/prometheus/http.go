@@ -41,8 +41,8 @@ func text(s string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) }
 }
 
-// serveAPI hands on to the server's API. While there is no server, only the
-// progress of the start is known.
+// serveAPI passes requests to the server's API. Before the server runs, it answers only with the progress of
+// the start.
 func (p *Prometheus) serveAPI(w http.ResponseWriter, r *http.Request) {
 	writes := r.URL.Path == writePath || r.URL.Path == otlpPath
 	most := int64(maxQueryBody)
@@ -72,7 +72,7 @@ func (p *Prometheus) serveAPI(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := p.Ready()
-	if err == nil { // it became so just now
+	if err == nil { // it has become ready meanwhile
 		err = fmt.Errorf("starting")
 	}
 	answer(w, http.StatusServiceUnavailable, map[string]string{"status": "error", "errorType": "unavailable", "error": err.Error()})

@@ -17,28 +17,26 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 )
 
-// Metrics are metrics in OTLP's form, of one tenant.
+// Metrics is an OTLP metrics request of one tenant.
 type Metrics struct {
 	Payload     []byte // an ExportMetricsServiceRequest
 	TenantLabel string // label that names the tenant; "" for none
 	Tenant      string
 }
 
-// Rejected says how many data points were left out of a request, and why the first
-// one was.
+// Rejected is the number of data points left out of a request, and the reason for the first one.
 type Rejected struct {
 	Points int
 	Reason string
 }
 
-// lettersAtOnce bounds how many requests from outside are in memory at a time.
+// lettersAtOnce limits how many requests from outside are in memory at a time.
 const lettersAtOnce = 4
 
-// AppendOTLP stores metrics under the names and labels that Prometheus' own OTLP
-// receiver gives them: job and instance of the resource, its other attributes in
-// target_info, exemplars with their trace. When it returns, PromQL finds them. A
-// data point that cannot be stored is left out alone. The error is tsdb.ErrNotReady
-// until the storage is open; ErrNotOTLP is about the payload.
+// AppendOTLP stores metrics under the names and labels of Prometheus' own OTLP receiver: job and instance from
+// the resource, its other attributes in target_info, exemplars with their trace. When it returns, PromQL finds
+// them. A data point that cannot be stored is left out, without affecting the others. The error is
+// tsdb.ErrNotReady until the storage is open, and ErrNotOTLP for an invalid payload.
 func (p *Prometheus) AppendOTLP(ctx context.Context, m Metrics) (Rejected, error) {
 	s := p.running.Load()
 	if s == nil {
@@ -72,15 +70,15 @@ func (p *Prometheus) AppendOTLP(ctx context.Context, m Metrics) (Rejected, error
 	return refused, nil
 }
 
-// ErrNotOTLP says that a payload is no OTLP metrics.
+// ErrNotOTLP means that a payload is not an OTLP metrics request.
 var ErrNotOTLP = errors.New("not an OTLP request with metrics")
 
-// appendMetrics translates and commits. An error of the translation alone, such as
-// a scale that a native histogram cannot have, counts as a refused point.
+// appendMetrics translates and commits. An error of the translation alone, such as an impossible scale of a
+// native histogram, counts as a refused point.
 func (s *server) appendMetrics(ctx context.Context, metrics pmetric.Metrics, l *letter, refused *Rejected) (err error) {
 	app := &firstError{AppenderV2: s.outside.AppenderV2(ctx)}
 	defer func() {
-		if r := recover(); r != nil { // the translation is not ours
+		if r := recover(); r != nil { // the translation is foreign code
 			err = errors.Join(fmt.Errorf("translate: %v", r), app.Rollback())
 		}
 	}()
@@ -100,7 +98,7 @@ func (s *server) appendMetrics(ctx context.Context, metrics pmetric.Metrics, l *
 	return app.Commit()
 }
 
-// otlpSettings are those of the configuration's section otlp.
+// otlpSettings returns the settings of the configuration's section otlp.
 func otlpSettings(c *config.Config) otlptranslator.Settings {
 	o := c.OTLPConfig
 	return otlptranslator.Settings{
@@ -116,10 +114,9 @@ func otlpSettings(c *config.Config) otlptranslator.Settings {
 	}
 }
 
-// review takes out the metrics that have no form here and the data points that have
-// no time here, and notes them. The translation must not see such a time: it makes
-// samples of target_info for all the time that a request spans, so one point without
-// a time stamp would make millions.
+// review removes and counts the metrics that Prometheus cannot represent, and the data points with an
+// unacceptable time. The translation must not see such a time: it makes samples of target_info for the whole
+// time that a request spans, so one point without a timestamp would make millions.
 func review(metrics pmetric.Metrics, now time.Time, oldest time.Duration) (r Rejected) {
 	refuse := func(m pmetric.Metric, why string, points int) {
 		r.Points += points
@@ -139,7 +136,7 @@ func review(metrics pmetric.Metrics, now time.Time, oldest time.Duration) (r Rej
 				keepPoints(m, func(at pcommon.Timestamp) bool {
 					bad := timeProblem(at.AsTime().UnixMilli(), now, oldest)
 					if bad != nil {
-						refuse(m, "has a point that is left out: "+bad.text, 1)
+						refuse(m, "has an invalid point: "+bad.text, 1)
 					}
 					return bad == nil
 				})
@@ -150,7 +147,7 @@ func review(metrics pmetric.Metrics, now time.Time, oldest time.Duration) (r Rej
 	return r
 }
 
-// keepPoints removes the points of a metric whose time is not to be kept.
+// keepPoints removes the points of a metric whose time keep rejects.
 func keepPoints(m pmetric.Metric, keep func(pcommon.Timestamp) bool) {
 	number := func(p pmetric.NumberDataPoint) bool { return !keep(p.Timestamp()) }
 	switch m.Type() {
@@ -167,7 +164,7 @@ func keepPoints(m pmetric.Metric, keep func(pcommon.Timestamp) bool) {
 	}
 }
 
-// formProblem says why a metric cannot be stored, "" when it can.
+// formProblem returns the reason why a metric cannot be stored, or "".
 func formProblem(m pmetric.Metric) string {
 	temporality := pmetric.AggregationTemporalityCumulative
 	switch m.Type() {
@@ -182,7 +179,7 @@ func formProblem(m pmetric.Metric) string {
 	case m.Name() == "":
 		return "has no name"
 	case temporality == pmetric.AggregationTemporalityDelta:
-		return "has delta temporality, and Prometheus keeps cumulative metrics: set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
+		return "has delta temporality, but Prometheus stores cumulative metrics: set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
 	case temporality != pmetric.AggregationTemporalityCumulative:
 		return "has no temporality: send cumulative metrics"
 	}
@@ -205,8 +202,8 @@ func pointsOf(m pmetric.Metric) int {
 	return 0
 }
 
-// firstError remembers the first error of the storage that is not about one sample
-// alone: the translation joins it with others.
+// firstError records the first error of the storage that concerns more than one sample. The translation joins
+// such an error with others.
 type firstError struct {
 	storage.AppenderV2
 	err error

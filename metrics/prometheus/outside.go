@@ -20,20 +20,19 @@ import (
 	"etude/metrics/quota"
 )
 
-// Samples come from other processes by two ways: OTLP, and remote write when the
-// receiver is on. Their samples have the same bounds on both:
+// Samples of other processes arrive in two ways: by OTLP, and by remote write when the receiver is on. Both
+// have the same limits:
 //
-//   - Series are shared among the senders' jobs by the rules of package quota. A
-//     series without a sample for idleSeries gives its place back, or for
-//     pressedSeries while the bound is reached.
+//   - The senders' jobs share the series by the rules of package quota. A series without a sample for
+//     idleSeries loses its place; while the limit is reached, it does so after pressedSeries.
 //   - A series has at most maxLabels labels. Longer values are cut.
-//   - A sample is at most oldest old, and at most newest ahead of the clock. The
-//     storage would take the first sample of all as the beginning of its time, and
-//     one far ahead would keep out all samples that come before it.
+//   - A sample is at most oldest old, and at most newest ahead of the clock. The storage would take the time
+//     of its first sample as its beginning, and a sample far ahead would block all samples with earlier
+//     times.
 //
-// A sample beyond a bound, or one that the storage finds out of order, is left out
-// alone: the request's good samples are kept. The sender is told how many were left
-// out and why the first was; the log and the metrics say so too.
+// A sample beyond a limit, or out of order, is left out; the other samples of its request are stored. The
+// answer tells the sender how many samples were left out, and the reason for the first. The log and the metrics
+// report it too.
 const (
 	maxLabels     = 64
 	maxLabelValue = 1024 // bytes
@@ -42,10 +41,10 @@ const (
 	idleSeries    = 15 * time.Minute
 	pressedSeries = 3 * time.Minute
 	sweepSeries   = 10 * time.Second
-	manyJobs      = 200 // share the series
+	manyJobs      = 200 // number of jobs that share the series
 )
 
-// outside lets samples of other processes into the storage.
+// outside admits samples of other processes to the storage.
 type outside struct {
 	to     storage.AppendableV2
 	oldest func() time.Duration
@@ -56,11 +55,11 @@ type outside struct {
 	mu      sync.Mutex
 	series  map[uint64]*outsideSeries // by the hash of the labels
 	swept   time.Time
-	pressed bool // the bound was reached since the last sweep
+	pressed bool // whether the limit was reached since the last sweep
 	told    map[string]time.Time
 }
 
-// outsideSeries is a series that holds a place.
+// outsideSeries is a series that has a place.
 type outsideSeries struct {
 	owner string
 	used  time.Time
@@ -78,14 +77,14 @@ type outsideCounts struct {
 
 func newOutsideCounts() *outsideCounts {
 	return &outsideCounts{
-		taken: client.NewCounterVec(client.CounterOpts{Name: "etude_metrics_received_samples_total", Help: "Samples taken from other processes."}, []string{"protocol"}),
+		taken: client.NewCounterVec(client.CounterOpts{Name: "etude_metrics_received_samples_total", Help: "Samples accepted from other processes."}, []string{"protocol"}),
 		refused: client.NewCounterVec(client.CounterOpts{Name: "etude_metrics_refused_samples_total",
 			Help: "Samples from other processes that were left out, by reason."}, []string{"protocol", "reason"}),
-		series: client.NewGauge(client.GaugeOpts{Name: "etude_metrics_received_series", Help: "Series from other processes that had a sample lately."}),
+		series: client.NewGauge(client.GaugeOpts{Name: "etude_metrics_received_series", Help: "Series from other processes with a recent sample."}),
 	}
 }
 
-// refusal is why a sample is left out alone.
+// refusal is the reason why one sample is left out.
 type refusal struct {
 	reason string // label of the metric
 	text   string // for the sender
@@ -93,12 +92,11 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-// Is says what the remote-write handler makes of a refusal: a bad request, which
-// its sender does not send again.
+// Is makes the remote-write handler treat a refusal as a bad request, which its sender does not send again.
 func (r *refusal) Is(target error) bool { return target == storage.ErrOutOfBounds }
 
-// refusalOf returns the refusal that an error of the storage means, or nil when
-// the error is about more than one sample.
+// refusalOf returns the refusal for an error of the storage, or nil when the error concerns more than one
+// sample.
 func refusalOf(err error) *refusal {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
@@ -120,14 +118,14 @@ func refusalOf(err error) *refusal {
 	return nil
 }
 
-// letter is one request with samples: where it came from and what became of it.
+// letter is one request with samples: its origin and its results.
 type letter struct {
 	protocol    string // label of the metrics
 	tenantLabel string // set on every series, if not empty
 	tenant      string
-	exact       bool // the caller counts refusals itself, and wants them as errors
+	exact       bool // the caller counts refusals itself, and needs them as errors
 	now         time.Time
-	oldest      time.Duration // of a sample
+	oldest      time.Duration // maximum age of a sample
 
 	taken   int
 	refused map[string]int // samples by reason
@@ -138,12 +136,12 @@ type letter struct {
 
 type letterKey struct{}
 
-// with hands a letter to AppenderV2 through code that passes a context on.
+// with puts a letter into a context, for AppenderV2.
 func (l *letter) with(ctx context.Context) context.Context {
 	return context.WithValue(ctx, letterKey{}, l)
 }
 
-// AppenderV2 returns an appender for the context's letter.
+// AppenderV2 returns an appender for the letter in the context.
 func (o *outside) AppenderV2(ctx context.Context) storage.AppenderV2 {
 	l, ok := ctx.Value(letterKey{}).(*letter)
 	if !ok {
@@ -169,7 +167,7 @@ func (a *outsideAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t 
 	if err == nil {
 		ref, err = a.to.Append(ref, ls, st, t, v, h, fh, opts)
 		var partial *storage.AppendPartialError
-		if errors.As(err, &partial) { // exemplars alone
+		if errors.As(err, &partial) { // only exemplars
 			err = nil
 		}
 	}
@@ -188,8 +186,8 @@ func (a *outsideAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t 
 	return 0, nil
 }
 
-// AppendExemplars appends the exemplars of a series that exists: a sender may send
-// them after the samples, and without ref.
+// AppendExemplars appends the exemplars of an existing series. A sender may send them after the samples,
+// without ref.
 func (a *outsideAppender) AppendExemplars(ref storage.SeriesRef, ls labels.Labels, es []exemplar.Exemplar) (storage.SeriesRef, error) {
 	to, ok := a.to.(storage.ExemplarAppenderV2)
 	if !ok {
@@ -232,43 +230,42 @@ func (a *outsideAppender) bounded(ls labels.Labels) labels.Labels {
 	return a.builder.Labels()
 }
 
-// generatorLabel is on every series that is computed from spans. A sender of OTLP
-// that could set it could write into these series, and keep their own samples out.
-// Remote write may have it: a real Tempo sends such series.
+// generatorLabel is on every series computed from spans. OTLP senders must not set it: they could write into
+// these series, and block the generator's samples. Remote write may set it, because a real Tempo sends such
+// series.
 const generatorLabel = "__metrics_gen_instance"
 
-// targetInfo has all attributes of a resource for labels. It is shortened where
-// other series would be refused.
+// targetInfo has all attributes of a resource as labels. Where other series would be refused, it is shortened.
 const targetInfo = "target_info"
 
-// check returns why a sample must be left out.
+// check returns the reason why a sample must be left out, or nil.
 func (a *outsideAppender) check(ls labels.Labels, t int64) error {
 	if bad := timeProblem(t, a.l.now, a.l.oldest); bad != nil {
 		return bad
 	}
 	switch {
 	case a.l.protocol == "otlp" && ls.Has(generatorLabel):
-		return &refusal{"labels", "the label " + generatorLabel + " is for metrics made from spans"}
+		return &refusal{"labels", "the label " + generatorLabel + " is reserved for metrics computed from spans"}
 	case ls.Len() > maxLabels:
 		return &refusal{"labels", fmt.Sprintf("it has %d labels, the limit is %d", ls.Len(), maxLabels)}
 	case !a.o.admit(ls, a.l):
-		return &refusal{"series", "there are too many series: raise --metrics.max-received-series, or send fewer attributes"}
+		return &refusal{"series", "too many series: raise --metrics.max-received-series, or send fewer attributes"}
 	}
 	return nil
 }
 
-// timeProblem says why a sample of a time in unix ms cannot be stored, or nil.
+// timeProblem returns the reason why a sample with a time in unix ms cannot be stored, or nil.
 func timeProblem(t int64, now time.Time, oldest time.Duration) *refusal {
 	switch {
 	case t > now.Add(newest).UnixMilli():
-		return &refusal{"future", fmt.Sprintf("its time is more than %s ahead of the clock here", newest)}
+		return &refusal{"future", fmt.Sprintf("its time is more than %s ahead of the server's clock", newest)}
 	case t < now.Add(-oldest).UnixMilli():
 		return &refusal{"too_old", fmt.Sprintf("it is older than %s", oldest)}
 	}
 	return nil
 }
 
-// admit reports whether a series has a place, or finds one.
+// admit reports whether a series has a place. It gives it one if possible.
 func (o *outside) admit(ls labels.Labels, l *letter) bool {
 	hash := ls.Hash()
 	o.mu.Lock()
@@ -286,7 +283,7 @@ func (o *outside) admit(ls labels.Labels, l *letter) bool {
 	return true
 }
 
-// sweep takes back the places of series without samples.
+// sweep frees the places of series without recent samples.
 func (o *outside) sweep(now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -308,8 +305,8 @@ func (o *outside) sweep(now time.Time) {
 	o.counts.series.Set(float64(len(o.series)))
 }
 
-// refuse notes a sample that is left out. The samples of one data point, as the
-// buckets of a histogram, are one point.
+// refuse records a sample that is left out. The samples of one data point, such as the buckets of a histogram,
+// count as one point.
 func (l *letter) refuse(why *refusal, ls labels.Labels, t int64, family string) {
 	l.count(why.reason, 1)
 	if l.first == nil {
@@ -326,7 +323,7 @@ func (l *letter) refuse(why *refusal, ls labels.Labels, t int64, family string) 
 	}
 }
 
-// count notes samples, or points that are no samples yet, that are left out.
+// count records samples, or points that are not samples yet, as left out.
 func (l *letter) count(reason string, n int) {
 	if l.refused == nil {
 		l.refused, l.points = map[string]int{}, map[uint64]bool{}
@@ -334,7 +331,7 @@ func (l *letter) count(reason string, n int) {
 	l.refused[reason] += n
 }
 
-// refusedSamples is how many samples were left out.
+// refusedSamples is the number of samples left out.
 func (l *letter) refusedSamples() (n int) {
 	for _, of := range l.refused {
 		n += of
@@ -342,7 +339,7 @@ func (l *letter) refusedSamples() (n int) {
 	return n
 }
 
-// reason is why samples were left out, for the sender; "" when none were.
+// reason tells the sender why samples were left out, "" when none were.
 func (l *letter) reason() string {
 	if l.first == nil {
 		return ""
@@ -361,8 +358,7 @@ func cutText(s string) string {
 	return s
 }
 
-// done counts a letter that has been stored, and logs refusals: each reason at most
-// once in tellEvery.
+// done counts a stored letter, and logs refusals: each reason at most once in tellEvery.
 func (o *outside) done(l *letter) {
 	o.counts.taken.WithLabelValues(l.protocol).Add(float64(l.taken))
 	for reason, n := range l.refused {
@@ -377,7 +373,7 @@ func (o *outside) done(l *letter) {
 		return
 	}
 	o.told[l.first.reason] = l.now
-	o.log.Warn("samples from another process are left out", "protocol", l.protocol, "samples", l.refusedSamples(), "series", cutText(l.series), "reason", l.first.text)
+	o.log.Warn("samples from another process were left out", "protocol", l.protocol, "samples", l.refusedSamples(), "series", cutText(l.series), "reason", l.first.text)
 }
 
 const tellEvery = time.Minute

@@ -112,7 +112,7 @@ func TestGoodSamplesOfABadRequestAreKept(t *testing.T) {
 			!strings.Contains(metrics, `reason="future"} 1`) || !strings.Contains(metrics, `etude_metrics_received_samples_total{protocol="remote_write"} 2`) {
 			t.Errorf("%s: metrics\n%s", contentType, metrics)
 		}
-		if n := strings.Count(in.logs.String(), "samples from another process are left out"); n != 1 {
+		if n := strings.Count(in.logs.String(), "samples from another process were left out"); n != 1 {
 			t.Errorf("%s: %d warnings\n%s", contentType, n, in.logs)
 		}
 	}
@@ -327,7 +327,7 @@ func TestOTLPRefusesByPoint(t *testing.T) {
 		"a series of the generator": {func(add func() pmetric.Metric) {
 			p := sum(add(), "traces_spanmetrics_calls", pmetric.AggregationTemporalityCumulative)
 			p.Attributes().PutStr("__metrics_gen_instance", "vm")
-		}, 1, "metrics made from spans"},
+		}, 1, "metrics computed from spans"},
 		"series": {func(add func() pmetric.Metric) {
 			m := add()
 			sum(m, "many", pmetric.AggregationTemporalityCumulative)

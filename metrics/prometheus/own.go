@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 )
 
-// ownMetrics are the metrics that Prometheus' program adds to those of its packages,
-// under the names that dashboards know.
+// ownMetrics are the metrics that Prometheus' program adds to those of its packages, under the names that
+// dashboards use.
 type ownMetrics struct {
 	requests *client.CounterVec
 	duration *client.HistogramVec
@@ -38,7 +38,7 @@ func newOwnMetrics() *ownMetrics {
 	}
 }
 
-// loaded notes whether a configuration could be put in force.
+// loaded records whether a configuration was applied.
 func (m *ownMetrics) loaded(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -58,15 +58,15 @@ func (m *ownMetrics) lastLoad() (ok bool, at time.Time) {
 	return m.ok, m.okTime
 }
 
-// instrument counts the requests of a handler and their durations.
+// instrument counts the requests of a handler and measures their durations.
 func (m *ownMetrics) instrument(name string, h http.HandlerFunc) http.HandlerFunc {
 	labels := client.Labels{"handler": name}
 	return promhttp.InstrumentHandlerCounter(m.requests.MustCurryWith(labels),
 		promhttp.InstrumentHandlerDuration(m.duration.MustCurryWith(labels), h))
 }
 
-// freshRegistry replaces the registry: a failed attempt to open the storage leaves
-// metrics in it, with which the next attempt would collide.
+// freshRegistry replaces the registry. A failed attempt to open the storage leaves metrics in it, with which
+// those of the next attempt would collide.
 func (p *Prometheus) freshRegistry() *client.Registry {
 	r := client.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -18,38 +18,37 @@ import (
 
 // Options of a Prometheus.
 type Options struct {
-	Dir string // of the data; it must belong to this process alone
+	Dir string // data directory; it must belong to this process alone
 
-	// Config is a configuration in Prometheus' form. ConfigFile, when given, is
-	// read instead, and again at each Reload.
+	// Config is a configuration in Prometheus' format. ConfigFile, if set, is read instead, and again at each
+	// Reload.
 	Config     []byte
 	ConfigFile string
 
-	// Hosts answer requests to targets of the configuration, by "host:port" as it
-	// has them, inside this process. A nil handler is this Prometheus' own. Labels
-	// stay as they are.
+	// Hosts serve requests to targets of the configuration inside this process, by the target's "host:port". A
+	// nil handler means this Prometheus itself. Labels do not change.
 	Hosts map[string]http.Handler
 
-	// RemoteWrite are URLs that every sample and exemplar is sent to as well. A
-	// user and a password in them become basic authentication.
+	// RemoteWrite are URLs to which every sample and exemplar is also sent. A user and a password in them
+	// become basic authentication.
 	RemoteWrite []string
-	// SentLabels tell what goes to RemoteWrite from the remote end's own series and
-	// from those of other senders: both may have a job prometheus at localhost:9090.
-	// A configuration with external labels has its own.
+	// SentLabels distinguish the samples sent to RemoteWrite from the remote end's own series and from those of
+	// other senders: both may have a job prometheus at localhost:9090. External labels in the configuration
+	// take precedence.
 	SentLabels map[string]string
 
-	// Retention and MaxDisk bound the data by age and by bytes, unless the
-	// configuration has limits of its own; 0 lifts a limit.
+	// Retention and MaxDisk limit the age and the bytes of the data, unless the configuration has its own
+	// limits; 0 means no limit.
 	Retention time.Duration
 	MaxDisk   int64
 
 	// Receiver lets other processes write to Handler: remote write and OTLP.
 	Receiver bool
-	// MaxReceivedSeries bounds the series that other processes have, by Receiver and
-	// by AppendOTLP together; 0 for any.
+	// MaxReceivedSeries limits the series of other processes, by Receiver and AppendOTLP together; 0 means no
+	// limit.
 	MaxReceivedSeries int
 
-	Addr      string       // where Handler is served, "host:port", for the links in its answers
+	Addr      string       // address at which Handler is served, "host:port", for links in its answers
 	Lifecycle bool         // whether POST /-/reload works
 	UI        http.Handler // answers /, /graph, /query and every other path; nil lists the endpoints
 
@@ -57,8 +56,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Prometheus is a running Prometheus. Its methods may be called at any time, by
-// several goroutines at once.
+// Prometheus is a running Prometheus. Its methods are safe for concurrent use at any time.
 type Prometheus struct {
 	options Options
 	log     *slog.Logger
@@ -68,21 +66,20 @@ type Prometheus struct {
 	notes   *notifications.Notifications
 	own     *ownMetrics
 
-	registry atomic.Pointer[client.Registry] // that of the storage open or being opened
-	stats    atomic.Pointer[tsdb.DBStats]    // likewise
-	config   atomic.Pointer[config.Config]   // the one in force
-	running  atomic.Pointer[server]          // nil while starting and after the end
-	waiting  atomic.Pointer[error]           // why it is not running yet, when something is wrong
+	registry atomic.Pointer[client.Registry] // of the storage that is open or being opened
+	stats    atomic.Pointer[tsdb.DBStats]    // of the same storage
+	config   atomic.Pointer[config.Config]   // the applied one
+	running  atomic.Pointer[server]          // nil before the start and after the end
+	waiting  atomic.Pointer[error]           // why it does not run yet, after an error
 	stopping atomic.Bool
 
 	applying sync.Mutex // held while a configuration is loaded or applied
 	cancel   context.CancelFunc
-	started  chan struct{} // closed when the start is over, with a server or without
+	started  chan struct{} // closed when the start has ended, successfully or not
 	wake     chan struct{} // closed when a server runs
 }
 
-// Open checks the configuration and returns at once; the storage is opened in
-// the background, which Ready tells about.
+// Open checks the configuration and returns at once. It opens the storage in the background; see Ready.
 func Open(o Options) (*Prometheus, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -111,11 +108,11 @@ func Open(o Options) (*Prometheus, error) {
 	return p, nil
 }
 
-// retryPause is the time between two attempts to start, while the disk is full say.
+// retryPause is the time between two attempts to start, for example while the disk is full.
 const retryPause = 5 * time.Second
 
-// start opens the storage and starts the other parts. It logs each cause of failure
-// once, and tries again until it succeeds or Close is called.
+// start opens the storage and starts the other parts. It retries until it succeeds or Close is called, and logs
+// each cause of failure once.
 func (p *Prometheus) start(ctx context.Context) {
 	defer close(p.started)
 	for last := ""; ctx.Err() == nil; {
@@ -130,7 +127,7 @@ func (p *Prometheus) start(ctx context.Context) {
 		p.waiting.Store(&err)
 		if err.Error() != last {
 			last = err.Error()
-			p.log.Error("metrics are not kept yet, trying again", "err", err)
+			p.log.Error("start the storage of metrics; trying again", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -139,7 +136,7 @@ func (p *Prometheus) start(ctx context.Context) {
 	}
 }
 
-// Ready is nil when every part runs. If not, it says which part does not.
+// Ready returns nil when every part runs, otherwise the part that does not.
 func (p *Prometheus) Ready() error {
 	if p.stopping.Load() {
 		return errors.New("stopping")
@@ -153,12 +150,12 @@ func (p *Prometheus) Ready() error {
 	return errors.New("starting: the storage is being opened")
 }
 
-// Handler serves Prometheus' HTTP API, its own metrics at /metrics, and its state
-// below /-/. It sends no CORS headers and no profiles.
+// Handler serves Prometheus' HTTP API, its own metrics at /metrics, and its state below /-/. It sends no CORS
+// headers and no profiles.
 func (p *Prometheus) Handler() http.Handler { return p.handler }
 
-// Reload reads the configuration again. One that is wrong, or that cannot be
-// applied, is refused, and the former stays in force.
+// Reload reads the configuration again. If the new one is wrong or cannot be applied, Reload returns an error
+// and keeps the old one.
 func (p *Prometheus) Reload() error {
 	err := p.reload()
 	p.own.loaded(err)
@@ -182,7 +179,7 @@ func (p *Prometheus) reload() error {
 		if p.stopping.Load() {
 			return errors.New("reload the configuration: stopping")
 		}
-		p.config.Store(cfg) // the start is going to apply it
+		p.config.Store(cfg) // start applies it
 		return nil
 	}
 	former := p.config.Load()
@@ -193,8 +190,8 @@ func (p *Prometheus) reload() error {
 	return nil
 }
 
-// Close ends the scrapes, sends the waiting samples to the remote ends, for a few
-// seconds at most, and closes the storage. The caller must have stopped appending.
+// Close ends the scrapes, sends the waiting samples to the remote ends, for at most a few seconds, and closes
+// the storage. The caller must have stopped appending.
 func (p *Prometheus) Close() error {
 	if p.stopping.Swap(true) {
 		return nil
@@ -211,8 +208,7 @@ func (p *Prometheus) Close() error {
 	return nil
 }
 
-// warnings passes warnings and errors on. Prometheus logs much about its ordinary
-// work.
+// warnings passes on only warnings and errors, because Prometheus logs much about its ordinary work.
 type warnings struct{ slog.Handler }
 
 func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {

@@ -6,19 +6,18 @@ import (
 	"strings"
 )
 
-// Prometheus bounds the work of a query, not its text: its parser takes some
-// 460 bytes for each parenthesis before it finds that one is missing, and a form may
-// have 10 MB. So texts are measured before the parser sees them.
+// Prometheus limits the work of a query, but not its text. Its parser takes some 460 bytes for each parenthesis
+// before it finds that one is missing, and a form may have 10 MB. So boundTexts measures texts before they are
+// parsed.
 
 const (
-	maxQueryBody  = 1 << 20   // of a request that asks
+	maxQueryBody  = 1 << 20   // of a request with a query
 	maxQueryText  = 128 << 10 // of all queries and selectors of a request
-	maxQueryPlain = 16 << 10  // of a text, without strings: a chain of operators costs its square
+	maxQueryPlain = 16 << 10  // of a text without strings: a chain of operators takes quadratic time
 	maxQueryDepth = 200       // nested parentheses, or signs in a row
 )
 
-// boundTexts reads the parameters of a request and refuses queries that are too much
-// to parse.
+// boundTexts reads the parameters of a request and refuses queries that are too large to parse.
 func boundTexts(r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return fmt.Errorf("read the parameters: %w", err)
@@ -40,9 +39,8 @@ func boundTexts(r *http.Request) error {
 	return nil
 }
 
-// measure returns how deep a query lies in itself, most open brackets with the most
-// signs in a row, and its bytes outside of strings. Quoted text or a comment
-// has no depth.
+// measure returns the depth of a query, which is the most open brackets plus the most signs in a row, and its
+// number of bytes outside strings. Strings and comments have no depth.
 func measure(text string) (deepest, plain int) {
 	depth, signs := 0, 0
 	plain = len(text)
@@ -72,7 +70,7 @@ func measure(text string) (deepest, plain int) {
 	return deepest, plain
 }
 
-// before is how many bytes of text come before an end, or all of them.
+// before returns the number of bytes of text before end, or all of them.
 func before(text, end string) int {
 	if n := strings.Index(text, end); n >= 0 {
 		return n
@@ -80,7 +78,7 @@ func before(text, end string) int {
 	return len(text)
 }
 
-// quoted is the length of the string that text begins with.
+// quoted returns the length of the string that text begins with.
 func quoted(text string) int {
 	for i := 1; i < len(text); i++ {
 		switch {

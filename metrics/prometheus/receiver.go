@@ -15,13 +15,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 )
 
-// buildReceiver is what other processes write to on Prometheus' port: remote write
-// 1 and 2, and OTLP. Both need Options.Receiver; OTLP has a port of its own as well,
-// which the embedding program serves by AppendOTLP.
+// buildReceiver serves the writes of other processes to Prometheus' port: remote write 1 and 2, and OTLP. Both
+// need Options.Receiver. OTLP also has its own port, which the embedding program serves with AppendOTLP.
 func (s *server) buildReceiver(registry client.Registerer) http.Handler {
 	if !s.p.options.Receiver {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, "404 this port takes no metrics: start with --metrics.remote-write-receiver, or send OTLP metrics to port 4318", http.StatusNotFound)
+			http.Error(w, "404 this port does not accept metrics: start with --metrics.remote-write-receiver, or send OTLP metrics to port 4318", http.StatusNotFound)
 		})
 	}
 	mux := http.NewServeMux()
@@ -38,8 +37,8 @@ const (
 	protobuf  = "application/x-protobuf"
 )
 
-// serveWrite takes remote write. A request with samples that are left out is
-// answered by 400, as the protocol wants; its good samples are stored.
+// serveWrite handles remote write. It answers a request with refused samples by 400, as the protocol requires;
+// the other samples are stored.
 func (s *server) serveWrite(next http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -68,13 +67,13 @@ type refusing struct {
 
 func (r *refusing) WriteHeader(status int) {
 	if n := r.l.refusedSamples(); n > 0 && !r.l.exact && status < http.StatusBadRequest {
-		http.Error(r.ResponseWriter, fmt.Sprintf("%d samples are left out, %d are stored; the first: %s", n, r.l.taken, r.l.reason()), http.StatusBadRequest)
+		http.Error(r.ResponseWriter, fmt.Sprintf("%d samples were left out, %d were stored; the first: %s", n, r.l.taken, r.l.reason()), http.StatusBadRequest)
 		return
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// serveOTLP takes metrics by OTLP/HTTP in protobuf.
+// serveOTLP handles OTLP/HTTP metrics in protobuf.
 func (s *server) serveOTLP(w http.ResponseWriter, r *http.Request) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != protobuf {
 		http.Error(w, fmt.Sprintf("415 unsupported media type %q: want %s; JSON goes to port 4318", r.Header.Get("Content-Type"), protobuf), http.StatusUnsupportedMediaType)
@@ -108,7 +107,7 @@ func (s *server) serveOTLP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// readBody returns the body, inflated; serveAPI has bounded the sent bytes.
+// readBody returns the decompressed body; serveAPI has limited the sent bytes.
 func readBody(r *http.Request) ([]byte, error) {
 	var from io.Reader = r.Body
 	switch encoding := r.Header.Get("Content-Encoding"); encoding {
@@ -126,7 +125,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	if n, err := io.Copy(&body, io.LimitReader(from, maxRequestBody+1)); err != nil {
 		return nil, fmt.Errorf("read the body: %w", err)
 	} else if n > maxRequestBody {
-		return nil, fmt.Errorf("the inflated body is larger than %d bytes", maxRequestBody)
+		return nil, fmt.Errorf("the decompressed body is larger than %d bytes", maxRequestBody)
 	}
 	return body.Bytes(), nil
 }

@@ -26,22 +26,19 @@ import (
 	"github.com/prometheus/prometheus/storage/remote"
 )
 
-// A relay receives from Prometheus' queues and sends to the remote ends of the options.
+// A relay receives requests from Prometheus' queues and sends them to the remote ends of the options.
 //
-// An ordinary Prometheus answers 400 to a request with one sample that it cannot
-// store, say one out of order, and then has stored none of it. The queue drops such
-// a request: up to 2,000 good samples go with the bad one. The relay sends it again
-// in halves, and the half that is refused in halves again, until only the series
-// with bad samples is left out. It remembers that series and sends it apart for a
-// while, so that the next requests are not refused for it.
+// A Prometheus refuses a whole request with 400 when it cannot store one of its samples, for example one out of
+// order. The queue drops such a request, and up to 2,000 good samples with it. The relay instead sends the
+// request again in halves, and splits a refused half again, until only the series with bad samples is left out.
+// For some time it sends that series separately, so that later requests are not refused because of it.
 //
-// Rejected: remote write 2, in which an end stores the good samples of a bad request.
-// Its receivers refuse exemplars that come without a sample, which is how the queue
-// sends them, and older ends do not know it.
+// Rejected: remote write 2, in which a remote end stores the good samples of a bad request. Its receivers
+// refuse exemplars without a sample, and the queue sends exemplars that way. Older remote ends do not support
+// it.
 //
-// The queues have no place to put code into, so the relay is an HTTP server on the
-// loopback address. It takes requests with its secret only, and sends them to the
-// configured ends only.
+// The queues cannot call code, so the relay is an HTTP server on the loopback address. It accepts only requests
+// with its secret, and sends them only to the configured ends.
 type relay struct {
 	ends     []*relayEnd // in the order of the options
 	secret   string
@@ -52,8 +49,8 @@ type relay struct {
 const (
 	relaySecret   = "X-Etude-Relay"
 	relayPieces   = 256              // requests that one request may become
-	rememberBad   = 10 * time.Minute // how long a series is sent apart
-	mostBadSeries = 10_000           // remembered for an end
+	rememberBad   = 10 * time.Minute // time for which a series is sent separately
+	mostBadSeries = 10_000           // remembered for each end
 )
 
 // relayEnd is one remote end.
@@ -64,23 +61,23 @@ type relayEnd struct {
 	counts *relayCounts
 
 	mu   sync.Mutex
-	bad  map[string]time.Time // series that were refused, by their labels, and when
-	told time.Time            // when the log was told of refusals
+	bad  map[string]time.Time // refused series, by their labels, with the time of the refusal
+	told time.Time            // time of the last log line about refusals
 }
 
-// relayCounts are the metrics of what remote ends refuse.
+// relayCounts are the metrics about samples that remote ends refuse.
 type relayCounts struct{ refused, split *client.CounterVec }
 
 func newRelayCounts() *relayCounts {
 	return &relayCounts{
 		refused: client.NewCounterVec(client.CounterOpts{Name: "etude_metrics_remote_refused_samples_total",
-			Help: "Samples and exemplars that a remote end has refused, each alone."}, []string{"end"}),
+			Help: "Samples and exemplars that a remote end refused individually."}, []string{"end"}),
 		split: client.NewCounterVec(client.CounterOpts{Name: "etude_metrics_remote_split_requests_total",
-			Help: "Requests to a remote end that were refused and sent again in pieces."}, []string{"end"}),
+			Help: "Requests that a remote end refused and that were sent again in pieces."}, []string{"end"}),
 	}
 }
 
-// startRelay listens for the queues of some ends; nil when there are none.
+// startRelay listens for the queues of some ends; it returns nil when there are none.
 func startRelay(ends []*config.RemoteWriteConfig, counts *relayCounts, log *slog.Logger) (*relay, error) {
 	if len(ends) == 0 {
 		return nil, nil
@@ -99,7 +96,7 @@ func startRelay(ends []*config.RemoteWriteConfig, counts *relayCounts, log *slog
 	}
 	var err error
 	if r.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return nil, fmt.Errorf("send metrics by way of the loopback address: %w", err)
+		return nil, fmt.Errorf("listen for metrics on the loopback address: %w", err)
 	}
 	r.server = &http.Server{Handler: r.guard(mux), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	go func() { _ = r.server.Serve(r.listener) }()
@@ -109,7 +106,7 @@ func startRelay(ends []*config.RemoteWriteConfig, counts *relayCounts, log *slog
 func (r *relay) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(req.Header.Get(relaySecret)), []byte(r.secret)) != 1 {
-			http.Error(w, "403 this port is for metrics on their way out of this process", http.StatusForbidden)
+			http.Error(w, "403 this port is only for metrics that this process sends", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, req)
@@ -123,8 +120,8 @@ func (r *relay) close() error {
 	return r.server.Close()
 }
 
-// through returns a configuration whose queues send to the relay: the last remote
-// ends of a configuration are those of the options.
+// through returns a configuration whose queues send to the relay. The last remote ends of a configuration are
+// those of the options.
 func (r *relay) through(cfg *config.Config) *config.Config {
 	if r == nil {
 		return cfg
@@ -142,7 +139,7 @@ func (r *relay) through(cfg *config.Config) *config.Config {
 	return &changed
 }
 
-// serve sends one request of the queue on. 503 makes the queue send it again.
+// serve forwards one request of the queue. 503 makes the queue send it again.
 func (e *relayEnd) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
 	if err != nil {
@@ -161,14 +158,14 @@ func (e *relayEnd) serve(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// isPassing reports whether an error may be over later.
+// isPassing reports whether an error may be temporary.
 func isPassing(err error) bool {
 	_, recoverable := errors.AsType[remote.RecoverableError](err)
 	return recoverable || errors.Is(err, context.Canceled)
 }
 
-// send sends a request, in pieces if the end refuses it for its samples. A request
-// with series that were refused lately begins in two pieces.
+// send sends a request, in pieces if the end refuses it because of its samples. It sends a request with
+// recently refused series in two pieces from the start.
 func (e *relayEnd) send(ctx context.Context, body []byte, attempt int) error {
 	good, bad := e.sorted(body)
 	if bad == nil { // Fast path
@@ -190,8 +187,7 @@ func (e *relayEnd) send(ctx context.Context, body []byte, attempt int) error {
 	return p.failed
 }
 
-// isRefusal reports whether the end understood the request and refused it for its
-// samples.
+// isRefusal reports whether the end understood the request and refused it because of its samples.
 func isRefusal(err error) bool {
 	return err != nil && !isPassing(err) && strings.Contains(err.Error(), "HTTP status 400")
 }
@@ -234,7 +230,7 @@ func (e *relayEnd) sorted(body []byte) (good, bad *prompb.WriteRequest) {
 	return good, bad
 }
 
-// nameOf is the labels of a series as one text.
+// nameOf returns the labels of a series as one text.
 func nameOf(s prompb.TimeSeries) string {
 	var b strings.Builder
 	for _, l := range s.Labels {
@@ -243,7 +239,7 @@ func nameOf(s prompb.TimeSeries) string {
 	return b.String()
 }
 
-// isBad reports whether a series was refused lately.
+// isBad reports whether a series was refused recently.
 func (e *relayEnd) isBad(s prompb.TimeSeries) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -251,7 +247,7 @@ func (e *relayEnd) isBad(s prompb.TimeSeries) bool {
 	return bad
 }
 
-// remember notes a series that was refused.
+// remember records a refused series.
 func (e *relayEnd) remember(s prompb.TimeSeries) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -264,15 +260,15 @@ func (e *relayEnd) remember(s prompb.TimeSeries) {
 type pieces struct {
 	end     *relayEnd
 	ctx     context.Context
-	left    int // requests that may still be sent
+	left    int // number of requests that may still be sent
 	failed  error
-	refused int // samples and exemplars
+	refused int // number of samples and exemplars
 	first   string
 	why     error
 }
 
-// store sends a piece, or its halves if it is refused. After an error that passes it
-// stops: the queue sends all again, and an end takes a sample that it has for stored.
+// store sends a piece, or its halves if it is refused. It stops after a temporary error: the queue sends
+// everything again, and an end accepts a sample that it already has.
 func (p *pieces) store(request *prompb.WriteRequest) {
 	if p.failed != nil || len(request.Timeseries)+len(request.Metadata) == 0 {
 		return
@@ -294,8 +290,8 @@ func (p *pieces) store(request *prompb.WriteRequest) {
 	}
 }
 
-// halve sends a series in halves and these in halves, so many times: often only its
-// first samples are old.
+// halve sends a series in halves, and these in halves, up to times times: often only the first samples are too
+// old.
 func (p *pieces) halve(s prompb.TimeSeries, times int) {
 	n := len(s.Samples)
 	for _, half := range [][]prompb.Sample{s.Samples[:n/2], s.Samples[n/2:]} {
@@ -318,7 +314,7 @@ func (p *pieces) halve(s prompb.TimeSeries, times int) {
 	}
 }
 
-// try sends a piece, while pieces are left.
+// try sends a piece while pieces are left.
 func (p *pieces) try(request *prompb.WriteRequest) error {
 	if p.left == 0 {
 		return fmt.Errorf("HTTP status 400: more than %d pieces were refused", relayPieces)
@@ -332,7 +328,7 @@ func (p *pieces) try(request *prompb.WriteRequest) error {
 	return err
 }
 
-// bySeries joins the samples of a series, which the queue sends as a series each.
+// bySeries joins the samples of a series, which the queue sends as separate series.
 func bySeries(request *prompb.WriteRequest) *prompb.WriteRequest {
 	together := &prompb.WriteRequest{Metadata: request.Metadata}
 	places := map[string]int{}
@@ -382,6 +378,6 @@ func (e *relayEnd) tell(p *pieces) {
 		return
 	}
 	e.told = time.Now()
-	e.log.Warn("a remote end refuses samples; the others of their request are sent", "end", e.name, "samples", p.refused,
+	e.log.Warn("a remote end refused samples; the other samples of their requests were sent", "end", e.name, "samples", p.refused,
 		"series", cutText(p.first), "error", cutText(p.why.Error()))
 }

@@ -39,17 +39,17 @@ var (
 const (
 	lookback     = 5 * time.Minute
 	queryTimeout = 2 * time.Minute
-	maxSamples   = 5_000_000 // in memory for one query: some 80 MB
-	maxQueries   = 8         // at once
+	maxSamples   = 5_000_000 // in memory for one query: about 80 MB
+	maxQueries   = 8         // at the same time
 	flushRemote  = 4 * time.Second
 
-	// catchUpRemote comes before flushRemote when a Prometheus is closed.
+	// catchUpRemote is the time before flushRemote when a Prometheus is closed.
 	catchUpRemote = 2 * time.Second
 
 	dialTimeout = 10 * time.Second
 )
 
-// server is the parts that need an open storage.
+// server has the parts that need an open storage.
 type server struct {
 	p        *Prometheus
 	db       *tsdb.DB
@@ -72,8 +72,7 @@ type server struct {
 	running       sync.WaitGroup // the goroutines of rules, discovery and scraper
 }
 
-// startServer opens the storage, puts the configuration in force, and then
-// starts what fills the storage.
+// startServer opens the storage, applies the configuration, and then starts everything that fills the storage.
 func (p *Prometheus) startServer() (*server, error) {
 	p.applying.Lock()
 	defer p.applying.Unlock()
@@ -123,8 +122,8 @@ func (s *server) build(cfg *config.Config) error {
 	return nil
 }
 
-// oldestSample is how old a sample from outside may be: so old that the storage
-// takes it in order, or older when the configuration says so.
+// oldestSample is the maximum age of a sample from outside: the age up to which the storage accepts it in
+// order, or more if the configuration says so.
 func (p *Prometheus) oldestSample() time.Duration {
 	return max(oldest, time.Duration(p.config.Load().StorageConfig.TSDBConfig.OutOfOrderTimeWindow)*time.Millisecond)
 }
@@ -166,7 +165,7 @@ func (s *server) buildScraper(registry client.Registerer) error {
 	return nil
 }
 
-// Get gives the remote storage the scraper, whose metadata it sends.
+// Get returns the scraper, whose metadata the remote storage sends.
 func (s *server) Get() (*scrape.Manager, error) {
 	if s.scraper == nil {
 		return nil, tsdb.ErrNotReady
@@ -183,8 +182,8 @@ func (s *server) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return d.DialContext(ctx, network, addr)
 }
 
-// apply puts a configuration in force, in the order in which the parts need
-// each other: the scraper must know a job before its targets are found.
+// apply applies a configuration in the order of dependencies: the scraper must know a job before its targets
+// are found.
 func (s *server) apply(cfg *config.Config) error {
 	for _, step := range []struct {
 		part  string
@@ -242,7 +241,7 @@ func (s *server) applyRules(cfg *config.Config) error {
 	return s.rules.Update(time.Duration(cfg.GlobalConfig.EvaluationInterval), files, cfg.GlobalConfig.ExternalLabels, "http://"+s.p.options.Addr, nil)
 }
 
-// close stops what writes first, and the storage last.
+// close stops the writers first and the storage last.
 func (s *server) close() error {
 	s.stopDiscovery()
 	s.rules.Stop()
@@ -252,15 +251,14 @@ func (s *server) close() error {
 	return s.closeStorage()
 }
 
-// lastSeries is the last series that the remote ends get: the time at which this
-// Prometheus was closed, in unix seconds.
+// lastSeries is the last series that the remote ends receive: the time when this Prometheus was closed, in unix
+// seconds.
 const lastSeries = "etude_metrics_stopped_timestamp_seconds"
 
-// catchUp waits for the queues to the remote ends to read the newest sample, for
-// catchUpRemote at most: a stopped queue sends the samples that it holds, and reads
-// the log no further. A queue tells its progress by the second only, so catchUp
-// appends a last sample in a second of its own. A queue that filters this sample out
-// costs the whole wait.
+// catchUp waits until the queues to the remote ends have read the newest sample, for at most catchUpRemote: a
+// stopped queue sends the samples that it has, and does not read the log further. A queue reports its progress
+// only in whole seconds, so catchUp appends a last sample in a second of its own. If a queue filters out this
+// sample, catchUp waits for the whole time.
 func (s *server) catchUp() {
 	if len(s.p.config.Load().RemoteWriteConfigs) == 0 {
 		return
@@ -275,7 +273,7 @@ func (s *server) catchUp() {
 		err = app.Commit()
 	}
 	if err != nil {
-		s.p.log.Warn("the newest samples may not be sent", "err", err)
+		s.p.log.Warn("the newest samples may not have been sent", "err", err)
 		return
 	}
 	for deadline := now.Add(catchUpRemote); s.queued() < second && time.Now().Before(deadline); {
@@ -311,8 +309,8 @@ func (s *server) closeStorage() error {
 	return nil
 }
 
-// queryGate bounds how many queries run at once. Prometheus' own tracker does
-// so with a file in memory, to tell after a crash which ran.
+// queryGate limits the number of concurrent queries. Prometheus' own tracker does so with a memory-mapped file,
+// which shows after a crash which queries ran.
 type queryGate chan struct{}
 
 func (g queryGate) GetMaxConcurrent() int { return cap(g) }
@@ -329,7 +327,7 @@ func (g queryGate) Insert(ctx context.Context, _ string) (int, error) {
 func (g queryGate) Delete(int)   { <-g }
 func (g queryGate) Close() error { return nil }
 
-// retentionText is a retention as Prometheus' status page shows it.
+// retentionText formats a retention like Prometheus' status page.
 func retentionText(cfg *config.Config) string {
 	r := cfg.StorageConfig.TSDBConfig.Retention
 	switch {

@@ -17,20 +17,19 @@ import (
 	"github.com/prometheus/prometheus/util/compression"
 )
 
-// The storage is small: thousands of series, not millions. Prometheus' own
-// defaults would take 16 MiB before the first sample.
+// The storage is small: thousands of series, not millions. Prometheus' own defaults would take 16 MiB before
+// the first sample.
 const (
 	stripeSize      = 1 << 10 // locks and maps of the series index
 	chunkBuffer     = 256 << 10
-	walSegment      = 16 << 20 // the log is dropped by whole segments
+	walSegment      = 16 << 20 // the log is dropped in whole segments
 	longestBlock    = 31 * 24 * time.Hour
 	headBlock       = 2 * time.Hour
 	shortestBlock   = 5 * time.Minute
-	blocksRetention = 4 // how many blocks a retention consists of, at least
+	blocksRetention = 4 // minimum number of blocks in a retention
 )
 
-// storageOptions cut blocks short enough for the retention to mean something:
-// the storage drops whole blocks only.
+// storageOptions makes blocks short in relation to the retention, because the storage drops only whole blocks.
 func storageOptions(cfg *config.Config) *tsdb.Options {
 	o := tsdb.DefaultOptions()
 	section := cfg.StorageConfig.TSDBConfig
@@ -55,9 +54,8 @@ func storageOptions(cfg *config.Config) *tsdb.Options {
 	return o
 }
 
-// openStorage opens the storage. Files that cannot be read are moved aside, the
-// fewest first: blocks that do not open; the head's chunks, which the log can
-// replace; the log; then everything.
+// openStorage opens the storage. It moves damaged files aside, as few as possible: blocks that do not open;
+// then the head's chunks, which the log can replace; then the log; then everything.
 func (p *Prometheus) openStorage(cfg *config.Config) (*tsdb.DB, error) {
 	for attempt := 0; ; attempt++ {
 		db, err := tsdb.Open(p.options.Dir, p.log.With("component", "tsdb"), p.freshRegistry(), storageOptions(cfg), p.stats.Load())
@@ -76,11 +74,11 @@ func (p *Prometheus) openStorage(cfg *config.Config) (*tsdb.DB, error) {
 		if moveErr != nil {
 			return nil, fmt.Errorf("move damaged metrics aside: %w", errors.Join(moveErr, err))
 		}
-		p.log.Error("metrics on disk are damaged; moved aside, going on without them", "files", strings.Join(damaged, " "), "to", aside, "err", err)
+		p.log.Error("metrics on disk are damaged; moved the files aside and continue without them", "files", strings.Join(damaged, " "), "to", aside, "err", err)
 	}
 }
 
-// isDamage tells files that are wrong from a system that lacks something.
+// isDamage distinguishes damaged files from missing system resources.
 func isDamage(err error) bool {
 	for _, lack := range []error{syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS, fs.ErrPermission} {
 		if errors.Is(err, lack) {
@@ -92,7 +90,7 @@ func isDamage(err error) bool {
 
 const asidePrefix = "damaged-"
 
-// findDamaged names what to do without at an attempt to open, counted from 0.
+// findDamaged names the files to move aside in an attempt to open, counted from 0.
 func findDamaged(dir string, attempt int) []string {
 	entries, _ := os.ReadDir(dir)
 	var found []string
@@ -110,9 +108,9 @@ func findDamaged(dir string, attempt int) []string {
 	return found
 }
 
-// isBrokenBlock finds out whether a directory is a block that does not open.
+// isBrokenBlock reports whether a directory is a block that does not open.
 func isBrokenBlock(dir string) bool {
-	if len(filepath.Base(dir)) != 26 { // an ULID
+	if len(filepath.Base(dir)) != 26 { // not a ULID
 		return false
 	}
 	b, err := tsdb.OpenBlock(discard, dir, nil, nil)
@@ -122,7 +120,7 @@ func isBrokenBlock(dir string) bool {
 	return b.Close() != nil
 }
 
-// moveAside moves entries of a directory into a new one of its own inside it.
+// moveAside moves entries of a directory into a new directory inside it.
 func moveAside(dir string, names []string) (string, error) {
 	aside, err := os.MkdirTemp(dir, asidePrefix+time.Now().UTC().Format("20060102T150405")+"-")
 	if err != nil {
@@ -151,8 +149,7 @@ func registerBounds(r *client.Registry, db *tsdb.DB) {
 	seconds("prometheus_tsdb_head_max_time_seconds", "Maximum timestamp of the head block.", func() int64 { return db.Head().MaxTime() })
 }
 
-// admin is the storage as the API asks for it. Deleting and snapshots are off
-// in the API.
+// admin is the storage in the form that the API needs. Deleting and snapshots are disabled in the API.
 type admin struct {
 	*tsdb.DB
 	p *Prometheus

@@ -1,21 +1,18 @@
-// Package quota shares a bounded number of things, such as series, among owners
-// that choose their names and numbers themselves.
+// Package quota shares a limited number of things, such as series, among owners that choose their names and
+// numbers themselves.
 //
-// Two bounds hold. At most max things exist at a time. And after the first max,
-// at most max things an hour are made: a series that has ended stays in the memory
-// of the database for hours, so a flood of names that come and go would fill it
-// within the first bound.
+// Two limits hold. At most max things exist at a time. And after the first max, at most max things an hour are
+// made: a series that has ended stays in the memory of the database for hours, so a flood of names that come
+// and go would fill the memory within the first limit.
 //
-// Half of either bound is set aside. From it, each of the owners (so many as the
-// pool was made for) may hold its equal part, whatever the others do: a new owner
-// always finds room. The other half goes to the owners that want more: an owner may
-// hold at most twice as many things as are still free there. One owner that floods
-// so gets two thirds of that half, and leaves a third to the next one.
+// Half of each limit is reserved. Of this half, each of the owners (as many as the pool was made for) may hold
+// an equal part, independent of the others, so a new owner always finds room. The other half is for owners that
+// want more: an owner may hold at most twice as many things as are still free there. So one owner that floods
+// gets two thirds of that half, and leaves a third to the next one.
 //
-// Rejected: first come, first served gives everything to the first flood. A fixed
-// equal part of all is too little for a large owner among small ones. "As many as
-// are free", without a part set aside, is fair to floods that grow together, but ten
-// floods one after the other leave a thousandth.
+// Rejected: first come, first served gives everything to the first flood. A fixed equal part of all is too
+// little for a large owner among small ones. "As many as are free", without a reserved part, is fair to floods
+// that grow together, but after ten successive floods a thousandth is left.
 package quota
 
 import (
@@ -23,25 +20,24 @@ import (
 	"time"
 )
 
-// Pool is a bounded number of things. A nil Pool has no bound. Its methods may be
-// called from any goroutine.
+// Pool is a limited number of things. A nil Pool has no limit. Its methods are safe for concurrent use.
 type Pool struct {
 	max    int
 	owners int
-	part   int // of each owner in the half that is set aside
+	part   int // of each owner in the reserved half
 
 	mu    sync.Mutex
 	used  int
 	parts int            // things that owners hold within their parts
-	held  map[string]int // by owner
+	held  map[string]int // things by owner
 	left  float64        // things that may still be made, refilled with max an hour
-	at    time.Time      // of the last refill
+	at    time.Time      // time of the last refill
 }
 
-// refill is the time in which max things more may be made.
+// refill is the time in which max more things may be made.
 const refill = time.Hour
 
-// New returns a Pool of so many things for so many owners; 0 things are no bound.
+// New returns a Pool of max things for a number of owners; 0 things means no limit.
 func New(max, owners int) *Pool {
 	p := &Pool{max: max, owners: owners, held: map[string]int{}, left: float64(max)}
 	if owners > 0 {
@@ -50,7 +46,7 @@ func New(max, owners int) *Pool {
 	return p
 }
 
-// Take lets an owner have n things more and reports whether there is room.
+// Take gives an owner n more things and reports whether there was room.
 func (p *Pool) Take(owner string, n int, now time.Time) bool {
 	if p == nil {
 		return true
@@ -94,7 +90,7 @@ func (p *Pool) add(owner string, n int) {
 	}
 }
 
-// Give takes n things back from an owner.
+// Give returns n things of an owner to the pool.
 func (p *Pool) Give(owner string, n int) {
 	if p == nil {
 		return
@@ -104,7 +100,7 @@ func (p *Pool) Give(owner string, n int) {
 	p.add(owner, -n)
 }
 
-// Undo is Give for things that Take gave and that were not made.
+// Undo is Give for things that Take gave but that were not made.
 func (p *Pool) Undo(owner string, n int) {
 	if p == nil {
 		return
@@ -115,7 +111,7 @@ func (p *Pool) Undo(owner string, n int) {
 	p.left += float64(n)
 }
 
-// Used is how many things there are.
+// Used is the number of things that exist.
 func (p *Pool) Used() int {
 	if p == nil {
 		return 0
@@ -125,7 +121,7 @@ func (p *Pool) Used() int {
 	return p.used
 }
 
-// Held is how many things an owner has.
+// Held is the number of things that an owner has.
 func (p *Pool) Held(owner string) int {
 	if p == nil {
 		return 0
