@@ -363,6 +363,9 @@ func (s *search) keep(sets []eval.Spanset) error {
 			}
 		}
 	}
+	if s.out.Traces == nil {
+		s.out.Traces = make([]Trace, 0, min(s.req.Limit+1, 32))
+	}
 	s.out.Traces = slices.Insert(s.out.Traces, at, t)
 	for len(s.out.Traces) > s.req.Limit {
 		last := len(s.out.Traces) - 1
@@ -407,8 +410,9 @@ func (s *search) omit(t *Trace) {
 }
 
 func (s *search) spanSet(set eval.Spanset) SpanSet {
-	out := SpanSet{Matched: len(set.Spans), Attrs: set.Attrs}
-	for _, i := range set.Spans[:min(len(set.Spans), s.req.SpansPerSpanSet)] {
+	listed := set.Spans[:min(len(set.Spans), s.req.SpansPerSpanSet)]
+	out := SpanSet{Spans: make([]Span, 0, len(listed)), Matched: len(set.Spans), Attrs: set.Attrs}
+	for _, i := range listed {
 		r := s.t.Spans[i]
 		v := s.t.View(r)
 		out.Spans = append(out.Spans, Span{
@@ -416,34 +420,5 @@ func (s *search) spanSet(set eval.Spanset) SpanSet {
 			Duration: uint64(max(0, v.Duration(r.Row))), Attrs: s.run.Attrs(i),
 		})
 	}
-	return out
-}
-
-// serviceStats counts spans by service, in the order of the names.
-func serviceStats(t *eval.Trace) []ServiceStats {
-	byName := map[string]*ServiceStats{}
-	for _, r := range t.Spans {
-		v := t.View(r)
-		name := eval.Service(v, r.Row)
-		st := byName[name]
-		if st == nil {
-			st = &ServiceStats{Service: name}
-			byName[name] = st
-		}
-		st.Spans++
-		if trace.Status(v.Status[r.Row]) == trace.StatusError {
-			st.Errors++
-		}
-	}
-	out := make([]ServiceStats, 0, len(byName))
-	for _, st := range byName {
-		out = append(out, *st)
-	}
-	slices.SortFunc(out, func(a, b ServiceStats) int {
-		if a.Service < b.Service {
-			return -1
-		}
-		return 1
-	})
 	return out
 }

@@ -45,6 +45,10 @@ func (n *narrowed) compiled(r *reading) *eval.Program {
 
 func narrow(j *Job, req TagRequest) *narrowed {
 	n := &narrowed{job: j, ctx: j.Context(), facts: j.e.facts, req: req}
+	if req.Query == "" { // Fast path
+		n.all = true
+		return n
+	}
 	for _, c := range syntax.Conditions(req.Query) {
 		if c == nil || check.Condition(c) == nil {
 			n.conds = append(n.conds, selective(c, func(syntax.Field) bool { return true }))
@@ -75,15 +79,12 @@ func (n *narrowed) begin(snap trace.Snapshot, fields []syntax.Field, more func(*
 }
 
 // open opens a part with all columns that the request needs.
-func (n *narrowed) open(part int) (info, error) {
+func (n *narrowed) open(part int) (*trace.View, error) {
 	v, err := n.parts.View(part)
 	if err == nil && n.run != nil {
 		err = n.run.Open(part)
 	}
-	if err != nil {
-		return info{}, err
-	}
-	return info{v, n.facts.of(n.parts.List()[part].ID)}, nil
+	return v, err
 }
 
 // reader returns the Run that reads the values of a field, with a part open.

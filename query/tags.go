@@ -89,16 +89,15 @@ func (r TagRequest) wants(scope string) bool {
 // tagNames gathers names by scope. All scopes share the bytes of one answer.
 type tagNames struct {
 	req    TagRequest
-	scopes map[string]*collector
+	scopes [trace.Levels]*collector // nil for scopes that are not wanted
 }
 
 func newNames(req TagRequest, memory *memory) *tagNames {
-	n := &tagNames{req: req, scopes: map[string]*collector{}}
+	n := &tagNames{req: req}
 	room := maxTagBytes
 	for _, l := range namedLevels {
-		scope := eval.ScopeOf(l).String()
-		if req.wants(scope) {
-			n.scopes[scope] = newCollector(req, &room, memory)
+		if req.wants(eval.ScopeOf(l).String()) {
+			n.scopes[l] = newCollector(req, &room, memory)
 		}
 	}
 	return n
@@ -106,7 +105,7 @@ func newNames(req TagRequest, memory *memory) *tagNames {
 
 func (t *tagNames) full() bool {
 	for _, c := range t.scopes {
-		if !c.full {
+		if c != nil && !c.full {
 			return false
 		}
 	}
@@ -130,7 +129,7 @@ func (n *narrowed) declareNames(need *trace.Need) {
 
 // collect adds the names of one part.
 func (t *tagNames) collect(n *narrowed, part int) error {
-	in, err := n.open(part)
+	v, err := n.open(part)
 	if err != nil {
 		return err
 	}
@@ -141,11 +140,11 @@ func (t *tagNames) collect(n *narrowed, part int) error {
 		}
 	}
 	for _, l := range namedLevels {
-		names := t.scopes[eval.ScopeOf(l).String()]
+		names := t.scopes[l]
 		if names == nil {
 			continue
 		}
-		for c := range in.v.Attrs(l).All() {
+		for c := range v.Attrs(l).All() {
 			if n.given(len(c.Rows)) {
 				return nil
 			}
@@ -157,11 +156,21 @@ func (t *tagNames) collect(n *narrowed, part int) error {
 	return nil
 }
 
+// of returns the names of a scope, nil for none.
+func (t *tagNames) of(scope string) *collector {
+	for _, l := range namedLevels {
+		if eval.ScopeOf(l).String() == scope {
+			return t.scopes[l]
+		}
+	}
+	return nil
+}
+
 func (t *tagNames) sorted() []ScopeTags {
 	var out []ScopeTags
 	for _, scope := range Scopes {
 		var tags []string
-		if c := t.scopes[scope]; c != nil {
+		if c := t.of(scope); c != nil {
 			for _, v := range c.sorted() {
 				tags = append(tags, v.Value)
 			}

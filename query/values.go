@@ -89,10 +89,11 @@ func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c 
 
 // collect collects the values of fields in one part.
 func (n *narrowed) collect(part int, fields []syntax.Field, c *collector) error {
-	in, err := n.open(part)
+	v, err := n.open(part)
 	if err != nil {
 		return err
 	}
+	in := info{v, n.facts.of(n.parts.List()[part].ID)}
 	defer n.release(part)
 	for _, f := range fields {
 		if err := n.values(part, in, f, c); err != nil || c.full {

@@ -47,7 +47,8 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	defer snap.Close()
 	done.Tables = len(snap.Parts())
 	out := e.wholeTrace(most)
-	views, err := viewsOf(j.Context(), snap, id, e.everything)
+	var few [4]*trace.View
+	views, err := viewsOf(j.Context(), snap, id, e.everything, few[:0])
 	switch {
 	case err != nil:
 		return nil, err
@@ -72,14 +73,13 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	return out, j.Err()
 }
 
-// viewsOf returns a View for each part that may have the trace, which has at least the
+// viewsOf appends to views one View for each part that may have the trace, which has at least the
 // trace.
-func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID, need *trace.Need) (views []*trace.View, err error) {
+func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID, need *trace.Need, views []*trace.View) ([]*trace.View, error) {
 	parts, err := snap.Find(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("find the parts of a trace: %w", err)
 	}
-	views = make([]*trace.View, 0, len(parts))
 	for _, part := range parts {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

@@ -41,6 +41,7 @@ type filter struct {
 	work  int      // of one row, see poll
 	exact bool     // a mask decides it
 	all   bool     // it is { }
+	whole bool     // it holds for all spans of a trace or for none
 	has   []clause // what each span meets that it keeps
 }
 
@@ -151,8 +152,25 @@ func (p *Program) filter(f syntax.Field) node {
 		}
 		p.touchConds(c)
 	}
-	p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true)), has: clausesOf(c)})
+	p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true)), whole: ofTrace(c), has: clausesOf(c)})
 	return pick(len(p.filters) - 1)
+}
+
+// ofTrace tells that a condition reads nothing but values that all spans of a trace share.
+func ofTrace(c cond) bool {
+	l, ok := c.(leaf)
+	if !ok {
+		return false
+	}
+	test, ok := l.e.(*constTest)
+	if !ok {
+		return false
+	}
+	switch test.x {
+	case intrinsic{syntax.TraceDuration}, intrinsic{syntax.RootName}, intrinsic{syntax.RootService}:
+		return true
+	}
+	return false
 }
 
 // joinChildren makes the event conditions of a pure chain of && hold for one and

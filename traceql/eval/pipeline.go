@@ -219,6 +219,15 @@ type pick int
 
 func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 	fl := &r.p.filters[f]
+	if fl.whole && len(in) > 0 { // Fast path
+		if r.poll.Stop(fl.work) {
+			return nil, true, context.Cause(r.ctx)
+		}
+		if !fl.cond.holds(r.at(in[0])) {
+			return nil, true, nil
+		}
+		return slices.Clone(in), true, nil
+	}
 	for len(in) > 0 {
 		some := in[:min(len(in), 1+pollEvery/max(1, fl.work))]
 		if r.poll.Stop(len(some) * fl.work) {
