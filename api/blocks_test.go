@@ -31,7 +31,7 @@ func (s *blocksAnd) Snapshot(ctx context.Context) (trace.Snapshot, error) {
 
 // blockLayouts returns the ways in which spans may lie in blocks: one block of each
 // format, with its own choice of dedicated columns and with those of an operator; a
-// block of small row groups; traces that straddle two blocks and the head; and
+// block of small pages; traces that straddle two blocks and the head; and
 // blocks that were joined.
 func blockLayouts(t *testing.T, load [][]byte) []layout {
 	whole, spread := viewsOf(growingTables(t, load, 1)), tablesOf(t, load, 3)
@@ -39,11 +39,15 @@ func blockLayouts(t *testing.T, load [][]byte) []layout {
 		{Name: "shared.attr", Options: []string{"array"}}, {Scope: "event", Name: "exception.message", Options: []string{"blob"}}}
 	straddling := blocksOf(t, block.WriteOptions{}, spread[:1], spread[1:2])
 	straddling.head = testkit.Views(spread[2:])
+	small := blocksOf(t, block.WriteOptions{PageSpans: 15}, spread[:1], spread[1:2])
+	small.head = testkit.Views(spread[2:])
 	return []layout{
 		{"a block", newServer(blocksOf(t, block.WriteOptions{}, whole)), false},
 		{"a block of vParquet4", newServer(blocksOf(t, block.WriteOptions{Format: block.VParquet4}, whole)), false},
 		{"a block of chosen columns", newServer(blocksOf(t, block.WriteOptions{Dedicated: chosen}, whole)), false},
+		{"a block of small pages", newServer(blocksOf(t, block.WriteOptions{PageSpans: 25, Dedicated: chosen}, whole)), false},
 		{"blocks and the head", newServer(straddling), true},
+		{"blocks of small pages and the head", newServer(small), true},
 		{"blocks that were joined", newServer(blocksOf(t, block.WriteOptions{}, readAgain(t, blocksOf(t, block.WriteOptions{}, spread[:1], spread[1:])))), true},
 	}
 }

@@ -93,6 +93,8 @@ func wholeLayouts(t *testing.T, load [][]byte) []layout {
 	all := []layout{
 		{"a block", newServer(blocksOf(t, block.WriteOptions{}, whole)), false},
 		{"a block of vParquet4", newServer(blocksOf(t, block.WriteOptions{Format: block.VParquet4}, whole)), false},
+		{"a block of small pages", newServer(blocksOf(t, block.WriteOptions{PageSpans: 20}, whole)), false},
+		{"a block of vParquet4 of small pages, with few dedicated columns", newServer(blocksOf(t, block.WriteOptions{PageSpans: 30, Format: block.VParquet4, Dedicated: []block.Dedicated{{Name: "http.method"}}}, whole)), false},
 		{"merged blocks", newServer(merged), false},
 	}
 	for _, o := range layouts(t, load) {
@@ -114,6 +116,9 @@ func straddledLayouts(t *testing.T, load [][]byte) []layout {
 		mix := blocksOf(t, block.WriteOptions{Format: f}, spread[:1], spread[1:2])
 		mix.head = testkit.Views(spread[2:])
 		all = append(all, layout{fmt.Sprintf("blocks of %s and the head", f), newServer(mix), true})
+		small := blocksOf(t, block.WriteOptions{Format: f, PageSpans: 10}, spread[:1], spread[1:2])
+		small.head = testkit.Views(spread[2:])
+		all = append(all, layout{fmt.Sprintf("blocks of %s of small pages and the head", f), newServer(small), true})
 	}
 	return all
 }

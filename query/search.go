@@ -119,6 +119,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	}
 	defer snap.Close()
 	parts := e.parts(j, snap, func() (rows, whole *trace.Need) { return searchNeed(p, req) })
+	parts.ByPage(&ofTraces)
 	s := &search{
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, parts), list: parts.List(), facts: e.facts,
 		out: &Result{}, job: j,
@@ -134,6 +135,9 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	}
 	return s.out, nil
 }
+
+// ofTraces declares what a search reads of every part that it cannot rule out: when traces began.
+var ofTraces = trace.Need{Columns: trace.TraceTimes}
 
 // searchNeed declares the columns that a search reads: of each part those for its masks and the order of its traces,
 // and of traces all that the answer shows.
@@ -257,7 +261,7 @@ func (s *search) step(c *cursor) error {
 	case c.ids == nil:
 		return s.open(c)
 	case !c.ready:
-		if err := s.run.Open(c.part); err != nil { // again, if many others were opened since
+		if err := s.run.OpenTraces(c.part); err != nil { // again, if many others were opened since
 			return err
 		}
 		sure, doubtful, err := s.run.Candidates(c.part)
@@ -277,7 +281,7 @@ func (s *search) step(c *cursor) error {
 
 func (s *search) open(c *cursor) error {
 	s.run.Trim()
-	if err := s.run.Open(c.part); err != nil {
+	if err := s.run.OpenTraces(c.part); err != nil {
 		return err
 	}
 	v := s.run.View(c.part)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"etude/store/block"
 	"etude/trace"
@@ -22,6 +23,39 @@ func (w *watched) Open(ctx context.Context, part int, need *trace.Need) (*trace.
 // OpenTrace is described at trace.TraceOpener.
 func (w *watched) OpenTrace(ctx context.Context, part int, id trace.TraceID, need *trace.Need) (*trace.View, error) {
 	v, err := trace.OpenTrace(ctx, w.Snapshot, part, id, need)
+	return v, w.noticed(ctx, part, err)
+}
+
+// Pages is described at trace.Pager.
+func (w *watched) Pages(ctx context.Context, part int) ([]uint32, error) {
+	p, ok := w.Snapshot.(trace.Pager)
+	if !ok {
+		return nil, nil
+	}
+	pages, err := p.Pages(ctx, part)
+	return pages, w.noticed(ctx, part, err)
+}
+
+// Seek is described at trace.Pager.
+func (w *watched) Seek(ctx context.Context, part int, c trace.Condition) ([]bool, error) {
+	p, ok := w.Snapshot.(trace.Pager)
+	if !ok {
+		return nil, nil
+	}
+	pages, err := p.Seek(ctx, part, c)
+	return pages, w.noticed(ctx, part, err)
+}
+
+// OpenPage is described at trace.Pager.
+func (w *watched) OpenPage(ctx context.Context, part, page int, need *trace.Need) (*trace.View, error) {
+	p, ok := w.Snapshot.(trace.Pager)
+	if !ok {
+		return nil, trace.ErrUnpaged
+	}
+	v, err := p.OpenPage(ctx, part, page, need)
+	if errors.Is(err, trace.ErrUnpaged) {
+		return nil, err
+	}
 	return v, w.noticed(ctx, part, err)
 }
 

@@ -74,6 +74,37 @@ func (j *joined) OpenTrace(ctx context.Context, part int, id TraceID, need *Need
 	return OpenTrace(ctx, j.snapshots[at.snapshot], at.part, id, need)
 }
 
+// Pages is described at Pager.
+func (j *joined) Pages(ctx context.Context, part int) ([]uint32, error) {
+	if p, part := j.pager(part); p != nil {
+		return p.Pages(ctx, part)
+	}
+	return nil, nil
+}
+
+// Seek is described at Pager.
+func (j *joined) Seek(ctx context.Context, part int, c Condition) ([]bool, error) {
+	if p, part := j.pager(part); p != nil {
+		return p.Seek(ctx, part, c)
+	}
+	return nil, nil
+}
+
+// OpenPage is described at Pager.
+func (j *joined) OpenPage(ctx context.Context, part, page int, need *Need) (*View, error) {
+	if p, part := j.pager(part); p != nil {
+		return p.OpenPage(ctx, part, page, need)
+	}
+	return nil, ErrUnpaged
+}
+
+// pager returns the snapshot of a part, nil when it has no pages, and the number of the part in it.
+func (j *joined) pager(part int) (Pager, int) {
+	at := j.from[part]
+	p, _ := j.snapshots[at.snapshot].(Pager)
+	return p, at.part
+}
+
 func (j *joined) Find(ctx context.Context, id TraceID) ([]int, error) {
 	var all []int
 	for i, s := range j.snapshots {

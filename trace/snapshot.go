@@ -1,6 +1,9 @@
 package trace
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // PartID is the identity of a part. It survives a restart: the same id means the
 // same spans in the same order, of a growing part at least those that it had.
@@ -78,6 +81,23 @@ func OpenTrace(ctx context.Context, s Snapshot, part int, id TraceID, need *Need
 	}
 	return s.Open(ctx, part, need)
 }
+
+// Pager is a Snapshot of which some parts can be read page by page. A page has some traces whole, those with numbers
+// next to each other.
+type Pager interface {
+	// Pages returns the number of the first trace of each page of a part, and behind them the number of traces; nil
+	// when the part can only be read whole.
+	Pages(ctx context.Context, part int) ([]uint32, error)
+	// Seek tells of each page whether it may have a span that meets the condition; nil when that is not known. It
+	// reads less than Open with the columns of the condition does.
+	Seek(ctx context.Context, part int, c Condition) (pages []bool, err error)
+	// OpenPage returns a View that has the traces of a page, in their order and under numbers from 0 on. The error
+	// is [ErrUnpaged] when the part turns out to be one that can only be read whole.
+	OpenPage(ctx context.Context, part, page int, need *Need) (*View, error)
+}
+
+// ErrUnpaged tells that a part can only be read whole.
+var ErrUnpaged = errors.New("the part has no pages")
 
 // Source takes snapshots. Spans acknowledged before the call are in the snapshot.
 type Source interface {

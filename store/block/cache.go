@@ -96,8 +96,8 @@ func (c *Cache) state(p *part) *reading {
 
 // get returns a unit, or nil.
 func (c *Cache) get(r *reading, name unitName) *unit {
-	if r.only != nil {
-		return nil // One trace is read again.
+	if r, name = r.keeper(name); r == nil {
+		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,6 +109,21 @@ func (c *Cache) get(r *reading, name unitName) *unit {
 	c.stats.Hits++
 	c.use(u)
 	return u
+}
+
+// keeper returns the reading that keeps a unit, and the name under which it does; nil when the unit is not kept, as
+// those of a single trace are not.
+func (p *reading) keeper(name unitName) (*reading, unitName) {
+	switch {
+	case p.only == nil:
+		return p, name
+	case name.kind == oneDictionary:
+		return p.whole, name
+	case p.paged:
+		name.page = p.only.page + 1
+		return p.whole, name
+	}
+	return nil, name
 }
 
 // use records that a unit was used again.
@@ -127,6 +142,9 @@ func (c *Cache) use(u *unit) {
 
 // put adds a unit that was read.
 func (c *Cache) put(r *reading, name unitName, u *unit) {
+	if r, name = r.keeper(name); r == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.part.state != r {

@@ -258,11 +258,14 @@ func (p *reading) read(ctx context.Context, c *stored, want wants) (v *values, e
 			v, err = nil, b.damage(p.number, c, err)
 		}
 	}()
+	want.anySum, want.only = b.anySum, p.only
+	if p.only != nil && at.index != 0 {
+		return p.readPage(c, at, want)
+	}
 	buffer := make([]byte, at.size)
 	if _, err := b.file.ReadAt(buffer, at.offset); err != nil {
 		return nil, err
 	}
-	want.anySum, want.only = b.anySum, p.only
 	return decodeChunk(buffer, c.file, at, want)
 }
 

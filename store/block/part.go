@@ -17,6 +17,7 @@ type part struct {
 	facts  sidecar.Facts
 	held   chan struct{} // has a token while a goroutine reads
 	state  *reading      // the units in memory, or nil; guarded by the cache
+	loose  bool          // a column has its pages cut at other traces; written by who holds the part
 }
 
 // reading holds the units of a part in memory, each a column or the attributes of a key. A unit puts its columns into
@@ -31,7 +32,9 @@ type reading struct {
 	dict     *trace.Dict
 	skeleton *skeleton
 	units    map[unitName]*unit
-	only     *onlyTraces // the units are of one trace
+	only     *onlyTraces // the units are of some traces
+	whole    *reading    // the one that has all traces, if this one has some
+	paged    bool        // the units are of a whole page, and kept
 }
 
 // unitName names a unit.
@@ -40,6 +43,7 @@ type unitName struct {
 	columns trace.Columns // one of them
 	level   trace.Level
 	key     string
+	page    int // one more than its number; 0 for units of all pages
 }
 
 type unitKind uint8
@@ -49,12 +53,16 @@ const (
 	someColumns
 	oneKey
 	allKeys
+	oneDictionary // of the column that key names
+	onePlace      // pages of a condition
 )
 
 // unit is a piece of a part that was read.
 type unit struct {
 	put     func(*trace.View) // of columns, and of all attributes of a level
 	columns []trace.Column    // of a key
+	texts   *texts            // of a dictionary
+	pages   []bool            // of a place
 	bytes   int
 
 	cached
@@ -97,8 +105,19 @@ func (p *part) open(ctx context.Context, need *trace.Need) (v *trace.View, err e
 // recovered makes an error of a panic, which a damaged file may cause.
 func (p *part) recovered(v **trace.View, err *error) {
 	if r := recover(); r != nil {
-		*v, *err = nil, fmt.Errorf("read block %s: row group %d: %v\n%s", p.b.Meta.ID, p.number, r, debug.Stack())
+		*v, *err = nil, p.panicked(r)
 	}
+}
+
+// recoveredFrom is recovered where there is no View.
+func (p *part) recoveredFrom(err *error) {
+	if r := recover(); r != nil {
+		*err = p.panicked(r)
+	}
+}
+
+func (p *part) panicked(r any) error {
+	return fmt.Errorf("read block %s: row group %d: %v\n%s", p.b.Meta.ID, p.number, r, debug.Stack())
 }
 
 // begin returns the part's state in memory, the skeleton at least.

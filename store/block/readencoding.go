@@ -291,16 +291,40 @@ func (d *deltaReader) mini(dst []uint64, value, least uint64, width uint, count 
 type texts struct {
 	data []byte
 	ends []uint32
+	gap  uint32 // bytes in front of each
 }
 
 func (t *texts) len() int { return len(t.ends) }
 
 func (t *texts) get(i uint32) []byte {
-	begin := uint32(0)
+	begin := t.gap
 	if i > 0 {
-		begin = t.ends[i-1]
+		begin += t.ends[i-1]
 	}
 	return t.data[begin:t.ends[i]]
+}
+
+var noText [4]byte
+
+// textsIn returns n texts in PLAIN. It keeps b.
+func textsIn(b []byte, n int) (texts, error) {
+	if len(b) > maxTexts || n > len(b)/4 {
+		return texts{}, errShort
+	}
+	t := texts{data: b, ends: make([]uint32, n), gap: 4}
+	at := 0
+	for i := range t.ends {
+		if len(b)-at < 4 {
+			return texts{}, errShort
+		}
+		size := binary.LittleEndian.Uint32(b[at:])
+		if uint64(size) > uint64(len(b)-at-4) {
+			return texts{}, errShort
+		}
+		at += 4 + int(size)
+		t.ends[i] = uint32(at)
+	}
+	return t, nil
 }
 
 // add appends a text, and returns its place. A text like the one before is not
@@ -312,7 +336,7 @@ func (t *texts) add(b []byte) (uint32, error) {
 	if len(t.data)+len(b) > maxTexts {
 		return 0, fmt.Errorf("more than %d bytes of text", maxTexts)
 	}
-	t.data = append(t.data, b...)
+	t.data = append(append(t.data, noText[:t.gap]...), b...)
 	t.ends = append(t.ends, uint32(len(t.data)))
 	return uint32(len(t.ends) - 1), nil
 }
@@ -333,6 +357,10 @@ func (t *texts) addAll(sizes []uint64, b []byte, n int) ([]uint64, error) {
 	if len(t.data)+total > maxTexts {
 		return nil, fmt.Errorf("more than %d bytes of text", maxTexts)
 	}
+	if t.gap > 0 { // Slow path: behind a dictionary
+		t.addEach(sizes, b)
+		return sizes, nil
+	}
 	end := uint32(len(t.data))
 	t.data = append(t.data, b[:total]...)
 	t.ends = slices.Grow(t.ends, n)
@@ -341,6 +369,15 @@ func (t *texts) addAll(sizes []uint64, b []byte, n int) ([]uint64, error) {
 		t.ends = append(t.ends, end)
 	}
 	return sizes, nil
+}
+
+// addEach appends texts of given sizes, one behind the other in b. Two of them that are alike stay two.
+func (t *texts) addEach(sizes []uint64, b []byte) {
+	for _, size := range sizes {
+		t.data = append(append(t.data, noText[:t.gap]...), b[:uint32(size)]...)
+		t.ends = append(t.ends, uint32(len(t.data)))
+		b = b[uint32(size):]
+	}
 }
 
 // maxTexts is how many bytes of text one column of a row group may have.

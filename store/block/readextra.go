@@ -1,10 +1,12 @@
 package block
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"etude/internal/wire"
 	"etude/otlp"
@@ -30,6 +32,42 @@ func (p *reading) extras(ctx context.Context) (x *extras, err error) {
 		p.b.cache.grow(p, s.extra.bytes())
 	}
 	return p.skeleton.extra, nil
+}
+
+// extrasOf returns the values for who reads attributes of some keys, nil for all. It is nil when no trace keeps one of
+// the keys whole: most often, and the values take memory. Keys that traces keep whole lie in the values as they are.
+func (p *reading) extrasOf(ctx context.Context, keys map[string]bool) (*extras, error) {
+	s := p.skeleton
+	if keys == nil || s.hasExtra {
+		return p.extras(ctx)
+	}
+	var asked [][]byte
+	for key := range keys {
+		if !s.lacks[key] {
+			asked = append(asked, []byte(key))
+		}
+	}
+	c := p.b.stored(layout.OfTrace, layout.FieldEtude)
+	if c == nil || len(asked) == 0 {
+		return nil, nil
+	}
+	has := func(page []byte) bool {
+		return slices.ContainsFunc(asked, func(key []byte) bool { return bytes.Contains(page, key) })
+	}
+	v, err := p.read(ctx, c, wants{raw: has})
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(v.found, true) || has(v.texts.data) {
+		return p.extras(ctx)
+	}
+	if s.lacks == nil {
+		s.lacks = map[string]bool{}
+	}
+	for _, key := range asked {
+		s.lacks[string(key)] = true
+	}
+	return nil, nil
 }
 
 // readExtras reads the column; nil when the file has none.

@@ -38,6 +38,8 @@ type rowGroup struct {
 // chunk is where a column of a row group lies.
 type chunk struct {
 	offset, size int64 // its pages, the dictionary's first
+	index        int64 // where the offset index lies, 0 for none
+	indexSize    int32
 	entries      uint32
 	codec        format.CompressionCodec
 }
@@ -194,10 +196,16 @@ func readChunk(t *thriftReader) (c chunk) {
 		return true
 	}
 	t.fields(func(id int64, kind byte) bool {
-		if id != 3 || kind != thriftStruct {
+		switch {
+		case id == 3 && kind == thriftStruct:
+			t.fields(meta)
+		case id == 4:
+			c.index = t.int()
+		case id == 5:
+			c.indexSize = int32(t.int())
+		default:
 			return false
 		}
-		t.fields(meta)
 		return true
 	})
 	if entries < 0 || entries > maxEntries {

@@ -156,6 +156,9 @@ type values struct {
 	index    []uint32 // of byte strings: the place in texts
 	texts    texts
 	pages    []int    // entries of each page
+	ends     []int    // values up to the end of each page that was decoded
+	found    []bool   // what wants.raw said of each page
+	known    int      // how many of the texts are a dictionary
 	codes    []uint32 // of each text in the dictionary of the part, plus one; 0: not asked for yet
 }
 
@@ -167,28 +170,22 @@ type wants struct {
 	// dictionary, if set, is shown the dictionary when all values are in it, before
 	// they are decoded. If it returns false, the column is as if it had no values.
 	dictionary func(*texts) bool
+	// raw, if set, is shown the bytes of a page whose byte strings lie in them one behind the other. Those are not
+	// decoded.
+	raw func(page []byte) bool
 }
 
 // decodeChunk decodes the pages of a column chunk.
 func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error) {
 	v := &values{column: l}
-	if want.only != nil {
-		want.rep, want.def = true, true
-	}
+	want.levelsToCut(l)
 	d := pageDecoder{values: v, chunk: c, want: want, left: int(c.entries)}
 	for d.left > 0 {
-		h, rest, err := readHeader(b)
+		h, rest, err := d.next(b)
 		if err != nil {
 			return nil, err
 		}
-		body := rest[:h.compressed]
-		if h.hasCRC && !want.anySum && (h.kind == format.DictionaryPage || d.wanted()) && crc32.ChecksumIEEE(body) != uint32(h.crc) {
-			return nil, errors.New("a page's checksum is wrong")
-		}
-		if err := d.page(&h, body); err != nil {
-			return nil, err
-		}
-		b = rest[h.compressed:]
+		b = rest
 		if h.kind == format.DictionaryPage && want.dictionary != nil && allInDictionary(b, d.left) && !want.dictionary(&v.texts) {
 			return &values{column: l}, nil
 		}
@@ -197,6 +194,18 @@ func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error)
 		return v, want.only.cut(v)
 	}
 	return v, nil
+}
+
+// next decodes the page at the beginning of b, and returns its header and the rest.
+func (d *pageDecoder) next(b []byte) (h pageHeader, rest []byte, err error) {
+	if h, rest, err = readHeader(b); err != nil {
+		return h, nil, err
+	}
+	body := rest[:h.compressed]
+	if h.hasCRC && !d.want.anySum && (h.kind == format.DictionaryPage || d.wanted()) && crc32.ChecksumIEEE(body) != uint32(h.crc) {
+		return h, nil, errors.New("a page's checksum is wrong")
+	}
+	return h, rest[h.compressed:], d.page(&h, body)
 }
 
 // allInDictionary reports whether the pages of so many values have no other values
@@ -219,6 +228,7 @@ type pageDecoder struct {
 	chunk      *chunk
 	want       wants
 	left       int // entries to come
+	alone      bool
 	buffer     []byte
 	dictionary int      // entries of the dictionary of byte strings
 	numbers    []uint64 // dictionary of numbers
@@ -252,11 +262,23 @@ func (d *pageDecoder) page(h *pageHeader, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("levels: %w", err)
 	}
-	return d.decode(h.encoding, body, count)
+	if d.want.raw != nil && d.column.typ == format.ByteArray {
+		whole := h.encoding == format.Plain || h.encoding == format.DeltaLengthByteArray
+		if d.found = append(d.found, whole && d.want.raw(body)); whole {
+			count, body = 0, nil
+		}
+	}
+	if err := d.decode(h.encoding, body, count); err != nil {
+		return err
+	}
+	d.ends = append(d.ends, len(d.index)+len(d.nums))
+	return nil
 }
 
 // wanted reports whether the page that comes next is to be decoded.
-func (d *pageDecoder) wanted() bool { return d.want.only == nil || d.want.only.page == len(d.pages) }
+func (d *pageDecoder) wanted() bool {
+	return d.alone || d.want.only == nil || d.want.only.page == len(d.pages)
+}
 
 // split returns the levels and the values of a page.
 func (d *pageDecoder) split(h *pageHeader, b []byte) (rep, def, body []byte, err error) {
@@ -330,6 +352,9 @@ func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
 	if err != nil {
 		return fmt.Errorf("dictionary: %w", err)
 	}
+	if d.chunk.codec == format.Uncompressed {
+		b = bytes.Clone(b) // The texts may be kept longer than the chunk.
+	}
 	if h.encoding != format.Plain && h.encoding != plainDictionary {
 		return fmt.Errorf("dictionary: encoding %s is not supported", h.encoding)
 	}
@@ -337,13 +362,10 @@ func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
 		d.numbers, err = plainNumbers(nil, b, d.column.typ, int(h.values))
 		return err
 	}
-	d.texts.data, d.texts.ends = make([]byte, 0, len(b)), make([]uint32, 0, min(int(h.values), len(b)/4))
-	d.dictionary = int(h.values)
-	return plainTexts(b, d.dictionary, func(text []byte) error {
-		d.texts.data = append(d.texts.data, text...)
-		d.texts.ends = append(d.texts.ends, uint32(len(d.texts.data)))
-		return nil
-	})
+	d.buffer, d.dictionary = nil, int(h.values) // the texts stay where they are
+	d.texts, err = textsIn(b, d.dictionary)
+	d.known = d.texts.len()
+	return err
 }
 
 // decode decodes n values.

@@ -21,9 +21,10 @@ import (
 type skeleton struct {
 	sidecar.Frame
 	ids      []trace.TraceID
-	pages    []int   // traces of each page of the columns, as our writer cuts them
-	extra    *extras // nil when there are none, or before the first use
-	hasExtra bool    // extra was read
+	pages    []int           // traces of each page of the columns, as our writer cuts them
+	extra    *extras         // nil when there are none, or before the first use
+	hasExtra bool            // extra was read
+	lacks    map[string]bool // keys that no trace keeps whole
 }
 
 func (s *skeleton) rows() int { return len(s.Trace) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/parquet-go/parquet-go/format"
@@ -18,27 +19,65 @@ import (
 
 // onlyTraces are some traces by their place in the pages of all columns.
 type onlyTraces struct {
+	skeleton *skeleton // of the part
 	page     int
-	pages    int // that each column has
-	from, to int // within the page
+	from, to int // traces within the page
 	of       int // so many traces that the page has
+
+	rowFrom, rowTo int // the same in spans
+	rows           int
 }
 
 var errPages = errors.New("its pages are not cut as those of other columns")
 
 // cut leaves the entries of the traces.
 func (o *onlyTraces) cut(v *values) error {
-	if len(v.pages) != o.pages {
+	if len(v.pages) != len(o.skeleton.pages) {
 		return errPages
 	}
-	if v.column.rep == 0 {
-		if v.pages[o.page] != o.of || v.column.def != 0 {
+	return o.cutPage(v, v.pages[o.page])
+}
+
+// perSpan is the greatest level of columns that have one value for each span.
+const perSpan = 3
+
+// levelsToCut asks for the levels that cut needs.
+func (w *wants) levelsToCut(l *fileColumn) {
+	if w.only == nil {
+		return
+	}
+	if whole := w.only.to-w.only.from == w.only.of; whole || l.rep == 0 || !w.rep && !w.def && l.isPerSpan() {
+		return
+	}
+	w.rep, w.def = true, true
+}
+
+func (l *fileColumn) isPerSpan() bool { return l.rep == perSpan && l.def == perSpan }
+
+// cutPage is cut of a page with so many entries.
+func (o *onlyTraces) cutPage(v *values, entries int) error {
+	whole := o.to-o.from == o.of
+	switch {
+	case v.found != nil: // It was not decoded.
+		return nil
+	case v.column.rep == 0:
+		if entries != o.of || v.column.def != 0 {
 			return errPages
 		}
 		return v.keep(o.from, o.to, o.from, o.to)
+	case v.rep == nil && v.column.isPerSpan():
+		if len(v.index)+len(v.nums) != o.rows {
+			return errPages
+		}
+		return v.keep(0, 0, o.rowFrom, o.rowTo)
+	case v.rep == nil && whole:
+		return nil
 	}
 	if bytes.Count(v.rep, []byte{0}) != o.of || len(v.rep) == 0 || v.rep[0] != 0 {
 		return errPages
+	}
+	if whole {
+		return nil
 	}
 	from := traceAt(v.rep, 0, o.from)
 	to := traceAt(v.rep, from, o.to-o.from)
@@ -105,7 +144,7 @@ func (p *part) openOnly(ctx context.Context, id trace.TraceID, need *trace.Need)
 	if !ok {
 		return nil, nil
 	}
-	return whole.some(ctx, number, number+1, need)
+	return whole.some(ctx, number, number+1, need, false)
 }
 
 // openPage returns a View of the traces of one page, and how many pages there are.
@@ -119,17 +158,61 @@ func (p *part) openPage(ctx context.Context, page int, need *trace.Need) (v *tra
 	if err != nil {
 		return nil, 0, err
 	}
-	from := 0
-	for _, n := range whole.skeleton.pages[:page] {
-		from += n
-	}
-	v, err = whole.some(ctx, from, from+whole.skeleton.pages[page], need)
+	v, err = whole.page(ctx, page, need, false)
 	return v, len(whole.skeleton.pages), err
 }
 
+// page returns a View of the traces of one page.
+func (p *reading) page(ctx context.Context, page int, need *trace.Need, keep bool) (*trace.View, error) {
+	from := 0
+	for _, n := range p.skeleton.pages[:page] {
+		from += n
+	}
+	return p.some(ctx, from, from+p.skeleton.pages[page], need, keep)
+}
+
+// pages is [trace.Pager.Pages].
+func (p *part) pages(ctx context.Context) (first []uint32, err error) {
+	if err := p.hold(ctx); err != nil {
+		return nil, err
+	}
+	defer p.release()
+	defer p.recoveredFrom(&err)
+	r, err := p.begin(ctx)
+	if err != nil || p.loose || len(r.skeleton.pages) < 2 {
+		return nil, err
+	}
+	first = make([]uint32, 1, len(r.skeleton.pages)+1)
+	for i, n := range r.skeleton.pages {
+		first = append(first, first[i]+uint32(n))
+	}
+	return first, nil
+}
+
+// openKept is [trace.Pager.OpenPage]. What it reads stays in the cache.
+func (p *part) openKept(ctx context.Context, page int, need *trace.Need) (v *trace.View, err error) {
+	if err := p.hold(ctx); err != nil {
+		return nil, err
+	}
+	defer p.release()
+	defer p.recovered(&v, &err)
+	whole, err := p.begin(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case page >= len(whole.skeleton.pages):
+		return nil, trace.ErrUnpaged
+	}
+	if v, err = whole.page(ctx, page, need, true); errors.Is(err, errPages) {
+		p.loose = true
+		return nil, trace.ErrUnpaged
+	}
+	return v, err
+}
+
 // some returns a View of some traces of one page.
-func (p *reading) some(ctx context.Context, from, to int, need *trace.Need) (*trace.View, error) {
-	one := &reading{part: p.part, dict: p.dict, skeleton: p.skeleton.only(from, to), only: p.skeleton.place(from, to)}
+func (p *reading) some(ctx context.Context, from, to int, need *trace.Need, keep bool) (*trace.View, error) {
+	one := &reading{part: p.part, dict: p.dict, skeleton: p.skeleton.only(from, to), only: p.skeleton.place(from, to), whole: p, paged: keep}
 	before := p.dict.Bytes()
 	units, err := one.need(ctx, need)
 	if grown := p.dict.Bytes() - before; grown > 0 {
@@ -143,12 +226,16 @@ func (p *reading) some(ctx context.Context, from, to int, need *trace.Need) (*tr
 
 // place returns where traces lie in the pages.
 func (s *skeleton) place(from, to int) *onlyTraces {
-	o := &onlyTraces{from: from, to: to, pages: len(s.pages)}
+	o := &onlyTraces{skeleton: s, from: from, to: to}
 	for o.from >= s.pages[o.page] {
 		o.from, o.to = o.from-s.pages[o.page], o.to-s.pages[o.page]
 		o.page++
 	}
 	o.of = s.pages[o.page]
+	first := from - o.from
+	row := s.First[first]
+	o.rows = int(s.First[first+o.of] - row)
+	o.rowFrom, o.rowTo = int(s.First[from]-row), int(s.First[to]-row)
 	return o
 }
 
@@ -164,6 +251,6 @@ func (s *skeleton) only(from, to int) *skeleton {
 	for i, t := range s.Trace[begin:end] {
 		one.Trace[i] = t - uint32(from)
 	}
-	one.extra, one.hasExtra, one.pages = nil, false, nil
+	one.extra, one.hasExtra, one.pages, one.lacks = nil, false, nil, maps.Clone(s.lacks)
 	return &one
 }

@@ -84,7 +84,7 @@ func (p *reading) readKeys(ctx context.Context, level trace.Level, keys map[stri
 
 // attrsOf reads attributes of spans, events or links.
 func (p *reading) attrsOf(ctx context.Context, level trace.Level, keys map[string]bool) (*attrList, error) {
-	x, err := p.extras(ctx)
+	x, err := p.extrasOf(ctx, keys)
 	if err != nil {
 		return nil, err
 	}

@@ -118,6 +118,21 @@ func (s *snapshot) OpenTrace(ctx context.Context, part int, id trace.TraceID, ne
 	return s.parts[part].openTrace(ctx, id, need)
 }
 
+// Pages is described at trace.Pager.
+func (s *snapshot) Pages(ctx context.Context, part int) ([]uint32, error) {
+	return s.parts[part].pages(ctx)
+}
+
+// Seek is described at trace.Pager.
+func (s *snapshot) Seek(ctx context.Context, part int, c trace.Condition) ([]bool, error) {
+	return s.parts[part].seek(ctx, &c)
+}
+
+// OpenPage is described at trace.Pager.
+func (s *snapshot) OpenPage(ctx context.Context, part, page int, need *trace.Need) (*trace.View, error) {
+	return s.parts[part].openKept(ctx, page, need)
+}
+
 func (s *snapshot) Find(_ context.Context, id trace.TraceID) (parts []int, _ error) {
 	for i, p := range s.parts {
 		if p.facts.Has(id) {

@@ -1,7 +1,9 @@
 package block
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -24,10 +26,14 @@ func TestTamperedBlocks(t *testing.T) {
 	if testing.Short() {
 		rounds = 10
 	}
+	dirs := map[string]string{"small pages": writtenAs(t, WriteOptions{PageSpans: 60}, "v5"), "weird small pages": writtenAs(t, WriteOptions{PageSpans: 9, Format: VParquet4}, "weird")}
 	for _, name := range realBlocks {
+		dirs[name] = realBlock(t, name)
+	}
+	for name, dir := range dirs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := openBlock(t, realBlock(t, name))
+			b := openBlock(t, dir)
 			file := filepath.Join(b.dir, layout.DataName)
 			good, err := os.ReadFile(file)
 			if err != nil {
@@ -78,6 +84,9 @@ func readAll(t testing.TB, dir string) error {
 	}
 	defer b.Close()
 	for _, p := range b.parts {
+		if err := readPages(p); err != nil {
+			return err
+		}
 		v, err := p.open(context.Background(), trace.Everything())
 		if err != nil {
 			return err
@@ -89,6 +98,52 @@ func readAll(t testing.TB, dir string) error {
 		t.Errorf("%d bytes were allocated", used)
 	}
 	return nil
+}
+
+// readPages seeks in a part and reads its pages.
+func readPages(p *part) error {
+	for _, c := range []trace.Condition{{Level: trace.SpanLevel, Key: "http.method", Texts: []string{"GET"}}, {Level: trace.SpanLevel, Key: "no such key"}, {Of: trace.Names, Texts: []string{"a"}},
+		{Level: trace.ResourceLevel, Key: "service.name", Texts: []string{"a"}}} {
+		if _, err := p.seek(context.Background(), &c); err != nil {
+			return err
+		}
+	}
+	first, err := p.pages(context.Background())
+	if err != nil {
+		return err
+	}
+	for page := range max(0, len(first)-1) {
+		v, err := p.openKept(context.Background(), page, trace.Everything())
+		if errors.Is(err, trace.ErrUnpaged) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		dumpView(v)
+	}
+	return nil
+}
+
+// FuzzLocations reads offset indexes.
+func FuzzLocations(f *testing.F) {
+	b := openBlock(f, writtenAs(f, WriteOptions{PageSpans: 60}, "v5"))
+	for _, c := range b.footer.groups[0].chunks {
+		data := make([]byte, c.indexSize)
+		if _, err := b.file.ReadAt(data, c.index); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := chunk{offset: 4, size: 1 << 20, indexSize: int32(len(b))}
+		pages, err := c.locations(bytes.NewReader(b))
+		for i := range pages {
+			if l := pages[i]; err == nil && (l.offset < c.offset || l.offset+l.size > c.offset+c.size) {
+				t.Errorf("page %d lies at %d, its column has %d bytes", i, l.offset, c.size)
+			}
+		}
+	})
 }
 
 func FuzzFooter(f *testing.F) {

@@ -89,6 +89,7 @@ func (k *keyColumns) first(b *Bound, row uint32) (v Value) {
 // first. It belongs to one goroutine.
 type Bound struct {
 	V      *trace.View
+	lean   bool // V may lack the columns of rows
 	ctx    context.Context
 	poll   Poll
 	memory Memory

@@ -117,7 +117,8 @@ func (r *Run) mayMeet(part int, either clause) bool {
 }
 
 // Candidates returns the traces of an open part that may have a result by the spans of
-// this part, and those of which [Run.May] has to tell; nil for none.
+// this part, and those of which [Run.May] has to tell; nil for none. With [Parts.ByPage]
+// [Run.OpenTraces] is enough.
 func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
 	v := r.View(part)
 	if !r.Covers(part) {
@@ -126,6 +127,9 @@ func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
 	n := r.p.first()
 	if n == nil {
 		return fullMask(len(v.TraceIDs)), nil, nil
+	}
+	if err := r.prepare(part, n); err != nil {
+		return nil, nil, err
 	}
 	sure = r.local(part, n)
 	if len(r.parts.list) < 2 {
@@ -181,13 +185,12 @@ func (r *Run) bridging(part int) (sure, doubtful Mask, err error) {
 // May reports whether a doubtful trace may have a result.
 func (r *Run) May(id trace.TraceID) (bool, error) {
 	var err error
+	r.mayID = id
 	if r.places, err = r.parts.find(r.places[:0], id); err != nil || len(r.places) < 2 {
 		return false, err
 	}
-	for _, at := range r.places {
-		if err := r.Open(at.view); err != nil {
-			return false, err
-		}
+	if err := r.openPlaces(); err != nil {
+		return false, err
 	}
 	return r.p.first().may(r, r.places), nil
 }
@@ -301,8 +304,8 @@ func (f pick) local(r *Run, part int) Mask {
 func (f pick) some(r *Run, part int) Mask { return r.local(part, f) }
 
 func (f pick) may(r *Run, at []in) bool {
-	for _, a := range at {
-		if m := r.local(a.view, f); m != nil && m.Has(a.number) {
+	for i, a := range at {
+		if r.keepsAt(i, a, f) {
 			return true
 		}
 	}

@@ -24,7 +24,7 @@ func (p *Parts) directory() (*directory, error) {
 	views := make([]*trace.View, len(p.list))
 	for i := range p.list {
 		if p.list[i].Resident {
-			v, err := p.view(i, true)
+			v, err := p.view(i, ofWhole)
 			if err != nil {
 				return nil, err
 			}
@@ -56,7 +56,7 @@ func (p *Parts) find(dst []in, id trace.TraceID) ([]in, error) {
 		if p.list[part].Resident {
 			continue
 		}
-		v, err := p.view(part, false)
+		v, err := p.view(part, ofTraces)
 		if err != nil {
 			return dst, err
 		}
@@ -87,7 +87,7 @@ func (p *Parts) findResident(dst []in, id trace.TraceID) ([]in, error) {
 		if !p.list[i].Resident {
 			continue
 		}
-		v, err := p.view(i, true)
+		v, err := p.view(i, ofWhole)
 		if err != nil {
 			return dst, err
 		}

@@ -19,6 +19,8 @@ type Parts struct {
 	snap     trace.Snapshot
 	list     []trace.Part
 	needs    func() (rows, whole *trace.Need)
+	ids      *trace.Need // see ByPage
+	pager    trace.Pager // of snap, nil for none
 	o        Keep
 	resident int // how many parts are
 
@@ -27,6 +29,7 @@ type Parts struct {
 	mu    sync.Mutex
 	order []int // parts that are not resident, as they were opened
 	bytes int   // of their columns
+	pages map[int]*pagesOf
 
 	loads atomic.Int64
 	again []Mask // see Repeated; under againMu
@@ -44,9 +47,18 @@ type partView struct {
 // opened is a View of a part that is not resident.
 type opened struct {
 	view  *trace.View
-	whole bool // with all columns of whole traces
-	bytes int  // of the columns
+	has   depth
+	bytes int // of the columns
 }
+
+// depth is how much of a part is open.
+type depth uint8
+
+const (
+	ofTraces depth = iota // the columns of Parts.ids
+	ofRows
+	ofWhole
+)
 
 // Keep has the state that a query uses besides the parts: nil and zero for none.
 type Keep struct {
@@ -85,15 +97,15 @@ func (p *Parts) List() []trace.Part { return p.list }
 
 // View returns a View of a part with the columns that are read part by part, and
 // opens it if need be.
-func (p *Parts) View(part int) (*trace.View, error) { return p.view(part, false) }
+func (p *Parts) View(part int) (*trace.View, error) { return p.view(part, ofRows) }
 
-// view returns a View with the columns of rows at least, or of whole.
-func (p *Parts) view(part int, whole bool) (*trace.View, error) {
+// view returns a View with the columns of a depth at least.
+func (p *Parts) view(part int, d depth) (*trace.View, error) {
 	at := &p.views[part]
 	if v := at.resident.Load(); v != nil { // Fast path
 		return v, nil
 	}
-	if o := at.opened.Load(); o != nil && (o.whole || !whole) { // Fast path
+	if o := at.opened.Load(); o != nil && o.has >= d { // Fast path
 		return o.view, nil
 	}
 	if p.list[part].Resident {
@@ -106,15 +118,20 @@ func (p *Parts) view(part int, whole bool) (*trace.View, error) {
 	if p.ctx.Err() != nil {
 		return nil, context.Cause(p.ctx)
 	}
-	need, all := p.needs()
-	if whole {
-		need = all
+	if d == ofTraces && p.pager == nil {
+		d = ofRows
 	}
-	v, err := p.open(part, need)
+	v, err := p.open(part, p.need(d))
 	if err != nil {
 		return nil, err
 	}
-	return p.keep(part, opened{view: v, whole: whole}), nil
+	return p.keep(part, opened{view: v, has: d}), nil
+}
+
+// need is what a depth declares.
+func (p *Parts) need(d depth) *trace.Need {
+	rows, whole := p.needs()
+	return [...]*trace.Need{ofTraces: p.ids, ofRows: rows, ofWhole: whole}[d]
 }
 
 func (p *Parts) open(part int, need *trace.Need) (*trace.View, error) {
@@ -135,7 +152,7 @@ func (p *Parts) keep(part int, o opened) *trace.View {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.views[part].opened.Load()
-	if before != nil && (before.whole || !o.whole) {
+	if before != nil && before.has >= o.has {
 		return before.view
 	}
 	o.bytes = o.view.ColumnBytes()
@@ -167,6 +184,7 @@ func (p *Parts) Release(part int) {
 			}
 		}
 	}
+	p.releasePages(part)
 }
 
 // keptOpen is how many Views that are not resident a query has open at a time, keptBytes

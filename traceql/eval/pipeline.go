@@ -53,6 +53,7 @@ type Run struct {
 	p     *Program
 	parts *Parts
 	bound []*Bound
+	pages map[int][]*Bound // of Views of single pages, by part
 	cands map[candKey]Mask
 	all   []int32
 	c     ctx
@@ -64,7 +65,9 @@ type Run struct {
 
 	memory Memory
 	splits splits
-	places []in // see May
+	places []in     // see May
+	atPage []*Bound // of each place the page, nil for a part that is open
+	mayID  trace.TraceID
 }
 
 // Start begins a Run. When ctx is done, long work ends early with too few spans; the caller checks ctx before it uses
@@ -77,24 +80,24 @@ func (p *Program) Start(ctx context.Context, parts *Parts) *Run {
 // Open opens a part for all methods that need no whole traces. Several goroutines may open a part each.
 func (r *Run) Open(part int) error {
 	b := r.bound[part]
-	if b != nil && b.V != nil {
+	if b != nil && b.V != nil && !b.lean {
 		return nil
 	}
-	v, err := r.parts.view(part, false)
+	v, err := r.parts.view(part, ofRows)
 	if err != nil {
 		return err
 	}
-	r.tie(part, v)
+	r.tie(part, v).lean = false
 	return nil
 }
 
 // OpenWhole is Open for all methods.
 func (r *Run) OpenWhole(part int) error {
-	v, err := r.parts.view(part, true)
+	v, err := r.parts.view(part, ofWhole)
 	if err != nil {
 		return err
 	}
-	r.tie(part, v)
+	r.tie(part, v).lean = false
 	return nil
 }
 
@@ -118,6 +121,7 @@ func (r *Run) Release(part int) {
 	if b := r.bound[part]; b != nil {
 		b.rebind(nil)
 	}
+	delete(r.pages, part)
 	r.parts.Release(part)
 }
 
@@ -190,6 +194,9 @@ func (r *Run) of(ref Ref) *Bound {
 	v := r.t.views[ref.View]
 	if b := r.bound[ref.View]; b != nil && b.V == v { // Fast path
 		return b
+	}
+	if v.Spans() != r.parts.list[ref.View].Spans {
+		return r.tiePage(ref.View, v)
 	}
 	return r.tie(ref.View, v)
 }

@@ -144,7 +144,7 @@ type partState struct {
 
 // suspects returns the traces with rows at a time that an older part covers as well.
 func (r *repeats) suspects(part int) (Mask, error) {
-	v, err := r.p.view(part, true)
+	v, err := r.p.view(part, ofWhole)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (r *repeats) suspects(part int) (Mask, error) {
 
 // traces searches traces of a part in all parts.
 func (r *repeats) traces(part int, numbers Mask) (err error) {
-	v, err := r.p.view(part, true)
+	v, err := r.p.view(part, ofWhole)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (r *repeats) trace() error {
 	defer func() { r.p.o.Memory.Free(held) }()
 	clear(r.seen)
 	for _, at := range r.at {
-		v, err := r.p.view(at.view, true)
+		v, err := r.p.view(at.view, ofWhole)
 		if err != nil {
 			return err
 		}

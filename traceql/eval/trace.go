@@ -102,8 +102,9 @@ func (t *Trace) open(p *Parts, id trace.TraceID) (err error) {
 		t.found = t.found[:0]
 		return err
 	}
-	for i, at := range t.found {
-		if t.views[at.view], err = p.view(at.view, true); err != nil {
+	for i := range t.found {
+		at := &t.found[i]
+		if t.views[at.view], at.number, err = p.wholeTrace(*at); err != nil {
 			t.found = t.found[:i]
 			return err
 		}

@@ -183,6 +183,11 @@ type frameReader struct {
 }
 
 func (r *frameReader) uvarint() uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 { // Fast path
+		v := uint64(r.b[0])
+		r.b = r.b[1:]
+		return v
+	}
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
 		r.b, r.bad = nil, true
@@ -331,16 +336,20 @@ func (r *frameReader) tables(s *Frame) {
 func (r *frameReader) traces(s *Frame, facts *Facts) {
 	n := r.count()
 	s.First = make([]uint32, 1, n+1)
-	s.Trace, s.Scope = make([]uint32, 0, min(facts.Spans, layout.MaxSpans)), make([]uint32, 0, min(facts.Spans, layout.MaxSpans))
+	left := min(facts.Spans, layout.MaxSpans)
+	s.Trace, s.Scope = make([]uint32, 0, left), make([]uint32, 0, left)
 	for number := range uint32(n) {
 		for runs := r.count(); runs > 0; runs-- {
 			scope, length := r.uvarint(), r.uvarint()
-			if scope >= uint64(len(s.ScopeResource)) || length > uint64(facts.Spans-len(s.Trace)) {
+			if scope >= uint64(len(s.ScopeResource)) || length > uint64(left) {
 				r.b, r.bad = nil, true
 				return
 			}
-			for range length {
-				s.Trace, s.Scope = append(s.Trace, number), append(s.Scope, uint32(scope))
+			left -= int(length)
+			at := len(s.Trace)
+			s.Trace, s.Scope = s.Trace[:at+int(length)], s.Scope[:at+int(length)]
+			for i := at; i < len(s.Trace); i++ {
+				s.Trace[i], s.Scope[i] = number, uint32(scope)
 			}
 		}
 		s.First = append(s.First, uint32(len(s.Trace)))

@@ -1,0 +1,378 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"etude/trace"
+)
+
+// Parts on disk page by page.
+//
+// A search looks at a few traces of a part. So it reads the columns of the pages that have these traces, and no
+// others: for the candidates the pages in which the conditions of the filters may be met, see [trace.Pager], and
+// for a whole trace the page that has it. Candidates are found by the same masks as in a whole part, each over the rows
+// of a page, and noted under the numbers that traces have in the part. So they are the same traces.
+//
+// Rows of a View of a page have other numbers than rows of the part. Masks of both are kept apart: a Bound belongs to one
+// View. Only what is known by trace is shared.
+
+// pagesOf are the pages of a part.
+type pagesOf struct {
+	first []uint32 // the first trace of each page, and behind them the number of traces; nil when it is read whole
+	open  []pageView
+}
+
+// pageView is an open page.
+type pageView struct {
+	page  int
+	has   depth
+	view  *trace.View
+	bytes int
+}
+
+// ByPage makes the Parts read parts that are not resident page by page, as far as the snapshot can. The Need declares
+// the columns of traces that the caller reads of parts. It is called before anything is read.
+func (p *Parts) ByPage(ids *trace.Need) {
+	p.pager, _ = p.snap.(trace.Pager)
+	p.ids = ids
+}
+
+// paged returns the pages of a part; nil when it is read whole.
+func (p *Parts) paged(part int) (*pagesOf, error) {
+	if p.pager == nil || p.list[part].Resident {
+		return nil, nil
+	}
+	p.mu.Lock()
+	known, ok := p.pages[part]
+	p.mu.Unlock()
+	if !ok {
+		first, err := p.pager.Pages(p.ctx, part)
+		if err != nil {
+			return nil, p.failed(err)
+		}
+		known = &pagesOf{first: first}
+		p.mu.Lock()
+		if p.pages == nil {
+			p.pages = map[int]*pagesOf{}
+		}
+		p.pages[part] = known
+		p.mu.Unlock()
+	}
+	if known.first == nil {
+		return nil, nil
+	}
+	return known, nil
+}
+
+func (p *Parts) failed(err error) error {
+	if p.ctx.Err() != nil {
+		return context.Cause(p.ctx)
+	}
+	return fmt.Errorf("read a part of the stored spans: %w", err)
+}
+
+// of returns the page that has a trace.
+func (o *pagesOf) of(number uint32) int {
+	return sort.Search(len(o.first)-2, func(i int) bool { return o.first[i+1] > number })
+}
+
+// page returns a View of a page with the columns of a depth at least; nil when the part turns out to have no pages.
+func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
+	p.mu.Lock()
+	o := p.pages[part]
+	for i := range o.open {
+		if w := &o.open[i]; w.page == page && w.has >= d {
+			p.mu.Unlock()
+			return w.view, nil
+		}
+	}
+	p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return nil, context.Cause(p.ctx)
+	}
+	v, err := p.pager.OpenPage(p.ctx, part, page, p.need(d))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case errors.Is(err, trace.ErrUnpaged):
+		o.first = nil
+		return nil, nil
+	case err != nil:
+		return nil, p.failed(err)
+	case len(v.TraceIDs) != int(o.first[page+1]-o.first[page]):
+		return nil, fmt.Errorf("read a part of the stored spans: page %d has %d traces where %d were promised", page, len(v.TraceIDs), o.first[page+1]-o.first[page])
+	}
+	w := pageView{page, d, v, v.ColumnBytes()}
+	o.open = append(o.open, w)
+	p.bytes += w.bytes
+	return v, nil
+}
+
+// releasePages releases the pages of a part. The lock is held.
+func (p *Parts) releasePages(part int) {
+	if o := p.pages[part]; o != nil {
+		for i := range o.open {
+			p.bytes -= o.open[i].bytes
+		}
+		o.open = nil
+	}
+}
+
+// wholeTrace returns a View with all columns of the trace at a place, and its number there.
+func (p *Parts) wholeTrace(at in) (*trace.View, uint32, error) {
+	o, err := p.paged(at.view)
+	if err != nil {
+		return nil, 0, err
+	}
+	if o != nil {
+		page := o.of(at.number)
+		first := o.first[page]
+		v, err := p.page(at.view, page, ofWhole)
+		if v != nil || err != nil {
+			return v, at.number - first, err
+		}
+	}
+	v, err := p.view(at.view, ofWhole)
+	return v, at.number, err
+}
+
+// OpenTraces opens a part with the columns of traces alone, if it can be read page by page, for [Run.Candidates].
+func (r *Run) OpenTraces(part int) error {
+	if b := r.bound[part]; b != nil && b.V != nil {
+		return nil
+	}
+	v, err := r.parts.view(part, ofTraces)
+	if err != nil {
+		return err
+	}
+	r.tie(part, v).lean = r.parts.pager != nil && !r.parts.list[part].Resident
+	return nil
+}
+
+// tiePage binds the Program to a View of a page.
+func (r *Run) tiePage(part int, v *trace.View) *Bound {
+	for _, b := range r.pages[part] {
+		if b.V == v {
+			return b
+		}
+	}
+	if r.pages == nil {
+		r.pages = map[int][]*Bound{}
+	}
+	b := r.p.bind(r.ctx, v, r.memory)
+	r.pages[part] = append(r.pages[part], b)
+	return b
+}
+
+// prepare makes the candidates of the filters of a node known, by page, or opens the part.
+func (r *Run) prepare(part int, n node) error {
+	if !r.bound[part].lean {
+		return nil
+	}
+	o, err := r.parts.paged(part)
+	if err != nil {
+		return err
+	}
+	if o == nil {
+		return r.Open(part)
+	}
+	pages, err := r.sought(part, len(o.first)-1, n)
+	if err != nil {
+		return err
+	}
+	if pages == nil || 2*count(pages) > len(pages) {
+		return r.Open(part)
+	}
+	done, err := r.byPage(part, o, pages, picksOf(n, nil))
+	if err == nil && !done {
+		err = r.Open(part)
+	}
+	return err
+}
+
+func count(pages []bool) (n int) {
+	for _, p := range pages {
+		if p {
+			n++
+		}
+	}
+	return n
+}
+
+// picksOf appends the filters that decide on the candidates of a node.
+func picksOf(n node, picks []pick) []pick {
+	switch n := n.(type) {
+	case pick:
+		return append(picks, n)
+	case *logical:
+		return picksOf(n.r, picksOf(n.l, picks))
+	case *structural:
+		if n.negated {
+			return picksOf(n.r, picks)
+		}
+		return picksOf(n.r, picksOf(n.l, picks))
+	case *group:
+		if first := firstNode(n.stages); first != nil {
+			return picksOf(first, picks)
+		}
+	}
+	return picks
+}
+
+// sought returns the pages in which a span may matter to a node; nil for all.
+func (r *Run) sought(part, pages int, n node) ([]bool, error) {
+	var all []bool
+	for _, f := range picksOf(n, nil) {
+		met, err := r.soughtBy(part, pages, f)
+		if met == nil || err != nil {
+			return nil, err
+		}
+		all = either(all, met)
+	}
+	return all, nil
+}
+
+// either adds the pages of b to a, nil for none.
+func either(a, b []bool) []bool {
+	if a == nil {
+		return slices.Clone(b)
+	}
+	for i, in := range b {
+		a[i] = a[i] || in
+	}
+	return a
+}
+
+// soughtBy returns the pages in which a filter may keep a span: in which each clause may be met.
+func (r *Run) soughtBy(part, pages int, f pick) (all []bool, err error) {
+	if r.excluded(part, int(f)) {
+		return make([]bool, pages), nil
+	}
+	for _, c := range r.p.filters[f].has {
+		met, err := r.soughtByClause(part, pages, c)
+		switch {
+		case err != nil:
+			return nil, err
+		case met == nil:
+		case all == nil:
+			all = met
+		default:
+			for i := range all {
+				all[i] = all[i] && met[i]
+			}
+		}
+	}
+	return all, nil
+}
+
+// soughtByClause returns the pages in which one of the conditions may be met; nil for all.
+func (r *Run) soughtByClause(part, pages int, c clause) ([]bool, error) {
+	all := make([]bool, pages)
+	for _, condition := range c {
+		if r.parts.snap.Excludes(part, condition) {
+			continue
+		}
+		met, err := r.parts.pager.Seek(r.ctx, part, condition)
+		if err != nil {
+			return nil, r.parts.failed(err)
+		}
+		if met == nil {
+			return nil, nil
+		}
+		all = either(all, met)
+	}
+	return all, nil
+}
+
+// byPage notes the candidates of filters by the rows of some pages; no other page has any. It returns false when the
+// part turns out to have no pages.
+func (r *Run) byPage(part int, o *pagesOf, pages []bool, picks []pick) (bool, error) {
+	traces := len(r.View(part).TraceIDs)
+	found := make([]Mask, len(picks))
+	for page, in := range pages {
+		if !in {
+			continue
+		}
+		first := o.first[page]
+		v, err := r.parts.page(part, page, ofRows)
+		if v == nil || err != nil {
+			return false, err
+		}
+		b := r.tiePage(part, v)
+		for i, f := range picks {
+			for row := range b.mask(int(f)).Rows {
+				if found[i] == nil {
+					found[i] = NewMask(traces)
+				}
+				found[i].Set(first + v.Trace[row])
+			}
+		}
+	}
+	for i, f := range picks {
+		r.cands[candKey{f, part}] = found[i]
+		_ = r.memory.Take(8*len(found[i]), Progress{Format: "the candidates of %d filters", A: len(r.cands)}) // the context tells
+	}
+	return true, nil
+}
+
+// openPlaces opens the parts at the places of a trace, or the pages.
+func (r *Run) openPlaces() error {
+	r.atPage = r.atPage[:0]
+	for _, at := range r.places {
+		b, err := r.openPlace(at)
+		if err != nil {
+			return err
+		}
+		r.atPage = append(r.atPage, b)
+	}
+	return nil
+}
+
+func (r *Run) openPlace(at in) (*Bound, error) {
+	if b := r.bound[at.view]; b == nil || b.V == nil || b.lean {
+		o, err := r.parts.paged(at.view)
+		if err != nil {
+			return nil, err
+		}
+		if o != nil {
+			v, err := r.parts.page(at.view, o.of(at.number), ofRows)
+			if err != nil {
+				return nil, err
+			}
+			if v != nil {
+				return r.tiePage(at.view, v), nil
+			}
+		}
+	}
+	return nil, r.Open(at.view)
+}
+
+// keepsAt reports whether a filter keeps a span at a place of r.places.
+func (r *Run) keepsAt(place int, at in, f pick) bool {
+	m, known := r.cands[candKey{f, at.view}]
+	b := r.atPage[place]
+	if known || b == nil {
+		if !known {
+			m = r.local(at.view, f)
+		}
+		return m != nil && m.Has(at.number)
+	}
+	if r.excluded(at.view, int(f)) {
+		return false
+	}
+	number, ok := b.V.FindTrace(r.mayID)
+	if !ok {
+		return false
+	}
+	mask := b.mask(int(f))
+	for row := range b.V.Rows(number) {
+		if mask.Has(row) {
+			return true
+		}
+	}
+	return false
+}
