@@ -188,6 +188,24 @@ type valueList struct {
 	texts  int  // bytes
 }
 
+// own copies the texts, all together, out of the memory of the View.
+func (l *valueList) own() {
+	l.texts = 0
+	for _, v := range l.values {
+		l.texts += len(v.Value)
+	}
+	var b strings.Builder
+	b.Grow(l.texts)
+	for _, v := range l.values {
+		b.WriteString(v.Value)
+	}
+	all := b.String()
+	for i := range l.values {
+		n := len(l.values[i].Value)
+		l.values[i].Value, all = all[:n], all[n:]
+	}
+}
+
 func (l *valueList) bytes() int { return 64 + 32*len(l.values) + l.texts }
 
 // list returns the known values of a column, nil for none.
@@ -209,10 +227,7 @@ func (f *facts) keep(v *trace.View, c columnID, l *valueList) {
 	if !f.about(v) || before != nil && (before.whole || len(before.values) >= len(l.values)) && !l.whole {
 		return
 	}
-	for i := range l.values {
-		l.values[i].Value = strings.Clone(l.values[i].Value)
-		l.texts += len(l.values[i].Value)
-	}
+	l.own()
 	if f.lists == nil {
 		f.lists = map[columnID]*valueList{}
 	}
