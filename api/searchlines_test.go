@@ -53,7 +53,7 @@ func readSearchLines(t *testing.T, body io.Reader, each func(searchLine)) (all [
 // is closed.
 func lateServer(t *testing.T, told chan struct{}, o query.Options) *httptest.Server {
 	t.Helper()
-	h := api.New(api.Options{Engine: query.New(lateSource{minutes(t, 3), 0, told}, o), ProgressInterval: time.Millisecond})
+	h := api.New(api.Options{Engine: query.New(lateSource{minutes(t, 3), 0, told, nil}, o), ProgressInterval: time.Millisecond})
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return server

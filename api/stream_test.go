@@ -212,7 +212,7 @@ func TestStreamTellsWhatIsNew(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			told := make(chan struct{})
-			src := lateSource{minutes(t, 3), x.last, told}
+			src := lateSource{minutes(t, 3), x.last, told, nil}
 			c := dialStream(t, api.New(api.Options{Engine: query.New(src, query.Options{}), ProgressInterval: time.Microsecond}))
 			ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 			defer cancel()
@@ -237,6 +237,7 @@ type lateSource struct {
 	views
 	late  int
 	ready chan struct{}
+	err   error // of reading it then, nil for none
 }
 
 func (s lateSource) Snapshot(ctx context.Context) (trace.Snapshot, error) {
@@ -261,6 +262,9 @@ func (s lateSnapshot) Open(ctx context.Context, part int, need *trace.Need) (*tr
 	if part == s.src.late {
 		select {
 		case <-s.src.ready:
+			if s.src.err != nil {
+				return nil, s.src.err
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
