@@ -13,9 +13,8 @@ import (
 	"sync"
 )
 
-// asset is one file of dist/. Its bytes stay in the binary, which the system can
-// drop from memory and read again. It is compressed at most once, when first
-// asked for, so that starting costs nothing.
+// asset is one file of dist/. Its bytes stay in the binary, so the system can drop them from memory and read
+// them again. It is compressed at most once, at the first request, so that it costs nothing at startup.
 type asset struct {
 	name string
 	size int
@@ -24,8 +23,8 @@ type asset struct {
 	gzip func() []byte
 }
 
-// loadAssets lists every file below root, keyed by its path. The file system is
-// part of the binary, so an error is a mistake of the build.
+// loadAssets returns every file below root by its path. The file system is part of the binary, so an error is a
+// mistake of the build.
 func loadAssets(root fs.FS) map[string]*asset {
 	assets := map[string]*asset{}
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
@@ -61,14 +60,14 @@ func newAsset(root fs.FS, name string, size int) *asset {
 	return a
 }
 
-// copyTo writes the file to w, until w fails.
+// copyTo writes the file to w until w returns an error.
 func (a *asset) copyTo(w io.Writer) {
 	f := a.open()
 	defer f.Close()
 	_, _ = io.Copy(w, f)
 }
 
-// compress returns what write writes, compressed.
+// compress returns the compressed output of write.
 func compress(write func(io.Writer)) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -82,8 +81,8 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.serve(w, r, http.StatusOK)
 }
 
-// serve answers with the file and a status. The two encodings have different
-// ETags, as RFC 9110 section 8.8.3.3 asks.
+// serve answers with the file and a status. The two encodings have different ETags, as RFC 9110 section 8.8.3.3
+// requires.
 func (a *asset) serve(w http.ResponseWriter, r *http.Request, status int) {
 	etag, size, body := `"`+a.etag+`"`, a.size, a.copyTo
 	h := w.Header()
@@ -105,12 +104,11 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request, status int) {
 	h.Set("Content-Length", strconv.Itoa(size))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		body(w) // where the reader went away there is no one to report to
+		body(w) // an error means that the client has left
 	}
 }
 
-// acceptsGzip reads Accept-Encoding as far as it matters here: gzip named, and
-// not with a quality of zero.
+// acceptsGzip reports whether Accept-Encoding names gzip with a quality above zero.
 func acceptsGzip(r *http.Request) bool {
 	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		coding, params, _ := strings.Cut(part, ";")

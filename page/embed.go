@@ -1,10 +1,9 @@
-// Package page serves the web page: the files that the build of src/ left in
-// dist/, the APIs that the page reads, on the same origin, and etude.json, which
-// tells the page where the other parts of the demo are. It serves the start page
-// of the embedded Prometheus as well, from the same build.
+// Package page serves the web page: the files that the build of src/ wrote to dist/, the APIs that the page
+// reads, on the same origin, and etude.json, which has the addresses of the demo's other parts. It also serves
+// the start page of the embedded Prometheus, from the same build.
 //
-// Everything is embedded, so the binary needs no files and Go alone builds it.
-// The page asks nothing of any other host: its content security policy forbids it.
+// Everything is embedded, so the binary needs no files, and building it needs only Go. The page sends no
+// request to any other host: its content security policy forbids it.
 package page
 
 import "embed"
@@ -12,14 +11,13 @@ import "embed"
 //go:embed all:dist
 var dist embed.FS
 
-// Info is what etude.json answers.
+// Info is the content of etude.json.
 type Info struct {
 	Version string `json:"version"`
 	Links   Links  `json:"links"`
 }
 
-// Links are the addresses of the parts, as a browser reaches them. The page
-// hides what is empty.
+// Links are the addresses of the parts for a browser. The page hides empty ones.
 type Links struct {
 	Edge       string         `json:"edge,omitempty"`
 	Dashboard  string         `json:"dashboard,omitempty"`
@@ -32,8 +30,8 @@ type Links struct {
 	Services   []ServiceLinks `json:"services,omitempty"`
 }
 
-// ServiceLinks are the ways to one service: past the edge, through it by host
-// name, and through it by path, for systems that do not resolve *.localhost.
+// ServiceLinks are the addresses of one service: directly, through the edge by host name, and through the edge
+// by path, for systems that do not resolve *.localhost.
 type ServiceLinks struct {
 	Name     string `json:"name"`
 	Direct   string `json:"direct,omitempty"`

@@ -11,39 +11,35 @@ import (
 
 // Options configure the page.
 type Options struct {
-	API http.Handler // answers below /api/; nil answers 404 there
-	// Prometheus answers Prometheus' HTTP API, with paths that begin with
-	// /api/v1/. The page reaches what queries need of it below /prometheus/. nil
-	// answers 404 there, and the page computes what it can from traces.
+	API http.Handler // handles requests below /api/; nil answers 404
+	// Prometheus handles Prometheus' HTTP API, with paths that begin with /api/v1/. The page reaches the query
+	// routes below /prometheus/. With nil, these answer 404, and the page computes what it can from traces.
 	Prometheus http.Handler
-	// Teach answers below /api/etude/, also what the walk and the labs ask; nil leaves
-	// that to API. Walk says whether it can send requests through the demo.
+	// Teach handles requests below /api/etude/, including those of the walk and the labs; nil leaves them to
+	// API. Walk reports whether Teach can send requests through the demo.
 	Teach http.Handler
 	Walk  bool
 	Info  Info
 }
 
-// policy lets the page load its own files and nothing else: no inline script
-// or style, no frames, no other host.
+// policy lets the page load only its own files: no inline script or style, no frames, no other host.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 const (
-	forever = "public, max-age=31536000, immutable" // the name holds a hash of the contents
+	forever = "public, max-age=31536000, immutable" // the name contains a hash of the content
 	recheck = "no-cache"                            // ask every time; the ETag makes the answer short
 )
 
-// indexName and prometheusName are the two pages of dist/; all else in it is
-// for both.
+// indexName and prometheusName are the two pages of dist/. They share all other files.
 const (
 	indexName      = "index.html"
 	prometheusName = "prometheus.html"
 )
 
-// Handler serves the page. The views /, /explore, /services/{name},
-// /trace/{id}, /compare, /walk/{step} and /labs/{name} are all index.html, which reads the address itself; any other path
-// that is not a file is 404, so that a mistyped address is noticed. A browser gets index.html with that status: it says so
-// in the page's own look, and where to go.
+// Handler serves the page. The views /, /explore, /services/{name}, /trace/{id}, /compare, /walk/{step} and
+// /labs/{name} are all index.html, which reads the address itself. Any other path that is not a file answers
+// 404. A browser gets index.html with that status, which explains the mistake and links to the views.
 func Handler(o Options) http.Handler {
 	mux := serve(indexName, []string{"/{$}", "/explore", "/explore/{$}", "/services", "/services/{$}", "/services/{name}", "/trace/{id}",
 		"/compare", "/compare/{$}", "/walk", "/walk/{step}", "/labs", "/labs/{name}"},
@@ -67,22 +63,21 @@ func Handler(o Options) http.Handler {
 	})
 }
 
-// PrometheusUI serves the start page of the embedded Prometheus: an expression
-// with its table and graph, targets, status. The caller serves Prometheus' HTTP
-// API on the same origin, below /api/v1/. Links.Page of info, where it is
-// known, is where exemplars lead.
+// PrometheusUI serves the start page of the embedded Prometheus: an expression with its table and graph,
+// targets, status. The caller serves Prometheus' HTTP API on the same origin, below /api/v1/. Exemplars link to
+// Links.Page of info, if set.
 func PrometheusUI(info Info) http.Handler {
 	return serve(prometheusName, []string{"/{$}", "/graph", "/query", "/targets", "/status"}, answer{Info: info, Metrics: true})
 }
 
-// answer is what etude.json says.
+// answer is the content of etude.json.
 type answer struct {
 	Info
-	Metrics bool `json:"metrics"` // whether PromQL is answered
-	Walk    bool `json:"walk"`    // whether requests can be sent through the demo
+	Metrics bool `json:"metrics"` // whether this server answers PromQL
+	Walk    bool `json:"walk"`    // whether it can send requests through the demo
 }
 
-// built are the files of dist/, for both pages.
+// built has the files of dist/, for both pages.
 var built = sync.OnceValue(func() map[string]*asset {
 	root, err := fs.Sub(dist, "dist")
 	if err != nil {
@@ -91,12 +86,12 @@ var built = sync.OnceValue(func() map[string]*asset {
 	return loadAssets(root)
 })
 
-// serve answers views with one page of dist/, and every file with itself.
+// serve answers every view with one page of dist/, and every file with itself.
 func serve(page string, views []string, about answer) *http.ServeMux {
 	files := built()
 	info, err := json.Marshal(about)
 	if err != nil {
-		panic(err) // it holds only strings and bools
+		panic(err) // it contains only strings and bools
 	}
 	mux := http.NewServeMux()
 	for _, view := range views {
@@ -115,8 +110,8 @@ func serve(page string, views []string, about answer) *http.ServeMux {
 	return mux
 }
 
-// mountQueries lets the page read from Prometheus and nothing else: what
-// writes, deletes or shows configuration is on Prometheus' own port only.
+// mountQueries gives the page read access to Prometheus. The routes that write, delete or show configuration
+// are only on Prometheus' own port.
 func mountQueries(mux *http.ServeMux, prometheus http.Handler) {
 	queries := http.StripPrefix("/prometheus", prometheus)
 	for _, path := range []string{"query", "query_range", "query_exemplars", "series", "labels"} {
@@ -138,8 +133,7 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// cacheControl depends on the folder: the build names what it puts in assets/
-// after its contents.
+// cacheControl depends on the folder: the build names files in assets/ after their content.
 func cacheControl(name string) string {
 	if strings.HasPrefix(name, "assets/") {
 		return forever
@@ -147,8 +141,8 @@ func cacheControl(name string) string {
 	return recheck
 }
 
-// contentTypes are written down because mime.TypeByExtension asks the system,
-// and systems differ (on Windows the registry may call .js text/plain).
+// contentTypes is explicit because mime.TypeByExtension depends on the system (on Windows the registry may map
+// .js to text/plain).
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",

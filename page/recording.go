@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Recording is one HTML file with traces and all that shows them. It opens
-// without a server and asks for nothing.
+// Recording is one HTML file with traces and everything that shows them. It opens without a server and sends no
+// requests.
 type Recording struct {
 	Title  string
 	Traces []RecordedTrace
@@ -22,14 +22,14 @@ type RecordedTrace struct {
 	Spans     []byte
 }
 
-// ReportLine is one expectation and how it turned out.
+// ReportLine is one expectation and its outcome.
 type ReportLine struct {
 	Name    string `json:"name"`
 	Outcome string `json:"outcome"` // pass or fail
 	Why     string `json:"why"`
 }
 
-// recordingPolicy is the same as that of files that the page itself saves.
+// recordingPolicy is the policy of files that the page itself saves.
 const recordingPolicy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 // Write writes the file.
@@ -42,7 +42,7 @@ func (r *Recording) Write(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	report, err := json.Marshal(r.Report) // it escapes <, > and &
+	report, err := json.Marshal(r.Report) // Marshal escapes <, > and &
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,5 @@
-// Package shop takes orders: an example of an instrumented package whose spans
-// are tested. It uses OpenTelemetry's API; the program that uses the package, here
-// its test, decides where spans go.
+// Package shop takes orders. It is an example of an instrumented package whose spans are tested. It uses
+// OpenTelemetry's API; the program that uses the package, here its test, decides where spans go.
 package shop
 
 import (
@@ -14,10 +13,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// ErrDeclined is the error of a card without money.
+// ErrDeclined is the error of a card without sufficient funds.
 var ErrDeclined = errors.New("card declined")
 
-// Checkout looks up the stock of each article and charges the card.
+// Checkout queries the stock of each article and charges the card.
 func Checkout(ctx context.Context, articles []string, card string) error {
 	ctx, span := otel.Tracer("shop").Start(ctx, "checkout", trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
@@ -32,7 +31,7 @@ func Checkout(ctx context.Context, articles []string, card string) error {
 	return nil
 }
 
-// stock asks for all articles at once, whatever their number.
+// stock queries all articles at once.
 func stock(ctx context.Context, articles []string) error {
 	_, span := otel.Tracer("shop").Start(ctx, "SELECT stock", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()

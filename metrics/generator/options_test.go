@@ -27,7 +27,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"buckets of the span metrics: bound 2 is 1":           func(o *Options) { o.SpanMetrics.Buckets = []float64{2, 1} },
 		"buckets of the service graph: bound 1 is NaN":        func(o *Options) { o.ServiceGraph.Buckets = []float64{math.NaN()} },
 		"a dimension has no name":                             func(o *Options) { o.SpanMetrics.Dimensions = []string{""} },
-		`dimension "le": the label le has a meaning`:          func(o *Options) { o.ServiceGraph.Dimensions = []string{"le"} },
+		`dimension "le": the label le has its own meaning`:    func(o *Options) { o.ServiceGraph.Dimensions = []string{"le"} },
 		`dimension "job": the label job is in use`: func(o *Options) {
 			o.SpanMetrics.Dimensions, o.SpanMetrics.TargetInfo = []string{"job"}, true
 		},

@@ -121,7 +121,7 @@ func TestConfigurationLimits(t *testing.T) {
 	if got := retentionText(in.config.Load()); got != "2h" {
 		t.Errorf("by the configuration: %s", got)
 	}
-	if !strings.Contains(in.logs.String(), "and not sent") {
+	if !strings.Contains(in.logs.String(), "does not send them") {
 		t.Errorf("it does not tell that alerts go nowhere: %s", in.logs)
 	}
 }

@@ -299,7 +299,7 @@ func TestOTLPRefusesByPoint(t *testing.T) {
 		}, 1, "older than 1h"},
 		"future": {func(add func() pmetric.Metric) {
 			sum(add(), "f", pmetric.AggregationTemporalityCumulative).SetTimestamp(stamp(now.Add(time.Hour)))
-		}, 1, "ahead of the clock"},
+		}, 1, "ahead of the server's clock"},
 		"a histogram of the future is one point": {func(add func() pmetric.Metric) {
 			h := add()
 			h.SetName("fh")
@@ -309,7 +309,7 @@ func TestOTLPRefusesByPoint(t *testing.T) {
 			p.BucketCounts().FromRaw([]uint64{1, 1, 1, 1})
 			p.SetCount(4)
 			p.SetTimestamp(stamp(now.Add(time.Hour)))
-		}, 1, "ahead of the clock"},
+		}, 1, "ahead of the server's clock"},
 		"scale": {func(add func() pmetric.Metric) {
 			h := add()
 			h.SetName("s")

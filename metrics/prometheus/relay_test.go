@@ -153,7 +153,7 @@ func TestABadSampleTakesNoOthersWithIt(t *testing.T) {
 	if want := fmt.Sprintf("etude_metrics_remote_refused_samples_total{end=%q} %d\n", to.url, 2*n); !strings.Contains(metrics, want) {
 		t.Errorf("/metrics lacks %s", want)
 	}
-	if got := in.logs.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "a remote end refuses samples") {
+	if got := in.logs.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "a remote end refused samples") {
 		t.Errorf("logged %s", got)
 	}
 }

@@ -59,7 +59,7 @@ func TestGeneratorFlagsAreChecked(t *testing.T) {
 		`--metrics.filter: filter "keep x=y": begins wit`:  "--metrics.filter=keep x=y",
 		`--metrics.graph-filter: filter "include x=y": c`:  "--metrics.graph-filter=include x=y",
 		`buckets of the span metrics: bound 2 is 1`:        "--metrics.buckets=2,1",
-		`dimension "le": the label le has a meaning of i`:  "--metrics.graph-dimensions=le",
+		`dimension "le": the label le has its own meaning`: "--metrics.graph-dimensions=le",
 		`--metrics.histograms exact: want native, classic`: "--metrics.histograms=native,exact",
 	} {
 		c, err := parseBackend(t, arg)

@@ -2,23 +2,23 @@ package compare
 
 import "slices"
 
-// Which children of one node correspond to which of its counterpart's. The passes
-// go from certain to likely, and each handles only the rest of the ones before:
+// This file matches the children of one node with those of its counterpart. The passes go from certain to
+// likely, and each handles only the children left by the passes before:
 //
 //  1. service and name are equal;
 //  2. the name is equal: the service has another name;
-//  3. a child is new, and one of its own children has a counterpart among what is
-//     left of the other side: a span was inserted in between, or removed. Its
-//     children take part in its stead, its own time remains its own;
+//  3. a child is new, and one of its own children has a counterpart among the children left on the other
+//     side: a span was inserted in between, or removed. Its children replace it in the match, and it keeps
+//     its own time;
 //  4. one root is left on each side.
 //
-// An edit distance between whole trees was rejected: it costs the cube of the
-// trace, and a span that changed its caller is not the same work.
+// Rejected: an edit distance between whole trees. It takes time cubic in the size of the trace, and a span that
+// changed its caller is not the same work.
 
-// entry is one line of a level: a node before, its counterpart after, either none.
+// entry is one line of a level: a node before and its counterpart after; either may be missing.
 type entry struct {
 	before, after int32
-	// How long the parent of the level waits for it, per trace.
+	// The time per trace that the level's parent waits for it.
 	pathBefore, pathAfter float64
 	above                 int // the entry in between, -1 for none
 	opened                bool
@@ -27,7 +27,7 @@ type entry struct {
 // candidate is a child that may get a counterpart.
 type candidate struct {
 	node  int32
-	share float64 // the share of the time of the entry in between that is on the path
+	share float64 // fraction of the time of the entry in between that is on the path
 	above int
 }
 
@@ -38,11 +38,10 @@ type level struct {
 	before, after []candidate // without counterpart so far
 }
 
-// maxOpened is how many layers of new spans may lie between a span and its
-// caller.
+// maxOpened is the maximum number of layers of new spans between a span and its caller.
 const maxOpened = 4
 
-// align returns the children of two nodes, either none.
+// align returns the entries for the children of two nodes; either node may be missing.
 func (c *Comparison) align(before, after int32) []entry {
 	l := level{c: c}
 	for _, n := range c.Before.children(before) {
@@ -91,7 +90,7 @@ func (l *level) match() {
 	l.matchBy(func(op int32) operation { return operation{name: list[op].name} })
 }
 
-// matchBy pairs entries of the same key, in order.
+// matchBy pairs candidates with the same key, in order.
 func (l *level) matchBy(key func(op int32) operation) {
 	if len(l.before) == 0 || len(l.after) == 0 {
 		return
@@ -122,11 +121,11 @@ func (l *level) matchBy(key func(op int32) operation) {
 	}
 }
 
-// maxRun bounds the product of two runs that are aligned by duration.
+// maxRun limits the product of the lengths of two runs that are aligned by duration.
 const maxRun = 4096
 
-// matchRun pairs two runs of the same operation. The longer one has some that are
-// new; which, their durations say where that costs little, else they are the last.
+// matchRun pairs two runs of the same operation. The longer one has additional candidates. If the cost is
+// small, their durations decide which ones are additional; otherwise the last ones are.
 func (l *level) matchRun(before, after []candidate) {
 	swap := len(before) > len(after)
 	short, long := before, after
@@ -151,16 +150,16 @@ func (l *level) matchRun(before, after []candidate) {
 	}
 }
 
-// alike moves to the front of long, in order, those that pair with short at the
-// least sum of differences in duration.
+// alike moves to the front of long, in order, the candidates that pair with short at the smallest sum of
+// differences in duration.
 func (l *level) alike(short, long []candidate, swap bool) {
 	n, m := len(short), len(long)
 	of, other := l.c.Before, l.c.After
 	if swap {
 		of, other = other, of
 	}
-	// cost[i*(m+1)+j] is the least for the last n-i of short within the last m-j of
-	// long. A pair that cannot fit costs more than any other.
+	// cost[i*(m+1)+j] is the smallest sum for the last n-i of short within the last m-j of long. An impossible
+	// pair costs more than any other.
 	cost := make([]float64, (n+1)*(m+1))
 	pairing := func(i, j int) float64 {
 		d := of.mean(of.nodes[short[i].node].length) - other.mean(other.nodes[long[j].node].length)
@@ -189,22 +188,22 @@ func (l *level) alike(short, long []candidate, swap bool) {
 
 const impossible = 1e300
 
-// open replaces nodes without counterpart by their children, where one of these has
-// a counterpart in the rest of the other side.
+// open replaces nodes without counterpart by their children, if one of these has a counterpart among the
+// remaining candidates of the other side.
 func (l *level) open() (any bool) {
 	if len(l.before) == 0 || len(l.after) == 0 {
 		return false
 	}
 	wantBefore, wantAfter := l.names(l.c.Before, l.before), l.names(l.c.After, l.after)
 	l.after, any = l.openSide(l.c.After, l.after, wantBefore, func(c candidate) int { return l.pair(candidate{node: none, above: -1}, c) })
-	if any { // The other side's turn comes when these have been matched.
+	if any { // The other side is opened after these have been matched.
 		return true
 	}
 	l.before, any = l.openSide(l.c.Before, l.before, wantAfter, func(c candidate) int { return l.pair(c, candidate{node: none, above: -1}) })
 	return any
 }
 
-// names are the operations of candidates.
+// names returns the operations of candidates.
 func (l *level) names(of *Profile, list []candidate) map[int32]bool {
 	names := make(map[int32]bool, len(list))
 	for _, c := range list {

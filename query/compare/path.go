@@ -7,10 +7,9 @@ import (
 	"etude/trace"
 )
 
-// correctClocks moves spans whose clock differs from their caller's, as the page
-// does: a child of another service that is outside of its parent is moved, with
-// what hangs below it in the same service. One no longer than its parent is centred
-// in it, a longer one begins with it. A consumer may begin when it likes.
+// correctClocks moves spans whose clock differs from their caller's, as the page does. It moves a child of
+// another service that is outside its parent, together with its descendants in the same service. A child no
+// longer than its parent is centred in it; a longer one begins with it. A consumer may begin at any time.
 func (t *tree) correctClocks() {
 	copy(t.from, t.start) // as sent, until cut
 	for _, i := range t.order {
@@ -19,7 +18,7 @@ func (t *tree) correctClocks() {
 			continue
 		}
 		s, above := &t.spans[i], &t.spans[p]
-		by := t.start[p] - t.from[p] // as the parent was moved
+		by := t.start[p] - t.from[p] // distance by which the parent was moved
 		if s.Service != above.Service {
 			by = clockError(t.start[p], t.end[p], t.start[i], t.end[i], s.Kind)
 		}
@@ -27,7 +26,7 @@ func (t *tree) correctClocks() {
 	}
 }
 
-// clockError is how far a child must be moved.
+// clockError is the distance by which a child must be moved.
 func clockError(from, to, start, end int64, kind trace.Kind) int64 {
 	switch length := end - start; {
 	case length > to-from:
@@ -39,10 +38,10 @@ func clockError(from, to, start, end int64, kind trace.Kind) int64 {
 	}
 }
 
-// findPath cuts each span to its parent and finds which children it waits for.
+// findPath cuts each span to its parent and finds the children it waits for.
 func (t *tree) findPath() {
 	n := len(t.spans)
-	below := make([]int32, n) // the children of each span, side by side
+	below := make([]int32, n) // the children of each span, in one slice
 	at := make([]int32, n+1)
 	roots := t.cut()
 	for _, i := range t.order {
@@ -66,8 +65,7 @@ func (t *tree) findPath() {
 	t.top.own = t.wait(t.top.from, t.top.to, roots)
 }
 
-// cut sets from and to, and returns what hangs below the top: the root, or all
-// that there are where there is not exactly one.
+// cut sets from and to. It returns the children of the top: the root, or all roots if there is not exactly one.
 func (t *tree) cut() []int32 {
 	var roots, all []int32
 	for _, i := range t.order {
@@ -90,11 +88,10 @@ func (t *tree) cut() []int32 {
 		}
 		t.top.from, t.top.to = min(t.top.from, t.from[i]), max(t.top.to, t.to[i])
 	}
-	return slices.Clone(roots) // wait puts them in its own order
+	return slices.Clone(roots) // wait reorders them
 }
 
-// wait walks backwards from to, marks the children that are on the path, and
-// returns the time in which there was none.
+// wait walks backwards from to, marks the children on the path, and returns the time without a child.
 func (t *tree) wait(from, to int64, children []int32) (own int64) {
 	slices.SortFunc(children, func(a, b int32) int {
 		return cmp.Or(cmp.Compare(t.to[b], t.to[a]), cmp.Compare(t.from[a], t.from[b]), cmp.Compare(a, b))

@@ -6,19 +6,19 @@ import (
 	"etude/trace"
 )
 
-// Comparison gathers two sides and compares them.
+// Comparison collects two sides and compares them.
 type Comparison struct {
 	Before, After *Profile
 }
 
-// New returns an empty Comparison. Exact keeps the spans of one operation below
-// one parent apart, for one trace against another; otherwise they are merged.
+// New returns an empty Comparison. With exact, for one trace against another, the spans of one operation below
+// one parent stay separate; otherwise they are merged.
 func New(exact bool) *Comparison {
 	ops := &operations{numbers: map[operation]int32{}}
 	return &Comparison{newProfile(ops, exact), newProfile(ops, exact)}
 }
 
-// operations number what both sides name.
+// operations numbers the operations of both sides.
 type operations struct {
 	numbers map[operation]int32
 	list    []operation
@@ -43,24 +43,24 @@ type Profile struct {
 	exact  bool
 	nodes  []node // parents before children; the first is the top
 	index  map[place]int32
-	wholes []int64 // how long each trace took
+	wholes []int64 // the duration of each trace
 	spans  int
 }
 
-// place names a node. Position counts the siblings of one operation if exact.
+// place identifies a node. position numbers the siblings of one operation if exact.
 type place struct{ parent, op, position int32 }
 
 // node sums up the spans of a side's traces at one place.
 type node struct {
 	place
-	first, last, next     int32 // the children in order of their appearance
+	first, last, next     int32 // the children in the order of their first appearance
 	calls, errors         int64
-	length, path, own, at float64 // nanoseconds; path is the length while the parent waited, at when it began after the parent
+	length, path, own, at float64 // nanoseconds; path is the length while the parent waited; at is the start relative to the parent's
 	example               Example
 	longest               int64
 }
 
-// Example is a span that a node is made of: the longest.
+// Example is the longest span of a node.
 type Example struct {
 	Trace int // number of the trace, in the order of Add
 	Span  trace.SpanID
@@ -139,7 +139,7 @@ func (n *node) add(t *tree, i int32, from int64, e Example) {
 	}
 }
 
-// children lists the nodes below one.
+// children returns a node's children.
 func (p *Profile) children(of int32) (list []int32) {
 	if of == none {
 		return nil
@@ -150,20 +150,20 @@ func (p *Profile) children(of int32) (list []int32) {
 	return list
 }
 
-// Traces is how many traces were added.
+// Traces is the number of traces added.
 func (p *Profile) Traces() int { return len(p.wholes) }
 
-// Spans is how many spans they have.
+// Spans is the number of their spans.
 func (p *Profile) Spans() int { return p.spans }
 
-// Nodes is how many places of operations they have, and the whole.
+// Nodes is the number of their nodes, including the top.
 func (p *Profile) Nodes() int { return len(p.nodes) }
 
 // Bytes estimates the memory of the Profile.
 func (p *Profile) Bytes() int { return len(p.nodes)*(136+48) + 8*len(p.wholes) }
 
-// Quantile returns how long the trace took that is slower than a share q of all,
-// in nanoseconds; 0 without traces.
+// Quantile returns the duration that the share q of all traces does not exceed, in nanoseconds; 0 without
+// traces.
 func (p *Profile) Quantile(q float64) int64 {
 	if len(p.wholes) == 0 {
 		return 0
@@ -172,7 +172,7 @@ func (p *Profile) Quantile(q float64) int64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// Mean is how long a trace takes, in nanoseconds.
+// Mean is the mean duration of a trace, in nanoseconds.
 func (p *Profile) Mean() float64 { return p.mean(p.nodes[0].length) }
 
 // mean divides by the number of traces.

@@ -8,46 +8,46 @@ import (
 
 // Report is a comparison. Times are nanoseconds, means per trace.
 type Report struct {
-	Before, After float64 // how long a trace takes
-	Rows          []Row   // in reading order, callers before what they call; the first is the whole trace
+	Before, After float64 // duration of a trace
+	Rows          []Row   // in reading order, callers before their callees; the first is the whole trace
 
-	// Others sums up the rows that Trim has left out.
+	// Others sums up the rows that Trim has removed.
 	Others     int
 	OthersTime float64
 }
 
-// Row is a span with its counterpart, or those of an operation with theirs.
+// Row is a span with its counterpart, or the spans of an operation with theirs.
 //
 // Own and Overlap of all rows, and OthersTime, add up to After - Before.
 type Row struct {
 	Parent        int // into Rows, -1 for the first
 	Depth         int
 	Service, Name string
-	WasService    string // before, where it was another
+	WasService    string // before, if different
 	WasName       string
-	Before, After *Side   // nil where there is none
+	Before, After *Side   // nil when missing
 	Own           float64 // difference of its own time, as far as the trace waited for it
-	Overlap       float64 // difference by calls that run at the same time, or no longer do
-	Inside        float64 // sum of Own and Overlap of the row and all below it
+	Overlap       float64 // difference caused by calls that run concurrently, or no longer do
+	Inside        float64 // sum of Own and Overlap of the row and its descendants
 }
 
-// Side is what one side has at a Row.
+// Side has the values of one side at a Row.
 type Side struct {
 	Calls, Errors float64 // per trace
 	Length, Own   float64 // of all calls
-	OnPath        float64 // of Length, while the caller waited for it
-	At            float64 // when it began after its caller's begin
+	OnPath        float64 // the part of Length while the caller waited for it
+	At            float64 // start relative to the caller's start
 	Example       Example
 }
 
-// Difference is how much longer a trace takes after.
+// Difference is the additional duration of a trace after.
 func (r *Report) Difference() float64 { return r.After - r.Before }
 
-// work is a pair of nodes whose children are to be aligned.
+// work is a pair of nodes whose children need alignment.
 type work struct {
 	before, after int32
 	row           int
-	weight        float64 // share of its difference that is the whole trace's
+	weight        float64 // share of its difference that belongs to the whole trace
 }
 
 // Report compares the traces added so far.
@@ -74,10 +74,10 @@ func (c *Comparison) Report() *Report {
 	return r
 }
 
-// below adds the rows below one, and returns the work that they are.
+// below adds the rows below a row, and returns their alignments as more work.
 func (c *Comparison) below(r *Report, w work) (more []work) {
 	entries := c.align(w.before, w.after)
-	at := make([]int, len(entries)) // the row of each
+	at := make([]int, len(entries)) // the row of each entry
 	for i, e := range entries {
 		parent := w.row
 		if e.above >= 0 {
@@ -96,8 +96,8 @@ func (c *Comparison) below(r *Report, w work) (more []work) {
 	return more
 }
 
-// split says which share of the difference inside of an entry its parent waited
-// for, and how much else its time on the path differs.
+// split returns the share of the difference inside an entry that its parent waited for, and the other
+// difference of its time on the path.
 func split(e entry, before, after float64) (share, overlap float64) {
 	waitedBefore, waitedAfter := quotient(e.pathBefore, before), quotient(e.pathAfter, after)
 	switch d := after - before; {
@@ -172,7 +172,7 @@ func (p *Profile) side(of int32) *Side {
 	}
 }
 
-// begins is when a row begins after its caller, as it was last.
+// begins is the start of a row relative to its caller's, after or, if missing, before.
 func (r *Row) begins() float64 {
 	if r.After != nil {
 		return r.After.At
@@ -180,7 +180,7 @@ func (r *Row) begins() float64 {
 	return r.Before.At
 }
 
-// order puts the rows in reading order: below their parents, by their begin.
+// order sorts the rows in reading order: below their parents, by their start.
 func (r *Report) order() {
 	below := make([][]int, len(r.Rows))
 	for i := 1; i < len(r.Rows); i++ {
@@ -204,11 +204,11 @@ func (r *Report) order() {
 	r.Rows = made
 }
 
-// Change is the way in which a part differs.
+// Change is the kind of a part's difference.
 type Change string
 
-// The changes. A part that is new or gone has no counterpart at all; more and less
-// mean another number of calls, slower and faster the same number.
+// The changes. A new or gone part has no counterpart. More and less mean another number of calls; slower and
+// faster mean the same number.
 const (
 	slower   Change = "slower"
 	faster   Change = "faster"
@@ -216,19 +216,19 @@ const (
 	less     Change = "fewer calls"
 	added    Change = "new"
 	removed  Change = "gone"
-	serial   Change = "less overlap"  // what it calls runs side by side no longer
-	parallel Change = "more overlap"  // what it calls runs side by side
+	serial   Change = "less overlap"  // its callees no longer run concurrently
+	parallel Change = "more overlap"  // its callees run concurrently
 	between  Change = "between spans" // time in which no span ran
 )
 
-// Part is a piece of the difference: of a row's own time, or of what overlaps in it.
+// Part is a piece of the difference: of a row's own time, or of the overlap in it.
 type Part struct {
 	Row        int
 	Change     Change
 	Difference float64
 }
 
-// Parts returns at most that many parts, the greatest first.
+// Parts returns at most most parts, the largest first.
 func (r *Report) Parts(most int) (parts []Part) {
 	for i := range r.Rows {
 		row := &r.Rows[i]
@@ -263,7 +263,7 @@ func (r *Row) change() Change {
 	return faster
 }
 
-// Top returns the numbers of the rows that differ, those first that differ most.
+// Top returns the numbers of the rows that differ, the most different first.
 func (r *Report) Top() (top []int) {
 	for i := range r.Rows {
 		if r.Rows[i].weight() > 0 {
@@ -274,10 +274,10 @@ func (r *Report) Top() (top []int) {
 	return top
 }
 
-// weight is how much the row differs, whichever way.
+// weight is the absolute difference of the row.
 func (r *Row) weight() float64 { return math.Abs(r.Own) + math.Abs(r.Overlap) }
 
-// Trim keeps at most that many rows: those that differ most, with their callers.
+// Trim keeps at most most rows: those that differ most, and their callers.
 func (r *Report) Trim(most int) {
 	if most <= 0 || len(r.Rows) <= most {
 		return
@@ -306,7 +306,7 @@ func (r *Report) Trim(most int) {
 	r.drop(keep)
 }
 
-// same are the rows that do not differ.
+// same returns the rows that do not differ.
 func (r *Report) same() (same []int) {
 	for i := range r.Rows {
 		if r.Rows[i].weight() == 0 {

@@ -19,31 +19,31 @@ type Span struct {
 // none is the parent of a root.
 const none = int32(-1)
 
-// tree is one trace. All slices but order are by span.
+// tree is one trace. All slices except order are indexed by span.
 type tree struct {
 	spans  []Span
 	parent []int32
 	order  []int32 // parents before children, siblings by start; each span once
-	orphan []bool  // a parent is named and not there
+	orphan []bool  // its named parent is missing
 
 	// Nanoseconds from the trace's first moment.
 	start, end []int64
-	// The times cut to the parent's.
+	// The times, cut to the parent's.
 	from, to []int64
-	own      []int64 // of the time from..to: not waiting for a child
+	own      []int64 // the part of from..to without waiting for a child
 	onPath   []bool  // the parent waits for the span
 
 	top top
 }
 
-// top is the time of the whole trace, as of one span around all others.
+// top is the time of the whole trace, like a span around all others.
 type top struct {
 	from, to int64
 	own      int64
 }
 
-// newTree arranges spans, whatever their ids say: of several with one id the first
-// is the parent, a circle of parents is cut at its first span.
+// newTree arranges spans with any ids: of several spans with one id the first is the parent, and a cycle of
+// parents is cut at its first span.
 func newTree(spans []Span) *tree {
 	n := len(spans)
 	t := &tree{
@@ -59,8 +59,8 @@ func newTree(spans []Span) *tree {
 	return t
 }
 
-// link finds the parents. A server may share its client's id, as in Zipkin: it is
-// the client's child then, and what names the id is the server's.
+// link finds the parents. A server may share its client's id, as in Zipkin. Then it becomes the client's child,
+// and spans that name the id become the server's children.
 func (t *tree) link() {
 	byID := make(map[trace.SpanID]int32, len(t.spans))
 	servers := map[trace.SpanID]int32{}
@@ -97,8 +97,7 @@ func (t *tree) link() {
 	}
 }
 
-// setTimes reads a missing start as the start of the trace, and an end before the
-// start as the start.
+// setTimes replaces a missing start by the start of the trace, and an end before the start by the start.
 func (t *tree) setTimes() {
 	base := ^uint64(0)
 	for i := range t.spans {
@@ -118,12 +117,12 @@ func (t *tree) setTimes() {
 	}
 }
 
-// longest bounds offsets, so that sums of a thousand traces are exact: 52 days.
+// longest limits offsets, so that sums over a thousand traces are exact: 52 days.
 const longest = 1 << 52
 
 func offset(n uint64) int64 { return int64(min(n, longest)) }
 
-// arrange puts the spans in order.
+// arrange sorts the spans into order.
 func (t *tree) arrange() {
 	n := len(t.spans)
 	byStart := make([]int32, n)
@@ -163,7 +162,7 @@ func (t *tree) arrange() {
 			place(i)
 		}
 	}
-	for _, i := range byStart { // what hangs below a circle, or forms one
+	for _, i := range byStart { // spans on or below a cycle
 		if !placed[i] {
 			t.parent[i], t.orphan[i] = none, true
 			place(i)

@@ -1,10 +1,9 @@
-// Package jaeger turns batches of Jaeger's spans into OTLP: bytes in, bytes out.
+// Package jaeger translates batches of Jaeger's spans from bytes to OTLP bytes.
 //
-// Thrift (thrift.go, read by thriftread.go) and api_v2 protobuf (proto.go) are read
-// into one span (span.go), which is written and used again for the next, so both
-// have the same rules: OpenTelemetry's "OpenTelemetry to Jaeger" mapping read
-// backwards. testdata/thrift.txt and proto.txt show each rule.
+// Thrift (thrift.go, decoded by thriftread.go) and api_v2 protobuf (proto.go) are decoded into one span
+// (span.go), which is written and reused for the next span. So both have the same rules: the inverse of
+// OpenTelemetry's "OpenTelemetry to Jaeger" mapping. testdata/thrift.txt and proto.txt show each rule.
 //
-// Whether ids are good is for the reader of the spans to judge. Errors are for the
-// sender: they say what is wrong with the bytes.
+// The package does not validate ids; the receiver of the spans does. Errors are meant for the sender: they
+// describe the mistake in the bytes.
 package jaeger

@@ -10,10 +10,10 @@ import (
 	"etude/receive/spans"
 )
 
-// FromProto appends to dst a TracesData with all spans of a PostSpansRequest
-// (jaeger-idl, proto/api_v2/model.proto and collector.proto). Beyond what thrift
-// can say, a span may name its own process, and tags that OpenTelemetry's exporters
-// wrote for scope and trace state are turned back. After an error dst holds a part.
+// FromProto appends to dst a TracesData with all spans of a PostSpansRequest (jaeger-idl,
+// proto/api_v2/model.proto and collector.proto). Two things go beyond thrift: a span may have its own process,
+// and the tags that OpenTelemetry's exporters wrote for scope and trace state are converted back. After an
+// error dst has an incomplete result.
 func FromProto(dst, request []byte, bounds spans.Bounds) ([]byte, error) {
 	w := spans.Writer{Builder: wire.Builder{B: dst}}
 	g := protoBatch{bounds: bounds}
@@ -25,7 +25,7 @@ func FromProto(dst, request []byte, bounds spans.Bounds) ([]byte, error) {
 	return w.B, err
 }
 
-// notRequest says that bytes are not what they should be.
+// notRequest wraps an error about invalid bytes.
 func notRequest(err error) error {
 	if err == nil {
 		return nil
@@ -33,12 +33,12 @@ func notRequest(err error) error {
 	return fmt.Errorf("body is not a Jaeger PostSpansRequest: %w", err)
 }
 
-// protoBatch is a batch on its way. Spans of one process are one resource; its
-// bytes are the key.
+// protoBatch is a batch during translation. The spans of one process share a resource; the key is the process'
+// bytes.
 type protoBatch struct {
 	bounds spans.Bounds
 	groups spans.Groups
-	s      span // used for every span, and its tags for processes
+	s      span // reused for every span; its tags also for processes
 	spans  int
 }
 
@@ -53,7 +53,7 @@ func (g *protoBatch) read(b []byte) error {
 	if r.Err != nil {
 		return notRequest(r.Err)
 	}
-	// The process, which the spans need, comes after them on the wire.
+	// The spans need the process, which comes after them on the wire.
 	for r = (wire.Reader{Rest: batch.Data}); r.Next(); {
 		if r.IsBytes(2) {
 			process.Add(r.Data)
@@ -93,7 +93,7 @@ func (g *protoBatch) span(b, process []byte) error {
 	return g.bounds.Grown(size)
 }
 
-// resource writes the Resource of a process. No process, no Resource.
+// resource writes the Resource of a process, or nothing without a process.
 func (g *protoBatch) resource(w *spans.Writer, process string) error {
 	if process == "" {
 		return nil
@@ -120,8 +120,8 @@ func (g *protoBatch) resource(w *spans.Writer, process string) error {
 	return nil
 }
 
-// removeScope removes the tags that name the scope. otel.library.* are the older
-// names. A version without its name stays a tag.
+// removeScope removes the tags that name the scope and returns the scope. otel.library.* are the older names. A
+// version without a name stays a tag.
 func (s *span) removeScope() (sc spans.Scope) {
 	if name := s.removeTag("otel.library.name"); name != "" {
 		sc = spans.Scope{Name: name, Version: s.removeTag("otel.library.version")}
@@ -132,7 +132,7 @@ func (s *span) removeScope() (sc spans.Scope) {
 	return sc
 }
 
-// removeTag removes a tag that is a string and not empty, and returns its text.
+// removeTag removes a tag with a non-empty string, and returns the string.
 func (s *span) removeTag(key string) string {
 	for i := range s.tags {
 		if t := &s.tags[i]; t.key == key && t.typ == tagString && t.text != "" {
@@ -144,7 +144,7 @@ func (s *span) removeTag(key string) string {
 	return ""
 }
 
-// readProto reads a Span, and returns its own process.
+// readProto decodes a Span, and returns its own process.
 func (s *span) readProto(b []byte) (process wire.Merged, err error) {
 	s.reset()
 	var start, duration moment
@@ -231,7 +231,7 @@ func (s *span) addProtoLog(b []byte) (err error) {
 	return errors.Join(err, r.Err)
 }
 
-// addProtoTag reads a KeyValue and keeps the value that its type asks for.
+// addProtoTag decodes a KeyValue and keeps the value of its type.
 func addProtoTag(tags []tag, b []byte) ([]tag, error) {
 	if len(tags) == maxList {
 		return tags, errList
@@ -276,10 +276,10 @@ func addProtoTag(tags []tag, b []byte) ([]tag, error) {
 	return append(tags, t), r.Err
 }
 
-// moment is a protobuf Timestamp, or a Duration.
+// moment is a protobuf Timestamp or Duration.
 type moment struct{ seconds, nano int64 }
 
-// readMoment holds seconds within what can be added up: far beyond all clocks.
+// readMoment limits seconds so that sums cannot overflow; the limit is far beyond all clocks.
 func readMoment(b []byte) (m moment, err error) {
 	const far = 1 << 40
 	r := wire.Reader{Rest: b}
@@ -296,7 +296,7 @@ func readMoment(b []byte) (m moment, err error) {
 
 func (m moment) plus(d moment) moment { return moment{m.seconds + d.seconds, m.nano + d.nano} }
 
-// nanos is the moment since 1970, held within what nanoseconds can say.
+// nanos is the time in nanoseconds since 1970, limited to their range.
 func (m moment) nanos() uint64 {
 	const second = 1_000_000_000
 	seconds, nano := m.seconds+m.nano/second, m.nano%second
@@ -312,7 +312,7 @@ func (m moment) nanos() uint64 {
 	return uint64(seconds)*second + uint64(nano)
 }
 
-// bigEndian reads an id of at most 8 bytes.
+// bigEndian decodes an id of at most 8 bytes.
 func bigEndian(b []byte) uint64 {
 	var full [8]byte
 	copy(full[8-len(b):], b)

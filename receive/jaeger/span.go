@@ -9,8 +9,7 @@ import (
 	"etude/receive/spans"
 )
 
-// span is a span as either wire form tells it. Its texts are borrowed from the
-// request's bytes.
+// span is a decoded span of either wire format. Its texts are borrowed from the request's bytes.
 type span struct {
 	traceHigh, traceLow uint64
 	id, parent          uint64
@@ -19,7 +18,7 @@ type span struct {
 	tags                []tag
 	refs                []ref
 	events              spans.Writer // the logs, as fields of Span
-	fields              []tag        // of the log being read
+	fields              []tag        // of the log being decoded
 }
 
 type ref struct {
@@ -28,24 +27,24 @@ type ref struct {
 	span                uint64
 }
 
-// The kinds of reference have the same numbers in both wire forms.
+// The kinds of reference have the same numbers in both wire formats.
 const (
 	refChildOf     = 0
 	refFollowsFrom = 1
 )
 
-// maxList bounds the tags, references and fields of one thing: in memory
-// they are larger than on the wire, and no honest span comes near.
+// maxList limits the tags, references and fields of one element: in memory they are larger than on the wire.
+// Real spans stay far below the limit.
 const maxList = 1 << 16
 
 var errList = fmt.Errorf("more than %d tags or references in one place", maxList)
 
-// tag is a key and a value. The type decides which field of the value counts.
+// tag is a key and a value. The type determines which field has the value.
 type tag struct {
 	key  string
 	typ  tagType
 	text string // tagString, tagBinary
-	bits uint64 // the others; of tagUnknown, the type's number
+	bits uint64 // all other types; for tagUnknown, the type's number
 }
 
 type tagType uint8
@@ -59,7 +58,7 @@ const (
 	tagBinary
 )
 
-// reset empties s and keeps its memory.
+// reset clears s and keeps its memory.
 func (s *span) reset() {
 	events := spans.Writer{Builder: wire.Builder{B: s.events.B[:0]}}
 	*s = span{tags: s.tags[:0], refs: s.refs[:0], fields: s.fields[:0], events: events}
@@ -77,7 +76,7 @@ func writeProcess(p *spans.Writer, service string, tags []tag) {
 		t := &tags[i]
 		switch {
 		case t.key == "service.name" && service != "":
-			// The field has said it, and a key may be there once.
+			// The process' field has set it, and a key may occur only once.
 		case t.key == "hostname" && !hasHost:
 			writeTag(p, spans.ResourceAttributes, "host.name", t)
 		case t.key == "jaeger.version":
@@ -89,8 +88,8 @@ func writeProcess(p *spans.Writer, service string, tags []tag) {
 	p.Close(res)
 }
 
-// writeSpan writes s, whose tags are unique, as a field of ScopeSpans, without the
-// tags that its kind and status have used up.
+// writeSpan writes s, whose tags are unique, as a field of ScopeSpans. It leaves out the tags that its kind and
+// status were made from.
 func writeSpan(p *spans.Writer, s *span, traceState string) {
 	kind := kindOf(s.tags)
 	st := statusOf(s.tags, kind)
@@ -120,8 +119,8 @@ func writeSpan(p *spans.Writer, s *span, traceState string) {
 	p.Close(m)
 }
 
-// parentID is the parent field, else the first CHILD_OF, else the first
-// FOLLOWS_FROM reference within the same trace.
+// parentID returns the parent field, or the first CHILD_OF, or the first FOLLOWS_FROM reference within the same
+// trace.
 func (s *span) parentID() uint64 {
 	if s.parent != 0 {
 		return s.parent
@@ -140,7 +139,7 @@ func (s *span) sameTrace(r *ref) bool {
 	return r.traceHigh == s.traceHigh && r.traceLow == s.traceLow
 }
 
-// repeatsParent reports whether the reference tells what parent_span_id tells.
+// repeatsParent reports whether the reference repeats parent_span_id.
 func (s *span) repeatsParent(r *ref, parent uint64) bool {
 	return r.kind == refChildOf && r.span == parent && s.sameTrace(r)
 }
@@ -157,7 +156,7 @@ func writeLink(p *spans.Writer, r *ref) {
 	p.Close(link)
 }
 
-// writeLog writes a log as an event. The field "event" is its name.
+// writeLog writes a log as an event. Its field "event" becomes the event's name.
 func writeLog(p *spans.Writer, nanos uint64, fields []tag) {
 	fields = uniqueTags(fields)
 	ev := p.Open(spans.Events)

@@ -24,7 +24,7 @@ func kindOf(tags []tag) uint64 {
 	return 0
 }
 
-// status is a status and the tags that went into it.
+// status is a status and the tags it was made from.
 type status struct {
 	code    uint64
 	message string
@@ -35,12 +35,11 @@ func (s *status) consumes(t *tag) bool {
 	return t == s.used[0] || t == s.used[1] || t == s.used[2]
 }
 
-// statusOf asks, in this order: error=true, otel.status_code,
-// http.status_code. The first that is there decides.
+// statusOf uses the first that exists of error=true, otel.status_code and http.status_code.
 func statusOf(tags []tag, kind uint64) (s status) {
 	failed := findTag(tags, "error")
 	if failed != nil && (failed.typ != tagBool || failed.bits == 0) {
-		failed = nil // only the boolean true says that the span failed
+		failed = nil // only the boolean true means that the span failed
 	}
 	code := findTag(tags, "otel.status_code")
 	s.used[0], s.used[1] = failed, code
@@ -73,8 +72,8 @@ func (s *status) describe(tags []tag) {
 	}
 }
 
-// httpStatusOf: an answer of 4xx is the client's failure, not the server's.
-// 399 counts as a failure for Tempo, and so it does here.
+// httpStatusOf returns the status for an HTTP status code. A 4xx is the client's failure, not the server's. 399
+// counts as a failure, as in Tempo.
 func httpStatusOf(tags []tag, kind uint64) uint64 {
 	t := findTag(tags, "http.status_code")
 	if t == nil {
@@ -103,7 +102,7 @@ func textOf(tags []tag, key string) string {
 	return ""
 }
 
-// stringOf is the value of a tag that is there and a string.
+// stringOf returns the value of a tag that is a string, or "".
 func stringOf(tags []tag, key string) string {
 	if t := findTag(tags, key); t != nil && t.typ == tagString {
 		return t.text
@@ -111,7 +110,7 @@ func stringOf(tags []tag, key string) string {
 	return ""
 }
 
-// asText is a tag's value as text.
+// asText formats a tag's value as text.
 func (t *tag) asText() string {
 	switch t.typ {
 	case tagString:
@@ -135,9 +134,9 @@ func findTag(tags []tag, key string) *tag {
 	return nil
 }
 
-// uniqueTags keeps the last tag of each key, in place: Jaeger allows a key
-// twice, OTLP does not. Few tags are compared with each other; a map takes over
-// before a hostile number of them makes that slow.
+// uniqueTags keeps the last tag of each key, in place, because Jaeger allows a key twice and OTLP does not. It
+// compares few tags with each other, and uses a map for many, so that hostile input does not take quadratic
+// time.
 func uniqueTags(tags []tag) []tag {
 	if len(tags) > 32 {
 		return uniqueManyTags(tags)

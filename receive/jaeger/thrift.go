@@ -9,13 +9,12 @@ import (
 	"etude/receive/spans"
 )
 
-// FromThrift appends to dst a TracesData with all spans of a batch (jaeger-idl,
-// thrift/jaeger.thrift), in Thrift's compact or its binary protocol. Fields may
-// come in any order. A required field that is missing makes the batch malformed,
-// as it does for upstream's code.
+// FromThrift appends to dst a TracesData with all spans of a batch (jaeger-idl, thrift/jaeger.thrift), in
+// Thrift's compact or binary protocol. Fields may come in any order. A missing required field makes the batch
+// malformed, as in upstream's code.
 //
-// Spans go from their bytes to OTLP one at a time, so that a hostile batch of many
-// empty spans costs no more than one. After an error dst holds a part.
+// It translates one span at a time, so that a hostile batch of many empty spans takes no more memory than one
+// span. After an error dst has an incomplete result.
 func FromThrift(dst, batch []byte, compact bool, bounds spans.Bounds) ([]byte, error) {
 	w := spans.Writer{Builder: wire.Builder{B: dst}}
 	t := thriftBatch{r: newThriftReader(batch, compact), p: &w, spans: -1}
@@ -32,16 +31,16 @@ func FromThrift(dst, batch []byte, compact bool, bounds spans.Bounds) ([]byte, e
 	return w.B, err
 }
 
-// thriftBatch is a batch on its way.
+// thriftBatch is a batch during translation.
 type thriftBatch struct {
 	r       *thriftReader
 	p       *spans.Writer
-	s       span // used for every span, and its tags for the process
-	process bool // has been there
-	spans   int  // -1: have not been there
+	s       span // reused for every span; its tags also for the process
+	process bool // has been read
+	spans   int  // -1: not read yet
 }
 
-var errThriftTwice = errors.New("a field is there twice")
+var errThriftTwice = errors.New("a field occurs twice")
 
 func (t *thriftBatch) read(bounds spans.Bounds) error {
 	var f thriftField
@@ -73,7 +72,7 @@ func (t *thriftBatch) read(bounds spans.Bounds) error {
 	return nil
 }
 
-// missing says that a required field was not there.
+// missing reports a missing required field.
 func (r *thriftReader) missing(of, field string) {
 	if r.err == nil {
 		r.fail(fmt.Errorf("%s without %s", of, field))
@@ -147,7 +146,7 @@ func (r *thriftReader) span(s *span) {
 		case f.is(6, thriftList):
 			r.refs(s)
 		case f.is(7, thriftI32):
-			r.i32() // flags have no meaning any more
+			r.i32() // flags no longer have a meaning
 		case f.is(8, thriftI64):
 			start = r.i64()
 		case f.is(9, thriftI64):
@@ -245,7 +244,7 @@ func (r *thriftReader) tags(tags []tag) []tag {
 	return tags
 }
 
-// tag keeps the value that the tag's type asks for.
+// tag decodes a tag and keeps the value of its type.
 func (r *thriftReader) tag() (t tag) {
 	var f thriftField
 	var seen uint32
@@ -297,7 +296,7 @@ func (r *thriftReader) tag() (t tag) {
 	return t
 }
 
-// nanos turns microseconds into nanoseconds, held within what both can say.
+// nanos converts microseconds to nanoseconds, limited to the range of both.
 func nanos(us int64) uint64 {
 	if us <= 0 {
 		return 0

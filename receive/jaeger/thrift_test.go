@@ -94,15 +94,15 @@ func TestThriftBounds(t *testing.T) {
 		want       string
 	}{
 		{name: "nothing unknown", text: process + list + "00"},
-		{name: "process twice", text: process + process + list + "00", want: "there twice"},
-		{name: "spans twice", text: process + list + list + "00", want: "there twice"},
+		{name: "process twice", text: process + process + list + "00", want: "occurs twice"},
+		{name: "spans twice", text: process + list + list + "00", want: "occurs twice"},
 		{name: "no process", text: list + "00", want: "batch without process"},
 		{name: "no spans", text: process + "00", want: "batch without spans"},
 		{name: "spans before the process", text: list + process + "00"},
 		{name: "a few lists", text: process + list + "0f 0063" + strings.Repeat("0f 00000001", 50) + "03 00000001 00 00"},
-		{name: "deep lists", text: process + list + "0f 0063" + strings.Repeat("0f 00000001", 100) + "03 00000001 00 00", want: "nests too deep"},
-		{name: "deep structs", text: process + list + strings.Repeat("0c 0063", 100) + strings.Repeat("00", 101), want: "nests too deep"},
-		{name: "deep maps", text: process + list + "0d 0063" + strings.Repeat("030d 00000001 01", 100) + "0303 00000000 00", want: "nests too deep"},
+		{name: "deep lists", text: process + list + "0f 0063" + strings.Repeat("0f 00000001", 100) + "03 00000001 00 00", want: "nested too deeply"},
+		{name: "deep structs", text: process + list + strings.Repeat("0c 0063", 100) + strings.Repeat("00", 101), want: "nested too deeply"},
+		{name: "deep maps", text: process + list + "0d 0063" + strings.Repeat("030d 00000001 01", 100) + "0303 00000000 00", want: "nested too deeply"},
 		{name: "long list", body: jaegertest.Thrift(t, jaegertest.Binary, tags), want: "more than 65536 tags"},
 	} {
 		body := c.body

@@ -10,15 +10,13 @@ import (
 	"etude/internal/wire"
 )
 
-// thriftReader reads Thrift's binary or compact protocol from bytes in memory
-// (thrift-binary-protocol.md, thrift-compact-protocol.md). Upstream's generated
-// code makes an object of every tag; here nothing is allocated, texts are
-// borrowed from the bytes, and a length is believed only when that many bytes
-// are left. The first error sticks: from then on there are no more fields or
-// elements, and every value is zero.
+// thriftReader decodes Thrift's binary or compact protocol from bytes in memory (thrift-binary-protocol.md,
+// thrift-compact-protocol.md). Upstream's generated code makes an object of every tag. This code allocates
+// nothing, borrows texts from the bytes, and accepts a length only when that many bytes are left. It keeps the
+// first error: after it, there are no more fields or elements, and every value is zero.
 type thriftReader struct {
 	rest    []byte
-	size    int // of all bytes
+	size    int // number of all bytes
 	compact bool
 	err     error
 }
@@ -42,19 +40,19 @@ const (
 	thriftBad = 255
 )
 
-// compactTypes are the same types by their numbers in the compact protocol, in
-// which a bool field has its value for a type.
+// compactTypes maps the compact protocol's numbers to these types. There a bool field has its value as its
+// type.
 var compactTypes = [16]uint8{
 	thriftStop, thriftBool, thriftBool, thriftByte, thriftI16, thriftI32, thriftI64, thriftDouble,
 	thriftString, thriftList, thriftSet, thriftMap, thriftStruct, thriftUUID, thriftBad, thriftBad,
 }
 
-// maxThriftDepth bounds how deep unknown fields may nest.
+// maxThriftDepth limits the nesting of unknown fields.
 const maxThriftDepth = 64
 
 var (
-	errThriftEnd   = errors.New("it ends too early")
-	errThriftDepth = errors.New("it nests too deep")
+	errThriftEnd   = errors.New("unexpected end")
+	errThriftDepth = errors.New("nested too deeply")
 )
 
 func newThriftReader(b []byte, compact bool) *thriftReader {
@@ -68,8 +66,7 @@ func (r *thriftReader) fail(err error) {
 	r.rest = nil
 }
 
-// thriftField is the head of a field, and of the one before it: each struct that
-// is read has its own, zero at first.
+// thriftField is the head of a field, and of the field before it. Each struct has its own, initially zero.
 type thriftField struct {
 	id    int16
 	typ   uint8
@@ -78,8 +75,7 @@ type thriftField struct {
 
 func (f *thriftField) is(id int16, typ uint8) bool { return f.id == id && f.typ == typ }
 
-// next reads the head of a struct's next field. At the struct's end it returns
-// false.
+// next reads the head of a struct's next field. It returns false at the end of the struct.
 func (r *thriftReader) next(f *thriftField) bool {
 	b := r.byte()
 	if !r.compact {
@@ -100,8 +96,7 @@ func (r *thriftReader) next(f *thriftField) bool {
 	return r.err == nil
 }
 
-// list reads the head of a list whose elements must be of a type, and returns
-// how many there are.
+// list reads the head of a list whose elements must have a type, and returns the number of elements.
 func (r *thriftReader) list(want uint8) int {
 	typ, n := r.listHead()
 	if n > 0 && typ != want {
@@ -143,8 +138,8 @@ func (r *thriftReader) compactType(nibble byte) uint8 {
 	return typ
 }
 
-// length takes a number of things, each of at least so many bytes. A negative
-// number of the wire is a huge one here.
+// length checks a number of elements, each of at least each bytes. A negative number on the wire is a huge
+// number here.
 func (r *thriftReader) length(n uint64, each int) int {
 	if n > uint64(len(r.rest)/each) {
 		r.fail(errThriftEnd)
@@ -176,8 +171,7 @@ func (r *thriftReader) i64() int64 {
 	return int64(r.fixed(8))
 }
 
-// double returns the bits of a double. Its bytes come in reverse order in the
-// compact protocol.
+// double returns the bits of a double. In the compact protocol its bytes are in reverse order.
 func (r *thriftReader) double() uint64 {
 	if !r.compact {
 		return r.fixed(8)
@@ -188,7 +182,7 @@ func (r *thriftReader) double() uint64 {
 	return 0
 }
 
-// bool reads the value of a field: in the compact protocol its head has it.
+// bool reads the value of a field; in the compact protocol the field's head has the value.
 func (r *thriftReader) bool(f *thriftField) bool {
 	if r.compact {
 		return f.value
@@ -196,7 +190,7 @@ func (r *thriftReader) bool(f *thriftField) bool {
 	return r.byte() == 1
 }
 
-// skipField passes over a field that is not used here.
+// skipField skips a field that the translation does not use.
 func (r *thriftReader) skipField(f *thriftField) {
 	if r.compact && f.typ == thriftBool {
 		return
@@ -266,8 +260,7 @@ func (r *thriftReader) byte() uint8 {
 	return b
 }
 
-// fixed reads n bytes as a big-endian number; a negative one comes with its
-// sign in front.
+// fixed reads n bytes as a big-endian number. A negative number is sign-extended.
 func (r *thriftReader) fixed(n int) uint64 {
 	b := r.consume(n)
 	if b == nil {

@@ -1,19 +1,18 @@
-// Package spans writes OTLP spans for the translations from other protocols
-// (receive/jaeger, receive/zipkin): the fields and attributes of a span, the
-// resources and scopes around it, and the bounds of what one request may become.
+// Package spans writes OTLP spans for the translations from other protocols (receive/jaeger, receive/zipkin):
+// the fields and attributes of a span, and the resources and scopes around it. It also has the limits for the
+// translation of one request.
 //
-// It appends bytes (opentelemetry-proto, trace/v1) and makes no objects.
+// It appends bytes (opentelemetry-proto, trace/v1) without intermediate objects.
 package spans
 
 import "fmt"
 
-// Bounds are what one request of another protocol may become: a few bytes of a
-// hostile one can ask for many.
+// Bounds limit the translation of one request of another protocol: a few hostile bytes could become many.
 type Bounds struct {
-	// Spans is the most spans in the request; 0: any number.
+	// Spans is the maximum number of spans in the request; 0 means no limit.
 	Spans int
-	// Grow is told, span by span, how many bytes of OTLP there are so far. Its error
-	// ends the translation and is returned as it is. nil: any number of bytes.
+	// Grow is called after each span with the number of bytes of OTLP so far. Its error ends the translation,
+	// which returns it unchanged. nil means no limit.
 	Grow func(bytes int) error
 }
 
@@ -24,7 +23,7 @@ func (e TooMany) Error() string {
 	return fmt.Sprintf("batch has more than the limit of %d spans; send smaller batches", e.Limit)
 }
 
-// Room returns an error when there may be no span more than the n before.
+// Room returns an error when no span may follow the first n.
 func (b Bounds) Room(n int) error {
 	if b.Spans > 0 && n >= b.Spans {
 		return TooMany{b.Spans}
@@ -32,7 +31,7 @@ func (b Bounds) Room(n int) error {
 	return nil
 }
 
-// Grown is Grow, if there is one.
+// Grown calls Grow, if set.
 func (b Bounds) Grown(bytes int) error {
 	if b.Grow == nil {
 		return nil

@@ -7,8 +7,7 @@ import (
 	"etude/internal/wire"
 )
 
-// Field numbers of opentelemetry-proto (trace/v1, resource/v1, common/v1), as far
-// as the translations write them.
+// Field numbers of opentelemetry-proto (trace/v1, resource/v1, common/v1) that the translations write.
 const (
 	fieldResourceSpans wire.Number = 1 // TracesData
 	fieldScopeSpans    wire.Number = 2 // ResourceSpans
@@ -70,17 +69,17 @@ const (
 // Writer appends the parts of OTLP spans.
 type Writer struct{ wire.Builder }
 
-// The attributes below are fields of the message that is open. An AnyValue is a
-// oneof: a zero in it is written, for it says the type.
+// The methods below write attributes as fields of the open message. An AnyValue is a oneof, so even a zero
+// value is written: its presence determines the type.
 
-// AttrString writes an attribute that is a string.
+// AttrString writes a string attribute.
 func (w *Writer) AttrString(field wire.Number, key, v string) {
 	kv, value := w.openAttr(field, key)
 	w.StringAlways(valueString, v)
 	w.closeAttr(kv, value)
 }
 
-// AttrBool writes an attribute that is a bool.
+// AttrBool writes a bool attribute.
 func (w *Writer) AttrBool(field wire.Number, key string, v bool) {
 	kv, value := w.openAttr(field, key)
 	n := uint64(0)
@@ -91,21 +90,21 @@ func (w *Writer) AttrBool(field wire.Number, key string, v bool) {
 	w.closeAttr(kv, value)
 }
 
-// AttrInt writes an attribute that is an integer.
+// AttrInt writes an integer attribute.
 func (w *Writer) AttrInt(field wire.Number, key string, v int64) {
 	kv, value := w.openAttr(field, key)
 	w.VarintAlways(valueInt, uint64(v))
 	w.closeAttr(kv, value)
 }
 
-// AttrDouble writes an attribute that is a double.
+// AttrDouble writes a double attribute.
 func (w *Writer) AttrDouble(field wire.Number, key string, v float64) {
 	kv, value := w.openAttr(field, key)
 	w.Fixed64Always(valueDouble, math.Float64bits(v))
 	w.closeAttr(kv, value)
 }
 
-// AttrBytes writes an attribute that is bytes.
+// AttrBytes writes a bytes attribute.
 func (w *Writer) AttrBytes(field wire.Number, key, v string) {
 	kv, value := w.openAttr(field, key)
 	w.RawAlways(valueBytes, v)
@@ -123,7 +122,7 @@ func (w *Writer) closeAttr(kv, value wire.Mark) {
 	w.Close(kv)
 }
 
-// Status writes a Status unless it says nothing.
+// Status writes a Status unless it is empty.
 func (w *Writer) Status(code uint64, message string) {
 	if code == StatusUnset && message == "" {
 		return
@@ -134,8 +133,7 @@ func (w *Writer) Status(code uint64, message string) {
 	w.Close(st)
 }
 
-// WideID writes an id of 128 bits, high ones first. Both zero is left out: then
-// the id is missing, and validation of the spans says so.
+// WideID writes a 128-bit id, high bits first. It leaves out a zero id; validation then reports the missing id.
 func (w *Writer) WideID(field wire.Number, high, low uint64) {
 	if high == 0 && low == 0 {
 		return
@@ -146,7 +144,7 @@ func (w *Writer) WideID(field wire.Number, high, low uint64) {
 	w.Bytes(field, id[:])
 }
 
-// ID writes an id of 64 bits unless it is zero.
+// ID writes a 64-bit id unless it is zero.
 func (w *Writer) ID(field wire.Number, v uint64) {
 	if v == 0 {
 		return

@@ -9,13 +9,13 @@ import (
 // Scope names an instrumentation scope.
 type Scope struct{ Name, Version string }
 
-// Groups collects encoded spans by what OTLP tells once for many: a resource,
-// named by any key, and within it a scope. Both keep the order in which they
-// came. Keys may be borrowed from the request's bytes. The zero value is ready.
+// Groups collects encoded spans by the things that OTLP writes once for many spans: a resource, identified by
+// any key, and within it a scope. Both keep the order of their first span. Keys may be borrowed from the
+// request's bytes. The zero value is ready.
 type Groups struct {
 	resources []*resourceGroup
 	byKey     map[string]*resourceGroup // when there is more than one
-	size      int                       // bytes of all spans
+	size      int                       // total size of the spans in bytes
 }
 
 type resourceGroup struct {
@@ -29,8 +29,8 @@ type scopeGroup struct {
 	spans Writer // fields of ScopeSpans
 }
 
-// Add has write append one span, a field of ScopeSpans, to those of a resource and
-// a scope, and returns how many bytes all spans have now.
+// Add calls write to append one span, a field of ScopeSpans, to the spans of a resource and a scope. It returns
+// the total size of all spans.
 func (g *Groups) Add(key string, sc Scope, write func(*Writer)) int {
 	w := g.of(key, sc)
 	before := len(w.B)
@@ -39,11 +39,11 @@ func (g *Groups) Add(key string, sc Scope, write func(*Writer)) int {
 	return g.size
 }
 
-// of returns where the spans of a resource and a scope are written.
+// of returns the writer for the spans of a resource and a scope.
 func (g *Groups) of(key string, sc Scope) *Writer {
 	r := g.resource(key)
 	if n := len(r.scopes); n > 0 && r.scopes[n-1].scope == sc {
-		return &r.scopes[n-1].spans // Fast path: as the one before.
+		return &r.scopes[n-1].spans // Fast path: same as before.
 	}
 	if s := r.byScope[sc]; s != nil {
 		return &s.spans
@@ -60,7 +60,7 @@ func (g *Groups) of(key string, sc Scope) *Writer {
 
 func (g *Groups) resource(key string) *resourceGroup {
 	if n := len(g.resources); n > 0 && g.resources[n-1].key == key {
-		return g.resources[n-1] // Fast path: as the one before.
+		return g.resources[n-1] // Fast path: same as before.
 	}
 	if r := g.byKey[key]; r != nil {
 		return r
@@ -107,7 +107,7 @@ func (w *Writer) OpenScope(s Scope) wire.Mark {
 	return ss
 }
 
-// Free gives the buffers back. g is of no use afterwards.
+// Free returns the buffers to the pool. g must not be used afterwards.
 func (g *Groups) Free() {
 	for _, r := range g.resources {
 		for _, s := range r.scopes {
@@ -116,8 +116,7 @@ func (g *Groups) Free() {
 	}
 }
 
-// keepBuffer is the largest buffer worth pooling. Pooled buffers are counted nowhere,
-// so many large ones must not stay.
+// keepBuffer is the largest buffer to pool. No limit counts pooled buffers, so many large ones must not remain.
 const keepBuffer = 1 << 20
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}

@@ -13,9 +13,8 @@ import (
 
 var errNotList = errors.New("body is not a JSON list of Zipkin spans")
 
-// FromJSON appends to dst a TracesData with a JSON list of spans, of v2 or v1. A
-// span without a time has that of its first annotation, or else arrival. After an
-// error dst holds a part.
+// FromJSON appends to dst a TracesData with a JSON list of spans, of v2 or v1. A span without a time gets the
+// time of its first annotation, or arrival. After an error dst has an incomplete result.
 func FromJSON(dst, list []byte, arrival time.Time, bounds spans.Bounds) ([]byte, error) {
 	r, err := jsonread.New(list)
 	if err != nil {
@@ -46,7 +45,7 @@ func (s *span) readJSON(r *jsonread.Reader) error {
 	var ids hexIDs
 	if ok, err := r.Open('{'); !ok {
 		if err == nil {
-			err = ids.decode(s) // says what null lacks
+			err = ids.decode(s) // the error for null names the missing field
 		}
 		return err
 	}
@@ -105,10 +104,10 @@ func jsonKind(r *jsonread.Reader) (uint64, error) {
 	case "CONSUMER":
 		return spans.KindConsumer, nil
 	}
-	return 0, fmt.Errorf("%q is none of CLIENT, SERVER, PRODUCER, CONSUMER", jsonread.Cut(kind))
+	return 0, fmt.Errorf("%q is not one of CLIENT, SERVER, PRODUCER, CONSUMER", jsonread.Cut(kind))
 }
 
-// jsonEndpoint reads an Endpoint. Of two addresses the shorter one counts.
+// jsonEndpoint decodes an Endpoint. Of two addresses it keeps the shorter one.
 func jsonEndpoint(r *jsonread.Reader) (e endpoint, err error) {
 	ok, err := r.Open('{')
 	if !ok {
@@ -189,10 +188,10 @@ func (s *span) jsonTags(r *jsonread.Reader) error {
 	return nil
 }
 
-// hexIDs are the ids of a span as JSON has them.
+// hexIDs has the ids of a span as JSON texts.
 type hexIDs struct{ trace, span, parent string }
 
-// decode accepts trace ids of 64 bits, which get zeros in front.
+// decode also accepts 64-bit trace ids, which it extends with leading zeros.
 func (ids *hexIDs) decode(s *span) error {
 	trace := s.trace[:]
 	if len(ids.trace) == 16 {

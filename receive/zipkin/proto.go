@@ -11,9 +11,9 @@ import (
 	"etude/receive/spans"
 )
 
-// FromProto appends to dst a TracesData with the spans of a ListOfSpans
-// (zipkin-api, zipkin.proto). A span without a time has that of its first
-// annotation, or else arrival. After an error dst holds a part.
+// FromProto appends to dst a TracesData with the spans of a ListOfSpans (zipkin-api, zipkin.proto). A span
+// without a time gets the time of its first annotation, or arrival. After an error dst has an incomplete
+// result.
 func FromProto(dst, list []byte, arrival time.Time, bounds spans.Bounds) ([]byte, error) {
 	b := newBatch(arrival, bounds)
 	defer b.groups.Free()
@@ -75,10 +75,10 @@ func (s *span) readProto(b []byte, ips *ipTexts) (err error) {
 	return errors.Join(err, r.Err)
 }
 
-// signed keeps a time that is too large for the sign too large: it is refused.
+// signed converts a time. A time too large for int64 becomes the largest one, which is refused later.
 func signed(v uint64) int64 { return int64(min(v, math.MaxInt64)) }
 
-// setIDs accepts trace ids of 64 bits, which get zeros in front.
+// setIDs also accepts 64-bit trace ids, which it extends with leading zeros.
 func (s *span) setIDs(trace, id, parent []byte) error {
 	switch {
 	case len(trace) != 8 && len(trace) != 16:
@@ -98,12 +98,12 @@ func (s *span) setIDs(trace, id, parent []byte) error {
 func protoKind(v uint64) (uint64, error) {
 	kinds := [...]uint64{0, spans.KindClient, spans.KindServer, spans.KindProducer, spans.KindConsumer}
 	if v >= uint64(len(kinds)) {
-		return 0, fmt.Errorf("kind %d is none of 0 to %d", v, len(kinds)-1)
+		return 0, fmt.Errorf("kind %d is not in the range 0 to %d", v, len(kinds)-1)
 	}
 	return kinds[v], nil
 }
 
-// protoEndpoint reads an Endpoint. Of two addresses the shorter one counts.
+// protoEndpoint decodes an Endpoint. Of two addresses it keeps the shorter one.
 func protoEndpoint(b []byte, text *ipText) (e endpoint, err error) {
 	var ipv4, ipv6 []byte
 	r := wire.Reader{Rest: b}
@@ -142,7 +142,7 @@ func (s *span) protoAnnotation(b []byte) error {
 	return errors.Join(s.addAnnotation(a), r.Err)
 }
 
-// protoTag reads an entry of the map of tags.
+// protoTag decodes an entry of the map of tags.
 func (s *span) protoTag(b []byte) error {
 	var key, value string
 	r := wire.Reader{Rest: b}
@@ -157,8 +157,7 @@ func (s *span) protoTag(b []byte) error {
 	return errors.Join(s.addTag(key, value), r.Err)
 }
 
-// ipTexts remember the last local and the last remote address: mostly the next
-// span has the same.
+// ipTexts caches the last local and the last remote address, because the next span usually has the same.
 type ipTexts [2]ipText
 
 type ipText struct {

@@ -10,8 +10,7 @@ import (
 	"etude/receive/spans"
 )
 
-// span is a span as any form tells it. Its texts are borrowed from the request's
-// bytes.
+// span is a decoded span of any format. Its texts are borrowed from the request's bytes.
 type span struct {
 	trace         [16]byte
 	id, parent    [8]byte
@@ -40,13 +39,13 @@ type annotation struct {
 	endpoint  endpoint // of v1
 }
 
-// reset empties s and keeps its memory.
+// reset clears s and keeps its memory.
 func (s *span) reset() {
 	*s = span{tags: s.tags[:0], annotations: s.annotations[:0]}
 }
 
-// maxList bounds the tags of a span, and its annotations: in memory they are larger
-// than on the wire, and no honest span comes near.
+// maxList limits the tags and the annotations of a span: in memory they are larger than on the wire. Real spans
+// stay far below the limit.
 const maxList = 1 << 16
 
 func (s *span) addTag(key, value string) error {
@@ -65,10 +64,10 @@ func (s *span) addAnnotation(a annotation) error {
 	return nil
 }
 
-// maxMicros is the last microsecond that nanoseconds since 1970 can say.
+// maxMicros is the last microsecond that nanoseconds since 1970 can represent.
 const maxMicros = math.MaxUint64 / 1000
 
-// checkTimes refuses times that OTLP cannot say.
+// checkTimes refuses times that OTLP cannot represent.
 func (s *span) checkTimes() error {
 	check := func(field string, micros int64) error {
 		if micros < 0 || micros > maxMicros {
@@ -91,7 +90,7 @@ func (s *span) checkTimes() error {
 	return nil
 }
 
-// settle gives a span without a time one.
+// settle sets the time of a span without one.
 func (s *span) settle(arrival int64) {
 	if s.timestamp != 0 {
 		return
@@ -106,13 +105,13 @@ func (s *span) settle(arrival int64) {
 	}
 }
 
-// batch is a list of spans on its way: one resource a service, services in the
-// order in which they appear.
+// batch is a list of spans during translation. Each service has one resource; services keep the order of their
+// first span.
 type batch struct {
 	bounds  spans.Bounds
 	arrival int64
 	groups  spans.Groups
-	s       span // used for every span
+	s       span // reused for every span
 	spans   int
 }
 
@@ -120,7 +119,7 @@ func newBatch(arrival time.Time, bounds spans.Bounds) *batch {
 	return &batch{bounds: bounds, arrival: arrival.UnixMicro()}
 }
 
-// add translates the span just read.
+// add translates the decoded span.
 func (b *batch) add() error {
 	if b.s.v1 {
 		b.s.fromV1()
@@ -171,8 +170,8 @@ func writeSpan(w *spans.Writer, s *span) {
 	w.Close(m)
 }
 
-// writeTags writes the attributes, sorted by key as they are a map without order,
-// and returns the status in them.
+// writeTags writes the attributes sorted by key, because the input is a map without order. It returns the
+// status in them.
 func writeTags(w *spans.Writer, s *span) (code uint64, message string) {
 	s.sortTags()
 	_, coded := s.tag("otel.status_code")
@@ -197,7 +196,7 @@ func writeTags(w *spans.Writer, s *span) (code uint64, message string) {
 	return code, message
 }
 
-// sortTags also keeps only the last of each key.
+// sortTags sorts the tags and keeps the last of each key.
 func (s *span) sortTags() {
 	slices.SortStableFunc(s.tags, func(a, b tag) int { return cmp.Compare(a.key, b.key) })
 	kept := s.tags[:0]
@@ -209,7 +208,7 @@ func (s *span) sortTags() {
 	s.tags = kept
 }
 
-// tag finds a tag among sorted ones.
+// tag finds a tag in sorted tags.
 func (s *span) tag(key string) (value string, found bool) {
 	i, found := slices.BinarySearchFunc(s.tags, key, func(t tag, key string) int { return cmp.Compare(t.key, key) })
 	if !found {
@@ -218,7 +217,7 @@ func (s *span) tag(key string) (value string, found bool) {
 	return s.tags[i].value, true
 }
 
-// writeEndpoint writes address and port unless a tag has said them.
+// writeEndpoint writes address and port unless tags have set them.
 func writeEndpoint(w *spans.Writer, s *span, e *endpoint, ipKey, portKey string) {
 	if _, set := s.tag(ipKey); e.ip != "" && !set {
 		w.AttrString(spans.Attributes, ipKey, e.ip)

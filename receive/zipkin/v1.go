@@ -5,11 +5,10 @@ import (
 	"etude/receive/spans"
 )
 
-// Zipkin v1 knows no kind, no tags and no local endpoint. It says them by
-// annotations with well-known values ("cs": client send), by binary annotations
-// ("sa": the server's address), and by the endpoint that each of them carries.
-// A span is of v1 when an annotation carries an endpoint, or when it has binary
-// annotations. Where a field of v2 is there too, the field counts.
+// Zipkin v1 has no kind, tags or local endpoint. It expresses them by annotations with well-known values ("cs":
+// client send), by binary annotations ("sa": the server's address), and by the endpoint in each of these. A
+// span is of v1 when an annotation has an endpoint, or when it has binary annotations. A field of v2 takes
+// precedence.
 
 // binaryAnnotation is a key, its value as text, and the endpoint that recorded it.
 type binaryAnnotation struct {
@@ -34,7 +33,7 @@ func (s *span) jsonBinaryAnnotations(r *jsonread.Reader) error {
 				b.value, err = r.Scalar()
 			case "endpoint":
 				b.endpoint, err = jsonEndpoint(r)
-			default: // the type of the value, which JSON says already
+			default: // the type of the value, which JSON shows already
 				r.Skip()
 			}
 		}
@@ -48,10 +47,10 @@ func (s *span) jsonBinaryAnnotations(r *jsonread.Reader) error {
 	return nil
 }
 
-// addBinary makes a tag of a binary annotation, or an address.
+// addBinary converts a binary annotation to a tag or an address.
 func (s *span) addBinary(b binaryAnnotation) error {
 	switch b.key {
-	case "sa", "ca", "ma": // server's, client's, message broker's address
+	case "sa", "ca", "ma": // address of the server, client, or message broker
 		if s.remote == (endpoint{}) {
 			s.remote = b.endpoint
 		}
@@ -66,15 +65,15 @@ func (s *span) addBinary(b binaryAnnotation) error {
 	return s.addTag(b.key, b.value)
 }
 
-// orElse takes another endpoint when there is none yet.
+// orElse takes another endpoint when e is empty.
 func (e *endpoint) orElse(other endpoint) {
 	if *e == (endpoint{}) {
 		*e = other
 	}
 }
 
-// fromV1 moves what annotations say to the fields of v2. The local endpoint is the
-// one that recorded the span's kind, or else any that recorded something.
+// fromV1 converts annotations to the fields of v2. The local endpoint is the one that recorded the span's kind,
+// or any other endpoint that recorded something.
 func (s *span) fromV1() {
 	var begin, end int64
 	anyone := s.recorder
@@ -109,8 +108,8 @@ func (s *span) fromV1() {
 	}
 }
 
-// coreAnnotation knows the values that say what kind of span it is, and whether
-// they mark its begin.
+// coreAnnotation returns the span kind that an annotation's value means, and whether the value marks the span's
+// start.
 func coreAnnotation(value string) (kind uint64, begins bool) {
 	switch value {
 	case "cs":

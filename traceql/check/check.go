@@ -6,7 +6,7 @@ import (
 	"etude/traceql/syntax"
 )
 
-// Error is a breach of a static rule, with its place.
+// Error is a violation of a static rule, with its position.
 type Error struct {
 	Pos syntax.Pos
 	Msg string

@@ -9,7 +9,7 @@ import (
 	ql "etude/traceql/syntax"
 )
 
-// domains lists the types that an operator takes; nil means every type.
+// domains has the operand types of each operator; nil means every type.
 var domains = map[string][]Type{
 	"+": {Int, Float, Duration}, "-": {Int, Float, Duration}, "*": {Int, Float, Duration},
 	"/": {Int, Float, Duration}, "%": {Int, Float, Duration}, "^": {Int, Float, Duration},
@@ -20,8 +20,8 @@ var domains = map[string][]Type{
 	"&&": {Bool}, "||": {Bool},
 }
 
-// field checks an expression and finds its static type, from the leaves up: each
-// part is looked at once, however deep it lies.
+// field checks an expression and determines its static type, from the leaves up. It visits each part once, at
+// any depth.
 func field(f ql.Field) (Type, error) {
 	switch f := f.(type) {
 	case *ql.Literal:
@@ -54,7 +54,7 @@ func unary(f *ql.Unary) (Type, error) {
 		return t, err
 	}
 	if f.Op == "!" && t != Bool && t != Dynamic || f.Op == "-" && !t.numeric() && t != Dynamic {
-		return t, errorf(f, "operator %s does not take a %s", f.Op, t)
+		return t, errorf(f, "operator %s does not accept a %s", f.Op, t)
 	}
 	return t, nil
 }
@@ -68,7 +68,7 @@ func binary(f *ql.Binary, l, r Type) error {
 	}
 	for _, t := range []Type{l, r} {
 		if domain := domains[f.Op]; domain != nil && t != Dynamic && !slices.Contains(domain, t) {
-			return errorf(f, "operator %s does not take a %s", f.Op, t)
+			return errorf(f, "operator %s does not accept a %s", f.Op, t)
 		}
 	}
 	if f.Op == "=~" || f.Op == "!~" {
@@ -119,26 +119,25 @@ func pattern(f *ql.Binary) error {
 	return nil
 }
 
-// MaxPattern bounds the size of a regular expression in instructions, of which a
-// letter is one and x{1000} a thousand. Each letter of a text may cost as many
-// steps.
+// MaxPattern limits the size of a regular expression in instructions: a letter is one, and x{1000} a thousand.
+// Matching may take that many steps for each letter of a text.
 const MaxPattern = 16_384
 
-// Regexp compiles a pattern as TraceQL reads it: RE2, anchored at both ends, and
-// "." matches a newline as well. It returns its size too, about.
+// Regexp compiles a TraceQL pattern: RE2, anchored at both ends, where "." also matches a newline. It also
+// returns the approximate size.
 func Regexp(pattern string) (re *regexp.Regexp, size int, err error) {
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil, 0, err
 	}
 	if size = instructions(tree); size > MaxPattern {
-		return nil, size, fmt.Errorf("it has %d instructions, at most %d are allowed: shorten it, or repeat less", size, MaxPattern)
+		return nil, size, fmt.Errorf("%d instructions, at most %d allowed: shorten it, or use fewer repetitions", size, MaxPattern)
 	}
 	re, err = regexp.Compile("^(?s:" + pattern + ")$")
 	return re, size, err
 }
 
-// instructions estimates the size of a compiled pattern, before it is compiled.
+// instructions estimates the size of a compiled pattern without compiling it.
 func instructions(tree *syntax.Regexp) int {
 	n := 1
 	for _, sub := range tree.Sub {

@@ -2,20 +2,18 @@ package check
 
 import "etude/traceql/syntax"
 
-// maxLabels is how many names a metrics function may be grouped by; functions
-// that keep several numbers a group take one less.
+// maxLabels is the maximum number of names that a metrics function may group by; for functions that keep
+// several numbers per group it is one less.
 const maxLabels = 5
 
-// Bounds of a metrics query: numbers of quantile_over_time, each of which
-// is a series more for each group, and values that compare() keeps of each
-// attribute.
+// Limits of a metrics query: numbers of quantile_over_time, each of which adds a series to each group, and
+// values that compare() keeps of each attribute.
 const (
 	MaxQuantiles = 100
 	MaxTopN      = 1000
 )
 
-// metrics checks the stages of a metrics query. Attributes of a parent are not
-// refused here: they read as missing.
+// metrics checks the stages of a metrics query. It allows attributes of a parent, which read as missing.
 func metrics(m *syntax.Metrics) error {
 	limit := maxLabels
 	switch m.Func {

@@ -5,7 +5,7 @@ import "etude/traceql/syntax"
 // Type is the static type of an expression.
 type Type uint8
 
-// The types. Dynamic is the type of an attribute, known only span by span.
+// The types. Dynamic is the type of an attribute, which is known only for each span.
 const (
 	Dynamic Type = iota
 	Nil
@@ -58,7 +58,7 @@ func arithmetic(op string) bool {
 	return false
 }
 
-// MentionsSpan reports whether an expression reads anything of a span.
+// MentionsSpan reports whether an expression reads any property of a span.
 func MentionsSpan(f syntax.Field) bool {
 	switch f := f.(type) {
 	case *syntax.AttrRef, *syntax.Intrinsic:

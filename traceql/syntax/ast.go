@@ -1,11 +1,10 @@
 package syntax
 
-// Query is a whole query: a pipeline, for a metrics query the stages after it,
-// and hints.
+// Query is a whole query: a pipeline, the stages after it in a metrics query, and hints.
 type Query struct {
 	Pipeline *Pipeline
 	Metrics  *Metrics // nil for a search query
-	Hints    []Hint   // of the last with(...); a name given twice is there twice
+	Hints    []Hint   // of the last with(...); a repeated name occurs twice
 }
 
 // Pipeline is one or more stages joined by "|".
@@ -21,8 +20,8 @@ type Stage interface {
 	stage()
 }
 
-// Spanset is an operand of a spanset operator: *Filter, *SpansetOp or
-// *Pipeline, the last only in a query that combines whole pipelines.
+// Spanset is an operand of a spanset operator: *Filter, *SpansetOp or *Pipeline, the last only in a query that
+// combines whole pipelines.
 type Spanset interface {
 	Stage
 	spanset()
@@ -46,23 +45,23 @@ type Aggregate struct {
 	Func  string // count, min, max, avg, sum
 	Arg   Field  // nil for count
 	Op    string
-	Value *Literal // a number; carries its sign
+	Value *Literal // a number, including its sign
 	pos   Pos
 }
 
-// By is by(Expr), Select is select(Attrs), Coalesce is coalesce().
+// By is by(Expr).
 type By struct {
 	Expr Field
 	pos  Pos
 }
 
-// Select is described at By.
+// Select is select(Attrs).
 type Select struct {
 	Attrs []Field // *AttrRef or *Intrinsic
 	pos   Pos
 }
 
-// Coalesce is described at By.
+// Coalesce is coalesce().
 type Coalesce struct{ pos Pos }
 
 // Field is an expression over one span: *Binary, *Unary, *Literal, *AttrRef or
@@ -101,8 +100,8 @@ const (
 	LitKind
 )
 
-// Literal is a constant. Int holds an int, a duration in nanoseconds, a bool (0
-// or 1), or a status or kind numbered as in OTLP.
+// Literal is a constant. Int has an int, a duration in nanoseconds, a bool (0 or 1), or a status or kind with
+// OTLP's numbers.
 type Literal struct {
 	Type  LitType
 	Str   string
@@ -111,10 +110,10 @@ type Literal struct {
 	pos   Pos
 }
 
-// Scope says where an attribute is looked up.
+// Scope is the place where an attribute is looked up.
 type Scope uint8
 
-// The scopes. ScopeNone is the unscoped form, span and then resource.
+// The scopes. ScopeNone is the unscoped form: the span, then the resource.
 const (
 	ScopeNone Scope = iota
 	ScopeSpan
@@ -129,8 +128,7 @@ func (s Scope) String() string {
 	return [...]string{"", "span", "resource", "event", "link", "instrumentation"}[s]
 }
 
-// Attr names an attribute. Parent marks parent.x, which parses but is nowhere
-// available.
+// Attr names an attribute. Parent marks parent.x, which parses but is not available anywhere.
 type Attr struct {
 	Scope  Scope
 	Parent bool
@@ -143,7 +141,7 @@ type AttrRef struct {
 	pos Pos
 }
 
-// Intrinsic is a built-in field in an expression. Name is the canonical one.
+// Intrinsic is a built-in field in an expression. Name is its canonical name.
 type Intrinsic struct {
 	Name string
 	pos  Pos
@@ -152,7 +150,7 @@ type Intrinsic struct {
 // Metrics is the part of a metrics query after its pipeline.
 type Metrics struct {
 	Func      string
-	Arg       Field // nil when the function takes none
+	Arg       Field // nil when the function has no argument
 	Quantiles []float64
 	By        []Field
 	Compare   *Compare // for compare()
@@ -160,7 +158,7 @@ type Metrics struct {
 	pos       Pos
 }
 
-// Compare holds the arguments of compare().
+// Compare has the arguments of compare().
 type Compare struct {
 	Filter     *Filter
 	TopN       int64

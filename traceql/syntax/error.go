@@ -2,11 +2,11 @@ package syntax
 
 import "fmt"
 
-// Error is a mistake in the text of a query, with its place.
+// Error is a mistake in the text of a query, with its position.
 type Error struct {
 	Pos  Pos
-	Msg  string // what is wrong, or what was expected and found
-	Hint string // how to write it right, when the mistake is a common one
+	Msg  string // the mistake, or the expected and the found token
+	Hint string // the correct form, for common mistakes
 }
 
 func (e *Error) Error() string {
@@ -16,12 +16,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("parse error at %s: %s", e.Pos, e.Msg)
 }
 
-// fail leaves the scanner or parser; Parse and its siblings recover it.
+// fail panics with an Error; Parse and the other public functions recover it.
 func fail(pos Pos, hint, format string, args ...any) {
 	panic(&Error{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// catch turns the panic of fail into an error. It raises any other panic again.
+// catch recovers the panic of fail as an error. It panics again for any other value.
 func catch(err *error) {
 	switch e := recover().(type) {
 	case nil:

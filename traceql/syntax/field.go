@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// levels gives each binary operator of a field expression its precedence; a
-// higher level binds tighter. && and || share a level, as the language has it:
-// { a || b && c } reads from left to right.
+// levels has the precedence of each binary operator of a field expression; a higher level binds tighter. && and
+// || have the same level, as the language defines: { a || b && c } groups from left to right.
 var levels = map[kind]int{
 	"&&": 1, "||": 1,
 	"=": 2, "!=": 2, "<": 2, "<=": 2, ">": 2, ">=": 2, "=~": 2, "!~": 2,
@@ -16,8 +15,7 @@ var levels = map[kind]int{
 	"^": 6,
 }
 
-// Unary operators take operands of these levels and above: -a * b is -(a * b),
-// !a + b is (!a) + b.
+// Unary operators take operands of these levels and above: -a * b is -(a * b), !a + b is (!a) + b.
 const (
 	minusOperand = 4
 	notOperand   = 5
@@ -25,7 +23,7 @@ const (
 
 func (p *parser) field() Field { return p.binary(1) }
 
-// binary reads an expression whose operators are at least of the given level.
+// binary parses an expression whose operators have at least the given level.
 func (p *parser) binary(level int) Field {
 	left := p.unary()
 	for {
@@ -39,8 +37,7 @@ func (p *parser) binary(level int) Field {
 	}
 }
 
-// rightOf reads the right operand of an operator: ^ groups to the right, all
-// others to the left.
+// rightOf parses the right operand of an operator. ^ groups to the right, all others to the left.
 func (p *parser) rightOf(level int) Field {
 	if level == levels["^"] {
 		defer p.enter()()
@@ -84,7 +81,7 @@ func (p *parser) primary() Field {
 	return p.attr()
 }
 
-// literal reads a literal that is not a word.
+// literal parses a literal that is not a word.
 func (p *parser) literal() *Literal {
 	t := p.next()
 	l := &Literal{Str: t.str, Int: t.num, Float: t.float, pos: t.pos}
@@ -101,7 +98,7 @@ func (p *parser) literal() *Literal {
 	return l
 }
 
-// wordLiteral returns the literal that a word means, or nil.
+// wordLiteral returns the literal for a word, or nil.
 func wordLiteral(t token) *Literal {
 	l := &Literal{pos: t.pos}
 	switch t.text {
@@ -131,7 +128,7 @@ func wordLiteral(t token) *Literal {
 	return nil
 }
 
-// attr reads an attribute or intrinsic.
+// attr parses an attribute or intrinsic.
 func (p *parser) attr() Field {
 	t := p.peek()
 	switch t.kind {
@@ -165,7 +162,7 @@ func (p *parser) scopedIntrinsic() Field {
 	return &Intrinsic{Name: name, pos: scope.pos}
 }
 
-// badWord explains a word that is no intrinsic.
+// badWord reports a word that is not an intrinsic.
 func (p *parser) badWord(t token) {
 	hint := "attributes need a scope: ." + t.text + ", span." + t.text + " or resource." + t.text
 	if scoped := withScope(t.text); len(scoped) > 0 {
@@ -178,7 +175,7 @@ func (p *parser) badWord(t token) {
 		hint = p.mistake(t)
 	}
 	if reserved[t.text] {
-		fail(t.pos, hint, "%q cannot stand here", t.text)
+		fail(t.pos, hint, "%q is not allowed here", t.text)
 	}
 	fail(t.pos, hint, "unknown identifier: %s", t.text)
 }

@@ -1,6 +1,6 @@
 package syntax
 
-// Canonical names of the intrinsics: the keys of answers.
+// Canonical names of the intrinsics: the keys in answers.
 const (
 	Name            = "name"
 	Duration        = "duration"
@@ -25,14 +25,14 @@ const (
 	NestedSetParent = "nestedSetParent"
 )
 
-// bareIntrinsics are the intrinsics written without a scope.
+// bareIntrinsics has the intrinsics written without a scope.
 var bareIntrinsics = map[string]string{
 	"name": Name, "duration": Duration, "status": Status, "statusMessage": StatusMessage, "kind": Kind,
 	"traceDuration": TraceDuration, "rootName": RootName, "rootServiceName": RootService,
 	"nestedSetLeft": NestedSetLeft, "nestedSetRight": NestedSetRight, "nestedSetParent": NestedSetParent,
 }
 
-// scopedIntrinsics are the intrinsics written with one.
+// scopedIntrinsics has the intrinsics written with a scope.
 var scopedIntrinsics = map[string]string{
 	"span:name": Name, "span:duration": Duration, "span:status": Status, "span:statusMessage": StatusMessage,
 	"span:kind": Kind, "span:id": SpanID, "span:parentID": ParentID, "span:childCount": ChildCount,
@@ -42,17 +42,16 @@ var scopedIntrinsics = map[string]string{
 	"instrumentation:name": ScopeName, "instrumentation:version": ScopeVersion,
 }
 
-// statusWords and kindWords are numbered as in OTLP.
+// statusWords and kindWords are indexed by OTLP's numbers.
 var (
 	statusWords = []string{"unset", "ok", "error"}
 	kindWords   = []string{"unspecified", "internal", "server", "client", "producer", "consumer"}
 )
 
-// StatusWord and KindWord return the word of a status or kind; numbers that
-// OTLP does not define read as the zero value.
+// StatusWord returns the word of a status. Numbers that OTLP does not define read as zero.
 func StatusWord(n int64) string { return word(statusWords, n) }
 
-// KindWord is described at StatusWord.
+// KindWord returns the word of a kind. Numbers that OTLP does not define read as zero.
 func KindWord(n int64) string { return word(kindWords, n) }
 
 func word(words []string, n int64) string {

@@ -8,13 +8,13 @@ var (
 	metricFuncs = slices.Concat(countFuncs, valueFuncs, []string{"quantile_over_time", "compare"})
 )
 
-// metricsAhead reports whether the "|" before us begins a metrics stage.
+// metricsAhead reports whether the next "|" begins a metrics stage.
 func (p *parser) metricsAhead() bool {
 	t := p.tokens[p.at+1]
 	return t.kind == kWord && (slices.Contains(metricFuncs, t.text) || t.text == "topk" || t.text == "bottomk")
 }
 
-// metrics reads the first stage and the stages after it.
+// metrics parses the first stage and the stages after it.
 func (p *parser) metrics() *Metrics {
 	t := p.peek()
 	if !p.isAnyWord(metricFuncs...) {
@@ -40,7 +40,7 @@ func (p *parser) metrics() *Metrics {
 	return m
 }
 
-// valueArgs reads the attribute, and for a quantile the numbers after it.
+// valueArgs parses the attribute and, for a quantile, the numbers after it.
 func (p *parser) valueArgs(m *Metrics) {
 	m.Arg = p.attr()
 	for m.Func == "quantile_over_time" && p.accept(",") {

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// number reads an integer, a float or a duration. A duration is a number with
-// units directly after it; when the letters after a number make no duration
-// they are left for the next token, where they will not fit.
+// number scans an integer, a float or a duration. A duration is a number with units directly after it. Letters
+// after a number that form no duration are left for checkNumberEnd, which rejects them.
 func (s *scanner) number(pos Pos) token {
 	text := numberText(s.remaining())
 	run := durationRun(s.remaining()[len(text):])
@@ -30,7 +29,7 @@ func (s *scanner) number(pos Pos) token {
 	return t
 }
 
-// checkNumberEnd rejects letters glued to a number, with the likely reason.
+// checkNumberEnd rejects letters directly after a number, and suggests the units.
 func (s *scanner) checkNumberEnd(t token) {
 	if word := leadingWord(s.remaining()); word != "" {
 		fail(t.pos, "units are ns us ms s m h, and whole d w y", "%q is neither a number nor a duration", t.text+word)
@@ -89,7 +88,7 @@ func durationRun(src string) string {
 	return src
 }
 
-// parseDuration reads calendar style first, then Go's own.
+// parseDuration tries calendar notation first, then Go's own.
 func parseDuration(text string) (ns int64, ok bool) {
 	if ns, ok = calendarDuration(text); ok {
 		return ns, true
@@ -111,7 +110,7 @@ var calendarUnits = []struct {
 	{"ms", int64(time.Millisecond)},
 }
 
-// calendarDuration reads whole numbers with units in falling order, each once.
+// calendarDuration parses whole numbers with units in decreasing order, each at most once.
 func calendarDuration(text string) (ns int64, ok bool) {
 	unit := 0
 	for text != "" {
@@ -141,7 +140,7 @@ func calendarDuration(text string) (ns int64, ok bool) {
 	return ns, true
 }
 
-// ParseDuration reads a duration as a query may hold it, in either notation.
+// ParseDuration parses a duration in either notation of a query.
 func ParseDuration(text string) (time.Duration, bool) {
 	if text == "" || !isDigit(text[0]) && text[0] != '.' {
 		return 0, false

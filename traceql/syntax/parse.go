@@ -2,17 +2,17 @@ package syntax
 
 import "slices"
 
-// MaxLength is the longest query in bytes that Parse accepts.
+// MaxLength is the maximum length of a query in bytes.
 const MaxLength = 131072
 
-// maxDepth bounds the nesting of parentheses, unary operators and powers.
+// maxDepth limits the nesting of parentheses, unary operators and powers.
 const maxDepth = 200
 
-// maxStages bounds the stages of a pipeline, and those after a metrics function:
-// each adds to what every spanset carries to the next.
+// maxStages limits the stages of a pipeline, and those after a metrics function: each adds to the data that
+// every spanset carries to the next stage.
 const maxStages = 500
 
-// Parse reads a whole query. The error is an [*Error].
+// Parse parses a whole query. The error is an [*Error].
 func Parse(src string) (q *Query, err error) {
 	defer catch(&err)
 	p := newParser(src)
@@ -21,7 +21,7 @@ func Parse(src string) (q *Query, err error) {
 	return q, nil
 }
 
-// ParseField reads a single attribute or intrinsic such as resource.service.name.
+// ParseField parses a single attribute or intrinsic such as resource.service.name.
 func ParseField(src string) (f Field, err error) {
 	defer catch(&err)
 	p := newParser(src)
@@ -30,7 +30,7 @@ func ParseField(src string) (f Field, err error) {
 	return f, nil
 }
 
-// parser walks over the tokens of a query. It leaves by fail.
+// parser parses the tokens of a query. It reports errors by calling fail.
 type parser struct {
 	tokens []token
 	at     int
@@ -89,7 +89,7 @@ func (p *parser) expectEnd() {
 	}
 }
 
-// enter counts one level of nesting; call the result when leaving it.
+// enter counts one level of nesting. The caller calls the returned function when it leaves the level.
 func (p *parser) enter() func() {
 	if p.depth++; p.depth > maxDepth {
 		fail(p.peek().pos, "", "the query is nested deeper than %d levels", maxDepth)
@@ -112,9 +112,8 @@ func (p *parser) query() *Query {
 	return q
 }
 
-// stages reads the stages of a pipeline up to a metrics stage, whose "|" is left
-// unread, or the end. It reports whether what it read combines whole pipelines,
-// after which nothing may come.
+// stages parses the stages of a pipeline up to the end or up to a metrics stage, whose "|" it does not consume.
+// It reports whether the stages combine whole pipelines; no stage may follow such a combination.
 func (p *parser) stages(into *Pipeline) (grouped bool) {
 	if p.isWord("coalesce") {
 		fail(p.peek().pos, "begin with { }", "coalesce() cannot start a pipeline")
@@ -175,7 +174,7 @@ func (p *parser) selection() *Select {
 	return s
 }
 
-// attrList reads names up to and including the closing parenthesis.
+// attrList parses names up to and including the closing parenthesis.
 func (p *parser) attrList() []Field {
 	attrs := []Field{p.attr()}
 	for p.accept(",") {
@@ -191,7 +190,7 @@ func (p *parser) unexpected(format string, args ...any) {
 	fail(t.pos, p.mistake(t), "expected "+format+", found %s", append(args, t.describe())...)
 }
 
-// mistake recognises common slips by the token that does not fit.
+// mistake recognises common mistakes by the unexpected token.
 func (p *parser) mistake(t token) string {
 	before := kEOF
 	if p.at > 0 {

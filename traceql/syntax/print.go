@@ -50,7 +50,7 @@ func (o *SpansetOp) String() string {
 	return o.operand(o.L, grouped) + " " + o.Op + " " + o.operand(o.R, grouped)
 }
 
-// operand puts in parentheses what would otherwise be read differently.
+// operand adds parentheses to an operand that would otherwise parse differently.
 func (o *SpansetOp) operand(s Spanset, grouped bool) string {
 	if _, ok := s.(*Pipeline); ok {
 		return fmt.Sprint(s)
@@ -65,8 +65,8 @@ func (a *Aggregate) String() string {
 	return fmt.Sprintf("%s %s %s", a.Call(), a.Op, a.Value)
 }
 
-// Call returns the canonical text of the aggregate without its comparison, the
-// key under which its value is answered.
+// Call returns the canonical text of the aggregate without its comparison, which is the key of its value in
+// answers.
 func (a *Aggregate) Call() string {
 	if a.Arg == nil {
 		return a.Func + "()"
@@ -80,8 +80,8 @@ func (s *Select) String() string { return "select(" + fieldList(s.Attrs) + ")" }
 
 func (c *Coalesce) String() string { return "coalesce()" }
 
-// FieldText returns the canonical text of an expression: every compound operand
-// in parentheses, none around the whole.
+// FieldText returns the canonical text of an expression: every compound operand is in parentheses, the whole is
+// not.
 func FieldText(f Field) string {
 	var b strings.Builder
 	writeField(&b, f)
@@ -143,7 +143,7 @@ func (l *Literal) String() string {
 	return "nil"
 }
 
-// FloatText writes a float so that it reads as one: always with "." or "e".
+// FloatText formats a float so that it parses as one: always with "." or "e".
 func FloatText(f float64) string {
 	s := strconv.FormatFloat(f, 'g', -1, 64)
 	if strings.ContainsAny(s, ".eIN") {
@@ -156,7 +156,7 @@ func (a *AttrRef) String() string { return a.Attr.String() }
 
 func (i *Intrinsic) String() string { return i.Name }
 
-// String returns the attribute as a query writes it.
+// String returns the attribute in the form of a query.
 func (a Attr) String() string {
 	prefix := a.Scope.String() + "."
 	if a.Parent && a.Scope == ScopeNone {

@@ -2,10 +2,9 @@ package syntax
 
 import "strings"
 
-// Conditions returns the conditions of all filters of a query, for a question
-// that is only narrowed by them. A query that is still being typed does not
-// parse; of such a one the parts of its first filter, between &&, that parse by
-// themselves are joined, and other conditions are ignored.
+// Conditions returns the conditions of all filters of a query, for requests that the query only narrows. A
+// query that is still being typed may not parse. Then it joins the parts of the first filter, between &&, that
+// parse by themselves, and ignores the other conditions.
 func Conditions(src string) []Field {
 	if q, err := Parse(src); err == nil {
 		return pipelineConds(nil, q.Pipeline)
@@ -32,7 +31,7 @@ func Conditions(src string) []Field {
 	return []Field{joined}
 }
 
-// ParseCondition reads the content of a filter.
+// ParseCondition parses the content of a filter.
 func ParseCondition(src string) (f Field, err error) {
 	defer catch(&err)
 	p := newParser(src)
@@ -63,8 +62,8 @@ func spansetConds(out []Field, s Spanset) []Field {
 	return out
 }
 
-// splitAnd cuts the content of a filter at each && outside quotes and
-// parentheses, and ends at the closing brace.
+// splitAnd splits the content of a filter at each && outside quotes and parentheses, and ends at the closing
+// brace.
 func splitAnd(src string) (parts []string) {
 	begin, depth := 0, 0
 	var quote byte

@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// scanner cuts a query into tokens. It leaves by fail.
+// scanner splits a query into tokens. It reports errors by calling fail.
 type scanner struct {
 	src  string
 	off  int // byte offset of the next character
-	line int // counts from 1
+	line int // counted from 1
 
 	counted int // byte offset in this line up to which col counts
-	col     int // characters of this line in front of it
+	col     int // number of characters before counted in this line
 }
 
 // scan returns all tokens of src; the last one is kEOF.
@@ -33,8 +33,8 @@ func scan(src string) []token {
 	}
 }
 
-// pos counts on from the last position, so that the positions of all tokens of a
-// long line cost one count of the line.
+// pos continues from the last position, so that computing the positions of all tokens counts a long line only
+// once.
 func (s *scanner) pos() Pos {
 	s.col += utf8.RuneCountInString(s.src[s.counted:s.off])
 	s.counted = s.off
@@ -51,7 +51,7 @@ func (s *scanner) peek(n int) byte {
 
 func (s *scanner) remaining() string { return s.src[s.off:] }
 
-// advance moves over n bytes and keeps count of lines.
+// advance skips n bytes and counts lines.
 func (s *scanner) advance(n int) {
 	for i := s.off; i < s.off+n; i++ {
 		if s.src[i] == '\n' {
@@ -83,7 +83,7 @@ func (s *scanner) next() token {
 	return s.operator(pos)
 }
 
-// skipBlank moves over white space and comments.
+// skipBlank skips white space and comments.
 func (s *scanner) skipBlank() {
 	for {
 		switch text := s.remaining(); {
@@ -109,7 +109,7 @@ func (s *scanner) skipBlank() {
 	}
 }
 
-// word reads a keyword or identifier, or the scope prefix it introduces.
+// word scans a keyword or identifier, or the scope prefix that it begins.
 func (s *scanner) word(pos Pos, word string) token {
 	s.advance(len(word))
 	switch scope, dotted := dotScopes[word]; {
@@ -126,7 +126,7 @@ func (s *scanner) word(pos Pos, word string) token {
 	return token{kind: kWord, text: word, pos: pos}
 }
 
-// parentScope reads the second scope that may follow `parent.`.
+// parentScope scans the second scope that may follow `parent.`.
 func (s *scanner) parentScope() Attr {
 	a := Attr{Scope: ScopeNone, Parent: true}
 	for _, word := range []string{"span", "resource"} {
@@ -139,7 +139,7 @@ func (s *scanner) parentScope() Attr {
 	return a
 }
 
-// attribute reads a name raw: up to a terminator, quoted parts verbatim.
+// attribute scans a raw name: up to a terminator, with quoted parts verbatim.
 func (s *scanner) attribute(pos Pos, a Attr) token {
 	start, quoted := s.off, false
 	var name strings.Builder
@@ -160,7 +160,7 @@ func (s *scanner) attribute(pos Pos, a Attr) token {
 	return token{kind: kAttr, text: s.src[pos.Offset:s.off], pos: pos, str: a.Name, attr: a}
 }
 
-// quotedPart reads "..." inside an attribute name into name.
+// quotedPart scans "..." inside an attribute name into name.
 func (s *scanner) quotedPart(name *strings.Builder) {
 	open := s.pos()
 	for s.advance(1); s.off < len(s.src); s.advance(1) {
@@ -180,7 +180,7 @@ func (s *scanner) quotedPart(name *strings.Builder) {
 	fail(open, "", "quoted attribute name is not closed: expected \"")
 }
 
-// text reads a string literal: "..." with Go's escapes, or `...` raw.
+// text scans a string literal: "..." with Go's escapes, or raw `...`.
 func (s *scanner) text(pos Pos) token {
 	quote, start := s.peek(0), s.off
 	for s.advance(1); s.off < len(s.src); s.advance(1) {
@@ -209,7 +209,7 @@ func unquote(pos Pos, text string) string {
 	return v
 }
 
-// operator reads the longest punctuation token.
+// operator scans the longest punctuation token.
 func (s *scanner) operator(pos Pos) token {
 	best := ""
 	for n := 1; n <= 3 && s.off+n <= len(s.src); n++ {

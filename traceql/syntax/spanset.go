@@ -2,14 +2,13 @@ package syntax
 
 import "slices"
 
-// operand is a spanset while the parser does not yet know whether the query
-// combines spansets or whole pipelines. The two look alike up to the point
-// where one operand turns out to hold a pipeline; from then on every operand
-// must be in its own parentheses.
+// operand is a spanset while the parser does not yet know whether the query combines spansets or whole
+// pipelines. Both look the same until an operand contains a pipeline. From then on every operand must be in
+// parentheses.
 type operand struct {
 	node     Spanset
-	parens   bool // it is in parentheses
-	grouped  bool // holds a pipeline of several stages, or an aggregate
+	parens   bool // is in parentheses
+	grouped  bool // contains a pipeline of several stages, or an aggregate
 	groupFit bool // may be the other operand of a grouped one
 }
 
@@ -18,7 +17,7 @@ func (o operand) fits() bool { return o.parens && o.groupFit }
 
 var structuralOps = wordSet(">", ">>", "<", "<<", "~", "!>", "!>>", "!<", "!<<", "!~", "&>", "&>>", "&<", "&<<", "&~")
 
-// spansets reads operands joined by && and ||, which bind weakest and equally.
+// spansets parses operands joined by && and ||, which have the lowest, equal precedence.
 func (p *parser) spansets() operand {
 	left := p.structurals()
 	for p.is("&&") || p.is("||") {
@@ -31,7 +30,7 @@ func (p *parser) spansets() operand {
 	return left
 }
 
-// spansetHint explains an operator that fits a condition but not a spanset.
+// spansetHint explains an operator that is valid in a condition but not between spansets.
 func (p *parser) spansetHint() string {
 	if p.at > 0 && p.tokens[p.at-1].kind == "}" {
 		return "conditions on one span belong inside one pair of braces"
@@ -54,12 +53,12 @@ func (p *parser) combine(op token, l, r operand) operand {
 		grouped:  l.grouped || r.grouped,
 		groupFit: l.fits() && r.fits(),
 	}
-	// Left operands that were combined before have no parentheses of their own.
+	// Left operands that were combined before have no parentheses.
 	if _, chained := l.node.(*SpansetOp); chained && !l.parens {
 		out.groupFit = l.groupFit && r.fits()
 	}
 	if out.grouped && !out.groupFit {
-		fail(op.pos, "write ({...} | ...) "+op.text+" ({...})", "to combine whole pipelines, every operand must stand in parentheses")
+		fail(op.pos, "write ({...} | ...) "+op.text+" ({...})", "to combine whole pipelines, every operand must be in parentheses")
 	}
 	return out
 }
@@ -76,14 +75,14 @@ func (p *parser) spansetTerm() operand {
 	panic("unreachable")
 }
 
-// group reads parentheses where a spanset is expected.
+// group parses parentheses where a spanset is expected.
 func (p *parser) group() operand {
 	defer p.enter()()
 	open := p.next()
 	inner := &Pipeline{pos: open.pos}
 	grouped := p.stages(inner)
 	if p.is("|") && p.metricsAhead() {
-		fail(p.peek().pos, "metrics functions come last and cannot be combined", "a metrics function cannot stand in parentheses")
+		fail(p.peek().pos, "metrics functions come last and cannot be combined", "a metrics function cannot be in parentheses")
 	}
 	p.expect(")", "to close a parenthesis")
 	if single, ok := inner.Stages[0].(Spanset); ok && len(inner.Stages) == 1 && !isGroup(single) {
@@ -99,8 +98,8 @@ func isGroup(s Spanset) bool {
 	return ok
 }
 
-// allParens reports whether an expression combines whole pipelines, so that it can
-// itself be an operand of such a combination.
+// allParens reports whether an expression combines whole pipelines, so that it can be an operand of such a
+// combination.
 func allParens(op *SpansetOp) bool {
 	return holdsPipeline(op.L) || holdsPipeline(op.R)
 }
@@ -125,7 +124,7 @@ func (p *parser) filter() *Filter {
 	return f
 }
 
-// missingBraces recognises a condition outside of { }.
+// missingBraces recognises a condition outside { }.
 func (p *parser) missingBraces() {
 	t := p.peek()
 	_, bare := bareIntrinsics[t.text]
@@ -134,7 +133,7 @@ func (p *parser) missingBraces() {
 	}
 }
 
-// aggregateAhead reports whether an aggregate follows, also in parentheses.
+// aggregateAhead reports whether an aggregate follows, possibly in parentheses.
 func (p *parser) aggregateAhead() bool {
 	at := p.at
 	for p.tokens[at].kind == "(" {
@@ -145,7 +144,7 @@ func (p *parser) aggregateAhead() bool {
 	if t.kind != kWord || !slices.Contains(aggregateFuncs, t.text) {
 		return false
 	}
-	// (count() > 1) is a pipeline in parentheses, (count()) > 1 an aggregate.
+	// (count() > 1) is a pipeline in parentheses, (count()) > 1 is an aggregate.
 	end := p.closing(at + 1)
 	for i := range opened {
 		if end+1+i >= len(p.tokens) || p.tokens[end+1+i].kind != ")" {
@@ -155,8 +154,8 @@ func (p *parser) aggregateAhead() bool {
 	return true
 }
 
-// closing returns the index of the parenthesis that closes the one at index at,
-// or the last index before the end of the query.
+// closing returns the index of the parenthesis that matches the one at index at, or the last index before the
+// end of the query.
 func (p *parser) closing(at int) int {
 	depth := 0
 	for ; p.tokens[at].kind != kEOF; at++ {
@@ -210,7 +209,7 @@ func (p *parser) aggregateCall(a *Aggregate) {
 	p.expect(")", "to close "+t.text+"(")
 }
 
-// signedNumber reads [-] INT | FLOAT | DURATION, with parentheses if any.
+// signedNumber parses [-] INT | FLOAT | DURATION, possibly in parentheses.
 func (p *parser) signedNumber(why string) *Literal {
 	defer p.enter()()
 	if p.accept("(") {

@@ -2,23 +2,22 @@ package syntax
 
 import "fmt"
 
-// Pos is a place in a query. Line and Col count from 1; Col counts characters,
-// not bytes. Offset is the byte offset from 0.
+// Pos is a position in a query. Line and Col count from 1; Col counts characters, not bytes. Offset is the byte
+// offset from 0.
 type Pos struct {
 	Offset, Line, Col int
 }
 
 func (p Pos) String() string { return fmt.Sprintf("line %d, col %d", p.Line, p.Col) }
 
-// kind names a class of token. Every operator and bracket is its own kind, and
-// so is the text by which it is written: kind and spelling are the same string.
+// kind is a class of token. Every operator and bracket is its own kind, whose name is its spelling.
 type kind string
 
 const (
 	kEOF    kind = "end of query"
 	kWord   kind = "word"
 	kAttr   kind = "attribute"
-	kScope  kind = "scope" // `span:` and its kin, waiting for an intrinsic
+	kScope  kind = "scope" // `span:` and similar, before an intrinsic
 	kString kind = "string"
 	kInt    kind = "integer"
 	kFloat  kind = "number"
@@ -36,7 +35,7 @@ type token struct {
 	attr  Attr    // kAttr
 }
 
-// describe says how the token is called in an error message.
+// describe names the token in an error message.
 func (t token) describe() string {
 	switch t.kind {
 	case kEOF:
@@ -47,9 +46,8 @@ func (t token) describe() string {
 	return fmt.Sprintf("%q", t.text)
 }
 
-// operators holds every token made of punctuation. The scanner extends a token
-// while the longer text is in this set, so the set decides the longest match:
-// "!>=" is "!>" and "=".
+// operators has every token made of punctuation. The scanner extends a token while the longer text is in this
+// set, so the set decides the longest match: "!>=" is "!>" and "=".
 var operators = map[string]bool{
 	"{": true, "}": true, "(": true, ")": true, ",": true,
 	"=": true, "!=": true, "<": true, "<=": true, ">": true, ">=": true, "=~": true, "!~": true,
@@ -60,19 +58,19 @@ var operators = map[string]bool{
 	"&>": true, "&>>": true, "&<": true, "&<<": true, "&~": true,
 }
 
-// dotScopes are the words that a dot turns into an attribute prefix.
+// dotScopes has the words that begin an attribute when a dot follows.
 var dotScopes = map[string]Scope{
 	"span": ScopeSpan, "resource": ScopeResource, "event": ScopeEvent,
 	"link": ScopeLink, "instrumentation": ScopeInstrumentation,
 }
 
-// colonScopes are the words that a colon turns into the prefix of an intrinsic.
+// colonScopes has the words that begin an intrinsic when a colon follows.
 var colonScopes = map[string]bool{
 	"span": true, "trace": true, "event": true, "link": true, "instrumentation": true,
 }
 
-// reserved words cannot name a hint. They keep their meaning only where a token
-// may start: after an attribute prefix every word is just a name.
+// reserved words cannot name a hint. They are special only where a token may start: after an attribute prefix
+// every word is a name.
 var reserved = wordSet(
 	"true", "false", "nil", "error", "ok", "unset",
 	"unspecified", "internal", "server", "client", "producer", "consumer",

@@ -1,5 +1,5 @@
-// Package jaegertest is a notation for batches of Jaeger's spans, and their wire
-// forms by upstream's code, for tests.
+// Package jaegertest helps tests: it parses a notation for batches of Jaeger's spans, and encodes them with
+// upstream's code.
 package jaegertest
 
 import (
@@ -35,7 +35,7 @@ func Thrift(t testing.TB, p NewThrift, batch *jaeger.Batch) []byte {
 	return buf.Bytes()
 }
 
-// Parse reads the notation of testdata/jaeger.txt.
+// Parse parses the notation of testdata/jaeger.txt.
 func Parse(t testing.TB, text string) *jaeger.Batch {
 	t.Helper()
 	batch := &jaeger.Batch{Process: &jaeger.Process{}, Spans: []*jaeger.Span{}}
@@ -64,7 +64,7 @@ func Parse(t testing.TB, text string) *jaeger.Batch {
 		case "log":
 			s.Logs = append(s.Logs, &jaeger.Log{Timestamp: parseInt(t, args[0], 10), Fields: Tags(t, args[1:])})
 		default:
-			t.Fatalf("what is %q?", line)
+			t.Fatalf("unknown line %q", line)
 		}
 	}
 	return batch
@@ -88,7 +88,7 @@ func parseSpan(t testing.TB, args []string) *jaeger.Span {
 		case "flags":
 			s.Flags = int32(parseInt(t, v, 10))
 		default:
-			t.Fatalf("what is %q?", a)
+			t.Fatalf("unknown word %q", a)
 		}
 	}
 	return s
@@ -111,14 +111,14 @@ func parseInt(t testing.TB, v string, base int) int64 {
 	return int64(n)
 }
 
-// Tags: "text", 12, 1.5, true, 0x00ff (binary), bad (a type that is none).
+// Tags: "text", 12, 1.5, true, 0x00ff (binary), bad (an invalid type).
 func Tags(t testing.TB, words []string) []*jaeger.Tag {
 	t.Helper()
 	var tags []*jaeger.Tag
 	for _, w := range words {
 		k, v, ok := strings.Cut(w, "=")
 		if !ok {
-			t.Fatalf("what is %q?", w)
+			t.Fatalf("unknown tag %q", w)
 		}
 		tag := &jaeger.Tag{Key: k}
 		if text, err := strconv.Unquote(v); err == nil {
@@ -135,21 +135,20 @@ func Tags(t testing.TB, words []string) []*jaeger.Tag {
 		} else if v == "bad" {
 			tag.VType = 9
 		} else {
-			t.Fatalf("what is %q?", w)
+			t.Fatalf("unknown value %q", w)
 		}
 		tags = append(tags, tag)
 	}
 	return tags
 }
 
-// The types of tags have other numbers in thrift than in protobuf.
+// Types maps thrift's types of tags to protobuf's, which have other numbers.
 var Types = map[jaeger.TagType]model.ValueType{
 	jaeger.TagType_STRING: model.StringType, jaeger.TagType_DOUBLE: model.Float64Type, jaeger.TagType_BOOL: model.BoolType,
 	jaeger.TagType_LONG: model.Int64Type, jaeger.TagType_BINARY: model.BinaryType,
 }
 
-// Request is a thrift batch in protobuf, as Jaeger's agents made it: the
-// parent is the first reference.
+// Request converts a thrift batch to protobuf, as Jaeger's agents did: the parent is the first reference.
 func Request(b *jaeger.Batch) *api_v2.PostSpansRequest {
 	req := &api_v2.PostSpansRequest{Batch: model.Batch{Process: &model.Process{ServiceName: b.Process.ServiceName, Tags: modelKeyValues(b.Process.Tags)}}}
 	for _, s := range b.Spans {
