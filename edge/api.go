@@ -1,7 +1,7 @@
 package edge
 
 import (
-	"embed"
+	_ "embed" // icon.svg
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -49,12 +49,17 @@ type serverView struct {
 	PreservePath bool   `json:"preservePath,omitempty"`
 }
 
+// DashboardPath is where the dashboard is, below its address.
+const DashboardPath = "/dashboard/"
+
 // dashboardHandler serves everything on the dashboard's address.
 func (e *edge) dashboardHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /dashboard/", dashboardFiles())
-	for _, path := range []string{"GET /{$}", "GET /dashboard"} {
-		mux.Handle(path, http.RedirectHandler("/dashboard/", http.StatusFound))
+	if e.options.Dashboard != nil {
+		mux.Handle("GET "+DashboardPath, e.options.Dashboard)
+		for _, path := range []string{"GET /{$}", "GET /dashboard"} {
+			mux.Handle(path, http.RedirectHandler(DashboardPath, http.StatusFound))
+		}
 	}
 	mux.HandleFunc("GET /ping", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "OK") })
 	mux.Handle("GET /metrics", e.metrics.handler())
@@ -356,30 +361,14 @@ func writeProblem(w http.ResponseWriter, status int, text string) {
 	writeJSON(w, status, map[string]string{"message": text})
 }
 
-// The dashboard is static files that read the API once a second. They load nothing
-// from other hosts; the content security policy forbids it.
-//
-//go:embed dashboard
-var dashboardFS embed.FS
+//go:embed icon.svg
+var icon []byte
 
-const dashboardPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-func dashboardFiles() http.Handler {
-	files := http.FileServerFS(dashboardFS)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", dashboardPolicy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache")
-		files.ServeHTTP(w, r)
-	})
-}
-
-// serveFavicon answers with the dashboard's icon.
-func serveFavicon(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "public, max-age=86400")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	http.ServeFileFS(w, r, dashboardFS, "dashboard/icon.svg")
+// serveFavicon answers with the edge's icon.
+func serveFavicon(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "image/svg+xml")
+	h.Set("Cache-Control", "public, max-age=86400")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(icon) // a client that is gone needs no answer
 }

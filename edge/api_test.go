@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	built "etude/page"
 )
 
 func decode(t *testing.T, address, path string, into any) {
@@ -107,7 +111,7 @@ func TestAPI(t *testing.T) {
 
 func TestDashboardPages(t *testing.T) {
 	t.Parallel()
-	e := start(t, Options{ConfigText: configFor(everything)})
+	e := start(t, Options{ConfigText: configFor(everything), Dashboard: built.EdgeDashboard(DashboardPath)})
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, path := range []string{"/", "/dashboard"} {
 		resp, err := client.Get("http://" + e.dashboard + path)
@@ -122,21 +126,44 @@ func TestDashboardPages(t *testing.T) {
 	if _, body := get(t, e.dashboard, "", "/ping"); body != "OK" {
 		t.Errorf("ping: %q", body)
 	}
-	for path, kind := range map[string]string{"": "text/html", "app.js": "text/javascript", "style.css": "text/css", "icon.svg": "image/svg+xml"} {
+	_, index := get(t, e.dashboard, "", "/dashboard/")
+	kinds := map[string]string{".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", "": "text/html"}
+	seen := map[string]bool{}
+	for _, name := range append([][]string{{"", ""}}, regexp.MustCompile(`="\./([^"]+)"`).FindAllStringSubmatch(index, -1)...) {
+		path, kind := name[1], kinds[filepath.Ext(name[1])]
+		seen[kind] = true
 		resp, err := client.Get("http://" + e.dashboard + "/dashboard/" + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), kind) {
+		if resp.StatusCode != http.StatusOK || kind == "" || !strings.HasPrefix(resp.Header.Get("Content-Type"), kind) {
 			t.Errorf("%q: status %d, type %s", path, resp.StatusCode, resp.Header.Get("Content-Type"))
 		}
 		if !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%q has no content policy", path)
 		}
-		if kind != "image/svg+xml" && strings.Contains(strings.ReplaceAll(string(body), "http://www.w3.org/2000/svg", ""), "https://") {
+		if kind == "image/svg+xml" && string(body) != string(icon) {
+			t.Errorf("%q is another icon than the edge's own", path)
+		}
+		// Svelte's messages of errors name pages of its site; a browser shows them and asks nothing.
+		if text := strings.ReplaceAll(string(body), "https://svelte.dev/e/", ""); kind != "image/svg+xml" && strings.Contains(text, "https://") {
 			t.Errorf("%q names another site", path)
+		}
+	}
+	if len(seen) != len(kinds) {
+		t.Errorf("the dashboard has files of the kinds %v, want all of %v", seen, kinds)
+	}
+}
+
+// TestNoDashboard: an edge without one has its API.
+func TestNoDashboard(t *testing.T) {
+	t.Parallel()
+	e := start(t, Options{ConfigText: configFor(everything)})
+	for path, want := range map[string]int{"/": http.StatusNotFound, "/dashboard/": http.StatusNotFound, "/api/overview": http.StatusOK} {
+		if status, body := get(t, e.dashboard, "", path); status != want {
+			t.Errorf("%s: status %d, want %d: %s", path, status, want, body)
 		}
 	}
 }

@@ -24,6 +24,10 @@ type Options struct {
 	Listen                func(addr string) (net.Listener, error)
 	EdgeTLS, DashboardTLS *tls.Config
 
+	// Dashboard answers below DashboardPath; it reads the API on the same address.
+	// nil: there is the API alone.
+	Dashboard http.Handler
+
 	// Guard decides which requests reach the dashboard, whose listener it gets;
 	// nil: all do.
 	Guard func(net.Listener, http.Handler) http.Handler

@@ -1,6 +1,6 @@
 // Package page serves the web page: the files that the build of src/ wrote to dist/, the APIs that the page
 // reads, on the same origin, and etude.json, which has the addresses of the demo's other parts. It also serves
-// the start page of the embedded Prometheus, from the same build.
+// the start page of the embedded Prometheus and the dashboard of the edge, from the same build.
 //
 // Everything is embedded, so the binary needs no files, and building it needs only Go. The page sends no
 // request to any other host: its content security policy forbids it.

@@ -31,10 +31,11 @@ const (
 	recheck = "no-cache"                            // ask every time; the ETag makes the answer short
 )
 
-// indexName and prometheusName are the two pages of dist/. They share all other files.
+// The pages of dist/. They share all other files.
 const (
 	indexName      = "index.html"
 	prometheusName = "prometheus.html"
+	edgeName       = "dashboard.html"
 )
 
 // Handler serves the page. The views /, /explore, /services/{name}, /trace/{id}, /compare, /walk/{step} and
@@ -70,6 +71,12 @@ func PrometheusUI(info Info) http.Handler {
 	return serve(prometheusName, []string{"/{$}", "/graph", "/query", "/targets", "/status"}, answer{Info: info, Metrics: true})
 }
 
+// EdgeDashboard serves the dashboard of the edge below prefix, which begins and ends with a slash. The page
+// names its files relative to itself. It reads the edge's API on its own origin, below /api/.
+func EdgeDashboard(prefix string) http.Handler {
+	return http.StripPrefix(strings.TrimSuffix(prefix, "/"), serveFiles(edgeName, []string{"/{$}"}))
+}
+
 // answer is the content of etude.json.
 type answer struct {
 	Info
@@ -77,7 +84,7 @@ type answer struct {
 	Walk    bool `json:"walk"`    // whether it can send requests through the demo
 }
 
-// built has the files of dist/, for both pages.
+// built has the files of dist/, for all pages.
 var built = sync.OnceValue(func() map[string]*asset {
 	root, err := fs.Sub(dist, "dist")
 	if err != nil {
@@ -86,22 +93,28 @@ var built = sync.OnceValue(func() map[string]*asset {
 	return loadAssets(root)
 })
 
-// serve answers every view with one page of dist/, and every file with itself.
+// serve answers as serveFiles does, and says where the other parts are.
 func serve(page string, views []string, about answer) *http.ServeMux {
-	files := built()
 	info, err := json.Marshal(about)
 	if err != nil {
 		panic(err) // it contains only strings and bools
 	}
-	mux := http.NewServeMux()
-	for _, view := range views {
-		mux.Handle("GET "+view, secured(files[page]))
-	}
+	mux := serveFiles(page, views)
 	mux.HandleFunc("GET /etude.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		_, _ = w.Write(info)
 	})
+	return mux
+}
+
+// serveFiles answers views with one page of dist/, and every file with itself.
+func serveFiles(page string, views []string) *http.ServeMux {
+	files := built()
+	mux := http.NewServeMux()
+	for _, view := range views {
+		mux.Handle("GET "+view, secured(files[page]))
+	}
 	for name, file := range files {
 		if path.Ext(name) != ".html" || name == page {
 			mux.Handle("GET /"+name, secured(file))

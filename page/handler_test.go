@@ -82,7 +82,7 @@ func TestOtherPathsAreNotFound(t *testing.T) {
 
 func TestEveryFileIsServed(t *testing.T) {
 	t.Parallel()
-	handlers := map[string]http.Handler{indexName: Handler(Options{}), prometheusName: PrometheusUI(Info{})}
+	handlers := map[string]http.Handler{indexName: Handler(Options{}), prometheusName: PrometheusUI(Info{}), edgeName: EdgeDashboard("/")}
 	err := fs.WalkDir(dist, "dist", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -237,6 +237,42 @@ func TestPrometheusUI(t *testing.T) {
 	}
 }
 
+// TestEdgeDashboard reads the dashboard and every file that it names, below the prefix that the edge gives it: a
+// proxy in front of the edge may pass on nothing else.
+func TestEdgeDashboard(t *testing.T) {
+	t.Parallel()
+	h := EdgeDashboard("/dashboard/")
+	r := get(t, h, "/dashboard/")
+	text := body(t, r)
+	if r.StatusCode != http.StatusOK || r.Header.Get("Content-Security-Policy") != policy {
+		t.Fatalf("%s, under the policy %q", r.Status, r.Header.Get("Content-Security-Policy"))
+	}
+	names := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(text, -1)
+	total := 0
+	for _, name := range names {
+		if strings.HasPrefix(name[1], "/api/") { // a link to read
+			continue
+		}
+		if !strings.HasPrefix(name[1], "./") {
+			t.Errorf("%s is not below the page", name[1])
+			continue
+		}
+		r := get(t, h, "/dashboard/"+name[1][2:], "Accept-Encoding", "gzip")
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", name[1], r.Status)
+		}
+		total += len(body(t, r))
+	}
+	if len(names) < 5 || total > 60_000 {
+		t.Errorf("the page names %d files of %d bytes in all, want at least 5 and at most 60,000 bytes with gzip", len(names), total)
+	}
+	for _, path := range []string{"/", "/dashboard/etude.json", "/dashboard/index.html", "/dashboard/explore", "/assets/", "/dashboard/assets/"} {
+		if r := get(t, h, path); r.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s, want 404", path, r.Status)
+		}
+	}
+}
+
 // TestDistAsksNoOtherHost looks for addresses in what the browser loads. Names
 // of XML namespaces and of documentation in error texts are no requests.
 func TestDistAsksNoOtherHost(t *testing.T) {
@@ -269,7 +305,11 @@ func TestFirstLoad(t *testing.T) {
 	total := 0
 	names := append([]string{"/"}, regexp.MustCompile(`/(?:assets/[^"]+|theme\.js)`).FindAllString(body(t, get(t, h, "/")), -1)...)
 	for _, name := range names {
-		packed := len(body(t, get(t, h, name, "Accept-Encoding", "gzip")))
+		r := get(t, h, name, "Accept-Encoding", "gzip")
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", name, r.Status)
+		}
+		packed := len(body(t, r))
 		t.Logf("%6d %s", packed, name)
 		total += packed
 	}

@@ -7,13 +7,19 @@ const backend = process.env["ETUDE_API"];
 /** ETUDE_PROMETHEUS=http://127.0.0.1:9090 asks a running Prometheus for metrics. */
 const prometheus = process.env["ETUDE_PROMETHEUS"] ?? backend;
 
+/** ETUDE_EDGE=http://127.0.0.1:8080 shows a running edge on /dashboard.html. */
+const edge = process.env["ETUDE_EDGE"];
+
 export default defineConfig({
   // The mock answers /api and /etude.json for `npm run dev` only: it is a server plugin, so no line of it can reach dist.
   plugins: [svelte(), prometheusViews(), ...(backend ? [] : [mockBackend()])],
   server: { proxy: proxies() },
+  // The edge serves its dashboard below a path of its own, so that page names its files relative to itself. The views of the
+  // other pages lie at different depths, so these name them from the root.
+  experimental: { renderBuiltUrl: (name, { hostId, hostType }) => (hostType !== "html" ? { relative: true } : hostId.endsWith("dashboard.html") ? `./${name}` : { relative: false }) },
   build: {
     target: "es2022",
-    rolldownOptions: { input: ["index.html", "prometheus.html"] },
+    rolldownOptions: { input: ["index.html", "prometheus.html", "dashboard.html"] },
     sourcemap: false,
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
@@ -29,6 +35,7 @@ export default defineConfig({
 /** The start page of Prometheus has its API on its own origin, the page has it below /prometheus. */
 function proxies(): Record<string, string | { target: string; rewrite?: (path: string) => string }> {
   const made: ReturnType<typeof proxies> = {};
+  if (edge) for (const path of ["rawdata", "entrypoints", "stats", "version"]) made[`/api/${path}`] = edge;
   if (prometheus) {
     made["/prometheus/api"] = prometheus === backend ? prometheus : { target: prometheus, rewrite: (path) => path.slice("/prometheus".length) };
     made["/api/v1"] = prometheus;

@@ -14,6 +14,7 @@ import (
 	"etude/conf"
 	"etude/edge"
 	"etude/internal/door"
+	"etude/page"
 	"etude/program/access"
 	"etude/program/listen"
 	"etude/program/proc"
@@ -105,6 +106,7 @@ func (c *edgeCmd) Run(p *proc.Proc) error {
 		Guard: func(l net.Listener, dashboard http.Handler) http.Handler {
 			return doors.Guard("dashboard", l.(*door.Listener), dashboard, "/ping")
 		},
+		Dashboard:  page.EdgeDashboard(edge.DashboardPath),
 		JaegerTLS:  trust,
 		ConfigFile: c.Config, ConfigText: conf.TraefikDynamic,
 		TraceExporter: c.TraceExporter, JaegerEndpoint: c.JaegerEndpoint, JaegerHeaders: c.JaegerHeaders, TraceID128: c.TraceID128,
