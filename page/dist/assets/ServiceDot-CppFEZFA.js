@@ -1,1 +1,0 @@
-import{In as e,Ln as t,bn as n,i as r,ln as i,qt as a,sn as o}from"./colour-D2MCnGgg.js";import{t as s}from"./ui.svelte-BadzFroQ.js";var c=i(`<span class="dot svelte-1ln5imb" aria-hidden="true"></span>`);function l(i,l){t(l,!0);var u=c();let d;n(e=>d=a(u,``,d,{background:e}),[()=>r(l.name,s.theme)]),o(i,u),e()}export{l as t};
