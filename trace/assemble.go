@@ -6,34 +6,34 @@ import (
 	"sync"
 )
 
-// Assembled Views: Views that no Table filled, made of columns that were read.
+// Assembled Views are not filled by a Table: they consist of columns read from a file.
 //
-// The rows are sorted by trace id, and those of one trace next to each other. So
-// an assembled View needs no chain of rows and no index of traces: the rows of a
-// trace are a range, and a trace is found by halving. Columns that were not read
-// are nil. Asking for an attribute that was not read is a bug, and panics; a nil column panics by itself.
+// The rows are sorted by trace id, so the rows of one trace are adjacent. An assembled View therefore needs no
+// chain of rows and no index of traces: the rows of a trace are a range, and binary search finds a trace.
+// Columns that were not read are nil. Reading an undeclared attribute is a bug, and panics; so does indexing a
+// nil column.
 //
-// The reader keeps one Dict for all Views of a part. It adds the strings of each
-// column that it reads; a View has the Dict as it was when the View was made. So
-// columns stay good for all later Views, and a string has one code in all of them.
+// The reader keeps one Dict for all Views of a part. It adds the strings of each column that it reads. A View
+// has a copy of the Dict from the time when the View was made. So columns remain valid for all later Views, and
+// a string has the same code in all of them.
 
-// Assembly is the input of an assembled View. The caller fills it, changes none
-// of it afterwards, and sets the columns it has read in the View.
+// Assembly is the input of an assembled View. The caller fills it and does not change it afterwards. It sets
+// the columns it has read in the View.
 type Assembly struct {
 	ID       uint64 // of the part in this process; see NewID and View.ID
 	Strings  Dict   // a copy: see Dict.Add
 	TraceIDs []TraceID
-	// First is the row with which each trace begins, and after them the number of
-	// rows. Trace has the number of the trace for each row.
+	// First has the first row of each trace and, after them, the number of rows. Trace has the number of the
+	// trace for each row.
 	First, Trace         []uint32
 	Scope, ScopeResource []uint32
 	Resources            int
-	// Bounds; see Part.
+	// Limits of the times; see Part.
 	MinStart, MaxEnd          uint64
 	FirstArrival, LastArrival int64
 }
 
-// NewID returns an id for [View.ID] that no other Table or part of this process has.
+// NewID returns an id for [View.ID] that is unique among the Tables and parts of this process.
 func NewID() uint64 { return tables.Add(1) }
 
 // View returns a View without columns.
@@ -50,14 +50,14 @@ func (a *Assembly) View() *View {
 	return v
 }
 
-// SetAttrs gives a level all of its attributes.
+// SetAttrs sets all attributes of a level.
 func (v *View) SetAttrs(l Level, a Attrs) {
 	a.dict = &v.Strings
 	*v.Attrs(l) = a
 }
 
-// SetColumns gives a level the attributes of some keys: their columns, each key and
-// type once. The View panics on other keys, and on the order of a row's attributes.
+// SetColumns sets the attributes of a level for some keys: their columns, each key and type once. The View
+// panics for other keys, and for requests for the order of a row's attributes.
 func (v *View) SetColumns(l Level, keys map[string]bool, columns []Column) {
 	if keys == nil {
 		keys = map[string]bool{}
@@ -76,16 +76,15 @@ func (a *Attrs) refuse(key string) {
 	}
 }
 
-// NewDict returns a Dict that has the empty string only.
+// NewDict returns a Dict with only the empty string.
 func NewDict() *Dict {
 	d := &Dict{}
 	d.add(nil)
 	return d
 }
 
-// Add returns the code of a string, giving it a new one when it has none. One
-// goroutine at a time may add. A copy of the Dict stays as it was: readers may use
-// it while strings are added, if nothing was added while it was copied.
+// Add returns the code of a string, a new one if needed. Only one goroutine at a time may add. A copy of the
+// Dict does not change. Readers may use it while strings are added, if nothing was added during the copy.
 func (d *Dict) Add(b []byte) uint32 {
 	if len(b) == 0 {
 		return 0
@@ -93,34 +92,33 @@ func (d *Dict) Add(b []byte) uint32 {
 	return d.add(b)
 }
 
-// Reserve makes room for so many strings that will be added, of so many bytes.
+// Reserve makes room for a number of strings, and their total bytes, that will be added.
 func (d *Dict) Reserve(strings, bytes int) {
 	d.data, d.ends = slices.Grow(d.data, bytes), slices.Grow(d.ends, strings)
 	d.idx.reserve(strings, d.hashOf)
 }
 
-// Bytes is the memory that the strings take.
+// Bytes is the memory of the strings.
 func (d *Dict) Bytes() int { return d.bytes() }
 
-// NewSparse returns the column of numbers in which only the given rows, which
-// ascend, have a value, none of them zero. It keeps both slices.
+// NewSparse returns a column of numbers in which only the given rows have a value. rows is ascending, and no
+// value is zero. The column keeps both slices.
 func NewSparse(rows, values []uint32) Sparse { return Sparse{rows: rows, vals: values} }
 
-// Bytes is the memory that the column takes.
+// Bytes is the memory of the column.
 func (s *Sparse) Bytes() int { return s.bytes() }
 
-// Bytes is the memory that the attributes take, the strings aside.
+// Bytes is the memory of the attributes, without the strings.
 func (a *Attrs) Bytes() int { return a.bytes() }
 
-// AttrBuilder makes the attributes of one level, row by row, from values that are
-// codes already.
+// AttrBuilder makes the attributes of one level, row by row, from values that are already codes.
 type AttrBuilder struct {
 	a Attrs
 	w AttrWriter
 }
 
-// NewAttrBuilder returns a builder without rows. It keeps the default number of
-// columns with arrays of their own; see [Limits].
+// NewAttrBuilder returns a builder without rows. It gives the default number of columns their own arrays; see
+// [Limits].
 func NewAttrBuilder() *AttrBuilder {
 	b := &AttrBuilder{}
 	b.w = newAttrWriter(&b.a, nil)
@@ -134,8 +132,7 @@ func (b *AttrBuilder) Column(key string, t Type) uint32 {
 	return b.w.column([]byte(key), t)
 }
 
-// Add adds an attribute to the row: the code of a text or Bool, or the number of
-// an Int or Double.
+// Add adds an attribute to the row: code for a text or Bool, number for an Int or Double.
 func (b *AttrBuilder) Add(column, code uint32, number uint64) {
 	w := &b.w
 	v := cell{col: column, code: code, num: number}
@@ -160,8 +157,7 @@ func (b *AttrBuilder) EndRow() {
 	b.w.current = b.w.current[:0]
 }
 
-// Attrs returns the attributes of the rows that were ended. The builder may not be
-// used afterwards.
+// Attrs returns the attributes of the ended rows. The builder must not be used afterwards.
 func (b *AttrBuilder) Attrs() Attrs {
 	b.a.clip()
 	return b.a
@@ -174,13 +170,13 @@ type spanKey struct {
 	start uint64
 }
 
-// spanSets finds the spans of large traces of an assembled View.
+// spanSets finds the spans of large traces in an assembled View.
 type spanSets struct {
 	mu   sync.Mutex
-	sets map[uint32]map[spanKey]struct{} // by number of the trace
+	sets map[uint32]map[spanKey]struct{} // by trace number
 }
 
-// fewSpans is how many spans of a trace are looked through one by one.
+// fewSpans is the number of spans up to which the spans of a trace are compared one by one.
 const fewSpans = 64
 
 func (v *View) hasSpan(number uint32, key spanKey) bool {
@@ -216,8 +212,7 @@ func (v *View) spanSet(number uint32) map[spanKey]struct{} {
 	return set
 }
 
-// ColumnBytes is the memory that the columns of the View take: those of rows of
-// other levels included, the strings aside.
+// ColumnBytes is the memory of the View's columns, including those of other levels, without the strings.
 func (v *View) ColumnBytes() int {
 	return v.columns.bytes() - v.Strings.bytes()
 }

@@ -5,13 +5,13 @@ import (
 	"math/bits"
 )
 
-// attrCache finds repeated attributes by their encoded bytes, with one access to memory that stays in the processor's
-// cache. Nearly every attribute repeats an earlier one; only the others need a lookup in the columns and the
-// dictionary, which are far larger.
-type attrCache struct{ entries []attrEntry } // a power of two, or none
+// attrCache finds repeated attributes by their encoded bytes, with one access to memory that stays in the
+// processor's cache. Nearly every attribute repeats an earlier one. Only the others need a lookup in the
+// columns and the dictionary, which are far larger.
+type attrCache struct{ entries []attrEntry } // its length is a power of two, or 0
 
-// attrEntry is an attribute of up to maxCached bytes; of two with one hash the
-// later stays.
+// attrEntry is an attribute of up to maxCached bytes. Of two attributes with the same hash, the later one
+// remains.
 type attrEntry struct {
 	sent [maxCached]byte
 	size uint8 // 0: free
@@ -27,7 +27,7 @@ type cell struct {
 
 const (
 	cachedAttrs = 512
-	maxCached   = 111 // with the other fields of an entry two lines of the processor's cache
+	maxCached   = 111 // with the other fields, an entry fills two cache lines of the processor
 )
 
 // add appends the cell to its column.
@@ -54,7 +54,7 @@ func (a *attrCache) find(sent []byte) *cell {
 	return &e.cell
 }
 
-// put remembers the cell of an attribute.
+// put stores the cell of an attribute.
 func (a *attrCache) put(sent []byte, v cell) {
 	if len(sent) < 8 || len(sent) > maxCached {
 		return
@@ -66,8 +66,8 @@ func (a *attrCache) put(sent []byte, v cell) {
 	e.size, e.cell = uint8(copy(e.sent[:], sent)), v
 }
 
-// attrHash takes the length and both ends of at least eight bytes: keys differ
-// at one, values at the other.
+// attrHash hashes the length and at least eight bytes from both ends: keys differ at one end, values at the
+// other.
 func attrHash(b []byte) uint64 {
 	first, last := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[len(b)-8:])
 	hi, lo := bits.Mul64(first^secretLo, last^secretHi)

@@ -5,10 +5,9 @@ import (
 	"sort"
 )
 
-// Column is one sparse attribute column: all values of one key and one type.
-// Row Rows[i] has the value Codes[i] (String, Bytes, Array, KVList: a dictionary
-// code; Bool: 0 or 1) or Nums[i] (Int, Double as IEEE bits). An Empty column has
-// rows alone. Rows ascend; a row that gives the key twice is there twice.
+// Column is one sparse attribute column: all values of one key and one type. Row Rows[i] has the value Codes[i]
+// (String, Bytes, Array, KVList: a dictionary code; Bool: 0 or 1) or Nums[i] (Int, Double as IEEE bits). An
+// Empty column has only rows. Rows ascend; a row with the key twice occurs twice.
 type Column struct {
 	Key   string
 	Type  Type
@@ -17,8 +16,7 @@ type Column struct {
 	Nums  []uint64
 }
 
-// Range returns the positions [from, to) of a row in the column; from == to when
-// the row has no value here.
+// Range returns the positions [from, to) of a row in the column; from == to when the row has no value in it.
 func (c *Column) Range(row uint32) (from, to int) {
 	from = firstOf(c.Rows, row)
 	for to = from; to < len(c.Rows) && c.Rows[to] == row; to++ {
@@ -31,35 +29,34 @@ func firstOf(rows []uint32, row uint32) int {
 	return sort.Search(len(rows), func(i int) bool { return rows[i] >= row })
 }
 
-// Attrs are the attributes of one kind of row (spans, resources, scopes, events
-// or links). Beside the columns it keeps each row's shape, the list of its
-// columns in the order given: the order survives, and the attributes of a row
-// are found without asking every column. Rows of one instrumentation share
-// shapes, so a shape costs a row four bytes.
+// Attrs has the attributes of one kind of row (spans, resources, scopes, events or links). Besides the columns
+// it has each row's shape, the list of its columns in their original order. So the order survives, and finding
+// the attributes of a row does not search every column. Rows of the same instrumentation share shapes, so a
+// shape costs four bytes per row.
 //
-// A sender that uses an id as a key makes a new column with every span. So only
-// the first [Limits.Columns] columns of a Table have arrays of their own; further
-// ones are shared columns, see shared.go. A reader need not tell them apart.
+// A sender that uses an id as a key makes a new column with every span. So only the first [Limits.Columns]
+// columns of a Table have their own arrays. Further ones are shared columns; see shared.go. Readers need not
+// distinguish them.
 type Attrs struct {
 	cols   []Column
-	names  index // of all columns by key and type: cols, then the shared ones
+	names  index // of all columns by key and type: first cols, then the shared ones
 	shared shared
 
 	only      map[string]bool // keys that were read; nil for all
 	dict      *Dict
-	shape     []uint32 // one a row
-	shapeEnds []uint32 // shapeEnds[s] ends shape s in shapeCols
-	shapeCols []uint32 // a number in cols, or ofShared
-	// How often the row had the column before, beside shapeCols. Empty as long as no
-	// row has given a key twice.
+	shape     []uint32 // for each row
+	shapeEnds []uint32 // shapeEnds[s] is the end of shape s in shapeCols
+	shapeCols []uint32 // an index into cols, or ofShared
+	// Parallel to shapeCols: the number of earlier attributes of the row in the same column. Empty as long as
+	// no row has repeated a key.
 	shapeNth []uint32
 }
 
-// ofShared is in a shape where an attribute is in a shared column.
+// ofShared marks an attribute of a shared column in a shape.
 const ofShared = ^uint32(0)
 
-// Find returns the column of a key and type, or nil. It builds a shared column on each call, which reads all values
-// of shared columns.
+// Find returns the column of a key and type, or nil. For a shared column it builds the column at each call,
+// which reads all values of shared columns.
 func (a *Attrs) Find(key string, t Type) *Column {
 	number, ok := a.numberOf(hashString(key), key, t)
 	if !ok {
@@ -71,8 +68,7 @@ func (a *Attrs) Find(key string, t Type) *Column {
 	return &a.cols[number]
 }
 
-// numberOf returns the number of a column: its place in cols, or after all of
-// them one of a shared column.
+// numberOf returns the number of a column: its index in cols or, after these, the number of a shared column.
 func (a *Attrs) numberOf(hash uint32, key string, t Type) (number uint32, ok bool) {
 	a.refuse(key)
 	for number := range a.names.candidates(hashName(hash, t)) {
@@ -87,7 +83,7 @@ func (a *Attrs) numberOf(hash uint32, key string, t Type) (number uint32, ok boo
 	return 0, false
 }
 
-// OfKey yields the columns of a key, of whatever types.
+// OfKey yields the columns of a key, of all types.
 func (a *Attrs) OfKey(key string) iter.Seq[*Column] {
 	return func(yield func(*Column) bool) {
 		for t := range numTypes {
@@ -98,7 +94,7 @@ func (a *Attrs) OfKey(key string) iter.Seq[*Column] {
 	}
 }
 
-// All yields all columns, in the order in which they came.
+// All yields all columns, in the order of their first values.
 func (a *Attrs) All() iter.Seq[*Column] {
 	a.refuseAll()
 	return func(yield func(*Column) bool) {
@@ -118,7 +114,7 @@ func (a *Attrs) Count(row uint32) int {
 	return int(to - from)
 }
 
-// Of yields the attributes of a row in the order in which they were sent.
+// Of yields the attributes of a row in their original order.
 func (a *Attrs) Of(row uint32) iter.Seq2[string, Value] {
 	a.refuseAll()
 	return a.of(row)
@@ -151,8 +147,8 @@ func (a *Attrs) of(row uint32) iter.Seq2[string, Value] {
 	}
 }
 
-// Value returns the first value of a key in a row, of whatever type. Where only some
-// keys were read, a row's values of one key are in the order of their types.
+// Value returns the first value of a key in a row, of any type. If only some keys were read, a row's values of
+// one key are ordered by type.
 func (a *Attrs) Value(row uint32, key string) (v Value, ok bool) {
 	hash := hashString(key)
 	for t := range numTypes {
@@ -202,7 +198,7 @@ func (a *Attrs) At(c *Column, i int) Value {
 	return Value{Type: c.Type, num: c.Nums[i]}
 }
 
-// shapeOf returns where the shape of a row is in shapeCols.
+// shapeOf returns the range of a row's shape in shapeCols.
 func (a *Attrs) shapeOf(row uint32) (from, to uint32) {
 	s := a.shape[row]
 	if s > 0 {
@@ -211,7 +207,7 @@ func (a *Attrs) shapeOf(row uint32) (from, to uint32) {
 	return from, a.shapeEnds[s]
 }
 
-// view returns Attrs fixed at the present lengths, reading from dict.
+// view returns Attrs with the current lengths that read strings from dict.
 func (a *Attrs) view(dict *Dict) Attrs {
 	v := *a
 	v.dict = dict

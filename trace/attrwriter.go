@@ -5,37 +5,35 @@ import (
 	"unsafe"
 )
 
-// AttrWriter fills the Attrs of one kind of row. Call begin, the Adds, and end
-// for row after row.
+// AttrWriter fills the Attrs of one kind of row. For each row, call begin, the Adds, and end.
 type AttrWriter struct {
 	a       *Attrs
 	dict    *Dict
-	most    int               // attributes of a row; see Limits
-	own     int               // columns with arrays of their own
+	most    int               // maximum number of attributes of a row; see Limits
+	own     int               // number of columns with their own arrays
 	shapes  map[string]uint32 // columns as bytes -> shape
-	current []uint32          // columns of the row being written
-	dropped int               // of its attributes
-	nth     []uint32          // beside current, when the row repeats a column
-	seen    []uint32          // by column: how often the row has it; zero between rows
+	current []uint32          // columns of the current row
+	dropped int               // number of its dropped attributes
+	nth     []uint32          // parallel to current, when the row repeats a column
+	seen    []uint32          // by column: number of its occurrences in the current row; zero between rows
 	scratch []byte
 	row     uint32
 	habits  [habits]habit
-	habit   *habit // of the row being written
+	habit   *habit // of the current row
 	cache   attrCache
-	sent    []byte // what Again has not found, until the Add that follows
-	// The columns of an earlier Table, for their sizes. They hold its memory
-	// until this Table is sealed.
+	sent    []byte // bytes that Again has not found, until the Add that follows
+	// The columns of an earlier Table, for their sizes. They keep its memory until this Table is sealed.
 	expected *Attrs
 }
 
-// habit has the columns of the last row of the same kind: most often the next one has the same.
+// habit has the columns of the last row of the same kind. The next one usually has the same.
 type habit struct {
 	cols  []uint32
 	shape uint32 // of cols
 }
 
-// habits is how many kinds are told apart, a power of two. Kinds that share a
-// habit are slower to write, no more.
+// habits is the number of kinds that are distinguished, a power of two. Kinds that share a habit are only
+// slower to write.
 const habits = 64
 
 func newAttrWriter(a *Attrs, dict *Dict) AttrWriter {
@@ -44,15 +42,15 @@ func newAttrWriter(a *Attrs, dict *Dict) AttrWriter {
 
 func (w *AttrWriter) limit(l *Limits) { w.most, w.own = within(l.Attributes), within(l.Columns) }
 
-// expect makes room for as much as old holds. Columns get their room when their
-// first value comes, since some of old's may not come again.
+// expect makes room for as much as old has. A column gets its room when its first value arrives, because some
+// of old's columns may not recur.
 func (w *AttrWriter) expect(old *Attrs) {
 	w.a.shape, w.a.shapeEnds, w.a.shapeCols = room(old.shape), room(old.shapeEnds), room(old.shapeCols)
 	w.a.names, w.a.shared = roomyIndex(&old.names), roomyShared(&old.shared)
 	w.expected = old
 }
 
-// newColumn returns an empty column with the room expected for it.
+// newColumn returns an empty column with its expected room.
 func (w *AttrWriter) newColumn(key string, t Type) Column {
 	c := Column{Key: key, Type: t}
 	if w.expected == nil {
@@ -65,18 +63,16 @@ func (w *AttrWriter) newColumn(key string, t Type) Column {
 	return c
 }
 
-// begin starts the next row. The kind is any number that rows with the same
-// attributes are likely to share.
+// begin starts the next row. The kind is any number that rows with the same attributes are likely to share.
 func (w *AttrWriter) begin(kind uint32) {
 	w.row = uint32(len(w.a.shape))
 	w.current, w.dropped = w.current[:0], 0
 	w.habit = &w.habits[kind%habits]
 }
 
-// Again adds an attribute that has been added before, and reports whether it
-// has. If not, an Add must follow, whose attribute it may remember. Sent is any
-// bytes that tell key, type and value from all others: as the sender wrote them,
-// most likely. An attribute past the limit is counted and forgotten.
+// Again adds an attribute that was added before, and reports whether it did. If not, an Add must follow, whose
+// attribute it may store. sent is any bytes that identify key, type and value, usually the encoded attribute.
+// An attribute beyond the limit is counted and dropped.
 func (w *AttrWriter) Again(sent []byte) bool {
 	if len(w.current) >= w.most {
 		w.dropped++
@@ -92,27 +88,26 @@ func (w *AttrWriter) Again(sent []byte) bool {
 	return true
 }
 
-// AddText adds a String, Bytes, Array or KVList; AddNum an Int, Double (as IEEE
-// bits) or Bool (0 or 1); AddEmpty a key without a value.
+// AddText adds a String, Bytes, Array or KVList.
 func (w *AttrWriter) AddText(key []byte, t Type, value []byte) {
-	if len(w.current) >= w.most { // before the value is in the dictionary
+	if len(w.current) >= w.most { // before the value enters the dictionary
 		w.dropped++
 		return
 	}
 	known := w.dict.Len()
 	code := w.dict.add(value)
 	if int(code) == known {
-		w.sent = nil // A new text, such as an id: it may never come again.
+		w.sent = nil // A new text, such as an id, may never recur.
 	}
 	w.add(key, t, cell{code: code})
 }
 
-// AddNum is described at AddText.
+// AddNum adds an Int, a Double (as IEEE bits) or a Bool (0 or 1).
 func (w *AttrWriter) AddNum(key []byte, t Type, value uint64) {
 	w.add(key, t, cell{code: uint32(value), num: value})
 }
 
-// AddEmpty is described at AddText.
+// AddEmpty adds a key without a value.
 func (w *AttrWriter) AddEmpty(key []byte) { w.add(key, Empty, cell{}) }
 
 func (w *AttrWriter) add(key []byte, t Type, v cell) {
@@ -135,7 +130,7 @@ func (w *AttrWriter) add(key []byte, t Type, v cell) {
 	}
 }
 
-// column returns the number of a column, which may be a new one.
+// column returns the number of a column, and adds the column if needed.
 func (w *AttrWriter) column(key []byte, t Type) uint32 {
 	if at, cols := len(w.current), w.habit.cols; at < len(cols) && int(cols[at]) < len(w.a.cols) { // Fast path
 		if c := &w.a.cols[cols[at]]; c.Type == t && c.Key == string(key) {
@@ -143,7 +138,7 @@ func (w *AttrWriter) column(key []byte, t Type) uint32 {
 		}
 	}
 	hash := hashBytes(key)
-	if number, known := w.a.numberOf(hash, unsafe.String(unsafe.SliceData(key), len(key)), t); known { // looked at only
+	if number, known := w.a.numberOf(hash, unsafe.String(unsafe.SliceData(key), len(key)), t); known { // the map does not keep this string
 		return number
 	}
 	if len(w.a.cols) < w.own {
@@ -156,7 +151,7 @@ func (w *AttrWriter) column(key []byte, t Type) uint32 {
 	return uint32(len(w.a.cols) + len(w.a.shared.types) - 1)
 }
 
-// nameHash is the hash under which a column is found.
+// nameHash is the hash under which a column is indexed.
 func (a *Attrs) nameHash(number uint32) uint32 {
 	if at := int(number) - len(a.cols); at >= 0 {
 		return hashName(hashString(a.shared.key(uint32(at))), a.shared.types[at])
@@ -164,7 +159,7 @@ func (a *Attrs) nameHash(number uint32) uint32 {
 	return hashName(hashString(a.cols[number].Key), a.cols[number].Type)
 }
 
-// end finishes the row and returns how many of its attributes were dropped.
+// end finishes the row and returns the number of its dropped attributes.
 func (w *AttrWriter) end() (dropped int) {
 	h := w.habit
 	if len(w.current) > 0 && slices.Equal(h.cols, w.current) { // Fast path
@@ -197,8 +192,8 @@ func (w *AttrWriter) addShape() {
 	a.shapeEnds = append(a.shapeEnds, uint32(len(a.shapeCols)))
 }
 
-// countRepeats fills nth with how often the row had each column before, and
-// reports whether it had any.
+// countRepeats fills nth with the number of earlier occurrences of each column in the row. It reports whether
+// any column repeats.
 func (w *AttrWriter) countRepeats() (repeats bool) {
 	w.nth = w.nth[:0]
 	for _, col := range w.current {

@@ -6,16 +6,15 @@ import (
 	"unsafe"
 )
 
-// Dict maps strings to codes 0, 1, 2, ... in order of first appearance. Code 0
-// is always the empty string. The zero Dict is empty; only a Table's writer
-// adds to it, a View's Dict is fixed.
+// Dict maps strings to codes 0, 1, 2, ... in the order of their first appearance. Code 0 is always the empty
+// string. The zero Dict is empty. Only a Table's writer adds to it; a View's Dict does not change.
 type Dict struct {
-	data []byte   // all strings, one after the other
-	ends []uint32 // ends[c] is where string c ends; it begins where c-1 ends
+	data []byte   // all strings, concatenated
+	ends []uint32 // ends[c] is the end of string c, which begins at the end of c-1
 	idx  index
 }
 
-// roomyDict returns an empty Dict with room for as much as d holds.
+// roomyDict returns an empty Dict with room for as much as d has.
 func roomyDict(d *Dict) Dict {
 	return Dict{data: room(d.data), ends: room(d.ends), idx: roomyIndex(&d.idx)}
 }
@@ -23,8 +22,8 @@ func roomyDict(d *Dict) Dict {
 // Len is the number of distinct strings; every code is below it.
 func (d *Dict) Len() int { return len(d.ends) }
 
-// Get returns the string of a code. It shares the dictionary's memory, which is
-// never changed once written and lives as long as the string does.
+// Get returns the string of a code. The string shares the dictionary's memory, which is never overwritten, and
+// keeps it alive.
 func (d *Dict) Get(code uint32) string {
 	begin := uint32(0)
 	if code > 0 {
@@ -34,7 +33,7 @@ func (d *Dict) Get(code uint32) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// Extends tells whether all strings of another Dict have the same codes in this one.
+// Extends reports whether this Dict has all strings of another with the same codes.
 func (d *Dict) Extends(other *Dict) bool {
 	n := len(other.ends)
 	return n <= len(d.ends) && slices.Equal(d.ends[:n], other.ends) && (n == 0 || bytes.Equal(d.data[:d.ends[n-1]], other.data[:d.ends[n-1]]))
@@ -50,7 +49,7 @@ func (d *Dict) Find(s string) (uint32, bool) {
 	return 0, false
 }
 
-// add returns the code of b, giving it a new one when it has none.
+// add returns the code of b, a new one if needed.
 func (d *Dict) add(b []byte) uint32 {
 	hash := hashBytes(b)
 	for code := range d.idx.candidates(hash) {

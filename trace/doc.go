@@ -1,5 +1,5 @@
-// Package trace holds the domain: trace and span ids, attribute values, and
-// [Table], the columnar shape in which spans live.
+// Package trace has the domain types: trace and span ids, attribute values, and [Table], the columnar form of
+// spans.
 //
 // A Table is a struct of arrays. One row is one span; a string is a code into
 // the Table's own dictionary; attributes are sparse columns, one per key and
@@ -16,10 +16,10 @@
 // exceptions, hash slots and the chain of rows of one trace, are written and
 // read with atomic operations, and a reader skips what is newer than its View.
 //
-// The rejected alternative, chunked columns with a read lock, costs every
-// reader a division per access and makes a slow query hold up ingest.
+// Rejected: chunked columns with a read lock. They cost every reader a division per access, and a slow query
+// would block ingest.
 //
-// A Table is dropped as a whole, so nothing in it is ever freed piece by piece
-// and its dictionary needs no reference counts. Callers keep Tables small (some
-// ten thousand spans) and hold several; spans of one trace may be in several.
+// A Table is dropped as a whole, so none of its parts is freed separately, and its dictionary needs no
+// reference counts. Callers keep several small Tables (some ten thousand spans). Spans of one trace may be in
+// several Tables.
 package trace

@@ -1,8 +1,7 @@
 package trace
 
-// excludes tells that no row of a View in memory meets a condition, as far as its
-// dictionary and the keys of its columns tell. It reads no rows, so it knows nothing of
-// numbers.
+// excludes reports that no row of a View in memory meets a condition, as far as its dictionary and the keys of
+// its columns show. It reads no rows, so it never excludes by numbers.
 func (v *View) excludes(c *Condition) bool {
 	switch {
 	case c.Of == Names || c.Of == ScopeNames:
@@ -19,7 +18,7 @@ func (v *View) excludes(c *Condition) bool {
 	return true
 }
 
-// hasText tells whether the dictionary has some of the texts, which must not be none.
+// hasText reports whether the dictionary has one of the texts. texts must not be empty.
 func (v *View) hasText(texts []string) bool {
 	for _, text := range texts {
 		if _, ok := v.Strings.Find(text); ok {

@@ -1,18 +1,17 @@
 package trace
 
-// Flat lists all attributes of a level: row after row, and within a row in the
-// order in which they were sent. A reader of all attributes pays a few array accesses for each, where [Attrs.Of]
-// searches every column.
+// Flat lists all attributes of a level, row after row, and within a row in their original order. For a reader
+// of all attributes, each costs a few array accesses, whereas [Attrs.Of] searches every column.
 type Flat struct {
 	Columns []FlatColumn
 	// The attributes of row r are those from Ends[r-1] (0 for row 0) to Ends[r].
 	Ends []uint32
-	Cols []uint32 // number in Columns
+	Cols []uint32 // index into Columns
 	Vals []uint64 // dictionary code, number, IEEE bits, 0 or 1: see Column
-	// Shapes has a number for each row. Rows with the same number have the same
-	// columns in the same order; 0 says nothing.
+	// Shapes has a number for each row. Rows with the same number have the same columns in the same order; 0
+	// means unknown.
 	Shapes    []uint32
-	MaxShapes int // a shape is below it
+	MaxShapes int // every shape is less than it
 }
 
 // FlatColumn is one column of a Flat.
@@ -21,7 +20,7 @@ type FlatColumn struct {
 	Type Type
 }
 
-// Row returns where the attributes of a row are.
+// Row returns the range of a row's attributes.
 func (f *Flat) Row(row uint32) (from, to uint32) {
 	if row > 0 {
 		from = f.Ends[row-1]
@@ -41,8 +40,8 @@ func (f *Flat) Value(d *Dict, at uint32) Value {
 	return Value{Type: t, num: val}
 }
 
-// Flat returns the attributes of all rows. It walks the rows in order, with a
-// place in each column, so nothing is searched.
+// Flat returns the attributes of all rows. It walks the rows in order, with a position in each column, so it
+// searches nothing.
 func (a *Attrs) Flat() *Flat {
 	a.refuseAll()
 	f := &Flat{Ends: make([]uint32, len(a.shape)), Shapes: make([]uint32, len(a.shape)), MaxShapes: len(a.shapeEnds) + 1}
@@ -79,7 +78,7 @@ func (a *Attrs) Flat() *Flat {
 	return f
 }
 
-// bits returns the value at a position as a Flat has it.
+// bits returns the value at a position in the form of Flat.Vals.
 func (c *Column) bits(at int) uint64 {
 	switch c.Type {
 	case Int, Double:

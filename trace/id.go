@@ -20,8 +20,8 @@ var ErrIDTooLong = errors.New("trace IDs can't be larger than 128 bits")
 // String returns the id as 32 lower-case hex digits.
 func (id TraceID) String() string { return hex.EncodeToString(id[:]) }
 
-// Short returns the id in lower-case hex without leading zeros, the spelling of
-// Tempo's search answers. The zero id is "0".
+// Short returns the id in lower-case hex without leading zeros, as in Tempo's search answers. The zero id is
+// "0".
 func (id TraceID) Short() string {
 	full := id.String()
 	for i := 0; i < len(full)-1; i++ {
@@ -41,9 +41,9 @@ func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
 // IsZero reports whether the id is absent.
 func (id SpanID) IsZero() bool { return id == SpanID{} }
 
-// ParseTraceID reads 1 to 32 hex digits of any case and pads them with zeros on
-// the left, so that the 64-bit ids of Jaeger clients find their trace in either
-// spelling. The error names the first bad digit and its position from 1.
+// ParseTraceID parses 1 to 32 hex digits of any case and pads them with zeros on the left, so that the 64-bit
+// ids of Jaeger clients find their trace in either form. The error names the first invalid digit and its
+// position from 1.
 func ParseTraceID(s string) (TraceID, error) {
 	var id TraceID
 	if s == "" {
@@ -68,7 +68,7 @@ func isHex(r rune) bool {
 	return '0' <= r && r <= '9' || 'a' <= r && r <= 'f' || 'A' <= r && r <= 'F'
 }
 
-// unhex returns the value of a digit for which isHex holds.
+// unhex returns the value of a digit that satisfies isHex.
 func unhex(c byte) byte {
 	switch {
 	case c <= '9':

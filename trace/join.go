@@ -6,19 +6,19 @@ import (
 	"slices"
 )
 
-// joined is several Snapshots as one.
+// joined combines several Snapshots.
 type joined struct {
 	snapshots []Snapshot
 	parts     []Part
 	from      []partOf
-	place     [][]int // of each part of each snapshot, in parts
+	place     [][]int // index into parts, for each part of each snapshot
 }
 
-// partOf is a part of one of the snapshots.
+// partOf identifies a part of one snapshot.
 type partOf struct{ snapshot, part int }
 
-// Join returns a Snapshot of the parts of all snapshots, those received first before
-// others; of equal ones those of the first snapshot come first. Close closes them.
+// Join returns a Snapshot with the parts of all snapshots, sorted by arrival; on equal arrival, the parts of
+// earlier snapshots come first. Closing it closes the snapshots.
 func Join(snapshots ...Snapshot) Snapshot {
 	if snapshots = filled(snapshots); len(snapshots) == 1 { // Fast path
 		return snapshots[0]
@@ -98,7 +98,8 @@ func (j *joined) OpenPage(ctx context.Context, part, page int, need *Need) (*Vie
 	return nil, ErrUnpaged
 }
 
-// pager returns the snapshot of a part, nil when it has no pages, and the number of the part in it.
+// pager returns the snapshot that has a part and the part's number in it, or nil when the snapshot has no
+// pages.
 func (j *joined) pager(part int) (Pager, int) {
 	at := j.from[part]
 	p, _ := j.snapshots[at.snapshot].(Pager)

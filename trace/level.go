@@ -3,15 +3,15 @@ package trace
 // Level is one of the five kinds of row that have attributes.
 type Level uint8
 
-// The levels, from the rows of a View outwards and then down: a span belongs to a
-// scope, a scope to a resource; events and links belong to a span.
+// The levels, from the rows of a View upwards and then down: a span belongs to a scope, and a scope to a
+// resource; events and links belong to a span.
 const (
 	SpanLevel Level = iota
 	ResourceLevel
 	ScopeLevel
 	EventLevel
 	LinkLevel
-	Levels = iota // how many there are
+	Levels = iota // number of levels
 )
 
 var levelNames = [Levels]string{"span", "resource", "scope", "event", "link"}
@@ -23,7 +23,7 @@ func (v *View) Attrs(l Level) *Attrs {
 	return [Levels]*Attrs{&v.SpanAttrs, &v.ResourceAttrs, &v.ScopeAttrs, &v.EventAttrs, &v.LinkAttrs}[l]
 }
 
-// Count returns how many rows a level has.
+// Count returns the number of rows of a level.
 func (v *View) Count(l Level) int {
 	switch l {
 	case ResourceLevel:
@@ -38,12 +38,12 @@ func (v *View) Count(l Level) int {
 	return v.Spans()
 }
 
-// BelowSpans reports whether rows of the level belong to spans, any number to each:
-// events and links. Of the other levels, every span has one row.
+// BelowSpans reports whether a span has any number of rows of the level: events and links. Of each other level,
+// a span has exactly one row.
 func (l Level) BelowSpans() bool { return l == EventLevel || l == LinkLevel }
 
-// Up returns the row that a span has at a level that is not below spans: the row
-// of the span itself, of its scope or of its resource.
+// Up returns the row of a span at a level that is not below spans: the span's own row, its scope's or its
+// resource's.
 func (v *View) Up(l Level, span uint32) uint32 {
 	switch l {
 	case ScopeLevel:
@@ -54,7 +54,7 @@ func (v *View) Up(l Level, span uint32) uint32 {
 	return span
 }
 
-// Down returns the rows [from, to) that a span has at a level below spans.
+// Down returns the rows [from, to) of a span at a level below spans.
 func (v *View) Down(l Level, span uint32) (from, to uint32) { return children(v.Owners(l), span) }
 
 // ownerColumns are the columns that Owners returns.

@@ -1,8 +1,7 @@
 package trace
 
-// Limits bound how much one sender can put into a Table. The excess is dropped
-// and counted, as OpenTelemetry's SDKs do; the span itself stays. A zero means
-// no limit.
+// Limits limit the data that one sender can put into a Table. The excess is dropped and counted, as in
+// OpenTelemetry's SDKs; the span itself is kept. Zero means no limit.
 type Limits struct {
 	// Attributes of one span, resource, scope, event or link.
 	Attributes int
@@ -10,21 +9,20 @@ type Limits struct {
 	AttributeBytes int
 	// Events and Links of one span.
 	Events, Links int
-	// Columns of one level that have arrays of their own. The values of more keys
-	// share arrays: see [Attrs].
+	// Columns of one level with their own arrays. Values of further keys share arrays; see [Attrs].
 	Columns int
 }
 
-// DefaultLimits are those of [NewTable].
+// DefaultLimits returns the limits of [NewTable].
 func DefaultLimits() Limits {
 	return Limits{Attributes: 1024, AttributeBytes: 64 << 10, Events: 4096, Links: 4096, Columns: 2048}
 }
 
-// Losses counts the parts that the Limits dropped or cut.
+// Losses counts the parts that were dropped or cut because of Limits.
 type Losses struct {
 	Attributes, Events, Links int64 // dropped
-	Cut                       int64 // values or keys cut
-	SharedColumns             int64 // columns without arrays of their own
+	Cut                       int64 // values or keys that were cut
+	SharedColumns             int64 // columns without their own arrays
 }
 
 // Minus returns the losses since an earlier moment.
@@ -53,10 +51,10 @@ func (t *Table) Losses() Losses {
 	return l
 }
 
-// CountCut notes that a value or key was cut.
+// CountCut records that a value or key was cut.
 func (t *Table) CountCut() { t.losses.Cut++ }
 
-// within returns a limit as a number to compare with.
+// within returns a limit as a number for comparisons.
 func within(limit int) int {
 	if limit <= 0 {
 		return int(^uint(0) >> 1)

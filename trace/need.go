@@ -1,11 +1,10 @@
 package trace
 
-// Columns is a set of the columns of a View that are not attributes.
+// Columns is a set of columns of a View, except attributes.
 type Columns uint32
 
-// The columns, each with the fields of a [View] that it covers. Every View has
-// TraceIDs, Trace, the rows of each trace, Scope and ScopeResource; they are not
-// declared.
+// The columns, each with the fields of a [View] that it covers. Every View has TraceIDs, Trace, the rows of
+// each trace, Scope and ScopeResource without declaration.
 const (
 	SpanIDs        Columns = 1 << iota // SpanID, HasSpan
 	Parents                            // Parent
@@ -16,7 +15,7 @@ const (
 	StatusMessages                     // StatusMessage
 	TraceStates                        // TraceState
 	SpanFlags                          // Flags
-	Dropped                            // the counts of what senders dropped, of every level
+	Dropped                            // the counts of items that senders dropped, of every level
 	Sizes                              // Size
 	ResourceFields                     // ResourceSchemaURL, ResourceExtra
 	ScopeNames                         // ScopeName
@@ -28,17 +27,17 @@ const (
 	LinkSpans                          // LinkSpan, Links
 	LinkIDs                            // LinkTraceID, LinkSpanID
 	LinkFields                         // LinkState, LinkFlags
-	TraceTimes                         // TraceStart and TraceEnd, or Start and End where a View has none
+	TraceTimes                         // TraceStart and TraceEnd, or Start and End in a View without them
 	AllColumns     = 1<<iota - 1
 )
 
-// Need declares the columns of a part that a query reads: a projection. The zero Need reads
-// which traces the part has and which rows belong to each.
+// Need declares the columns of a part that a query reads: a projection. The zero Need covers the traces of the
+// part and their rows.
 type Need struct {
 	Columns Columns
-	// Keys are the attributes by level: columns of every type of the key.
+	// Keys are the attributes by level: columns of all types of the key.
 	Keys [Levels]map[string]bool
-	// AllKeys are the levels of which all attributes are read, in their order.
+	// AllKeys are the levels whose attributes are all read, in their order.
 	AllKeys [Levels]bool
 }
 
@@ -62,7 +61,7 @@ func (n *Need) Key(l Level, key string) {
 // HasKey reports whether an attribute is declared.
 func (n *Need) HasKey(l Level, key string) bool { return n.AllKeys[l] || n.Keys[l][key] }
 
-// Add declares what another Need does, too.
+// Add adds the declarations of another Need.
 func (n *Need) Add(other *Need) {
 	n.Columns |= other.Columns
 	for l, keys := range other.Keys {

@@ -1,9 +1,8 @@
 package trace
 
-// Project returns a View of the same part that has the declared columns alone. The
-// others are nil; to read an attribute that is not declared panics. It has
-// TraceStart and TraceEnd, and Start and End only if Times are declared. Tests read
-// through it, so that a query which forgets to declare a column fails there.
+// Project returns a View of the same part with only the declared columns. The others are nil; reading an
+// undeclared attribute panics. The View has TraceStart and TraceEnd, and has Start and End only if Times are
+// declared. Tests read through it, so that a query that forgets to declare a column fails there.
 func (v *View) Project(need *Need) *View {
 	p := &View{columns: v.columns, assembled: v.assembled, resources: v.Resources()}
 	p.TraceStart, p.TraceEnd = nil, nil
@@ -28,7 +27,7 @@ func (v *View) Project(need *Need) *View {
 	return p
 }
 
-// droppers take the columns away that a View has for each bit of Columns.
+// droppers returns, for each bit of Columns, the function that removes its columns.
 func (v *View) droppers() []func() {
 	absent := Sparse{absent: true}
 	return []func(){
@@ -73,9 +72,9 @@ func (v *View) traceTimes() (start, end []uint64) {
 	return start, end
 }
 
-// refuseAll panics when not all keys were read.
+// refuseAll panics when only some keys were read.
 func (a *Attrs) refuseAll() {
 	if a.only != nil {
-		panic("trace: all attributes of a level were asked for, and some keys were declared")
+		panic("trace: all attributes of a level were read, but only some keys were declared")
 	}
 }

@@ -2,14 +2,14 @@ package trace
 
 import "context"
 
-// resident is a Snapshot of Views that are in memory, with every column.
+// resident is a Snapshot of Views in memory, with all columns.
 type resident struct {
 	parts []Part
 	views []*View
 }
 
-// Resident returns a Snapshot of Views that are in memory, those received first
-// before others, and the identity of each. Opening a part costs nothing.
+// Resident returns a Snapshot of Views in memory, sorted by arrival, with the identity of each. Opening a part
+// costs nothing.
 func Resident(ids []PartID, views []*View) Snapshot {
 	s := &resident{parts: make([]Part, len(views)), views: views}
 	for i, v := range views {

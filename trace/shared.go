@@ -2,31 +2,30 @@ package trace
 
 import "unsafe"
 
-// Shared columns: the columns of a Table past [Limits.Columns].
+// Shared columns are the columns of a Table beyond [Limits.Columns].
 //
-// A column with arrays of its own costs some hundred bytes, and every View copies
-// its slice headers. That is little for the keys of real programs, and too much
-// for a million keys with one value each. The values of all shared columns are in
-// one list, in the order of their rows, each with the number of its column. A row's
-// values are next to each other, so a trace is read as fast as ever. A query that
-// names a shared column reads the whole list once: its cost grows with the
-// list, never with the number of columns times anything.
+// A column with its own arrays costs some hundred bytes, and every View copies its slice headers. That is
+// little for the keys of real programs, and too much for a million keys with one value each. The values of all
+// shared columns are in one list, in the order of their rows, each with the number of its column. A row's
+// values are adjacent, so reading a trace is as fast as with separate columns. A query that names a shared
+// column reads the whole list once. Its cost grows linearly with the list, independent of the number of
+// columns.
 //
-// The rejected alternative, to begin a new Table early, would not bound what one
-// request brings, and many small Tables make every query slower.
+// Rejected: to begin a new Table early. This would not limit the columns of one request, and many small Tables
+// make every query slower.
 
-// shared are the shared columns and their values. Like all columns they only grow.
+// shared has the shared columns and their values. Like all columns they only grow.
 type shared struct {
-	keys  []byte   // of all columns, one after the other
-	ends  []uint32 // ends[n] is where the key of column n ends
+	keys  []byte   // of all columns, concatenated
+	ends  []uint32 // ends[n] is the end of column n's key
 	types []Type   // of column n
 
-	rows []uint32 // one a value
+	rows []uint32 // for each value
 	cols []uint32 // its column
-	vals []uint64 // code or number, as the type has it
+	vals []uint64 // code or number, according to the type
 }
 
-// key returns the key of a column, in the memory of all.
+// key returns the key of a column, in the shared memory.
 func (s *shared) key(n uint32) string {
 	begin := uint32(0)
 	if n > 0 {
@@ -36,7 +35,7 @@ func (s *shared) key(n uint32) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// is reports whether there is a column n, of this key and type.
+// is reports whether column n exists and has this key and type.
 func (s *shared) is(n int, key string, t Type) bool {
 	return n < len(s.types) && s.types[n] == t && s.key(uint32(n)) == key
 }
@@ -70,7 +69,7 @@ func (a *Attrs) sharedValue(at int) (key string, v Value) {
 	return a.shared.key(col), v
 }
 
-// column makes column n from the list.
+// column builds column n from the list.
 func (s *shared) column(n uint32) *Column {
 	c := &Column{Key: s.key(n), Type: s.types[n]}
 	for at, col := range s.cols {
@@ -86,7 +85,7 @@ func (c *Column) appendFrom(s *shared, at int) {
 	v.add(c, s.rows[at])
 }
 
-// all yields all columns. It sorts the list by columns first, by counting.
+// all yields all columns. It first sorts the list by columns, with counting sort.
 func (s *shared) all(yield func(*Column) bool) {
 	if len(s.types) == 0 {
 		return
@@ -101,7 +100,7 @@ func (s *shared) all(yield func(*Column) bool) {
 	order := make([]uint32, len(s.cols))
 	for at, col := range s.cols {
 		order[ends[col]] = uint32(at)
-		ends[col]++ // now where the column's next value goes, and at last its end
+		ends[col]++ // first the position of the column's next value, at last its end
 	}
 	begin := 0
 	for n := range s.types {
@@ -124,7 +123,7 @@ func (s *shared) bytes() int {
 	return cap(s.keys) + 4*cap(s.ends) + cap(s.types) + 4*(cap(s.rows)+cap(s.cols)) + 8*cap(s.vals)
 }
 
-// roomyShared returns none, with room for as much as s holds.
+// roomyShared returns an empty shared with room for as much as s has.
 func roomyShared(s *shared) shared {
 	return shared{keys: room(s.keys), ends: room(s.ends), types: room(s.types), rows: room(s.rows), cols: room(s.cols), vals: room(s.vals)}
 }

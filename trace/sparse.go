@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// Sparse is a column of numbers in which most rows are zero.
+// Sparse is a column of numbers that are zero in most rows.
 type Sparse struct {
 	rows []uint32
 	vals []uint32
-	// absent says that the column was not read: no reader may ask it.
+	// absent means that the column was not read; reading it panics.
 	absent bool
 }
 
@@ -25,7 +25,7 @@ func (s *Sparse) Get(row uint32) uint32 {
 	return s.vals[i]
 }
 
-// All yields the rows that have a value, in order.
+// All yields the rows with a value, in order.
 func (s *Sparse) All() iter.Seq2[uint32, uint32] {
 	s.refuse()
 	return func(yield func(uint32, uint32) bool) {
@@ -44,7 +44,7 @@ func (s *Sparse) refuse() {
 	}
 }
 
-// Column returns the rows that have a value as a column of codes.
+// Column returns the rows with a value as a column of codes.
 func (s *Sparse) Column(t Type) *Column {
 	s.refuse()
 	return &Column{Type: t, Rows: s.rows, Codes: s.vals}
@@ -57,7 +57,7 @@ func (s *Sparse) set(row, val uint32) {
 	}
 }
 
-// raise adds to the value of the row being written, which is the last one.
+// raise adds to the value of the last row, which is being written.
 func (s *Sparse) raise(row uint32, by int) {
 	if last := len(s.rows) - 1; by > 0 && last >= 0 && s.rows[last] == row {
 		s.vals[last] = raised(s.vals[last], by)
@@ -66,7 +66,7 @@ func (s *Sparse) raise(row uint32, by int) {
 	}
 }
 
-// raised adds to a count and stays below its type's end.
+// raised adds to a count and stops at the type's maximum.
 func raised(count uint32, by int) uint32 {
 	return uint32(min(uint64(count)+uint64(by), math.MaxUint32))
 }

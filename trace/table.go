@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// MaxRows is how many spans one Table takes; the caller begins a new one then.
-// It bounds the memory lost to slack, and the amount that one retention step frees.
+// MaxRows is the maximum number of spans in one Table; then the caller begins a new one. It limits the memory
+// lost to slack, and the amount that one retention step frees.
 const MaxRows = 1 << 16
 
 // columns are the arrays shared by Table (growing) and View (fixed).
@@ -18,12 +18,12 @@ type columns struct {
 	traceFirst []uint32
 	traceIdx   index
 
-	// When each trace began and ended, by the rows of this part alone, for readers that
-	// would have to read all rows to know: the least Began that is not 0, and the largest
-	// End or Began of any row. Nil where that is not kept. Unix ns.
+	// Start and end of each trace according to the rows of this part, so that readers need not read all rows:
+	// the smallest non-zero Began, and the largest End or Began of any row. Nil if the View does not have them.
+	// Unix ns.
 	TraceStart, TraceEnd []uint64
 
-	// Spans: one entry a row.
+	// Spans: one entry per row.
 	Trace   []uint32 // trace number
 	SpanID  []SpanID
 	Parent  []SpanID // zero: no parent
@@ -41,10 +41,10 @@ type columns struct {
 	Flags                                     Sparse
 	DroppedAttrs, DroppedEvents, DroppedLinks Sparse
 
-	// Resources and scopes: one entry a number.
+	// Resources and scopes: one entry per number.
 	ResourceSchemaURL []uint32 // code
 	ResourceDropped   []uint32
-	ResourceExtra     []uint32 // code of encoded Resource fields kept as sent (entity_refs)
+	ResourceExtra     []uint32 // code of encoded Resource fields kept unchanged (entity_refs)
 	ScopeResource     []uint32 // resource number
 	ScopeName         []uint32 // code
 	ScopeVersion      []uint32 // code
@@ -71,29 +71,28 @@ type columns struct {
 	id uint64 // see View.ID
 }
 
-// Table is a columnar set of spans that one goroutine fills. Everything but
-// [Table.View] and [Table.Bytes] belongs to that goroutine; those two may be
-// called by others only under the lock that also guards the writer.
+// Table is a columnar set of spans that one goroutine fills. Only that goroutine may use it. Others may call
+// [Table.View] and [Table.Bytes], under the lock that protects the writer.
 type Table struct {
 	columns
 	last   []uint32             // last row of each trace
-	recent [recentTraces]uint32 // numbers of traces by their id's last byte: see traceNumber
+	recent [recentTraces]uint32 // trace numbers by the last byte of their id: see traceNumber
 	view   *View                // valid until the next change
 
-	// The bytes that were sent for a resource or scope -> its number, so that one
-	// that every request repeats is stored once.
+	// From the encoded bytes of a resource or scope to its number, so that one that every request repeats is
+	// stored once.
 	resources, scopes map[string]uint32
 
 	span, resource, scope, event, link AttrWriter
 
 	limits                Limits
 	losses                Losses
-	events, links         int // of the span being written
-	lostEvents, lostLinks int // of it, past the limits
+	events, links         int // of the current span
+	lostEvents, lostLinks int // of the current span, beyond the limits
 }
 
-// recentTraces is how many traces traceNumber finds without the index: a power
-// of two, and more than a request has most often.
+// recentTraces is the number of traces that traceNumber finds without the index. It is a power of two, and more
+// than most requests have.
 const recentTraces = 64
 
 // tables counts the Tables made by this process.
@@ -117,9 +116,8 @@ func (t *Table) writers() []*AttrWriter {
 	return []*AttrWriter{&t.span, &t.resource, &t.scope, &t.event, &t.link} // in the order of columns.attrs
 }
 
-// NewTableLike returns an empty Table with room for as much as the View holds:
-// new spans are most often like earlier ones, and growing array by array would
-// write everything twice. Memory that stays unused is given back by Seal.
+// NewTableLike returns an empty Table with room for as much as the View has. New spans are usually like earlier
+// ones, and growing each array step by step would write everything twice. Seal releases the unused memory.
 func NewTableLike(v *View) *Table {
 	t := NewTable()
 	c := &t.columns
@@ -131,7 +129,7 @@ func NewTableLike(v *View) *Table {
 	c.Start, c.End, c.EventTime = room(v.Start), room(v.End), room(v.EventTime)
 	c.Kind, c.Status = room(v.Kind), room(v.Status)
 	c.LinkTraceID, c.LinkSpanID = room(v.LinkTraceID), room(v.LinkSpanID)
-	old := v.columns // the methods want an address of its own
+	old := v.columns // the methods need an addressable value
 	for i, s := range old.numbers() {
 		*c.numbers()[i] = room(*s)
 	}
@@ -144,7 +142,7 @@ func NewTableLike(v *View) *Table {
 	return t
 }
 
-// room returns an empty slice with space for as much as s holds and a little more.
+// room returns an empty slice with capacity for s and a little more.
 func room[T any](s []T) []T { return make([]T, 0, len(s)+len(s)/32) }
 
 // Spans is the number of rows.
@@ -158,7 +156,7 @@ func (t *Table) Code(b []byte) uint32 {
 	return t.Strings.add(b)
 }
 
-// Arrived notes when (unix ns) the rows now being added were received.
+// Arrived records the arrival (unix ns) of the rows that are added next.
 func (t *Table) Arrived(at int64) {
 	if t.firstArrival == 0 {
 		t.firstArrival = at
@@ -172,9 +170,8 @@ func (t *Table) FindResource(key []byte) (number uint32, ok bool) {
 	return number, ok
 }
 
-// AddResource begins a new resource and returns its number and the writer of
-// its attributes; [Table.EndResource] ends it. The key is any bytes that tell
-// the resource from others.
+// AddResource begins a new resource and returns its number and the writer of its attributes;
+// [Table.EndResource] ends it. key is any bytes that identify the resource.
 func (t *Table) AddResource(key []byte, schemaURL, dropped, extra uint32) (uint32, *AttrWriter) {
 	t.view = nil
 	t.resources[string(key)] = uint32(len(t.ResourceDropped))
@@ -185,7 +182,7 @@ func (t *Table) AddResource(key []byte, schemaURL, dropped, extra uint32) (uint3
 	return uint32(len(t.ResourceDropped) - 1), &t.resource
 }
 
-// EndResource ends what AddResource began.
+// EndResource ends the resource begun by AddResource.
 func (t *Table) EndResource() {
 	if n := t.resource.end(); n > 0 {
 		t.losses.Attributes += int64(n)
@@ -202,8 +199,8 @@ func (t *Table) FindScope(key []byte) (number uint32, ok bool) {
 	return number, ok
 }
 
-// AddScope begins a new scope of a resource; [Table.EndScope] ends it. The key
-// is any bytes that tell the scope, its resource included, from others.
+// AddScope begins a new scope of a resource; [Table.EndScope] ends it. key is any bytes that identify the scope
+// and its resource.
 func (t *Table) AddScope(key []byte, resource, name, version, schemaURL, dropped uint32) (uint32, *AttrWriter) {
 	t.view = nil
 	t.scopes[string(key)] = uint32(len(t.ScopeDropped))
@@ -216,7 +213,7 @@ func (t *Table) AddScope(key []byte, resource, name, version, schemaURL, dropped
 	return uint32(len(t.ScopeDropped) - 1), &t.scope
 }
 
-// EndScope ends what AddScope began.
+// EndScope ends the scope begun by AddScope.
 func (t *Table) EndScope() {
 	if n := t.scope.end(); n > 0 {
 		t.losses.Attributes += int64(n)
@@ -224,9 +221,8 @@ func (t *Table) EndScope() {
 	}
 }
 
-// Span is the fixed part of a span to add. Name, StatusMessage and TraceState
-// are text, Scope is a number that AddScope returned, Size the bytes of the span
-// as an OTLP message.
+// Span is the fixed part of a span to add. Name, StatusMessage and TraceState are text, Scope is a number
+// returned by AddScope, and Size is the size of the span as an OTLP message in bytes.
 type Span struct {
 	TraceID                                   TraceID
 	SpanID, Parent                            SpanID
@@ -239,10 +235,9 @@ type Span struct {
 	Name, StatusMessage, TraceState           []byte
 }
 
-// AddSpan begins a row and returns the writer of its attributes. It returns nil
-// when the Table already has the span (same trace, id, kind and start): what a
-// client sends again after a lost answer is kept once. Otherwise events and
-// links follow in any order, and [Table.EndSpan] ends the row.
+// AddSpan begins a row and returns the writer of its attributes. It returns nil when the Table already has the
+// span (same trace, id, kind and start), because clients send spans again after a lost answer. Otherwise events
+// and links follow in any order, and [Table.EndSpan] ends the row.
 func (t *Table) AddSpan(s *Span) *AttrWriter {
 	number := t.traceNumber(s.TraceID)
 	hash := hashSpan(number, s.SpanID, s.Kind, s.Start)
@@ -283,13 +278,12 @@ func (t *Table) AddSpan(s *Span) *AttrWriter {
 	return &t.span
 }
 
-// isSpan reports whether a row is the span. Other spans may share all but one of
-// these with it.
+// isSpan reports whether a row is the span. Other spans may share all properties except one.
 func (c *columns) isSpan(row, number uint32, id SpanID, kind uint8, start uint64) bool {
 	return c.Trace[row] == number && c.SpanID[row] == id && c.Kind[row] == kind && c.Start[row] == start
 }
 
-// EndSpan ends what AddSpan began.
+// EndSpan ends the span begun by AddSpan.
 func (t *Table) EndSpan() {
 	attrs := t.span.end()
 	if attrs+t.lostEvents+t.lostLinks == 0 { // Fast path
@@ -304,8 +298,8 @@ func (t *Table) EndSpan() {
 	t.losses.Links += int64(t.lostLinks)
 }
 
-// AddEvent begins an event of the span last added; [Table.EndEvent] ends it. It
-// returns nil for an event past the limit, which needs no end.
+// AddEvent begins an event of the last span; [Table.EndEvent] ends it. It returns nil for an event beyond the
+// limit, which needs no EndEvent.
 func (t *Table) AddEvent(time uint64, name []byte, dropped uint32) *AttrWriter {
 	if t.events >= within(t.limits.Events) {
 		t.lostEvents++
@@ -321,7 +315,7 @@ func (t *Table) AddEvent(time uint64, name []byte, dropped uint32) *AttrWriter {
 	return &t.event
 }
 
-// EndEvent ends what AddEvent began.
+// EndEvent ends the event begun by AddEvent.
 func (t *Table) EndEvent() {
 	if n := t.event.end(); n > 0 {
 		t.losses.Attributes += int64(n)
@@ -337,8 +331,8 @@ type Link struct {
 	Flags, Dropped uint32
 }
 
-// AddLink begins a link of the span last added; [Table.EndLink] ends it. It
-// returns nil for a link past the limit, which needs no end.
+// AddLink begins a link of the last span; [Table.EndLink] ends it. It returns nil for a link beyond the limit,
+// which needs no EndLink.
 func (t *Table) AddLink(l *Link) *AttrWriter {
 	if t.links >= within(t.limits.Links) {
 		t.lostLinks++
@@ -356,7 +350,7 @@ func (t *Table) AddLink(l *Link) *AttrWriter {
 	return &t.link
 }
 
-// EndLink ends what AddLink began.
+// EndLink ends the link begun by AddLink.
 func (t *Table) EndLink() {
 	if n := t.link.end(); n > 0 {
 		t.losses.Attributes += int64(n)
@@ -364,8 +358,8 @@ func (t *Table) EndLink() {
 	}
 }
 
-// traceNumber returns the number of a trace, giving it one when it is new. Spans
-// of a trace come in groups, so the trace has most often just been seen.
+// traceNumber returns the number of a trace, a new one if needed. Spans of a trace arrive in groups, so the
+// trace has usually occurred recently.
 func (t *Table) traceNumber(id TraceID) uint32 {
 	recent := &t.recent[id[len(id)-1]%recentTraces]
 	if number := *recent; int(number) < len(t.TraceIDs) && t.TraceIDs[number] == id { // Fast path
@@ -409,8 +403,8 @@ func (t *Table) chain(number uint32) uint32 {
 	return row
 }
 
-// View returns the rows that are complete. It stays as it is while the Table
-// grows, and any goroutine may read it. It is the same View until a row comes.
+// View returns the complete rows. It does not change while the Table grows, and any goroutine may read it. View
+// returns the same View until a row is added.
 func (t *Table) View() *View {
 	if t.view != nil {
 		return t.view
@@ -425,7 +419,7 @@ func (t *Table) View() *View {
 	return v
 }
 
-// Seal gives back the slack of growing. No row may be added afterwards.
+// Seal releases the slack of growing. No row may be added afterwards.
 func (t *Table) Seal() {
 	t.view = nil
 	t.last, t.resources, t.scopes = nil, nil, nil
@@ -445,14 +439,14 @@ func (t *Table) Seal() {
 	for _, a := range c.attrs() {
 		a.clip()
 	}
-	// The writers' own maps are only needed to add.
+	// The writers' maps are only needed for adding.
 	t.span, t.resource, t.scope, t.event, t.link = AttrWriter{}, AttrWriter{}, AttrWriter{}, AttrWriter{}, AttrWriter{}
 }
 
-// Bytes is the memory that the columns hold, slack included.
+// Bytes is the memory of the columns, including slack.
 func (t *Table) Bytes() int { return t.columns.bytes() }
 
-// numbers are the columns of codes, rows and numbers.
+// numbers returns the columns of codes, rows and numbers.
 func (c *columns) numbers() []*[]uint32 {
 	return []*[]uint32{&c.Trace, &c.Name, &c.Scope, &c.Size, &c.next, &c.EventSpan, &c.EventName, &c.LinkSpan}
 }
@@ -484,7 +478,7 @@ func (c *columns) bytes() int {
 	return n
 }
 
-// clip moves a slice to an array of its size, unless little would be gained.
+// clip copies a slice to an array of its exact size, unless it would save little.
 func clip[T any](s []T) []T {
 	if cap(s)-len(s) <= len(s)/16 {
 		return s

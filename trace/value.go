@@ -2,12 +2,11 @@ package trace
 
 import "math"
 
-// Type is the type of an attribute value, as OTLP's AnyValue has them.
+// Type is the type of an attribute value, as in OTLP's AnyValue.
 type Type uint8
 
-// The types. Array, KVList and Bytes keep their content as bytes: for Array and
-// KVList the encoded AnyValue message, since nothing but an answer to a reader
-// and a rare condition looks inside.
+// The types. Array, KVList and Bytes have their content as bytes. For Array and KVList this is the encoded
+// AnyValue message, because only answers and rare conditions decode it.
 const (
 	Empty Type = iota
 	String
@@ -20,7 +19,7 @@ const (
 	numTypes
 )
 
-// Types is the number of types; a Type is below it.
+// Types is the number of types; every Type is less than it.
 const Types = int(numTypes)
 
 // String returns the type's name in lower case.
@@ -28,7 +27,7 @@ func (t Type) String() string {
 	return [...]string{"empty", "string", "int", "double", "bool", "bytes", "array", "kvlist"}[t]
 }
 
-// text reports whether values of the type are kept in the dictionary.
+// text reports whether values of the type are in the dictionary.
 func (t Type) text() bool { return t == String || t == Bytes || t == Array || t == KVList }
 
 // Value is one attribute value.

@@ -9,36 +9,32 @@ import (
 	"sync/atomic"
 )
 
-// View is a reader's view of a [Table]: the rows that were complete when it was taken.
-// Its exported slices are the columns; readers must not change them. It holds the
-// Table's memory for as long as it is used.
+// View is a reader's view of a [Table]: the rows that were complete when it was taken. Its exported slices are
+// the columns; readers must not change them. It keeps the Table's memory alive.
 //
 // An assembled View, see [Assembly], has no Table; its rows are sorted by trace.
 type View struct {
 	columns
 	assembled bool
-	resources int     // where ResourceDropped was not read
-	without   Columns // of those with a row for each event or link: not declared
+	resources int     // number of resources, if ResourceDropped was not read
+	without   Columns // undeclared columns among those with a row for each event or link
 	spanSets  spanSets
 }
 
-// ID tells the Table of this View from every other one of this process. All
-// Views of a Table have the same, taken while it grew or after it was sealed,
-// and a row has the same number in all of them.
+// ID identifies the Table of this View within this process. All Views of a Table have the same ID, whether
+// taken while it grew or after it was sealed, and a row has the same number in all of them.
 func (v *View) ID() uint64 { return v.id }
 
-// Spans is the number of rows; rows count from 0 in order of arrival.
+// Spans is the number of rows; rows count from 0 in the order of arrival.
 func (v *View) Spans() int { return len(v.Trace) }
 
 // Text returns the string of a dictionary code.
 func (v *View) Text(code uint32) string { return v.Strings.Get(code) }
 
-// Times returns the smallest start and the largest end of all rows, in unix
-// nanoseconds; 0, 0 when there are none.
+// Times returns the smallest start and the largest end of all rows, in unix nanoseconds; 0, 0 without rows.
 func (v *View) Times() (minStart, maxEnd uint64) { return v.minStart, v.maxEnd }
 
-// Arrivals returns when the first and the newest row were received, in unix
-// nanoseconds; 0, 0 when there are none.
+// Arrivals returns the arrival of the first and the newest row, in unix nanoseconds; 0, 0 without rows.
 func (v *View) Arrivals() (first, last int64) { return v.firstArrival, v.lastArrival }
 
 // FindTrace returns the number of a trace in this View.
@@ -47,13 +43,13 @@ func (v *View) FindTrace(id TraceID) (number uint32, ok bool) {
 	return l.In(v)
 }
 
-// Lookup finds a trace in many Views for little more than in one.
+// Lookup finds a trace in many Views at little more cost than in one.
 type Lookup struct {
 	id   TraceID
 	hash uint32
 }
 
-// Lookup prepares to look for a trace.
+// Lookup prepares the search for a trace.
 func (id TraceID) Lookup() Lookup { return Lookup{id, hashBytes(id[:])} }
 
 // Hash is a hash of the trace's id, the same for all Views of this process.
@@ -73,7 +69,7 @@ func (l *Lookup) In(v *View) (number uint32, ok bool) {
 	return 0, false
 }
 
-// Rows yields the rows of a trace in order of arrival.
+// Rows yields the rows of a trace in the order of arrival.
 func (v *View) Rows(number uint32) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		if v.assembled {
@@ -94,8 +90,8 @@ func (v *View) Rows(number uint32) iter.Seq[uint32] {
 	}
 }
 
-// HasSpan reports whether the View has a span of a trace with this id, kind and
-// start: spans that agree in all of them are one span, sent twice.
+// HasSpan reports whether the View has a span of a trace with this id, kind and start. Spans that agree in all
+// of these are the same span, sent twice.
 func (v *View) HasSpan(number uint32, id SpanID, kind uint8, start uint64) bool {
 	if v.assembled {
 		return v.hasSpan(number, spanKey{id, kind, start})
@@ -111,15 +107,14 @@ func (v *View) HasSpan(number uint32, id SpanID, kind uint8, start uint64) bool 
 // Resource returns the resource number of a row.
 func (v *View) Resource(row uint32) uint32 { return v.ScopeResource[v.Scope[row]] }
 
-// Resources and Scopes are how many there are.
+// Resources is the number of resources.
 func (v *View) Resources() int { return max(len(v.ResourceDropped), v.resources) }
 
-// Scopes is described at Resources.
+// Scopes is the number of scopes.
 func (v *View) Scopes() int { return len(v.ScopeResource) }
 
-// Duration returns End - Start of a row in nanoseconds. It is 0 for impossible
-// times: a start of 0, which means that the sender gave none, and an end before
-// the start.
+// Duration returns End - Start of a row in nanoseconds. It is 0 for impossible times: a start of 0, which means
+// that the sender set none, or an end before the start.
 func (v *View) Duration(row uint32) int64 { return Took(v.Start[row], v.End[row]) }
 
 // Took is [View.Duration] for given times, in unix nanoseconds.
@@ -130,8 +125,8 @@ func Took(start, end uint64) int64 {
 	return int64(min(end-start, math.MaxInt64))
 }
 
-// Began returns when a row began, in unix nanoseconds: its Start, or its End when
-// the sender gave no start. Both are 0 when it gave no time.
+// Began returns the start of a row in unix nanoseconds: its Start, or its End if the sender set no start. It is
+// 0 if the sender set neither.
 func (v *View) Began(row uint32) uint64 {
 	if v.Start[row] == 0 {
 		return v.End[row]
