@@ -36,19 +36,24 @@ func (d *Dict) ContainingFold(part string, yield func(code uint32) bool) {
 // BeyondASCII calls yield with the code of each string that has a character beyond
 // ASCII, in order, until yield returns false.
 func (d *Dict) BeyondASCII(yield func(code uint32) bool) {
-	d.each(func(text []byte, from int) (begin, end int) {
-		for ; from+8 <= len(text); from += 8 { // Fast path
-			if binary.LittleEndian.Uint64(text[from:])&highs != 0 {
-				break
-			}
+	d.each(beyondASCII, yield)
+}
+
+// beyondASCII returns the first byte of such a character at or after a place, below 0 for
+// none.
+func beyondASCII(text []byte, from int) (begin, end int) {
+	base := unsafe.Pointer(unsafe.SliceData(text))
+	for ; from+32 <= len(text); from += 32 { // Fast path
+		if (word(base, from)|word(base, from+8)|word(base, from+16)|word(base, from+24))&highs != 0 {
+			break
 		}
-		for ; from < len(text); from++ {
-			if text[from] >= utf8.RuneSelf {
-				return from, from + 1
-			}
+	}
+	for ; from < len(text); from++ {
+		if text[from] >= utf8.RuneSelf {
+			return from, from + 1
 		}
-		return -1, 0
-	}, yield)
+	}
+	return -1, 0
 }
 
 func (d *Dict) containing(f *finder, yield func(code uint32) bool) {
