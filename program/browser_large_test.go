@@ -84,6 +84,7 @@ func openLarge(t *testing.T, n int) *browser {
 	b := openBrowser(t, 1440, 900)
 	b.do("open the start page", chromedp.Navigate(server.URL+"/"))
 	b.shows("the start page", `document.querySelector("main h1")`)
+	b.shows("that it is ready for a trace", `performance.getEntriesByName("trace worker ready").length > 0 && performance.getEntriesByType("resource").some(e => e.name.includes("TracePane"))`)
 	eval[bool](b, `window.longest = 0, window.tasks = [], new PerformanceObserver(list => list.getEntries().forEach(e => window.tasks.push([Math.round(e.startTime - window.began), Math.round(e.duration)]))).observe({entryTypes: ["longtask"]}), true`)
 	// Timed inside of the page, from the click on a link to the first painted row.
 	eval[bool](b, `(() => {
@@ -102,18 +103,19 @@ func openLarge(t *testing.T, n int) *browser {
 	return b
 }
 
-// findLarge types into the filter bar and waits for the number of matches.
+// findLarge types into the filter bar and waits for the number of matches, which
+// must be another than before.
 func (b *browser) findLarge(text, want string) {
 	b.t.Helper()
 	eval[bool](b, fmt.Sprintf(`(() => {
 		window.tasks = []; window.found = 0; window.began = performance.now();
-		const input = document.querySelector(%q);
+		const [input, before] = [document.querySelector(%q), document.querySelector(%q)?.innerText];
 		input.value = %q;
 		input.dispatchEvent(new Event("input", {bubbles: true}));
-		const wait = () => document.querySelector(%q)?.innerText.includes(%q) ? window.found = performance.now() - window.began : requestAnimationFrame(wait);
+		const wait = () => (text => text !== before && text?.includes(%q))(document.querySelector(%q)?.innerText) ? window.found = performance.now() - window.began : requestAnimationFrame(wait);
 		wait();
 		return true;
-	})()`, id("find-input"), text, id("find-count"), want))
+	})()`, id("find-input"), id("find-count"), text, want, id("find-count")))
 	b.shows(want, "window.found")
 	b.t.Logf("find %q: %.0f ms; long tasks: %s", text, eval[float64](b, "window.found"), eval[string](b, "JSON.stringify(window.tasks)"))
 }
@@ -133,8 +135,11 @@ func TestBrowserLargeTrace(t *testing.T) {
 			b := openLarge(t, n)
 			matches := func(n int) string { return strings.TrimSpace(fmt.Sprintf("%s matches", grouped(n))) }
 			b.findLarge("status=error", matches(n/1000))
-			b.findLarge("r-999", matches(len(withDigits(n, "999"))))
-			b.findLarge("own>500us", "match")
+			b.findLarge("r-999", matches(len(withDigits(n, "999")))) // waits for the rest of the index
+			b.findLarge("own>500us", "1 of "+grouped(n/20*16+1))     // the root, which has the focus, and the leaves
+			for _, digits := range []string{"888", "88", "7"} {
+				b.findLarge("r-"+digits, matches(len(withDigits(n, digits))))
+			}
 			b.shows("few rows for many spans", fmt.Sprintf("document.querySelectorAll(%q).length < 120", id("span-row")))
 			for _, view := range []string{"table", "flame", "services", "waterfall"} {
 				b.do("open the view "+view, chromedp.Click(id("view-"+view), chromedp.NodeVisible))

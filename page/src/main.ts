@@ -12,3 +12,9 @@ search.start();
 opened.start(() => new Worker(new URL("./state/traceworker.ts", import.meta.url), { type: "module" }));
 route.start();
 mount(App, { target: document.getElementById("app")! });
+
+// The next click is likely to open a trace: what that needs is fetched once the page has nothing else to do.
+(window.requestIdleCallback ?? ((f) => setTimeout(f, 300)))(() => {
+  void import("./view/trace/TracePane.svelte");
+  opened.prepare();
+});

@@ -16,6 +16,9 @@ export type Matched = { matches: Uint8Array } | { message: string };
 /** For how long after its last span a trace is asked for again. */
 const stillGrowing: Milliseconds = 90_000;
 
+/** The mark in the browser's timeline when the Worker is ready for the first trace. */
+const workerReady = "trace worker ready";
+
 class OpenedTrace {
   /** done with undefined: the backend has no such trace. */
   trace = $state.raw<Loading<Shown | undefined>>({ state: "none" });
@@ -113,19 +116,31 @@ class OpenedTrace {
     }, Math.max(2000, age / 4));
   }
 
+  /** Starts the Worker before a trace is asked for, which then need not wait for its program. */
+  prepare(): void {
+    this.#worker ??= this.#started();
+  }
+
   #ask(request: Request): void {
-    if (!this.#worker) {
-      this.#worker = this.#makeWorker!();
-      this.#worker.addEventListener("message", (event: MessageEvent<Answer>) => this.#take(event.data));
-      this.#worker.addEventListener("error", (event) => {
-        event.preventDefault();
-        this.trace = { state: "error", message: `the trace could not be decoded${event.message ? `: ${event.message}` : ""}` };
-      });
-    }
-    this.#worker.postMessage(request);
+    this.prepare();
+    this.#worker!.postMessage(request);
+  }
+
+  #started(): Worker {
+    const worker = this.#makeWorker!();
+    worker.addEventListener("message", (event: MessageEvent<Answer>) => this.#take(event.data));
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      this.trace = { state: "error", message: `the trace could not be decoded${event.message ? `: ${event.message}` : ""}` };
+    });
+    return worker;
   }
 
   #take(answer: Answer): void {
+    if (answer.type === "ready") {
+      performance.mark(workerReady);
+      return;
+    }
     if (answer.key !== this.#key) return;
     if (answer.type === "failed") {
       // A trace that is shown stays, when only looking again for more of it failed.

@@ -2,11 +2,13 @@
 // other one, by a change of owner and so without a pause, and decodes from it the spans that it shows.
 
 import type { Trace } from "../model/trace";
+import { practise } from "./practice";
 import { buffersOf, type Decoded, fetchBytes, Matcher, shown } from "./tracework";
 
 export type Request = { type: "open"; key: number; id: string } | { type: "match"; key: number; sequence: number; text: string } | { type: "close" };
 
 export type Answer =
+  | { type: "ready" }
   | { type: "opened"; key: number; decoded: Decoded | undefined; note: string }
   | { type: "failed"; key: number; message: string }
   | { type: "matched"; key: number; sequence: number; matches: Uint8Array }
@@ -22,7 +24,20 @@ addEventListener("message", (event: MessageEvent<Request>) => {
   else matcher = undefined;
 });
 
+/** How often to practise before the first trace is asked for. */
+let practices = 8;
+
+function practiseNext(): void {
+  if (practices === 0) return;
+  practise();
+  practices--;
+  if (practices === 0) send({ type: "ready" });
+  else setTimeout(practiseNext);
+}
+setTimeout(practiseNext);
+
 async function open(key: number, id: string): Promise<void> {
+  practices = 0;
   request.abort();
   request = new AbortController();
   const { signal } = request;
