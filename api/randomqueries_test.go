@@ -120,6 +120,10 @@ func straddledLayouts(t *testing.T, load [][]byte) []layout {
 		small.head = testkit.Views(spread[2:])
 		all = append(all, layout{fmt.Sprintf("blocks of %s of small pages and the head", f), newServer(small), true})
 	}
+	again := repeatedTables(t, load, 3)
+	twice := blocksOf(t, block.WriteOptions{PageSpans: 25}, again[:1], again[1:2])
+	twice.head = testkit.Views(again[2:])
+	all = append(all, layout{"blocks and the head, most spans twice", newServer(twice), true})
 	return all
 }
 
@@ -147,6 +151,22 @@ func spreadTables(t *testing.T, load [][]byte, tables int) views {
 	inParts(load, tables, func(table int, part []byte) {
 		if _, err := otlp.Append(all[table], part, int64(1+table)); err != nil {
 			t.Fatal(err)
+		}
+	})
+	return viewsOf(all)
+}
+
+// repeatedTables are as spreadTables, but that each table has the spans of the one before again.
+func repeatedTables(t *testing.T, load [][]byte, tables int) views {
+	all := make([]*trace.Table, tables)
+	for i := range all {
+		all[i] = trace.NewTable()
+	}
+	inParts(load, tables, func(table int, part []byte) {
+		for n := table; n < min(table+2, tables); n++ {
+			if _, err := otlp.Append(all[n], part, int64(1+n)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 	return viewsOf(all)

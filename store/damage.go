@@ -26,6 +26,9 @@ func (w *watched) OpenTrace(ctx context.Context, part int, id trace.TraceID, nee
 	return v, w.noticed(ctx, part, err)
 }
 
+// Holds is described at trace.Holder.
+func (w *watched) Holds(part int, id trace.TraceID) bool { return trace.Holds(w.Snapshot, part, id) }
+
 // Pages is described at trace.Pager.
 func (w *watched) Pages(ctx context.Context, part int) ([]uint32, error) {
 	p, ok := w.Snapshot.(trace.Pager)

@@ -74,6 +74,12 @@ func (j *joined) OpenTrace(ctx context.Context, part int, id TraceID, need *Need
 	return OpenTrace(ctx, j.snapshots[at.snapshot], at.part, id, need)
 }
 
+// Holds is described at Holder.
+func (j *joined) Holds(part int, id TraceID) bool {
+	at := j.from[part]
+	return Holds(j.snapshots[at.snapshot], at.part, id)
+}
+
 // Pages is described at Pager.
 func (j *joined) Pages(ctx context.Context, part int) ([]uint32, error) {
 	if p, part := j.pager(part); p != nil {

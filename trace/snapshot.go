@@ -75,6 +75,18 @@ func OpenTrace(ctx context.Context, s Snapshot, part int, id TraceID, need *Need
 	return s.Open(ctx, part, need)
 }
 
+// Holder is a Snapshot that can be asked about one part.
+type Holder interface {
+	// Holds reports whether a part may hold spans of a trace, as [Snapshot.Find] does.
+	Holds(part int, id TraceID) bool
+}
+
+// Holds asks a Snapshot whether a part may hold spans of a trace.
+func Holds(s Snapshot, part int, id TraceID) bool {
+	h, ok := s.(Holder)
+	return !ok || h.Holds(part, id)
+}
+
 // Pager is a Snapshot that can read some parts page by page. A page has complete traces with consecutive
 // numbers.
 type Pager interface {

@@ -61,6 +61,12 @@ func (s *cold) Find(ctx context.Context, id trace.TraceID) ([]int, error) {
 	return parts, err
 }
 
+// Holds is described at trace.Holder.
+func (s *cold) Holds(part int, id trace.TraceID) bool {
+	_, has := s.c.Views[part].FindTrace(id)
+	return has || int(id[15])%len(s.parts) == part
+}
+
 // Excludes reports whether no row of a part meets a condition. It is exact, except for arrays.
 func (s *cold) Excludes(part int, c trace.Condition) bool {
 	v := s.c.Views[part]

@@ -118,6 +118,9 @@ func (s *snapshot) OpenTrace(ctx context.Context, part int, id trace.TraceID, ne
 	return s.parts[part].openTrace(ctx, id, need)
 }
 
+// Holds is described at trace.Holder.
+func (s *snapshot) Holds(part int, id trace.TraceID) bool { return s.parts[part].facts.Has(id) }
+
 // Pages is described at trace.Pager.
 func (s *snapshot) Pages(ctx context.Context, part int) ([]uint32, error) {
 	return s.parts[part].pages(ctx)

@@ -32,13 +32,16 @@ type pageView struct {
 	has   depth
 	view  *trace.View
 	bytes int
+	row   uint32 // the first one, as the part counts them
 }
 
-// ByPage makes the Parts read parts that are not resident page by page, as far as the snapshot can. The Need declares
-// the columns of traces that the caller reads of parts. It is called before anything is read.
-func (p *Parts) ByPage(ids *trace.Need) {
-	p.pager, _ = p.snap.(trace.Pager)
-	p.ids = ids
+// ByPage makes the Parts read whole traces of parts that are not resident from their pages, as far as the snapshot can;
+// see [Run.SpanAt]. Ids declares the columns that [Run.OpenTraces] makes present. It is called before anything is read.
+func (p *Parts) ByPage(ids func() *trace.Need) {
+	if p.resident < len(p.list) {
+		p.pager, _ = p.snap.(trace.Pager)
+		p.ids = ids()
+	}
 }
 
 // paged returns the pages of a part; nil when it is read whole.
@@ -106,7 +109,12 @@ func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
 	case len(v.TraceIDs) != int(o.first[page+1]-o.first[page]):
 		return nil, fmt.Errorf("read a part of the stored spans: page %d has %d traces where %d were promised", page, len(v.TraceIDs), o.first[page+1]-o.first[page])
 	}
-	w := pageView{page, d, v, v.ColumnBytes()}
+	w := pageView{page: page, has: d, view: v, bytes: v.ColumnBytes()}
+	if at := p.views[part].opened.Load(); at != nil { // It has told where the trace is.
+		for w.row = range at.view.Rows(o.first[page]) {
+			break
+		}
+	}
 	o.open = append(o.open, w)
 	p.bytes += w.bytes
 	return v, nil
@@ -140,7 +148,28 @@ func (p *Parts) wholeTrace(at in) (*trace.View, uint32, error) {
 	return v, at.number, err
 }
 
-// OpenTraces opens a part with the columns of traces alone, if it can be read page by page, for [Run.Candidates].
+// SpanAt returns which span of a whole trace is the one in a row of a part; -1 when none is.
+func (r *Run) SpanAt(t *Trace, at Ref) int {
+	return slices.IndexFunc(t.Spans, func(ref Ref) bool {
+		return ref.View == at.View && ref.Row+r.parts.rowOf(at.View, t.View(ref)) == at.Row
+	})
+}
+
+// rowOf is the row of the part that the first row of a View is.
+func (p *Parts) rowOf(part int, v *trace.View) uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o := p.pages[part]; o != nil {
+		for i := range o.open {
+			if o.open[i].view == v {
+				return o.open[i].row
+			}
+		}
+	}
+	return 0
+}
+
+// OpenTraces opens a part with the columns of [Parts.ByPage] alone, or as [Run.Open] does.
 func (r *Run) OpenTraces(part int) error {
 	if b := r.bound[part]; b != nil && b.V != nil {
 		return nil
@@ -149,7 +178,7 @@ func (r *Run) OpenTraces(part int) error {
 	if err != nil {
 		return err
 	}
-	r.tie(part, v).lean = r.parts.pager != nil && !r.parts.list[part].Resident
+	r.tie(part, v).lean = r.parts.ids != nil && !r.parts.list[part].Resident
 	return nil
 }
 

@@ -118,7 +118,7 @@ func (p *Parts) view(part int, d depth) (*trace.View, error) {
 	if p.ctx.Err() != nil {
 		return nil, context.Cause(p.ctx)
 	}
-	if d == ofTraces && p.pager == nil {
+	if d == ofTraces && p.ids == nil {
 		d = ofRows
 	}
 	v, err := p.open(part, p.need(d))

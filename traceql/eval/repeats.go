@@ -97,16 +97,85 @@ func (r *repeats) ofAny(within func(int) bool) error {
 		if !asked {
 			continue
 		}
-		suspects, err := r.suspects(i)
-		if err != nil {
+		if err := r.search(i); err != nil {
 			return err
 		}
-		if err := r.traces(i, suspects); err != nil {
-			return err
-		}
+		r.asked[i] = false // Its rows are known, and others may read them from now on.
 		if p.o.Facts != nil {
 			p.o.Facts.KeepRepeated(p.list[i].ID, keys[i], r.again[i])
 		}
+	}
+	return nil
+}
+
+// search finds the rows of a part that older parts have as well.
+func (r *repeats) search(part int) error {
+	v, err := r.times(part)
+	if err != nil {
+		return err
+	}
+	suspects, timeless := r.suspects(part, v)
+	if h, ok := r.p.snap.(trace.Holder); ok && !timeless { // Fast path: a part that has one of these spans overlaps with this one.
+		return r.inOlder(part, h, v, suspects)
+	}
+	if r.done[part] == nil {
+		r.done[part] = NewMask(len(v.TraceIDs))
+	}
+	return r.traces(part, suspects)
+}
+
+// times returns a View that has the times of traces, or of spans.
+func (r *repeats) times(part int) (*trace.View, error) {
+	if r.p.list[part].Resident {
+		return r.p.view(part, ofWhole)
+	}
+	if r.p.ctx.Err() != nil {
+		return nil, context.Cause(r.p.ctx)
+	}
+	return r.p.open(part, &trace.Need{Columns: trace.TraceTimes})
+}
+
+// inOlder marks the rows of traces that older parts which overlap have as well.
+func (r *repeats) inOlder(part int, held trace.Holder, v *trace.View, suspects Mask) error {
+	var older []int
+	for i := range part {
+		if r.p.list[i].Spans > 0 && r.mayRepeat(part, i) {
+			older = append(older, i)
+		}
+	}
+	looked := 0
+	for number := range suspects.Rows {
+		if looked++; looked%256 == 0 && r.p.ctx.Err() != nil {
+			return context.Cause(r.p.ctx)
+		}
+		r.at = r.at[:0]
+		for _, i := range older {
+			if err := r.look(i, held, v.TraceIDs[number]); err != nil {
+				return err
+			}
+		}
+		if len(r.at) == 0 {
+			continue
+		}
+		r.at = append(r.at, in{part, number})
+		if err := r.trace(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look adds the place of a trace in a part, if it is there.
+func (r *repeats) look(part int, held trace.Holder, id trace.TraceID) error {
+	if !r.p.list[part].Resident && !held.Holds(part, id) {
+		return nil
+	}
+	v, err := r.p.view(part, ofTraces)
+	if err != nil {
+		return err
+	}
+	if number, ok := v.FindTrace(id); ok {
+		r.at = append(r.at, in{part, number})
 	}
 	return nil
 }
@@ -142,29 +211,31 @@ type partState struct {
 	spans int
 }
 
-// suspects returns the traces with rows at a time that an older part covers as well.
-func (r *repeats) suspects(part int) (Mask, error) {
-	v, err := r.p.view(part, ofWhole)
-	if err != nil {
-		return nil, err
-	}
+// suspects returns the traces of which an older part may have spans by their times. Timeless: some span has no start.
+func (r *repeats) suspects(part int, v *trace.View) (out Mask, timeless bool) {
 	lo, hi := ^uint64(0), uint64(0)
 	for older := range part {
 		if r.mayRepeat(part, older) {
 			lo, hi = min(lo, r.p.list[older].MinStart), max(hi, r.p.list[older].MaxEnd)
 		}
 	}
-	out := NewMask(len(v.TraceIDs))
+	out = NewMask(len(v.TraceIDs))
+	if v.TraceStart != nil {
+		for number, start := range v.TraceStart {
+			if start <= hi && lo <= v.TraceEnd[number] {
+				out.Set(uint32(number))
+			}
+		}
+		return out, false
+	}
 	for row, number := range v.Trace {
 		// A span without a start may have another end when it is sent again.
 		if began := v.Began(uint32(row)); v.Start[row] == 0 || lo <= began && began <= hi {
+			timeless = timeless || v.Start[row] == 0
 			out.Set(number)
 		}
 	}
-	if r.done[part] == nil {
-		r.done[part] = NewMask(len(v.TraceIDs))
-	}
-	return out, nil
+	return out, timeless
 }
 
 // traces searches traces of a part in all parts.
@@ -186,15 +257,18 @@ func (r *repeats) traces(part int, numbers Mask) (err error) {
 		if len(r.at) < 2 { // alone with its id, not with its hash
 			continue
 		}
-		if err := r.trace(); err != nil {
+		if err := r.trace(everyPart); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// trace marks the rows of one trace, which is at several places.
-func (r *repeats) trace() error {
+// everyPart makes [repeats.trace] mark rows of every part: r.at has all places of the trace.
+const everyPart = -1
+
+// trace marks the rows that one part has of a trace which is at several places, or every part.
+func (r *repeats) trace(only int) error {
 	held := 0 // bytes of seen
 	defer func() { r.p.o.Memory.Free(held) }()
 	clear(r.seen)
@@ -203,12 +277,14 @@ func (r *repeats) trace() error {
 		if err != nil {
 			return err
 		}
-		if r.done[at.view] == nil {
-			r.done[at.view] = NewMask(len(v.TraceIDs))
+		if only == everyPart {
+			if r.done[at.view] == nil {
+				r.done[at.view] = NewMask(len(v.TraceIDs))
+			}
+			r.done[at.view].Set(at.number)
 		}
-		r.done[at.view].Set(at.number)
 		before := len(r.seen)
-		r.mark(v, at)
+		r.mark(v, at, only == everyPart || only == at.view)
 		if n := (len(r.seen) - before) * spanBytes; r.p.o.Memory.Take(n, Progress{Format: "a trace of %d spans", A: len(r.seen)}) == nil {
 			held += n
 		}
@@ -217,14 +293,14 @@ func (r *repeats) trace() error {
 }
 
 // mark goes over the rows of a trace in one part. Seen are those of older ones.
-func (r *repeats) mark(v *trace.View, at in) {
+func (r *repeats) mark(v *trace.View, at in, mark bool) {
 	for row := range v.Rows(at.number) {
 		key := spanKey{v.SpanID[row], v.Kind[row], v.Start[row]}
 		if !r.seen[key] {
 			r.seen[key] = true
 			continue
 		}
-		if !r.asked[at.view] { // known
+		if !mark || !r.asked[at.view] { // known
 			continue
 		}
 		if r.again[at.view] == nil {

@@ -176,7 +176,9 @@ func (a *accumulator) add(s *spans, p *Part, pick *exemplars) error {
 	if err := a.grow(); err != nil {
 		return err
 	}
-	pick.offer(s, p)
+	if err := pick.offer(s, p); err != nil {
+		return err
+	}
 	switch {
 	case a.q.exact:
 		return a.addExact(p)

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"math"
-	"slices"
 
 	"etude/trace"
 	"etude/traceql/eval"
@@ -43,14 +42,17 @@ func newExemplars(w Window, limit int) *exemplars {
 }
 
 // offer reads the observed rows of a View.
-func (e *exemplars) offer(s *spans, p *Part) {
+func (e *exemplars) offer(s *spans, p *Part) error {
 	if e.left == 0 {
-		return
+		return nil
 	}
-	v := p.v
 	if part := &s.list[p.view]; e.lo <= part.MinStart && part.MaxEnd < e.hi {
-		return // Fast path: a part that is full has all of them.
+		return nil // Fast path: a part that is full has all of them.
 	}
+	if err := s.run.Open(p.view); err != nil { // with the times
+		return err
+	}
+	v := s.run.View(p.view)
 	for row, start := range v.Start[:len(p.slots)] {
 		if e.lo <= start && start < e.hi {
 			continue // Fast path: neighbours are in one part.
@@ -81,10 +83,11 @@ func (e *exemplars) offer(s *spans, p *Part) {
 		e.picked = append(e.picked, one)
 		if e.taken[part]++; e.taken[part] == exemplarsPerPart {
 			if e.left--; e.left == 0 {
-				return
+				return nil
 			}
 		}
 	}
+	return nil
 }
 
 // attach hands the exemplars to their series.
@@ -134,7 +137,7 @@ func (s *spans) exemplarAttrs(p picked) ([]eval.Attr, error) {
 	if found, err := s.run.Load(&t, p.id); err != nil || !found {
 		return nil, err
 	}
-	span := slices.Index(t.Spans, p.ref)
+	span := s.run.SpanAt(&t, p.ref)
 	if span < 0 {
 		return nil, nil
 	}

@@ -19,8 +19,14 @@ func (q *Query) Need() (rows, whole *trace.Need) {
 	if !q.rowwise {
 		return whole, whole
 	}
-	rows = q.p.RowNeed()
-	q.p.DeclareOperands(rows)
+	rows = q.untimed()
 	rows.Columns |= trace.Times
 	return rows, whole
+}
+
+// untimed declares the columns that a query which columns decide reads of a part all of whose spans start in one slot.
+func (q *Query) untimed() *trace.Need {
+	n := q.p.RowNeed()
+	q.p.DeclareOperands(n)
+	return n
 }

@@ -44,6 +44,9 @@ func (q *Query) Start(ctx context.Context, parts *eval.Parts, w Window, bounds B
 		ctx: ctx, run: q.p.Start(ctx, parts), q: q, list: list, w: w.led(lead), lead: lead,
 		memory: eval.Unlimited(bounds.Memory), slots: make([][]int32, len(list)),
 	}}
+	if q.rowwise {
+		parts.ByPage(q.untimed)
+	}
 	r.run.Within(r.w.Start, r.w.End(), false)
 	r.a = newAccumulator(&r.spans)
 	r.pick = newExemplars(w, bounds.Exemplars)

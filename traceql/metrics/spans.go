@@ -50,7 +50,11 @@ func (s *spans) byColumn(view int) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
-	if err := s.run.Open(view); err != nil {
+	open := s.run.Open
+	if _, one := s.oneSlot(view); one {
+		open = s.run.OpenTraces
+	}
+	if err := open(view); err != nil {
 		return err
 	}
 	rows := s.run.Kept(view)
@@ -69,8 +73,15 @@ func (s *spans) byColumn(view int) error {
 	if err := s.holdRows(view); err != nil {
 		return err
 	}
-	s.slots[view] = slotsOf(s.run.View(view), &s.list[view], rows, s.w)
+	s.slots[view] = s.slotsOf(view, rows)
 	return nil
+}
+
+// oneSlot returns the slot in which all spans of a part start, if it is one and in the window.
+func (s *spans) oneSlot(part int) (slot int32, one bool) {
+	p := &s.list[part]
+	first, last := s.w.slotsOf(p)
+	return int32(first), first == last && s.w.holds(p.MinStart) && s.w.holds(p.MaxEnd)
 }
 
 // observes reports whether some span of a part may be observed by a query that columns
@@ -78,14 +89,15 @@ func (s *spans) byColumn(view int) error {
 func (s *spans) observes(part int) bool { return s.run.Covers(part) && !s.run.KeepsNone(part) }
 
 // slotsOf gives every row its slot.
-func slotsOf(v *trace.View, part *trace.Part, rows eval.Mask, w Window) []int32 {
+func (s *spans) slotsOf(view int, rows eval.Mask) []int32 {
+	v := s.run.View(view)
 	slots := slotArrays.get(v.Spans())
-	if first, last := w.slotsOf(part); first == last && w.holds(part.MinStart) && w.holds(part.MaxEnd) {
+	if slot, one := s.oneSlot(view); one {
 		for row := range slots { // Fast path: much comes in a short time.
-			slots[row] = int32(first)
+			slots[row] = slot
 		}
 	} else {
-		slotsByTime(v, w, slots)
+		slotsByTime(v, s.w, slots)
 	}
 	clearOthers(rows, slots)
 	return slots
