@@ -2,10 +2,14 @@ package trace
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"math/bits"
+	"runtime"
 	"slices"
 	"sort"
+	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -21,23 +25,19 @@ import (
 // 64-bit words. Rejected: bytes.Index, which compares place by place, and an index of
 // the texts by groups of bytes, which would cost every sender memory for a few queries.
 
-// Containing calls yield with the code of each string that has part in it, in
-// order, until yield returns false. Part must not be empty.
-func (d *Dict) Containing(part string, yield func(code uint32) bool) {
-	d.containing(newFinder(d.text(), part, 0), yield)
+// Containing returns the strings that have part in them, as a set of bits by code. Part
+// must not be empty. With fold it is ASCII in lower case, and may have any case in the
+// strings. When ctx is done, the set may lack some.
+func (d *Dict) Containing(ctx context.Context, part string, fold bool) []uint64 {
+	f := newFinder(d.text(), part, fold)
+	return d.search(ctx, func(text []byte, from int) (begin, end int) {
+		begin = f.next(text, from)
+		return begin, begin + len(part)
+	})
 }
 
-// ContainingFold is Containing for a part in lower case, of ASCII, that may have any
-// case in the strings.
-func (d *Dict) ContainingFold(part string, yield func(code uint32) bool) {
-	d.containing(newFinder(d.text(), part, toLower), yield)
-}
-
-// BeyondASCII calls yield with the code of each string that has a character beyond
-// ASCII, in order, until yield returns false.
-func (d *Dict) BeyondASCII(yield func(code uint32) bool) {
-	d.each(beyondASCII, yield)
-}
+// BeyondASCII returns the strings that have a character beyond ASCII, as Containing does.
+func (d *Dict) BeyondASCII(ctx context.Context) []uint64 { return d.search(ctx, beyondASCII) }
 
 // beyondASCII returns the first byte of such a character at or after a place, below 0 for
 // none.
@@ -56,13 +56,6 @@ func beyondASCII(text []byte, from int) (begin, end int) {
 	return -1, 0
 }
 
-func (d *Dict) containing(f *finder, yield func(code uint32) bool) {
-	d.each(func(text []byte, from int) (begin, end int) {
-		begin = f.next(text, from)
-		return begin, begin + len(f.part)
-	}, yield)
-}
-
 // text returns all strings, one after the other.
 func (d *Dict) text() []byte {
 	if len(d.ends) == 0 {
@@ -71,23 +64,52 @@ func (d *Dict) text() []byte {
 	return d.data[:d.ends[len(d.ends)-1]]
 }
 
-// each calls yield with the strings that hold a match. Next returns the first match at or
-// after a place, below 0 for none.
-func (d *Dict) each(next func(text []byte, from int) (begin, end int), yield func(code uint32) bool) {
-	text, code := d.text(), 0
-	for from := 0; from < len(text); {
-		begin, end := next(text, from)
-		if begin < 0 {
+// pieceBytes is about how many bytes of text one goroutine searches at a time.
+const pieceBytes = 256 << 10
+
+// search returns the strings that hold a match. Next returns the first match at or after a
+// place, begin below 0 for none. All processors share the work of a large dictionary.
+func (d *Dict) search(ctx context.Context, next func(text []byte, from int) (begin, end int)) []uint64 {
+	set := make([]uint64, (d.Len()+63)/64)
+	wordsOfPiece := 1 + len(set)*pieceBytes/(1+len(d.text()))
+	pieces := (len(set) + wordsOfPiece - 1) / wordsOfPiece
+	var taken atomic.Int64
+	work := func() {
+		for ctx.Err() == nil {
+			from := (int(taken.Add(1)) - 1) * wordsOfPiece
+			if from >= len(set) {
+				return
+			}
+			d.searchPiece(set, 64*from, min(64*(from+wordsOfPiece), d.Len()), next)
+		}
+	}
+	var others sync.WaitGroup
+	for range min(pieces, runtime.GOMAXPROCS(0)) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
+	return set
+}
+
+// searchPiece is search among the codes in [code, end), which have words of the set to
+// themselves.
+func (d *Dict) searchPiece(set []uint64, code, end int, next func(text []byte, from int) (begin, end int)) {
+	text, from := d.data[:d.ends[end-1]], 0
+	if code > 0 {
+		from = int(d.ends[code-1])
+	}
+	for from < len(text) {
+		first, last := next(text, from)
+		if first < 0 {
 			return
 		}
-		code += sort.Search(len(d.ends)-code, func(i int) bool { return int(d.ends[code+i]) > begin })
-		if end > int(d.ends[code]) { // it reaches into the next string
-			from = begin + 1
+		code += sort.Search(end-code, func(i int) bool { return int(d.ends[code+i]) > first })
+		if last > int(d.ends[code]) { // it reaches into the next string
+			from = first + 1
 			continue
 		}
-		if !yield(uint32(code)) {
-			return
-		}
+		set[code>>6] |= 1 << (code & 63)
 		from = int(d.ends[code])
 	}
 }
@@ -111,8 +133,12 @@ const (
 // which the sample has fewer than rareBytes is rare.
 const samples, sampleBytes, rareBytes = 32, 32, 3
 
-func newFinder(text []byte, part string, fold byte) *finder {
-	f := &finder{part: part, fold: fold}
+func newFinder(text []byte, part string, anyCase bool) *finder {
+	f := &finder{part: part}
+	if anyCase {
+		f.fold = toLower
+	}
+	fold := f.fold
 	var counts [256]int
 	for i := range samples {
 		from := len(text) / samples * i

@@ -276,17 +276,11 @@ func (e *constTest) mayMatch(b *Bound) Mask {
 		return nil
 	}
 	texts := &b.V.Strings
-	may := NewMask(texts.Len())
-	found := func(code uint32) bool {
-		may.Set(code)
-		return !b.poll.Stop(1)
-	}
 	if e.re.needs != "" {
-		texts.Containing(e.re.needs, found)
-		return may
+		return texts.Containing(b.ctx, e.re.needs, false)
 	}
-	texts.ContainingFold(e.re.folds, found)
-	texts.BeyondASCII(found) // see mayContainFold
+	may := Mask(texts.Containing(b.ctx, e.re.folds, true))
+	may.or(texts.BeyondASCII(b.ctx)) // see mayContainFold
 	return may
 }
 
