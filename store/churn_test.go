@@ -1,14 +1,11 @@
 package store_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -215,20 +212,10 @@ func checkChurned(t *testing.T, dir string, disk int64, acked []request) {
 	}
 }
 
-// churnedRun starts the process, kills it at a random moment, and returns what it had
-// acknowledged.
+// churnedRun starts a child, kills it at a random moment, and returns the requests that it acknowledged.
 func churnedRun(t *testing.T, dir string, disk int64) (acked []request) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), killDir+"="+dir, killChurn+"="+fmt.Sprint(disk))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd, lines := startChild(t, killDir+"="+dir, killChurn+"="+fmt.Sprint(disk))
 	enough, merges := 1+rand.IntN(600), 0
 	if disk == 0 { // Otherwise blocks may be too large to merge.
 		merges = 1 + rand.IntN(4)
@@ -238,15 +225,7 @@ func churnedRun(t *testing.T, dir string, disk int64) (acked []request) {
 		defer timer.Stop()
 		enough = -1
 	}
-	lines := bufio.NewReader(out)
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			if err != io.EOF {
-				t.Error(err)
-			}
-			break // A line cut short by the kill does not count.
-		}
+	for line := range lines {
 		var r request
 		if _, err := fmt.Sscan(line, &r.number, &r.began, &r.ended, &r.merges); err != nil {
 			t.Fatalf("%v in %q", err, line)

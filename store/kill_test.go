@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -16,7 +18,7 @@ import (
 
 const killDir = "ETUDE_TEST_KILL_DIR"
 
-// TestMain turns the test binary into the process to be killed when asked to.
+// TestMain turns the test binary into a child for startChild when killDir is set.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killDir); dir != "" {
 		run := appendForEver
@@ -76,30 +78,12 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// killedRun starts the process, kills it after some acknowledgements, and
-// returns all that it has printed.
+// killedRun starts a child, kills it after some acknowledgements, and returns all numbers that it printed.
 func killedRun(t *testing.T, dir string, after int) (numbers []int) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), killDir+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			if err != io.EOF {
-				t.Error(err)
-			}
-			break // A line cut short by the kill does not count.
-		}
-		number, err := strconv.Atoi(line[:len(line)-1])
+	cmd, lines := startChild(t, killDir+"="+dir)
+	for line := range lines {
+		number, err := strconv.Atoi(line)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,4 +99,32 @@ func killedRun(t *testing.T, dir string, after int) (numbers []int) {
 		t.Fatalf("the process ended by itself after %d acknowledgements", len(numbers))
 	}
 	return numbers
+}
+
+// startChild starts this test binary as a child; the variables tell TestMain which function the child runs. lines
+// yields the complete lines that the child prints until it ends. A line cut short by a kill does not count.
+func startChild(t *testing.T, env ...string) (cmd *exec.Cmd, lines iter.Seq[string]) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	printed := bufio.NewReader(out)
+	return cmd, func(yield func(string) bool) {
+		for {
+			line, err := printed.ReadString('\n')
+			if err != nil && err != io.EOF {
+				t.Error(err)
+			}
+			if err != nil || !yield(strings.TrimSuffix(line, "\n")) {
+				return
+			}
+		}
+	}
 }

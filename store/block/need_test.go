@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"etude/internal/testkit"
 	"etude/trace"
 )
 
@@ -16,7 +17,7 @@ import (
 // whatever order needs come, and when the cache keeps nothing.
 func TestNeeds(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := openBlock(t, realBlock(t, name))

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"etude/internal/fs"
+	"etude/internal/testkit"
 	"etude/otlp"
 	"etude/trace"
 )
@@ -39,7 +40,7 @@ var realData = map[string]string{
 // Tempo itself did not keep: testdata/NAME.lost.txt lists it, or there is none.
 func TestReadsTemposBlocks(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			base := uint64(realBase)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"etude/internal/fs"
+	"etude/internal/testkit"
 	"etude/store/block/layout"
 	"etude/store/block/sidecar"
 	"etude/trace"
@@ -100,7 +101,7 @@ func exactly(v *trace.View) map[string][]string {
 // A sidecar rules out nothing that is there, and nearly all that is not.
 func TestSidecar(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := openBlock(t, realBlock(t, name))
@@ -204,7 +205,7 @@ func TestSidecarIsMadeAnew(t *testing.T) {
 func TestFrame(t *testing.T) {
 	t.Parallel()
 	blocks := []*Block{written(t, WriteOptions{}, dataOf(t, "weird")), written(t, WriteOptions{Format: VParquet4}, dataOf(t, "v5groups"))}
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		blocks = append(blocks, openBlock(t, realBlock(t, name)))
 	}
 	for _, b := range blocks {

@@ -8,19 +8,13 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"etude/internal/fs"
+	"etude/internal/testkit"
 	"etude/store/block/layout"
 )
 
-// realBlocks are blocks that a real Tempo wrote.
-var realBlocks = []string{"v4", "v5", "v5dedicated", "v5groups", "weird", "weird4"}
-
 func realBlock(t testing.TB, name string) string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join("testdata", "tempo", name, "single-tenant", "*"))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("find block %s: %d found, %v", name, len(found), err)
-	}
-	return found[0]
+	return testkit.TempoBlock(t, ".", name)
 }
 
 func mustMeta(t testing.TB, dir string) *Meta {

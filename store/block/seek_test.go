@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"etude/internal/testkit"
 	"etude/internal/wire"
 	"etude/otlp"
 	"etude/trace"
@@ -244,7 +245,7 @@ func TestNeedsOfPages(t *testing.T) {
 // A file whose columns have their pages cut at other traces, as a real Tempo writes them, is read whole.
 func TestOthersPagesAreNotMistaken(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		b := openBlock(t, realBlock(t, name))
 		for _, p := range b.parts {
 			whole := wholeView(t, p, trace.Everything())

@@ -13,6 +13,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"etude/internal/fs"
+	"etude/internal/testkit"
 	"etude/store/block/layout"
 	"etude/trace"
 )
@@ -27,7 +28,7 @@ func TestTamperedBlocks(t *testing.T) {
 		rounds = 10
 	}
 	dirs := map[string]string{"small pages": writtenAs(t, WriteOptions{PageSpans: 60}, "v5"), "weird small pages": writtenAs(t, WriteOptions{PageSpans: 9, Format: VParquet4}, "weird")}
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		dirs[name] = realBlock(t, name)
 	}
 	for name, dir := range dirs {
@@ -147,7 +148,7 @@ func FuzzLocations(f *testing.F) {
 }
 
 func FuzzFooter(f *testing.F) {
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		data, err := os.ReadFile(filepath.Join(realBlock(f, name), layout.DataName))
 		if err != nil {
 			f.Fatal(err)

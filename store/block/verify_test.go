@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"etude/internal/fs"
+	"etude/internal/testkit"
 	"etude/store/block/layout"
 	"etude/trace"
 )
 
 func TestVerifyRealBlocks(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, err := Verify(t.Context(), fs.OS, realBlock(t, name))

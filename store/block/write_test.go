@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
+	"etude/internal/testkit"
 	"etude/otlp"
 	"etude/store/block/layout"
 	"etude/trace"
@@ -117,7 +118,7 @@ var ownWay = map[string]string{
 
 func TestWriteAgainFromTheSameData(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := realBlock(t, name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"etude/internal/testkit"
 	"etude/trace"
 )
 
@@ -33,7 +34,7 @@ func traceIDs(t testing.TB, f *parquet.File) (ids []trace.TraceID) {
 // Tempo's filters come out of our rules, byte for byte.
 func TestBloomIsTempos(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		dir := realBlock(t, name)
 		m, ids := mustMeta(t, dir), traceIDs(t, openParquet(t, dir))
 		if len(ids) != int(m.Traces) {

@@ -12,18 +12,12 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"etude/internal/fs"
+	"etude/internal/testkit"
 )
-
-// realBlocks are blocks that a real Tempo wrote.
-var realBlocks = []string{"v4", "v5", "v5dedicated", "v5groups", "weird", "weird4"}
 
 func realBlock(t testing.TB, name string) string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join("..", "testdata", "tempo", name, "single-tenant", "*"))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("find block %s: %d found, %v", name, len(found), err)
-	}
-	return found[0]
+	return testkit.TempoBlock(t, "..", name)
 }
 
 func mustMeta(t testing.TB, dir string) *Meta {
@@ -55,7 +49,7 @@ func openParquet(t testing.TB, dir string) *parquet.File {
 
 func TestLayoutIsTempos(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := realBlock(t, name)
@@ -101,7 +95,7 @@ func hasEncoding(all []format.Encoding, one format.Encoding) bool {
 
 func TestMetaRoundTrip(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		dir := realBlock(t, name)
 		want, err := os.ReadFile(filepath.Join(dir, MetaName))
 		if err != nil {
