@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,6 +52,7 @@ type blocks struct {
 	set block.Set
 
 	chosen []block.Dedicated // in the last block that was cut; the cutter's
+	bare   []*block.Block    // without a sidecar at the start; the surveyor's
 
 	changing sync.Mutex // the set and held change together
 
@@ -166,7 +166,7 @@ func (s *Store) openAll(ids []block.ID) (covered []uint64) {
 	var open []*block.Block
 	for _, id := range ids {
 		dir := block.Folder(b.dir, id)
-		one, err := block.Open(context.Background(), b.fs, dir, b.o.Cache)
+		one, err := block.OpenBare(b.fs, dir, b.o.Cache)
 		if err != nil {
 			s.setAside(dir, err)
 			continue
@@ -199,6 +199,12 @@ func (s *Store) openAll(ids []block.ID) (covered []uint64) {
 		}
 		b.hold(one)
 		kept = append(kept, one)
+		if one.Bare() {
+			b.bare = append(b.bare, one)
+		}
+	}
+	if len(b.bare) > 0 {
+		s.o.Logger.Warn("blocks without a usable sidecar: searches read more of them until it is written", "blocks", len(b.bare))
 	}
 	b.set.Swap(nil, kept, nil)
 	return covered

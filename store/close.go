@@ -64,6 +64,7 @@ func (s *Store) drain() error {
 	<-s.kept
 	<-s.cutEnd
 	<-s.compactEnd
+	<-s.surveyEnd
 	if !s.isAbandoned() {
 		s.sealing.Wait()
 	}

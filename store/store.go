@@ -98,6 +98,7 @@ type Store struct {
 	cutEnd    chan struct{} // closed when the cutter has ended
 
 	compactEnd chan struct{} // closed when the compactor has ended
+	surveyEnd  chan struct{} // closed when the surveyor has ended
 	sealing    sync.WaitGroup
 
 	once     sync.Once // of Close
@@ -133,6 +134,7 @@ func Open(o Options) (*Store, error) {
 		cutEnd:    make(chan struct{}),
 
 		compactEnd: make(chan struct{}),
+		surveyEnd:  make(chan struct{}),
 	}
 	log, err := wal.Open(wal.Options{
 		Dir: o.Dir, FS: o.FS, Sync: o.Sync, SyncInterval: o.SyncInterval,
@@ -157,7 +159,9 @@ func Open(o Options) (*Store, error) {
 	if s.blocks != nil {
 		go s.cutLoop()
 		go s.compactLoop()
+		go s.surveyLoop(s.blocks.bare)
 	} else {
+		close(s.surveyEnd)
 		close(s.cutEnd)
 		close(s.compactEnd)
 	}

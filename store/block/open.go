@@ -27,6 +27,7 @@ type Block struct {
 	columns []*stored // of the layout, those that the file has
 	parts   []*part
 	cache   *Cache
+	bare    bool // without the facts of a sidecar
 	anySum  bool // tests decode pages whose checksum is wrong
 	users   int  // snapshots, and the Set; guarded by the Set
 	gone    func()
@@ -42,6 +43,22 @@ type stored struct {
 // Open opens the block in a folder. Columns that are read stay in the cache. If the
 // sidecar cannot be used, Open reads the whole block and writes a new one.
 func Open(ctx context.Context, fsys fs.FS, dir string, cache *Cache) (*Block, error) {
+	b, err := OpenBare(fsys, dir, cache)
+	if err != nil || !b.Bare() {
+		return b, err
+	}
+	facts, err := b.survey(ctx, func() {})
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	b.complete(fsys, facts)
+	return b, nil
+}
+
+// OpenBare is Open without the look at the whole block: if the sidecar cannot be used, the block is
+// Bare. Queries then read it wherever they cannot rule it out by its time.
+func OpenBare(fsys fs.FS, dir string, cache *Cache) (*Block, error) {
 	meta, err := layout.ReadMeta(fsys, dir)
 	if err != nil {
 		return nil, fmt.Errorf("open block %s: %w", filepath.Base(dir), err)
@@ -50,11 +67,34 @@ func Open(ctx context.Context, fsys fs.FS, dir string, cache *Cache) (*Block, er
 	if err := b.open(fsys); err != nil {
 		return nil, fmt.Errorf("open block %s: %s: %w", filepath.Base(dir), layout.DataName, err)
 	}
-	if err := b.openSidecar(ctx, fsys); err != nil {
+	if b.openSidecar(fsys) == nil {
+		return b, nil
+	}
+	if err := b.estimate(); err != nil {
 		b.Close()
-		return nil, err
+		return nil, fmt.Errorf("open block %s: %s: %w", filepath.Base(dir), layout.DataName, err)
 	}
 	return b, nil
+}
+
+// Bare tells that the block was opened without a sidecar.
+func (b *Block) Bare() bool { return b.bare }
+
+// Surveyed reads all of a Bare block, writes its sidecar, and returns the block opened
+// again. Pause is called between two row groups: there it yields to others. If no sidecar can be
+// written, the block that it returns has the facts in memory.
+func (b *Block) Surveyed(ctx context.Context, fsys fs.FS, pause func()) (*Block, error) {
+	again, err := OpenBare(fsys, b.dir, b.cache)
+	if err != nil || !again.Bare() {
+		return again, err
+	}
+	facts, err := again.survey(ctx, pause)
+	if err != nil {
+		again.Close()
+		return nil, err
+	}
+	again.complete(fsys, facts)
+	return again, nil
 }
 
 func (b *Block) open(fsys fs.FS) (err error) {
@@ -99,27 +139,61 @@ func (b *Block) Close() {
 }
 
 // openSidecar reads the facts about the parts from the sidecar.
-func (b *Block) openSidecar(ctx context.Context, fsys fs.FS) error {
+func (b *Block) openSidecar(fsys fs.FS) error {
 	name := filepath.Join(b.dir, layout.SidecarName)
 	data, err := fs.ReadStart(fsys, name, b.maxSidecar())
-	var facts []sidecar.Facts
-	if err == nil {
-		facts, err = sidecar.Parse(data, b.stamp, len(b.parts))
+	if err != nil {
+		return err
 	}
-	if err != nil { // Slow path: it is missing, stale or damaged.
-		if facts, err = b.survey(ctx); err != nil {
-			return err
-		}
-		err = sidecar.Write(fsys, b.dir, b.stamp, facts)
+	facts, err := sidecar.Parse(data, b.stamp, len(b.parts))
+	if err != nil {
+		return err
 	}
+	file, err := fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	b.know(facts)
+	b.sidecar = file
+	return nil
+}
+
+// know takes the facts of a sidecar.
+func (b *Block) know(facts []sidecar.Facts) {
 	for i := range b.parts {
 		b.parts[i].facts = facts[i]
 	}
-	if err != nil { // A block that lies where nothing can be written is read without.
-		return nil
+	b.bare = false
+}
+
+// complete makes a Bare block a whole one. A block that lies where nothing can be written is read
+// without a sidecar.
+func (b *Block) complete(fsys fs.FS, facts []sidecar.Facts) {
+	err := sidecar.Write(fsys, b.dir, b.stamp, facts)
+	b.know(facts)
+	if err == nil {
+		b.sidecar, _ = fsys.Open(filepath.Join(b.dir, layout.SidecarName))
 	}
-	b.sidecar, err = fsys.Open(name)
-	return err
+}
+
+// estimate makes the facts of a Bare block. Another program's block has no parts of ours in its footer;
+// its meta.json then has the times, as Tempo goes by.
+func (b *Block) estimate() error {
+	infos, err := b.infos()
+	if err != nil {
+		return err
+	}
+	at := b.stored(layout.OfSpan, layout.FieldID).at
+	from, to := max(0, b.Meta.Start.Unix())*1e9, max(0, b.Meta.End.Unix()+1)*1e9
+	for i := range b.parts {
+		info := layout.PartInfo{Spans: int(b.footer.groups[i].chunks[at].entries), MinStart: uint64(from), MaxEnd: uint64(to), FirstArrival: from, LastArrival: to}
+		if infos != nil {
+			info = infos[i]
+		}
+		b.parts[i].facts = sidecar.Unknown(info)
+	}
+	b.bare = true
+	return nil
 }
 
 // maxSidecar bounds the bytes of a sidecar: an honest one is a tenth of its block.
@@ -128,7 +202,7 @@ func (b *Block) maxSidecar() int64 {
 }
 
 // survey reads the whole block to compute the facts of a sidecar, one row group at a time.
-func (b *Block) survey(ctx context.Context) ([]sidecar.Facts, error) {
+func (b *Block) survey(ctx context.Context, pause func()) ([]sidecar.Facts, error) {
 	infos, err := b.infos()
 	if err != nil {
 		return nil, err
@@ -138,7 +212,10 @@ func (b *Block) survey(ctx context.Context) ([]sidecar.Facts, error) {
 	facts := make([]sidecar.Facts, len(b.parts))
 	var s sidecar.Builder
 	for i := range b.parts {
-		v, err := newPart(&own, i).open(ctx, trace.Everything())
+		pause()
+		p := newPart(&own, i)
+		p.facts = b.parts[i].facts
+		v, err := p.open(ctx, trace.Everything())
 		if err != nil {
 			return nil, err
 		}

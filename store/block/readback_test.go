@@ -201,6 +201,47 @@ func TestSidecarIsMadeAnew(t *testing.T) {
 	}
 }
 
+// A block without its sidecar answers as with it, but rules nothing out.
+func TestBareBlock(t *testing.T) {
+	t.Parallel()
+	for _, name := range realBlocks {
+		whole := openBlock(t, realBlock(t, name))
+		if err := os.Remove(filepath.Join(whole.dir, layout.SidecarName)); err != nil {
+			t.Fatal(err)
+		}
+		bare, err := OpenBare(fs.OS, whole.dir, NewCache(64<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer bare.Close()
+		if !bare.Bare() || whole.Bare() {
+			t.Errorf("%s: bare %t, and %t with a sidecar", name, bare.Bare(), whole.Bare())
+		}
+		for i, p := range bare.parts {
+			known, said := whole.parts[i].describe(), p.describe()
+			if said.Spans != known.Spans || said.MinStart > known.MinStart || said.MaxEnd < known.MaxEnd {
+				t.Errorf("%s, row group %d: %+v, with a sidecar %+v", name, i, said, known)
+			}
+			if p.facts.Excludes(&trace.Condition{Key: "no.such.key"}) || !p.facts.Has(trace.TraceID{1}) {
+				t.Errorf("%s, row group %d rules something out", name, i)
+			}
+			need := trace.Everything()
+			need.Columns &^= trace.TraceTimes // A View of a bare block has none: whether they may be used is not known.
+			got, err := p.open(context.Background(), need)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := whole.parts[i].open(context.Background(), need)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(describeNeed(want, need), describeNeed(got, need)); diff != "" {
+				t.Errorf("%s, row group %d (-whole +bare):\n%s", name, i, diff)
+			}
+		}
+	}
+}
+
 // The frame in the sidecar says what the file says.
 func TestFrame(t *testing.T) {
 	t.Parallel()

@@ -203,7 +203,7 @@ func BenchmarkFind(b *testing.B) {
 func BenchmarkSurvey(b *testing.B) {
 	block := benchmarkBlock(b)
 	for b.Loop() {
-		if _, err := block.survey(context.Background()); err != nil {
+		if _, err := block.survey(context.Background(), func() {}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -55,6 +55,12 @@ type Facts struct {
 	frame                    []byte // until it is written
 	frameAt                  int64  // in the sidecar
 	FrameLength              int
+	unknown                  bool // the fields above but PartInfo say nothing
+}
+
+// Unknown returns the facts about a row group whose sidecar is not there: it may have anything.
+func Unknown(info layout.PartInfo) Facts {
+	return Facts{PartInfo: info, unknown: true, flags: flagOddTimes}
 }
 
 // OddTimes tells that a span has no start, or ends before it starts.

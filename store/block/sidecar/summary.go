@@ -284,6 +284,9 @@ func (s *summary) part(info layout.PartInfo) (Facts, error) {
 
 // Excludes tells that no span of the row group meets a condition.
 func (f *Facts) Excludes(c *trace.Condition) bool {
+	if f.unknown {
+		return false
+	}
 	var what uint64
 	switch c.Of {
 	case 0:
@@ -328,5 +331,5 @@ func (f *Facts) lacksNumbers(what uint64, least, most int64) bool {
 
 // Has reports whether the row group may have a trace.
 func (f *Facts) Has(id trace.TraceID) bool {
-	return !less(id, f.first) && !less(f.last, id) && f.filter.Contains(traceMember(id))
+	return f.unknown || !less(id, f.first) && !less(f.last, id) && f.filter.Contains(traceMember(id))
 }

@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"etude/store/block"
+)
+
+// A block whose sidecar is missing or stale is used from the start on; queries then read more
+// of it. Meanwhile the surveyor reads each such block once, at low priority, and
+// writes its sidecar. The block opened again takes the place of the bare one for readers; a
+// query that has begun goes on with the bare one.
+//
+// A crash leaves the old sidecar or the new one, since the new one gets its name when it is
+// durable.
+
+// surveyLoop is the surveyor. It ends when it has seen all bare blocks.
+func (s *Store) surveyLoop(bare []*block.Block) {
+	defer close(s.surveyEnd)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for _, b := range bare {
+		if ctx.Err() != nil {
+			return
+		}
+		s.survey(ctx, b.Meta.ID)
+	}
+}
+
+// survey makes the sidecar of a block. A block that cannot be read is set aside. One that
+// was merged or removed meanwhile is no longer of interest.
+func (s *Store) survey(ctx context.Context, id block.ID) {
+	b, began := s.blocks, time.Now()
+	held, release := b.set.Hold([]block.ID{id})
+	defer release()
+	if len(held) == 0 || !held[0].Bare() {
+		return
+	}
+	pace := &pacer{s: s, ctx: ctx, last: time.Now(), turns: turns{p: s.o.Priority, closing: s.closing}, yields: true}
+	whole, err := held[0].Surveyed(ctx, b.fs, pace.pause)
+	switch {
+	case ctx.Err() != nil:
+		if err == nil {
+			whole.Close()
+		}
+		return
+	case err != nil:
+		b.lose(s, id, err)
+		return
+	case !b.renew(whole):
+		whole.Close()
+		return
+	}
+	s.o.Logger.Info("sidecar of a block written", "block", id, "took", time.Since(began).Round(time.Millisecond))
+}
+
+// renew puts a block in the place of the same one opened before, if that is still there.
+func (b *blocks) renew(whole *block.Block) bool {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	ids := []block.ID{whole.Meta.ID}
+	if !b.release(ids) {
+		return false
+	}
+	b.hold(whole)
+	b.set.Swap(ids, []*block.Block{whole}, func(block.ID) {})
+	return true
+}
