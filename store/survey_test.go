@@ -28,7 +28,10 @@ func (g gated) Create(name string) (fs.File, error) {
 	return g.Mem.Create(name)
 }
 
-const sidecarName = "etude.sidecar"
+const (
+	sidecarName = "etude.sidecar"
+	nowhere     = 999 // a trace that is not stored
+)
 
 // sidecars returns the names of the sidecars, whole ones only.
 func sidecars(fsys *fs.Mem) []string {
@@ -105,8 +108,8 @@ func TestSidecarsAreWrittenInTheBackground(t *testing.T) {
 	if err := onceEach(s, a.traces); err != nil {
 		t.Error(err)
 	}
-	if n, found := excluded(t, s), foundIn(t, s, a.traces[0]); n != 1 || found != 4 {
-		t.Errorf("%d parts are ruled out, want the one with a sidecar; a trace is looked for in %d, want 4", n, found)
+	if n, found := excluded(t, s), foundIn(t, s, nowhere); n != 1 || found != 3 {
+		t.Errorf("%d parts are ruled out, want the one with a sidecar; a trace that is nowhere is looked for in %d, want 3", n, found)
 	}
 	snap, err := s.Snapshot(t.Context())
 	if err != nil {
@@ -121,8 +124,8 @@ func TestSidecarsAreWrittenInTheBackground(t *testing.T) {
 	if err := onceEach(s, a.traces); err != nil {
 		t.Error(err)
 	}
-	if found := foundIn(t, s, a.traces[0]); found != 1 {
-		t.Errorf("a trace is looked for in %d parts, want 1", found)
+	if found, absent := foundIn(t, s, a.traces[0]), foundIn(t, s, nowhere); found != 1 || absent != 0 {
+		t.Errorf("a trace is looked for in %d parts, want 1; one that is nowhere in %d", found, absent)
 	}
 	if names := sidecars(fsys); len(names) != 4 {
 		t.Errorf("sidecars %q", names)
