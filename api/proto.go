@@ -32,15 +32,14 @@ type results struct {
 // searchProto is tempopb.SearchResponse.
 func searchProto(r *query.Result) results {
 	return results{len(r.Traces), func(w *writer, i int) { w.trace(&r.Traces[i]) },
-		func(w *writer) { w.searchEnd(r.InspectedTraces, 1) }}
+		func(w *writer) { w.searchEnd(r.InspectedTraces, jobs{1, 1}) }}
 }
 
 // searchEnd writes the metrics of a search. completed is 1 in the last message.
-func (w *writer) searchEnd(inspected int, completed uint64) {
+func (w *writer) searchEnd(inspected int, j jobs) {
 	w.message(2, func(w *writer) {
 		w.Varint(1, uint64(inspected))
-		w.Varint(4, completed)
-		w.Varint(5, 1)
+		j.append(w)
 	})
 }
 

@@ -217,8 +217,10 @@ func TestStreamTellsWhatIsNew(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 			defer cancel()
 			var once sync.Once
+			heard := false
 			all, err := c.each(ctx, method, x.request, func(m *dynamicpb.Message) {
-				if len(resultsOf(m)) > 0 {
+				heard = heard || len(resultsOf(m)) > 0
+				if done, _ := jobsOf(m); heard && done > 0 {
 					once.Do(func() { close(told) })
 				}
 			})
@@ -292,13 +294,14 @@ func minutes(t *testing.T, n int) (out views) {
 }
 
 // checkNews returns how many traces or samples were told before the answer, the
-// last message.
+// last message. It wants progress by three parts on the way.
 func checkNews(t *testing.T, all []*dynamicpb.Message) (told int) {
 	t.Helper()
 	answer := map[string]bool{}
 	for _, r := range resultsOf(all[len(all)-1]) {
 		answer[r] = true
 	}
+	done := 0
 	for _, m := range all[:len(all)-1] {
 		for _, r := range resultsOf(m) {
 			if !answer[r] {
@@ -307,11 +310,23 @@ func checkNews(t *testing.T, all []*dynamicpb.Message) (told int) {
 			delete(answer, r)
 			told++
 		}
-		if text := fmt.Sprint(m); !strings.Contains(text, "totalJobs:1") || strings.Contains(text, "completedJobs") {
-			t.Errorf("metrics of a message on the way: %.300s", text)
+		now, total := jobsOf(m)
+		if total != 3 && (total != 1 || now > 0) || now > 3 || now < done {
+			t.Errorf("a message on the way says %d of %d jobs, and one before it %d", now, total, done)
 		}
+		done = now
+	}
+	if last, total := jobsOf(all[len(all)-1]); last != 1 || total != 1 || done == 0 {
+		t.Errorf("the answer says %d of %d jobs, and the last message before it %d", last, total, done)
 	}
 	return told
+}
+
+// jobsOf returns how many jobs of how many a message says are completed.
+func jobsOf(m *dynamicpb.Message) (done, total int) {
+	metrics := m.Get(m.Descriptor().Fields().ByNumber(2)).Message()
+	fields := metrics.Descriptor().Fields()
+	return int(metrics.Get(fields.ByName("completedJobs")).Uint()), int(metrics.Get(fields.ByName("totalJobs")).Uint())
 }
 
 // resultsOf returns the traces of a message, or the samples with their labels.

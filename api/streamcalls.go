@@ -37,7 +37,7 @@ func (s *server) streamSearch(ctx context.Context, r *streamRequest, o *streamOu
 	if req.Query != "" && len(req.Tags) > 0 {
 		return nil, badRequest("invalid request: can't specify tags and q in the same query")
 	}
-	var news searchNews
+	news := searchNews{teller: t}
 	req.Progress = news.note
 	t.tell(news.message)
 	if ctx, err = o.begin(ctx); err != nil {
@@ -106,7 +106,7 @@ func (s *server) streamRange(ctx context.Context, r *streamRequest, o *streamOut
 	req.Exemplars = int(min(r.uint32(16), query.MaxExemplars))
 	req.MaxSeries = int(min(r.uint32(17), math.MaxInt32))
 	news := windowNews{every: s.ProgressInterval, maxSeries: req.MaxSeries, last: time.Now()}
-	req.Progress = news.note
+	req.Progress, req.Parts = news.note, t.parts
 	t.tell(news.message)
 	if ctx, err = o.begin(ctx); err != nil {
 		return nil, err
@@ -119,12 +119,12 @@ func (s *server) streamRange(ctx context.Context, r *streamRequest, o *streamOut
 }
 
 // streamInstant answers a QueryInstantRequest.
-func (s *server) streamInstant(ctx context.Context, r *streamRequest, o *streamOut, _ *teller) (func() error, error) {
+func (s *server) streamInstant(ctx context.Context, r *streamRequest, o *streamOut, t *teller) (func() error, error) {
 	req, err := streamMetrics(r)
 	if err != nil {
 		return nil, err
 	}
-	req.Instant = true
+	req.Instant, req.Parts = true, t.parts
 	if ctx, err = o.begin(ctx); err != nil {
 		return nil, err
 	}

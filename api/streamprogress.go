@@ -18,9 +18,19 @@ type teller struct {
 	idle []byte // the message without new results
 
 	mu   sync.Mutex
-	news func() []byte // encodes the new results, or returns nil for none; news itself is nil when the query reports no progress
+	news func(jobs) []byte // encodes the new results, or returns nil for none; news itself is nil when the query reports no progress
+	jobs jobs
 
 	stop func()
+}
+
+// jobs is how many parts of the store, blocks and tables, a query has read or ruled out, and how many there are.
+// The answer itself has one job of one: it does not depend on where its spans lie.
+type jobs struct{ done, total int }
+
+func (j jobs) append(w *writer) {
+	w.Varint(4, uint64(j.done))
+	w.Varint(5, uint64(max(j.total, 1)))
 }
 
 // newTeller starts the messages. The caller may send only after stop: a stream accepts one message at a time.
@@ -52,19 +62,31 @@ func repeat(every time.Duration, f func() error) (stop func()) {
 }
 
 // tell sets the source of news.
-func (t *teller) tell(news func() []byte) {
+func (t *teller) tell(news func(jobs) []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.news = news
 }
 
+// parts notes how far the query is.
+func (t *teller) parts(done, total int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.jobs = jobs{done, total}
+}
+
 func (t *teller) send() error {
 	t.mu.Lock()
-	news := t.news
+	news, jobs := t.news, t.jobs
 	t.mu.Unlock()
 	body := t.idle
+	if jobs.total > 0 {
+		var w writer
+		w.message(2, jobs.append)
+		body = w.B
+	}
 	if news != nil {
-		if b := news(); b != nil {
+		if b := news(jobs); b != nil {
 			body = b
 		}
 	}
@@ -74,6 +96,7 @@ func (t *teller) send() error {
 // searchNews has the traces of a search that have not been sent yet. Clients keep the first copy of a trace, so
 // only traces that will not change are sent.
 type searchNews struct {
+	teller    *teller
 	mu        sync.Mutex
 	sure      []query.Trace
 	inspected int
@@ -81,13 +104,14 @@ type searchNews struct {
 }
 
 func (n *searchNews) note(p query.SearchProgress) {
+	n.teller.parts(p.PartsDone, p.Parts)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.sure, n.inspected = p.Sure, p.InspectedTraces
 }
 
 // message encodes the results since the last call, nil for none.
-func (n *searchNews) message() []byte {
+func (n *searchNews) message(j jobs) []byte {
 	n.mu.Lock()
 	fresh, inspected := n.sure[n.sent:], n.inspected
 	n.sent = len(n.sure)
@@ -99,7 +123,7 @@ func (n *searchNews) message() []byte {
 	for i := range fresh {
 		w.message(1, func(w *writer) { w.trace(&fresh[i]) })
 	}
-	w.searchEnd(inspected, 0)
+	w.searchEnd(inspected, j)
 	return w.B
 }
 
@@ -127,10 +151,9 @@ func (n *windowNews) note(w metrics.Window, from, to int, series func() []metric
 	for i := range r.Series {
 		out.message(1, func(w *writer) { w.rangeSeries(r, i) })
 	}
-	out.message(2, func(w *writer) { w.Varint(5, 1) })
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.body = out.B
+	n.body = append([]byte{}, out.B...) // never nil, though it may be without series
 	return true
 }
 
@@ -141,10 +164,14 @@ func (n *windowNews) waits() bool {
 }
 
 // message returns the bytes encoded since the last call, nil for none.
-func (n *windowNews) message() []byte {
+func (n *windowNews) message(j jobs) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	body := n.body
-	n.body = nil
-	return body
+	if n.body == nil {
+		return nil
+	}
+	w := writer{}
+	w.B, n.body = n.body, nil
+	w.message(2, j.append)
+	return w.B
 }

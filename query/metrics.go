@@ -24,6 +24,10 @@ type MetricsRequest struct {
 	// again with more. It may call series only before it returns; that costs as much as an answer. compare() reports
 	// no progress.
 	Progress func(w metrics.Window, from, to int, series func() []metrics.Series) (taken bool)
+
+	// Parts, if set, is called while the query runs, with how many parts of the store, blocks and tables, were read
+	// or ruled out, and how many there are. compare() does not call it.
+	Parts func(done, total int)
 }
 
 // Limits of metrics queries.
@@ -68,7 +72,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	defer snap.Close()
 	evaluated := e.observer.Stage(ctx, Evaluating)
 	run := q.Start(ctx, e.parts(j, snap, q.Need), w, metrics.Bounds{Exemplars: exemplarLimit(q, req), Memory: j.memory})
-	out.Series, err = drive(run, &teller{w: w, listener: req.Progress})
+	out.Series, err = drive(run, &teller{w: w, listener: req.Progress, parts: req.Parts, total: len(snap.Parts())})
 	out.Stats = run.Stats()
 	evaluated()
 	done.Tables, done.Spans, done.Results = len(snap.Parts()), out.Stats.Spans, len(out.Series)
@@ -90,6 +94,9 @@ func drive(run *metrics.Run, tell *teller) ([]metrics.Series, error) {
 		return nil, err
 	}
 	view := 0
+	if run.Parts() > 0 {
+		tell.left(run.Parts())
+	}
 	err := readAhead(run.Parts(), run.Read, func(p *metrics.Part) error {
 		if err := run.Add(p); err != nil {
 			return err
@@ -98,6 +105,7 @@ func drive(run *metrics.Run, tell *teller) ([]metrics.Series, error) {
 			tell.added(run, view)
 		}
 		view++
+		tell.left(run.Parts() - view)
 		return nil
 	})
 	if err != nil {

@@ -16,12 +16,13 @@ func (s *search) tell(step int, next uint64) {
 	for sure < min(len(s.out.Traces), s.req.Limit) && s.out.Traces[sure].Start > next {
 		sure++
 	}
-	if sure == s.told && step%tellEvery != 0 {
+	done := len(s.list) - len(s.cursors)
+	if sure == s.told && done == s.toldParts && step%tellEvery != 0 {
 		return
 	}
-	s.told = sure
+	s.told, s.toldParts = sure, done
 	s.req.Progress(SearchProgress{Sure: s.out.Traces[:sure:sure], InspectedTraces: s.out.InspectedTraces, InspectedSpans: s.out.InspectedSpans,
-		Parts: len(s.list), PartsDone: len(s.list) - len(s.cursors), Reached: next})
+		Parts: len(s.list), PartsDone: done, Reached: next})
 }
 
 // maxPartialCells bounds the copy for a progress report: 2 MiB of numbers, some 20 MiB as samples and text.
@@ -32,6 +33,16 @@ type teller struct {
 	w        metrics.Window
 	listener func(w metrics.Window, from, to int, series func() []metrics.Series) (taken bool) // nil for none
 	told     int
+
+	parts func(done, total int) // nil for none
+	total int
+}
+
+// left is called with the number of parts that are still to be read.
+func (t *teller) left(parts int) {
+	if t.parts != nil {
+		t.parts(t.total-parts, t.total)
+	}
 }
 
 // added is called when the Run has the spans of a View. It does not report the slots that the last View completes:

@@ -30,7 +30,7 @@ type Request struct {
 	SpansPerSpanSet int // spans listed per spanset; 0 for the default of 3
 
 	// Progress, if set, is called while the search runs: whenever more traces are sure
-	// to be in the answer, and now and then without. It may keep the slice.
+	// to be in the answer or more parts are done, and now and then without. It may keep the slice.
 	Progress func(SearchProgress)
 }
 
@@ -212,6 +212,8 @@ type search struct {
 	seen    map[trace.TraceID]bool // split traces already evaluated; nil for none
 	out     *Result
 	told    int // traces that Progress has been told of
+
+	toldParts int // the same of parts that are done
 
 	job *Job
 }
