@@ -204,7 +204,7 @@ func TestSidecarIsMadeAnew(t *testing.T) {
 // A block without its sidecar answers as with it, but rules nothing out.
 func TestBareBlock(t *testing.T) {
 	t.Parallel()
-	for _, name := range realBlocks {
+	for _, name := range testkit.TempoBlocks {
 		whole := openBlock(t, realBlock(t, name))
 		if err := os.Remove(filepath.Join(whole.dir, layout.SidecarName)); err != nil {
 			t.Fatal(err)
