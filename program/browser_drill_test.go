@@ -57,6 +57,7 @@ func (b *browser) brushes(d *demo) {
 	b.drag(plot, [2]float64{0.001, 0.5}, [2]float64{0.999, 0.5})
 	b.shows("times without durations in the address", `(p => p.get("from") && p.get("to") && !p.get("min") && !p.get("max"))(new URLSearchParams(location.search))`)
 	b.do("go back", chromedp.NavigateBack())
+	b.shows("both traces at rest", `!location.search.includes("from=1") && document.querySelector('[data-testid="results"]').ariaBusy === "false" && `+count(id("result-link"), 2))
 	b.tabTo(id("scatter"))
 	b.do("go from the newest trace to the oldest", chromedp.KeyEvent(kb.Home))
 	b.shows("which it is", fmt.Sprintf(`(plot => plot.ariaValueNow === "1" && /, edge EntryPoint .*, 1 error, /.test(plot.ariaValueText))(document.querySelector(%q))`, id("scatter")))

@@ -53,6 +53,8 @@ func TestBrowserStream(t *testing.T) {
 	}
 	last := `performance.getEntriesByType("resource").filter(e => e.name.includes("/api/etude/search")).at(-1).responseEnd`
 	t.Logf("10,000 results: shown %.0f ms after the last byte; long tasks: %s", eval[float64](b, "window.shown - "+last), eval[string](b, "JSON.stringify(window.tasks)"))
+	b.do("turn to a phone", chromedp.EmulateViewport(390, 844))
+	b.shows("cards as wide as the phone", `(cells => cells.length > 5 && cells.every(td => td.getBoundingClientRect().width > 330))([...document.querySelectorAll('[data-testid="results"] td.name')])`)
 	b.clean()
 }
 

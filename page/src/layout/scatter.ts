@@ -1,11 +1,13 @@
 // Duration over time of the traces that a search found: one mark a trace.
 
 import type { Result } from "../model/search";
-import type { CssPixels, Milliseconds, Seconds, UnixMilliseconds, UnixSeconds } from "../model/units";
+import type { CssPixels, Hex, Milliseconds, Seconds, UnixMilliseconds, UnixSeconds } from "../model/units";
 
 export interface Mark {
   /** Into the results. */
   index: number;
+  /** The id of the trace: marks change while results arrive, and it does not. */
+  id: Hex;
   time: UnixSeconds;
   /** At least half a millisecond: results count in whole ones, and a logarithm has no place for 0. */
   duration: Seconds;
@@ -15,13 +17,13 @@ export interface Mark {
 
 /** The marks of results in order of time. */
 export function marksOf(results: Result[]): Mark[] {
-  const made = results.map((r, index) => ({ index, time: Number(r.start / 1000n) / 1e6, duration: Math.max(0.5, r.duration) / 1000, service: r.rootService, failed: r.errorCount > 0 }));
+  const made = results.map((r, index) => ({ index, id: r.id, time: Number(r.start / 1000n) / 1e6, duration: Math.max(0.5, r.duration) / 1000, service: r.rootService, failed: r.errorCount > 0 }));
   return made.sort((a, b) => a.time - b.time || a.index - b.index);
 }
 
 /** Whether durations differ so much that a logarithm shows more of them. */
 export function spreadsWide(marks: Mark[]): boolean {
-  const sorted = marks.map((m) => m.duration).sort((a, b) => a - b);
+  const sorted = Float64Array.from(marks, (m) => m.duration).sort();
   return sorted.length > 2 && sorted.at(-1)! / sorted[Math.floor(sorted.length / 2)]! > 20;
 }
 

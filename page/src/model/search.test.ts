@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { resolveRange, resolveTime } from "./range";
-import { fullId, nameOf, parseResults, SearchLines, sortResults } from "./search";
+import { durationOf, fullId, nameOf, parseResults, SearchLines, sortResults } from "./search";
 
 const answer = {
   traces: [
@@ -81,4 +81,9 @@ test("a search that fails on its way says why, one that is cut off has not ended
   lines.add('{"trace":{"traceID":"1"}}\n{"tra');
   expect([lines.results.length, lines.ended]).toEqual([1, false]);
   expect(() => lines.add('ce":{"traceID":"2"}}\n{"error":"out of time"}\n')).toThrow("out of time");
+});
+
+test("a duration that was rounded to nothing is no duration of nothing", () => {
+  const [long, short] = parseResults({ traces: [{ traceID: "1", startTimeUnixNano: "2", durationMs: 1500 }, { traceID: "2", startTimeUnixNano: "1" }] });
+  expect([durationOf(long!), durationOf(short!)]).toEqual(["1.5 s", "<1 ms"]);
 });

@@ -1,5 +1,6 @@
 // The answer of GET /api/search, in the columns of the results table.
 
+import { formatDuration } from "./format";
 import { parseId } from "./ids";
 import { readAttributes } from "./otlp";
 import type { Hex, Milliseconds, Nanoseconds, UnixNanoseconds } from "./units";
@@ -169,6 +170,11 @@ function compareBy(key: SortKey, a: Result, b: Result): number {
 /** "edge EntryPoint web uservice3.localhost" */
 export function nameOf(result: Result): string {
   return `${result.rootService} ${result.rootName}`.trim() || "(no root span)";
+}
+
+/** "1.5 s", and "<1 ms" for a trace whose milliseconds the backend rounded to none. */
+export function durationOf(result: Result): string {
+  return result.duration > 0 ? formatDuration(result.duration * 1e6) : "<1 ms";
 }
 
 /** The id in the full 32 digits, as exporters print it. */
