@@ -9,12 +9,11 @@ import (
 	"time"
 )
 
-// listener is one open port. Close may be called again: by Shutdown, and by the
-// loop that accepts here.
+// listener is one open port. Close may be called twice: by Shutdown, and by the loop in accept.
 type listener struct {
 	net.Listener
 	name           string
-	usual          Protocol // whose customary port this is
+	usual          Protocol // the protocol that customarily uses this port
 	toGRPC, toHTTP func(*conn)
 	once           sync.Once
 }
@@ -39,7 +38,7 @@ func (s *Server) accept(l *listener) error {
 		if errors.Is(err, net.ErrClosed) {
 			return err
 		}
-		// Out of file descriptors, most likely: wait for some to come back.
+		// Most likely the process has no free file descriptors: wait for some.
 		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 		s.in.logger.Warn("accept connection", "addr", l.Addr().String(), "err", err, "retry", wait)
 		select {
@@ -75,13 +74,13 @@ func (s *Server) sort(c *conn, l *listener) {
 	l.toHTTP(c)
 }
 
-// cut closes a connection that no server takes.
+// cut closes a connection that no server accepts.
 func (s *Server) cut(c *conn, l *listener, err error) {
 	s.in.stats.cut.Add(1)
 	level, from := slog.LevelDebug, c.RemoteAddr().String()
 	var e *sniffError
 	if errors.As(err, &e) && e.tls && !s.in.toldTLS.Swap(true) {
-		level = slog.LevelInfo // the client cannot report it itself: log it once
+		level = slog.LevelInfo // the client cannot report it itself, so log it once
 	}
 	s.in.logger.Log(context.Background(), level, "close connection", "port", l.name, "from", from, "err", err)
 	_ = c.Close()
@@ -93,13 +92,13 @@ func (s *Server) noteWrongPort(c *conn, l *listener, spoken Protocol) {
 	}
 	level := slog.LevelDebug
 	if s.in.stats.wrongPort.Add(1) == 1 {
-		level = slog.LevelInfo // worth telling once
+		level = slog.LevelInfo // log it once at this level
 	}
 	s.in.logger.Log(context.Background(), level, "serve OTLP on the other protocol's port",
 		"spoken", string(spoken), "port", string(l.usual), "from", c.RemoteAddr().String())
 }
 
-// startSniffing notes c for Shutdown to close, unless that has begun.
+// startSniffing registers c, so that Shutdown can close it. It returns false when Shutdown has begun.
 func (s *Server) startSniffing(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +109,7 @@ func (s *Server) startSniffing(c *conn) bool {
 	return true
 }
 
-// handoff is a listener whose connections were accepted by accept.
+// handoff is a listener for connections that accept has already accepted.
 type handoff struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -121,7 +120,7 @@ func newHandoff() *handoff {
 	return &handoff{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// give passes c to the server that accepts here; if that is gone it closes c.
+// give passes c to the server that accepts here. It closes c if that server has stopped.
 func (h *handoff) give(c *conn) {
 	select {
 	case h.conns <- c:

@@ -6,21 +6,18 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// arrivals counts, for one gRPC connection, the bytes of messages that have
-// arrived and are not whole.
+// arrivals counts the bytes of incomplete messages of one gRPC connection.
 //
-// grpc-go hands over whole messages only, and lets a client send as much of each
-// as the message's length says: up to Limits.Decompressed for each stream. So
-// the frames are followed here, as they are read, by their headers alone. A stream
-// begins to count with its HEADERS frame and stops with the frame that ends it:
-// from then on its message is whole, and the handler counts it (see intake.admit).
+// grpc-go passes on only complete messages. It lets a client send as much of each as the message's length
+// announces: up to Limits.Decompressed for each stream. So arrivals follows the frames while they are read,
+// using only their headers. A stream counts from its HEADERS frame to the frame that ends it. Then its message
+// is complete, and the handler counts it (see intake.admit).
 //
-// A stream that the server has ended itself may never say its end. grpc-go throws
-// away what still comes for it, so it is forgotten once the server must have ended
-// it: after Limits.RequestTimeout.
+// When the server ends a stream, the client may never send its end. grpc-go discards later data of such a
+// stream. So arrivals drops a stream after Limits.RequestTimeout, when the server must have ended it.
 type arrivals struct {
 	frames  frameWalker
-	streams []arrival // that have not ended; few, so a scan finds one
+	streams []arrival // unfinished ones; they are few, so a scan finds one
 	last    uint32    // highest id of a stream
 	forget  time.Duration
 	swept   time.Time
@@ -32,15 +29,15 @@ type arrival struct {
 	since time.Time
 }
 
-// maxArrivals is how many unfinished streams are followed. A server allows fewer
-// at once, so an honest client never comes near.
+// maxArrivals is the maximum number of unfinished streams to follow. A server allows fewer at once, so correct
+// clients stay far below it.
 const maxArrivals = 1024
 
 func newArrivals(requestTimeout time.Duration) *arrivals {
 	return &arrivals{frames: frameWalker{skip: len(preface)}, forget: requestTimeout + time.Second}
 }
 
-// read follows what has just been read from c.
+// read follows the bytes just read from c.
 func (a *arrivals) read(c *conn, p []byte) {
 	for len(p) > 0 {
 		n, header := a.frames.next(p)
@@ -57,7 +54,7 @@ func (a *arrivals) read(c *conn, p []byte) {
 	}
 }
 
-// begin opens the account of a new stream.
+// begin starts counting a new stream.
 func (a *arrivals) begin(c *conn, h *http2.FrameHeader) {
 	if h.Type != http2.FrameHeaders || h.StreamID <= a.last {
 		return
@@ -90,7 +87,7 @@ func (a *arrivals) add(c *conn, id uint32, n int64) {
 	for i := range a.streams {
 		if s := &a.streams[i]; s.id == id {
 			s.bytes += n
-			c.arrive(n) // A connection that is cut is closed by the registry.
+			c.arrive(n) // The registry closes a connection that is cut.
 			return
 		}
 	}

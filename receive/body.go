@@ -7,18 +7,18 @@ import (
 	"sync"
 )
 
-// A body is read into a pooled buffer, which grows with the bytes that arrive, never with the length that a header
-// announces. It is inflated when it is complete. The registry counts memory before it is allocated, so many slow
-// large bodies, and many small ones that inflate, stop together at Limits.Arriving. A slow client holds only the
-// bytes that it has sent itself.
+// A body is read into a pooled buffer. The buffer grows with the bytes that arrive, never with the length that
+// a header announces. A body is decompressed when it is complete. The registry counts memory before it is
+// allocated, so both many slow large bodies and many small ones that decompress to large ones stop at
+// Limits.Arriving. A slow client uses only memory for the bytes that it has sent.
 
-// body is a request's content. Close gives the buffer back.
+// body is the content of a request. Close returns the buffer.
 type body struct {
 	bytes   []byte
 	in      *intake
 	conn    *conn
-	counted int64 // as arriving
-	other   int64 // likewise, for the compressed form of this body
+	counted int64 // bytes counted as arriving
+	other   int64 // bytes counted as arriving for the compressed form
 }
 
 // keepBuffer is the largest buffer that is pooled. No limit counts pooled buffers, so large ones must not stay.
@@ -44,8 +44,8 @@ func (b *body) Close() {
 	b.bytes = nil
 }
 
-// whole moves the body's bytes from the account of arriving requests to that of requests being handled. After nil,
-// the caller leaves the gate with the same number of bytes.
+// whole moves the body's bytes from the count of arriving requests to that of requests being handled. After
+// nil, the caller must leave the gate with the same number of bytes.
 func (b *body) whole() (n int64, err error) {
 	b.conn.depart(b.counted)
 	b.counted = 0
@@ -53,15 +53,15 @@ func (b *body) whole() (n int64, err error) {
 	return n, b.in.gate.enter(b.conn, n)
 }
 
-// readBody reads the whole body within all limits, and inflates it. On nil error the
-// caller closes the body. The server's ReadTimeout is the deadline.
+// readBody reads the whole body within all limits, and decompresses it. Without an error, the caller closes the
+// body. The server's ReadTimeout is the deadline.
 func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 	unpack, err := inflater(r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return nil, err
 	}
 	if r.ContentLength > in.limits.Body {
-		// Said before the body is read. Closing tells the client to stop sending.
+		// Sent before the body is read. Closing tells the client to stop sending.
 		w.Header().Set("Connection", "close")
 		return nil, &http.MaxBytesError{Limit: in.limits.Body}
 	}
@@ -75,7 +75,7 @@ func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	if err != nil {
 		if b.conn.wasCut() {
 			w.Header().Set("Connection", "close")
-			if r := readRefusal(err); r.reason != tooLarge { // mostly of the connection: it says less
+			if r := readRefusal(err); r.reason != tooLarge { // usually an error of the connection, which says less
 				err = in.cutOff(b.conn)
 			}
 		}
@@ -85,8 +85,7 @@ func (in *intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	return b, nil
 }
 
-// inflate returns the body that b is the compressed form of, and closes b. With an
-// error b is returned.
+// inflate returns the decompressed body and closes b. With an error it returns b.
 func (b *body) inflate(unpack *inflation) (*body, error) {
 	limit := b.in.limits.Decompressed
 	if unpack == nil {
@@ -97,7 +96,7 @@ func (b *body) inflate(unpack *inflation) (*body, error) {
 	}
 	select {
 	case inflating <- struct{}{}:
-	case <-b.conn.gone(): // One that is cut must not hold its bytes until its turn.
+	case <-b.conn.gone(): // A connection that was cut must not keep its bytes until its turn.
 		return b, b.in.cutOff(b.conn)
 	}
 	defer func() { <-inflating }()
@@ -111,7 +110,7 @@ func (b *body) inflate(unpack *inflation) (*body, error) {
 	return plain, nil
 }
 
-// fill reads src to its end, of limit bytes at most.
+// fill reads src to its end, at most limit bytes.
 func (b *body) fill(src io.Reader, limit int64) error {
 	for {
 		if len(b.bytes) == cap(b.bytes) {
@@ -133,8 +132,7 @@ func (b *body) fill(src io.Reader, limit int64) error {
 	}
 }
 
-// grow makes room for size bytes, and counts it before. While the content is
-// copied there are two buffers.
+// grow makes room for size bytes, and counts them before. During the copy there are two buffers.
 func (b *body) grow(size int) error {
 	size = max(64<<10, size, len(b.bytes)+512)
 	if err := b.count(int64(size)); err != nil {
@@ -148,23 +146,23 @@ func (b *body) grow(size int) error {
 	return nil
 }
 
-// count counts n more bytes as arriving. A request that is too large even alone would be refused each time, so its
-// client must not retry.
+// count counts n more bytes as arriving. A request that is too large by itself would be refused each time, so
+// its client must not retry.
 func (b *body) count(n int64) error {
 	b.counted += n
 	switch arriving := b.in.limits.Arriving; {
 	case b.conn.arrive(n):
 		return nil
 	case b.counted+b.other > arriving:
-		return refuse(tooLarge, "reading the request takes more than the %d bytes that all requests together may take while they arrive (half of --max-in-flight); send smaller batches", arriving)
+		return refuse(tooLarge, "reading the request needs more than %d bytes, the limit for all arriving requests together (half of --max-in-flight); send smaller batches", arriving)
 	}
 	return b.in.cutOff(b.conn)
 }
 
-// cutOff is the refusal of an unfinished request whose connection was cut.
+// cutOff returns the refusal of an unfinished request whose connection was cut.
 func (in *intake) cutOff(c *conn) *refusal {
 	if !c.overfull.Load() {
 		return refuse(canceled, "connection was closed")
 	}
-	return in.gate.overload("requests that are still arriving hold more than %d bytes", in.limits.Arriving)
+	return in.gate.overload("requests that are still arriving use more than %d bytes", in.limits.Arriving)
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/grpc/encoding"
-	_ "google.golang.org/grpc/encoding/gzip"  // first, so that ours replaces it
+	_ "google.golang.org/grpc/encoding/gzip"  // first, so that this package's codec replaces it
 	_ "google.golang.org/grpc/encoding/proto" // for the health service
 	"google.golang.org/grpc/mem"
 )
 
-// message is a gRPC message as bytes. They live in pooled buffers until free.
+// message is a gRPC message as bytes. They stay in pooled buffers until free.
 type message struct {
-	pieces mem.BufferSlice // as they came
-	buffer mem.Buffer      // in one, after join
+	pieces mem.BufferSlice // as received
+	buffer mem.Buffer      // all pieces joined, after join
 }
 
 func (m *message) size() int64 { return int64(m.pieces.Len()) }
 
-// join returns the message in one piece: a copy if it came in several.
+// join returns the message in one piece. It copies a message of several pieces.
 func (m *message) join(pool mem.BufferPool) []byte {
 	m.buffer = m.pieces.MaterializeToBuffer(pool)
 	m.pieces.Free()
@@ -38,19 +38,19 @@ func (m *message) free() {
 	m.pieces, m.buffer = nil, nil
 }
 
-// rawCodec passes OTLP payloads through unchanged. It replaces the protobuf codec on the whole server, so it hands
-// the messages of other services to that codec.
-type rawCodec struct{ rest encoding.CodecV2 }
+// rawCodec passes OTLP payloads through unchanged. It replaces the protobuf codec of the whole server, so it
+// passes the messages of other services to that codec.
+type rawCodec struct{ other encoding.CodecV2 }
 
 func newRawCodec() rawCodec { return rawCodec{encoding.GetCodecV2("proto")} }
 
 func (rawCodec) Name() string { return "proto" }
 
-// Unmarshal keeps a reference to data. gRPC frees its own afterwards.
+// Unmarshal keeps a reference to data. gRPC releases its own reference afterwards.
 func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(*message)
 	if !ok {
-		return c.rest.Unmarshal(data, v)
+		return c.other.Unmarshal(data, v)
 	}
 	m.free()
 	data.Ref()
@@ -58,7 +58,7 @@ func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// Marshal writes an answer: mostly the empty message.
+// Marshal encodes an answer, usually the empty message.
 func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
 	case answer:
@@ -67,23 +67,22 @@ func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 		}
 		return mem.BufferSlice{mem.SliceBuffer(m)}, nil
 	}
-	return c.rest.Marshal(v)
+	return c.other.Marshal(v)
 }
 
 // answer is an encoded message to a client.
 type answer []byte
 
-// tieredPool holds buffers by powers of two. gRPC's own pool has nothing
-// between 32 KiB and 1 MiB and wipes a buffer each time: for a batch of 200
-// spans that is a megabyte of zeroes per request. Our buffers are always
-// written over their full length before they are read.
+// tieredPool has buffers by powers of two. gRPC's own pool has no sizes between 32 KiB and 1 MiB, and clears a
+// buffer each time: for a batch of 200 spans this is a megabyte of zeroes per request. Buffers of tieredPool
+// need no clearing, because they are overwritten completely before they are read.
 type tieredPool struct {
 	tiers [maxTier - minTier + 1]sync.Pool
 }
 
 const (
 	minTier = 8  // 256 B
-	maxTier = 20 // 1 MiB; pooled buffers are counted nowhere, so larger ones are not pooled
+	maxTier = 20 // 1 MiB; no limit counts pooled buffers, so larger ones are not pooled
 )
 
 func (p *tieredPool) Get(n int) *[]byte {
@@ -108,15 +107,15 @@ func (p *tieredPool) Put(b *[]byte) {
 	p.tiers[tier-minTier].Put(b)
 }
 
-// compressor is a gRPC message compression with pooled readers. gRPC bounds
-// what it reads from them by its message size, and closes each reader.
+// compressor is a gRPC message compression with pooled readers. gRPC limits its reads by its message size, and
+// closes each reader.
 type compressor struct {
 	name    string
 	readers *sync.Pool
 	writers *sync.Pool
 }
 
-// Registration is for the whole process and allowed only in init.
+// gRPC allows registration only in init, for the whole process.
 func init() {
 	encoding.RegisterCompressor(compressor{"gzip", &gzipPool, writerPool(func() resetWriter { return kgzip.NewWriter(nil) })})
 	encoding.RegisterCompressor(compressor{"snappy", &snappyPool, writerPool(func() resetWriter {
@@ -171,8 +170,8 @@ func (c compressor) Decompress(r io.Reader) (io.Reader, error) {
 	return &pooledReader{z, c.readers}, nil
 }
 
-// pooledReader returns its decompressor, and its place among those that inflate, when
-// gRPC closes it. gRPC closes every reader.
+// pooledReader returns its decompressor and its slot in inflating when gRPC closes it. gRPC closes every
+// reader.
 type pooledReader struct {
 	resetter
 	pool *sync.Pool

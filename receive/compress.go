@@ -14,20 +14,19 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Decompressors are pooled: a gzip reader takes 40 KiB, a zstd reader more. None trusts an announced size; whoever
-// reads from one stops at the limit.
+// Decompressors are pooled: a gzip reader takes 40 KiB, a zstd reader more. None trusts an announced size; the
+// code that reads from one stops at the limit.
 //
-// A request is inflated when it has arrived whole, and only as many requests at
-// once as there are processors. Inflating keeps a processor busy and never waits for
-// a client, so more at once would not be faster; but each of them could inflate to
-// the limit of one request before the first is counted. HTTP and gRPC (codec.go)
-// share these places.
+// A request is decompressed after it has arrived completely, and only as many requests at once as there are
+// processors. Decompression keeps a processor busy and never waits for a client, so more at once would not be
+// faster. But each could reach the size limit of one request before the first is counted. HTTP and gRPC
+// (codec.go) share these slots.
 
-// inflating has one place for each request that may inflate at once.
+// inflating has one slot for each request that may be decompressed at once.
 var inflating = make(chan struct{}, runtime.GOMAXPROCS(0))
 
-// maxZstdWindow bounds the memory that a zstd frame can ask for. 8 MiB is what
-// every decoder must offer (RFC 8878, section 3.1.1.1.2).
+// maxZstdWindow limits the memory that a zstd frame can request. Every decoder must support 8 MiB (RFC 8878,
+// section 3.1.1.1.2).
 const maxZstdWindow = 8 * mebibyte
 
 // resetter is a pooled decompressor.
@@ -48,7 +47,7 @@ type snappyReader struct{ *s2.Reader }
 
 func (s snappyReader) Reset(r io.Reader) error { s.Reader.Reset(r); return nil }
 
-// emptyZlib is the zlib stream of nothing: a reader cannot be made without one.
+// emptyZlib is the zlib stream of empty data, which is needed to make a reader.
 var emptyZlib = []byte{0x78, 0x9c, 0x03, 0x00, 0x00, 0x00, 0x00, 0x01}
 
 var (
@@ -69,8 +68,7 @@ func newZlib() resetter {
 }
 
 func newZstd() resetter {
-	// Concurrency 1 decodes in the caller's goroutine, so a forgotten reader is
-	// only memory.
+	// Concurrency 1 decodes in the caller's goroutine, so a reader that is never closed leaks only memory.
 	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
 	if err != nil {
 		panic("receive: zstd options: " + err.Error())
@@ -78,14 +76,14 @@ func newZstd() resetter {
 	return r
 }
 
-// inflation undoes one HTTP Content-Encoding.
+// inflation decodes one HTTP Content-Encoding.
 type inflation struct {
 	name string
 	into func(b *body, packed []byte, limit int64) error
 }
 
-// inflater finds the inflation for a Content-Encoding, whose case does not matter
-// (RFC 9110, section 8.4.1). nil: the body is not compressed.
+// inflater returns the inflation for a Content-Encoding, ignoring case (RFC 9110, section 8.4.1), or nil when
+// the body is not compressed.
 func inflater(encoding string) (*inflation, error) {
 	name := strings.ToLower(strings.TrimSpace(encoding))
 	if rest, ok := strings.CutSuffix(name, ", identity"); ok {
@@ -108,7 +106,7 @@ func inflater(encoding string) (*inflation, error) {
 	return nil, refuse(unsupported, "Content-Encoding %q is not supported; use gzip, zstd, zlib, deflate, snappy or none", encoding)
 }
 
-// streamOf inflates by a pooled decompressor.
+// streamOf decompresses with a pooled decompressor.
 func streamOf(pool *sync.Pool, name string) func(*body, []byte, int64) error {
 	return func(b *body, packed []byte, limit int64) error {
 		r := pool.Get().(resetter)
@@ -131,8 +129,8 @@ func badStream(name string, err error) error {
 	return refuse(malformed, "body is not %s, though Content-Encoding says so: %v", name, err)
 }
 
-// inflateDeflate: deflate is a zlib stream (RFC 9110, section 8.4.1.2), but some
-// clients send the bare one. The first two bytes of zlib are a multiple of 31.
+// inflateDeflate decompresses deflate, which is a zlib stream (RFC 9110, section 8.4.1.2). Some clients send
+// raw deflate data instead. The first two bytes of zlib are a multiple of 31.
 func inflateDeflate(b *body, packed []byte, limit int64) error {
 	pool := &flatePool
 	if len(packed) >= 2 && packed[0]&0x0f == 8 && (int(packed[0])<<8|int(packed[1]))%31 == 0 {
@@ -141,7 +139,7 @@ func inflateDeflate(b *body, packed []byte, limit int64) error {
 	return streamOf(pool, "deflate")(b, packed, limit)
 }
 
-// snappyMagic opens the framed format; without it the body is one block.
+// snappyMagic begins the framed format. Without it the body is one block.
 var snappyMagic = []byte("\xff\x06\x00\x00sNaPpY")
 
 func inflateSnappy(b *body, packed []byte, limit int64) error {
@@ -163,8 +161,8 @@ func inflateSnappy(b *body, packed []byte, limit int64) error {
 	return nil
 }
 
-// snappyLen believes the announced length only within the limit, and within what
-// a block of this size can hold: a copy of 64 bytes costs at least 2.
+// snappyLen accepts the announced length only within the limit, and only if a block of this size can contain
+// that much: a copy of 64 bytes takes at least 2.
 func snappyLen(block []byte, limit int64) (int, error) {
 	n, err := s2.DecodedLen(block)
 	if err != nil {

@@ -11,43 +11,43 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// conn is one accepted connection, as grpc-go and net/http see it. The registry
-// counts it. The sniffer leaves bytes in it that a server reads again. Requests find
-// it in their context, to count what this one client holds.
+// conn is one accepted connection in the form that grpc-go and net/http use. The registry counts it. The
+// sniffer leaves bytes in it for the server to read again. Requests find it in their context, to count the
+// memory of their client.
 //
-// Read is called by one goroutine at a time, and so is Write, as servers do.
+// Only one goroutine at a time may call Read, and only one Write; the servers do so.
 type conn struct {
 	net.Conn
 	reg    *registry
 	closed sync.Once
 
 	// Set by the sniffer, before a server gets the connection.
-	replay []byte      // read before, to be read again
-	acks   *ackFilter  // removes the client's answer to the sniffer from the bytes read
-	answer *ackDropper // removes the server's second answer from the bytes written
-	meter  *arrivals   // of a gRPC connection: counts messages as they arrive
+	replay []byte      // bytes already read by the sniffer, for the server
+	acks   *ackFilter  // removes the client's answer to the sniffer from the input
+	answer *ackDropper // removes the server's second answer from the output
+	meter  *arrivals   // of a gRPC connection: counts incomplete messages
 	http2  bool
 
-	used         atomic.Int64 // when the last request was answered, in Unix nanoseconds
-	working      atomic.Int64 // whole requests being handled
-	workingBytes atomic.Int64 // of these requests
+	used         atomic.Int64 // time of the last answer, in Unix nanoseconds
+	working      atomic.Int64 // complete requests being handled
+	workingBytes atomic.Int64 // their bytes
 
 	mu       sync.Mutex
-	arriving int64         // bytes of requests that are not whole yet
-	cut      chan struct{} // closed by the registry, to make room, and at the end
-	overfull atomic.Bool   // it was to make room
+	arriving int64         // bytes of incomplete requests
+	cut      chan struct{} // closed when the registry cuts the connection, and at its end
+	overfull atomic.Bool   // whether it was cut to make room
 
-	// A client that does not read must not be read from: see Write.
+	// A client that does not read must not be read from; see Write.
 	writing  sync.Mutex
 	blocked  atomic.Bool
 	ahead    int
 	deadline time.Time
 }
 
-// readAhead is how much a client may send while it leaves an answer unread.
+// readAhead is the number of bytes that a client may send while it leaves an answer unread.
 const readAhead = mebibyte
 
-// Read reads what the sniffer left, then the connection.
+// Read returns the bytes that the sniffer left, then those of the connection.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
 	if n > 0 && c.meter != nil {
@@ -68,7 +68,7 @@ func (c *conn) read(p []byte) (int, error) {
 		}
 		c.replay = nil
 		if c.acks == nil {
-			break // Fast path: all but the first moments of a connection.
+			break // Fast path: all except the first moments of a connection.
 		}
 		out, done, err := c.acks.read(c.Conn)
 		c.replay = out
@@ -82,23 +82,22 @@ func (c *conn) read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// waitForWriter stops reading while an answer cannot be written. grpc-go and net/http
-// queue answers. Without this a client that sends and never reads would make that
-// queue as long as it likes.
+// waitForWriter stops reading while an answer cannot be written. grpc-go and net/http queue answers. Otherwise
+// a client that sends and never reads could make this queue arbitrarily long.
 func (c *conn) waitForWriter(n int) {
 	if !c.blocked.Load() {
 		c.ahead = 0
 		return
 	}
 	if c.ahead += n; c.ahead > readAhead {
-		c.writing.Lock() // until the write ends, by its deadline at the latest
+		c.writing.Lock() // until the write ends, at the latest by its deadline
 		c.ahead = 0
 		c.writing.Unlock()
 	}
 }
 
-// Write writes, in HTTP/2 within Limits.WriteTimeout. HTTP/1 has deadlines of its
-// own, set by net/http for each request.
+// Write writes within Limits.WriteTimeout in HTTP/2. HTTP/1 has its own deadlines, which net/http sets for each
+// request.
 func (c *conn) Write(p []byte) (int, error) {
 	if !c.http2 {
 		return c.Conn.Write(p)
@@ -112,7 +111,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	timeout := c.reg.limits.WriteTimeout
 	if now := time.Now(); c.deadline.Sub(now) < timeout/2 {
 		c.deadline = now.Add(timeout)
-		_ = c.Conn.SetWriteDeadline(c.deadline) // A closed connection tells at the write.
+		_ = c.Conn.SetWriteDeadline(c.deadline) // The write reports a closed connection.
 	}
 	out, done := p, false
 	if c.answer != nil { // Slow path: the first moments of a connection.
@@ -121,16 +120,15 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 	}
 	if _, err := c.Conn.Write(out); err != nil {
-		// grpc-go expects its reader to fail as well, but a write deadline does not
-		// end a read.
+		// grpc-go expects its reader to fail too, but a write deadline does not end a read.
 		_ = c.Close()
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// SetDeadline and SetWriteDeadline leave the deadline of writes in HTTP/2 to Write:
-// the servers clear it when a connection has begun.
+// SetDeadline and SetWriteDeadline do not change the deadline of writes in HTTP/2, which Write sets. The
+// servers clear it when a connection has begun.
 func (c *conn) SetDeadline(t time.Time) error {
 	if c.http2 {
 		return c.SetReadDeadline(t)
@@ -150,7 +148,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite lets net/http close its side first, so that the client sees the answer and not a reset.
+// CloseWrite lets net/http close its side first, so that the client receives the answer and not a reset.
 func (c *conn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
@@ -158,8 +156,8 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// arrive counts n more bytes of requests that are not whole yet. It reports false
-// when the connection was cut to make room for others.
+// arrive counts n more bytes of incomplete requests. It returns false when the registry has cut the connection
+// to make room.
 func (c *conn) arrive(n int64) bool {
 	if c == nil {
 		return true
@@ -177,21 +175,21 @@ func (c *conn) arrive(n int64) bool {
 	return c.reg.relieve() != c
 }
 
-// depart takes back what arrive counted: the request is whole, or was given up.
+// depart subtracts bytes counted by arrive: the request is complete, or was abandoned.
 func (c *conn) depart(n int64) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wasCut() { // relieve has taken back all of it
+	if c.wasCut() { // relieve has subtracted all of them
 		return
 	}
 	c.arriving -= n
 	c.reg.arriving.Add(-n)
 }
 
-// gone is closed when the registry has cut c to make room, or c is closed.
+// gone is closed when the registry has cut c, or c is closed.
 func (c *conn) gone() <-chan struct{} {
 	if c == nil {
 		return nil
@@ -215,7 +213,7 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// connOf returns the connection of a request, nil when it came without one.
+// connOf returns the connection of a request, or nil without one.
 func connOf(ctx context.Context) *conn {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
 		return c
@@ -228,13 +226,12 @@ func connOf(ctx context.Context) *conn {
 	return nil
 }
 
-// connInfo carries the connection to gRPC's handlers: a handler can only get at the connection through its
-// credentials.
+// connInfo passes the connection to gRPC's handlers, which can reach it only through the credentials.
 type connInfo struct{ conn *conn }
 
 func (connInfo) AuthType() string { return "plain" }
 
-// plainCreds are no credentials: encryption, if any, ends before the sniffer.
+// plainCreds are empty credentials: TLS ends before the sniffer.
 type plainCreds struct {
 	credentials.TransportCredentials
 }

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// localOrigins are the pages that may send spans unless told otherwise: those
-// served from this machine.
+// localOrigins are the default origins: pages of this machine.
 var localOrigins = []string{
 	"http://localhost:*", "https://localhost:*",
 	"http://*.localhost:*", "https://*.localhost:*",
@@ -15,8 +14,8 @@ var localOrigins = []string{
 	"http://[::1]:*", "https://[::1]:*",
 }
 
-// origins decides which web pages may send (WHATWG Fetch, "CORS protocol"). Programs
-// send no Origin, so this does not concern them.
+// origins decides which web pages may send (WHATWG Fetch, "CORS protocol"). Programs send no Origin, so it does
+// not affect them.
 type origins []string
 
 func newOrigins(allowed []string) origins {
@@ -26,8 +25,7 @@ func newOrigins(allowed []string) origins {
 	return allowed
 }
 
-// handle sets the CORS headers, and answers a preflight completely: then it
-// returns true.
+// handle sets the CORS headers. It answers a preflight completely, and then returns true.
 func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -38,8 +36,8 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
 	ok := o.allow(origin)
 	if ok {
 		h.Set("Access-Control-Allow-Origin", origin)
-		// navigator.sendBeacon, which browsers' SDKs use when a page is left, always
-		// sends credentials. Nothing here reads a cookie.
+		// navigator.sendBeacon, which browsers' SDKs use when the user leaves a page, always sends credentials.
+		// This server reads no cookies.
 		h.Set("Access-Control-Allow-Credentials", "true")
 		h.Set("Access-Control-Expose-Headers", "Retry-After")
 	}
@@ -50,7 +48,7 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) bool {
 	h.Add("Vary", "Access-Control-Request-Headers")
 	if ok {
 		h.Set("Access-Control-Allow-Methods", http.MethodPost)
-		// Exporters add headers of their own. None of them has an effect here.
+		// Exporters add their own headers. None of them has an effect here.
 		if want := r.Header.Get("Access-Control-Request-Headers"); want != "" {
 			h.Set("Access-Control-Allow-Headers", want)
 		}
@@ -76,7 +74,7 @@ func (o origins) allow(origin string) bool {
 	return false
 }
 
-// matchOrigin understands ":*" for any port and a leading "*." for any subdomain.
+// matchOrigin supports ":*" for any port and a leading "*." for any subdomain.
 func matchOrigin(pattern string, u *url.URL) bool {
 	scheme, host, ok := strings.Cut(pattern, "://")
 	if !ok || scheme != u.Scheme {

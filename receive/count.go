@@ -6,18 +6,17 @@ import (
 	"etude/internal/wire"
 )
 
-// Field numbers on the way down to a span (opentelemetry-proto, trace/v1):
-// TracesData.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans. Logs and
-// metrics have the same numbers on the way to a log record and to a metric.
+// Field numbers on the path to a span (opentelemetry-proto, trace/v1): TracesData.resource_spans,
+// ResourceSpans.scope_spans, ScopeSpans.spans. Logs and metrics have the same numbers on the path to a log
+// record or a metric.
 const (
 	fieldResources = 1
 	fieldScopes    = 2
 	fieldLeaves    = 2
 )
 
-// countSpans counts the spans of a payload without looking into them: it steps
-// over everything but the two levels above, so its cost is a few nanoseconds a
-// span. The Sink judges the contents of spans.
+// countSpans counts the spans of a payload without decoding them. It skips everything except the two levels
+// above, so it costs a few nanoseconds per span. The Sink validates the contents of spans.
 func countSpans(payload []byte) (int, error) { return countLeaves(payload, "spans") }
 
 func countLeaves(payload []byte, what string) (n int, err error) {
@@ -25,9 +24,8 @@ func countLeaves(payload []byte, what string) (n int, err error) {
 	return n, err
 }
 
-// countPoints counts the data points of metrics. A Metric is a name and so on, and
-// one of gauge 5, sum 7, histogram 9, exponential_histogram 10 and summary 11,
-// each of which has its data_points in field 1.
+// countPoints counts the data points of metrics. A Metric has one of gauge 5, sum 7, histogram 9,
+// exponential_histogram 10 and summary 11, each of which has its data_points in field 1.
 func countPoints(payload []byte) (n int, err error) {
 	err = eachLeaf(payload, "metrics", func(metric []byte) error {
 		r := wire.Reader{Rest: metric}

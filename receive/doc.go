@@ -1,20 +1,18 @@
-// Package receive listens for telemetry and hands it on as OTLP.
+// Package receive listens for telemetry and passes it on as OTLP.
 //
-// Many protocols, one outcome: OTLP over gRPC and over HTTP, Jaeger's thrift over
-// HTTP, Jaeger's protobuf over gRPC and Zipkin's JSON and protobuf all become the
-// bytes of one ExportTraceServiceRequest, which goes to the [Sink]. The client gets
-// its answer only after the Sink has answered, so that the Sink's promise
-// (durability) is the client's. OTLP metrics go to a [MetricsSink]; logs and profiles
-// are answered, and not kept (signals.go).
+// It converts every protocol (OTLP over gRPC and HTTP, Jaeger's thrift over HTTP, Jaeger's protobuf over gRPC,
+// Zipkin's JSON and protobuf) to the bytes of one ExportTraceServiceRequest, and passes it to the [Sink]. The
+// client gets its answer only after the Sink has answered, so the Sink's guarantee (durability) extends to the
+// client. OTLP metrics go to a [MetricsSink]. Logs and profiles get an answer, but are not stored (signals.go).
 //
-// Both OTLP listeners accept OTLP over gRPC and HTTP: sniff.go recognises the protocol by the first bytes, because
-// confusing 4317 with 4318 is the commonest mistake of users. Each of them, and Jaeger's own port, serves the gRPC of
-// Jaeger and of OTLP. grpc-go and net/http do the serving.
+// Both OTLP listeners accept OTLP over gRPC and HTTP: sniff.go recognises the protocol by the first bytes,
+// because confusing 4317 with 4318 is the most common mistake of users. Each of them, and Jaeger's own port,
+// serves Jaeger's and OTLP's gRPC. grpc-go and net/http are the servers.
 //
-// Two places bound the memory that clients can use: registry.go and arrivals.go bound the number of connections and
-// the bytes of incomplete requests, limits.go the number and bytes of complete requests. A request takes a slot only
-// when its last byte has arrived, so a slow client delays only itself.
+// Two places limit the memory that clients can use: registry.go and arrivals.go limit the number of connections
+// and the bytes of incomplete requests; limits.go limits the number and bytes of complete requests. A request
+// takes a slot only when its last byte has arrived, so a slow client delays only itself.
 //
-// No span becomes an object here: OTLP payloads pass through unchanged, and the packages jaeger and zipkin translate
-// bytes to OTLP bytes, one span at a time. The Sink validates spans and ids.
+// The package makes no object for a span: OTLP payloads pass through unchanged, and the packages jaeger and
+// zipkin translate bytes to OTLP bytes, one span at a time. The Sink validates spans and ids.
 package receive

@@ -9,8 +9,8 @@ import (
 
 const (
 	frameHeaderLen = 9
-	// maxFrame is the largest frame a client may send before it has seen other
-	// SETTINGS (RFC 9113, section 4.2).
+	// maxFrame is the largest frame that a client may send before it has received other SETTINGS (RFC 9113,
+	// section 4.2).
 	maxFrame = 16 << 10
 )
 
@@ -29,17 +29,17 @@ func isSettingsAck(h http2.FrameHeader) bool {
 	return h.Type == http2.FrameSettings && h.Flags.Has(http2.FlagSettingsAck) && h.Length == 0
 }
 
-// frameWalker follows a stream of frames, however it is cut into pieces.
+// frameWalker follows a stream of frames that arrives in pieces of any size.
 type frameWalker struct {
 	skip   int // bytes before the first frame
 	header http2.FrameHeader
 	head   [frameHeaderLen]byte
-	have   int // bytes of head
-	left   int // bytes of the payload still to come
+	have   int // bytes of head already read
+	left   int // bytes of the payload still missing
 }
 
-// next steps over some bytes of p, at least one. header reports that a frame's
-// header is now complete; else the bytes were part of one, or of a payload.
+// next consumes some bytes of p, at least one. header reports that a frame's header is now complete. Otherwise
+// the bytes were part of a header or a payload.
 func (w *frameWalker) next(p []byte) (n int, header bool) {
 	switch {
 	case w.skip > 0:
@@ -64,19 +64,19 @@ func (w *frameWalker) next(p []byte) (n int, header bool) {
 	return n, true
 }
 
-// ended reports whether the last bytes stepped over were the end of a frame.
+// ended reports whether the last consumed byte was the end of a frame.
 func (w *frameWalker) ended() bool { return w.have == frameHeaderLen && w.left == 0 && w.skip == 0 }
 
-// ackFilter removes one acknowledgement of SETTINGS from a stream of frames. It withholds only incomplete frame
+// ackFilter removes one acknowledgement of SETTINGS from a stream of frames. It delays only incomplete frame
 // headers.
 type ackFilter struct {
-	pending []byte // read, not yet parsed; then an incomplete frame header
-	payload int    // bytes left of the frame we are in
+	pending []byte // read but not yet parsed; later an incomplete frame header
+	payload int    // remaining bytes of the current frame
 	buf     [4096]byte
 }
 
-// read returns the next bytes to pass on, and done once the acknowledgement
-// was found. The bytes are good until the next call.
+// read returns the next bytes to pass on. done reports that the acknowledgement was found. The bytes are valid
+// until the next call.
 func (f *ackFilter) read(c net.Conn) (out []byte, done bool, err error) {
 	in := f.pending
 	f.pending = nil
@@ -109,15 +109,15 @@ func (f *ackFilter) read(c net.Conn) (out []byte, done bool, err error) {
 	return out, false, nil
 }
 
-// ackDropper removes the first acknowledgement of SETTINGS from a server's output: the sniffer has acknowledged them
-// already.
+// ackDropper removes the first acknowledgement of SETTINGS from a server's output, because the sniffer has
+// already acknowledged them.
 type ackDropper struct {
 	frames frameWalker
 	out    []byte
 }
 
-// filter returns what to write for p, good until the next call, and done once the
-// acknowledgement was dropped.
+// filter returns the bytes to write for p, valid until the next call. done reports that the acknowledgement was
+// dropped.
 func (d *ackDropper) filter(p []byte) (out []byte, done bool) {
 	d.out = d.out[:0]
 	for len(p) > 0 {

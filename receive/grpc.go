@@ -22,15 +22,13 @@ import (
 
 const jaegerCollection = "jaeger.api_v2.CollectorService"
 
-// streamWorkers is how many goroutines wait for calls; more calls than that at
-// once have their own.
+// streamWorkers is the number of goroutines that wait for calls; further concurrent calls start their own.
 const streamWorkers = 128
 
-// Before a message is whole, one connection can make grpc-go hold a window
-// for each stream, and the remainder of a message once its length is known. arrivals.go
-// counts both.
+// Before a message is complete, one connection can make grpc-go allocate a window for each stream, and the
+// remainder of a message after its length is known. arrivals.go counts both.
 const (
-	streamWindow = mebibyte // a whole batch fits, so a client need not wait for more
+	streamWindow = mebibyte // large enough for a whole batch, so that a client need not wait
 	connWindow   = 4 * mebibyte
 )
 
@@ -50,7 +48,7 @@ func (in *intake) newGRPCServer() *grpc.Server {
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.ReadBufferSize(64<<10),
-		// A new goroutine would have to grow its stack for every call.
+		// A new goroutine would grow its stack for every call.
 		grpc.NumStreamWorkers(uint32(min(in.limits.Requests, streamWorkers))),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -73,25 +71,24 @@ func (in *intake) newGRPCServer() *grpc.Server {
 	return g
 }
 
-// boundCall gives calls without a deadline, or with a later one, the limit's deadline. gRPC ends the context with the
-// call, and so all that derive from it.
+// boundCall gives calls without a deadline, or with a later one, the limit's deadline. gRPC ends the context,
+// and all contexts derived from it, with the call.
 func (in *intake) boundCall(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	limit := time.Now().Add(in.limits.RequestTimeout)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(limit) {
 		return ctx, nil
 	}
 	bound, cancel := context.WithDeadline(ctx, limit)
-	_ = cancel // the end of ctx stops the timer as well
+	_ = cancel // the end of ctx also stops the timer
 	return bound, nil
 }
 
-// submitter passes a message on.
+// submitter passes on a message.
 type submitter func(context.Context, []byte) (partial, error)
 
-// register serves a unary method whose answer is an empty message, or tells what
-// was left out. On the wire that is the same as a stream with one message each
-// way. As a stream the handler runs from the first header on, and learns of
-// messages that cannot be read; it takes a slot when the message is whole.
+// register serves a unary method whose answer is an empty message, or reports rejected items. On the wire this
+// equals a stream with one message in each direction. As a stream, the handler runs from the first header on
+// and learns of unreadable messages. It takes a slot when the message is complete.
 func (in *intake) register(g *grpc.Server, pool mem.BufferPool, service, method string, p Protocol, submit submitter) {
 	g.RegisterService(&grpc.ServiceDesc{
 		ServiceName: service,
@@ -131,14 +128,14 @@ func (in *intake) receive(stream grpc.ServerStream, pool mem.BufferPool, submit 
 	return submit(ctx, m.join(pool))
 }
 
-// recvRefusal sorts what gRPC says of a message that it could not read. The
-// client has had gRPC's own status by then; this is for the counters.
+// recvRefusal classifies gRPC's error for a message that it could not read. The client has already received
+// gRPC's own status; the refusal is for the counters.
 func recvRefusal(ctx context.Context, err error) error {
 	text := status.Convert(err).Message()
 	switch code := status.Code(err); {
 	case code == codes.ResourceExhausted:
 		return refuse(tooLarge, "%s", text)
-	case code == codes.Internal: // before ctx, which has ended with the status
+	case code == codes.Internal: // checked before ctx, which has ended with the status
 		return refuse(malformed, "%s", text)
 	case ctx.Err() != nil:
 		return contextRefusal(ctx.Err())
@@ -148,8 +145,8 @@ func recvRefusal(ctx context.Context, err error) error {
 	return refuse(malformed, "%s", text)
 }
 
-// grpcError is the refusal as a status; with RetryInfo exactly when the client
-// should retry (OTLP specification, "Failures" and "OTLP/gRPC Throttling").
+// grpcError converts the refusal to a status, with RetryInfo exactly when the client should retry (OTLP
+// specification, "Failures" and "OTLP/gRPC Throttling").
 func grpcError(r *refusal) error {
 	st := status.New(r.code(), r.text)
 	if r.retry <= 0 {

@@ -17,16 +17,15 @@ const (
 	typeProtobuf = "application/x-protobuf"
 )
 
-// newHTTPServer serves HTTP/1.1, and HTTP/2 without TLS to clients that begin
-// with it.
+// newHTTPServer serves HTTP/1.1, and HTTP/2 without TLS to clients with prior knowledge.
 func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 	s := &http.Server{
 		Handler:           guard(h),
 		ConnContext:       withConn,
 		ReadHeaderTimeout: in.limits.HeaderTimeout,
 		IdleTimeout:       in.limits.IdleTimeout,
-		// One deadline for the head and the body, and, as in gRPC, for storing: net/http
-		// ends the context of a request when reading has timed out.
+		// One deadline covers the head, the body and, as in gRPC, the storing: net/http ends a request's
+		// context when the read deadline passes.
 		ReadTimeout:    in.limits.RequestTimeout,
 		WriteTimeout:   2 * in.limits.RequestTimeout,
 		MaxHeaderBytes: maxHead,
@@ -39,7 +38,7 @@ func (in *intake) newHTTPServer(h http.Handler) *http.Server {
 	return s
 }
 
-// guard sets the headers of every answer over HTTP: a browser must treat it as data only.
+// guard sets the headers of every HTTP answer: a browser must treat it as data only.
 func guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -48,14 +47,14 @@ func guard(h http.Handler) http.Handler {
 	})
 }
 
-// Values of headers that are always the same need no memory of their own.
+// Constant header values are shared, so that they need no allocation.
 var (
 	nosniff   = []string{"nosniff"}
 	noContent = []string{"default-src 'none'; frame-ancestors 'none'"}
 )
 
-// otlpHandler serves OTLP/HTTP, and gRPC on connections that began with plain
-// HTTP/2 requests (a proxy may mix them).
+// otlpHandler serves OTLP/HTTP. It also serves gRPC on connections that began with other HTTP/2 requests,
+// because a proxy may mix them.
 func (s *Server) otlpHandler(allowed origins) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
@@ -83,12 +82,12 @@ func plain(w http.ResponseWriter, status int, text string) {
 	_, _ = fmt.Fprintln(w, text)
 }
 
-// serveOTLP is POST to the path of a signal (OTLP specification, "OTLP/HTTP").
+// serveOTLP handles POST to the path of a signal (OTLP specification, "OTLP/HTTP").
 func (in *intake) serveOTLP(w http.ResponseWriter, r *http.Request, sig *signal) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		in.stats.refuse(OTLPHTTP, unsupported)
-		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 %s is not possible here: send %s by POST", r.Method, sig.what))
+		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 method %s is not allowed: send %s by POST", r.Method, sig.what))
 		return
 	}
 	contentType := r.Header.Get("Content-Type")
@@ -107,7 +106,7 @@ func (in *intake) serveOTLP(w http.ResponseWriter, r *http.Request, sig *signal)
 	_, _ = w.Write(left.answer(sig, media))
 }
 
-// mediaType is the type without parameters, in lower case; "" when there is none.
+// mediaType returns the type without parameters, in lower case, or "".
 func mediaType(contentType string) string {
 	if contentType == typeProtobuf || contentType == typeJSON {
 		return contentType // Fast path.
@@ -129,8 +128,8 @@ func (in *intake) receiveOTLP(w http.ResponseWriter, r *http.Request, sig *signa
 	return left, err
 }
 
-// receiveHTTP reads the body of an HTTP request, admits it when it is whole, and passes
-// it on. The bytes are pooled: f must not keep them.
+// receiveHTTP reads the body of an HTTP request, admits it when it is complete, and passes it to f. The bytes
+// are pooled: f must not keep them.
 func (in *intake) receiveHTTP(w http.ResponseWriter, r *http.Request, f func(context.Context, []byte) error) (err error) {
 	if in.authorize != nil {
 		if err := in.authorize(r.Header.Values("Authorization")); err != nil {

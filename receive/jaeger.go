@@ -10,9 +10,8 @@ import (
 	"etude/receive/spans"
 )
 
-// serveJaeger is the collector's POST /api/traces: one jaeger.Batch without an
-// envelope. The statuses are those of the Jaeger receiver that Tempo uses; the
-// query string (format=jaeger.thrift) means nothing to it either.
+// serveJaeger is the collector's POST /api/traces: one jaeger.Batch without an envelope. The statuses are those
+// of the Jaeger receiver in Tempo. Like it, serveJaeger ignores the query string (format=jaeger.thrift).
 func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/api/traces" {
 		plain(w, http.StatusNotFound, fmt.Sprintf("404 nothing at %s: Jaeger batches go to POST /api/traces", r.URL.Path))
@@ -21,7 +20,7 @@ func (in *intake) serveJaeger(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		in.stats.refuse(JaegerThrift, unsupported)
-		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 %s is not possible here: send a batch by POST", r.Method))
+		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 method %s is not allowed: send a batch by POST", r.Method))
 		return
 	}
 	compact, err := isCompact(r.Header.Get("Content-Type"))
@@ -46,8 +45,8 @@ func (in *intake) submitPostSpans(ctx context.Context, b []byte) (partial, error
 	})
 }
 
-// refuseJaeger answers 500 when the tenant is wrong, and 400 when the spans are: the
-// real receiver does so, and its clients rely on it.
+// refuseJaeger answers 500 for a wrong tenant and 400 for wrong spans, because the real receiver does so and
+// its clients rely on it.
 func (in *intake) refuseJaeger(w http.ResponseWriter, r *refusal) {
 	status, text := r.status(), r.text
 	switch r.reason {
@@ -60,7 +59,7 @@ func (in *intake) refuseJaeger(w http.ResponseWriter, r *refusal) {
 	plain(w, status, text)
 }
 
-// isCompact tells the two thrift protocols apart.
+// isCompact reports whether a Content-Type means thrift's compact protocol.
 func isCompact(contentType string) (bool, error) {
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {

@@ -60,7 +60,7 @@ func TestJaegerGRPCRefusals(t *testing.T) {
 		{name: "broken store", payload: good, sink: fmt.Errorf("secret path"), code: codes.Internal, text: "internal error"},
 		{name: "too many spans", payload: good, limits: Limits{Spans: 1}, code: codes.InvalidArgument, text: "limit of 1 spans"},
 		{name: "too large", payload: good, limits: Limits{Decompressed: 100}, code: codes.ResourceExhausted, text: "larger than max"},
-		{name: "too large for all in flight", payload: good, limits: Limits{InFlight: 10}, code: codes.InvalidArgument, text: "more than the 10 bytes"},
+		{name: "too large for all in flight", payload: good, limits: Limits{InFlight: 10}, code: codes.InvalidArgument, text: "more than 10 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

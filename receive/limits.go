@@ -7,46 +7,43 @@ import (
 
 const mebibyte = 1 << 20
 
-// Limits bound what clients can make the process hold or wait for. A field
-// left at zero takes its default.
+// Limits limit the memory and time that clients can use. A zero field means its default.
 type Limits struct {
-	// Body is the most bytes of one HTTP body as sent. Default 20 MiB.
+	// Body is the maximum size of an HTTP body as sent. Default 20 MiB.
 	Body int64
-	// Decompressed is the most bytes of one request after decompression, of one
-	// gRPC message, and of the OTLP that another protocol becomes. Default 20 MiB.
+	// Decompressed is the maximum size of a request after decompression, of a gRPC message, and of the OTLP
+	// made from another protocol. Default 20 MiB.
 	Decompressed int64
-	// Spans is the most spans in one request. Default 100,000.
+	// Spans is the maximum number of spans in one request. Default 100,000.
 	Spans int
-	// Points is the most data points of metrics in one request. Default 200,000.
+	// Points is the maximum number of metric data points in one request. Default 200,000.
 	Points int
-	// Requests is how many whole requests may be handled at once. One connection
-	// may have half of them. Default 256.
+	// Requests is the maximum number of complete requests being handled. One connection may use half of them.
+	// Default 256.
 	Requests int64
-	// Streams is how many requests one HTTP/2 connection may have open at once,
-	// whole or not. Default 128.
+	// Streams is the maximum number of open requests, complete or not, of one HTTP/2 connection. Default 128.
 	Streams int64
-	// InFlight is how many bytes all requests may hold together, decompressed, with
-	// what they become on the way. One connection may have half of them for requests
-	// being handled, unless it has only one. Default 256 MiB.
+	// InFlight is the maximum memory of all requests, decompressed, including their translations. One
+	// connection may use half of it for requests being handled, or all of it for a single request. Default 256
+	// MiB.
 	InFlight int64
-	// Arriving is how many of these bytes may be held for requests that are not
-	// whole yet, counted as room is made for them: a body that inflates counts
-	// inflated. Past it, the connection that holds the most is cut. A request that takes
-	// more by itself, with the room to inflate it, is too large. Default half of
-	// InFlight, and three quarters of Body and Decompressed at least.
+	// Arriving is the maximum memory of incomplete requests, as part of InFlight. A body that is being
+	// decompressed counts decompressed. Beyond the limit, the registry cuts the connection that uses most. A
+	// request that needs more by itself, including the room to decompress it, is too large. Default: half of
+	// InFlight, but at least three quarters of Body and Decompressed.
 	Arriving int64
-	// Connections is how many connections may be open at once. When there are as
-	// many, the one that has been idle for the longest gives way. Default 1024.
+	// Connections is the maximum number of open connections. At the limit, a new connection replaces the one
+	// that has been idle longest. Default 1024.
 	Connections int64
-	// HeaderTimeout cuts a client that does not complete a request header. Default 10 s.
+	// HeaderTimeout is the time to complete a request header; then the client is cut off. Default 10 s.
 	HeaderTimeout time.Duration
-	// RequestTimeout cuts a client that does not finish its request. Default 30 s.
+	// RequestTimeout is the time to finish a request; then the client is cut off. Default 30 s.
 	RequestTimeout time.Duration
-	// WriteTimeout cuts a client that does not read its answers. Default 10 s.
+	// WriteTimeout is the time to read an answer; then the client is cut off. Default 10 s.
 	WriteTimeout time.Duration
 	// IdleTimeout closes a connection without requests. Default 2 min.
 	IdleTimeout time.Duration
-	// RetryDelay is what an overloaded server asks clients to wait. Default 1 s.
+	// RetryDelay is the time an overloaded server tells clients to wait. Default 1 s.
 	RetryDelay time.Duration
 }
 
@@ -75,26 +72,26 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 	return v
 }
 
-// streams is Streams as HTTP/2 says it.
+// streams is Streams in HTTP/2's type.
 func (l *Limits) streams() uint32 { return uint32(l.Streams) }
 
-// gate admits whole requests while both their number and their bytes stay within
-// the limits, of all connections together and of each (half of it). It never queues: a client that must retry keeps
-// its own data, while a queue here would keep the data of all.
+// gate admits complete requests while their number and their bytes stay within the limits, for all connections
+// together and for each connection (half of the limits). It never queues: a client that must retry keeps its
+// own data, whereas a queue would keep the data of all.
 //
-// A request comes here when its last byte has arrived, so admission depends only on the Sink's speed, never on a
-// client's.
+// A request reaches the gate when its last byte has arrived, so admission depends only on the Sink's speed,
+// never on a client's.
 type gate struct {
 	limits          *Limits
-	conns           *registry // has the bytes of those that are not whole yet
+	conns           *registry // has the bytes of incomplete requests
 	requests, bytes atomic.Int64
 }
 
-// full reports whether a request that came now would be refused: asked before a
-// body is read, which then need not be.
+// full reports whether a request would be refused now. Callers ask before they read a body, to save the
+// reading.
 func (g *gate) full() bool { return g.requests.Load() >= g.limits.Requests }
 
-// enter admits a whole request of n bytes. After nil, leave must follow.
+// enter admits a complete request of n bytes. After nil, the caller must call leave.
 func (g *gate) enter(c *conn, n int64) error {
 	if g.requests.Add(1) > g.limits.Requests {
 		g.requests.Add(-1)
@@ -131,7 +128,7 @@ func (g *gate) enterConn(c *conn, n int64) error {
 		return g.overload("more than %d requests in flight on one connection", max(g.limits.Requests/2, 1))
 	case bytes > g.limits.InFlight/2:
 		g.leaveConn(c, n)
-		return g.overload("requests in flight on one connection hold more than %d bytes", g.limits.InFlight/2)
+		return g.overload("requests in flight on one connection use more than %d bytes", g.limits.InFlight/2)
 	}
 	return nil
 }
@@ -144,7 +141,7 @@ func (g *gate) leaveConn(c *conn, n int64) {
 	}
 }
 
-// reserve reports whether n more bytes are available; if so, release must follow.
+// reserve reports whether n more bytes are available. If so, the caller must call release.
 func (g *gate) reserve(n int64) bool {
 	if g.bytes.Add(n)+g.conns.arriving.Load() > g.limits.InFlight {
 		g.bytes.Add(-n)
@@ -165,26 +162,26 @@ func (g *gate) tooManyRequests() *refusal {
 	return g.overload("more than %d requests in flight", g.limits.Requests)
 }
 
-// tooManyBytes is the refusal of a request that holds n bytes. One that would hold
-// too many if it were alone must not come back.
+// tooManyBytes returns the refusal of a request of n bytes. A request that is too large even by itself must not
+// be retried.
 func (g *gate) tooManyBytes(n int64) *refusal {
 	if n > g.limits.InFlight {
-		return refuse(tooLarge, "the request takes more than the %d bytes that all requests together may take (--max-in-flight); send smaller batches", g.limits.InFlight)
+		return refuse(tooLarge, "the request needs more than %d bytes, the limit for all requests together (--max-in-flight); send smaller batches", g.limits.InFlight)
 	}
-	return g.overload("requests in flight hold more than %d bytes", g.limits.InFlight)
+	return g.overload("requests in flight use more than %d bytes", g.limits.InFlight)
 }
 
-// budget bounds the OTLP that one request of another protocol becomes: a few hostile bytes can become many. It
-// reserves them at the gate while they are written, like the bytes of a body.
+// budget limits the OTLP made from one request of another protocol, because a few hostile bytes can become
+// many. It reserves the bytes at the gate while they are written, like those of a body.
 type budget struct {
 	in       *intake
 	reserved int64
 }
 
-// budgetStep is how much is asked of the gate at once.
+// budgetStep is the number of bytes to reserve at once.
 const budgetStep = 64 << 10
 
-// check is told, span by span, how many bytes there are so far.
+// check is called after each span with the number of bytes so far.
 func (b *budget) check(n int) error {
 	if int64(n) <= b.reserved {
 		return nil // Fast path.

@@ -7,16 +7,15 @@ import (
 	"etude/internal/wire"
 )
 
-// The answers to a request that was accepted. partial_success is present in HTTP, and
-// empty when nothing was left out. A client must not send again what was left out
-// (OTLP specification, "Partial Success").
+// The answers to an accepted request. In HTTP, partial_success is always present, and empty when everything was
+// stored. A client must not resend rejected items (OTLP specification, "Partial Success").
 var (
 	emptyJSON     = []byte(`{"partialSuccess":{}}`)
 	emptyProtobuf = []byte{0x0a, 0x00}
 )
 
-// proto is the answer as protobuf: {partial_success 1: {rejected 1, error_message
-// 2}}, with the same numbers for each signal. It is empty when nothing was left out.
+// proto returns the answer as protobuf: {partial_success 1: {rejected 1, error_message 2}}, with the same
+// numbers for each signal. It is empty when everything was stored.
 func (p partial) proto() []byte {
 	if p.count == 0 && p.reason == "" {
 		return nil
@@ -29,7 +28,7 @@ func (p partial) proto() []byte {
 	return b.B
 }
 
-// json is the answer as JSON. rejected names the member that counts.
+// json returns the answer as JSON. rejected is the name of the member with the count.
 func (p partial) json(rejected string) []byte {
 	if p.count == 0 && p.reason == "" {
 		return emptyJSON
@@ -42,7 +41,7 @@ func (p partial) json(rejected string) []byte {
 	return b
 }
 
-// answer is the body of an HTTP answer.
+// answer returns the body of an HTTP answer.
 func (p partial) answer(sig *signal, media string) []byte {
 	if media == typeJSON {
 		return p.json(sig.rejected)

@@ -12,21 +12,21 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// reason is why a request was refused, for counters and answers.
+// reason is the reason of a refusal, for counters and answers.
 type reason uint8
 
 const (
 	malformed    reason = iota // cannot be decoded
-	invalid                    // decoded, but the Sink calls the spans wrong
-	tooLarge                   // a size limit; the same request never passes
+	invalid                    // decoded, but the Sink reports invalid spans
+	tooLarge                   // a size limit; a retry never succeeds
 	unsupported                // method, content type or encoding
-	overloaded                 // try again later: too much at once
-	unavailable                // try again later: cannot store now
+	overloaded                 // retry later: too much load
+	unavailable                // retry later: cannot store now
 	timedOut                   // the client did not finish in time
 	canceled                   // the client went away
-	noTenant                   // names no tenant, and there are tenants
-	badTenant                  // names a tenant wrongly, or several
-	unauthorized               // shows no token, or a wrong one
+	noTenant                   // names no tenant, with multitenancy
+	badTenant                  // invalid or several tenants
+	unauthorized               // no token, or a wrong one
 	internal                   // anything else
 )
 
@@ -37,8 +37,7 @@ var reasons = [...]string{
 	internal: "internal",
 }
 
-// The statuses of each reason: OTLP specification, "Failures"; the HTTP ones
-// are what Tempo answers.
+// The statuses of each reason. gRPC: OTLP specification, "Failures". HTTP: the same as Tempo's.
 var grpcCodes = [...]codes.Code{
 	malformed: codes.InvalidArgument, invalid: codes.InvalidArgument, tooLarge: codes.InvalidArgument,
 	unsupported: codes.InvalidArgument, overloaded: codes.ResourceExhausted, unavailable: codes.Unavailable,
@@ -57,7 +56,7 @@ var httpStatuses = [...]int{
 type refusal struct {
 	reason reason
 	text   string
-	retry  time.Duration // when to come back; 0 = do not
+	retry  time.Duration // when to retry; 0: do not retry
 }
 
 func (r *refusal) Error() string    { return r.text }
@@ -73,8 +72,8 @@ func (r *refusal) retrySeconds() string {
 	return strconv.FormatInt(int64((r.retry+time.Second-1)/time.Second), 10)
 }
 
-// sinkRefusal sorts an error of the Sink by the methods that the error has. A client
-// never sees the text of our own faults; the log has it.
+// sinkRefusal classifies an error of the Sink by the error's methods. A client never gets the text of an
+// internal error, which is only logged.
 func sinkRefusal(ctx context.Context, err error) *refusal {
 	var bad interface{ InvalidSpans() bool }
 	var later interface{ RetryAfter() time.Duration }
@@ -102,7 +101,7 @@ func contextRefusal(err error) *refusal {
 	return refuse(canceled, "client went away")
 }
 
-// readRefusal sorts an error met while reading what the client sends.
+// readRefusal classifies an error from reading a request.
 func readRefusal(err error) *refusal {
 	var r *refusal
 	var large *http.MaxBytesError

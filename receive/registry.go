@@ -8,19 +8,17 @@ import (
 	"time"
 )
 
-// registry knows all open connections of all listeners, and enforces two bounds over all of them.
+// registry has all open connections of all listeners, and enforces two limits over all of them.
 //
-// The number of connections. When the table is full, the connection that has been
-// idle for the longest is closed to make room: thousands of silent clients must
-// not close the port to one that has spans. Idle means that no whole request of
-// it is being handled, so a client that sends half of one is idle as well. Only
-// when every connection has work is a new one refused.
+// The number of connections. When the table is full, the registry closes the connection that has been idle
+// longest, so that thousands of silent clients cannot block the port for a client with spans. Idle means that
+// no complete request of it is being handled, so a client that has sent half a request is idle. The registry
+// refuses a new connection only when no connection is idle.
 //
-// The bytes of requests that are not whole yet. Such bytes take no slot and no
-// share of Limits.InFlight, so that half-sent requests stop no other; they have a
-// bound of their own, Limits.Arriving, and when it is passed the connection that
-// holds the most of them is cut. Rejected: refusing the last comer, because
-// the last is the honest client and the first is the one that does not finish.
+// The bytes of incomplete requests. They use no slot, so that incomplete requests block no others. They have
+// their own limit, Limits.Arriving. Beyond it, the registry cuts the connection with the most such bytes.
+// Rejected: refusing the newest request, because the newest client is usually the honest one, and the oldest
+// the one that does not finish.
 //
 // Lock order: registry.mu, then conn.mu.
 type registry struct {
@@ -42,7 +40,7 @@ func newRegistry(limits *Limits, stats *Stats, logger *slog.Logger) *registry {
 	return r
 }
 
-// add makes c one of the connections. nil means that there is no room: c is closed.
+// add registers c. It returns nil and closes c when there is no room.
 func (r *registry) add(c net.Conn) *conn {
 	added := &conn{Conn: c, reg: r, cut: make(chan struct{})}
 	added.used.Store(time.Now().UnixNano())
@@ -53,7 +51,7 @@ func (r *registry) add(c net.Conn) *conn {
 			r.mu.Unlock()
 			r.stats.cut.Add(1)
 			if r.toldFull.now() {
-				r.logger.Warn("refuse a connection: as many as are allowed are open and have work", "connections", r.limits.Connections)
+				r.logger.Warn("refuse a connection: the maximum number is open, and none is idle", "connections", r.limits.Connections)
 			}
 			_ = c.Close()
 			return nil
@@ -65,15 +63,14 @@ func (r *registry) add(c net.Conn) *conn {
 	if idle != nil {
 		r.stats.idleClosed.Add(1)
 		if r.toldIdle.now() {
-			r.logger.Warn("close the connection that is idle for the longest: as many as are allowed are open", "connections", r.limits.Connections, "from", idle.RemoteAddr().String())
+			r.logger.Warn("close the connection that has been idle longest: the maximum number is open", "connections", r.limits.Connections, "from", idle.RemoteAddr().String())
 		}
 		_ = idle.Close()
 	}
 	return added
 }
 
-// longestIdle compares all: with a full table only, and then at a thousand at most
-// by default.
+// longestIdle compares all connections. It runs only with a full table, which has a thousand by default.
 func (r *registry) longestIdle() (longest *conn) {
 	for c := range r.conns {
 		if c.working.Load() == 0 && (longest == nil || c.used.Load() < longest.used.Load()) {
@@ -83,7 +80,7 @@ func (r *registry) longestIdle() (longest *conn) {
 	return longest
 }
 
-// remove forgets c and its bytes of requests that will never be complete.
+// remove removes c and its bytes of requests that will never be complete.
 func (r *registry) remove(c *conn) {
 	r.mu.Lock()
 	delete(r.conns, c)
@@ -91,8 +88,7 @@ func (r *registry) remove(c *conn) {
 	r.cut(c)
 }
 
-// cut gives up what c holds of unfinished requests and reports whether this call
-// was the one that did.
+// cut removes c's bytes of incomplete requests. It reports whether this call did so, and not an earlier one.
 func (r *registry) cut(c *conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,21 +101,20 @@ func (r *registry) cut(c *conn) bool {
 	return true
 }
 
-// relieve cuts the connection that holds the most bytes of unfinished requests,
-// and returns it. A reader over HTTP/1 that finds itself cut can still answer, so
-// that connection is only woken; others are closed.
+// relieve cuts the connection with the most bytes of incomplete requests, and returns it. An HTTP/1 reader that
+// finds itself cut can still answer, so relieve only wakes such a connection; it closes all others.
 func (r *registry) relieve() *conn {
 	most := r.largest()
 	if most == nil {
 		return nil
 	}
-	most.overfull.Store(true) // before the cut, which its reader sees
+	most.overfull.Store(true) // before the cut, which the connection's reader notices
 	if !r.cut(most) {
 		return nil
 	}
 	r.stats.overfull.Add(1)
 	if r.toldOverfull.now() {
-		r.logger.Warn("cut the connection whose unfinished requests hold the most: all of them hold too much", "limit_bytes", r.limits.Arriving, "from", most.RemoteAddr().String())
+		r.logger.Warn("cut the connection with the most bytes of unfinished requests: together they exceed the limit", "limit_bytes", r.limits.Arriving, "from", most.RemoteAddr().String())
 	}
 	if most.http2 {
 		_ = most.Close()
@@ -143,8 +138,7 @@ func (r *registry) largest() (most *conn) {
 	return most
 }
 
-// rarely is for what may happen often and is worth a line in the log: it allows one
-// a minute.
+// rarely limits a frequent log message to one a minute.
 type rarely struct{ last atomic.Int64 }
 
 func (r *rarely) now() bool {

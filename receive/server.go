@@ -11,53 +11,48 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Config says where to listen. An empty address turns its listener off; port 0
-// picks a free port.
+// Config has the addresses to listen on. An empty address disables its listener; port 0 uses a free port.
 type Config struct {
-	OTLPGRPCAddr   string // customary port 4317; takes Jaeger's gRPC as well
+	OTLPGRPCAddr   string // customary port 4317; also accepts Jaeger's gRPC
 	OTLPHTTPAddr   string // customary port 4318
 	JaegerAddr     string // thrift over HTTP; customary port 14268
-	JaegerGRPCAddr string // customary port 14250; takes OTLP as well
+	JaegerGRPCAddr string // customary port 14250; also accepts OTLP
 	ZipkinAddr     string // customary port 9411
 
-	// Open opens what an address field above names, for a listener such as
-	// "OTLP gRPC"; it may name several addresses, and what it opens may speak TLS.
-	// nil: net.Listen("tcp", address).
+	// Open opens an address field for a listener such as "OTLP gRPC". The field may name several addresses, and
+	// the listeners may use TLS. nil: net.Listen("tcp", address).
 	Open func(listener, address string) ([]net.Listener, error)
-	// Authorize decides by the Authorization header, or metadata, of a request. Its error is the client's answer:
-	// 401, UNAUTHENTICATED. nil: every client may send.
+	// Authorize checks the Authorization header, or metadata, of a request. Its error is the answer: 401,
+	// UNAUTHENTICATED. nil: every client may send.
 	Authorize func(header []string) error
 
 	Limits Limits
-	// Multitenancy demands that each request names its tenant by the header, or
-	// gRPC metadata, X-Scope-OrgID. Without it the header means nothing.
+	// Multitenancy requires each request to name its tenant in the header, or gRPC metadata, X-Scope-OrgID.
+	// Without it, the header is ignored.
 	Multitenancy bool
 	// AllowedOrigins are the web origins whose pages may send to the OTLP/HTTP and
 	// Zipkin ports: "https://shop.example", "http://localhost:*" for any port, "*"
 	// for all. nil allows pages of this machine; an empty list allows none.
 	AllowedOrigins []string
-	Metrics        MetricsSink  // nil: metrics are answered with "none was kept"
+	Metrics        MetricsSink  // nil: answers to metrics report that none was stored
 	Logger         *slog.Logger // nil: no log
 	Stats          *Stats       // nil: the Server makes its own
 }
 
-// Addrs are the addresses really bound, the first one of each field, empty for a
-// listener that is off.
+// Addrs are the bound addresses, the first of each field; empty for a disabled listener.
 type Addrs struct {
 	OTLPGRPC, OTLPHTTP, Jaeger, JaegerGRPC, Zipkin string
 }
 
-// Server is the set of open listeners. Every request that it accepted is
-// answered before Shutdown returns nil.
+// Server is the set of open listeners. It answers every accepted request before Shutdown returns nil.
 type Server struct {
 	in        *intake
 	listeners []*listener
 	addrs     Addrs
 
-	// Every connection is sniffed, and given to one of these, from which the
-	// servers accept as from any listener.
+	// Every connection is sniffed and then passed to one of these, from which the servers accept.
 	grpcConns *handoff
-	httpConns []*handoff // of http, in the same order
+	httpConns []*handoff // in the order of http
 	grpc      *grpc.Server
 	http      []*http.Server
 
@@ -68,8 +63,8 @@ type Server struct {
 	sniffing map[*conn]struct{} // nil after Shutdown
 }
 
-// Listen opens all listeners, or none: the error names the unavailable address. Connections wait in the kernel until
-// Serve.
+// Listen opens all listeners or none; the error names the unavailable address. Connections wait in the kernel
+// until Serve.
 func Listen(c Config, sink Sink) (*Server, error) {
 	s := &Server{in: newIntake(c, sink), closing: make(chan struct{}), sniffing: map[*conn]struct{}{}}
 	s.grpc, s.grpcConns = s.in.newGRPCServer(), newHandoff()
@@ -114,7 +109,7 @@ func (c *Config) open(name, addr string) ([]net.Listener, error) {
 	return []net.Listener{l}, err
 }
 
-// serveBy makes an HTTP server, and returns how a connection is given to it.
+// serveBy makes an HTTP server, and returns the function that passes a connection to it.
 func (s *Server) serveBy(h http.Handler) func(*conn) {
 	conns := newHandoff()
 	s.http = append(s.http, s.in.newHTTPServer(h))
@@ -122,14 +117,14 @@ func (s *Server) serveBy(h http.Handler) func(*conn) {
 	return conns.give
 }
 
-// Addrs returns the addresses really bound.
+// Addrs returns the bound addresses.
 func (s *Server) Addrs() Addrs { return s.addrs }
 
 // Stats returns the counters of this server.
 func (s *Server) Stats() *Stats { return s.in.stats }
 
-// Serve answers until Shutdown, then returns nil. A listener that breaks on
-// its own ends Serve with its error; the caller still calls Shutdown.
+// Serve serves until Shutdown, then returns nil. When a listener fails, Serve returns its error; the caller
+// must still call Shutdown.
 func (s *Server) Serve() error {
 	ended := make(chan error)
 	run := func(what string, f func() error) {
@@ -156,7 +151,7 @@ func (s *Server) Serve() error {
 	for ; n > 0 && first == nil; n-- {
 		first = <-ended
 	}
-	go func() { // wait for the others, after Serve has returned
+	go func() { // waits for the others after Serve has returned
 		for ; n > 0; n-- {
 			<-ended
 		}
@@ -164,10 +159,9 @@ func (s *Server) Serve() error {
 	return first
 }
 
-// Shutdown stops listening, lets requests in flight finish and closes all
-// connections. When ctx ends first it cuts what is left. If whole requests were
-// among it, it returns the context's error: some clients then did not hear whether
-// their spans were accepted. It may be called before Serve, and more than once.
+// Shutdown stops listening, waits for requests in flight and closes all connections. When ctx ends first, it
+// cuts the remaining connections. If these had complete requests, it returns the context's error, because some
+// clients do not know whether their spans were accepted. It may be called before Serve, and more than once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.shutdown.Do(func() { close(s.closing) })
 	s.closeListeners()
@@ -196,8 +190,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// cutSniffing closes connections whose protocol is not known yet: they have no request in flight, and Shutdown must
-// not wait for a silent client. A connection sniffed later finds its server closed, and is closed too.
+// cutSniffing closes connections whose protocol is still unknown: they have no request in flight, and Shutdown
+// must not wait for a silent client. A connection sniffed later finds its server closed, and is closed too.
 func (s *Server) cutSniffing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,8 +214,8 @@ func (s *Server) stopGRPC(ctx context.Context) error {
 	}
 }
 
-// unanswered returns err when complete requests are being handled. A client that has sent part of a request has no
-// promise from us, and must not decide how the program ends.
+// unanswered returns err when complete requests are being handled. A client with an incomplete request has no
+// guarantee, and must not affect the program's exit status.
 func (s *Server) unanswered(err error) error {
 	if s.in.gate.requests.Load() == 0 {
 		return nil

@@ -7,19 +7,19 @@ import (
 	"etude/otlp"
 )
 
-// signal is one of the kinds of telemetry that OTLP carries. All of them come to the same ports, because an SDK with
-// default settings sends all of them. Signals that are not kept get an OTLP answer as well; it names the setting that
-// stops the sending.
+// signal is one of the kinds of telemetry in OTLP. All of them arrive at the same ports, because an SDK with
+// default settings sends all of them. Signals that are not stored get an OTLP answer too, which names the
+// setting that stops the sending.
 type signal struct {
 	service  string // gRPC
 	path     string // HTTP
-	what     string // for texts
-	rejected string // the member of partialSuccess that counts, in JSON
+	what     string // for messages
+	rejected string // name of the JSON member of partialSuccess with the count
 	fromJSON func([]byte) ([]byte, error)
 	submit   func(*intake, context.Context, Protocol, []byte) (partial, error)
 }
 
-// partial says how much of a request was left out, and why. Zero: nothing was.
+// partial is the number of rejected items of a request, and the reason. Zero: none.
 type partial struct {
 	count  int
 	reason string
@@ -45,25 +45,24 @@ var (
 const (
 	profileService = "opentelemetry.proto.collector.profiles.v1development.ProfilesService"
 	profilePath    = "/v1development/profiles"
-	noProfiles     = "profiles are not kept here: etude takes traces and metrics; set OTEL_PROFILES_EXPORTER=none, or take the profiles exporter out of the pipeline"
+	noProfiles     = "profiles are not stored: etude accepts traces and metrics; set OTEL_PROFILES_EXPORTER=none, or remove the profiles exporter from the pipeline"
 )
 
 const (
-	noLogs    = "logs are not kept here: etude takes traces and metrics; set OTEL_LOGS_EXPORTER=none to send none"
-	noMetrics = "metrics are not kept here: this backend runs without its metrics engine; set OTEL_METRICS_EXPORTER=none to send none"
+	noLogs    = "logs are not stored: etude accepts traces and metrics; set OTEL_LOGS_EXPORTER=none to send none"
+	noMetrics = "metrics are not stored: this backend runs without its metrics engine; set OTEL_METRICS_EXPORTER=none to send none"
 )
 
-// MetricsSink takes metrics as the bytes of an OTLP ExportMetricsServiceRequest
-// (opentelemetry-proto, collector/metrics/v1) and returns when they can be asked
-// for. The payload belongs to the caller again once AppendMetrics returns. The
-// context carries the tenant as it does for a [Sink], and errors say by the same
-// methods what the client is told.
+// MetricsSink accepts metrics as the bytes of an OTLP ExportMetricsServiceRequest (opentelemetry-proto,
+// collector/metrics/v1), and returns when queries find them. After AppendMetrics returns, the payload belongs
+// to the caller again. The context has the tenant as for a [Sink], and errors select the client's answer by the
+// same methods.
 type MetricsSink interface {
 	AppendMetrics(ctx context.Context, payload []byte) (RejectedPoints, error)
 }
 
-// RejectedPoints tells how many data points of a request a MetricsSink left out,
-// and why, in words for the sender; zero: none.
+// RejectedPoints is the number of data points that a MetricsSink rejected, and the reason for the sender; zero:
+// none.
 type RejectedPoints struct {
 	Points int
 	Reason string
@@ -106,7 +105,7 @@ func (in *intake) submitLogs(_ context.Context, _ Protocol, payload []byte) (par
 	return partial{records, noLogs}, nil
 }
 
-// otherPath answers requests to a path of no signal.
+// otherPath answers requests to paths without a signal.
 func otherPath(path string) string {
 	if path == profilePath {
 		return "404 " + noProfiles

@@ -186,7 +186,7 @@ func TestProfilesAreRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{}, new(recorder))
 	err := dial(t, s.Addrs().OTLPGRPC).Invoke(t.Context(), "/"+profileService+"/Export", logRequest(1), new(collectlogs.ExportLogsServiceResponse))
-	if status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "profiles are not kept here") {
+	if status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "profiles are not stored") {
 		t.Error(err)
 	}
 }

@@ -10,16 +10,15 @@ import (
 	"etude/receive/spans"
 )
 
-// Sink takes spans as the bytes of an OTLP ExportTraceServiceRequest
-// (opentelemetry-proto, collector/trace/v1) and returns when they are safe.
+// Sink accepts spans as the bytes of an OTLP ExportTraceServiceRequest (opentelemetry-proto,
+// collector/trace/v1), and returns when they are durable.
 //
-// The payload belongs to the caller again once Append returns: a Sink copies
-// what it keeps, and never writes to it. Append is called from many goroutines.
-// With [Config.Multitenancy] the context carries the tenant, as package tenant
-// has it.
+// After Append returns, the payload belongs to the caller again: a Sink copies the parts it keeps, and never
+// writes to it. Append must be safe for concurrent use. With [Config.Multitenancy] the context has the tenant;
+// see package tenant.
 //
-// The Sink leaves out spans that can never be stored, and reports how many and why; the others are stored. An error
-// concerns the request as a whole. Its methods select the client's answer:
+// The Sink rejects spans that can never be stored, and reports their number and the reason; it stores the
+// others. An error concerns the whole request. The error's methods select the client's answer:
 //
 //	InvalidSpans() bool          true: the sender's mistake; 400, INVALID_ARGUMENT
 //	RetryAfter() time.Duration   too much at once, come back after this time;
@@ -28,19 +27,19 @@ import (
 //	                             nothing can be stored now (the disk is full,
 //	                             the store is closed); 503, UNAVAILABLE
 //
-// Both tell the client the time to wait: Retry-After, RetryInfo.
-// Any other error is ours: 500, INTERNAL, with the text in the log only.
+// The last two tell the client the time to wait: Retry-After, RetryInfo. Any other error is internal: 500,
+// INTERNAL, with the text only in the log.
 type Sink interface {
 	Append(ctx context.Context, payload []byte) (Rejected, error)
 }
 
-// Rejected tells which spans of a request a Sink left out; zero: none.
+// Rejected describes the spans of a request that a Sink rejected; zero: none.
 type Rejected = otlp.Rejected
 
-// intake is the one way from every protocol to the Sink.
+// intake passes the requests of every protocol to the Sink.
 type intake struct {
 	sink      Sink
-	metrics   MetricsSink // nil: metrics are not kept
+	metrics   MetricsSink // nil: metrics are not stored
 	limits    Limits
 	multi     bool                        // see Config.Multitenancy
 	authorize func(header []string) error // see Config.Authorize
@@ -49,7 +48,7 @@ type intake struct {
 	stats     *Stats
 	logger    *slog.Logger
 
-	toldLogs, toldMetrics, toldTLS atomic.Bool // in the log
+	toldLogs, toldMetrics, toldTLS atomic.Bool // whether the log has reported these
 	toldOverload                   rarely
 }
 
@@ -67,8 +66,8 @@ func newIntake(c Config, sink Sink) *intake {
 	return in
 }
 
-// submit counts the spans, hands the payload to the Sink and updates the counters.
-// A request without spans succeeds without the Sink.
+// submit counts the spans, passes the payload to the Sink and updates the counters. A request without spans
+// succeeds without the Sink.
 func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) (rejected Rejected, err error) {
 	spans, err := countSpans(payload)
 	if err != nil {
@@ -95,9 +94,8 @@ func (in *intake) submit(ctx context.Context, p Protocol, payload []byte) (rejec
 // translation appends to dst the OTLP of another protocol's request.
 type translation func(dst []byte, bounds spans.Bounds) ([]byte, error)
 
-// translate submits what f makes of another protocol's request. These protocols
-// cannot say that a part was left out, so only a request without any valid span
-// is refused for it.
+// translate submits f's translation of a request of another protocol. These protocols cannot report a partial
+// success, so translate refuses a request only when none of its spans is valid.
 func (in *intake) translate(ctx context.Context, from Protocol, f translation) error {
 	limit := budget{in: in}
 	defer limit.free()
@@ -115,7 +113,7 @@ func (in *intake) translate(ctx context.Context, from Protocol, f translation) e
 	return err
 }
 
-// translateRefusal sorts the errors of the translations.
+// translateRefusal classifies the errors of translations.
 func translateRefusal(err error) error {
 	var r *refusal
 	var many spans.TooMany
@@ -136,7 +134,7 @@ func (in *intake) append(ctx context.Context, payload []byte) (Rejected, error) 
 	return Rejected{}, in.storeRefusal(ctx, "store spans", err)
 }
 
-// storeRefusal is the refusal for an error of a sink. Our own faults are logged.
+// storeRefusal returns the refusal for an error of a sink. It logs internal errors.
 func (in *intake) storeRefusal(ctx context.Context, doing string, err error) *refusal {
 	r := sinkRefusal(ctx, err)
 	if r.reason == internal {
@@ -145,19 +143,19 @@ func (in *intake) storeRefusal(ctx context.Context, doing string, err error) *re
 	return r
 }
 
-// tellOnce logs the answer to a kind of client, the first time.
+// tellOnce logs the answer to a kind of client the first time.
 func (in *intake) tellOnce(told *atomic.Bool, text string) {
 	if !told.Swap(true) {
-		in.logger.Info("a client sends telemetry that is left out", "answer", text)
+		in.logger.Info("a client sends telemetry that is not stored", "answer", text)
 	}
 }
 
-// refused counts a refusal and returns it in its full form.
+// refused counts a refusal and returns it as a *refusal.
 func (in *intake) refused(p Protocol, err error) *refusal {
 	r := readRefusal(err)
 	in.stats.refuse(p, r.reason)
 	if r.reason == overloaded && in.toldOverload.now() {
-		in.logger.Warn("refuse requests: too much at once; clients are told to come back", "protocol", string(p), "err", r.text)
+		in.logger.Warn("refuse requests: too much load; clients are told to retry", "protocol", string(p), "err", r.text)
 	}
 	in.logger.Debug("refuse spans", "protocol", string(p), "reason", reasons[r.reason], "err", r.text)
 	return r

@@ -14,76 +14,78 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Telling gRPC from HTTP.
+// This file distinguishes gRPC from HTTP on one port.
 //
-// The first bytes tell HTTP/1.x from HTTP/2, which begins with its preface. Within HTTP/2 (with prior knowledge:
-// encryption, if any, ends before the sniffer) only the content-type of the first request tells gRPC from HTTP. So
-// the sniffer reads frames up to the first HEADERS, and the server that gets the connection reads those bytes again.
-// gRPC goes to grpc-go's own transport: through net/http it would cost several times as much.
+// The first bytes distinguish HTTP/1.x from HTTP/2, which begins with its preface. Within HTTP/2 (with prior
+// knowledge: TLS ends before the sniffer) only the content-type of the first request distinguishes gRPC from
+// HTTP. So the sniffer reads frames up to the first HEADERS, and the server that gets the connection reads
+// those bytes again. gRPC goes to grpc-go's own transport, because through net/http it would cost several times
+// as much.
 //
-// Most clients send their first request at once, and the sniffer never writes a
-// byte. But a gRPC channel may be connected for minutes before its first call. Meanwhile the client needs a working
-// HTTP/2 connection: our SETTINGS, an acknowledgement of its SETTINGS, and answers to the PINGs that test whether we
-// are alive. So before the sniffer waits for an HTTP/2 client it greets it, and from then on it answers such frames
-// itself.
+// Most clients send their first request at once, and the sniffer never writes a byte. But a gRPC channel may
+// stay connected for minutes before its first call. Meanwhile the client needs a working HTTP/2 connection: the
+// server's SETTINGS, an acknowledgement of its own SETTINGS, and answers to its PINGs. So before the sniffer
+// waits for an HTTP/2 client, it sends a greeting with SETTINGS, and then answers such frames itself.
 //
-// The server that takes over does not know this and sends the same frames again. Three repairs make it one
-// conversation:
+// Invariant: client and server each see one correct HTTP/2 conversation. But the server that takes over does
+// not know of the greeting, and sends the same frames again. So three filters change the stream:
 //
-//   - The client's SETTINGS, of all its frames together, are given to the server
-//     as one frame, which the server acknowledges once. The client has had its
-//     acknowledgement, so the server's is dropped (ackDropper).
-//   - The client acknowledges the greeting. The server did not send it, and
-//     net/http would take that for a protocol error, so it is dropped (ackFilter).
-//   - PINGs were answered, so they are not passed on.
+//   - The server gets all the client's SETTINGS as one frame, which it acknowledges once. The client has
+//     already received an acknowledgement, so ackDropper removes the server's.
+//   - The client acknowledges the greeting. The server did not send the greeting, and net/http would treat
+//     this as a protocol error, so ackFilter removes it.
+//   - The sniffer has answered the PINGs, so it does not pass them on.
 //
-// Rejected: always starting grpc-go's transport and passing on what it refuses (it
-// answers before we could); sorting by a pause (slow, or wrong); taking silence
-// for gRPC (the client is left without answers until then).
+// Locks: none. One goroutine sniffs a connection before any server has it; Shutdown closes the connection to
+// stop it.
+//
+// Rejected: to start grpc-go's transport always and pass on the connections that it refuses, because it answers
+// before they could be passed on; to decide by a pause, which is slow or wrong; to treat silence as gRPC, which
+// leaves the client without answers until then.
 
 const (
 	// maxHead is the largest header block of a request.
 	maxHead = 64 << 10
-	// maxSniff bounds the bytes kept until the first header block is complete.
+	// maxSniff limits the bytes kept until the first header block is complete.
 	maxSniff = maxHead + 32<<10
-	// maxGreeted bounds the frames before the first request.
+	// maxGreeted limits the frames before the first request.
 	maxGreeted = 1000
 )
 
-// sniffError says why a connection is not served: text is for the client too.
+// sniffError is the reason why a connection is not served. The client also gets text.
 type sniffError struct {
-	code http2.ErrCode // for a client that speaks HTTP/2
+	code http2.ErrCode // for a client that uses HTTP/2
 	text string
-	tls  bool // the client speaks TLS
-	late bool // the client said too little
+	tls  bool // the client uses TLS
+	late bool // the client sent too little in time
 }
 
 func (e *sniffError) Error() string { return e.text }
 
-// sniffer reads ahead. buf[:pos] has been understood, buf[pos:] not yet.
+// sniffer reads ahead. buf[:pos] is parsed, buf[pos:] is not yet.
 type sniffer struct {
 	conn    net.Conn
 	limits  *Limits
-	streams uint32 // how many calls at once the greeting allows
+	streams uint32 // number of concurrent calls that the greeting allows
 
 	buf []byte
 	pos int
 
 	began    time.Time // of the connection
-	partial  time.Time // when we began to wait for the end of a frame or header block; zero: we do not
-	greeted  bool      // our SETTINGS were sent
+	partial  time.Time // start of the wait for the end of a frame or header block; zero: not waiting
+	greeted  bool      // the greeting was sent
 	answered bool      // and acknowledged
 	frames   int
 
-	seen     bool   // the client's SETTINGS came
-	owed     int    // of them, not acknowledged yet
+	seen     bool   // the client's SETTINGS have arrived
+	owed     int    // number of them not yet acknowledged
 	settings []byte // their payloads, in order
 	kept     []byte // the other frames, for the server
 
 	contentType string // of the first request, in HTTP/2
 }
 
-// sniff recognises a client's protocol. c then yields all bytes from the first on.
+// sniff recognises a client's protocol. Afterwards c yields all bytes from the first on.
 func (c *conn) sniff(limits *Limits) (Protocol, error) {
 	s := &sniffer{conn: c.Conn, limits: limits, streams: limits.streams(), began: time.Now()}
 	spoken, err := s.protocol()
@@ -124,7 +126,7 @@ func (s *sniffer) protocol() (Protocol, error) {
 	return OTLPHTTP, nil
 }
 
-// checkFirst tests the first byte: that of every HTTP method is a letter.
+// checkFirst tests the first byte: every HTTP method begins with a letter.
 func checkFirst(b byte) error {
 	switch {
 	case b == 0x16: // a TLS handshake record
@@ -135,8 +137,8 @@ func checkFirst(b byte) error {
 	return &sniffError{text: fmt.Sprintf("malformed: the first byte is 0x%02x, which begins neither HTTP/1.1 nor HTTP/2; this port takes OTLP over gRPC or over HTTP", b)}
 }
 
-// checkLine tests the first line, as far as it is there. net/http would refuse a malformed request without saying
-// what this port accepts.
+// checkLine tests the first line, as far as it has arrived. net/http would refuse a malformed request without
+// naming the protocols of this port.
 func checkLine(b []byte) error {
 	line, _, whole := bytes.Cut(b, []byte("\n"))
 	printable := bytes.IndexFunc(bytes.TrimSuffix(line, []byte("\r")), func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
@@ -179,7 +181,7 @@ func (s *sniffer) firstRequest() error {
 	}
 }
 
-// beforeRequest takes a frame that comes before the first request.
+// beforeRequest handles a frame before the first request.
 func (s *sniffer) beforeRequest(h http2.FrameHeader, payload []byte) error {
 	if s.frames++; s.frames > maxGreeted {
 		return &sniffError{code: http2.ErrCodeEnhanceYourCalm, text: fmt.Sprintf("more than %d HTTP/2 frames before the first request", maxGreeted)}
@@ -199,7 +201,7 @@ func (s *sniffer) beforeRequest(h http2.FrameHeader, payload []byte) error {
 		if s.owed++; s.greeted {
 			return s.acknowledge(nil)
 		}
-		return nil // greet will
+		return nil // greet will acknowledge them
 	case h.Type == http2.FramePing && !h.Flags.Has(http2.FlagPingAck) && h.Length == 8:
 		if err := s.greet(); err != nil {
 			return err
@@ -216,7 +218,7 @@ func (s *sniffer) keep(h http2.FrameHeader, payload []byte) {
 	s.kept = appendFrame(s.kept, h.Type, h.Flags, h.StreamID, payload)
 }
 
-// greet sends our SETTINGS, once, and acknowledges those that came before.
+// greet sends the SETTINGS once, and acknowledges those already received.
 func (s *sniffer) greet() error {
 	if s.greeted {
 		return nil
@@ -226,7 +228,7 @@ func (s *sniffer) greet() error {
 	return s.acknowledge(out)
 }
 
-// acknowledge writes out, followed by the acknowledgements that we owe.
+// acknowledge writes out, followed by the outstanding acknowledgements.
 func (s *sniffer) acknowledge(out []byte) error {
 	for ; s.owed > 0; s.owed-- {
 		out = append(out, settingsAck...)
@@ -241,7 +243,7 @@ func (s *sniffer) write(b []byte) error {
 	return nil
 }
 
-// frame reads one whole frame and steps over it.
+// frame reads one complete frame and skips it.
 func (s *sniffer) frame() (http2.FrameHeader, []byte, error) {
 	if err := s.need(frameHeaderLen); err != nil {
 		return http2.FrameHeader{}, nil, err
@@ -268,8 +270,8 @@ func (s *sniffer) need(n int) error {
 	return nil
 }
 
-// more waits for bytes. A client of HTTP/2 is greeted before the first wait, so
-// from the second on the bytes that were understood are not needed any more.
+// more waits for bytes. An HTTP/2 client is greeted before the first wait, so later waits may discard the
+// parsed bytes.
 func (s *sniffer) more() error {
 	if s.pos > 0 {
 		if err := s.greet(); err != nil {
@@ -298,8 +300,8 @@ func (s *sniffer) more() error {
 	return fmt.Errorf("read first bytes: %w", err)
 }
 
-// until is how long the client may stay silent: HeaderTimeout, but a connection
-// whose SETTINGS have been exchanged may be idle between two frames.
+// until is the time up to which the client may stay silent: HeaderTimeout, or, after the SETTINGS have been
+// exchanged, longer between two frames.
 func (s *sniffer) until() time.Time {
 	switch {
 	case !s.partial.IsZero():
@@ -310,8 +312,8 @@ func (s *sniffer) until() time.Time {
 	return s.began.Add(s.limits.HeaderTimeout)
 }
 
-// handOver returns the bytes that the server reads again, and the two filters that
-// hide the greeting (see above).
+// handOver returns the bytes that the server reads again, and the two filters that hide the greeting (see
+// above).
 func (s *sniffer) handOver() (replay []byte, acks *ackFilter, answer *ackDropper) {
 	if !s.greeted {
 		return s.buf, nil, nil
@@ -328,7 +330,7 @@ func (s *sniffer) handOver() (replay []byte, acks *ackFilter, answer *ackDropper
 	return replay, &ackFilter{pending: s.buf[s.pos:]}, answer
 }
 
-// refuse tells the client why it is not served, in the protocol it seems to speak.
+// refuse tells the client why it is not served, in the protocol that it seems to use.
 func (s *sniffer) refuse(err error) {
 	var e *sniffError
 	if !errors.As(err, &e) {
@@ -350,11 +352,11 @@ func (s *sniffer) refuse(err error) {
 	linger(s.conn)
 }
 
-// lingerTime is how long a connection that is about to be closed is still read.
+// lingerTime is the time for which a connection that is about to be closed is still read.
 const lingerTime = 500 * time.Millisecond
 
-// linger reads the bytes that the client had sent already. Closed with bytes unread, the connection would be reset,
-// and the client might never see the answer.
+// linger reads the bytes that the client has already sent. Closing with unread bytes would reset the
+// connection, and the client might never receive the answer.
 func linger(c net.Conn) {
 	if w, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite()
@@ -375,7 +377,7 @@ func appendFrame(b []byte, t http2.FrameType, flags http2.Flags, stream uint32, 
 	return append(b, payload...)
 }
 
-// headerFragment strips padding and priority off a HEADERS frame.
+// headerFragment removes padding and priority from a HEADERS frame.
 func headerFragment(h http2.FrameHeader, b []byte) ([]byte, error) {
 	pad := 0
 	if h.Flags.Has(http2.FlagHeadersPadded) && len(b) > 0 {

@@ -2,7 +2,7 @@ package receive
 
 import "sync/atomic"
 
-// Protocol is how a request came in. Its text is the value of a metric label.
+// Protocol is the protocol of a request. It is the value of a metric label.
 type Protocol string
 
 const (
@@ -15,8 +15,8 @@ const (
 
 var protocols = [...]Protocol{OTLPGRPC, OTLPHTTP, JaegerThrift, JaegerGRPC, Zipkin}
 
-// Stats counts accepted and refused requests. The zero value is ready. Counters only
-// grow; gauges are the state of this moment.
+// Stats counts accepted and refused requests. The zero value is ready. Counters only grow; gauges have the
+// current state.
 type Stats struct {
 	byProtocol [len(protocols)]protocolStats
 	cut        atomic.Uint64
@@ -44,39 +44,36 @@ type protocolStats struct {
 // Counts is a copy of all counters.
 type Counts struct {
 	Protocols []ProtocolCounts
-	// Connections is how many are open now.
+	// Connections is the number of open connections.
 	Connections int64
 	// InFlight and InFlightBytes are the requests being handled now.
 	InFlight, InFlightBytes int64
 	// ArrivingBytes are the bytes in memory of incomplete requests.
 	ArrivingBytes int64
-	// Cut counts connections closed before their protocol was known, or because too many were open and all of them
-	// had work.
+	// Cut counts connections closed before their protocol was known, or because too many were open and none was
+	// idle.
 	Cut uint64
-	// IdleClosed counts connections closed as the longest idle, to make room.
+	// IdleClosed counts connections closed to make room because they had been idle longest.
 	IdleClosed uint64
-	// Overfull counts connections cut because requests that were not whole yet
-	// held too many bytes, and they held the most.
+	// Overfull counts connections cut because incomplete requests used too many bytes and theirs used most.
 	Overfull uint64
-	// WrongPort counts OTLP connections that spoke gRPC on the HTTP port or
-	// HTTP on the gRPC port. They were served.
+	// WrongPort counts connections that used gRPC on the HTTP port or HTTP on the gRPC port. They were served.
 	WrongPort uint64
-	// Points and RejectedPoints count data points of metrics that were accepted and
-	// left out, RejectedLogs log records, which all are.
+	// Points and RejectedPoints count accepted and rejected data points of metrics. RejectedLogs counts log
+	// records, all of which are rejected.
 	Points, RejectedPoints, RejectedLogs uint64
 }
 
 // ProtocolCounts are the counters of one protocol.
 type ProtocolCounts struct {
 	Protocol Protocol
-	// Requests, Spans and Bytes were accepted by the Sink. Bytes are those of
-	// the OTLP payload, decompressed.
+	// Requests, Spans and Bytes were accepted by the Sink. Bytes counts the decompressed OTLP payload.
 	Requests, Spans, Bytes uint64
-	// Rejected counts spans that the Sink left out of accepted requests.
+	// Rejected counts spans that the Sink rejected in accepted requests.
 	Rejected uint64
-	// Refused counts requests by the reason of refusal. Every reason is there.
+	// Refused counts requests by the reason of refusal. It has every reason.
 	Refused map[string]uint64
-	// RefusedSpans counts their spans, where the request could be read so far.
+	// RefusedSpans counts their spans, as far as the requests could be decoded.
 	RefusedSpans map[string]uint64
 }
 

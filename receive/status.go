@@ -50,8 +50,8 @@ func statusJSON(r *refusal) []byte {
 	return b
 }
 
-// statusProto: google.rpc.Status {code 1, message 2, details 3}, with an Any
-// {type_url 1, value 2} of RetryInfo {retry_delay 1: {seconds 1, nanos 2}}.
+// statusProto encodes google.rpc.Status {code 1, message 2, details 3}, with an Any {type_url 1, value 2} of
+// RetryInfo {retry_delay 1: {seconds 1, nanos 2}}.
 func statusProto(r *refusal) []byte {
 	var b wire.Builder
 	b.Varint(1, uint64(r.code()))

@@ -149,7 +149,7 @@ func TestHTTPRefusals(t *testing.T) {
 		{name: "lz4", contentType: typeProtobuf, encoding: "lz4", body: "x", status: 400, code: codes.InvalidArgument, text: `Content-Encoding "lz4" is not supported`, reason: "unsupported"},
 		{name: "announced too large", contentType: typeProtobuf, body: good, limits: Limits{Body: 10}, status: 400, code: codes.InvalidArgument, text: "limit of 10 bytes", reason: "too_large"},
 		{name: "too many spans", contentType: typeProtobuf, body: good, limits: Limits{Spans: 2}, status: 400, code: codes.InvalidArgument, text: "3 spans, the limit is 2", reason: "too_large"},
-		{name: "too large for all in flight", contentType: typeProtobuf, body: good, limits: Limits{InFlight: 10}, status: 400, code: codes.InvalidArgument, text: "more than the 10 bytes", reason: "too_large"},
+		{name: "too large for all in flight", contentType: typeProtobuf, body: good, limits: Limits{InFlight: 10}, status: 400, code: codes.InvalidArgument, text: "more than 10 bytes", reason: "too_large"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -257,7 +257,7 @@ func TestGRPCRefusals(t *testing.T) {
 		{"not protobuf", "Export", []byte("hello"), Limits{}, codes.InvalidArgument, "not an OTLP trace request", "malformed", 0},
 		{"too large", "Export", good, Limits{Decompressed: 100}, codes.ResourceExhausted, "larger than max", "too_large", 0},
 		{"too many spans", "Export", good, Limits{Spans: 2}, codes.InvalidArgument, "3 spans, the limit is 2", "too_large", 0},
-		{"too large for all in flight", "Export", good, Limits{InFlight: 10, RetryDelay: 3 * time.Second}, codes.InvalidArgument, "more than the 10 bytes", "too_large", 0},
+		{"too large for all in flight", "Export", good, Limits{InFlight: 10, RetryDelay: 3 * time.Second}, codes.InvalidArgument, "more than 10 bytes", "too_large", 0},
 		{"unknown method", "Import", good, Limits{}, codes.Unimplemented, "Import", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -347,7 +347,7 @@ func TestTranslationsAreBounded(t *testing.T) {
 	}{
 		{Limits{}, codes.OK, ""},
 		{Limits{Decompressed: 50_000}, codes.InvalidArgument, "limit of 50000 bytes as OTLP"},
-		{Limits{InFlight: 50_000}, codes.InvalidArgument, "more than the 50000 bytes"},
+		{Limits{InFlight: 50_000}, codes.InvalidArgument, "more than 50000 bytes"},
 	} {
 		s := start(t, Config{Limits: c.limits}, new(recorder))
 		err := postBytes(t, s.Addrs().JaegerGRPC, links.B)

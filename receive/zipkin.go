@@ -18,14 +18,14 @@ func (in *intake) zipkinHandler(allowed origins) http.Handler {
 	})
 }
 
-// serveZipkin takes Zipkin's spans by POST at any path, as Tempo does (customary:
-// /api/v2/spans, /api/v1/spans). The request must have the right content type: a browser lets a page of another
-// origin send text/plain without a preflight, and such pages must not send spans.
+// serveZipkin accepts Zipkin's spans by POST at any path, as Tempo does (customary: /api/v2/spans,
+// /api/v1/spans). It requires the right content type: a browser lets a page of another origin send text/plain
+// without a preflight, and such pages must not send spans.
 func (in *intake) serveZipkin(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		in.stats.refuse(Zipkin, unsupported)
-		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 %s is not possible here: send spans by POST to /api/v2/spans", r.Method))
+		plain(w, http.StatusMethodNotAllowed, fmt.Sprintf("405 method %s is not allowed: send spans by POST to /api/v2/spans", r.Method))
 		return
 	}
 	contentType := r.Header.Get("Content-Type")

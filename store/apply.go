@@ -9,18 +9,16 @@ import (
 
 // apply is the applier: the only goroutine that adds to the head.
 //
-// Invariant: it takes committed payloads in log order, so the head always holds
-// what a replay of the log would, and it acknowledges a payload only after its
-// rows are in the head.
+// Invariant: it adds committed payloads in log order, so the head always equals the result of a replay of the
+// log. It acknowledges a payload only after its rows are in the head.
 //
-// It holds head.growing while it adds one payload and no lock between payloads.
-// Nothing that must work while a payload takes long (/metrics, readiness, the
-// keeper, Close) waits for growing. Close waits for the applier for
-// closePatience, then abandons it: payloads that were not applied are in the log, and
-// the next start reads it.
+// Locks: it holds head.growing while it adds one payload, and no lock between payloads. Code that must work
+// while a payload takes long (/metrics, readiness, the keeper, Close) never waits for growing. Close waits for
+// the applier for closePatience, then abandons it: the remaining payloads are in the log, and the next start
+// replays them.
 //
-// Rejected: several appliers. Rows of one segment go to one Table, so they would
-// work by turns, and the order of the head would no longer be that of the log.
+// Rejected: several appliers. The rows of one segment go to one Table, so the appliers would take turns, and
+// the head would no longer have the log's order.
 func (s *Store) apply() {
 	defer close(s.applied)
 	turns := turns{p: s.o.Priority, closing: s.closing}

@@ -6,24 +6,21 @@ import (
 	"time"
 )
 
-// Priority gives short queries priority over writes. Writers at full speed take
-// every core; a query then waits for a time slice of the scheduler, ten
-// milliseconds and more. While a query is young, the appliers of all stores that
-// share the Priority pause between two payloads, so the query finds a core.
-// Writers wait for their acknowledgement meanwhile and send no more.
+// Priority gives short queries priority over writes. Writers at full speed use every core, so a query waits ten
+// milliseconds and more for a time slice of the scheduler. While a query is young, the appliers of all stores
+// that share the Priority pause between two payloads, so that the query gets a core. Meanwhile the writers wait
+// for their acknowledgement and send nothing.
 //
-// Bounds: a query is young for its first queryYouth. An applier pauses for at most
-// pauseMost and then works for at least half as long as it paused, whatever queries
-// come. So queries cannot stop writes, and writes cost a query one payload's time.
-// Close ends a pause at once.
+// Limits: a query is young for its first queryYouth. An applier pauses for at most pauseMost and then works for
+// at least half as long as it paused, even if new queries arrive. So queries cannot stop writes, and a query
+// waits for at most one payload. Close ends a pause at once.
 //
-// Locks: mu guards none and is held for a few instructions. An applier holds no
-// lock while it pauses. Queries never wait.
+// Locks: mu protects none and is held for a few instructions. An applier holds no lock while it pauses. Queries
+// never wait.
 //
-// Rejected: lower scheduling priority for appliers, which Go does not have; a token
-// that queries and appliers share, since a query would have to wait for it; and
-// runtime.Gosched in the applier, which queues it after goroutines that are ready,
-// and the query becomes ready a moment later.
+// Rejected: a lower scheduling priority for appliers, which Go does not have; a token shared by queries and
+// appliers, because a query would have to wait for it; runtime.Gosched in the applier, because it yields only
+// to goroutines that are ready, and the query becomes ready a moment later.
 //
 // The zero Priority is ready to use, by any goroutine.
 type Priority struct {

@@ -5,21 +5,22 @@ import (
 	"strings"
 )
 
-// Structural operators.
+// This file has the structural operators.
 //
-// The operands pick spans, and the operator keeps those of the right operand that have
-// a partner among those of the left one. The tree numbers the spans as a nested set
-// (tree.go): left and right of a span enclose those of its descendants. So each relation is a comparison of numbers:
+// Each operand picks spans. The operator keeps the spans of the right operand that have a partner among the
+// spans of the left one. The tree numbers the spans as a nested set (tree.go): left and right of a span enclose
+// those of its descendants. So each relation is a comparison of numbers:
 //
 //	parent     the parent's left is the left of a picked span
 //	ancestor   an interval of a picked span begins before and ends after
 //	sibling    another picked span has the same parent number
 //
-// Invariant: an operator costs time and memory in proportion to the spans of the trace.
-// Each relation makes one pass over the left spans, which fills a table indexed by
-// number, and one over the right spans, which looks into it. Rejected: comparing pairs,
-// which costs the square of a trace with many matches on both sides; and walking up
-// from each span, which costs its depth, the square of a chain.
+// Invariant: an operator takes time and memory linear in the spans of the trace. Each relation makes one pass
+// over the left spans, which fills a table indexed by number, and one over the right spans, which reads it.
+// Locks: none; each Run has its own tables.
+//
+// Rejected: comparing pairs, which takes quadratic time when both sides have many matches; walking up from each
+// span, which takes quadratic time in a chain.
 //
 // The answer depends on the whole trace, so masks of single Views only choose candidates: traces for which both
 // operands may match, in one View or in two.

@@ -7,10 +7,9 @@ import (
 	"etude/traceql/eval"
 )
 
-// From rows to series.
+// This file turns rows into series.
 //
-// A metrics query makes one number for each series and slot out of any number of
-// spans. The work is done in two steps.
+// A metrics query computes one number for each series and slot from any number of spans. It works in two steps.
 //
 //  1. Run.Read, on any goroutine: the rows of one View become a Part. Its label numbers,
 //     groups and series are those of the View alone, found by arrays and not by maps:
@@ -21,18 +20,16 @@ import (
 //     to the cells. This step costs a map access for each series of a View, not for
 //     each span.
 //
-// Invariants: a series has the same number and the same sum whichever View was read
-// first, because numbers are given and floats are added only in step 2. A cell is at
-// series*slots + slot, so cells only grow at the end. Memory is counted before it is
-// allocated: a query with too many series ends before it has them.
+// Invariants: the number and the sum of a series do not depend on the order in which Views are read, because
+// only step 2 assigns numbers and adds floats. A cell is at series*slots + slot, so cells only grow at the end.
+// Memory is counted before it is allocated: a query with too many series ends before it has them.
 //
-// Locks: none. A Part belongs to its reader until it is handed to add, which gives its
-// arrays back to the pools of scratch.go.
+// Locks: none. A Part belongs to its reader until it is passed to add, which returns its arrays to the pools of
+// scratch.go.
 //
-// Rejected: adding in step 1 under a lock, since sums of floats would depend on the
-// order; numbers of series from one map for all Views, since it would be the hot lock
-// of the query; and a map of counters by labels, since a span would cost a hash of all
-// its labels.
+// Rejected: adding in step 1 under a lock, because sums of floats would depend on the order; series numbers
+// from one map for all Views, because its lock would be the bottleneck of the query; a map of counters by
+// labels, because each span would cost a hash of all its labels.
 
 // accumulator adds up Parts by series and slot.
 type accumulator struct {
