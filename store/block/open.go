@@ -337,7 +337,7 @@ func (p *reading) read(ctx context.Context, c *stored, want wants) (v *values, e
 	}()
 	want.anySum, want.only = b.anySum, p.only
 	if p.only != nil && at.index != 0 {
-		return p.readPage(c, at, want)
+		return p.readPageOnce(c, at, want)
 	}
 	buffer := make([]byte, at.size)
 	if _, err := b.file.ReadAt(buffer, at.offset); err != nil {

@@ -35,6 +35,7 @@ type reading struct {
 	only     *onlyTraces // the units are of some traces
 	whole    *reading    // the one that has all traces, if this one has some
 	paged    bool        // the units are of a whole page, and kept
+	scratch  *scratch    // of one that has a few traces
 }
 
 // unitName names a unit.

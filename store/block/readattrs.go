@@ -78,6 +78,9 @@ type ownColumn struct {
 func (p *reading) readAttrs(ctx context.Context, level trace.Level, first []uint32, keys map[string]bool, x *extras) (*attrList, error) {
 	of, rows := layout.OwnerOf[level], int(first[len(first)-1])
 	r := &attrReader{p: p, list: &attrList{ends: make([]uint32, 0, rows)}, known: map[string]uint32{}, keys: keys, rows: rows, depth: depthOf[of]}
+	if rows == 0 {
+		return r.list, nil
+	}
 	if err := r.open(ctx, of); err != nil {
 		return nil, err
 	}

@@ -55,6 +55,9 @@ func (p *reading) readEventNames(ctx context.Context) (func(*trace.View), error)
 	if err != nil {
 		return nil, err
 	}
+	if len(spans) == 0 {
+		return func(*trace.View) {}, nil
+	}
 	codes, err := p.codes(ctx, layout.OfEvent, layout.FieldName, len(spans))
 	return func(v *trace.View) { v.EventName = codes }, err
 }
@@ -122,7 +125,7 @@ func (p *reading) links(ctx context.Context) (l links, err error) {
 	if p.b.Meta.Format == VParquet3 {
 		return p.oldLinks(ctx)
 	}
-	if l.span, err = p.children(ctx, layout.OfLink); err != nil {
+	if l.span, err = p.children(ctx, layout.OfLink); err != nil || len(l.span) == 0 {
 		return l, err
 	}
 	n := len(l.span)

@@ -66,6 +66,7 @@ func bitsFor(greatest uint8) uint { return uint(bits.Len8(greatest)) }
 // decodeLevels appends n levels.
 func decodeLevels(dst, b []byte, greatest uint8, n int) ([]uint8, error) {
 	h := hybrid{b: b, width: bitsFor(greatest), left: n}
+	dst = slices.Grow(dst, min(n, maxGrown))
 	for h.left > 0 {
 		count, value, packed, err := h.next()
 		if err != nil {
@@ -76,14 +77,18 @@ func decodeLevels(dst, b []byte, greatest uint8, n int) ([]uint8, error) {
 				return nil, errRun
 			}
 			at := len(dst)
-			dst = append(dst, make([]byte, count)...)
-			if value != 0 {
-				fillBytes(dst[at:], byte(value))
-			}
+			dst = slices.Grow(dst, count)[:at+count]
+			fillBytes(dst[at:], byte(value))
 			continue
 		}
-		mask := byte(1)<<h.width - 1
-		for i := range count {
+		mask, done := byte(1)<<h.width-1, 0
+		dst, done = unpackLevels(dst, packed, h.width, count)
+		for _, v := range dst[len(dst)-done:] {
+			if v > greatest {
+				return nil, errRun
+			}
+		}
+		for i := done; i < count; i++ {
 			bit := uint(i) * h.width
 			v := packed[bit/8] >> (bit % 8)
 			if bit%8+h.width > 8 {
@@ -98,9 +103,36 @@ func decodeLevels(dst, b []byte, greatest uint8, n int) ([]uint8, error) {
 	return dst, nil
 }
 
+// unpackLevels appends those of n packed levels that come in groups of eight with eight bytes to read, and returns how
+// many they are.
+func unpackLevels(dst, packed []byte, width uint, n int) ([]uint8, int) {
+	if width == 0 {
+		return dst, 0
+	}
+	groups := min(n/8, max(0, len(packed)-8)/int(width))
+	at := len(dst)
+	dst = slices.Grow(dst, 8*groups)[:at+8*groups]
+	out, mask := dst[at:], uint64(1)<<width-1
+	for g := range groups {
+		word, eight := binary.LittleEndian.Uint64(packed[g*int(width):]), out[8*g:8*g+8]
+		for k := range eight {
+			eight[k] = uint8(word & mask)
+			word >>= width
+		}
+	}
+	return dst, 8 * groups
+}
+
+// maxGrown is for how many values room is made before they are there.
+const maxGrown = 1 << 14
+
 func fillBytes(b []byte, v byte) {
-	for i := range b {
-		b[i] = v
+	if len(b) == 0 {
+		return
+	}
+	b[0] = v
+	for n := 1; n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
 	}
 }
 

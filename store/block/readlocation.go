@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -83,6 +84,79 @@ func (s *skeleton) cutAt(pages []location) bool {
 	return true
 }
 
+// scratch has the memory in which pages are decoded of which little is kept, and what was kept of each column: several
+// units read the same ones.
+type scratch struct {
+	page, body []byte
+	rep, def   []uint8
+	nums       []uint64
+	index      []uint32
+	texts      texts
+	read       map[scratchKey]*values
+}
+
+type scratchKey struct {
+	column *stored
+	levels bool
+}
+
+// readPageOnce is readPage, but that the values of a few traces are kept.
+func (p *reading) readPageOnce(c *stored, at *chunk, want wants) (*values, error) {
+	s := p.scratch
+	if s == nil || want.raw != nil || want.dictionary != nil {
+		return p.readPage(c, at, want)
+	}
+	key := scratchKey{c, want.rep || want.def}
+	if v := s.read[key]; v != nil {
+		again := *v
+		again.nums = slices.Clone(v.nums) // Callers change them.
+		return &again, nil
+	}
+	v, err := p.readPage(c, at, want)
+	if err != nil {
+		return nil, err
+	}
+	s.read[key] = v
+	again := *v
+	again.nums = slices.Clone(v.nums)
+	return &again, nil
+}
+
+// lend gives a decoder the memory. Levels that are not wanted stay nil.
+func (s *scratch) lend(d *pageDecoder) {
+	if d.want.rep && d.column.rep > 0 {
+		d.rep = s.rep[:0]
+	}
+	if d.want.def && d.column.def > 0 {
+		d.def = s.def[:0]
+	}
+	d.nums, d.index, d.buffer = s.nums[:0], s.index[:0], s.body
+	d.texts = texts{data: s.texts.data[:0], ends: s.texts.ends[:0]}
+}
+
+// keep takes the memory back and leaves the values copies of what was not cut off.
+func (s *scratch) keep(d *pageDecoder, whole values) {
+	v := d.values
+	if whole.rep != nil {
+		s.rep = whole.rep
+	}
+	if whole.def != nil {
+		s.def = whole.def
+	}
+	s.nums, s.index, s.body = whole.nums, whole.index, d.buffer
+	v.rep, v.def, v.nums, v.index = slices.Clone(v.rep), slices.Clone(v.def), slices.Clone(v.nums), slices.Clone(v.index)
+	if v.known > 0 {
+		return // The texts are those of the dictionary.
+	}
+	s.texts = v.texts
+	v.texts = texts{}
+	for i, at := range v.index {
+		v.texts.data = append(v.texts.data, s.texts.get(at)...)
+		v.texts.ends = append(v.texts.ends, uint32(len(v.texts.data)))
+		v.index[i] = uint32(i)
+	}
+}
+
 // readPage reads the page of p.only alone, and the dictionary.
 func (p *reading) readPage(c *stored, at *chunk, want wants) (*values, error) {
 	pages, err := at.locations(p.b.file)
@@ -95,10 +169,13 @@ func (p *reading) readPage(c *stored, at *chunk, want wants) (*values, error) {
 	page := pages[p.only.page]
 	want.levelsToCut(c.file)
 	d := pageDecoder{values: &values{column: c.file}, chunk: at, want: want, left: int(at.entries), alone: true}
+	if p.scratch != nil {
+		p.scratch.lend(&d)
+	}
 	if err := p.needDictionary(c, at, &d, pages[0].offset); err != nil {
 		return nil, err
 	}
-	buffer := make([]byte, page.size)
+	buffer := p.pageBuffer(int(page.size))
 	if _, err := p.b.file.ReadAt(buffer, page.offset); err != nil {
 		return nil, err
 	}
@@ -109,7 +186,23 @@ func (p *reading) readPage(c *stored, at *chunk, want wants) (*values, error) {
 	if h.kind != format.DataPage && h.kind != format.DataPageV2 {
 		return nil, errors.New("its offset index names a page without values")
 	}
-	return d.values, p.only.cutPage(d.values, int(h.values))
+	whole := *d.values
+	if err := p.only.cutPage(d.values, int(h.values)); err != nil {
+		return nil, err
+	}
+	if p.scratch != nil {
+		p.scratch.keep(&d, whole)
+	}
+	return d.values, nil
+}
+
+// pageBuffer returns memory for the bytes of a page.
+func (p *reading) pageBuffer(size int) []byte {
+	if p.scratch == nil {
+		return make([]byte, size)
+	}
+	p.scratch.page = slices.Grow(p.scratch.page[:0], size)[:size]
+	return p.scratch.page
 }
 
 // needDictionary gives a decoder the dictionary that lies in front of the first page. Large ones of texts are kept in
@@ -123,7 +216,7 @@ func (p *reading) needDictionary(c *stored, at *chunk, d *pageDecoder, first int
 		d.useTexts(u.texts)
 		return nil
 	}
-	buffer := make([]byte, first-at.offset)
+	buffer := p.pageBuffer(int(first - at.offset))
 	if _, err := p.b.file.ReadAt(buffer, at.offset); err != nil {
 		return err
 	}
@@ -153,5 +246,5 @@ func (p *reading) keepTexts(c *stored, v *values) {
 // useTexts gives the decoder a dictionary that others use as well.
 func (d *pageDecoder) useTexts(t *texts) {
 	d.texts = texts{data: t.data[:len(t.data):len(t.data)], ends: t.ends[:len(t.ends):len(t.ends)], gap: t.gap}
-	d.hasDict, d.dictionary = true, t.len()
+	d.hasDict, d.dictionary, d.known = true, t.len(), t.len()
 }

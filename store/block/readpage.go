@@ -348,7 +348,7 @@ func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
 		return errors.New("it has two dictionaries")
 	}
 	d.hasDict = true
-	b, err := d.decompress(b, int(h.size))
+	b, err := decompress(d.chunk.codec, nil, b, int(h.size)) // not in the buffer: the texts stay where they are
 	if err != nil {
 		return fmt.Errorf("dictionary: %w", err)
 	}
@@ -362,7 +362,7 @@ func (d *pageDecoder) dictionaryPage(h *pageHeader, b []byte) error {
 		d.numbers, err = plainNumbers(nil, b, d.column.typ, int(h.values))
 		return err
 	}
-	d.buffer, d.dictionary = nil, int(h.values) // the texts stay where they are
+	d.dictionary = int(h.values)
 	d.texts, err = textsIn(b, d.dictionary)
 	d.known = d.texts.len()
 	return err

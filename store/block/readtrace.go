@@ -213,6 +213,9 @@ func (p *part) openKept(ctx context.Context, page int, need *trace.Need) (v *tra
 // some returns a View of some traces of one page.
 func (p *reading) some(ctx context.Context, from, to int, need *trace.Need, keep bool) (*trace.View, error) {
 	one := &reading{part: p.part, dict: p.dict, skeleton: p.skeleton.only(from, to), only: p.skeleton.place(from, to), whole: p, paged: keep}
+	if !keep {
+		one.scratch = &scratch{read: map[scratchKey]*values{}}
+	}
 	before := p.dict.Bytes()
 	units, err := one.need(ctx, need)
 	if grown := p.dict.Bytes() - before; grown > 0 {
