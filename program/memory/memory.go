@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"runtime/debug"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -49,6 +50,9 @@ const (
 	// softLimit is the collector's limit in percent. The remainder is for memory that Go does not count: the
 	// program's own pages, and the kernel's for its sockets and files.
 	softLimit = 90
+
+	scarceMemory  = 4 * gibibyte
+	scarcePercent = 50 // GOGC with less memory
 )
 
 // limitAtStart is the value of GOMEMLIMIT, before [Limit.LimitOwn] changes it.
@@ -72,10 +76,15 @@ func For(flag flags.AutoBytes) Limit {
 	return Limit{int64(machine / 2), "half of the machine's"}
 }
 
-// LimitOwn sets the limit of Go's collector, unless GOMEMLIMIT has set it.
+// LimitOwn sets the limit of Go's collector, unless GOMEMLIMIT has set it. With less than scarceMemory the collector
+// also leaves only half as much garbage, unless GOGC says how much: most of a backend's memory has no pointers, so
+// this costs hardly any CPU.
 func (m Limit) LimitOwn() {
 	if m.Source != "GOMEMLIMIT" {
 		debug.SetMemoryLimit(m.Bytes / 100 * softLimit)
+	}
+	if m.Bytes < scarceMemory && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(scarcePercent)
 	}
 }
 

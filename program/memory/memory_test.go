@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"runtime/debug"
 	"testing"
 
 	"etude/program/flags"
@@ -32,6 +33,24 @@ func TestMemoryIsFoundOnce(t *testing.T) {
 	before.LimitOwn()
 	if after := For(flags.Auto); after != before {
 		t.Errorf("%s, and then %s", before, after)
+	}
+}
+
+// With little memory the collector leaves less garbage, unless the user says how much.
+func TestGarbageWithLittleMemory(t *testing.T) {
+	before, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1)
+	defer func() { debug.SetGCPercent(before); debug.SetMemoryLimit(limit) }()
+	for _, test := range []struct {
+		memory int64
+		gogc   string
+		want   int
+	}{{gibibyte, "", scarcePercent}, {8 * gibibyte, "", 100}, {gibibyte, "100", 100}} {
+		t.Setenv("GOGC", test.gogc)
+		debug.SetGCPercent(100)
+		Limit{Bytes: test.memory}.LimitOwn()
+		if got := debug.SetGCPercent(100); got != test.want {
+			t.Errorf("%d MiB, GOGC=%q: %d, want %d", test.memory/mebibyte, test.gogc, got, test.want)
+		}
 	}
 }
 
