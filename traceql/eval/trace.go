@@ -67,6 +67,9 @@ func (t *Trace) load(p *Parts, id trace.TraceID) (bool, error) {
 
 // fill takes the rows at the places that were found. It reports whether there are any.
 func (t *Trace) fill(id trace.TraceID) bool {
+	if t.Spans == nil {
+		t.Spans = make([]Ref, 0, 16) // most traces have no more
+	}
 	t.ID, t.Spans = id, t.Spans[:0]
 	t.Start, t.End = ^uint64(0), 0
 	t.tree.built, t.rooted = false, false
