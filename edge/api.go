@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The API is read-only and has the form of Traefik's (/api/http/routers and so on,
-// see "API" in Traefik's documentation). /api/stats is etude's own.
+// The API is read-only and has the format of Traefik's (/api/http/routers and so on; see "API" in Traefik's
+// documentation). /api/stats is etude's own.
 
 type routerView struct {
 	EntryPoints []string `json:"entryPoints"`
@@ -49,7 +49,7 @@ type serverView struct {
 	PreservePath bool   `json:"preservePath,omitempty"`
 }
 
-// DashboardPath is where the dashboard is, below its address.
+// DashboardPath is the path of the dashboard.
 const DashboardPath = "/dashboard/"
 
 // dashboardHandler serves everything on the dashboard's address.
@@ -81,7 +81,7 @@ func (e *edge) dashboardHandler() http.Handler {
 	return mux
 }
 
-// named is an item of a list, with the texts by which the list can be filtered.
+// named is an item of a list, with the texts that filter the list.
 type named struct {
 	name, status, text string
 	view               any
@@ -123,8 +123,8 @@ func filter(items []named, r *http.Request) []named {
 	})
 }
 
-// page returns the page that the request asks for. As in Traefik, the first page
-// is 1, a page has 100 items by default, and the page after the last one is 1.
+// page returns the page that the request asks for. As in Traefik, the first page is 1, a page has 100 items by
+// default, and the page after the last one is 1.
 func page(items []named, r *http.Request) (part []named, next int, err error) {
 	number, err := positive(r, "page", 1)
 	if err != nil {
@@ -354,7 +354,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // a client that is gone needs no answer
+	_, _ = w.Write(text) // the client may be gone
 }
 
 func writeProblem(w http.ResponseWriter, status int, text string) {
@@ -370,5 +370,5 @@ func serveFavicon(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Type", "image/svg+xml")
 	h.Set("Cache-Control", "public, max-age=86400")
 	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(icon) // a client that is gone needs no answer
+	_, _ = w.Write(icon) // the client may be gone
 }

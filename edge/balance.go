@@ -7,21 +7,20 @@ import (
 	"time"
 )
 
-// Passive ejection: after ejectAfter refused connections in a row the balancer
-// stops using a server, for minEjection at first and twice as long each further
-// time. Then one request tries the server again; its success ends the ejection.
+// Passive ejection: after ejectAfter consecutive refused connections, the balancer stops using a server, first
+// for minEjection and then twice as long each time. After that, one request tries the server again. If it
+// succeeds, the ejection ends.
 const (
 	ejectAfter  = 3
 	minEjection = 2 * time.Second
 	maxEjection = 30 * time.Second
 )
 
-// maxWeight bounds a server's share in the rotation.
+// maxWeight limits a server's share of the requests.
 const maxWeight = 1 << 20
 
-// balancer hands out the servers of one service in turn, by smooth weighted
-// round robin: the server with the most credit goes next and pays the sum of
-// all weights, so turns are spread evenly instead of coming in bursts.
+// balancer chooses the servers of one service by smooth weighted round robin: the server with the most credit
+// is next and pays the sum of all weights, so a server's turns are spread evenly instead of coming in bursts.
 //
 // Health belongs to the server, not to the balancer, and survives a reload.
 type balancer struct {
@@ -38,12 +37,12 @@ type turn struct {
 	credit int
 }
 
-// health counts the failures of one server. It has its own lock, because two
-// balancers share it during a reload.
+// health counts the failures of one server. It has its own lock, because two balancers share it during a
+// reload.
 type health struct {
 	mu       sync.Mutex
-	failures int           // connections refused in a row
-	until    time.Time     // left out until then; zero when in rotation
+	failures int           // consecutive refused connections
+	until    time.Time     // not used until then; zero when in rotation
 	ejection time.Duration // length of the latest ejection; zero when in rotation
 	retrying bool          // one request is trying the server again
 }
@@ -82,14 +81,14 @@ func (b *balancer) next(tried []int) int {
 	return best
 }
 
-// connected notes that the server took the connection.
+// connected records that the server accepted the connection.
 func (b *balancer) connected(i int) {
 	if b.turns[i].health.recover() {
 		b.log.Info("server back in rotation", "service", b.service, "url", b.turns[i].server.text)
 	}
 }
 
-// refused notes that no connection to the server could be made.
+// refused records that no connection to the server could be made.
 func (b *balancer) refused(i int, err error) {
 	if ejection := b.turns[i].health.fail(b.now()); ejection > 0 {
 		b.log.Warn("server out of rotation", "service", b.service, "url", b.turns[i].server.text,
@@ -97,8 +96,7 @@ func (b *balancer) refused(i int, err error) {
 	}
 }
 
-// outUntil returns when an ejected server may be tried again, or zero when it
-// may be used now.
+// outUntil returns the time when an ejected server may be tried again, or zero when it may be used now.
 func (h *health) outUntil(now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,8 +106,8 @@ func (h *health) outUntil(now time.Time) time.Time {
 	return h.until
 }
 
-// claim lets one request try an ejected server. For all other requests the server
-// stays ejected until the result is known, or for as long as before.
+// claim lets one request try an ejected server. For all other requests the server stays ejected until the
+// result is known, or for the previous duration.
 func (h *health) claim(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -119,8 +117,7 @@ func (h *health) claim(now time.Time) {
 	}
 }
 
-// fail counts a refused connection. If this ejects the server, fail returns for how
-// long, else 0.
+// fail counts a refused connection. If this ejects the server, fail returns the duration, otherwise 0.
 func (h *health) fail(now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -135,8 +132,8 @@ func (h *health) fail(now time.Time) time.Duration {
 		h.ejection = min(2*h.ejection, maxEjection)
 		h.until = now.Add(h.ejection)
 	}
-	// Otherwise the server is still in rotation, or it was ejected and tried as a
-	// last resort. Neither changes anything.
+	// Otherwise the server is still in rotation, or it was ejected and tried because no other was left. Neither
+	// changes anything.
 	return 0
 }
 

@@ -16,17 +16,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxConfigSize bounds the configuration after templates, in bytes.
+// maxConfigSize limits the configuration after templates, in bytes.
 const maxConfigSize = 4 << 20
 
 // entryPointName is the name of the only entry point.
 const entryPointName = "web"
 
-// dashboardName is what metrics call the dashboard's address, as Traefik does.
+// dashboardName is the name of the dashboard's address in metrics, as in Traefik.
 const dashboardName = "traefik"
 
-// config is a loaded dynamic configuration, checked as a whole: every router
-// names a service that exists.
+// config is a loaded dynamic configuration, checked as a whole: every router names an existing service.
 type config struct {
 	routers  []*routerConfig // highest priority first
 	services map[string]*serviceConfig
@@ -57,8 +56,7 @@ type serverConfig struct {
 	preservePath bool
 }
 
-// A problem is a mistake in the configuration. Line 0 means that the line is not
-// known.
+// problem is a mistake in the configuration. Line 0 means that the line is unknown.
 type problem struct {
 	file string
 	line int
@@ -72,8 +70,8 @@ func (p *problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s", p.file, p.line, p.text)
 }
 
-// loadConfig reads a dynamic configuration in Traefik's form. It uses the file name
-// in messages only, and reports all problems together, in the order of lines.
+// loadConfig reads a dynamic configuration in Traefik's format. It uses the file name only in messages. It
+// reports all problems together, in the order of lines.
 func loadConfig(file string, text []byte, getenv func(string) string) (*config, error) {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".toml", ".json":
@@ -99,7 +97,7 @@ func render(file string, text []byte, getenv func(string) string) ([]byte, error
 	return out.Bytes(), nil
 }
 
-// limitedBuffer ends a template that writes without end.
+// limitedBuffer stops a template with unlimited output.
 type limitedBuffer struct {
 	bytes.Buffer
 	left int
@@ -117,7 +115,7 @@ var (
 	undefinedInError = regexp.MustCompile(`function ("[^"]*") not defined`)
 )
 
-// templateProblem turns an error of text/template into a problem with a line.
+// templateProblem converts an error of text/template to a problem with a line.
 func templateProblem(file string, err error) error {
 	text, line := err.Error(), 0
 	if m := templateLine.FindStringSubmatch(text); m != nil {
@@ -135,7 +133,7 @@ var (
 	yamlParserError = regexp.MustCompile(`^did not find expected (key|',' or '[}\]]'|node content|'-' indicator|<document start>)`)
 )
 
-// parseConfig reads the configuration after its templates have run.
+// parseConfig parses the configuration after its templates have run.
 func parseConfig(file string, text []byte) (*config, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, &problem{file, 0, "the configuration is empty"}
@@ -172,7 +170,7 @@ func yamlProblem(file string, err error) error {
 	return &problem{file, line, "read YAML: " + strings.TrimPrefix(text, "yaml: ")}
 }
 
-// qualified adds the provider to a name, as Traefik shows it.
+// qualified adds the provider to a name, as Traefik displays it.
 func qualified(name string) string {
 	if strings.Contains(name, "@") {
 		return name

@@ -11,9 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decoder turns the YAML tree into a config. It walks the tree by hand instead of
-// using struct tags, for two reasons: every message names a line, and unknown keys
-// (a warning) differ from unsupported ones (an error).
+// decoder converts the YAML tree to a config. It walks the tree itself instead of using struct tags, for two
+// reasons: every message names a line, and unknown keys (a warning) differ from unsupported ones (an error).
 type decoder struct {
 	file     string
 	config   *config
@@ -28,8 +27,8 @@ func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
 	d.config.warnings = append(d.config.warnings, fmt.Sprintf("%s:%d: %s", d.file, n.Line, fmt.Sprintf(format, args...)))
 }
 
-// each calls f for the entries of a mapping, in the order of the file. Null is an
-// empty mapping. Entries of merge keys (<<) follow; the mapping's own keys win.
+// each calls f for the entries of a mapping, in the order of the file. Null is an empty mapping. Entries of
+// merge keys (<<) follow; the mapping's own keys take precedence.
 func (d *decoder) each(n *yaml.Node, what string, f func(key, value *yaml.Node)) {
 	d.eachOf(n, what, map[string]bool{}, 0, f)
 }
@@ -158,9 +157,8 @@ func (d *decoder) rule(what string, n *yaml.Node, r *routerConfig) {
 	}
 }
 
-// checkEntryPoints warns about entry points that do not exist. As in Traefik, a
-// router whose entry points all do not exist is loaded and shown, and gets no
-// requests.
+// checkEntryPoints warns about entry points that do not exist. As in Traefik, a router without an existing
+// entry point is loaded and displayed, but gets no requests.
 func (d *decoder) checkEntryPoints(what string, at *yaml.Node, names []string) {
 	for _, name := range names {
 		if name != entryPointName {
@@ -288,7 +286,7 @@ func parseServerURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// parseDuration reads Go's form or, as Traefik does, a number of seconds.
+// parseDuration parses Go's format or, as Traefik does, a number of seconds.
 func parseDuration(text string) (time.Duration, error) {
 	if seconds, err := strconv.Atoi(text); err == nil {
 		return time.Duration(seconds) * time.Second, nil
@@ -296,8 +294,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
-// link checks that the services of all routers exist, and sorts the routers by
-// priority.
+// link checks that the services of all routers exist, and sorts the routers by priority.
 func (d *decoder) link() {
 	for _, r := range d.config.routers {
 		if r.service == "" || d.config.services[r.service] != nil {

@@ -14,70 +14,67 @@ import (
 	"time"
 )
 
-// Options says how the edge runs. The zero value with a configuration works.
+// Options configure the edge. The zero value with a configuration works.
 type Options struct {
-	EdgeAddr      string // where requests come in; default 127.0.0.1:80
-	DashboardAddr string // dashboard and its API; default 127.0.0.1:8080
+	EdgeAddr      string // address for requests; default 127.0.0.1:80
+	DashboardAddr string // address of the dashboard and its API; default 127.0.0.1:8080
 
-	// Listen opens an address, or several if it can; nil: net.Listen by TCP.
-	// EdgeTLS and DashboardTLS make what it opens speak TLS; nil: they do not.
+	// Listen opens an address, or several if it supports lists; nil: net.Listen by TCP. EdgeTLS and
+	// DashboardTLS make the listeners use TLS; nil: no TLS.
 	Listen                func(addr string) (net.Listener, error)
 	EdgeTLS, DashboardTLS *tls.Config
 
-	// Dashboard answers below DashboardPath; it reads the API on the same address.
-	// nil: there is the API alone.
+	// Dashboard handles requests below DashboardPath. It reads the API on the same address. nil: only the API.
 	Dashboard http.Handler
 
-	// Guard decides which requests reach the dashboard, whose listener it gets;
-	// nil: all do.
+	// Guard returns the dashboard's handler with access checks; it gets the dashboard's listener. nil: no
+	// checks.
 	Guard func(net.Listener, http.Handler) http.Handler
 
-	// ConfigFile is the dynamic configuration, YAML in Traefik's form; it is
-	// watched. When it is empty, ConfigText is the configuration.
+	// ConfigFile is the dynamic configuration, YAML in Traefik's format. The edge watches it. When it is empty,
+	// ConfigText is the configuration.
 	ConfigFile string
 	ConfigText []byte
 
-	// TraceExporter is jaeger (the default), otlp or none. With otlp, the
-	// variables OTEL_EXPORTER_OTLP_* say where to and how. With none there are
-	// no spans, and trace headers pass unchanged.
+	// TraceExporter is jaeger (the default), otlp or none. With otlp, the variables OTEL_EXPORTER_OTLP_* choose
+	// the destination and the protocol. With none there are no spans, and trace headers pass unchanged.
 	TraceExporter  string
 	JaegerEndpoint string            // default http://127.0.0.1:14268/api/traces?format=jaeger.thrift
-	JaegerHeaders  map[string]string // sent with each batch, such as a tenant's name
-	JaegerTLS      *tls.Config       // for an https endpoint; nil trusts what the system does
-	TraceID128     bool              // new traces get ids of 128 instead of 64 bits
+	JaegerHeaders  map[string]string // sent with each batch, for example a tenant's name
+	JaegerTLS      *tls.Config       // for an https endpoint; nil trusts the system's certificates
+	TraceID128     bool              // new traces get 128-bit ids instead of 64-bit ids
 	ServiceName    string            // default OTEL_SERVICE_NAME, else edge
 
-	// FaviconHosts are hosts whose /favicon.ico the edge answers itself, without a
-	// trace: browsers ask for it beside each page, and a learner who looks for the
-	// newest trace would find that one.
+	// FaviconHosts are hosts whose /favicon.ico the edge answers itself, without a trace. Browsers request it
+	// for each page, and a learner who looks for the newest trace would find that one.
 	FaviconHosts []string
 
-	// WholeURLs leaves secrets in the URLs of spans and of the access log. By
-	// default the values of parameters such as token and password are replaced.
+	// WholeURLs keeps secrets in the URLs of spans and of the access log. By default the edge replaces the
+	// values of parameters such as token and password.
 	WholeURLs bool
 
-	// TrustedIPs are the proxies in front of the edge whose X-Forwarded-* headers
-	// it believes. By default it believes none.
+	// TrustedIPs are the proxies in front of the edge whose X-Forwarded-* headers it trusts. By default it
+	// trusts none.
 	TrustedIPs []netip.Prefix
 
 	DialTimeout           time.Duration // default 30 s
-	ResponseHeaderTimeout time.Duration // from the end of the request to the head of the answer; default 60 s, negative for none
-	StopTimeout           time.Duration // for requests in flight at the end; default 1 s
+	ResponseHeaderTimeout time.Duration // from the end of the request to the head of the answer; default 60 s, negative for no limit
+	StopTimeout           time.Duration // for requests in flight at shutdown; default 1 s
 
 	AccessLog bool // one log line per request
 	Version   string
 	Logger    *slog.Logger        // default slog.Default()
 	Getenv    func(string) string // default os.Getenv
 
-	// Ready is called once, when both addresses listen, with the real ones.
+	// Ready is called once, when both addresses listen, with the bound addresses.
 	Ready func(edgeAddr, dashboardAddr string)
 }
 
 const (
 	readHeaderTimeout = 10 * time.Second
 	keepAliveTimeout  = 180 * time.Second      // idle connections of clients, as in Traefik
-	cutTimeout        = 250 * time.Millisecond // for requests that were cut
-	flushTimeout      = time.Second            // for spans at the end
+	cutTimeout        = 250 * time.Millisecond // for requests that were cancelled
+	flushTimeout      = time.Second            // for spans at shutdown
 )
 
 func (o Options) withDefaults() Options {
@@ -105,10 +102,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Run serves until the context ends and returns nil after a clean stop: no new
-// requests, those in flight finished or cut after StopTimeout, spans sent. An
-// error means that the edge could not start (configuration, addresses, trace
-// exporter) or that a listener broke.
+// Run serves until the context ends and returns nil after a clean stop: it accepts no new requests, finishes
+// those in flight or cancels them after StopTimeout, and sends all spans. An error means that the edge could
+// not start (configuration, addresses, trace exporter) or that a listener failed.
 func Run(ctx context.Context, o Options) error {
 	o = o.withDefaults()
 	e, err := newEdge(ctx, o)
@@ -130,11 +126,11 @@ type edge struct {
 	stats     *registry
 	metrics   *instruments
 	config    *configState
-	watcher   *watcher // nil when the configuration is no file
+	watcher   *watcher // nil when the configuration is not a file
 	started   time.Time
 	web       net.Listener
 	dashboard net.Listener
-	guarded   http.Handler // the dashboard, checked by its guard
+	guarded   http.Handler // the dashboard with the guard's checks
 }
 
 func newEdge(ctx context.Context, o Options) (*edge, error) {
@@ -172,7 +168,7 @@ func newEdge(ctx context.Context, o Options) (*edge, error) {
 	return e, nil
 }
 
-// load reads the configuration with which the edge starts.
+// load reads the initial configuration.
 func (e *edge) load() (*config, error) {
 	text, name := e.options.ConfigText, "configuration"
 	if e.options.ConfigFile != "" {
@@ -186,7 +182,7 @@ func (e *edge) load() (*config, error) {
 	return loadConfig(name, text, e.options.Getenv)
 }
 
-// use puts a configuration into service. Requests in flight keep the old one.
+// use applies a configuration. Requests in flight keep the old one.
 func (e *edge) use(c *config) {
 	e.entry.table.Store(newTable(c, e.deps))
 	e.metrics.reloaded()
@@ -221,7 +217,7 @@ func withTLS(l net.Listener, c *tls.Config) net.Listener {
 	return tls.NewListener(l, c)
 }
 
-// serve runs both servers until the context ends or one of them breaks.
+// serve runs both servers until the context ends or one of them fails.
 func (e *edge) serve(ctx context.Context) error {
 	// Requests use base instead of ctx, so that they may finish after ctx ends.
 	base, cancel := context.WithCancelCause(context.Background())
@@ -278,8 +274,8 @@ func (e *edge) announce() {
 	}
 }
 
-// stop closes the listeners, waits for requests in flight, then cancels them. It
-// returns after the last handler, so that every span has ended.
+// stop closes the listeners, waits for requests in flight, then cancels them. It returns after the last
+// handler, so that every span has ended.
 func (e *edge) stop(web, dashboard *http.Server, cut context.CancelCauseFunc) {
 	grace, cancel := context.WithTimeout(context.Background(), e.options.StopTimeout)
 	defer cancel()
@@ -293,7 +289,7 @@ func (e *edge) stop(web, dashboard *http.Server, cut context.CancelCauseFunc) {
 	if !e.awaitHandlers(cutTimeout) {
 		_ = web.Close()
 		if !e.awaitHandlers(cutTimeout) {
-			e.log.Warn("some requests did not end and are left behind", "requests", e.entry.running.Load())
+			e.log.Warn("some requests did not end in time and are abandoned", "requests", e.entry.running.Load())
 		}
 	}
 	_ = web.Close()
@@ -301,16 +297,14 @@ func (e *edge) stop(web, dashboard *http.Server, cut context.CancelCauseFunc) {
 	e.deps.h2c.CloseIdleConnections()
 }
 
-// awaitUpgraded waits for upgraded connections until the grace ends, since the
-// server's Shutdown does not.
+// awaitUpgraded waits for upgraded connections until the grace ends, because the server's Shutdown does not.
 func (e *edge) awaitUpgraded(grace context.Context) {
 	if deadline, ok := grace.Deadline(); ok {
 		e.awaitHandlers(time.Until(deadline))
 	}
 }
 
-// awaitHandlers waits until the last handler has returned, and reports whether
-// it has.
+// awaitHandlers waits for the last handler and reports whether it has returned.
 func (e *edge) awaitHandlers(limit time.Duration) bool {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -325,7 +319,7 @@ func (e *edge) awaitHandlers(limit time.Duration) bool {
 	return true
 }
 
-// flush sends the spans that are left.
+// flush sends the remaining spans.
 func (e *edge) flush() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()

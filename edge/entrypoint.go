@@ -21,13 +21,13 @@ type entryPoint struct {
 	stats     *traffic
 	log       *slog.Logger
 	accessLog bool
-	favicons  []string     // hosts, see Options.FaviconHosts
-	refused   atomic.Int64 // requests whose path or target is none, see path.go
-	running   atomic.Int64 // requests, with those whose connection was upgraded
+	favicons  []string     // hosts; see Options.FaviconHosts
+	refused   atomic.Int64 // requests with an invalid path or target; see path.go
+	running   atomic.Int64 // running requests, including those with upgraded connections
 }
 
-// ServeHTTP serves one request: path, route, SERVER span, CLIENT span, forward. The
-// table is read once, so that a reload in between changes nothing.
+// ServeHTTP serves one request: path, route, SERVER span, CLIENT span, forward. It reads the table once, so
+// that a reload in between changes nothing.
 func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.running.Add(1)
 	defer e.running.Add(-1)
