@@ -117,7 +117,7 @@ func TestDamagedMetricsDoNotStopTheBackend(t *testing.T) {
 		}
 	}
 	b := startBackend(t, dir)
-	b.says("metrics on disk are damaged; moved aside")
+	b.says("metrics on disk are damaged; moved the files aside")
 	eventually(t, "Prometheus is ready", func() error {
 		if status, body := get(t, b.prometheus+"/-/ready"); status != http.StatusOK {
 			return fmt.Errorf("%d %s", status, body)
