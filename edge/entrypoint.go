@@ -59,8 +59,8 @@ func (e *entryPoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// finish ends the SERVER span and counts the request, also after a panic of the
-// handler. It recovers the panic, so it must be the deferred function itself.
+// finish ends the SERVER span and counts the request, also after a panic of the handler. It recovers the panic,
+// so it must be the deferred function itself.
 func (e *entryPoint) finish(x *exchange, r *http.Request) {
 	broken := recover()
 	x.status, x.end = finalStatus(x, &x.answer, broken), time.Now()
@@ -78,8 +78,8 @@ func (e *entryPoint) finish(x *exchange, r *http.Request) {
 	}
 }
 
-// answersFavicon reports whether the request asks for the icon of one of the favicon
-// hosts, or of a name of this machine that no router serves.
+// answersFavicon reports whether the request is for the icon of one of the favicon hosts, or of a name of this
+// machine that no router serves.
 func (e *entryPoint) answersFavicon(r *http.Request, rt *route) bool {
 	if r.URL.Path != "/favicon.ico" || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -88,8 +88,8 @@ func (e *entryPoint) answersFavicon(r *http.Request, rt *route) bool {
 	return slices.Contains(e.favicons, host) || rt == nil && len(e.favicons) > 0 && slices.Contains(knownNames, host)
 }
 
-// forward passes the request to the route's service. ReverseProxy panics when an
-// answer breaks off half-way; forward lets that panic pass.
+// forward passes the request to the route's service. ReverseProxy panics when an answer breaks off, and forward
+// does not recover this panic.
 func (e *entryPoint) forward(x *exchange, r *http.Request) {
 	rt := x.route
 	rt.stats.begin()
@@ -117,9 +117,8 @@ func (e *entryPoint) forward(x *exchange, r *http.Request) {
 	rt.service.proxy.ServeHTTP(&x.answer, r)
 }
 
-// finalStatus is the status for spans and statistics. An answer that broke off
-// after its header was sent counts as 499 when the client went away, and as 502
-// when the server did.
+// finalStatus is the status for spans and statistics. An answer that broke off after its header was sent counts
+// as 499 when the client left, and as 502 when the server failed.
 func finalStatus(ctx context.Context, rec *recorder, broken any) int {
 	switch {
 	case broken != nil && errors.Is(context.Cause(ctx), errStopping):
@@ -150,15 +149,15 @@ func (e *entryPoint) logRequest(r *http.Request, x *exchange, took time.Duration
 	e.log.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
 }
 
-// recorder passes an answer through and remembers its status.
+// recorder passes an answer through and records its status.
 type recorder struct {
 	http.ResponseWriter
 	status int // 0 until the answer begins
 	bytes  int64
 }
 
-// WriteHeader remembers the final status, not the 1xx before it. 101 is final too,
-// but ReverseProxy sends it past WriteHeader: see Hijack.
+// WriteHeader records the final status, not the 1xx before it. 101 is final too, but ReverseProxy sends it
+// without WriteHeader; see Hijack.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 && status >= 200 {
 		r.status = status
@@ -175,7 +174,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Hijack is called for a protocol upgrade only.
+// Hijack is called only for a protocol upgrade.
 func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(r.ResponseWriter).Hijack()
 	if err == nil {

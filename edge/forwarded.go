@@ -13,24 +13,23 @@ import (
 	"sync/atomic"
 )
 
-// forwarder writes the headers that tell a service about the client: its address,
-// the host and the scheme that it asked for.
+// forwarder writes the headers that describe the client to a service: its address, and the host and the scheme
+// of its request.
 //
-// Services believe these headers, so a client must not set them. The edge drops
-// them, in every spelling, unless the client's address is trusted. From trusted
-// proxies it keeps only the usual spelling, because a proxy that sets
-// X-Forwarded-For may pass its own client's X_Forwarded_For.
+// Services trust these headers, so a client must not set them. The edge drops them, in every spelling, unless
+// the client's address is trusted. From trusted proxies it keeps only the usual spelling, because a proxy that
+// sets X-Forwarded-For may pass on its own client's X_Forwarded_For.
 type forwarder struct {
 	trusted []netip.Prefix
 	server  string
 	log     *slog.Logger
 
-	// These count dropped parts, for metrics.
+	// Numbers of dropped parts, for metrics.
 	claims, aliases, options, upgrades atomic.Int64
 	advised                            sync.Once
 }
 
-// hostname is this machine's name, asked for once.
+// hostname is this machine's name, determined once.
 var hostname = sync.OnceValue(func() string {
 	name, err := os.Hostname()
 	if err != nil {
@@ -39,7 +38,7 @@ var hostname = sync.OnceValue(func() string {
 	return name
 })
 
-// headerKind says how the edge treats a header that a client sent.
+// headerKind is the treatment of a client's header.
 type headerKind int
 
 const (
@@ -50,8 +49,7 @@ const (
 	maxKeyName = 64       // longer names are known by their beginning
 )
 
-// headerKinds holds names as fold returns them. Names that begin with
-// x-forwarded are claims, too.
+// headerKinds has names in the form of fold. Names that begin with x-forwarded are claims too.
 var headerKinds = map[string]headerKind{
 	"forwarded": claim, "x-real-ip": claim,
 	"client-ip": claim, "x-client-ip": claim, "true-client-ip": claim, "x-cluster-client-ip": claim, "x-remote-ip": claim,
@@ -91,8 +89,7 @@ func fold(name string, buf *[maxKeyName]byte) (folded []byte, alias bool) {
 	return buf[:n], alias
 }
 
-// kindOf returns the kind of a header, and whether the name is an alias of the
-// one that has this kind.
+// kindOf returns the kind of a header, and whether the name is an alias of the header with this kind.
 func kindOf(name string) (kind headerKind, alias bool) {
 	var buf [maxKeyName]byte
 	folded, alias := fold(name, &buf)
@@ -105,8 +102,8 @@ func kindOf(name string) (kind headerKind, alias bool) {
 	return ordinary, alias
 }
 
-// clean drops the headers that this client may not set. It runs before rules see the
-// request, so that rules decide by the headers that the service gets.
+// clean drops the headers that this client may not set. It runs before the rules, so that rules decide by the
+// headers that the service gets.
 func (f *forwarder) clean(r *http.Request) {
 	f.options.Add(keepFromConnection(r.Header))
 	if refuseH2C(r.Header) {
@@ -116,7 +113,7 @@ func (f *forwarder) clean(r *http.Request) {
 	f.dropClaims(r.Trailer, r.RemoteAddr, false) // a trailer comes too late to be true
 }
 
-// set writes the headers of the edge, after those of trusted proxies.
+// set adds the edge's own values to the headers of trusted proxies.
 func (f *forwarder) set(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out.Header
 	if len(f.trusted) > 0 {
@@ -146,8 +143,7 @@ func (f *forwarder) set(pr *httputil.ProxyRequest) {
 	unlessClaimed("X-Real-Ip", client)
 }
 
-// dropClaims drops the headers that no client may send, and claims unless the
-// client is trusted.
+// dropClaims drops the headers that no client may send, and claims unless the client is trusted.
 func (f *forwarder) dropClaims(h http.Header, client string, trusted bool) {
 	for name := range h {
 		switch kind, alias := kindOf(name); {
@@ -207,8 +203,7 @@ func harmless(value string) bool {
 // hopByHop are the headers that Connection may name (RFC 9110, 7.6.1).
 var hopByHop = []string{"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"}
 
-// endToEnd reports whether a header is for the service, whatever Connection says.
-// An unknown name is not.
+// endToEnd reports whether a header is for the service, even if Connection names it. Unknown names are not.
 func endToEnd(name string) bool {
 	lower := strings.ToLower(name)
 	if slices.Contains(hopByHop, lower) {
@@ -226,8 +221,8 @@ var endToEndPrefixes = []string{
 	"x-api-key", "x-auth", "x-csrf", "x-requested-with", "x-request-id", "x-user", "x-xsrf",
 }
 
-// refuseH2C drops an offer to change to HTTP/2 or TLS on the same connection. If the
-// service accepted it, the edge would no longer see the requests.
+// refuseH2C drops an offer to switch to HTTP/2 or TLS on the same connection. If the service accepted it, the
+// edge would no longer see the requests.
 func refuseH2C(h http.Header) bool {
 	for _, value := range h["Upgrade"] {
 		for protocol := range strings.SplitSeq(value, ",") {
@@ -242,7 +237,7 @@ func refuseH2C(h http.Header) bool {
 	return false
 }
 
-// scheme is the scheme that the client used; like Traefik, ws for WebSockets.
+// scheme is the scheme that the client used; ws for WebSockets, as in Traefik.
 func scheme(r *http.Request) string {
 	secure := r.TLS != nil
 	switch webSocket := strings.EqualFold(r.Header.Get("Upgrade"), "websocket"); {
@@ -257,7 +252,7 @@ func scheme(r *http.Request) string {
 	}
 }
 
-// forwardedPort is the port the client believes it talks to.
+// forwardedPort is the port that the client connected to, according to its request.
 func forwardedPort(host, proto string) string {
 	if _, port, err := net.SplitHostPort(host); err == nil && port != "" {
 		return port

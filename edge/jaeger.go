@@ -19,11 +19,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The form of spans for Jaeger: a Batch of jaeger.thrift in Thrift's binary
-// protocol. Each field is one byte of type, two of number, and its value; a
-// struct ends with a zero byte. Field numbers are those of jaeger.thrift
-// (github.com/jaegertracing/jaeger-idl); a test reads the bytes with the code
-// that Jaeger's own tools generate from it.
+// The form of spans for Jaeger is a Batch of jaeger.thrift in Thrift's binary protocol. Each field is one byte
+// of type, two bytes of number, and its value; a struct ends with a zero byte. Field numbers are those of
+// jaeger.thrift (github.com/jaegertracing/jaeger-idl). A test decodes the bytes with the code that Jaeger's own
+// tools generate from it.
 
 const (
 	thriftBool   = 2
@@ -43,8 +42,8 @@ const (
 	followsFrom = 1 // SpanRefType
 )
 
-// thriftForm writes Batch{1: Process, 2: list<Span>}. Its head is the process and
-// the head of the list, which ends in the number of spans.
+// thriftForm writes Batch{1: Process, 2: list<Span>}. Its head is the process and the head of the list, which
+// ends with the number of spans.
 type thriftForm struct{ head []byte }
 
 func newThriftForm(service string, process []attribute.KeyValue) *thriftForm {
@@ -61,8 +60,7 @@ func newThriftForm(service string, process []attribute.KeyValue) *thriftForm {
 
 func (f *thriftForm) headroom() int { return len(f.head) }
 
-// finish writes the head before the spans, for which b has left room, and ends
-// the batch.
+// finish writes the head before the spans, into the room at the start of b, and ends the batch.
 func (f *thriftForm) finish(b []byte, spans int) []byte {
 	copy(b, f.head)
 	binary.BigEndian.PutUint32(b[len(f.head)-4:], uint32(spans))
@@ -99,7 +97,7 @@ func (f *thriftForm) appendSpan(b []byte, s *span) []byte {
 	return append(b, thriftStop)
 }
 
-// appendTags writes kind and status as tags, the form they have in Jaeger.
+// appendTags writes kind and status as tags, as Jaeger does.
 func appendTags(b []byte, s *span) []byte {
 	n := s.n + 1
 	if s.failed {
@@ -144,8 +142,7 @@ func appendBoolTag(b []byte, key string, value bool) []byte {
 	return append(appendField(appendTagHead(b, key, jaegerBool), thriftBool, 5), bit, thriftStop)
 }
 
-// appendAttribute keeps the type of a value where Jaeger has it; lists become
-// text.
+// appendAttribute keeps the type of a value if Jaeger has it; lists become text.
 func appendAttribute(b []byte, kv attribute.KeyValue) []byte {
 	key := string(kv.Key)
 	switch kv.Value.Type() {
@@ -196,7 +193,7 @@ func newJaegerExporter(endpoint string, headers map[string]string, trust *tls.Co
 		return nil, fmt.Errorf("read the Jaeger endpoint %q: %w", redactAddress(endpoint), innerError(err))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("the Jaeger endpoint %q is no http address: write for example http://127.0.0.1:14268/api/traces?format=jaeger.thrift", redactAddress(endpoint))
+		return nil, fmt.Errorf("the Jaeger endpoint %q is not an http address: write for example http://127.0.0.1:14268/api/traces?format=jaeger.thrift", redactAddress(endpoint))
 	}
 	return &jaegerExporter{
 		endpoint: endpoint,
@@ -206,7 +203,7 @@ func newJaegerExporter(endpoint string, headers map[string]string, trust *tls.Co
 	}, nil
 }
 
-// processTags are the tags of Jaeger's clients, and those of OTEL_RESOURCE_ATTRIBUTES.
+// processTags returns the tags of Jaeger's clients, and those of OTEL_RESOURCE_ATTRIBUTES.
 func processTags(version string, res *resource.Resource) []attribute.KeyValue {
 	tags := []attribute.KeyValue{
 		attribute.String("jaeger.version", "etude-"+version),
@@ -237,8 +234,8 @@ func ownAddress() string {
 	return "127.0.0.1"
 }
 
-// send posts one message. An answer of the 4xx class other than 408 and 429 is
-// permanent: the same bytes will not be accepted later either.
+// send posts one message. A 4xx answer other than 408 and 429 is permanent: a retry with the same bytes would
+// fail too.
 func (e *jaegerExporter) send(ctx context.Context, message []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.endpoint, bytes.NewReader(message))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // matcher decides whether a request belongs to a router.
 type matcher func(*request) bool
 
-// request is a request as rules see it, with the values that several matchers use.
+// request is a request with the values that several matchers use.
 type request struct {
 	*http.Request
 	host  string // lower case, without port and final dot
@@ -34,7 +34,7 @@ func (r *request) values() url.Values {
 	return r.query
 }
 
-// hostName reduces a Host header to the name that rules compare.
+// hostName reduces a Host header to the name for comparisons.
 func hostName(host string) string {
 	if strings.Contains(host, ":") {
 		if name, _, err := net.SplitHostPort(host); err == nil {
@@ -69,8 +69,8 @@ func (k matcherKind) arity() string {
 
 const many = 64
 
-// matcherKinds holds every matcher under each spelling that is accepted: the
-// usual one, all lower and all upper case, and the names of Traefik 2.
+// matcherKinds has every matcher under each accepted spelling: the usual one, all lower and all upper case, and
+// the names of Traefik 2.
 var matcherKinds = spellings(map[string]matcherKind{
 	"Host":          {"Host", 1, many, matchHost, checkHost},
 	"HostHeader":    {"Host", 1, many, matchHost, checkHost},
@@ -98,8 +98,7 @@ func spellings(kinds map[string]matcherKind) map[string]matcherKind {
 	return all
 }
 
-// The builders below are called only with arguments that passed their check;
-// MustCompile and MustParse cannot panic.
+// The builders below are called only with checked arguments, so MustCompile and MustParse cannot panic.
 
 func matchHost(hosts ...string) matcher {
 	names := make([]string, len(hosts))
@@ -133,8 +132,8 @@ func matchPathPrefix(prefixes ...string) matcher {
 	}
 }
 
-// splitTemplates tells the paths that are text from those that are templates of
-// Traefik 2. Both are compared with the path as rules see it.
+// splitTemplates separates plain paths from templates of Traefik 2. Both are compared with the path in the form
+// of routingPath.
 func splitTemplates(paths []string, end string) (plain []string, patterns []*regexp.Regexp) {
 	for _, path := range paths {
 		if isTemplate(path) {
@@ -174,8 +173,8 @@ func matchHeaderRegexp(args ...string) matcher {
 	return func(r *request) bool { return slices.ContainsFunc(r.Header[key], pattern.MatchString) }
 }
 
-// matchQuery with one argument wants the key without a value, as Traefik 3 does;
-// with key=value, the form of Traefik 2, it wants all of them.
+// matchQuery with one argument requires the key without a value, as Traefik 3 does. With key=value arguments,
+// the form of Traefik 2, it requires all of them.
 func matchQuery(args ...string) matcher {
 	if isPair(args[0]) {
 		return matchPairs(args)
@@ -192,7 +191,7 @@ func matchPairs(pairs []string) matcher {
 	for i, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
 		keys[i] = key
-		if value != "" { // else any value will do
+		if value != "" { // otherwise any value matches
 			patterns[i] = regexp.MustCompile("^" + mustTemplate(value, inQuery) + "$")
 		}
 	}
@@ -220,8 +219,8 @@ func matchClientIP(ranges ...string) matcher {
 	return func(r *request) bool { return within(prefixes, r.RemoteAddr) }
 }
 
-// ParseRange reads an IP address, or a range of them such as 10.0.0.0/8. IPv4
-// addresses that are written as IPv6 become IPv4, as those of clients do.
+// ParseRange parses an IP address, or a range such as 10.0.0.0/8. IPv4 addresses written as IPv6 become IPv4,
+// like those of clients.
 func ParseRange(text string) (netip.Prefix, error) {
 	problem := fmt.Errorf("%q is neither an IP address nor a range such as 10.0.0.0/8", text)
 	if !strings.Contains(text, "/") {

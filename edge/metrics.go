@@ -16,8 +16,8 @@ import (
 // "Metrics" in its documentation), so that dashboards and alerts work for both.
 // Metrics that Traefik does not have begin with etude_edge_.
 
-// latencyBuckets are in seconds. Traefik's default, 0.1 0.3 1.2 5, would put most
-// of the demo into one; conf/traefik gives Traefik these.
+// latencyBuckets are in seconds. Traefik's default, 0.1 0.3 1.2 5, would put most of the demo into one bucket;
+// conf/traefik gives Traefik these.
 var latencyBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.25, 1.5, 1.75, 2, 2.5, 5, 10}
 
 const bucketCount = 15 // of latencyBuckets
@@ -35,18 +35,18 @@ func newInstruments(stats *registry) *instruments {
 	in := &instruments{
 		registry: prometheus.NewRegistry(),
 		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "traefik_open_connections", Help: "Connections that are open, taken over by upgrades or not.",
+			Name: "traefik_open_connections", Help: "Open connections, including upgraded ones.",
 		}, []string{"entrypoint", "protocol"}),
 		reloads: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "traefik_config_reloads_total", Help: "Configurations put into service, the first one included.",
+			Name: "traefik_config_reloads_total", Help: "Configurations applied, including the first one.",
 		}),
 		lastReloadSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "traefik_config_last_reload_success", Help: "When a configuration was last put into service, in Unix seconds.",
+			Name: "traefik_config_last_reload_success", Help: "Time when a configuration was last applied, in Unix seconds.",
 		}),
 	}
 	in.registry.MustRegister(in.open, in.reloads, in.lastReloadSuccess,
-		newRequestMetrics(stats, kindEntryPoint, "traefik_entrypoint", "that came in at an entry point", "entrypoint"),
-		newRequestMetrics(stats, kindService, "traefik_service", "that went to a service", "service"),
+		newRequestMetrics(stats, kindEntryPoint, "traefik_entrypoint", "received by an entry point", "entrypoint"),
+		newRequestMetrics(stats, kindService, "traefik_service", "sent to a service", "service"),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return in
 }
@@ -55,20 +55,20 @@ func (in *instruments) handler() http.Handler {
 	return promhttp.HandlerFor(in.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
-// reloaded counts a configuration put into service.
+// reloaded counts an applied configuration.
 func (in *instruments) reloaded() {
 	in.reloads.Inc()
 	in.lastReloadSuccess.SetToCurrentTime()
 }
 
-// The kinds of things whose requests are counted.
+// The kinds of objects whose requests are counted.
 const (
 	kindEntryPoint = "entryPoint"
 	kindRouter     = "router"
 	kindService    = "service"
 )
 
-// requestMetrics exposes the traffic of all things of one kind.
+// requestMetrics exposes the traffic of all objects of one kind.
 type requestMetrics struct {
 	stats                      *registry
 	kind                       string
@@ -107,13 +107,12 @@ func (m *requestMetrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// labelsOf returns the labels of an answered request. Each has few values, whatever
-// the client or the service sends.
+// labelsOf returns the labels of an answered request. Each label has few values, independent of the input.
 func labelsOf(r *http.Request, status int) labels {
 	return labels{codeLabel(status), methodLabel(r.Method), protocolLabel(r)}
 }
 
-// codeLabel bounds the values: a service may answer any number.
+// codeLabel limits the values: a service may answer any number.
 func codeLabel(status int) int {
 	if status < 100 || status > 599 {
 		return 0
@@ -121,7 +120,7 @@ func codeLabel(status int) int {
 	return status
 }
 
-// methodLabel bounds the values: a client may send any word.
+// methodLabel limits the values: a client may send any word.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -185,13 +184,13 @@ type state struct{ *edge }
 
 var (
 	serverUp = prometheus.NewDesc("traefik_service_server_up",
-		"Whether a server of a service is in rotation: 1, or 0 when it refused connections.", []string{"service", "url"}, nil)
+		"Whether a server of a service is in rotation: 1, or 0 after it refused connections.", []string{"service", "url"}, nil)
 	spansTotal = prometheus.NewDesc("etude_edge_spans_total",
-		"Spans of the edge: sent, dropped for want of room, or refused by the backend.", []string{"outcome"}, nil)
+		"Spans of the edge: sent, dropped because the queue was full, or refused by the backend.", []string{"outcome"}, nil)
 	droppedHeaders = prometheus.NewDesc("etude_edge_dropped_headers_total",
-		"Headers of clients that were dropped: claims about the client, aliases of other headers, names in Connection, upgrades to HTTP/2.", []string{"reason"}, nil)
+		"Dropped headers of clients: claims about the client, aliases of other headers, names in Connection, upgrades to HTTP/2.", []string{"reason"}, nil)
 	refusedPaths = prometheus.NewDesc("etude_edge_refused_paths_total",
-		"Requests answered with 400 because servers would read their path in different ways.", nil, nil)
+		"Requests answered with 400 because servers would interpret their path differently.", nil, nil)
 	spansQueued = prometheus.NewDesc("etude_edge_queued_spans", "Spans that wait to be sent.", nil, nil)
 )
 

@@ -17,9 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// The form of spans for OTLP: the fields of one ResourceSpans message. Field
-// numbers are those of opentelemetry/proto/trace/v1/trace.proto; a test reads the
-// bytes with the code that is generated from it.
+// The form of spans for OTLP has the fields of one ResourceSpans message. Field numbers are those of
+// opentelemetry/proto/trace/v1/trace.proto. A test decodes the bytes with the code generated from it.
 
 const (
 	resourceSpansResource = 1
@@ -42,9 +41,8 @@ const (
 // maxVarint is the longest form of a length below 4 GiB.
 const maxVarint = 5
 
-// otlpForm writes ResourceSpans{1: Resource, 2: ScopeSpans{1: Scope, 2: Span...}}.
-// The length of ScopeSpans comes before the spans and is known after them, so
-// the head is written last, right before the first span.
+// otlpForm writes ResourceSpans{1: Resource, 2: ScopeSpans{1: Scope, 2: Span...}}. The length of ScopeSpans
+// precedes the spans and is known only after them, so the head is written last, directly before the first span.
 type otlpForm struct {
 	resource []byte // field 1 of ResourceSpans
 	scope    []byte // field 1 of ScopeSpans
@@ -155,14 +153,14 @@ func appendAttr(b []byte, field protowire.Number, t *tag) []byte {
 	return closeMessage(closeMessage(b, value), at)
 }
 
-// openMessage begins a message within a message, with one byte for its length.
+// openMessage begins an embedded message, with one byte for its length.
 func openMessage(b []byte, field protowire.Number) ([]byte, int) {
 	b = append(protowire.AppendTag(b, field, protowire.BytesType), 0)
 	return b, len(b)
 }
 
-// closeMessage writes the length of the message that began at a place. A message whose length needs more than a byte
-// is moved: inner messages are short, and outer ones seldom long.
+// closeMessage writes the length of the message that began at position at. It moves a message whose length
+// needs more than a byte: inner messages are short, and outer ones rarely long.
 func closeMessage(b []byte, at int) []byte {
 	n := uint64(len(b) - at)
 	extra := protowire.SizeVarint(n) - 1
@@ -188,12 +186,12 @@ func appendFixed64(b []byte, field protowire.Number, v uint64) []byte {
 	return protowire.AppendFixed64(protowire.AppendTag(b, field, protowire.Fixed64Type), v)
 }
 
-// otlpExporter sends messages by OpenTelemetry's own client, which knows the
-// OTEL_EXPORTER_OTLP_* variables: addresses, headers, certificates, compression.
+// otlpExporter sends messages with OpenTelemetry's own client, which supports the OTEL_EXPORTER_OTLP_*
+// variables: addresses, headers, certificates, compression.
 type otlpExporter struct{ client otlptrace.Client }
 
-// newOTLPExporter follows the OTEL_EXPORTER_OTLP_* variables. Where they say
-// nothing, spans go over gRPC without TLS to this machine.
+// newOTLPExporter follows the OTEL_EXPORTER_OTLP_* variables. By default, spans go to this machine over gRPC
+// without TLS.
 func newOTLPExporter(ctx context.Context, getenv func(string) string) (*otlpExporter, error) {
 	protocol := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "grpc")
 	endpointSet := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT")) != ""
