@@ -208,3 +208,19 @@ test("the service graph runs in the direction of the calls", () => {
   expect(placeGraph(graph, true).height).toBeGreaterThan(wide.height);
   expect(placeGraph({ nodes: [], edges: [] }, false).nodes).toEqual([]);
 });
+
+test("beside a vertical edge there is room for its figures and their error share", () => {
+  const node = (name: string) => ({ name, kind: "service" as const, amount: 1, count: 1, errorShare: 0, duration: 0 });
+  const call = (from: string, to: string, errorShare = 0) => ({ from, to, kind: "call" as const, amount: 1, count: 1, errorShare, duration: 0 });
+  const nodes = ["a", "b", "c", "d"].map(node);
+  const room = (share: number): number => {
+    const placed = placeGraph({ nodes, edges: [call("a", "b"), call("b", "c"), call("a", "c", share), call("a", "d"), call("d", "c")] }, true);
+    const { labelX, labelY } = placed.edges[2]!;
+    const right = placed.nodes.filter((n) => Math.abs(n.y - labelY) < n.height / 2 + 17 && n.x > labelX).map((n) => n.x - n.width / 2 - labelX);
+    expect(right.length).toBeGreaterThan(0);
+    return Math.min(...right);
+  };
+  expect(room(0)).toBeGreaterThan(42);
+  expect(room(0.5)).toBeGreaterThan(75);
+  expect(room(0.5)).toBeGreaterThan(room(0));
+});

@@ -46,7 +46,7 @@ export function placeGraph(graph: Pick<ServiceGraph, "nodes" | "edges">, vertica
   const g = new Graph({ multigraph: true });
   g.setGraph({ rankdir: vertical ? "TB" : "LR", ...room.between, marginx: 16, marginy: 16 });
   for (const node of graph.nodes) g.setNode(node.name, { width: Math.min(240, Math.max(184, 36 + node.name.length * 8)), height: room.node });
-  for (const edge of graph.edges) g.setEdge(edge.from, edge.to, { ...room.label, labelpos: "c" }, edge.kind);
+  for (const edge of graph.edges) g.setEdge(edge.from, edge.to, { ...room.label, width: labelWidth(edge, room, vertical), labelpos: "c" }, edge.kind);
   layout(g);
   return {
     dense,
@@ -55,6 +55,11 @@ export function placeGraph(graph: Pick<ServiceGraph, "nodes" | "edges">, vertica
     nodes: graph.nodes.map((node) => ({ ...node, ...pick(g.node(node.name)) })),
     edges: graph.edges.map((edge) => placeEdge(edge, g.edge(edge.from, edge.to, edge.kind))),
   };
+}
+
+/** In a vertical graph figures are beside their edge, and an error share lengthens the second line of them. */
+function labelWidth(edge: GraphEdge, room: Room, vertical: boolean): CssPixels {
+  return room.label.width > 0 && vertical && edge.errorShare > 0 ? 150 : room.label.width;
 }
 
 interface Box {
