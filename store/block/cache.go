@@ -6,7 +6,7 @@ import (
 	"etude/trace"
 )
 
-// Cache keeps units of all parts of all blocks that share it, within a bound.
+// Cache keeps the units that queries read from the parts of all blocks that share it, within a bound of bytes.
 //
 // It is a segmented list. A unit used once is on probation; used again it is protected. The cache evicts units on
 // probation first, the least recently used before others. Protected units, at most four fifths of the bound, fall
@@ -29,7 +29,7 @@ type CacheStats struct {
 	Bytes, Limit int64
 }
 
-// NewCache returns a Cache of so many bytes.
+// NewCache returns a Cache of at most limit bytes.
 func NewCache(limit int64) *Cache { return &Cache{limit: int(limit)} }
 
 // Stats returns the counts.
@@ -41,7 +41,7 @@ func (c *Cache) Stats() CacheStats {
 	return s
 }
 
-// cached is where a unit is in the cache. A unit without a queue is not in it.
+// cached is the entry of a unit in the cache. A unit whose queue is nil is not in the cache.
 type cached struct {
 	of         *reading
 	as         unitName
@@ -111,8 +111,8 @@ func (c *Cache) get(r *reading, name unitName) *unit {
 	return u
 }
 
-// keeper returns the reading that keeps a unit, and the name under which it does; nil when the unit is not kept, as
-// those of a single trace are not.
+// keeper returns the reading that keeps a unit, and the unit's name there. It returns nil if the cache does not
+// keep the unit: the units of a single trace are not kept.
 func (p *reading) keeper(name unitName) (*reading, unitName) {
 	switch {
 	case p.only == nil:

@@ -8,10 +8,9 @@ import (
 	"etude/trace"
 )
 
-// Compact joins blocks, the oldest first, into one with the dedicated columns of the
-// last. Spans of a trace come in the order of the blocks; a span that several blocks
-// have is written once. What it guarantees is what [Write] does. The inputs stay as
-// they are.
+// Compact joins blocks into one. The inputs come oldest first; the result has the dedicated columns of the
+// last. The spans of a trace keep the order of the blocks. Compact writes a span once even if several blocks
+// have it. It gives the guarantees of [Write], and does not change the inputs.
 func Compact(ctx context.Context, o WriteOptions, blocks []*Block) (metas []*Meta, err error) {
 	if len(blocks) == 0 {
 		return nil, errors.New("compact: there are no blocks")
@@ -37,7 +36,7 @@ type input struct {
 	part, page int // to be read next
 }
 
-// newInput returns the block with parts of its own, which use another cache.
+// newInput returns a copy of the block whose parts use a separate cache.
 func newInput(b *Block, cache *Cache) *input {
 	own := *b
 	own.cache = cache

@@ -8,7 +8,7 @@ import (
 	"etude/trace"
 )
 
-// A store uses these names of the packages below.
+// The names of packages layout and write that a store uses.
 type (
 	ID           = layout.ID
 	Meta         = layout.Meta

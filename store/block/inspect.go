@@ -8,7 +8,7 @@ import (
 	"etude/trace"
 )
 
-// Inspection is what a block's files take, and where.
+// Inspection is the size of a block's files and of each column.
 type Inspection struct {
 	Meta    *Meta
 	Parts   []trace.Part
@@ -17,9 +17,9 @@ type Inspection struct {
 	Columns []ColumnSize // in the order of the file
 }
 
-// ColumnSize is what a column takes in data.parquet, in all row groups.
+// ColumnSize is the size of a column in data.parquet, summed over all row groups.
 type ColumnSize struct {
-	Name    string // its path with dots
+	Name    string // the path, its names joined by dots
 	Key     string // of the attribute that the column is for; "" for other columns
 	Bytes   int64
 	Entries int64 // nulls included

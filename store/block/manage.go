@@ -12,12 +12,12 @@ import (
 
 // Folders is the content of a tenant's folder.
 type Folders struct {
-	Blocks     []ID     // have a meta.json
-	Damaged    []string // were set aside: paths
-	Unfinished []string // neither; a crash left them
+	Blocks     []ID     // folders with a meta.json
+	Damaged    []string // paths of the blocks that were set aside
+	Unfinished []string // folders that a crash left without a meta.json
 }
 
-// List reads a tenant's folder. It ignores names that are no block's.
+// List reads a tenant's folder. It ignores names that are not a block's id.
 func List(fsys fs.FS, tenantDir string) (f Folders, err error) {
 	entries, err := fsys.List(tenantDir)
 	if err != nil {
@@ -56,8 +56,8 @@ func (b *Block) Parts() (all []trace.Part) {
 	return all
 }
 
-// Remove removes a block's folder: meta.json durably first, so that no crash leaves
-// half a block. After an error it may be called again.
+// Remove removes a block's folder. It removes meta.json first and syncs, so that no crash leaves half a block.
+// After an error the caller may call it again.
 func Remove(fsys fs.FS, dir string) error {
 	if err := layout.RemoveFolder(fsys, dir); err != nil && !fs.IsNotExist(err) {
 		return fmt.Errorf("remove block: %w", err)
@@ -65,7 +65,7 @@ func Remove(fsys fs.FS, dir string) error {
 	return nil
 }
 
-// SetAside hides an unreadable block from readers. Its files stay, for people to inspect.
+// SetAside hides an unreadable block from readers. Its files stay, so that an operator can inspect them.
 func SetAside(fsys fs.FS, dir string) error {
 	err := fsys.Rename(filepath.Join(dir, MetaName), filepath.Join(dir, layout.DamagedName))
 	if err == nil {
@@ -86,8 +86,8 @@ func DiskBytes(fsys fs.FS, dir string) (n int64, err error) {
 	return n, err
 }
 
-// Hold returns those of some blocks that the Set has, in the order of the ids, and
-// keeps them readable until release is called.
+// Hold returns the blocks with the given ids, in that order, and leaves out ids that the Set does not have. The
+// blocks stay readable until the caller calls release.
 func (s *Set) Hold(ids []ID) (held []*Block, release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,14 +21,14 @@ type Block struct {
 
 	dir     string
 	file    fs.File
-	sidecar fs.File // nil when it could not be written
+	sidecar fs.File // nil if Open could not write it
 	stamp   sidecar.Stamp
 	footer  *footer
-	columns []*stored // of the layout, those that the file has
+	columns []*stored // the columns of the layout that the file has
 	parts   []*part
 	cache   *Cache
 	bare    bool // without the facts of a sidecar
-	anySum  bool // tests decode pages whose checksum is wrong
+	anySum  bool // for tests: decode pages whose checksum is wrong
 	users   int  // snapshots, and the Set; guarded by the Set
 	gone    func()
 }
@@ -56,8 +56,8 @@ func Open(ctx context.Context, fsys fs.FS, dir string, cache *Cache) (*Block, er
 	return b, nil
 }
 
-// OpenBare is Open without the look at the whole block: if the sidecar cannot be used, the block is
-// Bare. Queries then read it wherever they cannot rule it out by its time.
+// OpenBare is Open without the survey: if the sidecar is missing or stale, the block is Bare. A query then
+// reads the block unless the block's times rule it out.
 func OpenBare(fsys fs.FS, dir string, cache *Cache) (*Block, error) {
 	meta, err := layout.ReadMeta(fsys, dir)
 	if err != nil {
@@ -77,12 +77,12 @@ func OpenBare(fsys fs.FS, dir string, cache *Cache) (*Block, error) {
 	return b, nil
 }
 
-// Bare tells that the block was opened without a sidecar.
+// Bare reports whether the block was opened without a sidecar.
 func (b *Block) Bare() bool { return b.bare }
 
-// Surveyed reads all of a Bare block, writes its sidecar, and returns the block opened
-// again. Pause is called between two row groups: there it yields to others. If no sidecar can be
-// written, the block that it returns has the facts in memory.
+// Surveyed reads all of a Bare block, writes its sidecar, and returns the block opened again. Surveyed calls
+// pause between two row groups, so that the caller can let other work go first. If no sidecar can be written,
+// the block that it returns has the facts in memory.
 func (b *Block) Surveyed(ctx context.Context, fsys fs.FS, pause func()) (*Block, error) {
 	again, err := OpenBare(fsys, b.dir, b.cache)
 	if err != nil || !again.Bare() {
@@ -129,7 +129,7 @@ func (b *Block) open(fsys fs.FS) (err error) {
 	return nil
 }
 
-// Close closes the files. They were read only, so nothing can be lost.
+// Close closes the files. The block only reads them, so an error loses no data.
 func (b *Block) Close() {
 	b.cache.drop(b)
 	b.file.Close()
@@ -158,7 +158,7 @@ func (b *Block) openSidecar(fsys fs.FS) error {
 	return nil
 }
 
-// know takes the facts of a sidecar.
+// know stores the facts of a sidecar in the block.
 func (b *Block) know(facts []sidecar.Facts) {
 	for i := range b.parts {
 		b.parts[i].facts = facts[i]
@@ -166,8 +166,7 @@ func (b *Block) know(facts []sidecar.Facts) {
 	b.bare = false
 }
 
-// complete makes a Bare block a whole one. A block that lies where nothing can be written is read
-// without a sidecar.
+// complete surveys a Bare block. If the folder is read-only, the block has its facts in memory and no sidecar.
 func (b *Block) complete(fsys fs.FS, facts []sidecar.Facts) {
 	err := sidecar.Write(fsys, b.dir, b.stamp, facts)
 	b.know(facts)
@@ -176,8 +175,8 @@ func (b *Block) complete(fsys fs.FS, facts []sidecar.Facts) {
 	}
 }
 
-// estimate makes the facts of a Bare block. Another program's block has no parts of ours in its footer;
-// its meta.json then has the times, as Tempo goes by.
+// estimate fills in the facts of a Bare block. Another program's block has no parts of ours in its footer;
+// estimate then takes the times of meta.json, as Tempo does.
 func (b *Block) estimate() error {
 	infos, err := b.infos()
 	if err != nil {
@@ -207,7 +206,7 @@ func (b *Block) survey(ctx context.Context, pause func()) ([]sidecar.Facts, erro
 	if err != nil {
 		return nil, err
 	}
-	own := *b // with a cache for this alone
+	own := *b // with a cache of its own
 	own.cache = NewCache(0)
 	facts := make([]sidecar.Facts, len(b.parts))
 	var s sidecar.Builder
@@ -245,8 +244,8 @@ func (b *Block) infos() ([]layout.PartInfo, error) {
 	return layout.ParseParts(b.footer.parts, len(b.parts))
 }
 
-// infoOf returns the bounds of a View. When its spans arrived is not known: as if
-// each had arrived when it ended.
+// infoOf returns the bounds of a View. The file does not record when spans arrived, so the bounds assume that
+// each arrived when it ended.
 func infoOf(v *trace.View) layout.PartInfo {
 	info := layout.PartInfo{Spans: v.Spans()}
 	for row := range uint32(v.Spans()) {
@@ -260,8 +259,8 @@ func infoOf(v *trace.View) layout.PartInfo {
 	return info
 }
 
-// match finds the columns of the layout in the file. A column that the file lacks
-// is as if it were empty, unless a trace cannot be read without it.
+// match finds the columns of the layout in the file. A missing column counts as empty, but a missing needed
+// column is an error.
 func (b *Block) match() error {
 	_, extra := b.footer.byPath[layout.ExtraColumn]
 	root, err := b.Meta.Format.Layout(b.Meta.Dedicated, extra)
@@ -285,7 +284,7 @@ func (b *Block) match() error {
 	return nil
 }
 
-// fieldOf is a column by its meaning.
+// fieldOf names a column by its meaning.
 type fieldOf struct {
 	of    layout.Owner
 	field layout.Field
@@ -297,7 +296,7 @@ var needed = map[fieldOf]bool{
 	{layout.OfSpan, layout.FieldStatus}: true, {layout.OfSpan, layout.FieldStart}: true, {layout.OfSpan, layout.FieldDuration}: true, {layout.OfResource, layout.FieldService}: true,
 }
 
-// stored returns a column by its meaning, or nil.
+// stored returns the column with a meaning, or nil.
 func (b *Block) stored(of layout.Owner, f layout.Field) *stored {
 	for _, c := range b.columns {
 		if c.Of == of && c.Field == f {
@@ -307,8 +306,7 @@ func (b *Block) stored(of layout.Owner, f layout.Field) *stored {
 	return nil
 }
 
-// own returns the columns of attributes that have one of their own, of a kind of
-// row, in the order of the file.
+// own returns the dedicated and static attribute columns of an owner, in the order of the file.
 func (b *Block) own(of layout.Owner) (own []*stored) {
 	for _, c := range b.columns {
 		if c.Of == of && c.IsOwn() {
@@ -346,7 +344,7 @@ func (p *reading) read(ctx context.Context, c *stored, want wants) (v *values, e
 	return decodeChunk(buffer, c.file, at, want)
 }
 
-// damage adds the place to an error.
+// damage adds the file, row group and column to an error.
 func (b *Block) damage(group int, c *stored, err error) error {
 	return fmt.Errorf("read block %s: %s: row group %d, column %s: %w", b.Meta.ID, layout.DataName, group, c.Name(), err)
 }

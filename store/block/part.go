@@ -17,12 +17,12 @@ type part struct {
 	facts  sidecar.Facts
 	held   chan struct{} // has a token while a goroutine reads
 	state  *reading      // the units in memory, or nil; guarded by the cache
-	loose  bool          // a column has its pages cut at other traces; written by who holds the part
+	loose  bool          // a column cuts its pages at other traces; written by the goroutine that holds the part
 }
 
-// reading holds the units of a part in memory, each a column or the attributes of a key. A unit puts its columns into
-// a View. All texts are codes of one dictionary, which grows as units are read; so Views of different needs share
-// units.
+// reading holds the units of a part in memory, each a column or the attributes of a key. The method put of a
+// unit copies its columns into a View. All texts are codes of one dictionary, which grows as units are read; so
+// Views of different needs share units.
 //
 // The goroutine that holds the part reads and writes all but units, which the cache
 // guards. The cache may evict all of it meanwhile: then the goroutine continues with it, and the next one starts
@@ -32,10 +32,10 @@ type reading struct {
 	dict     *trace.Dict
 	skeleton *skeleton
 	units    map[unitName]*unit
-	only     *onlyTraces // the units are of some traces
-	whole    *reading    // the one that has all traces, if this one has some
-	paged    bool        // the units are of a whole page, and kept
-	scratch  *scratch    // of one that has a few traces
+	only     *onlyTraces // set if the units have only some traces
+	whole    *reading    // the reading with all traces, if this one has only some
+	paged    bool        // the units have a whole page, and the cache keeps them
+	scratch  *scratch    // of a reading that has a few traces
 }
 
 // unitName names a unit.
@@ -54,8 +54,8 @@ const (
 	someColumns
 	oneKey
 	allKeys
-	oneDictionary // of the column that key names
-	onePlace      // pages of a condition
+	oneDictionary // the dictionary of the column that key names
+	onePlace      // the pages in which a condition may hold
 )
 
 // unit is a piece of a part that was read.
@@ -103,7 +103,7 @@ func (p *part) open(ctx context.Context, need *trace.Need) (v *trace.View, err e
 	return r.assemble(need, units), nil
 }
 
-// recovered makes an error of a panic, which a damaged file may cause.
+// recovered turns a panic, which a damaged file may cause, into an error.
 func (p *part) recovered(v **trace.View, err *error) {
 	if r := recover(); r != nil {
 		*v, *err = nil, p.panicked(r)
@@ -139,7 +139,7 @@ type namedUnit struct {
 	*unit
 }
 
-// levelsBelow are the levels whose attributes are no part of the skeleton.
+// levelsBelow are the levels whose attributes the skeleton does not have.
 var levelsBelow = [...]trace.Level{trace.SpanLevel, trace.EventLevel, trace.LinkLevel}
 
 // need returns the units of a need, and reads the missing ones.
@@ -209,12 +209,12 @@ func (p *reading) needKeys(ctx context.Context, level trace.Level, keys map[stri
 	return units, nil
 }
 
-// assemble makes a View of units.
+// assemble builds a View from units.
 func (p *reading) assemble(need *trace.Need, units []namedUnit) *trace.View {
 	s, f := p.skeleton, &p.facts
 	id := p.id
 	if p.only != nil {
-		id = trace.NewID() // Its rows are not those of other Views.
+		id = trace.NewID() // Its rows differ from the rows of other Views.
 	}
 	a := trace.Assembly{
 		ID: id, Strings: *p.dict, TraceIDs: s.ids, First: s.First, Trace: s.Trace, Scope: s.Scope, ScopeResource: s.ScopeResource,

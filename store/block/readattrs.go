@@ -9,9 +9,9 @@ import (
 	"etude/trace"
 )
 
-// Attributes are read in one pass over the lists of all rows of a level. A file
-// spreads an attribute over a column of keys and one column for each type of value;
-// a cursor walks each of them, so that all of them are at the same attribute.
+// The reader makes one pass over the attribute lists of all rows of a level. A file spreads an attribute over a
+// column of keys and one column for each type of value. One cursor walks each column, and all cursors stay at
+// the same attribute.
 
 // attr is an attribute: its name by number, its type, and a code or number.
 type attr struct {
@@ -36,7 +36,7 @@ func (l *attrList) of(row uint32) []attr {
 	return l.attrs[from:l.ends[row]]
 }
 
-// depthOf is the definition and repetition level of a row that is there.
+// depthOf is the definition and repetition level of a row that exists.
 var depthOf = [layout.Owners]uint8{layout.OfTrace: 0, layout.OfResource: 1, layout.OfScope: 2, layout.OfSpan: 3, layout.OfEvent: 4, layout.OfLink: 4}
 
 // attrReader reads the attributes of a level.
@@ -49,7 +49,7 @@ type attrReader struct {
 	depth uint8 // of a row
 
 	key       cursor
-	keyNames  []uint32 // of each text of the key column: name+1, 0 for not wanted
+	keyNames  []uint32 // of each text of the key column: name+1; 0 if the key is not wanted
 	isArray   cursor
 	text, num cursor
 	double    cursor
@@ -59,10 +59,10 @@ type attrReader struct {
 	array     cursor
 	any       cursor
 	own       []ownColumn
-	whole     map[uint32][][]byte // rows that are kept whole
+	whole     map[uint32][][]byte // rows whose whole attribute list is in EtudeExtra
 	orders    orders
 	scratch   []attr
-	numbers   []uint32 // of the columns of their own from which the row has attributes
+	numbers   []uint32 // numbers of the own columns that have a value for the row
 }
 
 // ownColumn is a column of an attribute's own.
@@ -73,8 +73,8 @@ type ownColumn struct {
 	column *stored
 }
 
-// readAttrs reads the attributes of a level: all, or those of some keys. First are
-// the rows with which traces begin. The caller holds the part.
+// readAttrs reads the attributes of a level: all of them, or only the given keys. First holds the first row of
+// each trace. The caller holds the part.
 func (p *reading) readAttrs(ctx context.Context, level trace.Level, first []uint32, keys map[string]bool, x *extras) (*attrList, error) {
 	of, rows := layout.OwnerOf[level], int(first[len(first)-1])
 	r := &attrReader{p: p, list: &attrList{ends: make([]uint32, 0, rows)}, known: map[string]uint32{}, keys: keys, rows: rows, depth: depthOf[of]}
@@ -153,7 +153,7 @@ func (r *attrReader) name(key string) uint32 {
 	return n
 }
 
-// hasKey reports whether texts have a key that is wanted; it is nil when all are.
+// hasKey reports whether a dictionary has a wanted key. It is nil when all keys are wanted.
 func (r *attrReader) hasKey() func(*texts) bool {
 	if r.keys == nil {
 		return nil
@@ -168,8 +168,8 @@ func (r *attrReader) hasKey() func(*texts) bool {
 	}
 }
 
-// findKeys finds the names of the keys that are wanted, and reports whether there are
-// any. If not, the lists are as good as empty.
+// findKeys finds the names of the wanted keys and reports whether the dictionary has any. If it has none, the
+// reader treats the lists as empty.
 func (r *attrReader) findKeys() (any bool) {
 	if r.key.none {
 		return false
@@ -188,8 +188,7 @@ func (r *attrReader) findKeys() (any bool) {
 	return any
 }
 
-// row reads the attributes of the next row: those of the list, then those in
-// columns of their own.
+// row reads the attributes of the next row: first the list, then the row's own columns.
 func (r *attrReader) row(row uint32) error {
 	start := len(r.list.attrs)
 	if !r.key.none {
@@ -231,7 +230,7 @@ func (r *attrReader) add(name uint32, t trace.Type, value uint64) {
 	r.list.attrs = append(r.list.attrs, attr{name, t, value})
 }
 
-// ownValue reads the value that a column of its own has for the row.
+// ownValue reads the value that an own column has for the row.
 func (r *attrReader) ownValue(o *ownColumn) error {
 	from, n, err := o.next()
 	if err != nil || n == 0 {
@@ -258,8 +257,8 @@ func (r *attrReader) ownValue(o *ownColumn) error {
 	return nil
 }
 
-// attribute reads the next attribute of the lists. The name is one more than its
-// number, or 0 for one to be skipped.
+// attribute reads the next attribute of the lists. The name is one more than its number; 0 means that the
+// caller skips the attribute.
 func (r *attrReader) attribute(name uint32) error {
 	var at [9]int
 	var n [9]int
@@ -324,7 +323,7 @@ func (r *attrReader) addArray(name uint32, values []trace.Value) {
 	r.add(name, trace.Array, uint64(r.p.dict.Add(otlp.AppendArray(nil, values))))
 }
 
-// addJSON adds a value that the schema has no column for.
+// addJSON adds a value for whose type the schema has no column.
 func (r *attrReader) addJSON(name uint32, text []byte) error {
 	value, err := otlp.ValueFromJSON(text)
 	if err != nil {
@@ -355,7 +354,7 @@ func (r *attrReader) finish() error {
 	return nil
 }
 
-// attrSink makes Attrs of rows.
+// attrSink builds Attrs from rows.
 type attrSink struct {
 	names   []string
 	builder *trace.AttrBuilder
@@ -380,7 +379,7 @@ func (s *attrSink) row(attrs []attr) {
 
 func (s *attrSink) attrs() trace.Attrs { return s.builder.Attrs() }
 
-// allAttrs makes Attrs of all rows.
+// allAttrs builds Attrs from all rows.
 func (l *attrList) allAttrs() trace.Attrs {
 	s := newAttrSink(l.names)
 	for row := range l.ends {

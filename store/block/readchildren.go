@@ -62,7 +62,7 @@ func (p *reading) readEventNames(ctx context.Context) (func(*trace.View), error)
 	return func(v *trace.View) { v.EventName = codes }, err
 }
 
-// readEventTimes reads the times of events, which are told from the start of their span.
+// readEventTimes reads the times of events. The file stores each relative to the start of its span.
 func (p *reading) readEventTimes(ctx context.Context) (func(*trace.View), error) {
 	spans, err := p.children(ctx, layout.OfEvent)
 	if err != nil {
@@ -93,7 +93,7 @@ type links struct {
 	id      []trace.SpanID
 	state   trace.Sparse
 	dropped trace.Sparse
-	attrs   [][]byte // vParquet3: of each link the encoded message
+	attrs   [][]byte // vParquet3: the encoded message of each link
 }
 
 func (p *reading) readLinkSpans(ctx context.Context) (func(*trace.View), error) {
@@ -119,8 +119,7 @@ func (p *reading) readLinkFields(ctx context.Context) (func(*trace.View), error)
 	return func(v *trace.View) { v.LinkState, v.LinkFlags = l.state, flags }, err
 }
 
-// links reads what links have beside attributes. Links are rare, so their columns
-// are read together.
+// links reads the fields of links other than attributes. Links are rare, so one unit has all their columns.
 func (p *reading) links(ctx context.Context) (l links, err error) {
 	if p.b.Meta.Format == VParquet3 {
 		return p.oldLinks(ctx)
@@ -149,7 +148,7 @@ func (p *reading) links(ctx context.Context) (l links, err error) {
 	return l, err
 }
 
-// oldLinks reads the links of vParquet3: an encoded list a span.
+// oldLinks reads the links of vParquet3, which stores one encoded list per span.
 func (p *reading) oldLinks(ctx context.Context) (l links, err error) {
 	v, err := p.readTexts(ctx, layout.OfSpan, layout.FieldLinks, p.skeleton.rows())
 	if v == nil || err != nil {

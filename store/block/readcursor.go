@@ -15,8 +15,8 @@ type cursor struct {
 	p      *reading
 	column *stored
 	v      *values
-	depth  uint8 // the definition and repetition level of a parent that is there
-	none   bool  // no parent has a value, so nothing need be walked
+	depth  uint8 // the definition and repetition level of a parent that exists
+	none   bool  // no parent has a value, so next does not walk the levels
 	at     int   // the next entry
 	value  int   // the next value
 }
@@ -28,8 +28,7 @@ func (c *cursor) open(ctx context.Context, p *reading, from *stored, depth uint8
 	return c.openIf(ctx, p, from, depth, nil)
 }
 
-// openIf is open for a column that is as if it had no values unless its dictionary
-// passes.
+// openIf is open, but if the dictionary fails the test the column counts as empty.
 func (c *cursor) openIf(ctx context.Context, p *reading, from *stored, depth uint8, dictionary func(*texts) bool) (err error) {
 	c.p, c.column, c.depth = p, from, depth
 	if from == nil {
@@ -44,7 +43,7 @@ func (c *cursor) openIf(ctx context.Context, p *reading, from *stored, depth uin
 	return nil
 }
 
-// next returns the values of the next parent: n of them from a place on.
+// next returns the values of the next parent: the place of the first and their number n.
 func (c *cursor) next() (from, n int, err error) {
 	rep, def := c.v.rep, c.v.def
 	for c.at < len(def) && def[c.at] < c.depth { // no parent
@@ -85,7 +84,7 @@ func (c *cursor) damage(err error) error { return c.p.b.damage(c.p.number, c.col
 // text returns a byte string.
 func (v *values) text(i int) []byte { return v.texts.get(v.index[i]) }
 
-// code returns the code that a byte string has in the dictionary of a part.
+// code returns a byte string's code in the dictionary of the part.
 func (v *values) code(d *trace.Dict, i int) uint32 {
 	if v.codes == nil {
 		v.codes = make([]uint32, v.texts.len())
@@ -105,7 +104,7 @@ func (p *reading) one(c *stored, v *values, n int) error {
 	return nil
 }
 
-// readTexts reads a column with one byte string a row; nil when the file lacks it.
+// readTexts reads a column with one byte string per row. It returns nil if the file lacks the column.
 func (p *reading) readTexts(ctx context.Context, of layout.Owner, f layout.Field, rows int) (*values, error) {
 	c := p.b.stored(of, f)
 	if c == nil {
@@ -118,7 +117,7 @@ func (p *reading) readTexts(ctx context.Context, of layout.Owner, f layout.Field
 	return v, p.one(c, v, rows)
 }
 
-// readNumbers reads a column with one number a row; nil when the file lacks it.
+// readNumbers reads a column with one number per row. It returns nil if the file lacks the column.
 func (p *reading) readNumbers(ctx context.Context, of layout.Owner, f layout.Field, rows int) ([]uint64, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if v == nil || err != nil {
@@ -127,7 +126,7 @@ func (p *reading) readNumbers(ctx context.Context, of layout.Owner, f layout.Fie
 	return v.nums, nil
 }
 
-// readCounts reads the counts of parts that senders dropped.
+// readCounts reads the counts of attributes, events or links that senders dropped.
 func (p *reading) readCounts(ctx context.Context, of layout.Owner, f *frame) ([]uint32, error) {
 	numbers, err := p.readNumbers(ctx, of, layout.FieldDropped, f.count(of))
 	if numbers == nil || err != nil {

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Decoders of Parquet's encodings. Each gets the number of values to expect, and never makes more, whatever the bytes
-// say.
+// Decoders of Parquet's encodings. Each decoder gets the number of values to expect and never makes more, even
+// if the bytes claim more.
 
 var (
 	errShort = errors.New("the page ends too early")
@@ -20,7 +20,7 @@ var (
 type hybrid struct {
 	b     []byte
 	width uint
-	left  int // values to come
+	left  int // values left in the run
 }
 
 // next returns a run: n times value, or the packed bytes of n values.
@@ -60,7 +60,7 @@ func (h *hybrid) next() (n int, value uint32, packed []byte, err error) {
 	return n, 0, packed, nil
 }
 
-// bitsFor is the width of levels up to a greatest one.
+// bitsFor returns the bit width of levels from 0 to a maximum.
 func bitsFor(greatest uint8) uint { return uint(bits.Len8(greatest)) }
 
 // decodeLevels appends n levels.
@@ -103,8 +103,8 @@ func decodeLevels(dst, b []byte, greatest uint8, n int) ([]uint8, error) {
 	return dst, nil
 }
 
-// unpackLevels appends those of n packed levels that come in groups of eight with eight bytes to read, and returns how
-// many they are.
+// unpackLevels appends whole groups of eight of n packed levels, as long as eight bytes remain to read. It
+// returns how many levels it appended.
 func unpackLevels(dst, packed []byte, width uint, n int) ([]uint8, int) {
 	if width == 0 {
 		return dst, 0
@@ -123,7 +123,7 @@ func unpackLevels(dst, packed []byte, width uint, n int) ([]uint8, int) {
 	return dst, 8 * groups
 }
 
-// maxGrown is for how many values room is made before they are there.
+// maxGrown is the most values for which a decoder allocates before it has read them.
 const maxGrown = 1 << 14
 
 func fillBytes(b []byte, v byte) {
@@ -136,7 +136,7 @@ func fillBytes(b []byte, v byte) {
 	}
 }
 
-// countLevels returns how many of n levels are the greatest one.
+// countLevels returns how many of n levels equal the maximum.
 func countLevels(b []byte, greatest uint8, n int) (count int, err error) {
 	h := hybrid{b: b, width: bitsFor(greatest), left: n}
 	var levels []byte
@@ -296,7 +296,8 @@ func decodeDeltas(dst []uint64, b []byte, n int) (values []uint64, rest []byte, 
 	return dst, d.b, nil
 }
 
-// mini appends count values behind value, from deltas of a width above the least one.
+// mini decodes a miniblock: it appends count values that follow value. Each packed delta has width bits and is
+// relative to the least delta.
 func (d *deltaReader) mini(dst []uint64, value, least uint64, width uint, count int) ([]uint64, uint64) {
 	b, bit := d.b, uint(0)
 	if width <= 57 && len(b) >= (count*int(width)+7)/8+8 { // Fast path: each delta lies in eight bytes.
@@ -319,11 +320,11 @@ func (d *deltaReader) mini(dst []uint64, value, least uint64, width uint, count 
 	return dst, value
 }
 
-// texts are byte strings, one behind the other.
+// texts are byte strings, one after the other.
 type texts struct {
 	data []byte
 	ends []uint32
-	gap  uint32 // bytes in front of each
+	gap  uint32 // bytes before each
 }
 
 func (t *texts) len() int { return len(t.ends) }
@@ -338,7 +339,7 @@ func (t *texts) get(i uint32) []byte {
 
 var noText [4]byte
 
-// textsIn returns n texts in PLAIN. It keeps b.
+// textsIn returns the n texts in b, which is in PLAIN. The result refers to b.
 func textsIn(b []byte, n int) (texts, error) {
 	if len(b) > maxTexts || n > len(b)/4 {
 		return texts{}, errShort
@@ -359,8 +360,7 @@ func textsIn(b []byte, n int) (texts, error) {
 	return t, nil
 }
 
-// add appends a text, and returns its place. A text like the one before is not
-// added again.
+// add appends a text, and returns its place. It does not store a text twice if the text equals the previous one.
 func (t *texts) add(b []byte) (uint32, error) {
 	if n := len(t.ends); n > 0 && string(t.get(uint32(n-1))) == string(b) {
 		return uint32(n - 1), nil
@@ -389,7 +389,7 @@ func (t *texts) addAll(sizes []uint64, b []byte, n int) ([]uint64, error) {
 	if len(t.data)+total > maxTexts {
 		return nil, fmt.Errorf("more than %d bytes of text", maxTexts)
 	}
-	if t.gap > 0 { // Slow path: behind a dictionary
+	if t.gap > 0 { // Slow path: a dictionary precedes the texts
 		t.addEach(sizes, b)
 		return sizes, nil
 	}
@@ -403,7 +403,7 @@ func (t *texts) addAll(sizes []uint64, b []byte, n int) ([]uint64, error) {
 	return sizes, nil
 }
 
-// addEach appends texts of given sizes, one behind the other in b. Two of them that are alike stay two.
+// addEach appends texts of the given sizes, which follow each other in b. It does not merge equal neighbours.
 func (t *texts) addEach(sizes []uint64, b []byte) {
 	for _, size := range sizes {
 		t.data = append(append(t.data, noText[:t.gap]...), b[:uint32(size)]...)

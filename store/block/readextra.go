@@ -14,15 +14,15 @@ import (
 	"etude/trace"
 )
 
-// extras are what the traces of a part say in etude's own column: see layout/extra.go.
-// Most traces say nothing. The methods of nil are those of a block without it.
+// extras holds the values of the column EtudeExtra (see layout/extra.go) of the traces of a part. Most traces
+// have none. The methods of a nil extras act as for a block without the column.
 type extras struct {
 	column *stored
-	traces []uint32 // those that say something
-	says   [][]byte // of each of them
+	traces []uint32 // the traces that have a value, ascending
+	says   [][]byte // the value of each of these traces
 }
 
-// extras returns the traces' values; nil for none.
+// extras returns the traces' values, or nil if no trace has one.
 func (p *reading) extras(ctx context.Context) (x *extras, err error) {
 	if s := p.skeleton; !s.hasExtra {
 		if s.extra, err = p.readExtras(ctx, len(s.ids)); err != nil {
@@ -34,8 +34,9 @@ func (p *reading) extras(ctx context.Context) (x *extras, err error) {
 	return p.skeleton.extra, nil
 }
 
-// extrasOf returns the values for who reads attributes of some keys, nil for all. It is nil when no trace keeps one of
-// the keys whole: most often, and the values take memory. Keys that traces keep whole lie in the values as they are.
+// extrasOf returns the values for a reader of the attributes of some keys; nil keys mean all. It returns nil if
+// no trace keeps an attribute of these keys in its value. That is the usual case, and it saves the memory of
+// the values. The values contain such keys as plain bytes, so a search for the bytes decides.
 func (p *reading) extrasOf(ctx context.Context, keys map[string]bool) (*extras, error) {
 	s := p.skeleton
 	if keys == nil || s.hasExtra {
@@ -70,7 +71,7 @@ func (p *reading) extrasOf(ctx context.Context, keys map[string]bool) (*extras, 
 	return nil, nil
 }
 
-// readExtras reads the column; nil when the file has none.
+// readExtras reads the column. It returns nil if the file lacks it.
 func (p *reading) readExtras(ctx context.Context, traces int) (*extras, error) {
 	v, err := p.readTexts(ctx, layout.OfTrace, layout.FieldEtude, traces)
 	if v == nil || err != nil {
@@ -85,7 +86,7 @@ func (p *reading) readExtras(ctx context.Context, traces int) (*extras, error) {
 	return x, nil
 }
 
-// each calls visit for each field that traces have under a number.
+// each calls visit for each field with the given number.
 func (x *extras) each(number wire.Number, visit func(trace uint32, data []byte)) {
 	if x == nil {
 		return
@@ -100,8 +101,8 @@ func (x *extras) each(number wire.Number, visit func(trace uint32, data []byte))
 	}
 }
 
-// firstRows returns the first row of each trace, and behind them the number of
-// rows, for rows that have the number of their trace. These ascend.
+// firstRows returns the first row of each trace, and last the number of rows. Its input is the trace number of
+// each row, ascending.
 func firstRows(traceOf []uint32, traces int) []uint32 {
 	first := make([]uint32, traces+1)
 	for _, t := range traceOf {
@@ -121,8 +122,8 @@ func rowIn(first []uint32, trace uint32, n uint64) (row uint32, ok bool) {
 	return first[trace] + uint32(n), true
 }
 
-// resources returns the schema URL and the fields kept as sent of each resource of
-// the file, as codes; nil when there are none.
+// resources returns the schema URL and the fields kept as sent of each resource of the file, as codes; or nil
+// if there are none.
 func (x *extras) resources(d *trace.Dict, f *frame) (schema, extra []uint32) {
 	first := firstRows(f.resourceTrace, f.traces)
 	x.each(layout.ExtraResource, func(t uint32, data []byte) {
@@ -152,7 +153,7 @@ func (x *extras) scopes(d *trace.Dict, f *frame) (schema []uint32) {
 	return schema
 }
 
-// numbered reads a message of a row and two texts.
+// numbered reads a message that has a row and two texts.
 func numbered(b []byte) (row uint64, first, second []byte) {
 	r := wire.Reader{Rest: b}
 	for r.Next() {
@@ -193,17 +194,17 @@ func (x *extras) flags(number wire.Number, first []uint32) trace.Sparse {
 
 var orderOf = map[trace.Level]wire.Number{trace.ResourceLevel: layout.ExtraResourceOrder, trace.SpanLevel: layout.ExtraSpanOrder, trace.EventLevel: layout.ExtraEventOrder}
 
-// orders walks the order codes of the rows of a level, which is asked for row by row.
+// orders walks the order codes of a level. The caller asks row by row, ascending.
 type orders struct {
 	x      *extras
 	number wire.Number
 	first  []uint32
 	at     int    // in x.traces
-	end    uint32 // row behind the trace whose codes rest has
+	end    uint32 // the row after the trace whose codes are in rest
 	rest   []byte
 }
 
-// next returns the code of a row; empty for one in the order of the file.
+// next returns the code of a row; it is empty for a row in the order of the file.
 func (o *orders) next(row uint32) (code []byte) {
 	for row >= o.end {
 		if o.x == nil || o.at >= len(o.x.traces) {
@@ -229,7 +230,7 @@ func (o *orders) next(row uint32) (code []byte) {
 	return code
 }
 
-// whole returns the attributes of rows that are kept whole, as KeyValues.
+// whole returns the attribute lists that traces keep whole, by row, as encoded KeyValues.
 func (x *extras) whole(level trace.Level, first []uint32) map[uint32][][]byte {
 	var rows map[uint32][][]byte
 	x.each(layout.ExtraWhole, func(t uint32, b []byte) {
@@ -256,7 +257,7 @@ func (x *extras) whole(level trace.Level, first []uint32) map[uint32][][]byte {
 	return rows
 }
 
-// orderCode cuts the code of one row off.
+// orderCode splits the code of the first row off.
 func orderCode(b []byte) (code, rest []byte) {
 	n, size := binary.Uvarint(b)
 	if size <= 0 || n > uint64(len(b)) {
@@ -274,7 +275,7 @@ func orderCode(b []byte) (code, rest []byte) {
 	return b[:at], b[at:]
 }
 
-// replace puts attributes that are kept whole in place of those behind start.
+// replace drops the attributes from start on and adds the whole list of the row.
 func (r *attrReader) replace(start int, whole [][]byte) error {
 	r.list.attrs = r.list.attrs[:start]
 	for _, b := range whole {
@@ -285,8 +286,8 @@ func (r *attrReader) replace(start int, whole [][]byte) error {
 	return nil
 }
 
-// order puts the attributes of the row that were read last in the order of a code: of
-// those behind start, those from own on lay in columns of their own.
+// order puts the attributes of the last row, which begin at start, in the order of a code. The attributes from
+// own on come from own columns.
 func (r *attrReader) order(code []byte, start, own int) {
 	r.scratch = append(r.scratch[:0], r.list.attrs[start:]...)
 	listed, owned := r.scratch[:own-start], r.scratch[own-start:]
@@ -316,7 +317,7 @@ func (r *attrReader) order(code []byte, start, own int) {
 	r.list.attrs = out
 }
 
-// placed marks an attribute that has its place.
+// placed marks an attribute that order has placed.
 const placed = ^uint32(0)
 
 // addKeyValue adds an attribute from an encoded KeyValue.

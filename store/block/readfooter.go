@@ -13,38 +13,38 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// footer has the fields that a reader needs of the footer of data.parquet.
+// footer has the fields of the footer of data.parquet that a reader needs.
 type footer struct {
 	leaves []fileColumn
-	byPath map[string]int // place in leaves
+	byPath map[string]int // index in leaves, by path
 	rows   int64          // traces
 	groups []rowGroup
 	parts  []byte // the value of partsKey
 }
 
-// fileColumn is a column as the file's schema has it.
+// fileColumn is a column of the file's schema.
 type fileColumn struct {
 	path     string // with dots
 	typ      format.Type
-	def, rep uint8 // the greatest levels
+	def, rep uint8 // the maximum levels
 }
 
 // rowGroup is one row group: a part of the block.
 type rowGroup struct {
 	rows   int
-	chunks []chunk // one a leaf
+	chunks []chunk // one per leaf
 }
 
-// chunk is where a column of a row group lies.
+// chunk locates a column of a row group in the file.
 type chunk struct {
 	offset, size int64 // its pages, the dictionary's first
-	index        int64 // where the offset index lies, 0 for none
+	index        int64 // offset of the offset index; 0 if there is none
 	indexSize    int32
 	entries      uint32
 	codec        format.CompressionCodec
 }
 
-// Limits of what a file may claim before it has been read.
+// Limits on the sizes that a footer may claim.
 const (
 	maxFooter  = 256 << 20
 	maxEntries = 1 << 27 // of a chunk; levels take a byte each
@@ -218,7 +218,7 @@ func readChunk(t *thriftReader) (c chunk) {
 	return c
 }
 
-// schema makes the leaves from the elements.
+// schema builds the leaves from the elements.
 func (f *footer) schema(elements []schemaElement) error {
 	if len(elements) == 0 || len(elements) > 4*maxLeaves {
 		return fmt.Errorf("a schema of %d elements", len(elements))

@@ -9,7 +9,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// location is where a page lies.
+// location locates a page in the file.
 type location struct {
 	offset, size int64
 	row          int64 // of its first trace
@@ -18,7 +18,7 @@ type location struct {
 // maxLocations bounds the bytes of an offset index.
 const maxLocations = 1 << 20
 
-// locations reads the offset index of a chunk: where its pages lie, the dictionary aside.
+// locations reads the offset index of a chunk: the locations of its pages without the dictionary page.
 func (c *chunk) locations(file io.ReaderAt) ([]location, error) {
 	if c.indexSize <= 0 || c.indexSize > maxLocations || c.index < 0 {
 		return nil, fmt.Errorf("an offset index of %d bytes", c.indexSize)
@@ -69,7 +69,7 @@ func readLocation(t *thriftReader) (l location) {
 	return l
 }
 
-// cutAt reports whether pages begin at the same traces as those of a skeleton.
+// cutAt reports whether the pages begin at the same traces as the pages of the skeleton.
 func (s *skeleton) cutAt(pages []location) bool {
 	if len(pages) != len(s.pages) {
 		return false
@@ -84,8 +84,8 @@ func (s *skeleton) cutAt(pages []location) bool {
 	return true
 }
 
-// scratch has the memory in which pages are decoded of which little is kept, and what was kept of each column: several
-// units read the same ones.
+// scratch has the memory for decoding a page of which a reading keeps only a few values. It also has the kept
+// values of each column, because several units read the same columns.
 type scratch struct {
 	page, body []byte
 	rep, def   []uint8
@@ -100,7 +100,7 @@ type scratchKey struct {
 	levels bool
 }
 
-// readPageOnce is readPage, but that the values of a few traces are kept.
+// readPageOnce is readPage, but it remembers the values if they are of a few traces.
 func (p *reading) readPageOnce(c *stored, at *chunk, want wants) (*values, error) {
 	s := p.scratch
 	if s == nil || want.raw != nil || want.dictionary != nil {
@@ -122,7 +122,7 @@ func (p *reading) readPageOnce(c *stored, at *chunk, want wants) (*values, error
 	return &again, nil
 }
 
-// lend gives a decoder the memory. Levels that are not wanted stay nil.
+// lend gives a decoder the memory. Levels that the caller does not want stay nil.
 func (s *scratch) lend(d *pageDecoder) {
 	if d.want.rep && d.column.rep > 0 {
 		d.rep = s.rep[:0]
@@ -134,7 +134,7 @@ func (s *scratch) lend(d *pageDecoder) {
 	d.texts = texts{data: s.texts.data[:0], ends: s.texts.ends[:0]}
 }
 
-// keep takes the memory back and leaves the values copies of what was not cut off.
+// keep takes the memory back. It gives the values copies of the entries that remain after the cut.
 func (s *scratch) keep(d *pageDecoder, whole values) {
 	v := d.values
 	if whole.rep != nil {
@@ -146,7 +146,7 @@ func (s *scratch) keep(d *pageDecoder, whole values) {
 	s.nums, s.index, s.body = whole.nums, whole.index, d.buffer
 	v.rep, v.def, v.nums, v.index = slices.Clone(v.rep), slices.Clone(v.def), slices.Clone(v.nums), slices.Clone(v.index)
 	if v.known > 0 {
-		return // The texts are those of the dictionary.
+		return // The texts belong to the dictionary.
 	}
 	s.texts = v.texts
 	v.texts = texts{}
@@ -157,7 +157,7 @@ func (s *scratch) keep(d *pageDecoder, whole values) {
 	}
 }
 
-// readPage reads the page of p.only alone, and the dictionary.
+// readPage reads only the dictionary and the page of p.only.
 func (p *reading) readPage(c *stored, at *chunk, want wants) (*values, error) {
 	pages, err := at.locations(p.b.file)
 	if err != nil {
@@ -205,8 +205,8 @@ func (p *reading) pageBuffer(size int) []byte {
 	return p.scratch.page
 }
 
-// needDictionary gives a decoder the dictionary that lies in front of the first page. Large ones of texts are kept in
-// the cache: the pages of a column share them.
+// needDictionary gives a decoder the dictionary, which precedes the first page. The cache keeps large
+// dictionaries of texts, because all pages of a column use them.
 func (p *reading) needDictionary(c *stored, at *chunk, d *pageDecoder, first int64) error {
 	if first == at.offset {
 		return nil
@@ -231,10 +231,10 @@ func (p *reading) needDictionary(c *stored, at *chunk, d *pageDecoder, first int
 	return nil
 }
 
-// keptTexts is from how many texts on a dictionary is kept.
+// keptTexts is the least number of texts for which the cache keeps a dictionary.
 const keptTexts = 1 << 10
 
-// keepTexts keeps the dictionary of a column in the cache when it is large.
+// keepTexts puts the dictionary of a column in the cache if it is large.
 func (p *reading) keepTexts(c *stored, v *values) {
 	if v.known < keptTexts || v.known != v.texts.len() {
 		return
@@ -243,7 +243,7 @@ func (p *reading) keepTexts(c *stored, v *values) {
 	p.b.cache.put(p, unitName{kind: oneDictionary, key: c.Name()}, &unit{texts: &shared, bytes: cap(shared.data) + 4*cap(shared.ends)})
 }
 
-// useTexts gives the decoder a dictionary that others use as well.
+// useTexts gives the decoder a dictionary from the cache, which other decoders use, too.
 func (d *pageDecoder) useTexts(t *texts) {
 	d.texts = texts{data: t.data[:len(t.data):len(t.data)], ends: t.ends[:len(t.ends):len(t.ends)], gap: t.gap}
 	d.hasDict, d.dictionary, d.known = true, t.len(), t.len()

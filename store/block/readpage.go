@@ -19,7 +19,7 @@ import (
 // dictionaries (parquet-format, Encodings.md).
 const plainDictionary format.Encoding = 2
 
-// maxPage is how many bytes a page may have when it is decompressed.
+// maxPage bounds the bytes of a decompressed page.
 const maxPage = 256 << 20
 
 var zstdReader = mustZstd()
@@ -32,8 +32,8 @@ func mustZstd() *zstd.Decoder {
 	return d
 }
 
-// decompress returns the bytes of a page, in dst if they fit. Size is what the page
-// claims. No more is allocated than the bytes that are really there.
+// decompress returns the bytes of a page, in dst if they fit. The page claims the given size, but decompress
+// allocates only as much as the decoder really produces.
 func decompress(c format.CompressionCodec, dst, b []byte, size int) (out []byte, err error) {
 	switch c {
 	case format.Uncompressed:
@@ -77,14 +77,14 @@ type pageHeader struct {
 	size, compressed   int64
 	crc                int64
 	hasCRC             bool
-	values             int64 // nulls included; of a dictionary its entries
+	values             int64 // with nulls; of a dictionary page, its entries
 	encoding           format.Encoding
 	levelEncodings     [2]format.Encoding // v1
 	repBytes, defBytes int64              // v2
 	plainV2            bool               // v2: not compressed
 }
 
-// readHeader reads the header of a page at the beginning of b, and returns the rest.
+// readHeader reads the page header at the beginning of b. It returns the header and the bytes after it.
 func readHeader(b []byte) (h pageHeader, rest []byte, err error) {
 	h.levelEncodings = [2]format.Encoding{format.RLE, format.RLE}
 	t := &thriftReader{b: b}
@@ -147,31 +147,31 @@ func readHeader(b []byte) (h pageHeader, rest []byte, err error) {
 	return h, rest, nil
 }
 
-// values are a column of a row group, decoded. Levels and values are apart: a null
-// has levels, and no value.
+// values are a column of a row group, decoded. Levels and values are in separate slices: a null has levels, but
+// no value.
 type values struct {
 	column   *fileColumn
-	rep, def []uint8  // nil when not asked for, or when there are none
+	rep, def []uint8  // nil if the caller did not ask for them or the column has none
 	nums     []uint64 // numbers: sign-extended, IEEE bits, or 0 and 1
 	index    []uint32 // of byte strings: the place in texts
 	texts    texts
 	pages    []int    // entries of each page
 	ends     []int    // values up to the end of each page that was decoded
-	found    []bool   // what wants.raw said of each page
-	known    int      // how many of the texts are a dictionary
+	found    []bool   // result of wants.raw for each page
+	known    int      // how many of the texts come from the dictionary
 	codes    []uint32 // of each text in the dictionary of the part, plus one; 0: not asked for yet
 }
 
-// wants are the levels that a caller reads.
+// wants says which levels and pages a caller needs.
 type wants struct {
 	rep, def bool
 	anySum   bool // Decode pages with a wrong checksum, too.
 	only     *onlyTraces
-	// dictionary, if set, is shown the dictionary when all values are in it, before
-	// they are decoded. If it returns false, the column is as if it had no values.
+	// If all values are in the dictionary, the decoder calls dictionary, unless nil, before it decodes them. If
+	// dictionary returns false, the decoder skips the values.
 	dictionary func(*texts) bool
-	// raw, if set, is shown the bytes of a page whose byte strings lie in them one behind the other. Those are not
-	// decoded.
+	// The decoder calls raw, unless nil, with the bytes of each page whose byte strings follow each other
+	// there. It does not decode these pages.
 	raw func(page []byte) bool
 }
 
@@ -196,7 +196,7 @@ func decodeChunk(b []byte, l *fileColumn, c *chunk, want wants) (*values, error)
 	return v, nil
 }
 
-// next decodes the page at the beginning of b, and returns its header and the rest.
+// next decodes the page at the beginning of b. It returns the page's header and the bytes after the page.
 func (d *pageDecoder) next(b []byte) (h pageHeader, rest []byte, err error) {
 	if h, rest, err = readHeader(b); err != nil {
 		return h, nil, err
@@ -208,8 +208,7 @@ func (d *pageDecoder) next(b []byte) (h pageHeader, rest []byte, err error) {
 	return h, rest[h.compressed:], d.page(&h, body)
 }
 
-// allInDictionary reports whether the pages of so many values have no other values
-// than those of the dictionary.
+// allInDictionary reports whether all of the given number of values are indexes of the dictionary.
 func allInDictionary(b []byte, left int) bool {
 	for left > 0 {
 		h, rest, err := readHeader(b)
@@ -227,7 +226,7 @@ type pageDecoder struct {
 	*values
 	chunk      *chunk
 	want       wants
-	left       int // entries to come
+	left       int // entries left
 	alone      bool
 	buffer     []byte
 	dictionary int      // entries of the dictionary of byte strings
@@ -275,7 +274,7 @@ func (d *pageDecoder) page(h *pageHeader, body []byte) error {
 	return nil
 }
 
-// wanted reports whether the page that comes next is to be decoded.
+// wanted reports whether the caller needs the next page.
 func (d *pageDecoder) wanted() bool {
 	return d.alone || d.want.only == nil || d.want.only.page == len(d.pages)
 }
@@ -323,7 +322,7 @@ func (d *pageDecoder) decompress(b []byte, size int) ([]byte, error) {
 	return out, err
 }
 
-// levels decodes the levels that are wanted and returns how many values the page has.
+// levels decodes the levels that the caller wants. It returns how many values the page has.
 func (d *pageDecoder) levels(rep, def []byte, n int) (count int, err error) {
 	if d.want.rep && d.column.rep > 0 {
 		if d.rep, err = decodeLevels(d.rep, rep, d.column.rep, n); err != nil {

@@ -22,19 +22,19 @@ type skeleton struct {
 	sidecar.Frame
 	ids      []trace.TraceID
 	pages    []int           // traces of each page of the columns, as our writer cuts them
-	extra    *extras         // nil when there are none, or before the first use
+	extra    *extras         // nil if there are none, or before the first use
 	hasExtra bool            // extra was read
 	lacks    map[string]bool // keys that no trace keeps whole
 }
 
 func (s *skeleton) rows() int { return len(s.Trace) }
 
-// frame maps rows of the file: one entry for each resource and scope as often as the file has it.
+// frame maps rows of the file: it has an entry for each time the file has a resource or scope.
 type frame struct {
 	traces        int
-	resourceTrace []uint32 // of each resource the trace
-	scopeResource []uint32 // of each scope the resource
-	spanScope     []uint32 // of each span the scope
+	resourceTrace []uint32 // the trace of each resource
+	scopeResource []uint32 // the resource of each scope
+	spanScope     []uint32 // the scope of each span
 	spanTrace     []uint32
 }
 
@@ -85,7 +85,7 @@ func (f *frame) scopeTrace() []uint32 {
 	return of
 }
 
-// count is how many rows of a kind the frame has.
+// count returns how many rows of a kind the frame has.
 func (f *frame) count(of layout.Owner) int {
 	switch of {
 	case layout.OfTrace:
@@ -172,8 +172,7 @@ func (p *reading) readTraceIDs(ctx context.Context, traces int) (ids []trace.Tra
 	return ids, v.pages, nil
 }
 
-// joinResources gives equal resources one number; it returns the number of each
-// resource of the file.
+// joinResources gives equal resources the same number. It returns the number of each resource of the file.
 func (p *reading) joinResources(ctx context.Context, f *frame, s *skeleton) ([]uint32, error) {
 	all, err := p.readAttrs(ctx, trace.ResourceLevel, firstRows(f.resourceTrace, f.traces), nil, s.extra)
 	if err != nil {
@@ -229,7 +228,7 @@ func (p *reading) joinScopes(ctx context.Context, f *frame, s *skeleton, resourc
 	return j.numbers, nil
 }
 
-// at returns a value of a column that may be absent, and is then zero.
+// at returns a value of a column, or zero if the column is absent.
 func at(values []uint32, row uint32) uint32 {
 	if values == nil {
 		return 0
@@ -237,7 +236,7 @@ func at(values []uint32, row uint32) uint32 {
 	return values[row]
 }
 
-// joiner gives equal rows one number.
+// joiner gives equal rows the same number.
 type joiner struct {
 	all     *attrList
 	known   map[string]uint32
@@ -250,8 +249,8 @@ func newJoiner(all *attrList) *joiner {
 	return &joiner{all: all, known: map[string]uint32{}, out: newAttrSink(all.names)}
 }
 
-// isNew gives a row its number, and reports whether no row before has it. Rows are
-// equal when their attributes are, in their order, and the numbers given beside.
+// isNew gives a row its number. It reports whether no previous row has this number. Two rows are equal if they
+// have the same attributes in the same order, and the same additional numbers.
 func (j *joiner) isNew(row uint32, beside ...uint32) bool {
 	j.key = j.key[:0]
 	for _, n := range beside {
@@ -275,7 +274,7 @@ func (j *joiner) isNew(row uint32, beside ...uint32) bool {
 
 func (j *joiner) attrs() trace.Attrs { return j.out.attrs() }
 
-// bytes is the memory that the skeleton takes, the dictionary aside.
+// bytes returns the memory of the skeleton without the dictionary.
 func (s *skeleton) bytes() int {
 	n := 16*len(s.ids) + 4*(len(s.First)+len(s.Trace)+len(s.Scope)+5*len(s.ScopeResource)+3*len(s.ResourceDropped))
 	return n + s.Resource.Bytes() + s.ScopeAttrs.Bytes() + s.extra.bytes()

@@ -12,25 +12,25 @@ import (
 	"etude/trace"
 )
 
-// One trace of a row group, or one page of traces, is read from one page of each column: our writer cuts all
-// columns into pages at the same traces. The reader decodes the pages and cuts off the entries of other traces before
-// it makes columns. A file of another writer may cut its columns elsewhere; then the reader notices and reads the
-// whole row group.
+// To read one trace, or one page of traces, the reader needs one page of each column, because our writer cuts
+// all columns into pages at the same traces. The reader decodes the pages and cuts off the entries of other
+// traces before it makes columns. A file of another writer may cut its columns elsewhere; then the reader
+// notices and reads the whole row group.
 
-// onlyTraces are some traces by their place in the pages of all columns.
+// onlyTraces is a range of traces within one page of every column.
 type onlyTraces struct {
 	skeleton *skeleton // of the part
 	page     int
 	from, to int // traces within the page
-	of       int // so many traces that the page has
+	of       int // number of traces of the page
 
-	rowFrom, rowTo int // the same in spans
+	rowFrom, rowTo int // the same range in spans
 	rows           int
 }
 
 var errPages = errors.New("its pages are not cut as those of other columns")
 
-// cut leaves the entries of the traces.
+// cut removes the entries of all other traces.
 func (o *onlyTraces) cut(v *values) error {
 	if len(v.pages) != len(o.skeleton.pages) {
 		return errPages
@@ -41,7 +41,7 @@ func (o *onlyTraces) cut(v *values) error {
 // perSpan is the greatest level of columns that have one value for each span.
 const perSpan = 3
 
-// levelsToCut asks for the levels that cut needs.
+// levelsToCut adds the levels that cut needs.
 func (w *wants) levelsToCut(l *fileColumn) {
 	if w.only == nil {
 		return
@@ -54,7 +54,7 @@ func (w *wants) levelsToCut(l *fileColumn) {
 
 func (l *fileColumn) isPerSpan() bool { return l.rep == perSpan && l.def == perSpan }
 
-// cutPage is cut of a page with so many entries.
+// cutPage is cut for a page with the given number of entries.
 func (o *onlyTraces) cutPage(v *values, entries int) error {
 	whole := o.to-o.from == o.of
 	switch {
@@ -86,7 +86,7 @@ func (o *onlyTraces) cutPage(v *values, entries int) error {
 	return v.keep(from, to, before, before+bytes.Count(v.def[from:to], full))
 }
 
-// traceAt returns where the trace begins that comes n traces behind the one at from.
+// traceAt returns where a trace begins: the n-th after the trace that begins at from.
 func traceAt(rep []uint8, from, n int) int {
 	for ; n > 0; n-- {
 		next := bytes.IndexByte(rep[from+1:], 0)
@@ -98,7 +98,7 @@ func traceAt(rep []uint8, from, n int) int {
 	return from
 }
 
-// keep leaves a range of entries and a range of values.
+// keep removes all but a range of entries and a range of values.
 func (v *values) keep(from, to, first, last int) error {
 	if v.rep != nil {
 		v.rep = v.rep[from:to]
@@ -120,8 +120,7 @@ func (v *values) keep(from, to, first, last int) error {
 	return nil
 }
 
-// openTrace returns a View that has one trace of the part alone, or nil when it does
-// not have the trace.
+// openTrace returns a View of one trace of the part, or nil if the part does not have the trace.
 func (p *part) openTrace(ctx context.Context, id trace.TraceID, need *trace.Need) (*trace.View, error) {
 	v, err := p.openOnly(ctx, id, need)
 	if errors.Is(err, errPages) { // Slow path
@@ -189,7 +188,7 @@ func (p *part) pages(ctx context.Context) (first []uint32, err error) {
 	return first, nil
 }
 
-// openKept is [trace.Pager.OpenPage]. What it reads stays in the cache.
+// openKept is [trace.Pager.OpenPage]. The cache keeps the units that it reads.
 func (p *part) openKept(ctx context.Context, page int, need *trace.Need) (v *trace.View, err error) {
 	if err := p.hold(ctx); err != nil {
 		return nil, err
@@ -227,7 +226,7 @@ func (p *reading) some(ctx context.Context, from, to int, need *trace.Need, keep
 	return one.assemble(need, units), nil
 }
 
-// place returns where traces lie in the pages.
+// place returns the page of a range of traces and their place in it.
 func (s *skeleton) place(from, to int) *onlyTraces {
 	o := &onlyTraces{skeleton: s, from: from, to: to}
 	for o.from >= s.pages[o.page] {

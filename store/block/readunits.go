@@ -63,7 +63,7 @@ func (p *reading) readAllKeys(ctx context.Context, level trace.Level) (*unit, er
 	return &unit{put: func(v *trace.View) { v.SetAttrs(level, attrs) }, bytes: attrs.Bytes()}, nil
 }
 
-// readKeys reads the attributes of some keys, each to a unit of its own.
+// readKeys reads the attributes of some keys into one unit per key.
 func (p *reading) readKeys(ctx context.Context, level trace.Level, keys map[string]bool) (map[string]*unit, error) {
 	list, err := p.attrsOf(ctx, level, keys)
 	if err != nil {
@@ -120,8 +120,7 @@ func (p *reading) readParents(ctx context.Context) (func(*trace.View), error) {
 	return func(v *trace.View) { v.Parent = ids }, err
 }
 
-// spanIDs reads a column of span ids. An id of another length than eight bytes is
-// cut, or filled with zeros.
+// spanIDs reads a column of span ids. It cuts an id longer than eight bytes and fills a shorter one with zeros.
 func (p *reading) spanIDs(ctx context.Context, of layout.Owner, f layout.Field, rows int) ([]trace.SpanID, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if err != nil {
@@ -151,8 +150,8 @@ func (p *reading) readTimes(ctx context.Context) (func(*trace.View), error) {
 	return func(v *trace.View) { v.Start, v.End = start, end }, nil
 }
 
-// readTraceTimes reads when traces began and ended. The file's columns have what a
-// View has unless flagOddTimes is set.
+// readTraceTimes reads when traces began and ended. The file's columns have the times of a View unless
+// flagOddTimes is set.
 func (p *reading) readTraceTimes(ctx context.Context) (func(*trace.View), error) {
 	n := len(p.skeleton.ids)
 	start, err := p.readNumbers(ctx, layout.OfTrace, layout.FieldStart, n)
@@ -178,8 +177,7 @@ func (p *reading) readStatuses(ctx context.Context) (func(*trace.View), error) {
 	return func(v *trace.View) { v.Status = statuses }, err
 }
 
-// enums reads a column of enums. Numbers that a byte cannot hold become 255, as
-// package otlp has them.
+// enums reads a column of enums. A number above 255 becomes 255, as in package otlp.
 func (p *reading) enums(ctx context.Context, f layout.Field) ([]uint8, error) {
 	numbers, err := p.readNumbers(ctx, layout.OfSpan, f, p.skeleton.rows())
 	if err != nil {
@@ -192,7 +190,7 @@ func (p *reading) enums(ctx context.Context, f layout.Field) ([]uint8, error) {
 	return enums, nil
 }
 
-// sparseTexts reads a column of texts most of which are empty.
+// sparseTexts reads a column of mostly empty texts.
 func (p *reading) sparseTexts(ctx context.Context, of layout.Owner, f layout.Field, rows int) (trace.Sparse, error) {
 	v, err := p.readTexts(ctx, of, f, rows)
 	if v == nil || err != nil {
@@ -207,7 +205,7 @@ func (p *reading) sparseTexts(ctx context.Context, of layout.Owner, f layout.Fie
 	return trace.NewSparse(slices.Clip(at), slices.Clip(codes)), nil
 }
 
-// sparseNumbers reads a column of numbers most of which are zero.
+// sparseNumbers reads a column of mostly zeros.
 func (p *reading) sparseNumbers(ctx context.Context, of layout.Owner, f layout.Field, rows int) (trace.Sparse, error) {
 	numbers, err := p.readNumbers(ctx, of, f, rows)
 	if err != nil {
@@ -241,7 +239,7 @@ func (p *reading) readSpanFlags(ctx context.Context) (func(*trace.View), error) 
 	return func(v *trace.View) { v.Flags = s }, nil
 }
 
-// readDropped reads the counts of dropped parts, of every level.
+// readDropped reads the dropped counts of every level.
 func (p *reading) readDropped(ctx context.Context) (put func(*trace.View), err error) {
 	var spans [3]trace.Sparse
 	for i, f := range [...]layout.Field{layout.FieldDropped, layout.FieldDroppedEvents, layout.FieldDroppedLinks} {
@@ -269,7 +267,7 @@ func (p *reading) readDropped(ctx context.Context) (put func(*trace.View), err e
 	}, nil
 }
 
-// readSizes makes zeros: a block does not know how long a span was as a message.
+// readSizes returns zeros: a block does not record the size of a span's OTLP message.
 func (p *reading) readSizes(context.Context) (func(*trace.View), error) {
 	sizes := make([]uint32, p.skeleton.rows())
 	return func(v *trace.View) { v.Size = sizes }, nil

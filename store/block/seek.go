@@ -12,13 +12,14 @@ import (
 	"etude/trace"
 )
 
-// Seek finds the pages of a row group in which a condition may be met, without making columns: it looks the texts up in
-// the dictionary of a column and goes over the codes. Nothing is hashed and no text is copied. The answers are kept in
-// the cache, so the same question reads nothing.
+// Seek finds the pages of a row group in which a span may meet a condition. It makes no columns: it looks the
+// texts up in the dictionary of a column and scans the codes. It hashes nothing and copies no text. The cache
+// keeps the answers, so the same question reads nothing.
 //
-// A value may lie in a column of its own, in the lists of all attributes, or in what a trace keeps whole (see
-// layout/extra.go): a page is found if any of them may have it. In the lists a value counts whatever its key is, if the
-// page has the key. So a page may be found in vain, and none that has the value is left out.
+// A value may lie in an own column, in the attribute list, or in a list that a trace keeps whole (see
+// layout/extra.go). Seek returns a page if any of these may have the value. In the attribute list it tests the
+// page for the key and for the value, but not whether they belong together. So Seek may return a page without
+// the value, but it never leaves out a page that has it.
 
 // seeker is one search.
 type seeker struct {
@@ -58,7 +59,7 @@ func (p *part) seek(ctx context.Context, c *trace.Condition) (pages []bool, err 
 	return s.pages, nil
 }
 
-// spell writes key and texts of a condition.
+// spell encodes the key and texts of a condition.
 func spell(c *trace.Condition) string {
 	var w strings.Builder
 	w.WriteString(strconv.Quote(c.Key))
@@ -71,7 +72,7 @@ func spell(c *trace.Condition) string {
 	return w.String()
 }
 
-// find finds the pages; known is false for a condition that pages say nothing of.
+// find finds the pages. Known is false for a condition that find cannot test by page.
 func (s *seeker) find(ctx context.Context) (known bool, err error) {
 	switch {
 	case s.c.Of == trace.Names && s.c.Texts != nil:
@@ -118,7 +119,7 @@ func (s *seeker) attributes(ctx context.Context) (known bool, err error) {
 	return s.keptWhole(ctx)
 }
 
-// listed finds the pages of values in the lists of all attributes.
+// listed finds the pages of values in the attribute lists.
 func (s *seeker) listed(ctx context.Context, of layout.Owner) (pages []bool, err error) {
 	pages, err = s.values(ctx, s.b.stored(of, layout.FieldKey), func(v *values) func(int) bool {
 		return v.textTest(func(text []byte) bool { return string(text) == s.c.Key })
@@ -146,10 +147,10 @@ func (s *seeker) listed(ctx context.Context, of layout.Owner) (pages []bool, err
 	return pages, nil
 }
 
-// tested finds the pages of a column that have a value which meets the condition.
+// tested finds the pages of a column with a value that meets the condition.
 func (s *seeker) tested(ctx context.Context, c *stored) ([]bool, error) {
 	switch {
-	case s.c.Texts == nil || c.Field == layout.FieldUnsupported: // The element of an array may do.
+	case s.c.Texts == nil || c.Field == layout.FieldUnsupported: // An element of an array may meet the condition.
 		return s.values(ctx, c, func(*values) func(int) bool { return func(int) bool { return true } }, nil)
 	case c.texts():
 		return s.values(ctx, c, s.isText, s.contains)
@@ -169,7 +170,8 @@ func (s *seeker) isText(v *values) func(int) bool {
 	return v.textTest(func(text []byte) bool { return s.texts[string(text)] })
 }
 
-// textTest returns what reports whether a byte string passes a test; nil when none does. Each distinct one is tested once.
+// textTest returns a function that reports whether the byte string at a place passes a test. It returns nil if
+// none passes. It tests each distinct byte string once.
 func (v *values) textTest(test func([]byte) bool) func(int) bool {
 	var passed []uint32
 	for i := range uint32(v.texts.len()) {
@@ -218,8 +220,8 @@ func (s *seeker) isDouble(v *values) func(int) bool {
 	}
 }
 
-// values finds the pages of a column that have a value which passes a test; nil when its pages are not those of other
-// columns. A column that the file lacks has none.
+// values finds the pages of a column with a value that passes a test. It returns nil if the column's pages
+// begin at other traces than the skeleton's. A missing column has no values.
 func (s *seeker) values(ctx context.Context, c *stored, test func(*values) func(int) bool, raw func([]byte) bool) ([]bool, error) {
 	pages := make([]bool, len(s.pages))
 	if c == nil {
@@ -235,7 +237,7 @@ func (s *seeker) values(ctx context.Context, c *stored, test func(*values) func(
 	switch {
 	case err != nil:
 		return nil, err
-	case len(v.ends) == 0: // Its dictionary has nothing that passes.
+	case len(v.ends) == 0: // No text of its dictionary passes.
 		return pages, nil
 	case len(v.ends) != len(pages):
 		return nil, nil
@@ -254,8 +256,8 @@ func (s *seeker) values(ctx context.Context, c *stored, test func(*values) func(
 	return pages, nil
 }
 
-// contains reports whether a page may have one of the texts: the end of one. Where many texts are alike, they most often
-// begin so.
+// contains reports whether a page may have one of the texts. It searches for the end of each text, because
+// similar texts most often share their beginning.
 func (s *seeker) contains(page []byte) bool {
 	for text := range s.texts {
 		if bytes.Contains(page, []byte(text[max(0, len(text)-8):])) {
@@ -265,7 +267,7 @@ func (s *seeker) contains(page []byte) bool {
 	return false
 }
 
-// keptWhole finds the pages with traces that keep attributes whole, of the key or of one that has it in its name.
+// keptWhole finds the pages with a trace whose EtudeExtra value contains the key, as a key or within a longer one.
 func (s *seeker) keptWhole(ctx context.Context) (known bool, err error) {
 	key := []byte(s.c.Key)
 	has := func(text []byte) bool { return bytes.Contains(text, key) }
@@ -300,7 +302,7 @@ func (s *seeker) resources() {
 	}
 }
 
-// mayBe reports whether a value of a resource may be one of the texts.
+// mayBe reports whether a resource's value may be one of the texts.
 func (s *seeker) mayBe(c *trace.Column, i int) bool {
 	switch c.Type {
 	case trace.String:

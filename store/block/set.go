@@ -16,9 +16,8 @@ type Set struct {
 	blocks []*Block
 }
 
-// Swap takes blocks out and puts others in, in one step: no snapshot sees half of
-// it. When the last snapshot that has a block which was taken out is closed, the
-// block is closed, and then gone is called with its id.
+// Swap removes blocks and adds others in one step: no snapshot sees half of it. When the last snapshot with a
+// removed block closes, the Set closes the block and then calls gone with its id.
 func (s *Set) Swap(out []ID, in []*Block, gone func(ID)) {
 	s.mu.Lock()
 	var left []*Block
@@ -77,7 +76,7 @@ func (s *Set) Snapshot() trace.Snapshot {
 		b.users++
 		n.parts = append(n.parts, b.parts...)
 	}
-	slices.SortStableFunc(n.parts, compareArrival) // of equal ones those put in first
+	slices.SortStableFunc(n.parts, compareArrival) // stable: among equals the block added first comes first
 	for _, p := range n.parts {
 		n.described = append(n.described, p.describe())
 	}

@@ -22,8 +22,7 @@ import (
 // Verify checks that a block obeys Tempo's format: its files agree with each other, and every derived column (nested
 // sets, child counts, times of traces, roots, service stats, span counts, rounded times) has the derived values.
 //
-// It decodes each row group into a View, shreds the View again as if it were to be
-// written, and compares.
+// It decodes each row group into a View, shreds the View again as a writer would, and compares the columns.
 
 // Report has the findings of Verify.
 type Report struct {
@@ -34,7 +33,7 @@ type Report struct {
 
 const maxFaults = 100
 
-// Verify reads a whole block. The error is about a block that cannot be read at all.
+// Verify reads a whole block. It returns an error only if it cannot read the block at all.
 func Verify(ctx context.Context, fsys fs.FS, dir string) (*Report, error) {
 	b, err := Open(ctx, readOnly{fsys}, dir, NewCache(0))
 	if err != nil {
@@ -50,7 +49,7 @@ func Verify(ctx context.Context, fsys fs.FS, dir string) (*Report, error) {
 	return v.report, ctx.Err()
 }
 
-// readOnly is a file system in which nothing can be made: so Open writes no sidecar.
+// readOnly is a file system that refuses to create files, so Open writes no sidecar.
 type readOnly struct{ fs.FS }
 
 func (readOnly) Create(name string) (fs.File, error) {
@@ -133,7 +132,7 @@ func (v *verifier) rowGroups() error {
 	return nil
 }
 
-// beside checks the files beside data.parquet, and the times of meta.json.
+// beside checks the other files of the folder, and the times of meta.json.
 func (v *verifier) beside() error {
 	m := v.b.Meta
 	second := func(ns uint64) time.Time { return time.Unix(int64(ns/1e9), 0) }
@@ -213,7 +212,7 @@ func (v *verifier) rowGroup(p *part) (err error) {
 	return v.derived(p, view)
 }
 
-// derived compares the columns that follow from others with what they must be.
+// derived compares each derived column with the computed one.
 func (v *verifier) derived(p *part, view *trace.View) error {
 	d, err := write.Derive(view, v.b.Meta.Format, v.b.Meta.Dedicated)
 	if err != nil {
@@ -264,7 +263,7 @@ func (v *verifier) compare(p *part, d *write.Derived, l *layout.Leaf) error {
 	return nil
 }
 
-// shown is a value as text.
+// shown returns a value as text.
 func (v *values) shown(i int) string {
 	if len(v.index) > 0 {
 		return string(v.text(i))
@@ -293,7 +292,7 @@ func (v *verifier) spanCounts(p *part, got *values) error {
 	return nil
 }
 
-// stats compares ServiceStats, whose order is free.
+// stats compares ServiceStats, which may be in any order.
 func (v *verifier) stats(p *part, d *write.Derived, services *values) error {
 	spans, err := p.column(v.ctx, layout.OfStats, layout.FieldSpanCount)
 	if err != nil {
@@ -360,7 +359,7 @@ func (v *verifier) encodings(p *part) error {
 	return nil
 }
 
-// column reads a column of the part with its levels; nil when the file lacks it.
+// column reads a column of the part with its levels. It returns nil if the file lacks the column.
 func (p *part) column(ctx context.Context, of layout.Owner, f layout.Field) (*values, error) {
 	c := p.b.stored(of, f)
 	if c == nil {

@@ -10,13 +10,13 @@ import (
 	"etude/trace"
 )
 
-// The bloom filters of a block say which traces it may have. Their bytes are those
-// of the Go module bits-and-blooms/bloom, which Tempo uses: the choice of shard, the
-// hashes and the file are in section 5 of Tempo's format.
+// The bloom filters of a block say which traces it may have. They use the encoding of the Go module
+// bits-and-blooms/bloom, as Tempo does. Section 5 of Tempo's format describes the choice of shard, the hashes
+// and the file.
 
-// bloomShape returns how many shards a block of so many traces has, how many bits
-// each of them, and how many bits are set for an id. Unlike Tempo's, a small
-// block has a small shard: readers take its size from the file.
+// bloomShape returns the number of shards of a block with the given number of traces, the bits of a shard, and
+// the bits that an id sets. Unlike Tempo's, a small block has a small shard: readers take its size from the
+// file.
 func bloomShape(traces int) (shards int, m, k uint64) {
 	n := float64(max(1, traces))
 	total := math.Ceil(-n * math.Log(bloomFalseRate) / (math.Ln2 * math.Ln2))
@@ -64,19 +64,19 @@ func (b *BloomShards) File(shard int) []byte {
 	return out
 }
 
-// bloomHeader is how many bytes of a shard's file come before its words.
+// bloomHeader is the number of bytes before the words in a shard's file.
 const bloomHeader = 24
 
 // maxBloomHashes bounds the work for a file with an absurd header.
 const maxBloomHashes = 1024
 
-// BloomFile is a shard as a reader has it.
+// BloomFile is a shard that a reader has loaded.
 type BloomFile struct {
 	m, k  uint64
 	words []byte
 }
 
-// ParseBloom reads the bytes of a shard and keeps them.
+// ParseBloom parses the bytes of a shard. The result refers to b.
 func ParseBloom(b []byte) (BloomFile, error) {
 	if len(b) < bloomHeader {
 		return BloomFile{}, fmt.Errorf("read bloom filter: %d bytes are no header", len(b))
@@ -93,8 +93,8 @@ func ParseBloom(b []byte) (BloomFile, error) {
 	return f, nil
 }
 
-// MayHave is false only for traces that the block does not have. The shard must be
-// that of the id.
+// MayHave is false only for traces that the block does not have. The caller must pass an id that belongs to
+// this shard; see [ShardOf].
 func (f BloomFile) MayHave(id trace.TraceID) bool {
 	h := bloomHashes(id)
 	for j := range f.k {
@@ -119,8 +119,7 @@ func bloomBit(h *[4]uint64, j, m uint64) uint64 {
 	return (h[j%2] + j*h[2+((j+j%2)%4)/2]) % m
 }
 
-// bloomHashes returns the murmur3-x64-128 hashes, seed 0, of the id and of the id
-// with a byte 1 behind it.
+// bloomHashes returns the murmur3-x64-128 hashes, seed 0, of the id and of the id followed by a byte 1.
 func bloomHashes(id trace.TraceID) (h [4]uint64) {
 	h1, h2 := uint64(0), uint64(0)
 	h1 ^= bits.RotateLeft64(binary.LittleEndian.Uint64(id[:])*murmur1, 31) * murmur2

@@ -43,8 +43,8 @@ func (d Dedicated) check() error {
 	return nil
 }
 
-// ParseDedicated reads an attribute as people write it: its scope, a dot and its
-// name, as in span.http.route; after it :int for ints, :blob for texts that seldom repeat.
+// ParseDedicated parses an attribute of a flag or configuration: its scope, a dot and its name, as in
+// span.http.route. The suffix :int means ints; :blob means texts that seldom repeat.
 func ParseDedicated(text string) (d Dedicated, err error) {
 	full, option, _ := strings.Cut(text, ":")
 	scope, name, ok := strings.Cut(full, ".")
@@ -67,8 +67,8 @@ func ParseDedicated(text string) (d Dedicated, err error) {
 	return d, nil
 }
 
-// Allowed returns the dedicated columns that a format can have: it drops what
-// vParquet4 has static columns for or cannot store, and those past the spare ones.
+// Allowed returns the dedicated columns that a format can have: it drops attributes for which vParquet4 has
+// static columns or that it cannot store, and attributes beyond the spare columns.
 func (f Format) Allowed(all []Dedicated) (some []Dedicated) {
 	used := map[Owner][2]int{}
 	for _, d := range all {

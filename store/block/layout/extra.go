@@ -16,8 +16,8 @@ package layout
 //	7 repeated {1 row, 2 schema_url} of scopes
 //	8 repeated {1 level, 2 row, 3 repeated KeyValue} rows whose attributes the schema cannot hold
 //
-// Rows count from 0 within the trace, in the order of the file; a level is a
-// trace.Level. An attribute list of 8 replaces what the other columns say of the row.
+// Rows count from 0 within the trace, in the order of the file; a level is a trace.Level. An attribute list of
+// field 8 replaces the row's attributes in the other columns.
 //
 // Order: columns of their own (ServiceName, static and dedicated columns) take their
 // attributes out of the list. Read back, an attribute list is first Attrs, then the

@@ -28,7 +28,7 @@ func (id ID) String() string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// ParseID reads UUID text. Folders whose name is no such text are no blocks.
+// ParseID parses UUID text. A folder with any other name is not a block.
 func ParseID(s string) (id ID, err error) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return id, fmt.Errorf("block id %q: want a UUID such as 7c4dc0ac-595f-4948-b7f4-b938b7d34b77", s)
@@ -43,16 +43,16 @@ func ParseID(s string) (id ID, err error) {
 	return id, nil
 }
 
-// MarshalText returns String.
+// MarshalText returns the id as String does.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// UnmarshalText is ParseID.
+// UnmarshalText parses the id as ParseID does.
 func (id *ID) UnmarshalText(b []byte) (err error) {
 	*id, err = ParseID(string(b))
 	return err
 }
 
-// Meta is a block's meta.json, as Tempo has it. Unknown members are ignored.
+// Meta is a block's meta.json in Tempo's form. ParseMeta ignores unknown members.
 type Meta struct {
 	Format          Format      `json:"format"`
 	ID              ID          `json:"blockID"`
@@ -67,15 +67,15 @@ type Meta struct {
 	BloomShards     uint32      `json:"bloomShards"`
 	FooterSize      uint32      `json:"footerSize"`
 	Dedicated       []Dedicated `json:"dedicatedColumns,omitempty"`
-	Replication     uint32      `json:"replicationFactor,omitempty"` // 1, or metrics queries of Tempo skip the block
+	Replication     uint32      `json:"replicationFactor,omitempty"` // must be 1: Tempo's metrics queries skip other blocks
 
-	// First is the block that must exist for this one to count: it has the first
-	// spans of the traces of this one. Origin is the store's. Tempo ignores both.
+	// First is the block with the first spans of this block's traces. Without it this block does not count. The
+	// store defines Origin. Tempo ignores both.
 	First  *ID             `json:"etudeFirst,omitempty"`
 	Origin json.RawMessage `json:"etude,omitempty"`
 }
 
-// ParseMeta reads a meta.json and checks the members that reading relies on.
+// ParseMeta parses a meta.json and checks the members on which reading relies.
 func ParseMeta(b []byte) (*Meta, error) {
 	m := &Meta{}
 	if err := json.Unmarshal(b, m); err != nil {
@@ -98,8 +98,8 @@ func ParseMeta(b []byte) (*Meta, error) {
 	return m, nil
 }
 
-// Bounds of the small files of a block, far above what a writer makes. Files with
-// holes have any size.
+// Bounds of the small files of a block, far above the sizes that a writer makes. They limit memory: a sparse
+// file can claim any size.
 const (
 	maxMeta  = 1 << 20
 	MaxIndex = 64 << 20 // index, and a shard of the bloom filter

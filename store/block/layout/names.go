@@ -29,21 +29,21 @@ const (
 	DamagedName   = "meta.damaged.json"
 	TempSuffix    = ".tmp"
 
-	// ExtraColumn is etude's own column behind all of Tempo's in data.parquet.
+	// ExtraColumn is etude's own column after all of Tempo's in data.parquet.
 	ExtraColumn = "EtudeExtra"
-	// PartsKey is the member of the file's key/value metadata with what parts.go has.
+	// PartsKey is the key of the PartInfo list in the file's key/value metadata; see parts.go.
 	PartsKey = "etude.parts"
 )
 
 const (
 	spareColumns    = 10 // dedicated columns of vParquet4, for resources and for spans
-	SpareStrings    = 20 // most dedicated columns of vParquet5, a scope
+	SpareStrings    = 20 // at most so many dedicated columns per scope in vParquet5
 	SpareInts       = 5
-	MaxSpans        = 1 << 25 // of a row group that is read
+	MaxSpans        = 1 << 25 // a reader refuses a row group with more
 	maxShards       = 1000
 	shardBits       = 102400 * 8 // of a bloom shard, at most
 	bloomFalseRate  = 0.01
-	DefaultPageSpan = 8192 // spans of a page, about: all columns have pages of the same traces
+	DefaultPageSpan = 8192 // spans of a page, about: the pages of all columns begin at the same traces
 )
 
 func BloomName(shard int) string { return bloomPrefix + strconv.Itoa(shard) }
@@ -51,8 +51,8 @@ func BloomName(shard int) string { return bloomPrefix + strconv.Itoa(shard) }
 // Folder returns the folder of a block in that of its tenant.
 func Folder(tenantDir string, id ID) string { return filepath.Join(tenantDir, id.String()) }
 
-// RemoveFolder removes a block: meta.json durably first, so that no crash leaves half
-// a block, then the other files and the folder.
+// RemoveFolder removes a block. It removes meta.json first and syncs, so that no crash leaves half a block.
+// Then it removes the other files and the folder.
 func RemoveFolder(fsys fs.FS, dir string) error {
 	err := fsys.Remove(filepath.Join(dir, MetaName))
 	if err == nil {

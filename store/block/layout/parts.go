@@ -5,9 +5,8 @@ import (
 	"fmt"
 )
 
-// PartInfo is what a block remembers of a row group beside Tempo's columns: the
-// value of the file's key/value metadata under partsKey is a JSON list of these.
-// Blocks of a real Tempo have none.
+// PartInfo has the facts about a row group that Tempo's columns lack. The file's key/value metadata has a JSON
+// list of them under PartsKey. Blocks of a real Tempo have none.
 type PartInfo struct {
 	Spans        int    `json:"spans"`
 	MinStart     uint64 `json:"minStart"` // as trace.Part has them, in unix nanoseconds
@@ -16,7 +15,7 @@ type PartInfo struct {
 	LastArrival  int64  `json:"lastArrival"`
 }
 
-// ParseParts reads the list; it must have one entry for each row group.
+// ParseParts parses the list. It returns an error unless the list has one entry for each row group.
 func ParseParts(b []byte, rowGroups int) ([]PartInfo, error) {
 	var parts []PartInfo
 	if err := json.Unmarshal(b, &parts); err != nil {

@@ -1,6 +1,6 @@
-// Package layout says what a block looks like: its files and their names, meta.json,
-// the columns of data.parquet, and the bloom filters. Reading and writing go by it. It
-// holds names and meanings, and no values of spans.
+// Package layout defines the format of a block: its files and their names, meta.json, the columns of
+// data.parquet, and the bloom filters. Readers and writers use it. It holds names and meanings, and no values
+// of spans.
 package layout
 
 import (
@@ -13,9 +13,8 @@ import (
 	"etude/trace"
 )
 
-// The columns of data.parquet as data: layout builds the tree of a version, and
-// leaves lists its columns in the order of the file. A leaf says what it means (of
-// which row, which field), so neither reader nor writer knows a path by heart.
+// The columns of data.parquet as data: layout builds the tree of a version, and leaves lists its columns in the
+// order of the file. A leaf states its meaning (an owner and a field), so readers and writers contain no paths.
 //
 // The two versions that are written differ in names, in order, and in how they
 // store dedicated attributes. Their levels are the same: vParquet4 wraps each list
@@ -24,7 +23,7 @@ import (
 // Format is the version of a block, as meta.json names it.
 type Format string
 
-// The versions that are read. VParquet3 is never written.
+// The versions that a reader accepts. A writer never writes VParquet3.
 const (
 	VParquet3 Format = "vParquet3"
 	VParquet4 Format = "vParquet4"
@@ -64,7 +63,7 @@ var OwnerOf = [trace.Levels]Owner{trace.SpanLevel: OfSpan, trace.ResourceLevel: 
 var MaxLevel = [Owners]uint8{OfStats: 1, OfResource: 1, OfScope: 2, OfSpan: 3, OfEvent: 4, OfLink: 4,
 	OfResourceAttr: 2, OfScopeAttr: 3, OfSpanAttr: 4, OfEventAttr: 5, OfLinkAttr: 5}
 
-// Field is what a value means.
+// Field is the meaning of a value.
 type Field uint8
 
 const (
@@ -110,7 +109,7 @@ const (
 	FieldArray     // JSON text, "" for none
 	FieldAny       // an encoded AnyValue, vParquet3
 	FieldLinks     // all links of a span, encoded, vParquet3
-	FieldDedicated // an attribute with a column of its own; leaf.key says which
+	FieldDedicated // an attribute with a column of its own, which Leaf.Key names
 	FieldEtude     // see extra.go
 )
 
@@ -130,7 +129,7 @@ type Leaf struct {
 	plainOld bool            // Tempo leaves it uncompressed
 }
 
-// Name is the column's path with dots.
+// Name returns the column's path, its names joined by dots.
 func (l *Leaf) Name() string { return strings.Join(l.Path, ".") }
 
 // logical is the annotation of a column or group.
@@ -156,8 +155,7 @@ type Node struct {
 	kids    []*Node
 }
 
-// Layout returns the tree of a version. Extra adds etude's own column behind all
-// of Tempo's.
+// Layout returns the tree of a version. Extra adds etude's own column after all of Tempo's.
 func (f Format) Layout(dedicated []Dedicated, extra bool) (*Node, error) {
 	b := treeBuilder{format: f, dedicated: dedicated}
 	var root *Node
@@ -198,7 +196,7 @@ func (n *Node) Leaves() []*Leaf {
 	return all
 }
 
-// kind is how a column is stored.
+// kind is the storage of a column: type, encoding and codec.
 type kind struct {
 	typ     format.Type
 	logical logical
@@ -206,7 +204,7 @@ type kind struct {
 	plain   bool // Tempo leaves it uncompressed
 }
 
-// The kinds, as section 6 of Tempo's format has them: type, encoding, codec.
+// The kinds of section 6 of Tempo's format.
 var (
 	bytesDelta  = kind{format.ByteArray, noLogical, format.DeltaLengthByteArray, true}
 	textDict    = kind{format.ByteArray, text, format.RLEDictionary, false}
@@ -243,7 +241,7 @@ func group(name string, kids ...*Node) *Node { return &Node{name: name, kids: ki
 // typeBits are the sizes that Tempo's files state for types of a fixed size.
 var typeBits = map[format.Type]int32{format.Boolean: 1, format.Int32: 32, format.Int64: 64, format.Double: 64}
 
-// Elements lists a tree as the footer of the file has it.
+// Elements returns a tree as the schema elements of the file's footer.
 func Elements(root *Node) (all []format.SchemaElement) {
 	var add func(n *Node)
 	add = func(n *Node) {
@@ -270,7 +268,7 @@ func Elements(root *Node) (all []format.SchemaElement) {
 	return all
 }
 
-// annotate writes the annotation in both forms that Parquet has for it.
+// annotate sets the annotation in both of Parquet's forms.
 func (l logical) annotate(e *format.SchemaElement) {
 	integer := func(bits int8, signed bool, old deprecated.ConvertedType) {
 		e.LogicalType.Value = &format.IntType{BitWidth: bits, IsSigned: signed}

@@ -194,8 +194,8 @@ func (b *treeBuilder) spare(of Owner) *Node {
 	return g
 }
 
-// columnsOf returns the group with the dedicated columns of vParquet5: those that
-// are assigned, strings first. There is no group when there are none.
+// columnsOf returns the group of the assigned dedicated columns of vParquet5, strings first. It returns no
+// group if no column is assigned.
 func (b *treeBuilder) columnsOf(of Owner) []*Node {
 	g := group("DedicatedAttributes")
 	for i, d := range keysOf(b.dedicated, of, false) {
@@ -230,8 +230,7 @@ func keysOf(all []Dedicated, of Owner, ints bool) (some []Dedicated) {
 	return some
 }
 
-// oldTrace is the tree of vParquet3, which is only read: columns are found by
-// their path.
+// oldTrace is the tree of vParquet3, which etude only reads. A reader finds the columns by their path.
 func (b *treeBuilder) oldTrace() *Node {
 	attr := func(of Owner) *Node {
 		a := AttrsOf[of]
@@ -275,7 +274,7 @@ func (n *Node) find(name string) *Node {
 	return nil
 }
 
-// replace puts another child in the place of one, or none.
+// replace puts another child, or none, in the place of one.
 func (n *Node) replace(name string, by *Node) {
 	for i, kid := range n.kids {
 		if kid.name != name {

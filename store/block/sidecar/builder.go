@@ -21,7 +21,7 @@ func NewSource(v *trace.View) *Source {
 	return s
 }
 
-// starts returns where the children of each parent begin, and at last their number.
+// starts returns the first child row of each parent, and last the number of children.
 func starts(parents []uint32, n int) []uint32 {
 	at := make([]uint32, n+1)
 	for _, parent := range parents {
@@ -43,7 +43,7 @@ type Builder struct {
 	summary summary
 }
 
-// Begin begins a row group. A Builder that is used again keeps its memory.
+// Begin begins a row group. A reused Builder keeps its memory.
 func (b *Builder) Begin(sources []*Source) {
 	b.sources, b.frame = sources, newFrameBuilder(sources)
 	for len(b.rows) < len(sources) {
@@ -64,7 +64,7 @@ func (b *Builder) Span(source int, row uint32) {
 // EndTrace ends a trace.
 func (b *Builder) EndTrace() { b.frame.endTrace() }
 
-// Facts returns what a sidecar says of the row group, and lets the Sources go.
+// Facts returns the sidecar's facts about the row group and drops the references to the Sources.
 func (b *Builder) Facts(info layout.PartInfo) (Facts, error) {
 	for i, s := range b.sources {
 		b.list = appendSet(b.list[:0], b.rows[i])

@@ -13,12 +13,12 @@ import (
 	"etude/trace"
 )
 
-// A frame is the part of the sidecar that says which scope each span of a row group
-// has, and what its resources and scopes are. The file has all of this, too, but
-// repeats each resource in each trace: finding the few that differ takes longer than all other reads of most queries.
+// A frame is a part of the sidecar. It has the resources and scopes of a row group, and the scope of each span.
+// The Parquet file has the same facts, but repeats each resource in each trace. Finding the few distinct
+// resources there takes longer than all other reads of most queries.
 //
-// It is compressed with zstd and followed by its CRC-32C. Numbers are uvarints; a
-// text is its length and its bytes.
+// A frame is compressed with zstd and followed by its CRC-32C. Numbers are uvarints; a text is its length and
+// its bytes.
 //
 //	n resources, each: dropped, schema URL, fields kept as sent, attributes
 //	n scopes, each: resource, dropped, name, version, schema URL, attributes
@@ -26,8 +26,7 @@ import (
 //
 // Attributes are their number, and for each key, type and a text or number.
 //
-// A frame is left out when it would be large: resources that differ from trace to
-// trace are as well read from the file.
+// The builder leaves out a large frame: if resources differ from trace to trace, a reader is as fast with the file.
 type frameBuilder struct {
 	sources   []*Source
 	numbers   [][]uint32 // by source and scope: number+1
@@ -133,7 +132,7 @@ func isText(t trace.Type) bool {
 	return t == trace.String || t == trace.Bytes || t == trace.Array || t == trace.KVList
 }
 
-// maxFrame is how many bytes of a frame a span may cost before it is left out.
+// maxFrame is the most bytes of a frame per span. The builder leaves out a frame that needs more.
 const maxFrame = 8
 
 var zstdWriter = mustZstdWriter()
@@ -160,7 +159,7 @@ func (b *frameBuilder) frame() []byte {
 	return binary.LittleEndian.AppendUint32(packed, crc32.Checksum(packed, castagnoli))
 }
 
-// maxUnpacked is how many bytes a frame may have when it is decompressed.
+// maxUnpacked bounds the bytes of a decompressed frame.
 const maxUnpacked = 256 << 20
 
 var frameDecoder = mustZstdReader()
@@ -175,7 +174,7 @@ func mustZstdReader() *zstd.Decoder {
 
 var errFrame = errors.New("the frame is damaged")
 
-// frameReader decodes a frame. After an error everything is zero.
+// frameReader decodes a frame. After an error it returns only zeros.
 type frameReader struct {
 	b    []byte
 	bad  bool
@@ -197,7 +196,7 @@ func (r *frameReader) uvarint() uint64 {
 	return v
 }
 
-// count reads how many things follow, of at least one byte each.
+// count reads the number of items that follow, each of at least one byte.
 func (r *frameReader) count() int {
 	n := r.uvarint()
 	if n > uint64(len(r.b)) {
@@ -216,7 +215,7 @@ func (r *frameReader) text() []byte {
 
 func (r *frameReader) code() uint32 { return r.dict.Add(r.text()) }
 
-// attrTable makes Attrs of the rows of a table.
+// attrTable builds Attrs from the rows of a table.
 type attrTable struct {
 	*trace.AttrBuilder
 	columns map[attrColumn]uint32
@@ -263,9 +262,9 @@ func soundFrame(b []byte) bool {
 	return len(b) >= 4 && crc32.Checksum(body, castagnoli) == binary.LittleEndian.Uint32(b[len(body):])
 }
 
-// Frame is what a frame says. Texts are codes of a dictionary.
+// Frame is a decoded frame. Its texts are codes of a dictionary.
 type Frame struct {
-	First           []uint32 // row with which each trace begins, and behind them the number of rows
+	First           []uint32 // the first row of each trace, and last the number of rows
 	Trace, Scope    []uint32 // of each row
 	ScopeResource   []uint32
 	ScopeName       []uint32
@@ -281,7 +280,7 @@ type Frame struct {
 
 var errNoFrame = errors.New("the sidecar has no frame")
 
-// ReadFrame reads the frame of a row group. Its texts go into the dictionary.
+// ReadFrame reads the frame of a row group. It adds the frame's texts to the dictionary.
 func (f *Facts) ReadFrame(file io.ReaderAt, d *trace.Dict) (s Frame, err error) {
 	if f.FrameLength == 0 {
 		return s, errNoFrame

@@ -2,7 +2,7 @@ package sidecar
 
 import "math/bits"
 
-// A set of numbers is a bit for each.
+// A set of numbers is a bitmap.
 
 // emptySet returns an empty set of numbers below n, in the memory of another if there is enough.
 func emptySet(set []uint64, n int) []uint64 {
@@ -15,7 +15,7 @@ func emptySet(set []uint64, n int) []uint64 {
 	return set
 }
 
-// isNew adds a number to a set, and tells whether it was not there.
+// isNew adds a number to a set. It reports whether the number is new.
 func isNew(set []uint64, n uint32) bool {
 	word, bit := &set[n/64], uint64(1)<<(n%64)
 	if *word&bit != 0 {

@@ -1,5 +1,5 @@
-// Package sidecar makes and reads the file beside a block that says which row groups
-// a query can skip, and what scopes and resources their spans have.
+// Package sidecar writes and reads the file by which a query skips row groups of a block. The file also has the
+// scopes and resources of their spans.
 package sidecar
 
 import (
@@ -16,10 +16,9 @@ import (
 	"etude/trace"
 )
 
-// The sidecar lies beside a block and tells, without a look into data.parquet,
-// which row groups a query can skip: a few bounds, and one filter of everything
-// that occurs in the row group (see summary.go). It is ours alone: a real Tempo
-// ignores it. A missing or invalid sidecar is rebuilt from the block.
+// The sidecar is a file in the block's folder. For each row group it has a few bounds and one filter of
+// everything that occurs there (see summary.go), so that a query can skip the row group without reading
+// data.parquet. A real Tempo ignores it. A missing or invalid sidecar is rebuilt from the block.
 //
 // All numbers are little-endian.
 //
@@ -34,17 +33,17 @@ import (
 //	u32 CRC-32C of everything before
 //	the frames, see frame.go
 //
-// Frames are read when a row group is opened, and stay on disk otherwise.
+// A reader loads a frame when it opens the row group.
 const (
 	sidecarMagic = "etudeSC"
 	Version      = 2
 
-	// flagOddTimes: a span has no start, or ends before it starts. The times of
-	// traces that Tempo's columns have are then not those that a View has.
+	// flagOddTimes: a span has no start, or ends before it starts. The trace times of Tempo's columns then
+	// differ from those of a View.
 	flagOddTimes = 1
 )
 
-// Facts is what the sidecar says of a row group.
+// Facts has the sidecar's facts about a row group.
 type Facts struct {
 	layout.PartInfo
 	traces                   int
@@ -52,21 +51,21 @@ type Facts struct {
 	minDuration, maxDuration int64
 	flags                    uint32
 	filter                   xorfilter.BinaryFuse[uint16]
-	frame                    []byte // until it is written
+	frame                    []byte // until Encode writes it
 	frameAt                  int64  // in the sidecar
 	FrameLength              int
-	unknown                  bool // the fields above but PartInfo say nothing
+	unknown                  bool // only PartInfo is known
 }
 
-// Unknown returns the facts about a row group whose sidecar is not there: it may have anything.
+// Unknown returns facts for a row group without a sidecar. They exclude nothing.
 func Unknown(info layout.PartInfo) Facts {
 	return Facts{PartInfo: info, unknown: true, flags: flagOddTimes}
 }
 
-// OddTimes tells that a span has no start, or ends before it starts.
+// OddTimes reports whether a span has no start, or ends before it starts.
 func (f *Facts) OddTimes() bool { return f.flags&flagOddTimes != 0 }
 
-// Stamp ties a sidecar to the file from which it was made.
+// Stamp ties a sidecar to its data.parquet.
 type Stamp struct {
 	Size   int64
 	Footer uint32 // CRC-32C
@@ -74,7 +73,7 @@ type Stamp struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Encode encodes a sidecar, and notes where the frames are.
+// Encode encodes a sidecar and sets the place of each frame in its Facts.
 func Encode(s Stamp, parts []Facts) []byte {
 	at := int64(sidecarHead)
 	for i := range parts {
@@ -129,7 +128,7 @@ func appendFacts(b []byte, s Stamp, parts []Facts) []byte {
 
 var errStale = errors.New("it was made for another file")
 
-// Parse decodes a sidecar of a block with so many row groups.
+// Parse decodes the sidecar of a block with the given number of row groups.
 func Parse(b []byte, s Stamp, groups int) ([]Facts, error) {
 	if len(b) < len(sidecarMagic)+1 || string(b[:len(sidecarMagic)]) != sidecarMagic {
 		return nil, errors.New("it is no sidecar")
@@ -171,7 +170,7 @@ func Parse(b []byte, s Stamp, groups int) ([]Facts, error) {
 	return parts, nil
 }
 
-// sidecarReader reads numbers; past the end they are zero, and short is set.
+// sidecarReader reads numbers; past the end it returns zero and sets short.
 type sidecarReader struct {
 	b     []byte
 	short bool
@@ -217,11 +216,11 @@ func (r *sidecarReader) part(p *Facts) error {
 	return nil
 }
 
-// Write puts a sidecar beside a block, in place of one that is there.
+// Write writes the sidecar of a block and replaces an older one.
 func Write(fsys fs.FS, dir string, s Stamp, parts []Facts) (err error) {
 	name := filepath.Join(dir, layout.SidecarName)
 	temp := name + layout.TempSuffix
-	fsys.Remove(temp) // of a write that did not end
+	fsys.Remove(temp) // left by a write that did not finish
 	f, err := fsys.Create(temp)
 	if err != nil {
 		return err

@@ -14,27 +14,26 @@ import (
 	"etude/trace"
 )
 
-// summary collects what occurs in a row group: the facts of a sidecar.
+// summary collects the facts of a sidecar about a row group.
 //
-// One filter has everything: which attributes there are, which value each has,
-// names, kinds, statuses, traces. A member is a hash of what it is and of its text.
-// A binary fuse filter takes 18 bits a member and says yes to 1 of 65,536 that are
-// not members: a search over hundreds of row groups opens none in vain. Rejected: blocked bloom filters, which take
-// twice the space for the same error rate.
+// One filter has all members: attribute keys, attribute values, names, kinds, statuses, trace ids. A member is
+// a hash of its kind and its text. A binary fuse filter takes 18 bits per member. Its false positive rate is 1
+// in 65,536, so a search over hundreds of row groups rarely opens one without a match. Rejected: blocked bloom
+// filters, which take twice the space for the same error rate.
 type summary struct {
 	facts           Facts
 	members         hashSet
 	kinds, statuses [256]bool
 
 	columns []column   // of a level
-	seen    [][]uint64 // sets of codes; the first inUse of them are taken
+	seen    [][]uint64 // sets of codes; the first inUse of them are in use
 	inUse   int
 }
 
 // The kinds of members of the filter.
 const (
 	memberTrace uint64 = iota + 1
-	memberKey          // an attribute, whatever its value
+	memberKey          // an attribute key with any value
 	memberValue
 	memberName
 	memberScopeName
@@ -57,13 +56,13 @@ func prefix(what uint64, level trace.Level, key string) uint64 {
 // mix joins two hashes.
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xd1b54a32d192ed03)
-	return hi ^ lo | 1 // hashSet has a use for 0
+	return hi ^ lo | 1 // in a hashSet, 0 means free
 }
 
-// member is the hash of a text of some meaning.
+// member returns the hash of a text of a kind.
 func member(prefix uint64, text string) uint64 { return mix(prefix, xxhash.Sum64String(text)) }
 
-// add adds rows of a source. They ascend, so that its columns are read forwards.
+// add adds rows of a source. The rows ascend, so that add reads the columns forwards.
 func (s *summary) add(src *Source, rows []uint32) {
 	v := src.View
 	s.inUse = 0
@@ -131,7 +130,7 @@ func (s *summary) span(v *trace.View, row uint32) {
 
 func (s *summary) trace(id trace.TraceID) {
 	if !s.members.add(traceMember(id)) {
-		return // Another View has it, too.
+		return // Another View has the span, too.
 	}
 	if s.facts.traces == 0 || less(id, s.facts.first) {
 		s.facts.first = id
@@ -146,7 +145,7 @@ func traceMember(id trace.TraceID) uint64 { return mix(memberTrace, xxhash.Sum64
 
 func less(a, b trace.TraceID) bool { return string(a[:]) < string(b[:]) }
 
-// column is what the attributes of a level have had in one column.
+// column records the values of one attribute column of a level.
 type column struct {
 	count   int
 	value   uint64   // prefix
@@ -154,8 +153,8 @@ type column struct {
 	numbers []uint64 // some of them + 1
 }
 
-// A column keeps its codes when it has so many values: below, the members tell as well
-// whether one is new. So memory is bounded, however many columns there are.
+// A column keeps a set of its codes once it has this many values. Below, a lookup among the members is enough
+// to see whether a value is new. So many small columns need no memory of their own.
 const fewValues = 1024
 
 // attributes adds the columns that occur in some rows, and their distinct values.
@@ -206,7 +205,7 @@ func (s *summary) attributes(src *Source, level trace.Level, rows []uint32) {
 	}
 }
 
-// isNewNumber tells whether a number may be new.
+// isNewNumber reports whether a number may be new.
 func (c *column) isNewNumber(n uint64) bool {
 	if c.numbers == nil {
 		c.numbers = make([]uint64, 64)
@@ -272,7 +271,7 @@ func (s *summary) part(info layout.PartInfo) (Facts, error) {
 	}
 	keys := s.members.all()
 	if len(keys) == 0 {
-		keys = []uint64{0} // a filter has a member
+		keys = []uint64{0} // a filter needs at least one member
 	}
 	filter, err := xorfilter.NewBinaryFuse[uint16](keys)
 	if err != nil {
@@ -282,7 +281,7 @@ func (s *summary) part(info layout.PartInfo) (Facts, error) {
 	return f, nil
 }
 
-// Excludes tells that no span of the row group meets a condition.
+// Excludes reports whether the facts prove that no span of the row group meets a condition.
 func (f *Facts) Excludes(c *trace.Condition) bool {
 	if f.unknown {
 		return false
@@ -310,7 +309,7 @@ func (f *Facts) Excludes(c *trace.Condition) bool {
 	return c.Texts != nil && f.lacks(prefix(what, 0, ""), c.Texts)
 }
 
-// lacks tells that none of the texts occurs.
+// lacks reports whether none of the texts occurs.
 func (f *Facts) lacks(prefix uint64, texts []string) bool {
 	for _, text := range texts {
 		if f.filter.Contains(member(prefix, text)) {

@@ -8,7 +8,7 @@ import (
 	"etude/trace"
 )
 
-// candidate is an attribute that may get a column of its own.
+// candidate is an attribute that may get a dedicated column.
 type candidate struct {
 	d        layout.Dedicated
 	count    int // values
@@ -22,17 +22,16 @@ func (c *candidate) gain() int { return c.bytes + 4*c.count }
 // scopes are the levels that may have dedicated columns.
 var scopes = []struct {
 	level trace.Level
-	name  string // as meta.json has it
+	name  string // its name in meta.json
 }{{trace.ResourceLevel, "resource"}, {trace.SpanLevel, ""}, {trace.EventLevel, "event"}}
 
 // keepShare is the share of the best choice's gain that makes an earlier choice good
 // enough: Tempo merges only blocks with the same dedicated columns.
 const keepShare = 0.9
 
-// choose returns the attributes that gain most from a column of their own, as an
-// operator of Tempo would configure them: the most used and largest of the spans
-// at hand, as many as the format has columns for. It returns the previous choice as long as that gains nearly as
-// much.
+// choose returns the attributes that gain most from a column of their own, as an operator of Tempo would
+// configure them: the most frequent and largest attributes of the given spans, up to the number of columns of
+// the format. It returns the previous choice while that gains nearly as much.
 func choose(f layout.Format, sources []*source, before []layout.Dedicated) (all []layout.Dedicated) {
 	gains := map[[2]string]int{}
 	gain := func(list []layout.Dedicated) (sum int) {
@@ -103,7 +102,7 @@ func candidates(l trace.Level, scope string, sources []*source) (texts, ints []c
 			continue
 		}
 		if c.distinct*2 > c.count && c.count > 16 {
-			c.d.Options = []string{"blob"} // A dictionary of texts that do not come again saves nothing.
+			c.d.Options = []string{"blob"} // A dictionary of texts that do not repeat saves nothing.
 		}
 		texts = append(texts, *c)
 	}
@@ -127,8 +126,7 @@ func onceEach(texts, ints []candidate) (_, _ []candidate) {
 	return slices.DeleteFunc(texts, func(c candidate) bool { return counts[c.d.Name] < 0 }), kept
 }
 
-// countColumns counts the values of every column, and for texts their bytes and how
-// many differ.
+// countColumns counts the values of every column. For texts it also counts bytes and distinct texts.
 func countColumns(f *trace.Flat, d *trace.Dict) []candidate {
 	counts := make([]candidate, len(f.Columns))
 	last := make([]uint32, d.Len()) // code -> column of its last value + 1: an estimate suffices

@@ -48,7 +48,7 @@ func (g *shredder) fill(l *layout.Leaf, c *columnData, d *chunkDict) error {
 	return nil
 }
 
-// values is how many values a column has.
+// values returns the number of values of a column.
 func (c *columnData) values(l *layout.Leaf) int {
 	switch {
 	case l.Enc == format.RLEDictionary:
@@ -114,7 +114,7 @@ func (g *shredder) fillStats(l *layout.Leaf, c *columnData, d *chunkDict) {
 	}
 }
 
-// fillDropped gathers counts. A count past the column's type is its greatest.
+// fillDropped gathers counts. A count above the maximum of the column's type becomes the maximum.
 func fillDropped(c *columnData, places []place, g *shredder, column func(*source) []uint32) {
 	each(g, places, func(s *source, from, to int) {
 		counts := column(s)
@@ -221,7 +221,7 @@ func (g *shredder) fillSpan(l *layout.Leaf, c *columnData, d *chunkDict) {
 // roundedTo are the seconds of the StartTimeRounded columns.
 var roundedTo = map[layout.Field]uint64{layout.FieldRounded15: 15, layout.FieldRounded60: 60, layout.FieldRounded300: 300, layout.FieldRounded3600: 3600}
 
-// fillRounded divides starts. A span exactly at a border belongs to what is before.
+// fillRounded divides starts. A span exactly at a border belongs to the interval before it.
 func (g *shredder) fillRounded(l *layout.Leaf, c *columnData) {
 	unit := roundedTo[l.Field] * 1e9
 	places := g.rows[layout.OfSpan].at
@@ -401,10 +401,10 @@ func (g *shredder) ownWithArrays(l *layout.Leaf, c *columnData, d *chunkDict, ow
 	}
 }
 
-// extra appends what EtudeExtra says of a trace: layout/extra.go has the form.
+// extra appends the EtudeExtra value of a trace. layout/extra.go has the form.
 func (g *shredder) extra(dst []byte, i int) []byte { return (&extraWriter{g: g, b: dst}).trace(i) }
 
-// valueAt returns a value of a column that may be absent, and is then zero.
+// valueAt returns a value of a column, or zero if the column is absent.
 func valueAt(values []uint32, row uint32) uint32 {
 	if values == nil {
 		return 0

@@ -10,16 +10,15 @@ import (
 	"etude/trace"
 )
 
-// Derived is a row group shredded again, from the View that was read of it, to prove
-// that the columns that follow from others are what follows.
+// Derived has the derived columns of a row group, computed again from the View that a reader made of it. Verify
+// compares them with the stored columns.
 type Derived struct {
 	g      shredder
 	leaves []*layout.Leaf
 	data   columnData
 }
 
-// Derive shreds a View of every column. The format and its dedicated columns are those
-// of the block.
+// Derive shreds a View of every column. The caller passes the format and the dedicated columns of the block.
 func Derive(v *trace.View, f layout.Format, dedicated []layout.Dedicated) (*Derived, error) {
 	root, err := f.Layout(dedicated, true)
 	if err != nil {
@@ -53,7 +52,7 @@ func (d *Derived) Bounds() (start, end uint64) {
 	return start, end
 }
 
-// Columns returns the columns that follow from others.
+// Columns returns the derived columns.
 func (d *Derived) Columns() (some []*layout.Leaf) {
 	for _, l := range d.leaves {
 		if follows(l) {
@@ -63,7 +62,7 @@ func (d *Derived) Columns() (some []*layout.Leaf) {
 	return some
 }
 
-// follows reports whether a column follows from others.
+// follows reports whether a column is derived from others.
 func follows(l *layout.Leaf) bool {
 	switch l.Of {
 	case layout.OfTrace:
@@ -128,9 +127,9 @@ func (d *Derived) Rooted(span int) bool {
 	return false
 }
 
-// Service is what ServiceStats says of a service in a trace.
+// Service is the ServiceStats entry of a service in a trace.
 type Service struct {
-	Number        int // of the trace in the row group
+	Number        int // number of the trace in the row group
 	Trace         trace.TraceID
 	Name          string
 	Spans, Errors uint32

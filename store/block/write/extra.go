@@ -51,7 +51,7 @@ func (w *extraWriter) field(number wire.Number, content []byte) {
 	w.b = b.B
 }
 
-// runs writes flags as pairs of how many and which; nothing when all are zero.
+// runs writes flags as pairs of a count and the flags. It writes nothing if all flags are zero.
 func (w *extraWriter) runs(number wire.Number, places []place, column func(*source) []uint32) {
 	w.row = w.row[:0]
 	last, count, any := uint32(0), uint64(0), false
@@ -75,7 +75,7 @@ func (w *extraWriter) runs(number wire.Number, places []place, column func(*sour
 	}
 }
 
-// order writes the order codes of some rows, without those at the end that have none.
+// order writes the order codes of some rows. It leaves out rows without a code at the end.
 func (w *extraWriter) order(number wire.Number, codes []uint32) {
 	for len(codes) > 0 && codes[len(codes)-1] == 0 {
 		codes = codes[:len(codes)-1]

@@ -12,23 +12,23 @@ import (
 	"etude/trace"
 )
 
-// Compaction joins blocks into one. All of them are sorted by trace id, so it walks
-// them side by side: each input has one page of traces in memory, and all traces up to the least of the pages' last
-// ids are complete. It fills a row group, which is written, and forgotten. So memory holds about a row group and a
-// page of each input, however large the blocks.
+// Compaction joins blocks into one. All of them are sorted by trace id, so it walks them side by side. Each
+// input has one page of traces in memory, and all traces up to the least of the pages' last ids are complete.
+// Compaction fills a row group, writes it, and frees it. So memory holds about one row group and one page of
+// each input, independent of the size of the blocks.
 //
 // Rejected: copying pages whose ranges of ids do not overlap. Ids are random, so each block has traces from the whole
 // range, and no page can be copied.
 
-// Input is a block that is joined. Its Views ascend by trace id: a trace is in one View.
+// Input is a block to join. Its Views ascend by trace id: a trace is in one View.
 type Input interface {
 	TraceIDs(context.Context) ([]trace.TraceID, error) // of all Views
 	Next(context.Context) (*trace.View, error)         // nil at the end; it has every column
 }
 
-// Join joins blocks, the oldest first, into one. Spans of a trace come in the order
-// of the blocks; a span that several blocks have is written once. What it guarantees
-// is what [Write] does. The options name the dedicated columns.
+// Join joins blocks into one. The inputs come oldest first. The spans of a trace keep the order of the blocks.
+// Join writes a span once even if several blocks have it. It gives the guarantees of [Write]. The options name
+// the dedicated columns.
 func Join(ctx context.Context, o Options, blocks []Input) (metas []*layout.Meta, err error) {
 	o.setDefaults()
 	o.Dedicated = o.Format.Allowed(o.Dedicated)
@@ -51,13 +51,13 @@ type compactor struct {
 	inputs  []*joined
 	first   layout.ID
 	w       *blockWriter
-	plan    *plan     // of the row group that is being filled
+	plan    *plan     // of the row group that Join is filling
 	group   planGroup // the same
 	meta    *layout.Meta
 	further []*layout.Meta // of blocks with more spans of giant traces
 }
 
-// joined is a block that is walked.
+// joined is a block that Join walks.
 type joined struct {
 	Input
 	view   *trace.View // nil at the end
@@ -65,7 +65,7 @@ type joined struct {
 	source int         // of the view in the plan; -1: it has none yet
 }
 
-// advance reads the next page when the present one is used up.
+// advance reads the next page if the current one is finished.
 func (in *joined) advance(ctx context.Context) (err error) {
 	for in.view == nil || in.next >= len(in.view.TraceIDs) {
 		in.next, in.source = 0, -1
@@ -101,8 +101,7 @@ func (c *compactor) run() (err error) {
 	return c.w.beside(c.meta, dir)
 }
 
-// countTraces returns how many different traces the inputs have: the bloom filter
-// must be made for as many.
+// countTraces returns the number of distinct traces of the inputs, which sets the size of the bloom filter.
 func (c *compactor) countTraces() (int, error) {
 	var all []trace.TraceID
 	for _, in := range c.inputs {
@@ -135,7 +134,7 @@ func (c *compactor) walk() error {
 	}
 }
 
-// limit returns the id up to which all spans are in memory, and whether there are any.
+// limit returns the id up to which all spans are in memory. It reports whether any spans are left.
 func (c *compactor) limit() (limit trace.TraceID, ok bool, err error) {
 	for _, in := range c.inputs {
 		if err := in.advance(c.ctx); err != nil {
@@ -151,7 +150,7 @@ func (c *compactor) limit() (limit trace.TraceID, ok bool, err error) {
 	return limit, ok, nil
 }
 
-// take adds the traces up to an id.
+// take adds all traces up to an id.
 func (c *compactor) take(limit trace.TraceID) error {
 	var all []found // src is the number of the input
 	for i, in := range c.inputs {
@@ -174,8 +173,8 @@ func (c *compactor) take(limit trace.TraceID) error {
 	return nil
 }
 
-// add adds a trace of some inputs to the row group, which is written first when it
-// would become too large.
+// add adds a trace of some inputs to the row group. If that would become too large, add first writes it and
+// begins a new one.
 func (c *compactor) add(parts []found) error {
 	spans := 0
 	for _, f := range parts {
@@ -194,7 +193,7 @@ func (c *compactor) add(parts []found) error {
 	}
 	t := c.plan.join(parts)
 	var more []planTrace
-	if t.spans > trace.MaxRows { // Slow path: the rest goes to further blocks.
+	if t.spans > trace.MaxRows { // Slow path: further blocks get the remaining spans.
 		whole := t
 		for t = c.plan.cut(&whole, trace.MaxRows); whole.spans > 0; {
 			more = append(more, c.plan.cut(&whole, min(whole.spans, trace.MaxRows)))

@@ -7,8 +7,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// packer compresses pages. It knows the pages of the row group so far, up to rememberBytes
-// each and rememberMost together, and compresses equal ones once.
+// packer compresses pages. It remembers the pages of the current row group, up to rememberBytes each and
+// rememberMost in total, and compresses equal pages once.
 type packer struct {
 	zstd  *zstd.Encoder
 	out   []byte
@@ -16,7 +16,7 @@ type packer struct {
 	bytes []byte                // of the known pages
 }
 
-// remembered is where a page and its compressed form are.
+// remembered locates a page and its compressed form.
 type remembered struct{ from, raw, packed int }
 
 const (
@@ -40,7 +40,7 @@ func (p *packer) forget() {
 	p.bytes = p.bytes[:0]
 }
 
-// pack returns a page compressed. The bytes are good until the next call.
+// pack returns a page compressed. The bytes are valid until the next call.
 func (p *packer) pack(raw []byte) []byte {
 	if len(raw) > rememberBytes {
 		p.out = p.zstd.EncodeAll(raw, p.out[:0])

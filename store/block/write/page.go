@@ -24,10 +24,10 @@ import (
 // compresses levels; most columns of a block are levels and nothing else, so v1
 // saves a third of the file. A page has a checksum.
 //
-// Two things make compression cheap. Ids and times hardly shrink: the first page of a
-// chunk tells whether compression pays, and if it does not the chunk is stored as
-// it is. And many columns have the same bytes: those of absent values, and those in
-// which all spans agree. Such a page is compressed once (packer).
+// Two rules make compression cheap. First, ids and times hardly shrink: the writer compresses the first page of
+// a chunk, and if that saves too little it stores the whole chunk uncompressed. Second, many columns have equal
+// bytes, for example columns without values and columns in which all spans agree. The packer compresses equal
+// pages once.
 
 // columnData is one column of a row group: slots, and the values that are not null.
 type columnData struct {
@@ -58,8 +58,7 @@ func (c *columnData) text(s string) {
 	c.offsets = append(c.offsets, uint32(len(c.bytes)))
 }
 
-// encodedLevels are the levels of some slots in encoded form, page by page: the
-// columns of one owner share them.
+// encodedLevels has the encoded levels of some slots, page by page. The columns of one owner share them.
 type encodedLevels struct{ rep, def levelPages }
 
 type levelPages struct {
@@ -98,8 +97,7 @@ type pageWriter struct {
 	out    []byte // the chunk so far
 }
 
-// chunk encodes a column. At is where it will begin in the file. The bytes are good
-// until the next call.
+// chunk encodes a column. At is its offset in the file. The bytes are valid until the next call.
 func (w *pageWriter) chunk(l *layout.Leaf, c *columnData, firstRows []int64, at int64) (_ []byte, meta format.ColumnChunk, index chunkIndex, err error) {
 	w.out = w.out[:0]
 	m := &meta.MetaData
@@ -225,7 +223,7 @@ func (w *pageWriter) plain(l *layout.Leaf, c *columnData, from, to int) (err err
 	return err
 }
 
-// packBools packs eight bools a byte, the first in the lowest bit.
+// packBools packs eight bools into a byte, the first in the lowest bit.
 func packBools(dst []byte, all []bool) []byte {
 	for from := 0; from < len(all); from += 8 {
 		b := byte(0)
@@ -266,22 +264,21 @@ func (w *pageWriter) finish(h *format.PageHeader, m *format.ColumnMetaData) erro
 
 const (
 	undecided = format.CompressionCodec(-1) // whether the pages of a chunk are compressed
-	tinyPage  = 256                         // tells nothing about those to come
+	tinyPage  = 256                         // too small to predict the following pages
 )
 
-// bound is the least and the greatest value of a page, in plain encoding. Neither
-// need be a value of the page.
+// bound is the least and the greatest value of a page, in plain encoding. Neither has to be a value of the page.
 type bound struct {
 	min, max []byte
-	shared   bool // good for every page of the chunk
+	shared   bool // valid for every page of the chunk
 	none     bool // there is no value
 }
 
-// boundBytes is how much of a text a bound keeps.
+// boundBytes is the most bytes of a text that a bound keeps.
 const boundBytes = 32
 
-// allBounds returns bounds for the whole chunk where those of single pages would
-// cost more than they tell: for texts, and for ids, which are random but for that of the row.
+// allBounds returns bounds for the whole chunk where bounds per page cost more than they save: for texts, and
+// for ids other than the trace's own, which are random.
 func (c *columnData) allBounds(l *layout.Leaf) bound {
 	switch {
 	case l.Typ == format.ByteArray && l.Of != layout.OfTrace && (l.Field == layout.FieldID || l.Field == layout.FieldParent || l.Field == layout.FieldLinkTrace):
@@ -362,8 +359,7 @@ func numberBounds[T any, N cmp.Ordered](all []T, number func(T) N) bound {
 	return bound{min: low, max: high}
 }
 
-// doubleBounds leaves out NaN, which has no place in an order, and tells -0 from 0
-// as Parquet asks.
+// doubleBounds leaves out NaN, which has no order, and orders -0 before 0, as Parquet requires.
 func doubleBounds(all []float64) bound {
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, v := range all {
@@ -453,7 +449,7 @@ func (d *chunkDict) add(c *columnData, t numbered, number uint32) {
 	c.codes = append(c.codes, int32(uint32(d.slots[number])))
 }
 
-// spanID appends an id, leaving it out if it is absent.
+// spanID appends an id, but nothing for an absent one.
 func (c *columnData) spanID(id trace.SpanID) {
 	if !id.IsZero() {
 		c.bytes = append(c.bytes, id[:]...)

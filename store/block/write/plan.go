@@ -10,10 +10,9 @@ import (
 // place is a row of one of the sources.
 type place struct{ src, row uint32 }
 
-// plan says which spans go where: traces ascending by id, whole traces in row groups.
-// A trace of more spans than a row group may have continues in a further block:
-// layers[0] is the block that has all traces, layers[1] the second part of the giant
-// ones, and so on.
+// plan assigns spans to blocks and row groups: traces ascend by id, and a row group has whole traces. A trace
+// of more spans than a row group may have continues in a further block: layers[0] is the block with all traces,
+// layers[1] has the second part of the giant traces, and so on.
 type plan struct {
 	sources []*source
 	layers  [][]planGroup
@@ -28,8 +27,8 @@ type planGroup struct {
 // planTrace is the part of a trace that one block has.
 type planTrace struct {
 	id     trace.TraceID
-	number uint32 // in the only source that has it
-	src    int32  // that source; -1: several, or only some spans: rows lists them
+	number uint32 // number in the only source that has the trace
+	src    int32  // that source; -1 if several sources have it or the part has only some spans: then rows lists them
 	spans  int
 	rows   []place
 }
@@ -41,8 +40,7 @@ type found struct {
 	number uint32
 }
 
-// newPlan orders the traces of all sources. Sources come in the order of arrival,
-// and so do the spans of a trace.
+// newPlan orders the traces of all sources. Sources come in the order of arrival. The spans of a trace keep it.
 func newPlan(sources []*source) *plan {
 	p := &plan{sources: sources}
 	n := 0
@@ -92,7 +90,7 @@ func newPlan(sources []*source) *plan {
 	return p
 }
 
-// join makes one trace of the sources' parts of it, and leaves out repeated spans.
+// join merges the sources' parts of a trace and leaves out repeated spans.
 func (p *plan) join(parts []found) planTrace {
 	first := parts[0]
 	t := planTrace{id: first.id, number: first.number, src: int32(first.src)}

@@ -10,20 +10,21 @@ import (
 	"etude/trace"
 )
 
-// Shredding turns the traces of a row group into columns, as Dremel's paper has it:
-// each column gets a value or a null for every row of its level, with a repetition
-// level (which list goes on) and a definition level (how deep the row exists).
+// Shredding turns the traces of a row group into columns, as the Dremel paper describes: each column gets a
+// value or a null for every row of its level, with a repetition level (which list goes on) and a definition
+// level (how deep the row exists).
 //
-// The levels of a column depend on its owner alone, but for columns of values that
-// may be absent or repeat. So the shredder walks the traces once and writes down the
-// slots of each owner; the columns of one owner share them, also in encoded form.
-// Values are gathered one column at a time, straight from the columns of the Views.
+// The levels of a column depend only on its owner, except where values may be absent or repeat. So the shredder
+// walks the traces once and records the slots of each owner. The columns of one owner share the slots and their
+// encoded levels. Then the shredder copies values, one column at a time, directly from the columns of the
+// Views.
 //
-// Every owner's slots are cut into pages at the same traces.
+// The slots of every owner begin new pages at the same traces.
 
 const intColumn = format.Int64
 
-// levelOf is the level of the attributes of an owner, or of the owner that attributes are.
+// levelOf returns the level of an owner's attributes. If the owner itself is an attribute, it returns that
+// attribute's level.
 var levelOf = map[layout.Owner]trace.Level{layout.OfSpanAttr: trace.SpanLevel, layout.OfResourceAttr: trace.ResourceLevel, layout.OfScopeAttr: trace.ScopeLevel,
 	layout.OfEventAttr: trace.EventLevel, layout.OfLinkAttr: trace.LinkLevel,
 	layout.OfSpan: trace.SpanLevel, layout.OfResource: trace.ResourceLevel, layout.OfScope: trace.ScopeLevel, layout.OfEvent: trace.EventLevel, layout.OfLink: trace.LinkLevel}
@@ -47,7 +48,7 @@ func (r *rows) reset(pages int) {
 func (r *rows) add(rep, def uint8) { r.rep, r.def = append(r.rep, rep), append(r.def, def) }
 func (r *rows) endPage()           { r.ends = append(r.ends, len(r.def)) }
 
-// shredder holds one row group. It is used again for the next.
+// shredder holds one row group. The writer reuses it for the next row group.
 type shredder struct {
 	plan      *plan
 	own       [trace.Levels]*ownColumns
@@ -68,12 +69,12 @@ type shredder struct {
 	left, right, parentLeft, children            []int32 // by span
 	minStart, maxEnd                             uint64
 	valueColumns                                 valueColumns
-	valuesFor                                    layout.Owner // whose list valueColumns has; ofTrace: none
+	valuesFor                                    layout.Owner // the owner whose list is in valueColumns; ofTrace: none
 	ownRows                                      rows
 	spanBuf                                      []nestedSpan
 	placeBuf                                     []place
 	code                                         []byte
-	resourceEnds, scopeEnds, eventEnds, linkEnds []int // by trace: how many there are up to its end
+	resourceEnds, scopeEnds, eventEnds, linkEnds []int // by trace: number of rows up to the trace's end
 }
 
 // shredTrace is one row of the file.
@@ -81,7 +82,7 @@ type shredTrace struct {
 	id                    trace.TraceID
 	start, end            uint64
 	rootService, rootName uint32 // numbers in texts
-	spans                 int    // up to its end
+	spans                 int    // number of spans up to the trace's end
 }
 
 // serviceStat counts the spans of one service in a trace.
@@ -89,7 +90,7 @@ type serviceStat struct {
 	service, spans, errors uint32
 }
 
-// begin prepares for a block. With a nil plan it releases the one before.
+// begin prepares for a block. With a nil plan it releases the previous block.
 func (g *shredder) begin(p *plan, pageSpans int) {
 	g.plan, g.pageSpans, g.texts, g.keys, g.orders = p, pageSpans, nil, nil, nil
 	if p == nil {
@@ -149,9 +150,8 @@ func (g *shredder) addTrace(t *planTrace) {
 	g.eventEnds, g.linkEnds = append(g.eventEnds, len(g.rows[layout.OfEvent].at)), append(g.linkEnds, len(g.rows[layout.OfLink].at))
 }
 
-// addSpans writes the slots of the spans of a trace and of their children. A
-// resource or scope begins anew wherever the one before was another: so the order of
-// arrival stays.
+// addSpans writes the slots of the spans of a trace and of their children. It repeats a resource or scope
+// wherever the previous span has a different one, so that the spans keep the order of arrival.
 func (g *shredder) addSpans(places []place) {
 	resources, scopes, spans := &g.rows[layout.OfResource], &g.rows[layout.OfScope], &g.rows[layout.OfSpan]
 	var last place
@@ -211,8 +211,7 @@ func (g *shredder) addTree(places []place) {
 	g.parentLeft, g.children = append(g.parentLeft, n.parentLeft...), append(g.children, n.children...)
 }
 
-// addTimes sets when the trace began and ended: the least start but 0, and the
-// greatest end.
+// addTimes sets when the trace began and ended: the least start other than 0, and the greatest end.
 func (g *shredder) addTimes(t *shredTrace, places []place) {
 	for _, p := range places {
 		v := g.plan.sources[p.src].v

@@ -8,13 +8,12 @@ import (
 	"etude/trace"
 )
 
-// Attributes go three ways: into the list Attrs, into a column of their own, or,
-// when neither can hold them as they were sent, also into EtudeExtra. Where an
-// attribute goes depends on keys and types alone for nearly every row, so it is
-// decided once for a shape (rows with the same keys and types in the same order).
-// A row in which values matter takes the slow path: classify.
+// An attribute has one of three destinations: the list Attrs, an own column, or, if neither can hold it as the
+// client sent it, also EtudeExtra. For nearly every row the destinations depend only on keys and types. So the
+// shredder decides once per shape (rows with the same keys and types in the same order). If values matter, a
+// row takes the slow path: classify.
 
-// Destinations of an attribute, beside the numbers of own columns.
+// Destinations of an attribute other than the numbers of own columns.
 const (
 	toList  = -1
 	nowhere = -2
@@ -24,7 +23,7 @@ const (
 type shaped struct {
 	dest  []int16
 	types []trace.Type
-	plain int    // how many go to the list
+	plain int    // number of attributes that go to the list
 	order uint32 // number of its order code; 0 for the order of the file
 	slow  bool   // values matter
 }
@@ -82,7 +81,7 @@ type attrRows struct {
 
 	own    []ownValues // by own column
 	orders []uint32    // by parent row
-	whole  []uint32    // parent rows that the schema cannot hold, ascending
+	whole  []uint32    // the parent rows that the schema cannot hold, ascending
 }
 
 // ownValues are the values of an own column, in the order of the parent rows.
@@ -184,7 +183,7 @@ func (g *shredder) addRow(l trace.Level, a *attrRows, parent int) int {
 	return sh.plain
 }
 
-// shapeOf returns where the attributes of a row go.
+// shapeOf returns the destinations of the attributes of a row.
 func (g *shredder) shapeOf(l trace.Level, s *source, shape uint32, cols []uint32) *shaped {
 	if shape == 0 {
 		return g.compile(l, s, cols)
@@ -197,7 +196,7 @@ func (g *shredder) shapeOf(l trace.Level, s *source, shape uint32, cols []uint32
 	return sh
 }
 
-// newShape returns a shape whose destinations are not decided.
+// newShape returns a shape without destinations.
 func newShape(f *trace.Flat, cols []uint32) *shaped {
 	sh := &shaped{dest: make([]int16, len(cols)), types: make([]trace.Type, len(cols))}
 	for i, col := range cols {
@@ -229,8 +228,7 @@ func (g *shredder) compile(l trace.Level, s *source, cols []uint32) *shaped {
 	return sh
 }
 
-// finishShape counts what goes to the list, and writes down the order if a reader
-// would not see it.
+// finishShape counts the attributes that go to the list. It records the order if a reader could not restore it.
 func (g *shredder) finishShape(sh *shaped) {
 	code, pairs, last, asFile := g.code[:0], 0, int16(-1), true
 	sh.plain = 0
@@ -253,8 +251,7 @@ func (g *shredder) finishShape(sh *shaped) {
 	}
 }
 
-// unnamed reports whether a resource has an empty service name: its column would not
-// tell it from none.
+// unnamed reports whether a resource has an empty service name: its column would not distinguish it from an absent one.
 func (g *shredder) unnamed(s *source, f *trace.Flat, from, to uint32) bool {
 	for pos := from; pos < to; pos++ {
 		c := &f.Columns[f.Cols[pos]]
@@ -265,14 +262,14 @@ func (g *shredder) unnamed(s *source, f *trace.Flat, from, to uint32) bool {
 	return false
 }
 
-// classify is the slow path of shapeOf: keys that come twice, arrays, an empty
-// service name. Whole reports that the schema loses a part of the row.
+// classify is the slow path of shapeOf: repeated keys, arrays, an empty service name. Whole reports whether the
+// schema loses a part of the row.
 func (g *shredder) classify(l trace.Level, s *source, from, to uint32) (sh *shaped, whole bool) {
 	own, f := g.own[l], s.attrs[l]
 	sh = newShape(f, f.Cols[from:to])
 	taken := map[int16]int{} // own column -> the attribute in it
 	decided := map[int16]bool{}
-	for i := int(to-from) - 1; i >= 0; i-- { // The last one wins.
+	for i := int(to-from) - 1; i >= 0; i-- { // The last attribute of a key wins.
 		pos := from + uint32(i)
 		c := &f.Columns[f.Cols[pos]]
 		sh.dest[i] = toList
@@ -304,7 +301,7 @@ func (g *shredder) classify(l trace.Level, s *source, from, to uint32) (sh *shap
 	return sh, whole
 }
 
-// arrayFits reports whether a column takes all elements of an array, and how many.
+// arrayFits reports whether a column takes all elements of an array. It returns the number of elements.
 func (g *shredder) arrayFits(own *ownColumns, dest int16, v trace.Value) (elements int, fits bool) {
 	var a arrayValue
 	if !a.parse(v.Str()) {

@@ -6,8 +6,8 @@ import (
 	"etude/trace"
 )
 
-// nested computes Tempo's nested-set numbers and child counts of one trace: the
-// rules are those of section 10 of its format.
+// nested computes Tempo's nested-set numbers and child counts of one trace by the rules of section 10 of
+// Tempo's format.
 //
 // Two spans that share an id are the client and the server half of one call, as
 // Zipkin reports it; three or more are noise, and the whole trace then has no tree.
@@ -121,7 +121,7 @@ func (n *nested) slot(id trace.SpanID) *nestedSlot {
 	}
 }
 
-// parentOf returns the span that another is a child of, -1 when it is not there.
+// parentOf returns the span that another is a child of, or -1 if the trace does not have the parent.
 func (n *nested) parentOf(s *nestedSpan) int32 {
 	slot := n.slot(s.parent)
 	switch {
@@ -160,7 +160,7 @@ func (n *nested) number(root, counter int32) int32 {
 	for len(n.stack) > 0 {
 		top := n.stack[len(n.stack)-1]
 		if child := n.first[top]; child >= 0 {
-			n.first[top] = n.next[child] // the next one, when the walk is back
+			n.first[top] = n.next[child] // the next child, for when the walk returns
 			counter++
 			n.left[child], n.parentLeft[child] = counter, n.left[top]
 			n.stack = append(n.stack, child)

@@ -18,8 +18,8 @@ type arrayValue struct {
 
 func (a *arrayValue) len() int { return len(a.texts) + len(a.nums) }
 
-// parse reads an encoded AnyValue. It is false for what the columns cannot hold:
-// mixed and nested arrays, arrays of bytes or of no values.
+// parse reads an encoded AnyValue. It returns false for values that the columns cannot hold: mixed and nested
+// arrays, and arrays with bytes or empty values.
 func (a *arrayValue) parse(value string) bool {
 	*a = arrayValue{}
 	var list []byte
@@ -38,7 +38,7 @@ func (a *arrayValue) parse(value string) bool {
 	return c.Err == nil && l.Err == nil
 }
 
-// element adds one element; of several fields the last counts.
+// element adds one element; if it has several fields, the last one counts.
 func (a *arrayValue) element(b []byte) bool {
 	t, str, num := trace.Empty, "", uint64(0)
 	c := wire.Reader{Rest: b}
@@ -67,9 +67,8 @@ func (a *arrayValue) element(b []byte) bool {
 	return true
 }
 
-// oddValue returns how a value that is no scalar goes into the list: an array of
-// scalars as Array with its number, anything else as KVList with the number of its
-// JSON text.
+// oddValue returns the list entry of a non-scalar value: Array and its number for an array of scalars,
+// otherwise KVList and the number of its JSON text.
 func (g *shredder) oddValue(a *attrRows, v trace.Value) (trace.Type, uint64) {
 	if v.Type == trace.Array {
 		var array arrayValue
@@ -90,13 +89,13 @@ type valueColumns struct {
 	odd     valueColumn    // ValueUnsupported
 }
 
-// valueColumn is one of them. Its levels are those of the list, but for arrays.
+// valueColumn is one of them. It has the levels of the list, unless a slot is an array.
 type valueColumn struct {
 	rows
 	vals []uint64
 }
 
-// valuesOf makes the Value columns of a level in one walk over its list.
+// valuesOf builds the Value columns of a level in one walk over its list.
 func (g *shredder) valuesOf(a *attrRows, attr layout.Owner) *valueColumns {
 	v := &g.valueColumns
 	if g.valuesFor == attr { // The columns of a level follow each other in the file.
@@ -147,7 +146,7 @@ func columnOfType(t trace.Type) int {
 	return 4
 }
 
-// valuesWithArrays is valuesOf for a list with arrays: a slot becomes several.
+// valuesWithArrays is valuesOf for a list with arrays: a slot of an array becomes several.
 func (g *shredder) valuesWithArrays(a *attrRows, v *valueColumns, max uint8) {
 	all := [...]*valueColumn{&v.text, &v.num[0], &v.num[1], &v.num[2], &v.odd}
 	for _, c := range all {

@@ -87,7 +87,7 @@ func (t *numbering) number(s string) uint32 {
 // same returns the number: each string has one.
 func (t *numbering) same(n uint32) uint32 { return n }
 
-// len is above all numbers.
+// len returns a bound above all numbers.
 func (t *numbering) len() int { return len(t.list) }
 
 func (t *numbering) get(n uint32) string { return t.list[n] }

@@ -2,25 +2,24 @@ package write
 
 import "etude/trace"
 
-// texts numbers the texts of all sources: each dictionary has a range of numbers, and
-// the texts that occur in none of them follow. So the number of a text is its code plus
-// the dictionary's base, without a look at the text.
+// texts numbers the texts of all sources: each dictionary has a range of numbers, and texts that are in no
+// dictionary follow. So the number of a text is its code plus the dictionary's base, and no one has to read the
+// text.
 //
-// Several dictionaries may have the same text, under several numbers. Only where that
-// matters, in the dictionary of a column and in counts by service, one of them stands
-// for all: see same. Most texts that differ from span to span have a column
-// without a dictionary, and are never compared.
+// If several dictionaries have the same text, it has several numbers. In the dictionary of a column and in
+// counts by service a text needs one canonical number: see same. Most texts that differ from span to span have
+// a column without a dictionary, and are never compared.
 //
-// Rejected: one number for each text. Each dictionary but one was looked up text by
-// text, which took a sixth of the time of a block.
+// Rejected: one number for each text. The writer then had to look up every text of all dictionaries but one,
+// which took a sixth of the time of a block.
 type texts struct {
 	dicts []*trace.Dict
 	bases []uint32 // of each dictionary; multiples of textRange
 	owner []uint16 // by number >> textBits: the dictionary
 	base  uint32   // numbers from here on are in list
 	list  []string
-	known map[string]uint32 // text -> the number that stands for it, but for those of the first dictionary
-	one   []uint32          // number -> the one that stands for its text + 1; 0: not known; below base
+	known map[string]uint32 // text -> its canonical number; without the texts of the first dictionary
+	one   []uint32          // number -> canonical number of its text + 1; 0: not known; for numbers below base
 }
 
 const (
@@ -62,7 +61,7 @@ func (s *source) textOf(code uint32) uint32 {
 	return s.base + code
 }
 
-// number returns the number that stands for a text, which must stay unchanged.
+// number returns the canonical number of a text. The caller must not change the text.
 func (t *texts) number(s string) uint32 {
 	n, ok := t.find(s)
 	if !ok {
@@ -80,7 +79,7 @@ func (t *texts) find(s string) (uint32, bool) {
 	return n, ok
 }
 
-// same returns the number that stands for the text of a number.
+// same returns the canonical number of a number's text.
 func (t *texts) same(n uint32) uint32 {
 	if n < t.base && t.owner[n>>textBits] == 0 || n >= t.base { // Fast path
 		return n

@@ -1,6 +1,6 @@
-// Package write makes blocks of Views. It shreds the rows of a row group into columns
-// (shred.go), encodes one column at a time (page.go), and puts the files of a block in
-// order (write.go). join.go makes one block of several.
+// Package write writes Views as blocks. It shreds the rows of a row group into columns (shred.go), encodes one
+// column at a time (page.go), and writes the files of a block in order (write.go). join.go joins several blocks
+// into one.
 package write
 
 import (
@@ -30,15 +30,15 @@ type Options struct {
 	Tenant    string             // single-tenant
 	Format    layout.Format      // VParquet5; or VParquet4
 	Dedicated []layout.Dedicated // nil: chosen from the spans
-	Before    []layout.Dedicated // of the block before, which are kept if they are about as good as any
+	Before    []layout.Dedicated // of the previous block; Write keeps them if they are about as good as the best choice
 	Level     uint32             // of compaction
 	PageSpans int                // spans of a page, about; 8192
-	// Pause is called between two columns: there the writer yields to others.
+	// The writer calls Pause between two columns, so that other work can go first.
 	Pause func()
-	// Origin is kept in meta.json under "etude", for the store.
+	// Write puts Origin into meta.json under "etude", for the store.
 	Origin json.RawMessage
 
-	tamper func(*layout.Leaf, *columnData) // tests write wrong blocks with it
+	tamper func(*layout.Leaf, *columnData) // with it, tests write wrong blocks
 }
 
 // SingleTenant is the tenant of a store without tenants, as Tempo names it.
@@ -62,15 +62,13 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Write writes the spans of some Views, which come in the order of arrival, as a
-// block. A span that is in several Views is written once. Spans of a trace that has
-// more than a row group holds (trace.MaxRows) go to further blocks; the first block
-// appears last, and names the others in its meta.json.
+// Write writes the spans of some Views as a block. The Views come in the order of arrival. Write writes a span
+// once even if several Views have it. Spans of a trace that has more than a row group holds (trace.MaxRows) go
+// to further blocks; the first block appears last, and names the others in its meta.json.
 //
-// A block appears whole or not at all: all files are written and synced, and only
-// then meta.json gets its name. After an error nothing has appeared but, in rare
-// cases, further blocks whose first block does not exist (see [Meta.First]), or a
-// folder without a meta.json.
+// A block appears whole or not at all: Write writes and syncs all files, and only then gives meta.json its
+// name. After an error no block has appeared. In rare cases Write leaves further blocks whose first block does
+// not exist (see [layout.Meta]), or a folder without a meta.json.
 func Write(ctx context.Context, o Options, views []*trace.View) ([]*layout.Meta, error) {
 	o.setDefaults()
 	var sources []*source
@@ -104,8 +102,7 @@ func Write(ctx context.Context, o Options, views []*trace.View) ([]*layout.Meta,
 	return metas, nil
 }
 
-// workshop is the memory in which blocks are made, some twenty megabytes for a full
-// row group.
+// workshop is the memory for writing blocks, about 20 MB for a full row group.
 type workshop struct {
 	shredder shredder
 	pages    *pageWriter
@@ -128,7 +125,7 @@ func openWorkshop() *workshop {
 	}
 }
 
-// close keeps the workshop unless there is one.
+// close keeps the workshop for the next block, unless one is already kept.
 func (w *workshop) close() {
 	select {
 	case workshops <- w:
@@ -147,7 +144,7 @@ type blockWriter struct {
 	thrift thrift.CompactProtocol
 
 	file       fs.File
-	at         int64 // bytes put
+	at         int64 // bytes written
 	buf        []byte
 	footer     format.FileMetaData
 	columns    []byte // column indexes, offset indexes: encoded
@@ -233,7 +230,7 @@ func (w *blockWriter) seal(err error) error {
 	return errors.Join(err, w.file.Close())
 }
 
-// put appends to the file, through a buffer: most columns are small.
+// put appends to the file through a buffer, because most columns are small.
 func (w *blockWriter) put(b []byte) error {
 	w.at += int64(len(b))
 	w.buf = append(w.buf, b...)
@@ -276,8 +273,8 @@ func (w *blockWriter) group(g *shredder, group *planGroup) error {
 	return nil
 }
 
-// summarize keeps the sidecar's facts about a row group. It reads the columns of the
-// sources, where the values of a row group are known by their codes.
+// summarize keeps the sidecar's facts about a row group. It reads the columns of the sources, which have the
+// values as codes.
 func (w *blockWriter) summarize(g *shredder) error {
 	sources := make([]*sidecar.Source, len(g.plan.sources))
 	for i, s := range g.plan.sources {
@@ -298,7 +295,7 @@ func (w *blockWriter) summarize(g *shredder) error {
 	return err
 }
 
-// remember keeps the facts about a row group for the files beside data.parquet.
+// remember keeps the facts about a row group for the other files of the block.
 func (w *blockWriter) remember(g *shredder, group *planGroup) {
 	for i := range g.traces {
 		t := &g.traces[i]
@@ -361,8 +358,7 @@ func (w *blockWriter) rowGroup(g *shredder, ordinal int16) error {
 	return nil
 }
 
-// index encodes the indexes of a chunk. Their offsets count from the first one, as
-// long as it is not known where that will be.
+// index encodes the indexes of a chunk. Their offsets are relative to the first index, whose place is not known yet.
 func (w *blockWriter) index(chunk *format.ColumnChunk, x *chunkIndex) error {
 	columns, err := thrift.Marshal(&w.thrift, &x.columns)
 	if err != nil {
@@ -418,8 +414,8 @@ func (w *blockWriter) meta() *layout.Meta {
 		BloomShards: uint32(len(w.bloom.Words)), FooterSize: w.footerSize, Dedicated: w.o.Dedicated, Replication: 1, Origin: w.o.Origin}
 }
 
-// beside writes the files beside data.parquet. All of them are durable, the folder's
-// own name included, before meta.json makes the block exist.
+// beside writes the other files of the block. It syncs all of them and the folder's name before meta.json makes
+// the block exist.
 func (w *blockWriter) beside(m *layout.Meta, dir string) error {
 	for i := range w.bloom.Words {
 		if err := writeSynced(w.o.FS, filepath.Join(dir, layout.BloomName(i)), w.bloom.File(i)); err != nil {
