@@ -10,15 +10,14 @@ import (
 	"etude/store/wal"
 )
 
-// Append stores the spans of an OTLP ExportTraceServiceRequest and returns when
-// they are on disk and visible to Tables. It keeps no reference to the payload.
-// Spans that can never be stored are left out; rejected tells how many.
+// Append stores the spans of an OTLP ExportTraceServiceRequest and returns when they are on disk and visible to
+// Tables. It keeps no reference to the payload. It leaves out spans that can never be stored; rejected is their
+// number.
 //
-// Errors, apart from ctx's: one with InvalidSpans() says that the payload can
-// never be stored; one with RetryAfter(), that it may be sent again after that
-// time: too much is waiting (*[OverloadError]), the disk is full or fails
-// (*[wal.WriteError]), or the store is closed ([ErrClosed]). After an error, and when ctx ends while waiting, the
-// spans may still have been stored.
+// Errors other than ctx's: an error with InvalidSpans() means that the payload can never be stored. An error
+// with RetryAfter() means that the client may send it again after that time: too much is waiting
+// (*[OverloadError]), the disk is full or fails (*[wal.WriteError]), or the store is closed ([ErrClosed]). If
+// Append returns an error, or ctx ends while it waits, the store may still have stored the spans.
 func (s *Store) Append(ctx context.Context, payload []byte) (rejected otlp.Rejected, err error) {
 	if err := ctx.Err(); err != nil {
 		return rejected, fmt.Errorf("append spans: %w", err)
@@ -27,7 +26,7 @@ func (s *Store) Append(ctx context.Context, payload []byte) (rejected otlp.Rejec
 	if err := s.admit(size); err != nil { // bounds memory: refused here or answered below
 		return rejected, err
 	}
-	valid, stats, err := otlp.Validate(payload) // 1. nothing invalid gets any further
+	valid, stats, err := otlp.Validate(payload) // 1. leave out invalid spans
 	s.countInvalid(&stats, err)
 	if err != nil || stats.Spans == 0 {
 		s.waiting.Add(-size)
@@ -47,8 +46,7 @@ func (s *Store) Append(ctx context.Context, payload []byte) (rejected otlp.Rejec
 	return stats.Rejected, nil
 }
 
-// admit reserves room in the queue. A payload larger than the whole queue is
-// admitted when it is alone.
+// admit reserves room in the queue. It admits a payload larger than the whole queue if no other payload waits.
 func (s *Store) admit(size int64) error {
 	if b := s.blocks; b != nil && b.full.Load() {
 		s.count.overloaded.Add(1)
@@ -101,8 +99,7 @@ func (s *Store) newWaiter(size int64) *waiter {
 	return w
 }
 
-// wait returns the applier's answer. When ctx ends first, the applier keeps the
-// waiter and its answer is dropped.
+// wait returns the applier's answer. If ctx ends first, the applier keeps the waiter, and wait drops the answer.
 func (s *Store) wait(ctx context.Context, w *waiter) error {
 	select {
 	case err := <-w.done:

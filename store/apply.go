@@ -58,7 +58,7 @@ func (s *Store) applyOne(b *wal.Batch, i int) {
 	s.answer(&b.Entries[i], err)
 }
 
-// answer tells the sender of a payload what became of it.
+// answer sends the result of a payload to its waiter.
 func (s *Store) answer(e *wal.Entry, err error) {
 	w := e.Owner.(*waiter)
 	s.moved.Store(time.Now().UnixNano())
@@ -66,8 +66,8 @@ func (s *Store) answer(e *wal.Entry, err error) {
 	w.done <- err
 }
 
-// committed hands a batch from the committer to the applier. When Close has
-// abandoned the applier the batch stays in the log alone.
+// committed hands a batch from the committer to the applier. If Close has abandoned the applier, the batch
+// stays only in the log.
 func (s *Store) committed(b *wal.Batch) {
 	select {
 	case s.commits <- b:
@@ -102,8 +102,8 @@ func (s *Store) add(segment uint64, e *wal.Entry, payload []byte) error {
 	return nil
 }
 
-// seal gives a part its final form in the background; nil does nothing. No
-// goroutine writes to the Table any more, and readers have Views of their own.
+// seal converts a part to its final form in the background. It ignores nil. No goroutine writes to the Table
+// any more, and readers have their own Views.
 func (s *Store) seal(p *part) {
 	if p == nil {
 		return

@@ -18,18 +18,18 @@ import (
 // Blocks keep spans that are older than the head, in files of Tempo's format: cut.go writes them, limits.go drops the
 // oldest. The head holds the spans of the last minutes, backed by their log; a block replaces both.
 //
-// Invariant: a span is either in the head and in the log, or in a block. A cut makes
-// the block durable first, then swaps head and blocks under swap, then removes the
-// segments. A crash in between leaves a block and its segments: the block's meta.json
-// names them, and the start removes them before it reads the log back.
+// Invariant: a span is either in the head and in the log, or in a block. A cut makes the block durable first,
+// then swaps head and blocks under swap, then removes the segments. A crash in between leaves a block and its
+// segments. The block's meta.json names these segments, and the next start removes them before it replays the
+// log.
 //
-// Order of locks: changing before swap, swap before head.mu and blocks.mu. Nothing slow
-// happens under swap.
+// Order of locks: changing before swap, swap before head.mu and blocks.mu. A goroutine does no slow work while
+// it holds swap.
 
-// BlockOptions configure how blocks are written. Zero values mean the defaults named.
+// BlockOptions configure the blocks of a store. A zero value means the default that its comment names.
 type BlockOptions struct {
-	Dir       string            // has a folder for each tenant, as Tempo's buckets; BlocksFolder in Options.Dir
-	Tenant    string            // the name of that folder, and in the blocks; block.SingleTenant
+	Dir       string            // folder with one folder per tenant, as in Tempo's buckets; default: BlocksFolder in Options.Dir
+	Tenant    string            // name of the tenant's folder, also in meta.json; block.SingleTenant
 	After     time.Duration     // how long spans stay in the head; 5 min
 	Format    block.Format      // block.VParquet5
 	Dedicated []block.Dedicated // attributes with columns of their own; chosen from the spans
@@ -51,19 +51,19 @@ type blocks struct {
 	dir string // of the tenant
 	set block.Set
 
-	chosen []block.Dedicated // in the last block that was cut; the cutter's
-	bare   []*block.Block    // without a sidecar at the start; the surveyor's
+	chosen []block.Dedicated // dedicated columns of the last block; only the cutter uses it
+	bare   []*block.Block    // blocks without a sidecar at the start; only the surveyor uses it
 
-	changing sync.Mutex // the set and held change together
+	changing sync.Mutex // guards changes of both set and held
 
-	swap sync.RWMutex // a snapshot takes it to read, a swap between head and blocks to write
+	swap sync.RWMutex // a snapshot locks it for reading; a swap between head and blocks locks it for writing
 
 	mu       sync.Mutex
 	held     []*heldBlock // in no order
 	problems []string
-	leaving  []string // folders whose removal has failed
+	leaving  []string // folders that remove could not remove yet
 
-	full   atomic.Bool // the head is at its bound: nothing more is accepted
+	full   atomic.Bool // the head is at its bound: Append refuses payloads
 	failed atomic.Pointer[error]
 	count  blockCounters
 }
@@ -83,10 +83,10 @@ type heldBlock struct {
 	newest   int64
 	log      string // see origin
 	segments []uint64
-	alone    bool // cannot be merged
+	alone    bool // the compactor must not merge it
 }
 
-// origin says of which log segments, or of which blocks, a block has the spans.
+// origin names the log segments or the blocks from which a block was made.
 type origin struct {
 	Log      string     `json:"log,omitempty"`
 	Segments []uint64   `json:"segments,omitempty"`
@@ -96,14 +96,14 @@ type origin struct {
 func logName(id uint64) string { return strconv.FormatUint(id, 16) }
 
 func originOf(m *block.Meta) (o origin) {
-	if json.Unmarshal(m.Origin, &o) != nil { // none, or not ours
+	if json.Unmarshal(m.Origin, &o) != nil { // no origin, or another program's
 		return origin{}
 	}
 	return o
 }
 
-// openBlocks opens what the directory has. Damage is set aside, reported and never
-// stops it. It returns the log segments whose spans are in blocks.
+// openBlocks opens the blocks of the directory. It sets damaged blocks aside, reports them, and continues. It
+// returns the log segments whose spans are in blocks.
 func (s *Store) openBlocks() (covered []uint64, err error) {
 	if s.o.Blocks == nil {
 		return nil, nil
@@ -159,8 +159,8 @@ func (o *BlockOptions) setDefaults(data string) {
 	}
 }
 
-// openAll opens blocks. It removes those that a crash left without their first one,
-// and those that have been merged into another.
+// openAll opens blocks. It removes blocks that a crash left without their first block, and blocks that are
+// merged into another.
 func (s *Store) openAll(ids []block.ID) (covered []uint64) {
 	b := s.blocks
 	var open []*block.Block
@@ -218,7 +218,7 @@ func (s *Store) segmentsHere() map[uint64]bool {
 	return here
 }
 
-// setAside takes a block that cannot be read out of the way and reports it.
+// setAside hides an unreadable block and reports it.
 func (s *Store) setAside(dir string, why error) {
 	b := s.blocks
 	b.count.damaged.Add(1)
@@ -274,7 +274,7 @@ func (b *blocks) totals() (n int, bytes, spans int64) {
 	return len(b.held), bytes, spans
 }
 
-// remove removes a folder now or, if that fails, at a later try.
+// remove removes a folder. If that fails, retry tries again later.
 func (b *blocks) remove(s *Store, dir string) {
 	if err := block.Remove(b.fs, dir); err != nil {
 		s.o.Logger.Error("remove old block; trying again", "error", err)
@@ -284,7 +284,7 @@ func (b *blocks) remove(s *Store, dir string) {
 	}
 }
 
-// retry tries again what could not be removed.
+// retry tries again to remove the folders that remove could not remove.
 func (b *blocks) retry() {
 	b.mu.Lock()
 	dirs := b.leaving
@@ -299,8 +299,8 @@ func (b *blocks) retry() {
 	}
 }
 
-// expire drops the oldest blocks: those past the retention, and as many as it takes to bring the size on disk below
-// the bound.
+// expire drops the oldest blocks: the blocks beyond the retention, and then more until the size on disk is
+// below the bound.
 func (s *Store) expire(disk int64) {
 	b := s.blocks
 	b.retry()

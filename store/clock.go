@@ -6,21 +6,20 @@ import (
 	"time"
 )
 
-// clock tells by what time spans are old. It is the system's clock, except after that
-// has jumped forward: a wrong time must not delete everything at once. The jump is
-// believed when it has lasted for an hour. Until then spans grow old by
-// the time that passes. A sleeping machine looks like a jump, too.
+// clock gives the time by which the store computes the age of spans. It follows the system's clock, except
+// after a jump forward: a wrong time must not delete everything at once. The clock accepts a jump after an
+// hour. Until then it advances by the monotonic time that passes. A machine that wakes from sleep looks like a
+// jump, too.
 //
-// After a jump back there is nothing to do: spans that came before it have arrivals
-// in the future and stay longer.
+// A jump back needs no handling: older spans then have arrivals in the future and stay longer.
 type clock struct {
 	now    func() time.Time // of the system
 	opened time.Time        // with a monotonic reading
 	log    *slog.Logger
 
 	mu    sync.Mutex
-	base  time.Time // the time when the clock was opened
-	since time.Time // when the jump was noticed, with a monotonic reading; zero for none
+	base  time.Time // system time at the opening; an accepted jump corrects it
+	since time.Time // when the clock noticed a jump, with a monotonic reading; zero for none
 }
 
 const (
@@ -32,14 +31,14 @@ func newClock(now func() time.Time, log *slog.Logger) *clock {
 	return &clock{now: now, opened: time.Now(), base: now().Round(0), log: log}
 }
 
-// old is the time by which spans are judged.
+// old returns the time by which the store computes the age of spans.
 func (c *clock) old() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, passed := c.now().Round(0), time.Since(c.opened)
 	steady := c.base.Add(passed)
 	switch ahead := now.Sub(steady); {
-	case ahead <= clockJump: // Also back, and what adds up slowly.
+	case ahead <= clockJump: // Also a jump back, and slow drift.
 	case c.since.IsZero():
 		c.since = time.Now()
 		c.log.Warn("the system's clock has jumped forward: spans grow old by the time that passes until the jump has lasted for an hour", "by", ahead.Round(time.Second))

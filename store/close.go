@@ -5,19 +5,17 @@ import (
 	"time"
 )
 
-// closePatience is how long Close waits for the disk and the applier, each.
+// closePatience is how long Close waits for the disk, and again for the applier.
 const closePatience = 5 * time.Second
 
-// Close stores and acknowledges waiting payloads, and then releases the
-// directory lock. The order: queries no longer go first; new payloads are
-// refused; the committer writes what waits; the applier adds it to the head and
-// acknowledges it; the keeper stops deleting; the log is synced and unlocked.
-// Tables stays usable. The caller stops receivers before.
-// A second Close returns the result of the first.
+// Close stores and acknowledges waiting payloads, and then releases the directory lock. The order: queries lose
+// their priority; Append refuses new payloads; the committer writes the waiting payloads; the applier adds them
+// to the head and acknowledges them; the keeper stops deleting; the log syncs and releases the lock. Snapshots
+// stay usable. The caller must stop the receivers first. A second Close returns the result of the first.
 //
-// Close is bounded. When the applier does not finish, its payloads stay in the
-// log for the next start (*[StuckError]). When the disk does not answer, the lock
-// is left to the end of the process.
+// Close takes bounded time. If the applier does not finish in time, its payloads stay in the log for the next
+// start, and Close returns a *[StuckError]. If the disk does not answer, the process keeps the lock until it
+// ends.
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		if err := s.shutDown(); err != nil {
@@ -52,7 +50,7 @@ func (s *Store) shutDown() error {
 	return stuck
 }
 
-// drain is Close without its bound.
+// drain is Close without the time limit.
 func (s *Store) drain() error {
 	s.log.Drain()
 	close(s.commits)
@@ -73,7 +71,7 @@ func (s *Store) drain() error {
 
 // StuckError says that Close did not wait for all work to end.
 type StuckError struct {
-	Waiting int64 // bytes of payload that were not acknowledged
+	Waiting int64 // bytes of payload without an acknowledgement
 	Disk    bool  // the disk did not answer either
 }
 

@@ -11,28 +11,28 @@ import (
 	"etude/trace"
 )
 
-// The compactor merges neighbouring blocks, so that there are few however slowly or
-// fast spans come: at least compactLeast blocks of one hour and one level, or, when
-// the hour is over, whatever is left of it. A block that has some full row groups stays as it is:
-// merged, it would have as many, and a query opens row groups. So under load nothing is merged.
+// The compactor merges neighbouring blocks, so that a store has few blocks at every rate of spans. It merges at
+// least compactLeast blocks of one hour and one level or, when the hour is over, all remaining blocks of the
+// hour. It leaves a block with several full row groups as it is: a merge would not reduce the number of row
+// groups, which is the cost of a query. So under load the compactor merges nothing.
 //
-// Only blocks that are neighbours in the order of arrival merge. So the spans of a
-// trace stay in the order in which they came, whichever blocks hold them.
+// Only blocks that are neighbours in the order of arrival merge. So the spans of a trace stay in the order of
+// arrival across blocks.
 //
-// A merged block names its inputs in its meta.json. It becomes durable first, then
-// takes their place for readers in one step, and then they are removed. After a
-// crash in between the next start removes them.
+// A merged block names its inputs in its meta.json. The compactor makes it durable first, then replaces the
+// inputs for readers in one step, and then removes the inputs. After a crash in between the next start removes
+// them.
 //
-// It has the lowest priority: it stops while the head fills or a query is young.
+// The compactor has the lowest priority: it stops while the head fills or a query is young.
 
 const (
 	compactEvery  = 10 * time.Second
 	compactWindow = time.Hour
 	compactGrace  = 5 * time.Minute   // after the end of a window, until its remaining blocks merge
-	compactLeast  = 4                 // blocks of one level
+	compactLeast  = 4                 // least blocks of one level
 	compactMost   = 8                 // inputs
-	compactBytes  = 128 << 20         // of the inputs together, and an eighth of the bound on disk
-	compactSpans  = 3 * trace.MaxRows // of a block that stays as it is
+	compactBytes  = 128 << 20         // most bytes of the inputs together; also at most an eighth of the bound on disk
+	compactSpans  = 3 * trace.MaxRows // spans from which the compactor leaves a block as it is
 )
 
 // compactLoop is the compactor.
@@ -47,7 +47,7 @@ func (s *Store) compactLoop() {
 	}
 }
 
-// compact merges some blocks, if any should. More tells to call it again.
+// compact merges the next group of blocks, if there is one. More means that the caller should call it again.
 func (s *Store) compact(ctx context.Context, now time.Time) (more bool) {
 	inputs := s.blocks.mergeable(now, s.mergeBytes())
 	if len(inputs) == 0 || s.unremoved(inputs) {
@@ -66,8 +66,8 @@ func (s *Store) compact(ctx context.Context, now time.Time) (more bool) {
 	return err == nil
 }
 
-// mergeBytes is how large blocks may become by merging. They leave as a whole when the
-// disk is at its bound, so each has a small part of it.
+// mergeBytes returns the most bytes of a merged block. At the bound on disk a whole block leaves, so a block
+// may take only a small part of the bound.
 func (s *Store) mergeBytes() int64 {
 	if most := s.bounds.Load().Disk; most > 0 {
 		return min(compactBytes, most/8)
@@ -75,7 +75,7 @@ func (s *Store) mergeBytes() int64 {
 	return compactBytes
 }
 
-// mergeable returns neighbours that should become one block of at most so many bytes.
+// mergeable returns neighbours that should become one block of at most the given number of bytes.
 func (b *blocks) mergeable(now time.Time, most int64) []*heldBlock {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,11 +111,10 @@ func neighbours(held []*heldBlock, now time.Time, most int64) []*heldBlock {
 	return held[:n]
 }
 
-// window is the hour in which the last span of a block came.
+// window returns the hour in which the last span of a block arrived.
 func (h *heldBlock) window() int64 { return h.newest / int64(compactWindow) }
 
-// unremoved reports whether log segments of the blocks are still there. The merged
-// block would not name them.
+// unremoved reports whether log segments of the blocks still exist. The merged block would not name them.
 func (s *Store) unremoved(inputs []*heldBlock) bool {
 	for _, h := range inputs {
 		if h.log == logName(s.log.ID()) && s.log.Size(h.segments...) > 0 {
@@ -125,7 +124,7 @@ func (s *Store) unremoved(inputs []*heldBlock) bool {
 	return false
 }
 
-// merge makes one block of several and shows it in their place.
+// merge joins several blocks into one, which replaces them for readers.
 func (s *Store) merge(ctx context.Context, inputs []*heldBlock) error {
 	b := s.blocks
 	began := time.Now()
@@ -133,7 +132,7 @@ func (s *Store) merge(ctx context.Context, inputs []*heldBlock) error {
 	for i, h := range inputs {
 		ids[i], level = h.id, max(level, h.level)
 	}
-	open, release := b.set.Hold(ids) // Retention may let them go meanwhile.
+	open, release := b.set.Hold(ids) // Retention may remove them meanwhile.
 	defer release()
 	if len(open) != len(ids) {
 		return nil
@@ -161,8 +160,8 @@ func (s *Store) merge(ctx context.Context, inputs []*heldBlock) error {
 	return nil
 }
 
-// replace puts blocks in the place of those they were made of. It refuses when one of
-// those has left meanwhile: its spans would come back.
+// replace replaces the inputs of a merge by its results. It refuses if an input has left meanwhile, because its
+// spans would come back.
 func (b *blocks) replace(s *Store, ids []block.ID, merged []*block.Block) bool {
 	b.changing.Lock()
 	defer b.changing.Unlock()
@@ -176,7 +175,7 @@ func (b *blocks) replace(s *Store, ids []block.ID, merged []*block.Block) bool {
 	return true
 }
 
-// release forgets blocks that leave, if all of them are there.
+// release forgets blocks that leave. It does nothing unless the store has all of them.
 func (b *blocks) release(ids []block.ID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -193,7 +192,7 @@ func (s *Store) discard(blocks []*block.Block) {
 	for _, one := range blocks {
 		one.Close()
 	}
-	for _, one := range blocks { // The first one goes first; see openWritten.
+	for _, one := range blocks { // Remove the first one first; see openWritten.
 		s.blocks.remove(s, block.Folder(s.blocks.dir, one.Meta.ID))
 	}
 }

@@ -11,26 +11,25 @@ import (
 	"etude/trace"
 )
 
-// The cutter turns the oldest Tables of the head into blocks: those older than
-// BlockOptions.After, and, when the head has reached half of its bound, the oldest
-// ones whatever their age. It is the only goroutine that does so.
+// The cutter turns the oldest Tables of the head into blocks: the Tables older than BlockOptions.After and, if
+// the head has reached half of its bound, the oldest Tables of any age. It is the only goroutine that does so.
 //
-// It waits until there are enough Tables for a large block, which never needs to be merged:
-// merging costs more than writing. It waits no longer than until the oldest Table is twice as old
-// as After, or the head has reached three quarters of its bound.
+// It waits until the head has enough Tables for a large block, because the compactor never has to merge a large
+// block, and a merge costs more than a write. The wait ends when the oldest Table is twice as old as After, or
+// the head has reached three quarters of its bound.
 //
-// It works at low priority. Between two columns of a block it pauses while a query is
-// young, and sleeps, so that it takes a quarter of one core. As the head fills
-// further, it sleeps less, and not at all from three quarters of the bound on. When the head is full nevertheless,
-// Append refuses until there is room: acknowledged spans are never dropped to save memory.
+// It works at low priority. Between two columns of a block it pauses while a query is young, and then sleeps so
+// that it uses a quarter of one core. As the head fills, it sleeps less; from three quarters of the bound on it
+// does not sleep. If the head still becomes full, Append refuses payloads until there is room. The store never
+// drops acknowledged spans to save memory.
 //
-// Rejected: to write blocks from the log. It would decode every span a second time.
+// Rejected: writing blocks from the log. The cutter would decode every span a second time.
 
 const (
 	cutEvery     = time.Second
-	cutTables    = 8                // of a block under load, and most of any
+	cutTables    = 8                // Tables of a block under load, and the most of any block
 	cutRetry     = 10 * time.Second // after a cut that failed
-	cutLeastAge  = 3 * time.Second  // followers of the head have read everything older
+	cutLeastAge  = 3 * time.Second  // by this age all followers of the head have read a Table
 	cutShare     = 0.25             // of a core, while there is time
 	cutPressure  = 0.5              // of the head's bound: Tables are cut whatever their age
 	cutUrgent    = 0.75             // of the head's bound: the cutter does not sleep
@@ -79,7 +78,7 @@ func (s *Store) wakeCutter() {
 	}
 }
 
-// cut makes one block of the Tables that are due. More tells to call it again.
+// cut makes one block of the Tables that are due. More means that the caller should call it again.
 func (s *Store) cut(ctx context.Context) (more bool) {
 	parts := s.due()
 	if len(parts) == 0 {
@@ -98,8 +97,7 @@ func (s *Store) cut(ctx context.Context) (more bool) {
 	return false
 }
 
-// cutParts makes the block durable, shows it instead of the Tables, and then removes
-// their log.
+// cutParts makes the block durable, swaps it for the Tables, and then removes their log segments.
 func (s *Store) cutParts(ctx context.Context, parts []*part) error {
 	began, b := time.Now(), s.blocks
 	opened, err := s.writeBlocks(ctx, parts)
@@ -110,7 +108,7 @@ func (s *Store) cutParts(ctx context.Context, parts []*part) error {
 	for _, one := range opened {
 		b.hold(one)
 	}
-	b.swap.Lock() // No snapshot has the spans twice, or not at all.
+	b.swap.Lock() // So no snapshot has the spans twice, and none lacks them.
 	b.set.Swap(nil, opened, nil)
 	s.head.take(parts)
 	b.swap.Unlock()
@@ -122,7 +120,7 @@ func (s *Store) cutParts(ctx context.Context, parts []*part) error {
 	return nil
 }
 
-// writeBlocks makes the blocks durable, or leaves nothing of them.
+// writeBlocks writes the blocks durably. After an error it leaves none of them.
 func (s *Store) writeBlocks(ctx context.Context, parts []*part) (opened []*block.Block, err error) {
 	b := s.blocks
 	views, o := make([]*trace.View, 0, len(parts)), origin{Log: logName(s.log.ID())}
@@ -149,9 +147,8 @@ func (s *Store) writeBlocks(ctx context.Context, parts []*part) (opened []*block
 	return s.openWritten(ctx, metas)
 }
 
-// openWritten opens blocks that were just written. If it cannot, they go: their spans
-// are still where they were. The first one goes first, since the others count for
-// nothing without it.
+// openWritten opens the blocks that the caller has just written. If it cannot, it removes them: their spans are
+// still in their source. It removes the first block first, because the others do not count without it.
 func (s *Store) openWritten(ctx context.Context, metas []*block.Meta) (opened []*block.Block, err error) {
 	b := s.blocks
 	for _, m := range metas {
@@ -181,8 +178,7 @@ func spansOf(parts []*part) (n int) {
 	return n
 }
 
-// due returns the oldest Tables if they must become a block. Only Tables in their
-// final form do.
+// due returns the oldest Tables if they must become a block. It returns only Tables in their final form.
 func (s *Store) due() []*part {
 	s.head.mu.Lock()
 	parts, idle := s.oldest(s.o.Now())
@@ -193,8 +189,7 @@ func (s *Store) due() []*part {
 	return parts
 }
 
-// oldest is due for a moment; the caller holds head.mu. Idle tells that the growing Table is
-// old, too.
+// oldest is due at one time; the caller holds head.mu. Idle means that the growing Table is old, too.
 func (s *Store) oldest(now time.Time) (parts []*part, idle bool) {
 	pressure, after := s.pressure(), s.blocks.o.After
 	oldEnough, late := now.Add(-after).UnixNano(), now.Add(-2*after).UnixNano()
@@ -226,8 +221,7 @@ func (s *Store) oldest(now time.Time) (parts []*part, idle bool) {
 	return parts, idle
 }
 
-// pressure is how full the head is, as a share of its bounds; the caller holds
-// head.mu.
+// pressure returns the size of the head as a share of its bounds; the caller holds head.mu.
 func (s *Store) pressure() float64 {
 	most, full := s.bounds.Load(), 0.0
 	if most.Memory > 0 {
@@ -239,7 +233,7 @@ func (s *Store) pressure() float64 {
 	return full
 }
 
-// updateFull notes whether the head has room, for Append.
+// updateFull sets full, by which Append refuses payloads.
 func (s *Store) updateFull() {
 	if s.blocks == nil {
 		return
@@ -261,7 +255,7 @@ func (h *head) take(parts []*part) {
 	h.snap = nil
 }
 
-// dropSegments removes the log of parts that are in a block now.
+// dropSegments removes the log segments of parts that are now in a block.
 func (s *Store) dropSegments(parts []*part) {
 	s.garbageMu.Lock()
 	defer s.garbageMu.Unlock()
@@ -277,11 +271,11 @@ type pacer struct {
 	ctx    context.Context
 	turns  turns
 	last   time.Time // when it last began to work
-	yields bool      // it stops while the head fills, where the cutter hurries
+	yields bool      // true: it stops while the head fills; false: it then works faster
 }
 
-// pause is called between two columns. It sleeps after a few milliseconds of work: a
-// shorter sleep would cost more than it gives.
+// The writer calls pause between two columns. After a few milliseconds of work pause sleeps; a sleep after each
+// column would cost more than it yields.
 func (p *pacer) pause() {
 	p.turns.pause()
 	worked := time.Since(p.last)
@@ -302,7 +296,7 @@ func (p *pacer) pause() {
 	p.last = time.Now()
 }
 
-// shareAt is the share of a core that the cutter may take.
+// shareAt returns the share of a core that the cutter may use.
 func shareAt(pressure float64) float64 {
 	switch {
 	case pressure >= cutUrgent:

@@ -70,8 +70,7 @@ func (w *watched) noticed(ctx context.Context, part int, err error) error {
 	return err
 }
 
-// lose sets a block aside that is in use. A block that is not held any more has been
-// set aside or has left.
+// lose sets aside a block that is in use. It does nothing for a block that the store has already set aside or dropped.
 func (b *blocks) lose(s *Store, id block.ID, why error) {
 	b.mu.Lock()
 	here := false

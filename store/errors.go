@@ -12,16 +12,16 @@ type closedError struct{}
 
 func (closedError) Error() string { return "store is closed" }
 
-// RetryAfter is given because the program that takes over may serve.
+// RetryAfter is set because another process may take over the directory.
 func (closedError) RetryAfter() time.Duration { return time.Second }
 
-// Unavailable tells it from overload.
+// Unavailable distinguishes it from overload.
 func (closedError) Unavailable() bool { return true }
 
-// OverloadError says that more waits to be stored than is allowed to.
+// OverloadError reports that the payloads waiting to be stored exceed the limit.
 type OverloadError struct {
 	Waiting, Limit int64 // bytes
-	Full           bool  // memory is: blocks are not written as fast as spans come
+	Full           bool  // the head is full, because spans arrive faster than the cutter writes blocks
 }
 
 func (e *OverloadError) Error() string {
@@ -31,5 +31,5 @@ func (e *OverloadError) Error() string {
 	return fmt.Sprintf("too much is waiting to be stored: %d bytes, limit %d: send again later", e.Waiting, e.Limit)
 }
 
-// RetryAfter is when to send the same again.
+// RetryAfter returns how long the client should wait before it sends the payload again.
 func (e *OverloadError) RetryAfter() time.Duration { return time.Second }

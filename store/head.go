@@ -12,23 +12,19 @@ import (
 	"etude/trace"
 )
 
-// head holds the spans in memory: parts, the oldest first. Only the last one may
-// grow, and only the applier makes it grow.
+// head holds the spans in memory: parts, the oldest first. Only the last one may grow, and only the applier adds to it.
 //
-// Two locks guard it, because one payload can take long to add and readers of
-// counters must not wait for that:
+// Two locks guard it, because the applier can need long for one payload, and readers of counters must not wait for it:
 //
 //   - growing belongs to the applier while it adds a payload. A reader takes it
 //     for a moment to publish a View of the newest rows.
-//   - mu guards the list of parts and the published Views. Nothing slow happens
-//     under it.
+//   - mu guards the list of parts and the published Views. A goroutine does no slow work while it holds mu.
 //
 // Order: growing before mu. A goroutine that holds mu never waits for growing.
 //
-// Invariant: while heavy is set, every acknowledged row is in a published View.
-// The applier publishes and then sets it before it adds a payload of heavyPayload
-// bytes or more. So a reader that finds it set need not wait for growing; at any
-// other time it waits for one small payload at most.
+// Invariant: while heavy is set, every acknowledged row is in a published View. Before the applier adds a
+// payload of heavyPayload bytes or more, it publishes and then sets heavy. So a reader that finds heavy set
+// does not wait for growing. At any other time it waits for at most one small payload.
 //
 // Rejected: one lock for all. A payload that took minutes to add stopped searches,
 // /metrics and the end of the process with it. Also rejected: publishing a View
@@ -37,23 +33,22 @@ type head struct {
 	limits  Limits
 	growing semaphore
 	active  *part       // the last of parts, or nil; guarded by growing
-	heavy   atomic.Bool // the applier adds a payload that may take long
+	heavy   atomic.Bool // the applier is adding a payload of heavyPayload bytes or more
 
 	mu    sync.Mutex
 	parts []*part
-	snap  trace.Snapshot // the answer of Snapshot, or nil; a new one replaces it, nothing changes it
+	snap  trace.Snapshot // the cached answer of Snapshot, or nil; immutable
 }
 
 const (
-	// viewPatience is how long a reader waits for a heavy payload to be added.
+	// viewPatience is how long a reader waits for the applier to add a payload.
 	viewPatience = 100 * time.Millisecond
-	// heavyPayload is the size from which on the applier publishes first: adding so
-	// many bytes costs far more than a View.
+	// heavyPayload is the least size of a payload before which the applier publishes. Adding so many bytes
+	// costs far more than a View.
 	heavyPayload = 128 << 10
 )
 
-// semaphore is a lock that can be waited for with a deadline; waiters are served
-// in order of arrival.
+// semaphore is a lock with a deadline for waiting. It serves waiters in order of arrival.
 type semaphore chan struct{}
 
 func newSemaphore() semaphore { return make(semaphore, 1) }
@@ -61,7 +56,7 @@ func newSemaphore() semaphore { return make(semaphore, 1) }
 func (s semaphore) lock()   { s <- struct{}{} }
 func (s semaphore) unlock() { <-s }
 
-// lockWithin reports whether it has the lock; if not, patience has run out.
+// lockWithin waits for the lock for at most patience. It reports whether it got the lock.
 func (s semaphore) lockWithin(patience time.Duration) bool {
 	select {
 	case s <- struct{}{}: // Fast path.
@@ -78,36 +73,33 @@ func (s semaphore) lockWithin(patience time.Duration) bool {
 	}
 }
 
-// part is one Table with the log segments of its spans. table belongs to
-// whichever goroutine holds growing; mu guards the other fields.
+// part is one Table with the log segments of its spans. growing guards table; mu guards the other fields.
 type part struct {
 	table    *trace.Table // nil when sealed
-	view     *trace.View  // published last; nil before
+	view     *trace.View  // the last published View, or nil
 	segments []uint64
 	open     bool // grows
 	live     bool // filled by Append, not by replay
 	spans    int
-	bytes    int64 // of memory; of a growing part as of the last batch
+	bytes    int64 // memory; for a growing part, as of the last batch
 	newest   int64 // arrival, unix ns
 }
 
-// Snapshot returns the spans stored so far: a part for each Table and for each row
-// group of a block. All that was
-// acknowledged before is in it. Calling it often is cheap.
+// Snapshot returns the spans stored so far: a part for each Table and for each row group of a block. It has all
+// spans that Append acknowledged before. Frequent calls are cheap.
 func (s *Store) Snapshot(context.Context) (trace.Snapshot, error) {
 	if s.blocks == nil {
 		return s.head.snapshot(s.log.ID()), nil
 	}
-	s.head.refresh() // may wait, so not under the lock
+	s.head.refresh() // before mu: it may wait for growing
 	s.blocks.swap.RLock()
 	defer s.blocks.swap.RUnlock()
 	return &watched{trace.Join(s.blocks.set.Snapshot(), s.head.published(s.log.ID())), s}, nil
 }
 
-// Head returns the Tables that Append has filled since the store was opened and
-// that it still holds, the newest last. It is the feed for counting spans as they
-// come: a Table that was read back from disk is never in it, and a Table keeps its
-// identity while it grows and when it is sealed.
+// Head returns the Tables that Append has filled since the store was opened and that it still holds, the newest
+// last. It is the feed for code that counts spans as they arrive: it never has a Table from the replay, and a
+// Table keeps its identity while it grows and when the applier seals it.
 func (s *Store) Head() []*trace.View {
 	s.head.refresh()
 	s.head.mu.Lock()
@@ -126,7 +118,7 @@ func (h *head) snapshot(log uint64) trace.Snapshot {
 	return h.published(log)
 }
 
-// published is a snapshot of the rows that were published last.
+// published returns a snapshot of the published rows.
 func (h *head) published(log uint64) trace.Snapshot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -143,9 +135,9 @@ func (h *head) published(log uint64) trace.Snapshot {
 	return h.snap
 }
 
-// id is the identity of a part: that of the log and the number of its first
-// segment. The next start may join the segments that follow to it: then the part
-// has the same rows first, as a growing part has.
+// id returns the identity of a part, made of the log's id and the number of the part's first segment. The next
+// start may add the following segments to the part. Then the part begins with the same rows, as a growing part
+// does.
 func (p *part) id(log uint64) (id trace.PartID) {
 	binary.LittleEndian.PutUint64(id.Of[:], log)
 	binary.LittleEndian.PutUint64(id.Of[8:], p.segments[0])
@@ -172,7 +164,7 @@ func (h *head) publish() {
 	if h.active == nil {
 		return
 	}
-	v := h.active.table.View() // the same one until a row is added
+	v := h.active.table.View() // the Table returns the same View until it gets a new row
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.active.view != v {
@@ -180,8 +172,8 @@ func (h *head) publish() {
 	}
 }
 
-// add adds one committed payload and returns the part to seal when the payload
-// is in a new segment.
+// add adds one committed payload. If the payload is in a new segment, add returns the previous part, which the
+// caller must seal.
 func (h *head) add(segment uint64, payload []byte, arrival int64) (added int, lost trace.Losses, old *part, err error) {
 	h.growing.lock()
 	defer h.growing.unlock()
@@ -235,7 +227,7 @@ func (h *head) weigh() {
 	}
 }
 
-// seal ends the growing part and returns it, or nil when none grows.
+// seal ends the growing part and returns it, or nil if no part grows.
 func (h *head) seal() *part {
 	h.growing.lock()
 	defer h.growing.unlock()
@@ -256,7 +248,7 @@ func (h *head) close() *part {
 	return p
 }
 
-// sealed puts a part's final form in place.
+// sealed replaces a part's Table by its final form.
 func (h *head) sealed(p *part, v *trace.View, bytes int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -264,10 +256,10 @@ func (h *head) sealed(p *part, v *trace.View, bytes int64) {
 	h.snap = nil
 }
 
-// remove takes parts off the front; the caller holds mu.
+// remove removes parts from the front; the caller holds mu.
 func (h *head) remove(n int) {
 	h.parts = slices.Clone(h.parts[n:])
-	h.snap = nil // it would hold the memory until the next query
+	h.snap = nil // or it would keep the memory until the next query
 }
 
 // bytes is the memory of all parts; the caller holds mu.

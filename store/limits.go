@@ -19,7 +19,7 @@ func (r reason) String() string {
 	return [...]string{"", "age", "memory", "spans", "disk"}[r]
 }
 
-// leaving are the files of a part that has left the head.
+// leaving names the files of a part that has left the head.
 type leaving struct {
 	segments []uint64
 	logged   bool
@@ -29,14 +29,14 @@ type leaving struct {
 // Zero means no limit.
 type Bounds struct{ Disk, Memory, Spans int64 }
 
-// SetBounds changes the bounds. Parts beyond them leave soon.
+// SetBounds changes the bounds. The keeper soon drops parts that exceed them.
 func (s *Store) SetBounds(b Bounds) {
 	if old := s.bounds.Swap(&b); old != nil && *old != b {
 		s.wakeKeeper()
 	}
 }
 
-// keep is the keeper: it drops old parts as the limits demand.
+// keep is the keeper: it drops old parts to keep the limits.
 func (s *Store) keep() {
 	defer close(s.kept)
 	ticker := time.NewTicker(keepEvery)
@@ -75,9 +75,9 @@ func (s *Store) over() bool {
 		most.Spans > 0 && s.head.spans() > most.Spans
 }
 
-// enforce drops the oldest parts until every limit is kept. A part first becomes
-// invisible to readers, then its files are removed. After a crash in between, the
-// next start reads the part back and drops it again.
+// enforce drops the oldest parts until the store is within every limit. It first hides a part from readers,
+// then removes the part's files. After a crash in between, the next start reads the part back and drops it
+// again.
 func (s *Store) enforce() {
 	s.garbageMu.Lock()
 	defer s.garbageMu.Unlock()
@@ -89,9 +89,8 @@ func (s *Store) enforce() {
 	s.garbage = append(s.garbage, gone...)
 	s.removeGarbage()
 	if rotate && s.rotating.CompareAndSwap(false, true) {
-		// The growing part must leave too. The applier seals it in log order, like
-		// any other, and wakes the keeper again. An error means that the log is
-		// closed, and then nothing must leave.
+		// The growing part must leave, too. The applier seals it in log order, as any other part, and wakes the
+		// keeper again. An error means that the log is closed; then the keeper must drop nothing.
 		_ = s.log.Rotate()
 	}
 }
@@ -111,8 +110,7 @@ func (s *Store) removeGarbage() {
 	s.garbage = kept
 }
 
-// leave removes the parts that must leave from the head. Rotate is true when the
-// growing part is among them.
+// leave removes the parts that must leave from the head. Rotate is true if the growing part is one of them.
 func (s *Store) leave() (gone []leaving, rotate bool) {
 	_, disk, _ := s.blocks.totals()
 	disk += s.log.Disk()
@@ -149,7 +147,7 @@ func (s *Store) leave() (gone []leaving, rotate bool) {
 func (s *Store) judge(p *part, memory, spans, disk int64) reason {
 	most := *s.bounds.Load()
 	if s.blocks != nil {
-		most.Memory, most.Spans = 0, 0 // The oldest become a block instead.
+		most.Memory, most.Spans = 0, 0 // The cutter turns the oldest into a block instead.
 	}
 	switch {
 	case s.o.Retention > 0 && p.newest < s.clock.old().Add(-s.o.Retention).UnixNano():

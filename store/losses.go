@@ -10,7 +10,7 @@ import (
 // Limits bound what one span can put into a Table; see [trace.Limits].
 type Limits = trace.Limits
 
-// DefaultLimits are those of [Options] without any.
+// DefaultLimits apply if [Options] has none.
 func DefaultLimits() Limits { return trace.DefaultLimits() }
 
 // losses counts the parts of spans that the Limits dropped or cut. Only the applier writes.

@@ -5,12 +5,10 @@ import (
 	"time"
 )
 
-// stallAfter is how long payloads may wait without one being answered before the
-// store counts as not ready.
+// stallAfter is how long payloads may wait without any answer before the store counts as not ready.
 const stallAfter = 10 * time.Second
 
-// Ready returns nil when the store takes spans, else the reason why not. It never
-// waits for other work of the store.
+// Ready returns nil if the store takes spans, otherwise the reason. It never waits for other work of the store.
 func (s *Store) Ready() error {
 	if err := s.log.Trouble(); err != nil {
 		return err
@@ -22,7 +20,7 @@ func (s *Store) Ready() error {
 	return nil
 }
 
-// StalledError says that payloads wait and none has been stored for a while.
+// StalledError reports that payloads wait and the store has stored none for stallAfter.
 type StalledError struct {
 	Waiting int64 // bytes of payload
 	Since   time.Duration

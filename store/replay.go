@@ -12,27 +12,25 @@ import (
 	"etude/store/wal"
 )
 
-// joinBytes is how much log goes into one Table together when segments are small,
-// as many short runs of the program leave them.
+// joinBytes bounds the log bytes that go into one Table if segments are small. Many short runs of the program
+// leave many small segments.
 const joinBytes = 1 << 20
 
 // Replay fills the head from the log at the start.
 //
-// Invariant: at every moment the Tables that are read or being read fit into
-// HeadMaxBytes and HeadMaxSpans, but for one Table a worker. The result is the
-// one that reading everything and then dropping the oldest would give.
+// Invariant: at every moment the Tables that workers have read or are reading fit into HeadMaxBytes and
+// HeadMaxSpans, except for one Table per worker. The result is the same as from reading everything and then
+// dropping the oldest.
 //
-// Tables do not depend on each other, so several cores read some each, the newest
-// first. Whatever pushes the sum over a bound is therefore the oldest read so
-// far. It leaves at once, with every older group, which is never read; a worker
-// in the middle of a group that must leave gives it up at its next check.
+// Tables do not depend on each other, so several workers read them in parallel, the newest first. So the group
+// that pushes the sum over a bound is the oldest so far. It leaves at once, and no worker reads an older group.
+// A worker in the middle of a group that must leave abandons it at its next check.
 //
-// Rejected: oldest first, dropping from the front as the live head does. It reads
-// the whole log to keep the end of it. Also rejected: reading all and enforcing
-// bounds afterwards. The process was killed before it came to that, and again at
-// every start.
+// Rejected: oldest first, dropping from the front as the live head does. It reads the whole log to keep only
+// its end. Also rejected: reading all and enforcing bounds afterwards. The system kills a process that runs out
+// of memory before that point, and again at every start.
 //
-// Covered are segments whose spans are in blocks. They are removed, not read.
+// Covered are the segments whose spans are in blocks. Replay removes them unread.
 func (s *Store) replay(covered []uint64) {
 	segments := slices.DeleteFunc(slices.Clone(s.log.Segments()), func(seg wal.Segment) bool { return slices.Contains(covered, seg.Number) })
 	groups := groupSegments(segments, &s.o)
@@ -63,8 +61,8 @@ func (s *Store) replay(covered []uint64) {
 	r.logEnd()
 }
 
-// workerMemory is how much of the head's bound one worker needs: a Table that
-// grows, its final form, and the file it is read from.
+// workerMemory is the share of the head's bound that one worker needs: a growing Table, its final form, and the
+// file from which it reads.
 const workerMemory = 32 << 20
 
 func (r *replayer) workers() int {
@@ -75,9 +73,8 @@ func (r *replayer) workers() int {
 	return n
 }
 
-// groupSegments puts neighbours together that make one small and young Table. It
-// is no larger than a Table that Append fills, or a bound could drop more at once
-// than it must.
+// groupSegments joins neighbours that make one small and young Table. A group is no larger than a Table that
+// Append fills; otherwise a bound could drop more at once than it must.
 func groupSegments(segments []wal.Segment, o *Options) (groups [][]wal.Segment) {
 	most := min(joinBytes, o.TableBytes/16) // on disk, compressed
 	var size, spans int64
@@ -98,15 +95,15 @@ type replayer struct {
 	s      *Store
 	groups [][]wal.Segment
 	began  time.Time
-	oldest int64 // arrival that the retention keeps, unix ns
+	oldest int64 // oldest arrival within the retention, unix ns
 
 	mu      sync.Mutex
 	reading []reading // by group
-	floor   int       // groups below must leave
-	why     reason    // of the last that had to leave
-	gone    []uint64  // segments that leave
+	floor   int       // groups below this one must leave
+	why     reason    // reason of the last group that had to leave
+	gone    []uint64  // segments that must leave
 
-	next   atomic.Int64 // the group read last; workers count down
+	next   atomic.Int64 // the last group that a worker took; workers count down
 	spans  atomic.Int64
 	read   atomic.Int64 // bytes of log
 	total  int64
@@ -115,7 +112,7 @@ type replayer struct {
 
 // reading is the progress of one group.
 type reading struct {
-	part  *part // when it is read to its end and stays
+	part  *part // the finished part, if it stays
 	bytes int64 // of memory so far
 	spans int64
 }
@@ -140,8 +137,7 @@ func (r *replayer) work() {
 	}
 }
 
-// judge says whether a group need not be read. All of a group arrived before the
-// one after it was begun.
+// judge reports whether a worker may skip a group. All payloads of a group arrived before the next group began.
 func (r *replayer) judge(i int) reason {
 	if age := r.s.o.Retention; age > 0 && i+1 < len(r.groups) && r.groups[i+1][0].Created < r.oldest {
 		return byAge
@@ -157,7 +153,7 @@ func (r *replayer) judge(i int) reason {
 // finish keeps a part unless it must leave.
 func (r *replayer) finish(i int, p *part) {
 	r.mu.Lock()
-	late := i < r.floor // another worker has decided it meanwhile
+	late := i < r.floor // another worker has raised the floor meanwhile
 	if !late {
 		r.reading[i].part = p
 	}
@@ -169,8 +165,8 @@ func (r *replayer) finish(i int, p *part) {
 	r.weigh(i, p.bytes, p.spans)
 }
 
-// weigh notes how large a group has become and lets the oldest leave that do not
-// fit any more. It reports whether this group stays.
+// weigh records the size of a group and drops the oldest groups that no longer fit. It reports whether this
+// group stays.
 func (r *replayer) weigh(i int, bytes int64, spans int) bool {
 	r.mu.Lock()
 	r.reading[i].bytes, r.reading[i].spans = bytes, int64(spans)
@@ -178,7 +174,7 @@ func (r *replayer) weigh(i int, bytes int64, spans int) bool {
 	r.raiseFloor()
 	var gone []int
 	for j := before; j < r.floor; j++ {
-		if r.reading[j].part != nil { // complete; the others are for their workers
+		if r.reading[j].part != nil { // complete; each worker drops its own unfinished group
 			gone = append(gone, j)
 		}
 	}
@@ -194,7 +190,7 @@ func (r *replayer) weigh(i int, bytes int64, spans int) bool {
 	return left
 }
 
-// raiseFloor finds the oldest group that still fits; the caller holds mu.
+// raiseFloor sets floor to the oldest group that still fits; the caller holds mu.
 func (r *replayer) raiseFloor() {
 	o := r.s.replayBounds()
 	var bytes, spans int64
@@ -214,9 +210,8 @@ func (r *replayer) raiseFloor() {
 	}
 }
 
-// replayBounds are the head's bounds during replay. A head whose oldest
-// Tables become blocks can have been a little beyond its bound, and nothing of it may
-// be lost.
+// replayBounds are the head's bounds during replay. A head with blocks may have been slightly above its bound,
+// and replay must not lose any of its spans.
 func (s *Store) replayBounds() Bounds {
 	b := Bounds{Memory: s.o.HeadMaxBytes, Spans: s.o.HeadMaxSpans}
 	if s.blocks != nil {
@@ -226,9 +221,9 @@ func (s *Store) replayBounds() Bounds {
 	return b
 }
 
-// drop counts a group that leaves; its files are removed at the end, all at once.
-// Spans are those that were read; 0 when the group was not read to its end, and
-// then the log's own count is used.
+// drop counts a group that leaves. Replay removes the files of all such groups at the end. Spans is the number
+// of spans that the worker has read; if it is 0 because the worker did not finish, drop uses the log's own
+// count.
 func (r *replayer) drop(i int, why reason, spans int64) {
 	var segments []uint64
 	var claimed int64
@@ -248,15 +243,13 @@ func (r *replayer) drop(i int, why reason, spans int64) {
 	r.gone = append(r.gone, segments...)
 }
 
-// weighEvery is how many bytes of payload are read between two checks of the
-// bounds.
+// weighEvery is the number of payload bytes between two checks of the bounds.
 const weighEvery = 1 << 20
 
 var errLeaves = errors.New("the group leaves")
 
-// part reads the segments of one Table; nil when the group must leave. A segment
-// that cannot be read stays on disk, with an empty place in the head, until its
-// time has come.
+// part reads the segments of one Table. It returns nil if the group must leave. An unreadable segment stays on
+// disk until its retention ends; the head has an empty part for it.
 func (r *replayer) part(i int, buf []byte) (*part, []byte) {
 	p, group, unweighed := &part{table: r.s.head.tableAfter(nil)}, r.groups[i], 0
 	add := func(rec *wal.Record) error {
@@ -265,7 +258,7 @@ func (r *replayer) part(i int, buf []byte) (*part, []byte) {
 			buf = payload
 			_, err = otlp.Append(p.table, payload, rec.Arrival)
 		}
-		if err != nil { // The checksum is right, so this was written wrong.
+		if err != nil { // The checksum is right, so the writer made an error.
 			r.s.count.damaged.Add(1)
 			r.s.o.Logger.Error("replay a record of the log", "segment", group[len(p.segments)].Number, "offset", rec.Offset, "error", err)
 		}
@@ -273,7 +266,7 @@ func (r *replayer) part(i int, buf []byte) (*part, []byte) {
 		r.progress(int64(rec.Spans))
 		if unweighed += len(payload); unweighed >= weighEvery {
 			unweighed = 0
-			// Half, because a growing Table has slack that its final form has not.
+			// Half, because a growing Table has slack and its final form has none.
 			if !r.weigh(i, int64(p.table.Bytes())/2, p.table.Spans()) {
 				return errLeaves
 			}
@@ -296,7 +289,7 @@ func (r *replayer) part(i int, buf []byte) (*part, []byte) {
 	return p, buf
 }
 
-// progress logs once a second how far the replay is.
+// progress logs the progress of the replay once a second.
 func (r *replayer) progress(spans int64) {
 	sum := r.spans.Add(spans)
 	now, last := time.Now().UnixNano(), r.report.Load()

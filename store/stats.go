@@ -20,26 +20,26 @@ type Stats struct {
 	Spans     int64 // held
 	HeadBytes int64 // memory of the Tables
 	DiskBytes int64 // log segments and blocks
-	Waiting   int64 // bytes of payload not yet answered
+	Waiting   int64 // bytes of payload without an answer yet
 	Syncs     int64 // syncs of the log
 
 	Payloads   int64        // acknowledged
-	Appended   int64        // spans acknowledged that were new
-	Duplicates int64        // spans acknowledged that the Table had already
-	Rejected   int64        // spans left out of payloads: not valid
+	Appended   int64        // acknowledged spans that were new
+	Duplicates int64        // acknowledged spans that the Table already had
+	Rejected   int64        // invalid spans that Append left out
 	Mended     int64        // payloads with text that was not UTF-8
 	Lost       trace.Losses // to the Limits, since the start; losses of a replay were counted on arrival
-	Invalid    int64        // payloads refused: not OTLP
-	Overloaded int64        // payloads refused: too much waiting
-	Refused    int64        // payloads refused: the disk did not take them
+	Invalid    int64        // refused payloads: not OTLP
+	Overloaded int64        // refused payloads: too much is waiting
+	Refused    int64        // refused payloads: the disk was full or failed
 
-	Replayed int64 // spans read back at the start
-	Damaged  int64 // damaged stretches of the log found at the start
+	Replayed int64 // spans that the start replayed
+	Damaged  int64 // damaged stretches of the log that the start found
 	Problems int64 // files of the log that are missing, cut short or exchanged
-	Missing  int64 // spans lost by those, as far as is known
+	Missing  int64 // spans that these problems lost, as far as the log knows
 
-	// Blocks held, their spans (which Spans has too) and their files; cuts, how long
-	// they took, cuts that failed, and blocks that were set aside.
+	// Blocks, their spans (which Spans includes), and the bytes of their files; cuts, their duration, failed
+	// cuts, and blocks that were set aside.
 	Blocks, BlockSpans, BlockBytes           int64
 	Cuts, Merges, CutFailures, BlocksDamaged int64
 
@@ -49,7 +49,7 @@ type Stats struct {
 // Left counts the spans that a limit dropped.
 type Left struct{ Tables, Spans int64 }
 
-// Stats returns the present numbers.
+// Stats returns the current numbers.
 func (s *Store) Stats() Stats {
 	c := &s.count
 	st := Stats{
@@ -74,7 +74,7 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
-// Problems lists, one per line, the files of the log that are not as they were written.
+// Problems lists, one per line, the files of the log that differ from the written ones.
 func (s *Store) Problems() (lines []string) {
 	for _, p := range s.log.Problems() {
 		lines = append(lines, p.Error())

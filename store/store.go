@@ -12,7 +12,7 @@ import (
 	"etude/store/wal"
 )
 
-// Sync says when a payload is made durable; see [wal.Sync].
+// Sync selects when the log makes a payload durable; see [wal.Sync].
 type Sync = wal.Sync
 
 // The policies.
@@ -23,7 +23,7 @@ const (
 
 // Options of a store. Zero limits mean no limit.
 type Options struct {
-	Dir string // data directory; made if need be, locked while open
+	Dir string // data directory; Open creates it if necessary and locks it
 	FS  fs.FS  // the operating system's
 
 	Retention    time.Duration // how long spans are kept after they were received
@@ -42,7 +42,7 @@ type Options struct {
 	TableBytes int64
 	TableAge   time.Duration
 
-	Blocks *BlockOptions // nil: what the head cannot hold leaves
+	Blocks *BlockOptions // nil: the store drops spans that do not fit into the head
 
 	Now func() time.Time // the system's clock, which may jump; time.Now
 
@@ -51,10 +51,10 @@ type Options struct {
 	Logger   *slog.Logger // discards by default
 }
 
-// Observer receives the durations of a store's work. Many goroutines call its
-// methods while payloads wait, so they must return at once.
+// Observer receives the durations of a store's work. Many goroutines call its methods while payloads wait, so a
+// method must return at once.
 type Observer interface {
-	Acknowledged(time.Duration) // an Append that succeeded, from its call on
+	Acknowledged(time.Duration) // a successful Append, from its call on
 	Applied(time.Duration)      // adding the payloads of one write to the head
 	Synced(time.Duration)       // a sync of the log
 	Sealed(time.Duration)       // giving a Table its final form, in parallel with other work
@@ -85,7 +85,7 @@ type Store struct {
 	applied  chan struct{}   // closed when the applier has ended
 	rotating atomic.Bool     // a rotation is on its way
 
-	moved atomic.Int64 // when a payload was last answered or began to wait alone, unix ns
+	moved atomic.Int64 // time of the last answer, or when a payload began to wait alone, unix ns
 
 	closing   chan struct{} // closed when Close begins: the applier pauses no more
 	abandoned chan struct{} // closed when Close has waited long enough: batches stay in the log
@@ -93,7 +93,7 @@ type Store struct {
 	stop      chan struct{}
 	kept      chan struct{} // closed when the keeper has ended
 	garbageMu sync.Mutex
-	garbage   []leaving     // segments that must be removed
+	garbage   []leaving     // segments that the keeper must remove
 	cutNudge  chan struct{} // wakes the cutter
 	cutEnd    chan struct{} // closed when the cutter has ended
 
@@ -114,10 +114,9 @@ const (
 	keepEvery         = time.Second
 )
 
-// Open opens the store in a data directory and replays its log. Damage
-// is logged and counted, and never stops it; an error is returned for a directory that
-// cannot be used, that another process has (*[fs.LockedError]), or that a newer
-// program has written to (*[wal.VersionError]).
+// Open opens the store in a data directory and replays its log. Open logs and counts damage, and continues. It
+// returns an error if it cannot use the directory, if another process has locked it (*[fs.LockedError]), or if
+// a newer program has written to it (*[wal.VersionError]).
 func Open(o Options) (*Store, error) {
 	o.setDefaults()
 	s := &Store{

@@ -7,13 +7,11 @@ import (
 	"etude/store/block"
 )
 
-// A block whose sidecar is missing or stale is used from the start on; queries then read more
-// of it. Meanwhile the surveyor reads each such block once, at low priority, and
-// writes its sidecar. The block opened again takes the place of the bare one for readers; a
-// query that has begun goes on with the bare one.
+// The store uses a block without a valid sidecar from the start on; queries then read more of it. Meanwhile the
+// surveyor reads each such block once, at low priority, and writes its sidecar. The reopened block then
+// replaces the bare one for new queries. A running query continues with the bare one.
 //
-// A crash leaves the old sidecar or the new one, since the new one gets its name when it is
-// durable.
+// A crash leaves either the old sidecar or the new one, because the new one gets its name only when it is durable.
 
 // surveyLoop is the surveyor. It ends when it has seen all bare blocks.
 func (s *Store) surveyLoop(bare []*block.Block) {
@@ -35,8 +33,8 @@ func (s *Store) surveyLoop(bare []*block.Block) {
 	}
 }
 
-// survey makes the sidecar of a block. A block that cannot be read is set aside. One that
-// was merged or removed meanwhile is no longer of interest.
+// survey writes the sidecar of a block. It sets an unreadable block aside. It ignores a block that was merged
+// or removed meanwhile.
 func (s *Store) survey(ctx context.Context, id block.ID) {
 	b, began := s.blocks, time.Now()
 	held, release := b.set.Hold([]block.ID{id})
@@ -62,7 +60,7 @@ func (s *Store) survey(ctx context.Context, id block.ID) {
 	s.o.Logger.Info("sidecar of a block written", "block", id, "took", time.Since(began).Round(time.Millisecond))
 }
 
-// renew puts a block in the place of the same one opened before, if that is still there.
+// renew replaces a block by its reopened form, if the store still has the block.
 func (b *blocks) renew(whole *block.Block) bool {
 	b.changing.Lock()
 	defer b.changing.Unlock()

@@ -7,8 +7,9 @@ import (
 	"etude/tenant"
 )
 
-// balance divides the bounds among the tenants. While their sum is within a bound, each may take all that is left.
-// When they do not, the largest give way, down to one level for all; a tenant below that level keeps what it has.
+// balance divides the bounds among the tenants. While the sum of their use is within a bound, each tenant may
+// use all the remaining room. Otherwise the largest tenants shrink to a common level. A tenant below that level
+// loses nothing.
 func (s *Set) balance() {
 	var disk, memory, spans []int64
 	tenants := s.Tenants()
@@ -23,8 +24,8 @@ func (s *Set) balance() {
 	}
 }
 
-// levelOf is the most that each may use so that all together use at most total;
-// total itself when they do. 0 means no limit, in and out.
+// levelOf returns the most that each may use so that all together use at most total. If they already do, it
+// returns total. 0 means no limit, as argument and as result.
 func levelOf(total int64, used []int64) int64 {
 	if total <= 0 {
 		return 0
@@ -41,8 +42,8 @@ func levelOf(total int64, used []int64) int64 {
 	return total
 }
 
-// storeOptions are those of one store of n. While it is read back it may take what
-// the open ones are sure to leave: a store has at least the n-th part of each bound.
+// storeOptions returns the options of one of n stores. While the store replays its log, it may use each bound
+// less the use of the open stores. Each open store counts with at most the n-th part.
 func (s *Set) storeOptions(id, dir string, n int) store.Options {
 	o := s.o.Store
 	o.Dir = dir
@@ -65,7 +66,7 @@ func (s *Set) storeOptions(id, dir string, n int) store.Options {
 	return o
 }
 
-// pieces makes the units that are sealed and dropped so small that a tenant's least share holds four of them.
+// pieces limits the units that a store seals and drops, so that a tenant's least share holds four of them.
 func pieces(o *store.Options, tenants int) {
 	least := func(size, limit int64) int64 {
 		if limit <= 0 {
@@ -77,7 +78,7 @@ func pieces(o *store.Options, tenants int) {
 	o.TableSpans = int(max(1, least(1<<16, o.HeadMaxSpans)))
 }
 
-// headSpans is how many spans a tenant has in memory.
+// headSpans returns the number of spans of a tenant in memory.
 func headSpans(t *Tenant) int64 {
 	st := t.Stats()
 	return st.Spans - st.BlockSpans

@@ -8,23 +8,22 @@ import (
 
 // Options of a set.
 type Options struct {
-	// Store configures every store. Its Dir is that of the set; MaxDisk,
-	// HeadMaxBytes and HeadMaxSpans bound all stores together.
+	// Store configures every store. Its Dir is the directory of the set; MaxDisk, HeadMaxBytes and HeadMaxSpans
+	// bound all stores together.
 	Store store.Options
 
-	// Multi lets requests name their tenants. Without it every request is of
-	// tenant.Single.
+	// Multi lets requests name their tenants. Without it every request belongs to tenant.Single.
 	Multi bool
-	// Most is how many tenants there may be; more are refused. 0 means any number.
+	// Most is the greatest number of tenants; the set refuses more. 0 means no limit.
 	Most int
 
-	// Rate is how many bytes of spans a second each tenant may send, Burst how many
-	// at once. 0 means no rate limit, and a burst of one second.
+	// Rate is the bytes of spans per second that each tenant may send; 0 means no limit. Burst is the bytes
+	// that it may send at once; 0 means the bytes of one second.
 	Rate, Burst int64
 
-	// Idle is how long an empty store stays; 1 min.
+	// Idle is how long the set keeps an empty store; 1 min.
 	Idle time.Duration
-	// Check is how often bounds are shared out and empty stores looked for; 250 ms.
+	// Check is the interval at which the set divides the bounds and looks for empty stores; 250 ms.
 	Check time.Duration
 }
 

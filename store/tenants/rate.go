@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// rateLimit bounds the bytes a second of one tenant: a bucket that fills at the
-// rate up to the burst, and from which each request takes its size. A request
-// larger than the burst passes when the bucket is full, and the following requests
-// wait the longer. Otherwise it would be refused forever.
+// rateLimit bounds the bytes a second of one tenant: a bucket that fills at the rate up to the burst, and from
+// which each request takes its size. A request larger than the burst passes when the bucket is full, and the
+// following requests wait longer. Otherwise such a request could never pass.
 type rateLimit struct {
 	perSecond, burst float64 // bytes
 
@@ -20,7 +19,7 @@ type rateLimit struct {
 	refused atomic.Int64
 }
 
-// newRateLimit returns nil, which lets everything pass, for a rate of 0. A burst of 0 means the bytes of one second.
+// For a rate of 0, newRateLimit returns nil, which admits every request. A burst of 0 means the bytes of one second.
 func newRateLimit(perSecond, burst int64) *rateLimit {
 	if perSecond <= 0 {
 		return nil
@@ -31,7 +30,7 @@ func newRateLimit(perSecond, burst int64) *rateLimit {
 	return &rateLimit{perSecond: float64(perSecond), burst: float64(burst), tokens: float64(burst), filled: time.Now()}
 }
 
-// admit lets a request of so many bytes pass, or says when to come back.
+// admit admits a request of the given bytes, or returns an error with the time to wait.
 func (l *rateLimit) admit(size int) error {
 	if l == nil {
 		return nil
@@ -50,7 +49,7 @@ func (l *rateLimit) admit(size int) error {
 	return &rateLimitedError{l, time.Duration(missing / l.perSecond * float64(time.Second))}
 }
 
-// refusals counts the requests refused so far.
+// refusals returns the number of refused requests.
 func (l *rateLimit) refusals() int64 {
 	if l == nil {
 		return 0
@@ -58,7 +57,7 @@ func (l *rateLimit) refusals() int64 {
 	return l.refused.Load()
 }
 
-// rateLimitedError says that the same request passes later.
+// rateLimitedError reports that a tenant exceeds its rate. The same request can pass later.
 type rateLimitedError struct {
 	limit *rateLimit
 	after time.Duration
@@ -69,7 +68,7 @@ func (e *rateLimitedError) Error() string {
 		e.limit.perSecond, e.limit.burst)
 }
 
-// RetryAfter is when the bucket is full enough, in whole seconds as HTTP has them.
+// RetryAfter returns the time until the bucket is full enough, in whole seconds, as HTTP requires.
 func (e *rateLimitedError) RetryAfter() time.Duration {
 	return max(time.Second, (e.after + time.Second - 1).Truncate(time.Second))
 }

@@ -11,7 +11,7 @@ import (
 	"etude/tenant"
 )
 
-// keep shares out the bounds and removes empty stores, until Close.
+// keep divides the bounds and removes empty stores, until Close.
 func (s *Set) keep() {
 	defer close(s.stopped)
 	if !s.o.Multi {
@@ -42,8 +42,8 @@ func (s *Set) removeEmpty() {
 	}
 }
 
-// remove closes an empty store and removes its folder. Close still accepts spans
-// that were on their way: then the store is opened again.
+// remove closes an empty store and removes its folder. The store may accept spans until Close ends; then remove
+// opens it again.
 func (s *Set) remove(t *Tenant) {
 	s.opening.Lock()
 	defer s.opening.Unlock()
@@ -64,7 +64,7 @@ func (s *Set) remove(t *Tenant) {
 		s.log.Warn("remove the folder of a tenant without spans", "tenant", t.ID, "error", err)
 		return
 	}
-	_ = os.Remove(filepath.Join(s.bucket(), tenant.Folder(t.ID))) // It stays when damaged blocks are in it, or is not there.
+	_ = os.Remove(filepath.Join(s.bucket(), tenant.Folder(t.ID))) // The folder may not exist. With damaged blocks in it, it stays.
 	s.log.Info("a tenant without spans was removed", "tenant", t.ID)
 }
 
@@ -101,5 +101,5 @@ func (e *tooManyError) Error() string {
 	return fmt.Sprintf("tenant %s cannot be added: %d tenants have spans already, the limit of --max-tenants", e.id, e.limit)
 }
 
-// InvalidSpans says that sending the same again does not help.
+// InvalidSpans marks the error as permanent: a retry does not help.
 func (e *tooManyError) InvalidSpans() bool { return true }

@@ -18,15 +18,14 @@ import (
 	"etude/trace"
 )
 
-// folderName holds a folder for each tenant below the data directory.
+// folderName is the folder below the data directory that has a folder for each tenant.
 const folderName = "tenants"
 
 // Set is an open set of stores. Its methods may be called from any goroutine.
 //
-// Order of locks: opening before mu. opening is held while a store is opened,
-// closed or removed, which may take long; mu only to read the map. A store in
-// the map may be closed: then its remover holds opening, and Append waits for it to
-// open the store again. Readers never wait.
+// Order of locks: opening before mu. A goroutine holds opening while it opens, closes or removes a store, which
+// may take long. It holds mu only to read or change the map. A store in the map may be closed: then its remover
+// holds opening, and Append waits for opening to open the store again. Readers never wait.
 type Set struct {
 	o   Options
 	log *slog.Logger
@@ -53,12 +52,12 @@ type Tenant struct {
 	follower Follower   // nil for none
 }
 
-// Refused counts the requests that were refused by the tenant's rate.
+// Refused returns the number of requests that the tenant's rate limit refused.
 func (t *Tenant) Refused() int64 { return t.rate.refusals() }
 
 // Follower reads the spans of a store, from its first one on.
 type Follower interface {
-	// Close is called after the last span has come. The store may be open or closed.
+	// The set calls Close after the last span. The store may be open or closed.
 	Close()
 }
 
@@ -106,7 +105,7 @@ func (s *Set) found() (ids []string, err error) {
 		return nil, nil
 	}
 	folder := filepath.Join(s.o.Store.Dir, folderName)
-	if err := os.MkdirAll(folder, 0o700); err != nil { // Opening the first store makes its name durable.
+	if err := os.MkdirAll(folder, 0o700); err != nil { // Opening the first store syncs its name.
 		return nil, fmt.Errorf("make the folder of the tenants: %w", err)
 	}
 	files, err := os.ReadDir(folder)
@@ -124,15 +123,14 @@ func (s *Set) found() (ids []string, err error) {
 	return ids, nil
 }
 
-// bucket holds the blocks of all tenants, a folder for each, as a Tempo's bucket does.
+// bucket returns the folder with the blocks of all tenants. It has one folder per tenant, as in Tempo's buckets.
 func (s *Set) bucket() string { return filepath.Join(s.o.Store.Dir, store.BlocksFolder) }
 
 func (s *Set) dirOf(id string) string {
 	return filepath.Join(s.o.Store.Dir, folderName, tenant.Folder(id))
 }
 
-// open opens a tenant's store, of n in all, and puts it in its place; the caller
-// holds opening.
+// open opens a tenant's store, one of n, and adds it to the map; the caller holds opening.
 func (s *Set) open(id, dir string, n int) (*Tenant, error) {
 	st, err := store.Open(s.storeOptions(id, dir, n))
 	if err != nil {
@@ -161,8 +159,8 @@ func (s *Set) attach(t *Tenant) (err error) {
 	return err
 }
 
-// Follow starts a follower for each store, now and whenever one is opened, before
-// its first span comes. It is called once, before there are writers.
+// Follow starts a follower for each store, now and whenever the set opens a store, before its first span. The
+// caller calls Follow once, before there are writers.
 func (s *Set) Follow(start func(*Tenant) (Follower, error)) error {
 	s.opening.Lock()
 	defer s.opening.Unlock()
@@ -175,7 +173,7 @@ func (s *Set) Follow(start func(*Tenant) (Follower, error)) error {
 	return nil
 }
 
-// Unfollow closes all followers. It is called after the last span has come.
+// Unfollow closes all followers. The caller calls it after the last span.
 func (s *Set) Unfollow() {
 	s.opening.Lock()
 	defer s.opening.Unlock()
@@ -218,9 +216,9 @@ func (s *Set) Append(ctx context.Context, payload []byte) (rejected otlp.Rejecte
 	}
 }
 
-// Allow names the tenant that a request of so many bytes writes to, or refuses the
-// request because of the tenant's rate. It is for requests that are not spans and
-// count against the same rate; a tenant without spans has none.
+// Allow returns the tenant to which a request of the given bytes writes, or an error if the request exceeds the
+// tenant's rate. It is for requests without spans that count against the same rate. A tenant without a store
+// has no rate limit.
 func (s *Set) Allow(ctx context.Context, bytes int) (id string, err error) {
 	if id, err = s.writer(ctx); err != nil {
 		return "", err
@@ -231,7 +229,7 @@ func (s *Set) Allow(ctx context.Context, bytes int) (id string, err error) {
 	return id, err
 }
 
-// writer names the tenant that a request writes to.
+// writer returns the tenant to which a request writes.
 func (s *Set) writer(ctx context.Context) (string, error) {
 	ids := tenant.Of(ctx)
 	switch {
@@ -243,14 +241,14 @@ func (s *Set) writer(ctx context.Context) (string, error) {
 	return ids[0], nil
 }
 
-// Get returns a tenant, nil when it has no store.
+// Get returns a tenant, or nil if it has no store.
 func (s *Set) Get(id string) *Tenant {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.tenants[id]
 }
 
-// Source returns what queries read of a tenant, nil when it has no store.
+// Source returns the snapshots of a tenant for queries, or nil if it has no store.
 func (s *Set) Source(id string) trace.Source {
 	if t := s.Get(id); t != nil {
 		return t.Store

@@ -3,8 +3,7 @@ package write
 import "etude/trace"
 
 // texts numbers the texts of all sources: each dictionary has a range of numbers, and texts that are in no
-// dictionary follow. So the number of a text is its code plus the dictionary's base, and no one has to read the
-// text.
+// dictionary follow. So the number of a text is its code plus the dictionary's base, and needs no lookup.
 //
 // If several dictionaries have the same text, it has several numbers. In the dictionary of a column and in
 // counts by service a text needs one canonical number: see same. Most texts that differ from span to span have
