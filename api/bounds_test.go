@@ -392,7 +392,7 @@ func TestParametersAreBounded(t *testing.T) {
 		metricsTarget("query", "{ } | compare({ status = error }, 1001)", ""):                   "at most 1000 values",
 		metricsTarget("query_range", "{ } | rate()", "&step=0.001"):                             "minimum step for given range",
 		metricsTarget("query_range", "{ } | rate()", "&exemplars=99999999999"):                  "invalid exemplars",
-		"/api/metrics/query?start=1&end=1000000&q=" + url.QueryEscape("{ } | rate()"):           "maximum allowed duration of 24h0m0s",
+		"/api/metrics/query?start=1&end=3000000&q=" + url.QueryEscape("{ } | rate()"):           "maximum allowed duration of 744h0m0s",
 		"/api/v2/search/tag/" + url.PathEscape("span."+strings.Repeat("x", 131072)) + "/values": "at most 131072",
 		"/api/search?tags=" + url.QueryEscape("k=v k=w"):                                        "tag k has been set twice",
 		"/api/search?tags=" + url.QueryEscape("k="+strings.Repeat("v", 131072)):                 "at most 131072",

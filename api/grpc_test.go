@@ -162,7 +162,7 @@ func TestStreamErrors(t *testing.T) {
 		{"SearchTagValues", `{}`, "tagName, field 1, is missing"},
 		{"SearchTagValuesV2", `{"tagName": "service.name"}`, "please provide a valid tagName"},
 		{"MetricsQueryRange", `{"query": "{ }"}`, "not a metrics query"},
-		{"MetricsQueryRange", `{"query": "{ } | rate()", "start": "1", "end": "90000000000000"}`, "maximum allowed duration of 24h0m0s"},
+		{"MetricsQueryRange", `{"query": "{ } | rate()", "start": "1", "end": "2700000000000000"}`, "maximum allowed duration of 744h0m0s"},
 		{"MetricsQueryRange", `{"query": "{ } | rate()", "start": "1", "end": "100000000000", "step": "1000"}`, "is too small"},
 		{"MetricsQueryInstant", `{"query": "{ } | rate()", "start": "5", "end": "5"}`, "end must be greater than start"},
 	} {

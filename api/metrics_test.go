@@ -58,7 +58,7 @@ func TestMetricsErrors(t *testing.T) {
 		rate + "&step=-1s":                    "invalid step",
 		rate + "&step=NaN":                    "invalid step",
 		rate + "&start=0&end=100&step=1ms":    "minimum step for given range is 10ms",
-		rate + "&start=0&end=90000":           "maximum allowed duration of 24h0m0s",
+		rate + "&start=0&end=2700000":         "maximum allowed duration of 744h0m0s",
 		rate + "&start=0&end=60&step=25h":     "exceeds the maximum of 24h",
 		rate + "&exemplars=-1":                "invalid exemplars",
 		rate + "&maxSeries=x":                 "invalid maxSeries",

@@ -56,6 +56,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{"up --port-offset 60000", 1, "--port-offset 60000: want 0 to"},
 		{"load ftp://x/", 1, "want http://HOST:PORT/"},
 		{"load --rate 0", 1, "--rate 0"},
+		{"backend --max-metrics-range 0s", 2, "--max-metrics-range 0s: want more than 0"},
+		{"backend --max-metrics-range 90000h", 2, "at most 87600h"},
 		{"health http://127.0.0.1:1/", 1, "check health"},
 		{"health tcp://127.0.0.1:1", 1, "check health"},
 		{"edge --trusted-ips nonsense", 1, `--trusted-ips: "nonsense" is neither an IP address nor a range`},

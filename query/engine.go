@@ -28,6 +28,8 @@ type Options struct {
 	// of a larger trace it holds those that start first. Default 200,000, below 0
 	// for no limit.
 	MaxTraceSpans int
+	// MaxMetricsRange is the longest time range of a metrics query; default 744 h.
+	MaxMetricsRange time.Duration
 	// MaxConcurrent is how many queries run at a time, others wait; default 16.
 	MaxConcurrent int
 	// MaxWaiting is how many wait, more are refused; default 1000.
@@ -102,6 +104,9 @@ func New(src trace.Source, o Options) *Engine {
 	}
 	if o.MaxTraceSpans == 0 {
 		o.MaxTraceSpans = 200_000
+	}
+	if o.MaxMetricsRange <= 0 {
+		o.MaxMetricsRange = 744 * time.Hour
 	}
 	if o.MaxConcurrent <= 0 {
 		o.MaxConcurrent = 16

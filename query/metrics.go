@@ -32,9 +32,9 @@ type MetricsRequest struct {
 
 // Limits of metrics queries.
 const (
-	MaxExemplars    = 100
-	MaxSteps        = 10_000
-	MaxMetricsRange = 24 * time.Hour
+	MaxExemplars = 100
+	MaxSteps     = 10_000
+	MaxStep      = 24 * time.Hour
 )
 
 // MetricsResult is the answer to a metrics query. Partial tells that series
@@ -54,7 +54,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	if err != nil {
 		return nil, err
 	}
-	w, err := metricsWindow(req)
+	w, err := metricsWindow(req, e.o.MaxMetricsRange)
 	if err != nil {
 		return nil, err
 	}
@@ -146,14 +146,14 @@ func exemplarLimit(m *metrics.Query, req MetricsRequest) int {
 	return MaxExemplars
 }
 
-// metricsWindow cuts time into slots; an instant query has one slot.
-func metricsWindow(req MetricsRequest) (w metrics.Window, err error) {
+// metricsWindow cuts time into slots; an instant query has one slot. Longest is that of its range.
+func metricsWindow(req MetricsRequest, longest time.Duration) (w metrics.Window, err error) {
 	start, end := req.Start, req.End
 	switch {
 	case end < start || req.Instant && end == start:
 		return w, inputErrorf("end must be greater than start")
-	case end-start > uint64(MaxMetricsRange):
-		return w, inputErrorf("metrics query time range exceeds the maximum allowed duration of %s", MaxMetricsRange)
+	case end-start > uint64(longest):
+		return w, inputErrorf("metrics query time range exceeds the maximum allowed duration of %s", longest)
 	case req.Instant:
 		return metrics.Window{Start: start, Step: end - start, Slots: 1, Instant: true}, nil
 	}
@@ -161,8 +161,8 @@ func metricsWindow(req MetricsRequest) (w metrics.Window, err error) {
 	if step == 0 {
 		step = DefaultStep(end - start)
 	}
-	if step > uint64(MaxMetricsRange) {
-		return w, inputErrorf("step of %s exceeds the maximum of %s", time.Duration(min(step, 1<<62)), MaxMetricsRange)
+	if step > uint64(MaxStep) {
+		return w, inputErrorf("step of %s exceeds the maximum of %s", time.Duration(min(step, 1<<62)), MaxStep)
 	}
 	if (end-start)/step > MaxSteps {
 		least := time.Duration((end - start) / MaxSteps)

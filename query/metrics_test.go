@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,32 @@ func TestMetricsWindow(t *testing.T) {
 		if err != nil || sampleTimes(r) != c.want {
 			t.Errorf("%d to %d, step %d: %s (%v), want %s", c.start, c.end, c.step, sampleTimes(r), err, c.want)
 		}
+	}
+}
+
+// TestMetricsOverDays asks over a week, and refuses what is longer than the Engine allows.
+func TestMetricsOverDays(t *testing.T) {
+	t.Parallel()
+	const day = uint64(24 * time.Hour)
+	src := views(tableOf(span{trace: 1, id: 1, service: "a", start: 0}, span{trace: 2, id: 1, service: "a", start: 2*day + 1}),
+		tableOf(span{trace: 3, id: 1, service: "a", start: 6 * day}))
+	week := query.MetricsRequest{Query: "{ } | count_over_time()", Start: origin, End: origin + 7*day, Step: day}
+	r, err := query.New(src, query.Options{}).Metrics(t.Context(), week)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var days []int
+	for _, x := range r.Series[0].Samples {
+		if x.Value == 1 {
+			days = append(days, int((r.Window.Start+uint64(x.Slot)*day-origin/day*day)/day))
+		}
+	}
+	if want := []int{0, 2, 6}; !slices.Equal(days, want) || r.Window.Step != day {
+		t.Errorf("a week has spans on the days %v by steps of %s, want %v", days, time.Duration(r.Window.Step), want)
+	}
+	_, err = query.New(src, query.Options{MaxMetricsRange: 24 * time.Hour}).Metrics(t.Context(), week)
+	if want := "metrics query time range exceeds the maximum allowed duration of 24h0m0s"; err == nil || err.Error() != want {
+		t.Errorf("a week where a day is the most: %v, want %s", err, want)
 	}
 }
 

@@ -83,16 +83,22 @@ type queryFlags struct {
 	MaxQueriesMemory  flags.AutoBytes `name:"max-queries-memory" env:"ETUDE_MAX_QUERIES_MEMORY" default:"auto" help:"Maximum memory for the groups, counts and results of all queries together; a query that needs more than is free is told to retry. 0 means no limit. auto: twice --max-query-memory."`
 	QueryFactsMemory  flags.AutoBytes `name:"query-facts-memory" env:"ETUDE_QUERY_FACTS_MEMORY" default:"auto" help:"Memory for facts about parts that queries reuse, such as start times of traces and lists of values. auto: a fiftieth of --memory, at most 64MiB (here ${facts})."`
 	MaxTraceSpans     int             `name:"max-trace-spans" env:"ETUDE_MAX_TRACE_SPANS" default:"200000" help:"Maximum number of spans in an answer that holds a whole trace. For a larger trace, /api/v2/traces returns the spans that start first, with status PARTIAL, and /api/traces returns an error. 0 means no limit."`
+	MaxMetricsRange   time.Duration   `name:"max-metrics-range" env:"ETUDE_MAX_METRICS_RANGE" default:"744h" help:"Maximum time range of a TraceQL metrics query. Tempo's own default is 24h."`
 	MaxQueries        flags.AutoCount `name:"max-queries" env:"ETUDE_MAX_QUERIES" default:"auto" help:"Maximum number of queries that run at the same time; others wait. auto: 16, fewer when --memory is below 1GiB (here ${queries})."`
 	MaxWaitingQueries int             `name:"max-waiting-queries" env:"ETUDE_MAX_WAITING_QUERIES" default:"1000" help:"Maximum number of waiting queries; beyond it, clients are told to retry."`
 	TempoStructure    bool            `name:"tempo-structure" env:"ETUDE_TEMPO_STRUCTURE" help:"Relate spans by TraceQL's structural operators only below a root span that has arrived, as Tempo does. By default the span ids alone decide, so that queries also match traces that are still running."`
 }
+
+// longestMetricsRange is ten years: the arithmetic of time slots has room for more.
+const longestMetricsRange = 87_600 * time.Hour
 
 // Validate checks the flags; kong calls it after parsing.
 func (l *Limits) Validate() error {
 	switch {
 	case l.MaxQueryTime <= 0:
 		return fmt.Errorf("--max-query-time %s: want more than 0", l.MaxQueryTime)
+	case l.MaxMetricsRange <= 0 || l.MaxMetricsRange > longestMetricsRange:
+		return fmt.Errorf("--max-metrics-range %s: want more than 0, and at most %s", l.MaxMetricsRange, longestMetricsRange)
 	case l.MaxInFlight == 0:
 		return errors.New("--max-in-flight 0: want more than 0, or auto")
 	case l.MaxTraceSpans < 0:
@@ -232,7 +238,7 @@ func (b *backendRun) open(dir string) error {
 func (b *backendRun) queryOptions() query.Options {
 	c := b.cmd
 	o := query.Options{MaxTime: c.MaxQueryTime, MaxMemory: orNone(int64(c.MaxQueryMemory)), MaxTotalMemory: orNone(int64(c.MaxQueriesMemory)), MaxFacts: int64(c.QueryFactsMemory),
-		MaxTraceSpans: int(orNone(int64(c.MaxTraceSpans))), MaxConcurrent: int(c.MaxQueries), MaxWaiting: c.MaxWaitingQueries, TempoStructure: c.TempoStructure,
+		MaxTraceSpans: int(orNone(int64(c.MaxTraceSpans))), MaxMetricsRange: c.MaxMetricsRange, MaxConcurrent: int(c.MaxQueries), MaxWaiting: c.MaxWaitingQueries, TempoStructure: c.TempoStructure,
 		Running: b.priority.Query, Observer: queryObserver{b.telemetry, b.self}}
 	return o
 }

@@ -15,6 +15,8 @@ export const presets: [string, string][] = [
   ["now-1h", "Last hour"],
   ["now-6h", "Last 6 hours"],
   ["now-24h", "Last 24 hours"],
+  ["now-2d", "Last 2 days"],
+  ["now-7d", "Last 7 days"],
 ];
 
 const unitSizes: Record<string, Milliseconds> = { s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3, w: 604_800e3 };
