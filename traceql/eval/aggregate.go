@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// aggregate is count() and its kin with a comparison: it gives each spanset the
-// value as an attribute and keeps those for which the comparison holds.
+// aggregate is count() or another aggregate with a comparison. It adds the value to each spanset as an
+// attribute and keeps the spansets for which the comparison holds.
 type aggregate struct {
 	fn    string
 	key   string // canonical text
@@ -29,7 +29,7 @@ func (a *aggregate) apply(r *Run, in []Spanset) ([]Spanset, error) {
 	return out, nil
 }
 
-// compute returns the value over the spans; ok is false when no span has one.
+// compute returns the value over the spans; ok is false if no span has a value.
 func (a *aggregate) compute(r *Run, spans []int32) (v Value, ok bool) {
 	if a.arg == nil {
 		return Value{Type: Int, Int: int64(len(spans))}, true

@@ -7,9 +7,8 @@ import (
 	"etude/traceql/syntax"
 )
 
-// touch is an attribute or intrinsic that the query reads, and so reports.
-// Tests are the conditions that select the values to report; with none of them
-// every value is reported.
+// touch is an attribute or intrinsic that the query reads and therefore reports. Tests are the conditions that
+// select the values to report. Without tests the answer reports every value.
 type touch struct {
 	x     expr // *attribute or intrinsic
 	key   string
@@ -17,11 +16,11 @@ type touch struct {
 	all   bool
 	isNil bool // asked for with = nil
 
-	staged, tested bool // read by by() or an aggregate; by a condition or select()
+	staged, tested bool // staged: by() or an aggregate reads it; tested: a condition or select() does
 }
 
-// Name returns the name of a span of the trace last given to Trace, or "" when
-// the query does not read names or no condition on the name selected it.
+// Name returns the name of a span of the last trace of Trace. It returns "" if the query does not read names,
+// or if no condition on the name selected it.
 func (r *Run) Name(span int32) string {
 	at := slices.IndexFunc(r.p.touched, func(t touch) bool { return t.x == expr(intrinsic{syntax.Name}) })
 	if at < 0 {
@@ -33,8 +32,7 @@ func (r *Run) Name(span int32) string {
 	return ""
 }
 
-// touch notes the names that an expression reads. test, if any, is the condition
-// that x itself is an operand of.
+// touch records the names that an expression reads. test, if any, is the condition that has x as an operand.
 func (p *Program) touch(x expr, test expr) {
 	switch x := x.(type) {
 	case *attribute:
@@ -109,8 +107,8 @@ func same(a, b expr) bool {
 	return a == b
 }
 
-// Attrs returns what an answer reports about a span of the trace last given to
-// Trace: the values that the query reads and the span has, under the name without scope.
+// Attrs returns the attributes that an answer reports for a span of the last trace of Trace: the values that
+// the query reads and the span has, under the name without scope.
 func (r *Run) Attrs(span int32) (out []Attr) {
 	c := r.at(span)
 	for i := range r.p.touched {

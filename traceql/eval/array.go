@@ -18,9 +18,9 @@ const (
 	arrValues = 1
 )
 
-// FromAttr returns the value that the language sees for an attribute value. ok
-// is false for what it cannot read: bytes, maps, nothing, and arrays that are
-// empty or of mixed types. An array of one is its element.
+// FromAttr returns an attribute value as a value of the language. ok is false for values that the language
+// cannot read: bytes, maps, empty values, and arrays that are empty or of mixed types. An array with one
+// element becomes that element.
 func FromAttr(v trace.Value) (out Value, ok bool) {
 	switch v.Type {
 	case trace.String:
@@ -86,8 +86,8 @@ func decodeScalar(encoded []byte) (v Value) {
 	return v
 }
 
-// eachField calls f for each field of a message: content for a length-delimited
-// one, n for the others. It stops at bytes that are no message.
+// eachField calls f for each field of a message: content for a length-delimited one, n for the others. It stops
+// at bytes that are not a valid message.
 func eachField(b []byte, f func(num protowire.Number, content []byte, n uint64)) {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)

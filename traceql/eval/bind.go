@@ -17,7 +17,7 @@ func Readable(t trace.Type) bool { return slices.Contains(readable[:], t) }
 // keyColumns are the columns of one attribute key in one table of a View.
 type keyColumns struct {
 	attrs  *trace.Attrs
-	cols   [len(readable)]*trace.Column // nil where there is none
+	cols   [len(readable)]*trace.Column // nil if there is none
 	opaque []*trace.Column              // values that the language cannot read
 }
 
@@ -85,8 +85,8 @@ func (k *keyColumns) first(b *Bound, row uint32) (v Value) {
 	return v
 }
 
-// Bound is a Program tied to one View: columns found, masks made when asked
-// first. It belongs to one goroutine.
+// Bound is a Program bound to one View. It has the columns, and makes a mask at its first use. It belongs to
+// one goroutine.
 type Bound struct {
 	V      *trace.View
 	lean   bool // V may lack the columns of rows
@@ -95,21 +95,20 @@ type Bound struct {
 	memory Memory
 	p      *Program
 	attrs  []boundAttr
-	masks  []Mask // one a filter; nil until asked for
+	masks  []Mask // one per filter; nil until its first use
 
 	array      map[uint32]decoded
-	arrayBytes int // that array takes
+	arrayBytes int // memory of array
 }
 
-// fewBound is a Bound with its attributes and masks, if they are few.
+// fewBound is a Bound with room for few attributes and masks, in one allocation.
 type fewBound struct {
 	Bound
 	attrs [2]boundAttr
 	masks [2]Mask
 }
 
-// boundAttr is an attribute in a View: its columns at its own level, and those of
-// resources as well when it inherits.
+// boundAttr is an attribute in a View: its columns at its own level and, if it inherits, the columns of resources.
 type boundAttr struct {
 	known    bool
 	own      keyColumns
@@ -121,7 +120,7 @@ type decoded struct {
 	ok bool
 }
 
-// bind ties the Program to a View.
+// bind binds the Program to a View.
 func (p *Program) bind(ctx context.Context, v *trace.View, memory Memory) *Bound {
 	var few fewBound
 	b := &few.Bound
@@ -134,7 +133,7 @@ func (p *Program) bind(ctx context.Context, v *trace.View, memory Memory) *Bound
 	return b
 }
 
-// rebind ties the Program to another View of the same part, or to none.
+// rebind binds the Program to another View of the same part, or to none.
 func (b *Bound) rebind(v *trace.View) {
 	b.V, b.array, b.arrayBytes = v, nil, 0
 	clear(b.attrs)
@@ -154,11 +153,11 @@ func (b *Bound) attr(slot int) *boundAttr {
 	return a
 }
 
-// maxArrayBytes bounds the decoded arrays that are kept of one View.
+// maxArrayBytes bounds the decoded arrays that a Bound keeps.
 const maxArrayBytes = 4 << 20
 
-// value returns the language's value at a position of a column. Arrays are
-// decoded once per dictionary code, unless there are very many.
+// value returns the language's value at a position of a column. It decodes an array once per dictionary code,
+// up to maxArrayBytes.
 func (b *Bound) value(attrs *trace.Attrs, c *trace.Column, i int) (Value, bool) {
 	if c.Type != trace.Array {
 		return FromAttr(attrs.At(c, i))
@@ -184,7 +183,7 @@ func maskOf(b *Bound, c cond) Mask {
 		first = chain[0]
 	}
 	if l, ok := first.(leaf); ok {
-		if m, ok := l.byColumn(b); ok { // Fast path: there is no mask of all rows to make.
+		if m, ok := l.byColumn(b); ok { // Fast path: no mask of all rows is needed.
 			if isChain {
 				chain[1:].narrow(b, m)
 			}
@@ -196,8 +195,7 @@ func maskOf(b *Bound, c cond) Mask {
 	return m
 }
 
-// mask returns the rows that a filter may keep. It is exact unless the filter
-// reads what only the whole trace knows.
+// mask returns the rows that a filter may keep. It is exact unless the filter reads a fact of the whole trace.
 func (b *Bound) mask(filter int) Mask {
 	if b.masks[filter] == nil {
 		m := maskOf(b, b.p.filters[filter].cond)

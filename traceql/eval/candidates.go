@@ -8,11 +8,11 @@ import (
 
 // Candidates: the traces that may have a result, found part by part.
 //
-// Most traces lie in one part, and the masks of that part decide. A trace in several parts may have one side of an
-// operator here and the other there. And a trace with a span within the query's times may have the span that the
-// query selects in a part outside of them. Such a trace is doubtful: the Run finds all its parts, and their masks
-// decide together. So every part within the times that has spans of a trace leads to it, wherever its other spans
-// are.
+// Most traces lie in one part, and the masks of that part decide. A trace in several parts may match one side
+// of an operator in one part and the other side in another. Also, a trace with a span within the query's times
+// may have the selected span in a part outside of these times. Such a trace is doubtful: the Run finds all its
+// parts, and their masks decide together. So the search finds a trace from every part within the times that has
+// one of its spans.
 //
 // Rejected: an index of all traces of all parts, which would read every part before the first answer. Rejected as
 // well: searching all parts outside of the times for traces that they share with the parts within.
@@ -29,23 +29,23 @@ const (
 	enough
 )
 
-// splits is a Run's knowledge about parts outside of the times of its query.
+// splits has a Run's facts about parts outside of the times of its query.
 type splits struct {
 	from, to  uint64 // the times of the query
-	gaps      bool   // traces count that have spans before and after these times alone
+	gaps      bool   // traces with spans only before and after these times count, too
 	known     bool   // outside is
 	outside   bool   // some part outside of the times may matter
 	somewhere map[pick]bool
 }
 
-// Within bounds the times of the query, in unix nanoseconds, edges included: traces
-// count that have a span then, and with gaps those that have spans before and after, as
-// far as resident parts tell. It is called before any other method.
+// Within sets the times of the query in unix nanoseconds, edges included. A trace counts if it has a span
+// within these times. With gaps, a trace with spans before and after them counts, too, as far as resident parts
+// show it. The caller calls Within before any other method.
 func (r *Run) Within(from, to uint64, gaps bool) {
 	r.splits.from, r.splits.to, r.splits.gaps = from, to, gaps
 }
 
-// bridges tells that a part is before the times of the query and may have traces that continue after them.
+// bridges reports whether a part is before the times of the query and may have traces that continue after them.
 func (r *Run) bridges(part int) bool {
 	p := &r.parts.list[part]
 	return r.splits.gaps && p.Resident && p.Spans > 0 && p.MaxEnd < r.splits.from && r.parts.resident > 1
@@ -57,8 +57,7 @@ func (r *Run) Covers(part int) bool {
 	return p.Spans > 0 && p.MinStart <= r.splits.to && p.MaxEnd >= r.splits.from
 }
 
-// first returns the node that selects the spans with which the pipeline begins, nil for
-// all.
+// first returns the node that selects the first spans of the pipeline, or nil if the pipeline begins with all spans.
 func (p *Program) first() node { return firstNode(p.stages) }
 
 func firstNode(stages []stage) node {
@@ -70,8 +69,8 @@ func firstNode(stages []stage) node {
 	return nil
 }
 
-// Skips tells that a part need not be opened to find candidates: it is outside of the
-// times of the query, or no trace in it can have a result.
+// Skips reports whether a search for candidates may skip a part: the part is outside of the times of the query,
+// or no trace in it can have a result.
 func (r *Run) Skips(part int) bool {
 	if !r.Covers(part) {
 		return !r.bridges(part)
@@ -97,7 +96,7 @@ func (r *Run) outside() bool {
 	return s.outside
 }
 
-// excluded tells that a part has no span that a filter keeps.
+// excluded reports whether a part surely has no span that a filter keeps.
 func (r *Run) excluded(part, filter int) bool {
 	for _, either := range r.p.filters[filter].has {
 		if !r.mayMeet(part, either) {
@@ -116,9 +115,9 @@ func (r *Run) mayMeet(part int, either clause) bool {
 	return false
 }
 
-// Candidates returns the traces of an open part that may have a result by the spans of
-// this part, and those of which [Run.May] has to tell; nil for none. With [Parts.ByPage]
-// [Run.OpenTraces] is enough.
+// Candidates returns the traces of an open part that may have a result by the spans of this part, and the
+// doubtful traces, on which [Run.May] decides. nil means no traces. With [Parts.ByPage] it is enough to open
+// the part by [Run.OpenTraces].
 func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
 	v := r.View(part)
 	if !r.Covers(part) {
@@ -147,7 +146,7 @@ func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
 	if doubtful.Empty() {
 		return sure, nil, nil
 	}
-	// Whole traces are the rule. When one side is in no part, no trace needs a lookup.
+	// Usually no trace is split. If one side matches in no part, no trace needs a lookup.
 	if possible, err := r.possible(n); err != nil || !possible {
 		return sure, nil, err
 	}
@@ -163,8 +162,8 @@ func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
 	return sure, doubtful, nil
 }
 
-// bridging is Candidates for a part before the times of the query: of traces that other
-// resident parts may have, too.
+// bridging is Candidates for a part before the times of the query. It returns traces that other resident parts
+// may have, too.
 func (r *Run) bridging(part int) (sure, doubtful Mask, err error) {
 	d, err := r.parts.directory()
 	if err != nil {
@@ -195,8 +194,8 @@ func (r *Run) May(id trace.TraceID) (bool, error) {
 	return r.p.first().may(r, r.places), nil
 }
 
-// possible reports whether a node may keep a span of any trace: each of its sides finds
-// something in some part. Parts that are not resident are not opened for it.
+// possible reports whether a node may keep a span of any trace: each of its sides may match in some part. It
+// opens no non-resident part.
 func (r *Run) possible(n node) (bool, error) {
 	switch n := n.(type) {
 	case *logical:
@@ -249,7 +248,7 @@ func (r *Run) somewhere(f pick) (bool, error) {
 	return found, nil
 }
 
-// foundAlready reports whether a filter keeps a span of a part that was read before.
+// foundAlready reports whether a filter keeps a span of a part that the Run has already read.
 func (r *Run) foundAlready(f pick) bool {
 	for part, b := range r.bound {
 		if b != nil && r.cands[candKey{f, part}] != nil {
@@ -316,7 +315,7 @@ func (o *logical) rules(r *Run, part int) verdict {
 	return joinedRules(o.l.rules(r, part), o.r.rules(r, part), o.and)
 }
 
-// joinedRules returns the verdict on two sides, of which both must match or one.
+// joinedRules returns the verdict on two sides. Either both must match, or one is enough.
 func joinedRules(l, r verdict, both bool) verdict {
 	if both && l != r {
 		return min(max(l, r), partly)
@@ -357,7 +356,7 @@ func (r *Run) both(part int, left, right node) Mask {
 	return out
 }
 
-// Union returns the rows of either set; nil has none.
+// Union returns the rows in either set. A nil set is empty.
 func Union(a, b Mask) Mask {
 	switch {
 	case a == nil:

@@ -7,8 +7,7 @@ import (
 	"etude/traceql/syntax"
 )
 
-// spanMask returns the spans of a View for which e is true, decided by column.
-// ok is false when e is not of a form that columns can decide.
+// spanMask returns the spans of a View for which e is true, decided by column. ok is false if columns cannot decide e.
 func spanMask(b *Bound, e expr) (m Mask, ok bool) {
 	switch e := e.(type) {
 	case *presence:
@@ -66,7 +65,7 @@ func attrMask(b *Bound, e *constTest) (Mask, bool) {
 	return m, true
 }
 
-// resourceMatches returns the resources of which some value passes the test.
+// resourceMatches returns the resources with a value that passes the test.
 func resourceMatches(b *Bound, e *constTest, k *keyColumns) Mask {
 	hits := matches(b, e, k, b.V.Resources())
 	if e.attr.isService() && e.test(textValue("")) {
@@ -118,7 +117,7 @@ func present(b *Bound, k *keyColumns, n int) Mask {
 	return m
 }
 
-// given returns the rows of a table that have the key at all.
+// given returns the rows of a table that have the key, readable or not.
 func given(b *Bound, k *keyColumns, n int) Mask {
 	m := present(b, k, n)
 	for _, c := range append(k.opaque, k.cols[len(k.cols)-1]) {
@@ -132,7 +131,7 @@ func given(b *Bound, k *keyColumns, n int) Mask {
 	return m
 }
 
-// matches returns the rows of a table of which some value passes the test.
+// matches returns the rows of a table with a value that passes the test.
 func matches(b *Bound, e *constTest, k *keyColumns, n int) Mask {
 	m := NewMask(n)
 	for _, c := range k.cols {
@@ -193,7 +192,7 @@ func matchTexts(b *Bound, e *constTest, c *trace.Column, m Mask) {
 	t := newCodeTest(b, e)
 	for i, code := range c.Codes {
 		switch {
-		case t.may != nil && !t.may.Has(code): // Fast path: of many texts, most lack the pattern's literal.
+		case t.may != nil && !t.may.Has(code): // Fast path: most texts lack the pattern's literal.
 			if t.none {
 				return
 			}
@@ -236,7 +235,7 @@ type textTest struct {
 	e        *constTest
 	verdicts []uint8
 	asked    int
-	may      Mask // codes that may match, nil until it pays to know
+	may      Mask // codes that may match; nil until manyTexts texts were read
 	none     bool // may is known and empty
 }
 
@@ -266,11 +265,12 @@ func (t *textTest) hit(code uint32) bool {
 	return t.verdicts[code] == yes
 }
 
-// manyTexts is how many texts a pattern reads before all texts of the View are searched for its literal.
+// manyTexts is the number of texts that a pattern reads before the test searches all texts of the View for the
+// pattern's literal.
 const manyTexts = 512
 
-// mayMatch returns the codes of the texts that contain the pattern's literal. nil means any text may match: the test
-// is no pattern, or the pattern has no literal.
+// mayMatch returns the codes of the texts that contain the pattern's literal. nil means any text may match: the
+// test has no pattern, or the pattern has no literal.
 func (e *constTest) mayMatch(b *Bound) Mask {
 	if e.op != "=~" || e.id != nil || e.re.needs == "" && e.re.folds == "" {
 		return nil
@@ -345,8 +345,8 @@ func durationMask(v *trace.View, e *constTest) Mask {
 	})
 }
 
-// interval writes a comparison with a whole number as lo <= x <= hi, inverted
-// for !=. An operator that fits no number gives the empty interval.
+// interval writes a comparison with a whole number as lo <= x <= hi, inverted for !=. An operator that holds
+// for no number gives the empty interval.
 func interval(op string, lit Value) (lo, hi int64, invert bool) {
 	x := lit.Int
 	switch op {

@@ -17,8 +17,8 @@ type Program struct {
 	touched []touch
 	slots   positions[syntax.Attr] // of attrs
 	noted   positions[any]         // of touched, by slot or intrinsic
-	groups  bool                   // some stage is by()
-	staged  bool                   // while touching what by() or an aggregate reads
+	groups  bool                   // a stage is by()
+	staged  bool                   // set while touch visits the operands of by() or an aggregate
 	loads   loads
 
 	value    expr   // of CompileValue
@@ -30,9 +30,8 @@ type Program struct {
 	tempoStructure bool // see RelateAsTempo
 }
 
-// RelateAsTempo makes structural operators relate spans as Tempo 3.0.3 does: only
-// below a root that has arrived, and not the two halves of a Zipkin span. It is
-// called before a Run starts.
+// RelateAsTempo makes structural operators relate spans as Tempo 3.0.3 does: only below a root that has
+// arrived, and not the two halves of a Zipkin span. The caller calls it before a Run starts.
 func (p *Program) RelateAsTempo() { p.tempoStructure = true }
 
 // filter is the condition of one { } of the query.
@@ -42,11 +41,11 @@ type filter struct {
 	exact bool     // a mask decides it
 	all   bool     // it is { }
 	whole bool     // it holds for all spans of a trace or for none
-	has   []clause // what each span meets that it keeps
+	has   []clause // clauses that every span it keeps meets
 }
 
-// Compile translates a query that package check has passed. The stages of a
-// metrics query after the pipeline are left out.
+// Compile translates a query that package check has accepted. It ignores the stages of a metrics query after
+// the pipeline.
 func Compile(q *syntax.Query) (*Program, error) {
 	p := &Program{}
 	for _, h := range slices.Backward(q.Hints) { // the first of a name counts
@@ -59,9 +58,8 @@ func Compile(q *syntax.Query) (*Program, error) {
 	return p, err
 }
 
-// CompileValue prepares [Run.Rows] and [Run.Values]: spans selected by the
-// conditions, each alone, and the attribute or intrinsic x to read, which may be
-// nil. No condition selects every span.
+// CompileValue prepares [Run.Rows] and [Run.Values]. Each condition alone selects spans; without conditions
+// every span is selected. x is the attribute or intrinsic to read, or nil.
 func CompileValue(conds []syntax.Field, x syntax.Field) *Program {
 	p := &Program{}
 	if len(conds) == 0 {
@@ -156,7 +154,7 @@ func (p *Program) filter(f syntax.Field) node {
 	return pick(len(p.filters) - 1)
 }
 
-// ofTrace tells that a condition reads nothing but values that all spans of a trace share.
+// ofTrace reports whether a condition reads only values that all spans of a trace share.
 func ofTrace(c cond) bool {
 	l, ok := c.(leaf)
 	if !ok {
@@ -173,9 +171,9 @@ func ofTrace(c cond) bool {
 	return false
 }
 
-// joinChildren makes the event conditions of a pure chain of && hold for one and
-// the same event, and those on links for one link. A chain that has an || or a !
-// somewhere is left as it is: there every condition holds by itself.
+// joinChildren makes the event conditions of a pure chain of && hold for one and the same event, and the link
+// conditions for one link. It leaves a chain with || or ! unchanged: there each condition may hold for a
+// different event or link.
 func joinChildren(chain allOf) cond {
 	var events, links []leaf
 	var others allOf
@@ -228,7 +226,7 @@ func workOf(c cond) (n int) {
 	return 1
 }
 
-// cost orders the conditions of a chain: what columns decide comes first.
+// cost orders the conditions of a chain: conditions that columns decide come first.
 func cost(c cond) int {
 	switch c := c.(type) {
 	case always:
@@ -275,7 +273,7 @@ func (p *Program) cond(f syntax.Field) cond {
 			return anyOf(p.chain(nil, f, "||"))
 		}
 	case *syntax.AttrRef:
-		// A bare attribute holds when it is the bool true. Answers report it as it is.
+		// A bare attribute holds if it is the bool true. Answers report its value unchanged.
 		p.touch(p.expr(f), nil)
 		return p.condOf(p.comparison("=", p.expr(f), constant{boolValue(true)}))
 	}
@@ -305,7 +303,7 @@ func (p *Program) chain(out []cond, f syntax.Field, op string) []cond {
 	return append(out, p.cond(f))
 }
 
-// read compiles what by() or an aggregate reads.
+// read compiles an operand of by() or an aggregate.
 func (p *Program) read(f syntax.Field) expr {
 	p.staged = true
 	defer func() { p.staged = false }()

@@ -7,13 +7,13 @@ import (
 
 // cond is the compiled condition of a filter.
 type cond interface {
-	// narrow removes from m the rows of the View that cannot satisfy the
-	// condition. It keeps a row whose answer depends on the whole trace.
+	// narrow removes from m the rows of the View that cannot satisfy the condition. It keeps a row if the
+	// result depends on the whole trace.
 	narrow(b *Bound, m Mask)
 	// holds decides for one span of a whole trace.
 	holds(c *ctx) bool
 	needs() reads
-	// declare adds the columns that narrow reads and, if whole, those of holds.
+	// declare adds the columns that narrow reads and, if whole, the columns that holds reads.
 	declare(n *trace.Need, whole bool)
 }
 
@@ -85,8 +85,7 @@ func joined(conds []cond) (r reads) {
 	return r
 }
 
-// not is !x. A mask of x may be too large, so it can be subtracted only when it
-// is exact.
+// not is !x. The mask of x may be too large, so not can subtract it only if it is exact.
 type not struct{ x cond }
 
 func (n not) narrow(b *Bound, m Mask) {
@@ -101,8 +100,8 @@ func (n not) narrow(b *Bound, m Mask) {
 func (n not) holds(c *ctx) bool { return !n.x.holds(c) }
 func (n not) needs() reads      { return n.x.needs() }
 
-// leaf is a condition without && || ! on top. One that reads an event holds
-// when it does for some event of the span; links likewise.
+// leaf is a condition without && || ! on top. A leaf that reads an event holds if it holds for at least one
+// event of the span; the same for links.
 type leaf struct{ e expr }
 
 func (l leaf) needs() reads { return l.e.needs() }
@@ -120,9 +119,8 @@ func (l leaf) holds(c *ctx) bool {
 	return l.e.value(c).isTrue()
 }
 
-// wantsRoot reports whether e holds for spans without a parent at most, as
-// nestedSetParent < 0 does, which many queries begin with: the number is -1 for
-// a root and never negative for a span that names a parent.
+// wantsRoot reports whether e can hold only for spans without a parent. An example is nestedSetParent < 0, with
+// which many queries begin: the number is -1 for a root and never negative for a span that names a parent.
 func wantsRoot(e expr) bool {
 	test, ok := e.(*constTest)
 	if !ok || test.x != expr(intrinsic{syntax.NestedSetParent}) || !test.lit.numeric() {
@@ -164,7 +162,7 @@ func (l leaf) narrow(b *Bound, m Mask) {
 			m.and(fast)
 			return
 		}
-		// Slow path: any expression, for the rows that are left.
+		// Slow path: any expression, for the remaining rows.
 		c := ctx{b: b, event: -1, link: -1}
 		for row := range m.Rows {
 			if b.poll.Stop(rowWork) {
@@ -186,10 +184,10 @@ func (l leaf) byColumn(b *Bound) (m Mask, ok bool) {
 	return spanMask(b, l.e)
 }
 
-// rowWork is the work of an expression that is read row by row: some conditions'.
+// rowWork is the work of an expression per row, as a number of conditions.
 const rowWork = 4
 
-// narrowByChild keeps the spans of which some event, or link, satisfies l.
+// narrowByChild keeps the spans with an event or link that satisfies l.
 func (l leaf) narrowByChild(b *Bound, m Mask) {
 	level := trace.EventLevel
 	if l.e.needs().link {
@@ -243,7 +241,7 @@ func (s sameChild) narrowChildren(b *Bound, l leaf, hits Mask) {
 	}
 }
 
-// single singles out an event or link.
+// single returns the context for one event or link.
 func (c *ctx) single(l trace.Level, child int64) {
 	if l == trace.LinkLevel {
 		c.link = child

@@ -9,15 +9,15 @@ import (
 	language "etude/traceql/syntax"
 )
 
-// This file derives from a filter the conditions under which it may keep a span of a part, in conjunctive form: all
-// clauses must hold, and of each clause one condition. They rule parts out before these are opened. A condition may
-// be weaker than the filter and never stronger. So a comparison that also holds where a value is missing gives none:
-// !=, !~, = nil, a service name that may be "".
+// This file derives from a filter the conditions under which it may keep a span of a part, in conjunctive form:
+// all clauses must hold, and a clause holds if one of its conditions does. A query uses them to rule out parts
+// without opening them. A condition may be weaker than the filter and never stronger. So a comparison that also
+// holds where a value is missing gives none: !=, !~, = nil, a service name that may be "".
 
 // clause is met by a part that meets one of its conditions.
 type clause []trace.Condition
 
-// clausesOf returns what every span that satisfies a condition meets.
+// clausesOf returns clauses that every span that satisfies a condition meets.
 func clausesOf(c cond) []clause {
 	switch c := c.(type) {
 	case allOf:
@@ -42,10 +42,10 @@ func clausesOf(c cond) []clause {
 	return nil
 }
 
-// maxAlternatives bounds how many conditions a clause has.
+// maxAlternatives bounds the conditions of a clause.
 const maxAlternatives = 64
 
-// eitherOf joins one clause of each alternative. One without any allows everything.
+// eitherOf joins one clause of each alternative. If an alternative has none, the result has none.
 func eitherOf(alternatives anyOf) []clause {
 	var either clause
 	for _, x := range alternatives {
@@ -107,8 +107,7 @@ func attrClause(e *constTest) clause {
 	return nil
 }
 
-// spellings returns how the values that equal a constant are written; nil when that
-// is not known.
+// spellings returns the texts of all values that equal a constant, or nil if they are unknown.
 func spellings(v Value) []string {
 	switch v.Type {
 	case String:
@@ -146,8 +145,8 @@ func numberSpellings(v Value) (out []string) {
 	return out
 }
 
-// literals returns the texts that a pattern matches when it is a list of them, nil
-// when it is not. A pattern matches whole texts.
+// literals returns the texts of a pattern that is a list of literals, and nil for any other pattern. A pattern
+// matches whole texts.
 func literals(pattern string) []string {
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {

@@ -16,7 +16,7 @@ type ctx struct {
 	link  int64
 }
 
-// reads says what an expression needs beyond the row of its span.
+// reads says which facts an expression needs beyond the row of its span.
 type reads struct {
 	event, link, trace bool
 }
@@ -37,8 +37,8 @@ type constant struct{ v Value }
 func (e constant) value(*ctx) Value { return e.v }
 func (e constant) needs() reads     { return reads{} }
 
-// at returns the row of a level at this place: of the span, or the event or link
-// that is singled out, -1 when none is.
+// at returns the row of a level at this place: the span's row, or the row of the current event or link; -1 if
+// there is none.
 func (c *ctx) at(l trace.Level) int64 {
 	switch l {
 	case trace.EventLevel:
@@ -54,8 +54,7 @@ type attribute struct {
 	syntax.Attr
 	slot  int
 	level trace.Level
-	// inherits is set for an attribute without a scope: where a span lacks it, its
-	// resource's counts.
+	// inherits is set for an attribute without a scope: if a span lacks it, the resource's value counts.
 	inherits bool
 }
 
@@ -63,8 +62,7 @@ func (e *attribute) needs() reads {
 	return reads{event: e.level == trace.EventLevel, link: e.level == trace.LinkLevel}
 }
 
-// value returns the first value. Of events and links, when none is singled out,
-// the first one that has the attribute counts.
+// value returns the first value. If the place has no current event or link, the first one with the attribute counts.
 func (e *attribute) value(c *ctx) (v Value) {
 	found := func(x Value) bool { v = x; return false }
 	if c.at(e.level) >= 0 {
@@ -101,19 +99,19 @@ func (e *attribute) each(c *ctx, yield func(Value) bool) {
 	}
 }
 
-// given reports whether the attribute is there at all, readable or not.
+// given reports whether the place has the attribute, readable or not.
 func (e *attribute) given(c *ctx) bool {
 	a, row := c.b.attr(e.slot), c.at(e.level)
 	return row >= 0 && a.own.given(uint32(row)) || e.inherits && a.resource.given(c.b.V.Resource(c.row))
 }
 
-// isService reports whether this is the service.name of a resource, which always
-// exists: it is "" where none was sent.
+// isService reports whether this is the service.name of a resource, which always exists: it is "" if the client
+// sent none.
 func (e *attribute) isService() bool {
 	return (e.level == trace.ResourceLevel || e.inherits) && e.Name == "service.name"
 }
 
-// ofSpan reports whether the span alone may have the attribute.
+// ofSpan reports whether only the span may have the attribute.
 func (e *attribute) ofSpan() bool { return e.level == trace.SpanLevel && !e.inherits }
 
 type arithmetic struct {
@@ -142,7 +140,7 @@ func (e *comparison) needs() reads       { return e.l.needs().with(e.r.needs()) 
 // of different types compare as numbers.
 type constTest struct {
 	x    expr
-	attr *attribute // x, when it is one
+	attr *attribute // x, if it is an attribute
 	op   string
 	lit  Value
 	re   *pattern // for =~ and !~
@@ -198,8 +196,7 @@ func (e *constTest) test(v Value) bool {
 	return false
 }
 
-// testText is test for a text that may be long, and for which a regular
-// expression may take long.
+// testText is test for a text on which a regular expression may need long.
 func (e *constTest) testText(text string, poll *Poll) bool {
 	if e.re == nil || e.id != nil {
 		return e.test(textValue(text))
@@ -215,7 +212,7 @@ type presence struct {
 
 func (e *presence) needs() reads { return e.x.needs() }
 
-// exists reports whether there is an event or link to ask at all.
+// exists reports whether the span has an event or link.
 func (e *presence) exists(c *ctx) bool {
 	n := e.x.needs()
 	return !(n.event && c.event < 0 || n.link && c.link < 0)
@@ -274,7 +271,7 @@ func (e intrinsic) value(c *ctx) Value {
 	return e.traceValue(c)
 }
 
-// eventValue reads the first event when none is singled out.
+// eventValue reads the current event, or the first one if the place has none.
 func (e intrinsic) eventValue(c *ctx) Value {
 	row := c.event
 	if row < 0 {
@@ -289,12 +286,12 @@ func (e intrinsic) eventValue(c *ctx) Value {
 	}
 	start, at := c.b.V.Start[c.b.V.EventSpan[row]], c.b.V.EventTime[row]
 	if start == 0 || at == 0 {
-		return Value{Type: Duration} // the sender did not say when
+		return Value{Type: Duration} // the client sent no time
 	}
-	return Value{Type: Duration, Int: trace.Took(start, at) - trace.Took(at, start)} // one of them is 0
+	return Value{Type: Duration, Int: trace.Took(start, at) - trace.Took(at, start)} // one of the two terms is 0
 }
 
-// linkValue is like eventValue.
+// linkValue reads the current link, or the first one if the place has none.
 func (e intrinsic) linkValue(c *ctx) Value {
 	row := c.link
 	if row < 0 {
@@ -310,7 +307,7 @@ func (e intrinsic) linkValue(c *ctx) Value {
 	return textValue(c.b.V.LinkSpanID[row].String())
 }
 
-// traceValue reads what belongs to the whole trace; nil when none is known.
+// traceValue reads a field of the whole trace. It yields nil if the trace is unknown.
 func (e intrinsic) traceValue(c *ctx) Value {
 	if c.t == nil {
 		return Value{}

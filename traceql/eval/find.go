@@ -9,8 +9,8 @@ import (
 	"etude/trace"
 )
 
-// fewLoads is how many traces a query looks up in every resident part: a search for the newest twenty does not wait
-// for an index. With manyParts parts it uses the index at once.
+// fewLoads is the number of traces that a query looks up in every resident part before it uses the index. So a
+// search for the newest twenty does not wait for an index. With manyParts parts a query uses the index at once.
 const (
 	fewLoads  = 64
 	manyParts = 64
@@ -35,11 +35,10 @@ func (p *Parts) directory() (*directory, error) {
 	return p.dir.Load(), nil
 }
 
-// Load makes t the trace with an id, from all parts. It reports whether there is any
-// span.
+// Load makes t the trace with an id, from all parts. It reports whether the trace has any span.
 func (p *Parts) Load(t *Trace, id trace.TraceID) (bool, error) { return t.load(p, id) }
 
-// find appends where a trace is to dst, older parts first.
+// find appends the places of a trace to dst, older parts first.
 func (p *Parts) find(dst []in, id trace.TraceID) ([]in, error) {
 	dst, err := p.findResident(dst, id)
 	if err != nil || p.resident == len(p.list) {
@@ -98,8 +97,7 @@ func (p *Parts) findResident(dst []in, id trace.TraceID) ([]in, error) {
 	return dst, nil
 }
 
-// shared returns the traces of a part that other parts may have, too; nil when that
-// is not known.
+// shared returns the traces of a part that other parts may have, too; or nil if that is unknown.
 func (p *Parts) shared(part int) (Mask, error) {
 	if p.resident < len(p.list) {
 		return nil, nil

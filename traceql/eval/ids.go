@@ -16,17 +16,16 @@ var idFields = map[string]int{
 	syntax.SpanID: 2 * len(trace.SpanID{}), syntax.ParentID: 2 * len(trace.SpanID{}), syntax.LinkSpanID: 2 * len(trace.SpanID{}),
 }
 
-// idTest compares an id with a literal by the bytes that both spell: leading zeros
-// may be left out, and digits may be upper case. A pattern holds when it matches
-// the id with leading zeros or without.
+// idTest compares an id with a literal by their bytes: a literal may omit leading zeros and use upper-case
+// digits. A pattern holds if it matches the id with or without leading zeros.
 type idTest struct {
 	op     string
 	digits int
-	lit    string // all digits, lower case; "" when the literal spells no id
+	lit    string // all digits in lower case; "" if the literal is not an id
 	re     *regexp.Regexp
 }
 
-// newIDTest returns nil for an intrinsic that is no id.
+// newIDTest returns nil for an intrinsic that is not an id.
 func newIDTest(field, op, lit string) *idTest {
 	digits, ok := idFields[field]
 	if !ok {
@@ -47,7 +46,7 @@ func newIDTest(field, op, lit string) *idTest {
 	return t
 }
 
-// spellID returns all digits of an id in lower case, or "" when text is none.
+// spellID returns all digits of an id in lower case, or "" if text is not an id.
 func spellID(text string, digits int) string {
 	if text == "" {
 		return ""

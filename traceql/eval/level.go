@@ -7,9 +7,8 @@ import (
 	"etude/traceql/syntax"
 )
 
-// levels says at which level each scope of the language finds its attributes. An
-// attribute without a scope is looked up at the span, and where the span lacks it
-// at the resource; see attribute.inherits.
+// levels maps each scope of the language to the level of its attributes. An attribute without a scope belongs
+// to the span or, if the span lacks it, to the resource; see attribute.inherits.
 var levels = [...]trace.Level{
 	syntax.ScopeNone:            trace.SpanLevel,
 	syntax.ScopeSpan:            trace.SpanLevel,
@@ -66,7 +65,7 @@ func ScopesOf(v *trace.View, spans Mask) (scopes, resources Mask) {
 	scopes, resources = NewMask(v.Scopes()), NewMask(v.Resources())
 	if spans == nil {
 		for _, scope := range v.Scope {
-			if !scopes.Has(scope) { // A store for every row would wait for the one before.
+			if !scopes.Has(scope) { // A store for every row would wait for the previous store.
 				scopes.Set(scope)
 			}
 		}
@@ -80,7 +79,7 @@ func ScopesOf(v *trace.View, spans Mask) (scopes, resources Mask) {
 	return scopes, resources
 }
 
-// spansOf returns the spans that have some of the rows of a level.
+// spansOf returns the spans with at least one of the given rows of a level.
 func spansOf(v *trace.View, l trace.Level, rows Mask) Mask {
 	switch {
 	case l == trace.SpanLevel:

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// Memory counts the bytes that one query keeps. It counts, roughly, everything that grows with the data: rows,
-// groups, labels, numbers, masks, spans of a trace, the answer and its text. It leaves out the memory that every
-// query needs. Any number of goroutines may use it.
+// Memory counts the bytes that one query keeps. It estimates everything that grows with the data: rows, groups,
+// labels, numbers, masks, spans of a trace, the answer and its text. It leaves out the memory that every query
+// needs. Any number of goroutines may use it.
 //
 // A loop that meets a limit need not return the error: Take has cancelled the query's context by then, and all long
 // work polls the context.
 type Memory interface {
 	// Take counts n bytes more. An error means that a limit is exceeded: the bytes are not counted.
 	Take(n int, at Progress) error
-	// Free gives bytes back that are not kept any longer.
+	// Free returns bytes that the query no longer keeps.
 	Free(n int)
 }
 
-// Progress describes how far a query has come: a format for one number, or for two.
-// It is formatted only when a limit is met, so it costs no allocation.
+// Progress describes the progress of a query as a format for one or two numbers. A query formats it only at a
+// limit, so it normally costs no allocation.
 type Progress struct {
 	Format string
 	A, B   int
@@ -49,8 +49,8 @@ func (unlimited) Free(int)                 {}
 // Sizes in memory, in bytes.
 const (
 	decodedBytes = 160 // a decoded array, its key and its place in a map
-	elemBytes    = 72  // one of its elements
+	elemBytes    = 72  // an element of a decoded array
 	attrBytes    = 80  // an Attr
-	spanBytes    = 136 // a span of a trace that is put together: its place, and its numbers in the tree
+	spanBytes    = 136 // a span of an assembled trace: its place, and its numbers in the tree
 	groupBytes   = 200 // a spanset of by(), with its attribute, its key and its place in a map
 )

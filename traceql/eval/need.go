@@ -5,11 +5,11 @@ import (
 	"etude/traceql/syntax"
 )
 
-// This file declares the columns that a Program reads: see [trace.Need]. Each
-// expression, condition and stage adds its own columns. The double of package
-// testkit refuses every other column, and all tests of queries run over it.
+// This file declares the columns that a Program reads: see [trace.Need]. Each expression, condition and stage
+// adds its own columns. The test double in package testkit refuses every other column, and all tests of queries
+// run on it.
 
-// RowNeed declares the columns of masks: the conditions of filters, as far as rows decide them. [Run.Candidates]
+// RowNeed declares the columns of masks, for the conditions of filters that rows can decide. [Run.Candidates]
 // reads no others.
 func (p *Program) RowNeed() *trace.Need {
 	n := &trace.Need{}
@@ -19,8 +19,8 @@ func (p *Program) RowNeed() *trace.Need {
 	return n
 }
 
-// Need declares all columns of a Run: those of masks, of whole traces, and of the pipeline, [Run.Attrs] and
-// [Run.Values].
+// Need declares all columns of a Run: the columns of masks, of whole traces, of the pipeline, of [Run.Attrs]
+// and of [Run.Values].
 func (p *Program) Need() *trace.Need {
 	n := &trace.Need{}
 	n.Add(p.RowNeed())
@@ -61,7 +61,7 @@ func DeclareRoot(n *trace.Need) {
 // declareTree adds the columns that form the tree of a trace.
 func declareTree(n *trace.Need) { n.Columns |= trace.SpanIDs | trace.Parents | trace.Kinds }
 
-// Attributes that are read by every query of their kind.
+// Attributes that every query of a kind reads.
 const (
 	refType     = "opentracing.ref_type"
 	serviceName = "service.name"
@@ -70,7 +70,7 @@ const (
 // ownerNeeds are the columns that lead from a span to its rows of a level.
 var ownerNeeds = [trace.Levels]trace.Columns{trace.EventLevel: trace.EventSpans, trace.LinkLevel: trace.LinkSpans}
 
-// intrinsicNeeds are the columns of the intrinsics that rows know.
+// intrinsicNeeds are the columns of the intrinsics that single rows decide.
 var intrinsicNeeds = map[string]trace.Columns{
 	syntax.Name:          trace.Names,
 	syntax.Duration:      trace.Times,
@@ -133,7 +133,7 @@ func (a anyOf) declare(n *trace.Need, whole bool) {
 
 func (n not) declare(to *trace.Need, whole bool) { n.x.declare(to, whole) }
 
-// declare leaves out, unless whole, the columns that narrow does not read.
+// Unless whole, declare leaves out the columns that narrow does not read.
 func (l leaf) declare(n *trace.Need, whole bool) {
 	switch {
 	case whole || !l.e.needs().trace:

@@ -9,12 +9,11 @@ import (
 	"etude/traceql/syntax"
 )
 
-// Operand is the field of a span that an entry of by() or the argument of a metrics function reads. It belongs to the
-// Program that compiled it.
+// Operand is the field of a span that an entry of by() or the argument of a metrics function reads. It belongs
+// to the Program that compiled it.
 type Operand struct{ x expr }
 
-// Operand compiles an entry of by() or an argument. Attributes of a parent are
-// allowed here and read as missing.
+// Operand compiles an entry of by() or an argument. An attribute of a parent is allowed here, but always missing.
 func (p *Program) Operand(f syntax.Field) Operand {
 	if a, ok := f.(*syntax.AttrRef); ok && a.Parent {
 		return Operand{constant{}}
@@ -29,13 +28,12 @@ func (p *Program) Operand(f syntax.Field) Operand {
 // IntrinsicOperand reads an intrinsic, by its canonical name.
 func IntrinsicOperand(name string) Operand { return Operand{intrinsic{name}} }
 
-// NeedsTrace reports whether only whole traces know the value, as [Run.Value] does.
-// A [Reader] reads all other operands.
+// NeedsTrace reports whether the value needs whole traces. Then the caller uses [Run.Value], otherwise a [Reader].
 func (o Operand) NeedsTrace() bool { return o.x.needs().trace }
 
-// Reader reads an operand in the rows of one View. Row reads any of them. The other
-// fields say how the values are in columns, if they are, for callers that read many
-// rows. A Reader belongs to one goroutine.
+// Reader reads an operand in the rows of one View. Row reads any operand. The other fields are for callers that
+// read many rows: they give the columns with the values, if columns have them. A Reader belongs to one
+// goroutine.
 type Reader struct {
 	Nothing  bool // no row has a value
 	Duration bool // the value is the duration of the span
@@ -44,12 +42,11 @@ type Reader struct {
 	Words []uint8  // of a Status or Kind, row by row
 	Type  Type     // of Words
 
-	// ByScope is set when all spans of a scope have the value that Base reads in
-	// one of them, but for those that have a value in Columns.
+	// If ByScope is set, all spans of a scope have the value that Base reads in one of them, except for spans
+	// with a value in Columns.
 	ByScope bool
-	// Columns have the values of spans in the order in which they count: the first
-	// value of a row is its own. Nil with ByScope unset means that columns do not
-	// tell.
+	// Columns have the values of spans in order of precedence: the first value of a row counts. Nil with
+	// ByScope unset means that columns do not have the values.
 	Columns []*trace.Column
 
 	b    *Bound
@@ -126,21 +123,19 @@ func (r *Reader) Row(row uint32) Value {
 // Base is described at ByScope.
 func (r *Reader) Base(row uint32) Value { return r.base(row) }
 
-// At returns the value at a position of one of the Columns; ok is false for one
+// At returns the value at a position of one of the Columns; ok is false for a value
 // that the language cannot read.
 func (r *Reader) At(c *trace.Column, i int) (v Value, ok bool) {
-	if c.Type == trace.String { // Fast path: it may be a column that is no attribute's.
+	if c.Type == trace.String { // Fast path: it may be a column of an intrinsic.
 		return textValue(r.b.V.Text(c.Codes[i])), true
 	}
 	return r.b.value(&r.b.V.SpanAttrs, c, i)
 }
 
-// Stop counts the work of reading a row with Row, and reports whether the query has
-// been given up.
+// Stop counts the work of reading a row with Row. It reports whether the query is cancelled.
 func (r *Reader) Stop() bool { return r.b.poll.Stop(rowWork) }
 
-// OwnColumn returns the type of the column that Tempo has for the attribute alone;
-// see columnType.
+// OwnColumn returns the type of Tempo's dedicated column for the attribute; see columnType.
 func (o Operand) OwnColumn() (t trace.Type, ok bool) {
 	if a, isAttr := o.x.(*attribute); isAttr && a.ofSpan() {
 		return columnType(a)
@@ -155,7 +150,7 @@ func (r *Run) Value(t *Trace, span int32, o Operand) Value {
 }
 
 // AttrValue returns the value at a position of a column of span attributes in an open part;
-// ok is false for one that the language cannot read.
+// ok is false for a value that the language cannot read.
 func (r *Run) AttrValue(part int, c *trace.Column, i int) (v Value, ok bool) {
 	b := r.bound[part]
 	return b.value(&b.V.SpanAttrs, c, i)
@@ -176,8 +171,8 @@ func (v Value) Bits() uint64 {
 	return uint64(v.Int)
 }
 
-// AttrName is the name of an attribute among labels. It is as in a query, except that a quote in it does not cause
-// quoting.
+// AttrName returns the name of an attribute among labels. It is the same as in a query, but without quoting for
+// a quote in it.
 func AttrName(a syntax.Attr) string {
 	if a.Name == "" || strings.ContainsAny(a.Name, " \t\r\n{}()=~!<>&|^,") {
 		return a.String()
@@ -211,8 +206,8 @@ func (r *Run) Reads(t *Trace, span int32) (out []Attr) {
 	return out
 }
 
-// Selects returns the test of the query's conditions on an intrinsic: it holds for a
-// value that one of them selects. It is nil when the query does not read the intrinsic.
+// Selects returns a test of the query's conditions on an intrinsic. The test holds for a value that one of them
+// selects. Selects returns nil if the query does not read the intrinsic.
 func (p *Program) Selects(intrinsicName string) func(Value) bool {
 	at := slices.IndexFunc(p.touched, func(t touch) bool { return t.x == expr(intrinsic{intrinsicName}) })
 	if at < 0 {
@@ -226,7 +221,7 @@ func (p *Program) Selects(intrinsicName string) func(Value) bool {
 // Filter is a condition of a Program beside its pipeline.
 type Filter struct{ number int }
 
-// AddFilter compiles a condition; nil holds for every span.
+// AddFilter compiles a condition. A nil condition holds for every span.
 func (p *Program) AddFilter(f syntax.Field) Filter { return Filter{int(p.filter(f).(pick))} }
 
 // Holds reports whether a condition holds for a span of a whole trace.

@@ -12,17 +12,17 @@ import (
 
 // Parts on disk page by page.
 //
-// A search looks at a few traces of a part. So it reads the columns of the pages that have these traces, and no
-// others: for the candidates the pages in which the conditions of the filters may be met, see [trace.Pager], and
-// for a whole trace the page that has it. Candidates are found by the same masks as in a whole part, each over the rows
-// of a page, and noted under the numbers that traces have in the part. So they are the same traces.
+// A search reads only a few traces of a part, so it reads only the pages with these traces. To find candidates
+// it reads the pages in which the conditions of the filters may hold, see [trace.Pager]. To load a whole trace
+// it reads the trace's page. Candidates come from the same masks as in a whole part, each over the rows of one
+// page. The Run records them by the trace numbers of the part. So both ways find the same traces.
 //
-// Rows of a View of a page have other numbers than rows of the part. Masks of both are kept apart: a Bound belongs to one
-// View. Only what is known by trace is shared.
+// A page's View numbers its rows differently from the part's View. So their masks are separate: a Bound belongs
+// to one View. Both share only facts by trace number.
 
 // pagesOf are the pages of a part.
 type pagesOf struct {
-	first []uint32 // the first trace of each page, and behind them the number of traces; nil when it is read whole
+	first []uint32 // the first trace of each page, and last the number of traces; nil if queries read the part whole
 	open  []pageView
 }
 
@@ -32,11 +32,12 @@ type pageView struct {
 	has   depth
 	view  *trace.View
 	bytes int
-	row   uint32 // the first one, as the part counts them
+	row   uint32 // the page's first row, as a row of the part
 }
 
-// ByPage makes the Parts read whole traces of parts that are not resident from their pages, as far as the snapshot can;
-// see [Run.SpanAt]. Ids declares the columns that [Run.OpenTraces] makes present. It is called before anything is read.
+// ByPage makes the Parts read whole traces of non-resident parts page by page, if the snapshot can; see
+// [Run.SpanAt]. Ids declares the columns that [Run.OpenTraces] makes present. The caller calls ByPage before it
+// reads any part.
 func (p *Parts) ByPage(ids func() *trace.Need) {
 	if p.resident < len(p.list) {
 		p.pager, _ = p.snap.(trace.Pager)
@@ -44,7 +45,7 @@ func (p *Parts) ByPage(ids func() *trace.Need) {
 	}
 }
 
-// paged returns the pages of a part; nil when it is read whole.
+// paged returns the pages of a part, or nil if queries read the part whole.
 func (p *Parts) paged(part int) (*pagesOf, error) {
 	if p.pager == nil || p.list[part].Resident {
 		return nil, nil
@@ -83,7 +84,7 @@ func (o *pagesOf) of(number uint32) int {
 	return sort.Search(len(o.first)-2, func(i int) bool { return o.first[i+1] > number })
 }
 
-// page returns a View of a page with the columns of a depth at least; nil when the part turns out to have no pages.
+// page returns a View of a page with the columns of a depth at least; or nil if the part turns out to have no pages.
 func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
 	p.mu.Lock()
 	o := p.pages[part]
@@ -110,7 +111,7 @@ func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
 		return nil, fmt.Errorf("read a part of the stored spans: page %d has %d traces where %d were promised", page, len(v.TraceIDs), o.first[page+1]-o.first[page])
 	}
 	w := pageView{page: page, has: d, view: v, bytes: v.ColumnBytes()}
-	if at := p.views[part].opened.Load(); at != nil { // It has told where the trace is.
+	if at := p.views[part].opened.Load(); at != nil { // The open part knows the trace's place.
 		for w.row = range at.view.Rows(o.first[page]) {
 			break
 		}
@@ -120,7 +121,7 @@ func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
 	return v, nil
 }
 
-// releasePages releases the pages of a part. The lock is held.
+// releasePages releases the pages of a part. The caller holds the lock.
 func (p *Parts) releasePages(part int) {
 	if o := p.pages[part]; o != nil {
 		for i := range o.open {
@@ -148,14 +149,14 @@ func (p *Parts) wholeTrace(at in) (*trace.View, uint32, error) {
 	return v, at.number, err
 }
 
-// SpanAt returns which span of a whole trace is the one in a row of a part; -1 when none is.
+// SpanAt returns the index of the span of a whole trace that is at a row of a part, or -1 if there is none.
 func (r *Run) SpanAt(t *Trace, at Ref) int {
 	return slices.IndexFunc(t.Spans, func(ref Ref) bool {
 		return ref.View == at.View && ref.Row+r.parts.rowOf(at.View, t.View(ref)) == at.Row
 	})
 }
 
-// rowOf is the row of the part that the first row of a View is.
+// rowOf returns the row of the part that corresponds to the first row of a View.
 func (p *Parts) rowOf(part int, v *trace.View) uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,7 +170,8 @@ func (p *Parts) rowOf(part int, v *trace.View) uint32 {
 	return 0
 }
 
-// OpenTraces opens a part with the columns of [Parts.ByPage] alone, or as [Run.Open] does.
+// OpenTraces opens a part with only the columns of [Parts.ByPage]. If queries read the part whole, it does the
+// same as [Run.Open].
 func (r *Run) OpenTraces(part int) error {
 	if b := r.bound[part]; b != nil && b.V != nil {
 		return nil
@@ -197,7 +199,7 @@ func (r *Run) tiePage(part int, v *trace.View) *Bound {
 	return b
 }
 
-// prepare makes the candidates of the filters of a node known, by page, or opens the part.
+// prepare finds the candidates of a node's filters page by page. If that is not possible, it opens the part.
 func (r *Run) prepare(part int, n node) error {
 	if !r.bound[part].lean {
 		return nil
@@ -252,7 +254,7 @@ func picksOf(n node, picks []pick) []pick {
 	return picks
 }
 
-// sought returns the pages in which a span may matter to a node; nil for all.
+// sought returns the pages in which a span may matter to a node. nil means all pages.
 func (r *Run) sought(part, pages int, n node) ([]bool, error) {
 	var all []bool
 	for _, f := range picksOf(n, nil) {
@@ -265,7 +267,7 @@ func (r *Run) sought(part, pages int, n node) ([]bool, error) {
 	return all, nil
 }
 
-// either adds the pages of b to a, nil for none.
+// either adds the pages of b to a. nil means no pages.
 func either(a, b []bool) []bool {
 	if a == nil {
 		return slices.Clone(b)
@@ -276,7 +278,7 @@ func either(a, b []bool) []bool {
 	return a
 }
 
-// soughtBy returns the pages in which a filter may keep a span: in which each clause may be met.
+// soughtBy returns the pages in which a filter may keep a span: the pages in which every clause may hold.
 func (r *Run) soughtBy(part, pages int, f pick) (all []bool, err error) {
 	if r.excluded(part, int(f)) {
 		return make([]bool, pages), nil
@@ -298,7 +300,7 @@ func (r *Run) soughtBy(part, pages int, f pick) (all []bool, err error) {
 	return all, nil
 }
 
-// soughtByClause returns the pages in which one of the conditions may be met; nil for all.
+// soughtByClause returns the pages in which one of the conditions may hold. nil means all pages.
 func (r *Run) soughtByClause(part, pages int, c clause) ([]bool, error) {
 	all := make([]bool, pages)
 	for _, condition := range c {
@@ -317,8 +319,8 @@ func (r *Run) soughtByClause(part, pages int, c clause) ([]bool, error) {
 	return all, nil
 }
 
-// byPage notes the candidates of filters by the rows of some pages; no other page has any. It returns false when the
-// part turns out to have no pages.
+// byPage records the candidates of filters from the rows of some pages; the other pages have none. It returns
+// false if the part turns out to have no pages.
 func (r *Run) byPage(part int, o *pagesOf, pages []bool, picks []pick) (bool, error) {
 	traces := len(r.View(part).TraceIDs)
 	found := make([]Mask, len(picks))
@@ -348,7 +350,7 @@ func (r *Run) byPage(part int, o *pagesOf, pages []bool, picks []pick) (bool, er
 	return true, nil
 }
 
-// openPlaces opens the parts at the places of a trace, or the pages.
+// openPlaces opens the parts or the pages at the places of a trace.
 func (r *Run) openPlaces() error {
 	r.atPage = r.atPage[:0]
 	for _, at := range r.places {

@@ -9,9 +9,10 @@ import (
 	"etude/trace"
 )
 
-// Parts are the parts of a snapshot as one query reads them. Each is opened when it is first read, and with the
-// declared columns only: first those of masks, and those of whole traces when a trace is assembled. The caller opens
-// a part before it uses it, so an error ends the query there, and loops over rows read plain slices that cannot fail.
+// Parts are the parts of a snapshot as one query reads them. Parts opens a part at the first read, and only
+// with the declared columns: first the columns of masks, later, to assemble a trace, the columns of whole
+// traces. The caller opens a part before it uses it, so an error ends the query there, and loops over rows read
+// plain slices that cannot fail.
 //
 // Any goroutine may use Parts.
 type Parts struct {
@@ -22,36 +23,36 @@ type Parts struct {
 	ids      *trace.Need // see ByPage
 	pager    trace.Pager // of snap, nil for none
 	o        Keep
-	resident int // how many parts are
+	resident int // number of resident parts
 
 	views []partView
 	dir   atomic.Pointer[directory] // of the resident parts
 	mu    sync.Mutex
-	order []int // parts that are not resident, as they were opened
+	order []int // open non-resident parts, in the order of opening
 	bytes int   // of their columns
 	pages map[int]*pagesOf
 
 	loads atomic.Int64
 	again []Mask // see Repeated; under againMu
-	found bool   // again is
+	found bool   // again is known
 	// againMu is locked before mu.
 	againMu sync.Mutex
 }
 
-// partView has the View of a part: of a resident one, or of another, written under mu.
+// partView has the View of a resident part, or of another part, which its goroutine writes under mu.
 type partView struct {
 	resident atomic.Pointer[trace.View]
 	opened   atomic.Pointer[opened]
 }
 
-// opened is a View of a part that is not resident.
+// opened is a View of a non-resident part.
 type opened struct {
 	view  *trace.View
 	has   depth
 	bytes int // of the columns
 }
 
-// depth is how much of a part is open.
+// depth says which columns of a part are open.
 type depth uint8
 
 const (
@@ -60,23 +61,23 @@ const (
 	ofWhole
 )
 
-// Keep has the state that a query uses besides the parts: nil and zero for none.
+// Keep has the state that a query uses besides the parts. nil and zero mean none.
 type Keep struct {
 	Memory Memory  // counts the query's memory, except for columns of parts
 	Places *Places // finds the traces of resident parts
 	Facts  Facts   // caches facts about other parts
 }
 
-// Facts keep which rows of a part older parts have too. The key tells the part, its
-// rows and the older parts.
+// Facts caches the rows of a part that older parts have, too. The key identifies the part, its rows and the
+// older parts.
 type Facts interface {
 	Repeated(id trace.PartID, key uint64) (rows Mask, known bool)
 	KeepRepeated(id trace.PartID, key uint64, rows Mask)
 }
 
-// NewParts returns the parts of a snapshot for a query. Needs declares the columns: rows those to read part by part;
-// whole, which includes rows, those to read of whole traces. It is called once, when a part that is not resident is
-// opened first: a query of resident parts alone declares nothing.
+// NewParts returns the parts of a snapshot for a query. Needs declares the columns: rows for reading part by
+// part, and whole, which includes rows, for reading whole traces. Parts calls needs once, before it opens the
+// first non-resident part. So a query of only resident parts declares nothing.
 func NewParts(ctx context.Context, snap trace.Snapshot, needs func() (rows, whole *trace.Need), o Keep) *Parts {
 	o.Memory = Unlimited(o.Memory)
 	p := &Parts{ctx: ctx, snap: snap, list: snap.Parts(), o: o}
@@ -92,11 +93,10 @@ func NewParts(ctx context.Context, snap trace.Snapshot, needs func() (rows, whol
 	return p
 }
 
-// List returns the parts, those received first before others.
+// List returns the parts in the order of arrival.
 func (p *Parts) List() []trace.Part { return p.list }
 
-// View returns a View of a part with the columns that are read part by part, and
-// opens it if need be.
+// View returns a View of a part with the columns for reading part by part. It opens the part if necessary.
 func (p *Parts) View(part int) (*trace.View, error) { return p.view(part, ofRows) }
 
 // view returns a View with the columns of a depth at least.
@@ -128,7 +128,7 @@ func (p *Parts) view(part int, d depth) (*trace.View, error) {
 	return p.keep(part, opened{view: v, has: d}), nil
 }
 
-// need is what a depth declares.
+// need returns the columns that a depth declares.
 func (p *Parts) need(d depth) *trace.Need {
 	rows, whole := p.needs()
 	return [...]*trace.Need{ofTraces: p.ids, ofRows: rows, ofWhole: whole}[d]
@@ -147,7 +147,7 @@ func (p *Parts) open(part int, need *trace.Need) (*trace.View, error) {
 	return v, nil
 }
 
-// keep puts a View in its place, unless another goroutine has opened as much.
+// keep stores an opened View, unless another goroutine has stored one with as many columns.
 func (p *Parts) keep(part int, o opened) *trace.View {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,8 +166,8 @@ func (p *Parts) keep(part int, o opened) *trace.View {
 	return o.view
 }
 
-// Release releases the columns of a part that is needed no longer, unless it is resident. A Run that has it open is
-// told by [Run.Release].
+// Release releases the columns of a non-resident part that the query no longer needs. If a Run has the part
+// open, the caller uses [Run.Release] instead.
 func (p *Parts) Release(part int) {
 	if p.list[part].Resident { // Fast path
 		return
@@ -187,16 +187,15 @@ func (p *Parts) Release(part int) {
 	p.releasePages(part)
 }
 
-// keptOpen is how many Views that are not resident a query has open at a time, keptBytes
-// how many bytes of columns. A search goes back and forth between the parts of a block,
-// which all cover the block's time. The columns themselves are counted by the cache that
-// they came from.
+// keptOpen bounds the non-resident Views that a query has open at a time, keptBytes their bytes of columns. A
+// search alternates between the parts of a block, which all cover the block's time. The cache that provides the
+// columns counts their memory.
 const (
 	keptOpen  = 128
 	keptBytes = 64 << 20
 )
 
-// oldest returns the part that was opened first when more are open than are kept.
+// oldest returns the part that was opened first, if more are open than the bounds allow.
 func (p *Parts) oldest() (part int, ok bool) {
 	if p.resident == len(p.list) { // Fast path
 		return 0, false
@@ -209,7 +208,7 @@ func (p *Parts) oldest() (part int, ok bool) {
 	return p.order[0], true
 }
 
-// overlaps reports whether two parts may have spans of one time.
+// overlaps reports whether two parts may have spans at the same time.
 func (p *Parts) overlaps(a, b int) bool {
 	return p.list[a].MinStart <= p.list[b].MaxEnd && p.list[b].MinStart <= p.list[a].MaxEnd
 }

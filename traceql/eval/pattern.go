@@ -10,19 +10,18 @@ import (
 	promlabels "github.com/prometheus/prometheus/model/labels"
 )
 
-// pattern is a compiled regular expression that can be stopped. The time for a
-// text grows with its length times the size of the pattern, and package regexp
-// polls no context: a text that may take long is read through a reader that
-// does, and that ends when the query has been given up.
+// pattern is a compiled regular expression with cancellation. Matching a text takes time proportional to its
+// length times the size of the pattern, and package regexp polls no context. So a long text goes through a
+// reader that polls the context, and that ends when the query is cancelled.
 //
-// Literals of the pattern rule most texts out before the automaton runs: those
-// that Prometheus' matcher finds, text by text, and one that every match has to
-// contain, for all texts of a View at once when many are asked for.
+// Literals of the pattern rule out most texts before the automaton runs. Prometheus' matcher tests its literals
+// text by text. In addition, one literal that every match must contain rules out texts for all texts of a View
+// at once, if the query reads many.
 type pattern struct {
 	*regexp.Regexp
 	size  int                          // in instructions, see check.Regexp
 	fast  *promlabels.FastRegexMatcher // nil: none
-	needs string                       // every match has it; "" when nothing is known
+	needs string                       // every match contains it; "" if unknown
 	folds string                       // likewise, of ASCII in lower case, in any case
 }
 
@@ -40,8 +39,7 @@ func newPattern(text string, re *regexp.Regexp, size int) *pattern {
 	return p
 }
 
-// longestOf returns the longest text that every match of the tree contains, of
-// those that its literals have.
+// longestOf returns the longest literal of the tree that every match contains.
 func longestOf(tree *syntax.Regexp, literal func(*syntax.Regexp) string) (longest string) {
 	switch tree.Op {
 	case syntax.OpLiteral:
@@ -70,7 +68,7 @@ func exactly(literal *syntax.Regexp) string {
 	return string(literal.Rune)
 }
 
-// folded is the longest part of a literal that is ASCII.
+// folded returns the longest ASCII part of a literal.
 func folded(literal *syntax.Regexp) (longest string) {
 	for _, part := range strings.FieldsFunc(string(literal.Rune), func(r rune) bool { return r >= utf8.RuneSelf }) {
 		if len(part) > len(longest) {
@@ -110,8 +108,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// stepWork is how many steps of a regular expression count as the work of a row,
-// longSteps how many a text may need without polling the context.
+// stepWork is the number of steps of a regular expression that count as one row of work. longSteps is the
+// number of steps that a text may need without a poll of the context.
 const (
 	stepWork  = 1 << 12
 	longSteps = 1 << 20
@@ -132,7 +130,7 @@ func (p *pattern) match(text string, poll *Poll) bool {
 	return p.MatchReader(&polledText{text: text, each: 1 + p.size/16, poll: poll})
 }
 
-// polledText reads a text rune by rune, until the query is given up.
+// polledText reads a text rune by rune until the query is cancelled.
 type polledText struct {
 	text string
 	each int // work of a rune

@@ -27,21 +27,18 @@ type stage interface {
 	declare(n *trace.Need)
 }
 
-// node is a spanset expression: it picks spans out of a spanset.
+// node is a spanset expression: it selects spans of a spanset.
 type node interface {
-	// pick returns the spans it keeps, in ascending order. single is false when
-	// they come from several groups.
+	// pick returns the spans that the node keeps, in ascending order. single is false if they come from several groups.
 	pick(r *Run, in []int32) (out []int32, single bool, err error)
-	// local returns the traces of an open part in which it may keep a span, by the
-	// spans of this part alone; nil for none.
+	// local returns the traces of an open part in which the node may keep a span, judged by the spans of this
+	// part alone. nil means no traces.
 	local(r *Run, part int) Mask
-	// some returns the traces of an open part with a span that matters to it; nil for
-	// none.
+	// some returns the traces of an open part with a span that matters to the node. nil means no traces.
 	some(r *Run, part int) Mask
-	// may reports whether it may keep a span of a trace that is at these places. Their
-	// parts are open.
+	// may reports whether the node may keep a span of a trace at these places. Their parts are open.
 	may(r *Run, at []in) bool
-	// rules returns the verdict on a part that is not open.
+	// rules returns the verdict on an unopened part.
 	rules(r *Run, part int) verdict
 	declare(n *trace.Need)
 }
@@ -60,24 +57,24 @@ type Run struct {
 	t     *Trace
 	last  Trace // see whole
 	poll  Poll
-	spans int // the most that a trace has had
-	kept  int // bytes that the current trace takes beside its spans
+	spans int // most spans of a trace so far
+	kept  int // bytes of the current trace besides its spans
 
 	memory Memory
 	splits splits
 	places []in     // see May
-	atPage []*Bound // of each place the page, nil for a part that is open
+	atPage []*Bound // the page of each place, nil for an open part
 	mayID  trace.TraceID
 }
 
-// Start begins a Run. When ctx is done, long work ends early with too few spans; the caller checks ctx before it uses
-// an answer.
+// Start begins a Run. When ctx is done, long work ends early with too few spans, so the caller must check ctx
+// before it uses an answer.
 func (p *Program) Start(ctx context.Context, parts *Parts) *Run {
 	return &Run{ctx: ctx, poll: Poll{ctx: ctx}, memory: parts.o.Memory, p: p, parts: parts, bound: make([]*Bound, len(parts.list)), cands: map[candKey]Mask{},
 		splits: splits{to: math.MaxUint64}}
 }
 
-// Open opens a part for all methods that need no whole traces. Several goroutines may open a part each.
+// Open opens a part for all methods that need no whole traces. Several goroutines may each open a part.
 func (r *Run) Open(part int) error {
 	b := r.bound[part]
 	if b != nil && b.V != nil && !b.lean {
@@ -91,7 +88,7 @@ func (r *Run) Open(part int) error {
 	return nil
 }
 
-// OpenWhole is Open for all methods.
+// OpenWhole opens a part for all methods.
 func (r *Run) OpenWhole(part int) error {
 	v, err := r.parts.view(part, ofWhole)
 	if err != nil {
@@ -101,7 +98,8 @@ func (r *Run) OpenWhole(part int) error {
 	return nil
 }
 
-// tie binds the Program to a View of a part. Masks made from another View of it stay valid: the rows are the same.
+// tie binds the Program to a View of a part. Masks of an earlier View of the part stay valid, because the rows
+// are the same.
 func (r *Run) tie(part int, v *trace.View) *Bound {
 	b := r.bound[part]
 	if b == nil {
@@ -113,7 +111,7 @@ func (r *Run) tie(part int, v *trace.View) *Bound {
 	return b
 }
 
-// Release releases the columns of a part that is needed no longer, unless it is resident.
+// Release releases the columns of a non-resident part that the Run no longer needs.
 func (r *Run) Release(part int) {
 	if r.parts.list[part].Resident {
 		return
@@ -125,7 +123,7 @@ func (r *Run) Release(part int) {
 	r.parts.Release(part)
 }
 
-// Trim releases the parts that were opened first when many are open.
+// If many parts are open, Trim releases the parts that were opened first.
 func (r *Run) Trim() {
 	for {
 		part, many := r.parts.oldest()
@@ -139,17 +137,17 @@ func (r *Run) Trim() {
 // Load is [Parts.Load].
 func (r *Run) Load(t *Trace, id trace.TraceID) (bool, error) { return t.load(r.parts, id) }
 
-// Repeated returns the rows of a part that an older part has as well, nil for none.
-// Within tells of which parts a Run wants to know it.
+// Repeated returns the rows of a part that an older part has, too, or nil. Only parts within the times of
+// [Run.Within] have an answer.
 func (r *Run) Repeated(part int, within func(part int) bool) (Mask, error) {
 	return r.parts.repeated(part, within)
 }
 
-// View returns the View of a part that is open.
+// View returns the View of an open part.
 func (r *Run) View(part int) *trace.View { return r.bound[part].V }
 
-// Trace sends one trace, loaded from the Views of the Run, through the pipeline.
-// No spanset means that the trace is not in the result.
+// Trace sends one trace, loaded from the Views of the Run, through the pipeline. Without a spanset the trace is
+// not in the result.
 func (r *Run) Trace(t *Trace) ([]Spanset, error) {
 	r.makeCurrent(t)
 	t.tree.strict = r.p.tempoStructure
@@ -182,14 +180,14 @@ func apply(r *Run, stages []stage, sets []Spanset) (_ []Spanset, err error) {
 	return sets, nil
 }
 
-// at points the context at a span of the trace.
+// at moves the context to a span of the trace.
 func (r *Run) at(span int32) *ctx {
 	ref := r.t.Spans[span]
 	r.c = ctx{b: r.of(ref), t: r.t, span: int(span), row: ref.Row, event: -1, link: -1}
 	return &r.c
 }
 
-// of returns the Program bound to the part of a span of the trace at hand.
+// of returns the Program bound to the part of a span of the current trace.
 func (r *Run) of(ref Ref) *Bound {
 	v := r.t.views[ref.View]
 	if b := r.bound[ref.View]; b != nil && b.V == v { // Fast path
@@ -221,7 +219,7 @@ func (s spansetStage) apply(r *Run, in []Spanset) ([]Spanset, error) {
 	return out, nil
 }
 
-// pick is a filter, by its number.
+// pick is the node of a filter, by the filter's number.
 type pick int
 
 func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
@@ -294,7 +292,7 @@ func union(a, b []int32) []int32 {
 	return append(append(out, a...), b...)
 }
 
-// group is a pipeline in parentheses, as an operand.
+// group is a pipeline in parentheses as an operand.
 type group struct{ stages []stage }
 
 func (g *group) pick(r *Run, in []int32) ([]int32, bool, error) {

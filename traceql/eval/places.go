@@ -8,21 +8,21 @@ import (
 	"etude/trace"
 )
 
-// Places knows in which resident parts each trace is. Without it, each whole trace costs a lookup in every Table,
-// which grows with the square of the data: a million traces in a hundred Tables cost a hundred million lookups. It is
-// an index over the traces of these Tables, some 25 bytes for each, that grows with them, so each trace is inserted
-// once. The zero Places is ready, and any goroutine may use it. It does not cover parts on disk: their filters say
-// where a trace may be, see [trace.Snapshot].
+// Places finds the resident parts that have a trace. Without it, each whole trace costs a lookup in every
+// Table, which grows with the square of the data: a million traces in a hundred Tables cost a hundred million
+// lookups. It is an index of the traces of these Tables, about 25 bytes per trace. It grows with the Tables, so
+// it inserts each trace once. The zero Places is ready, and any goroutine may use it. It does not cover parts
+// on disk, which have filters of trace ids; see [trace.Snapshot].
 //
 // Rejected: remembering for each pair of Tables the traces that both have. It still needs one comparison for every
 // pair.
 type Places struct {
 	mu    sync.RWMutex
-	index *placeIndex // nil when empty
+	index *placeIndex // nil if empty
 	uses  uint64
 
-	// The answer for resident parts alone last; see repeats. It is the same for as many
-	// Views as are the same, the oldest first.
+	// The last answer for only resident parts; see repeats. It stays valid for the leading Views, oldest first,
+	// that have not changed since.
 	asked []viewKey
 	again []Mask
 }
@@ -32,11 +32,11 @@ type viewKey struct {
 	spans int
 }
 
-// placeIndex maps hashes of trace ids to places. Entries never change. Traces that
-// share a hash are told apart by whoever reads the places.
+// placeIndex maps hashes of trace ids to places. Entries never change. Traces can share a hash: the reader of
+// the places compares their ids.
 type placeIndex struct {
 	slots   []uint32 // the newest entry of a hash + 1; 0 is free; length a power of two
-	hashes  int      // different ones
+	hashes  int      // number of distinct hashes
 	entries []place
 	tables  []placedTable
 	numbers map[uint64]uint32 // in tables, by the id of the Table
@@ -44,19 +44,19 @@ type placeIndex struct {
 
 type place struct {
 	hash, table, trace uint32 // trace is its number in the Table
-	before             uint32 // entry + 1 of the same hash that was put in before, 0 for none
+	before             uint32 // previous entry of the same hash + 1, 0 for none
 }
 
 type placedTable struct {
-	traces int    // that were put in
-	shared Mask   // traces that are not alone with their hash
-	used   uint64 // by which use last
+	traces int    // number of inserted traces
+	shared Mask   // traces that share their hash with another
+	used   uint64 // number of the last use
 }
 
-// keptUses is for how many uses a Table is remembered that no query reads.
+// keptUses is the number of uses for which the index keeps a Table that no query reads.
 const keptUses = 256
 
-// directory is what Places knows of the resident parts of one query.
+// directory restricts the index to the resident parts of one query.
 type directory struct {
 	p     *Places
 	index *placeIndex
@@ -70,8 +70,7 @@ type in struct {
 	number uint32
 }
 
-// of returns the directory of Views, after it has put in their traces. A nil Places
-// makes one for this query alone.
+// of inserts the traces of the Views and returns their directory. A nil Places makes an index for only this query.
 func (p *Places) of(views []*trace.View) *directory {
 	if p == nil {
 		p = new(Places)
@@ -80,7 +79,7 @@ func (p *Places) of(views []*trace.View) *directory {
 	defer p.mu.Unlock()
 	p.uses++
 	if p.index == nil || p.index.isStale(p.uses) {
-		p.index = &placeIndex{numbers: map[uint64]uint32{}} // queries that run keep the old one
+		p.index = &placeIndex{numbers: map[uint64]uint32{}} // running queries keep the old index
 	}
 	d := &directory{p: p, index: p.index, views: views}
 	for i, v := range views {
@@ -96,7 +95,7 @@ func (p *Places) of(views []*trace.View) *directory {
 	return d
 }
 
-// isStale reports whether most traces are of Tables that have left.
+// isStale reports whether most traces belong to Tables that no query reads any more.
 func (x *placeIndex) isStale(now uint64) bool {
 	used, unused := 0, 0
 	for i := range x.tables {
@@ -109,7 +108,7 @@ func (x *placeIndex) isStale(now uint64) bool {
 	return unused > used
 }
 
-// put puts in the traces of a View that are new, and returns its Table's number.
+// put inserts the new traces of a View and returns its Table's number.
 func (x *placeIndex) put(v *trace.View, use uint64) uint32 {
 	n, ok := x.numbers[v.ID()]
 	if !ok {
@@ -129,7 +128,7 @@ func (x *placeIndex) put(v *trace.View, use uint64) uint32 {
 	return n
 }
 
-// add puts in a trace of a Table.
+// add inserts a trace of a Table.
 func (x *placeIndex) add(hash, table, trace uint32) {
 	if 4*(x.hashes+1) > 3*len(x.slots) {
 		x.grow()
@@ -146,7 +145,7 @@ func (x *placeIndex) add(hash, table, trace uint32) {
 	*slot = uint32(len(x.entries))
 }
 
-// slotOf returns the slot of a hash, or the free one where it would be.
+// slotOf returns the slot of a hash, or the free slot for it.
 func (x *placeIndex) slotOf(hash uint32) *uint32 {
 	mask := uint32(len(x.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
@@ -166,7 +165,7 @@ func (x *placeIndex) grow() {
 	}
 }
 
-// places appends where a trace is to dst, older Views first.
+// places appends the places of a trace to dst, older Views first.
 func (d *directory) places(dst []in, id trace.TraceID) []in {
 	l := id.Lookup()
 	d.p.mu.RLock()
@@ -178,7 +177,7 @@ func (d *directory) places(dst []in, id trace.TraceID) []in {
 	for entry := *d.index.slotOf(l.Hash()); entry != 0; {
 		e := &d.index.entries[entry-1]
 		entry = e.before
-		if int(e.table) >= len(d.at) || d.at[e.table] < 0 { // of no View of this query
+		if int(e.table) >= len(d.at) || d.at[e.table] < 0 { // not in a View of this query
 			continue
 		}
 		view := int(d.at[e.table])
@@ -190,13 +189,13 @@ func (d *directory) places(dst []in, id trace.TraceID) []in {
 	return dst
 }
 
-// shared returns the traces of a View that may be in others too.
+// shared returns the traces of a View that other Views may have, too.
 func (d *directory) shared(view int) Mask {
 	v := d.views[view]
 	d.p.mu.RLock()
 	defer d.p.mu.RUnlock()
 	m := append(NewMask(0), d.index.tables[d.index.numbers[v.ID()]].shared[:(len(v.TraceIDs)+63)/64]...)
-	if rest := len(v.TraceIDs) % 64; rest != 0 { // the bits after are newer than the View
+	if rest := len(v.TraceIDs) % 64; rest != 0 { // later bits belong to rows newer than the View
 		m[len(m)-1] &= 1<<rest - 1
 	}
 	return m

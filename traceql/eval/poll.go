@@ -2,10 +2,9 @@ package eval
 
 import "context"
 
-// Poll polls a context now and then, so that a loop over rows costs a query
-// that has been given up no more than pollEvery rows. It counts work: a
-// row and a condition are 1, a text that a regular expression reads is 1 for
-// each textUnit bytes. It belongs to one goroutine.
+// Poll polls a context now and then, so that a loop ends at most pollEvery rows after the query is cancelled.
+// It counts work: one row and one condition are 1, and a text that a regular expression reads is 1 per textUnit
+// bytes. It belongs to one goroutine.
 type Poll struct {
 	ctx  context.Context
 	work int
@@ -19,8 +18,8 @@ const (
 // NewPoll returns a Poll of a context.
 func NewPoll(ctx context.Context) Poll { return Poll{ctx: ctx} }
 
-// Stop counts work and reports whether the query has been given up. Results found after that are discarded: the caller
-// of the Run checks the context.
+// Stop counts work. It reports whether the query is cancelled. The caller of the Run checks the context and
+// discards results of a cancelled query.
 func (p *Poll) Stop(work int) bool {
 	if p.work += work; p.work < pollEvery {
 		return false

@@ -2,8 +2,8 @@ package eval
 
 import "slices"
 
-// positions number keys 0, 1, 2, ... in the order in which they first come. Nearly all
-// queries have a few, which are found faster one by one than by a map.
+// positions numbers keys 0, 1, 2, ... in the order in which they first occur. Nearly all queries have few keys,
+// for which a linear search is faster than a map.
 type positions[K comparable] struct {
 	few  []K
 	many map[K]int // nil while there are at most maxFew

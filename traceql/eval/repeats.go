@@ -8,16 +8,16 @@ import (
 	"etude/trace"
 )
 
-// Repeated spans: a client that did not get an answer sends its spans again, and they may land in a newer part.
-// Metrics count each span once, so they leave out rows that an older part has as well.
+// Repeated spans: a client without an answer sends its spans again, and the copies may land in a newer part.
+// Metrics count each span once, so they leave out rows that an older part has, too.
 //
-// A repeated span has the same times, so only parts that overlap in time can share a span, and only the rows within
-// the overlap need a search. The parts of one block share no trace. So hardly any part on disk is read for this. The
-// result for a part depends on the older parts that overlap it, and is cached under a key made of all of them. For
-// resident parts, which overlap as they like, Places knows the traces that several have.
+// A repeated span has the same times, so only parts that overlap in time can share a span, and only the rows
+// within the overlap need a search. The parts of one block share no trace. So the search reads few parts on
+// disk. The result for a part depends on the older parts that overlap it, so its cache key includes all of
+// them. Resident parts often overlap; Places finds the traces that several of them have.
 
-// repeated returns the rows of a part that an older part has as well, nil for none. The first call searches all parts
-// within the times of the query, each trace that several have once.
+// repeated returns the rows of a part that an older part has, too, or nil. The first call searches all parts
+// within the times of the query. It reads each shared trace once.
 func (p *Parts) repeated(part int, within func(part int) bool) (Mask, error) {
 	p.againMu.Lock()
 	defer p.againMu.Unlock()
@@ -36,9 +36,9 @@ func (p *Parts) repeated(part int, within func(part int) bool) (Mask, error) {
 type repeats struct {
 	p      *Parts
 	again  []Mask
-	asked  []bool   // parts of which the rows are wanted
+	asked  []bool   // parts whose repeated rows the query wants
 	hashes []uint64 // of parts, see key
-	done   []Mask   // traces, of the parts that are asked for
+	done   []Mask   // finished traces of the wanted parts
 	seen   map[spanKey]bool
 	at     []in
 }
@@ -54,8 +54,8 @@ func (p *Parts) findRepeated(within func(int) bool) ([]Mask, error) {
 	return r.again, r.ofAny(within)
 }
 
-// ofResident is the search where all parts are resident, whatever the times of the
-// query: the next query finds most of it known.
+// ofResident is the search for snapshots with only resident parts. It ignores the times of the query, so that
+// the next query can reuse most of the result.
 func (r *repeats) ofResident() error {
 	d, err := r.p.directory()
 	if err != nil {
@@ -74,7 +74,7 @@ func (r *repeats) ofResident() error {
 	return nil
 }
 
-// ofAny is the search where some parts are on disk.
+// ofAny is the search for snapshots with parts on disk.
 func (r *repeats) ofAny(within func(int) bool) error {
 	p := r.p
 	keys := make([]uint64, len(p.list))
@@ -100,7 +100,7 @@ func (r *repeats) ofAny(within func(int) bool) error {
 		if err := r.search(i); err != nil {
 			return err
 		}
-		r.asked[i] = false // Its rows are known, and others may read them from now on.
+		r.asked[i] = false // The search has its rows; other goroutines may read them from now on.
 		if p.o.Facts != nil {
 			p.o.Facts.KeepRepeated(p.list[i].ID, keys[i], r.again[i])
 		}
@@ -108,14 +108,14 @@ func (r *repeats) ofAny(within func(int) bool) error {
 	return nil
 }
 
-// search finds the rows of a part that older parts have as well.
+// search finds the rows of a part that older parts have, too.
 func (r *repeats) search(part int) error {
 	v, err := r.times(part)
 	if err != nil {
 		return err
 	}
 	suspects, timeless := r.suspects(part, v)
-	if h, ok := r.p.snap.(trace.Holder); ok && !timeless { // Fast path: a part that has one of these spans overlaps with this one.
+	if h, ok := r.p.snap.(trace.Holder); ok && !timeless { // Fast path: a part with one of these spans overlaps this one.
 		return r.inOlder(part, h, v, suspects)
 	}
 	if r.done[part] == nil {
@@ -124,7 +124,7 @@ func (r *repeats) search(part int) error {
 	return r.traces(part, suspects)
 }
 
-// times returns a View that has the times of traces, or of spans.
+// times returns a View with the times of traces or of spans.
 func (r *repeats) times(part int) (*trace.View, error) {
 	if r.p.list[part].Resident {
 		return r.p.view(part, ofWhole)
@@ -135,7 +135,7 @@ func (r *repeats) times(part int) (*trace.View, error) {
 	return r.p.open(part, &trace.Need{Columns: trace.TraceTimes})
 }
 
-// inOlder marks the rows of traces that older parts which overlap have as well.
+// inOlder marks the rows that overlapping older parts have, too.
 func (r *repeats) inOlder(part int, held trace.Holder, v *trace.View, suspects Mask) error {
 	var older []int
 	for i := range part {
@@ -165,7 +165,7 @@ func (r *repeats) inOlder(part int, held trace.Holder, v *trace.View, suspects M
 	return nil
 }
 
-// look adds the place of a trace in a part, if it is there.
+// look adds the place of a trace in a part, if the part has the trace.
 func (r *repeats) look(part int, held trace.Holder, id trace.TraceID) error {
 	if !r.p.list[part].Resident && !held.Holds(part, id) {
 		return nil
@@ -180,7 +180,7 @@ func (r *repeats) look(part int, held trace.Holder, id trace.TraceID) error {
 	return nil
 }
 
-// mayRepeat reports whether a part may have spans that an older one has.
+// mayRepeat reports whether a part may have spans that an older part has, too.
 func (r *repeats) mayRepeat(part, older int) bool {
 	a, b := &r.p.list[part], &r.p.list[older]
 	return (a.ID.Of != b.ID.Of || a.Resident) && r.p.overlaps(part, older)
@@ -188,8 +188,7 @@ func (r *repeats) mayRepeat(part, older int) bool {
 
 var keySeed = maphash.MakeSeed()
 
-// key is that of what is known of a part; some is false when no older part has any of
-// its spans.
+// key returns the cache key of a part's repeated rows. Some is false if no older part has any of the part's spans.
 func (r *repeats) key(part int) (key uint64, some bool) {
 	if r.hashes == nil {
 		r.hashes = make([]uint64, len(r.p.list))
@@ -211,7 +210,8 @@ type partState struct {
 	spans int
 }
 
-// suspects returns the traces of which an older part may have spans by their times. Timeless: some span has no start.
+// suspects returns the traces whose times allow an older part to have their spans. Timeless means that some
+// span has no start.
 func (r *repeats) suspects(part int, v *trace.View) (out Mask, timeless bool) {
 	lo, hi := ^uint64(0), uint64(0)
 	for older := range part {
@@ -229,7 +229,7 @@ func (r *repeats) suspects(part int, v *trace.View) (out Mask, timeless bool) {
 		return out, false
 	}
 	for row, number := range v.Trace {
-		// A span without a start may have another end when it is sent again.
+		// A repeated span without a start may have a different end.
 		if began := v.Began(uint32(row)); v.Start[row] == 0 || lo <= began && began <= hi {
 			timeless = timeless || v.Start[row] == 0
 			out.Set(number)
@@ -264,10 +264,10 @@ func (r *repeats) traces(part int, numbers Mask) (err error) {
 	return nil
 }
 
-// everyPart makes [repeats.trace] mark rows of every part: r.at has all places of the trace.
+// everyPart makes [repeats.trace] mark rows of every part. r.at then has all places of the trace.
 const everyPart = -1
 
-// trace marks the rows that one part has of a trace which is at several places, or every part.
+// trace marks the repeated rows of a trace with several places, in one part or in every part.
 func (r *repeats) trace(only int) error {
 	held := 0 // bytes of seen
 	defer func() { r.p.o.Memory.Free(held) }()
@@ -292,7 +292,7 @@ func (r *repeats) trace(only int) error {
 	return nil
 }
 
-// mark goes over the rows of a trace in one part. Seen are those of older ones.
+// mark marks the repeated rows of a trace in one part. Seen has the trace's spans in older parts.
 func (r *repeats) mark(v *trace.View, at in, mark bool) {
 	for row := range v.Rows(at.number) {
 		key := spanKey{v.SpanID[row], v.Kind[row], v.Start[row]}
@@ -310,8 +310,7 @@ func (r *repeats) mark(v *trace.View, at in, mark bool) {
 	}
 }
 
-// known fills again for the oldest Views, as far as they were asked for last, and
-// returns how many that are.
+// known fills again from the last answer, for the leading Views that have not changed, and returns their number.
 func (p *Places) known(views []*trace.View, again []Mask) (n int) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

@@ -5,9 +5,9 @@ import (
 	"etude/traceql/syntax"
 )
 
-// Rows returns the spans of an open part that some filter of the query keeps, exactly.
-// It serves the questions that are narrowed by conditions alone, such as which
-// attributes there are; the later stages of the pipeline do not count.
+// Rows returns exactly the spans of an open part that at least one filter of the query keeps. It ignores the
+// later stages of the pipeline. It serves requests that only conditions narrow, such as the names of
+// attributes.
 func (r *Run) Rows(part int) (Mask, error) {
 	out := NewMask(r.parts.list[part].Spans)
 	for f := range r.p.filters {
@@ -20,8 +20,9 @@ func (r *Run) Rows(part int) (Mask, error) {
 	return out, nil
 }
 
-// RowWise reports whether every stage keeps or drops a span by that span alone, so that
-// [Run.Kept] is what the pipeline yields. by() and coalesce() split and join spansets, which keeps all spans.
+// RowWise reports whether every stage keeps or drops each span by that span alone. Then [Run.Kept] returns the
+// spans of the pipeline's result. by() and coalesce() are row-wise: they split and join spansets, and keep all
+// spans.
 func (p *Program) RowWise() bool {
 	for _, s := range p.stages {
 		switch s := s.(type) {
@@ -47,8 +48,8 @@ func (p *Program) rowNode(n node) bool {
 	return false
 }
 
-// Kept returns the rows of an open part that every stage of a row-wise Program keeps.
-// Several parts may be asked for at a time.
+// Kept returns the rows of an open part that every stage of a row-wise Program keeps. Several goroutines may
+// call Kept, each for another part.
 func (r *Run) Kept(part int) Mask {
 	rows := fullMask(r.parts.list[part].Spans)
 	for _, st := range r.p.stages {
@@ -68,7 +69,7 @@ func (r *Run) keptBy(n node, part int) Mask {
 	return r.bound[part].mask(int(n.(pick)))
 }
 
-// SelectsNone tells that [Run.Rows] has no row of a part, which need not be open.
+// SelectsNone reports whether [Run.Rows] surely has no row of a part. The part may be closed.
 func (r *Run) SelectsNone(part int) bool {
 	for f := range r.p.filters {
 		if !r.excluded(part, f) {
@@ -78,8 +79,7 @@ func (r *Run) SelectsNone(part int) bool {
 	return true
 }
 
-// KeepsNone tells that a row-wise Program keeps no row of a part, which need not be
-// open.
+// KeepsNone reports whether a row-wise Program surely keeps no row of a part. The part may be closed.
 func (r *Run) KeepsNone(part int) bool {
 	for _, st := range r.p.stages {
 		if st, ok := st.(spansetStage); ok && st.node.rules(r, part) == useless {
@@ -89,7 +89,7 @@ func (r *Run) KeepsNone(part int) bool {
 	return false
 }
 
-// decide adds the spans that satisfy a filter which needs whole traces.
+// decide adds the spans that satisfy a filter that needs whole traces.
 func (r *Run) decide(part, f int, out Mask) error {
 	maybe := r.bound[part].mask(f)
 	v := r.View(part)
@@ -114,8 +114,7 @@ func (r *Run) decide(part, f int, out Mask) error {
 	return nil
 }
 
-// whole makes a trace the current one. A trace that several parts have is put
-// together once, when it is the last one as well.
+// whole makes a trace the current one. It does not load a trace of several parts again if it is still the last one.
 func (r *Run) whole(id trace.TraceID) (*Trace, error) {
 	if t := &r.last; t.ID != id || len(t.Spans) == 0 {
 		if _, err := r.Load(t, id); err != nil {
@@ -126,9 +125,8 @@ func (r *Run) whole(id trace.TraceID) (*Trace, error) {
 	return &r.last, nil
 }
 
-// Values calls yield with the values that the attribute or intrinsic of
-// [CompileValue] has in the rows of an open part; a value may come more than once.
-// Arrays yield their elements.
+// Values calls yield with the values of the attribute or intrinsic of [CompileValue] in the rows of an open
+// part. It may yield a value more than once. It yields the elements of an array.
 func (r *Run) Values(part int, rows Mask, yield func(Value)) error {
 	b := r.bound[part]
 	each := func(v Value) {
@@ -152,7 +150,7 @@ func (r *Run) Values(part int, rows Mask, yield func(Value)) error {
 	return nil
 }
 
-// attrValues goes over the columns of an attribute, each value once.
+// attrValues yields each distinct value of each column of an attribute.
 func (b *Bound) attrValues(attr *attribute, rows Mask, yield func(Value)) {
 	a, at := b.attr(attr.slot), rowsAt(b.V, attr.level, rows)
 	if attr.level == trace.ResourceLevel {
@@ -230,7 +228,7 @@ func (b *Bound) intrinsicValues(x intrinsic, rows Mask, yield func(Value)) {
 	}
 }
 
-// slowValues asks span by span, and link by link where the intrinsic is one's.
+// slowValues evaluates span by span, or link by link for an intrinsic of links.
 func (b *Bound) slowValues(x intrinsic, rows Mask, yield func(Value)) {
 	c := ctx{b: b, event: -1, link: -1}
 	for row := range rows.Rows {
@@ -250,7 +248,7 @@ func (b *Bound) slowValues(x intrinsic, rows Mask, yield func(Value)) {
 	}
 }
 
-// traceValues yields what whole traces know.
+// traceValues yields values that only whole traces have.
 func (r *Run) traceValues(part int, rows Mask, yield func(Value)) error {
 	v := r.View(part)
 	traces := NewMask(len(v.TraceIDs))

@@ -8,8 +8,8 @@ import (
 // This file has the structural operators.
 //
 // Each operand picks spans. The operator keeps the spans of the right operand that have a partner among the
-// spans of the left one. The tree numbers the spans as a nested set (tree.go): left and right of a span enclose
-// those of its descendants. So each relation is a comparison of numbers:
+// spans of the left one. The tree numbers the spans as a nested set (tree.go): the interval from a span's left
+// to its right encloses the intervals of its descendants. So each relation is a comparison of numbers:
 //
 //	parent     the parent's left is the left of a picked span
 //	ancestor   an interval of a picked span begins before and ends after
@@ -25,13 +25,11 @@ import (
 // The answer depends on the whole trace, so masks of single Views only choose candidates: traces for which both
 // operands may match, in one View or in two.
 
-// ErrGroups is returned when an operand of a structural operator has several
-// groups in one trace.
+// ErrGroups is the error of a structural operator with an operand that has several groups in one trace.
 var ErrGroups = errors.New("a structural operator needs a single spanset on either side: use coalesce() after by()")
 
-// structural is one of the fifteen operators that relate spans by the tree. The
-// relation is the plain operator; negated keeps the right spans that have no
-// partner, and union adds the left partners.
+// structural is one of the fifteen operators that relate spans by the tree. Relation is the plain operator. If
+// negated, it keeps the right spans without a partner. If union, it also keeps the left partners.
 type structural struct {
 	relation       string // ">", ">>", "<", "<<", "~"
 	negated, union bool
@@ -79,8 +77,7 @@ func (o *structural) relate(n *tree, left, right []int32) []int32 {
 	return out
 }
 
-// inverse returns a relation of parents, children or siblings seen from the
-// other side.
+// inverse returns the inverse of a relation of parents, children or siblings.
 func inverse(relation string) string {
 	switch relation {
 	case "<":
@@ -91,10 +88,7 @@ func inverse(relation string) string {
 	return relation
 }
 
-// related returns the spans of right for which "some left span has the relation
-// to it" equals want. Each relation is one pass over left that fills a
-// table indexed by nested-set number, and one over right that looks up: the
-// cost is linear, never pairs.
+// related returns the spans of right for which "some left span has the relation to it" equals want.
 func related(n *tree, relation string, left, right []int32, want bool) []int32 {
 	var has func(int32) bool
 	switch relation {
@@ -141,9 +135,8 @@ func hasChild(n *tree, left []int32) func(int32) bool {
 	return func(r int32) bool { return n.left[r] > 0 && parents[n.left[r]] != 0 }
 }
 
-// hasAncestor keeps, for each number, the largest right end of the left spans
-// that begin before it. Intervals nest or are apart, so one that ends after r
-// encloses it.
+// hasAncestor keeps, for each number, the largest right end of the left spans that begin before it. Two
+// intervals either nest or are disjoint, so an interval that ends after r encloses it.
 func hasAncestor(n *tree, left []int32) func(int32) bool {
 	ends := n.table()
 	for _, l := range left {
@@ -171,8 +164,8 @@ func hasDescendant(n *tree, left []int32) func(int32) bool {
 	return func(r int32) bool { return n.left[r] > 0 && count[n.right[r]] > count[n.left[r]] }
 }
 
-// hasSibling counts the left spans under each parent; all roots share one. A
-// span that is itself on the left needs one more.
+// hasSibling counts the left spans under each parent. All roots count as children of one parent. A span that is
+// itself on the left needs a second span.
 func hasSibling(n *tree, left []int32) func(int32) bool {
 	under, self := n.table(), make([]int32, len(n.left))
 	slot := func(up int64) int64 { return max(up, 0) } // roots have -1

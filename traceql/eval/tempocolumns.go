@@ -26,8 +26,8 @@ var fixedTypes = map[string]trace.Type{
 	"http.method": trace.String, "http.url": trace.String, "http.status_code": trace.Int,
 }
 
-// FixedColumn reports whether Tempo's format has a column for an attribute of
-// spans or resources alone, which it shows even where spans lack it.
+// FixedColumn reports whether Tempo's format has a dedicated column for an attribute of spans or resources.
+// Tempo shows such an attribute even if a span lacks it.
 func FixedColumn(s syntax.Scope, name string) bool {
 	return slices.Contains(fixedColumns[s], name)
 }
@@ -39,8 +39,8 @@ func hasFixedColumn(x expr) bool {
 	return ok && FixedColumn(a.Scope, a.Name)
 }
 
-// columnType returns the type of the column that a span attribute has for itself.
-// Values of other types are with those of all other attributes.
+// columnType returns the type of the dedicated column of a span attribute. Values of other types are in the
+// general columns.
 func columnType(a *attribute) (t trace.Type, ok bool) {
 	if a.level != trace.SpanLevel {
 		return 0, false

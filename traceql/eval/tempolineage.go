@@ -12,8 +12,8 @@ import "slices"
 //     begins between the end of the lower span before it and the outermost upper
 //     span around it.
 
-// lineageOf pairs the spans below roots by lineage and the others, which Tempo
-// relates to nothing, by the rule.
+// lineageOf pairs the spans below roots by lineage. It pairs the other spans, which Tempo relates to nothing,
+// by the plain rule.
 func lineageOf(n *tree, upper, lower []int32) []int32 {
 	if n.strict || n.rooted == 2*int64(len(n.left)) { // Fast path: all spans are below roots.
 		return lineage(n, upper, lower)
@@ -35,10 +35,10 @@ func only(spans []int32, keep func(int32) bool) (out []int32) {
 	return out
 }
 
-// lineage walks over two lists in the order of the tree, upper spans beside the
-// lower ones that may be below them, and returns the pairs. Neither pointer goes back: after an upper span the walk
-// stays at the last lower span in it, so of nested upper spans only those around that one pair again. Spans outside
-// the tree are part of the walk and pair with nothing.
+// lineage walks over two lists in the order of the tree, the upper spans and the lower spans that may be below
+// them, and returns the pairs. Neither pointer goes back. After an upper span the walk stays at the last lower
+// span in it, so of nested upper spans only the ones around that lower span pair again. Spans outside the tree
+// are part of the walk and pair with nothing.
 func lineage(n *tree, upper, lower []int32) []int32 {
 	w := lineageWalk{
 		n: n, upper: n.inOrder(upper), lower: n.inOrder(lower),
@@ -55,9 +55,9 @@ type lineageWalk struct {
 	keep         []bool  // by span
 
 	d      int   // position in lower
-	paired int   // lower spans in front of it have had their turn
-	passed int64 // left of the upper span last passed by without a pair
-	ended  int64 // right of the last lower span in front of d that does not enclose it
+	paired int   // lower spans before it are finished
+	passed int64 // left of the last upper span that the walk passed without a pair
+	ended  int64 // right of the last lower span before d that does not enclose it
 }
 
 func (w *lineageWalk) run() {
@@ -89,7 +89,7 @@ func (w *lineageWalk) pair(up, down int32) {
 	w.paired = w.d + 1
 }
 
-// next goes on to the next lower span.
+// next moves to the next lower span.
 func (w *lineageWalk) next() {
 	before := w.lower[w.d]
 	w.d++
@@ -103,8 +103,7 @@ func (n *tree) encloses(a, b int32) bool {
 	return n.left[a] > 0 && n.left[a] < n.left[b] && n.right[a] > n.right[b]
 }
 
-// inOrder returns the spans as a walk through the tree meets them, those outside
-// the tree first.
+// inOrder returns the spans in the order of a walk through the tree, after the spans outside the tree.
 func (n *tree) inOrder(spans []int32) []int32 {
 	out := make([]int32, 0, len(spans))
 	at := n.table() // span + 1, by left

@@ -9,9 +9,8 @@ import (
 	"etude/traceql/syntax"
 )
 
-// Tag is one condition of a legacy search: the value is a part of the text that
-// the attribute holds, of the span or of its resource. Some keys mean something
-// else, see CompileTags.
+// Tag is one condition of a legacy search: the text of the attribute, of the span or of its resource, contains
+// the value. Some keys have a special meaning, see CompileTags.
 type Tag struct{ Key, Value string }
 
 // CompileTags builds the Program of a legacy search. Each tag must match some
@@ -49,7 +48,7 @@ func CompileTags(tags []Tag) *Program {
 	return p
 }
 
-// ownColumn reports whether Tempo keeps a key apart from the general attributes.
+// ownColumn reports whether Tempo has a dedicated column for a key.
 func ownColumn(key string) bool {
 	_, intrinsic := legacyIntrinsics[key]
 	_, known := legacyKeys[key]
@@ -95,8 +94,8 @@ var legacyKeys = map[string]syntax.Scope{
 	"http.method": syntax.ScopeSpan, "http.url": syntax.ScopeSpan, "http.status_code": syntax.ScopeSpan,
 }
 
-// LegacyScopes returns where a legacy request finds an attribute of spans or of
-// their resources, which it names without a scope.
+// LegacyScopes returns the scopes in which a legacy request, which names no scope, looks up an attribute of
+// spans or resources.
 func LegacyScopes(key string) []syntax.Scope {
 	if s, ok := legacyKeys[key]; ok {
 		return []syntax.Scope{s}
@@ -116,7 +115,7 @@ func containsText(v, part Value) bool {
 	return v.Type == String && strings.Contains(v.Str, part.Str)
 }
 
-// SideBySide is Rows, with the events and links of those spans that count.
+// SideBySide returns Rows, and the events and links of these spans that count.
 //
 // Rule T19: where conditions narrow the names of all scopes, Tempo goes over the events
 // and links of a span side by side. A span with only one of both is left out; of the
@@ -128,7 +127,7 @@ func (r *Run) SideBySide(part int) (spans, events, links Mask, err error) {
 	}
 	events, links = NewMask(v.Count(trace.EventLevel)), NewMask(v.Count(trace.LinkLevel))
 	alone := NewMask(v.Spans())
-	both := int64(-1) // the span last found to have an event beside a link
+	both := int64(-1) // the last span found to have both an event and a link
 	for e, l := 0, 0; e < len(v.EventSpan) || l < len(v.LinkSpan); {
 		of, other := childSpan(v.EventSpan, e), childSpan(v.LinkSpan, l)
 		switch span := uint32(min(of, other)); {

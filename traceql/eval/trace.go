@@ -12,37 +12,36 @@ type Ref struct {
 	Row  uint32
 }
 
-// Trace is one trace as a query sees it: all its rows, from whichever Views,
-// each span once. Spans are in stored order, older Views first. A Trace may be
-// loaded again and again; that keeps its memory.
+// Trace is one trace of a query: all its rows from all Views, each span once. Spans are in stored order, older
+// Views first. A Trace can load one trace after another and reuses its memory.
 type Trace struct {
 	ID         trace.TraceID
 	Spans      []Ref
 	Start, End uint64 // of the whole trace, unix nanoseconds
 	Split      bool   // it has rows in several Views
 
-	// Memory, if set, counts the memory of a Trace that is loaded once; a Run counts for itself.
+	// Memory, if set, counts the memory of a Trace that a caller loads directly. A Run does its own counting.
 	Memory Memory
 
-	views  []*trace.View // by part; nil where the trace is not
+	views  []*trace.View // by part; nil if the part does not have the trace
 	found  []in
 	seen   map[spanKey]bool
-	most   int // that seen has had room for
+	most   int // most entries for which seen had room
 	tree   tree
 	rooted bool // root is known
 	root   int  // index of the root span, or -1
 }
 
-// spanKey tells spans of a trace apart. A client and a server may share an id,
-// and a broken sender may use one again at another time.
+// spanKey identifies a span of a trace. The id is not enough: a client and a server may share one, and a faulty
+// sender may reuse one at another time.
 type spanKey struct {
 	id    trace.SpanID
 	kind  uint8
 	start uint64
 }
 
-// Load makes t the trace with an id, of Views that have all of its spans; nil has none.
-// It reports whether there is any span.
+// Load makes t the trace with an id, from Views with all of its spans. It skips nil Views. It reports whether
+// the trace has any span.
 func (t *Trace) Load(views []*trace.View, id trace.TraceID) bool {
 	t.views, t.found = views, t.found[:0]
 	lookup := id.Lookup()
@@ -65,10 +64,10 @@ func (t *Trace) load(p *Parts, id trace.TraceID) (bool, error) {
 	return t.fill(id), nil
 }
 
-// fill takes the rows at the places that were found. It reports whether there are any.
+// fill takes the rows at the found places. It reports whether there are any.
 func (t *Trace) fill(id trace.TraceID) bool {
 	if t.Spans == nil {
-		t.Spans = make([]Ref, 0, 16) // most traces have no more
+		t.Spans = make([]Ref, 0, 16) // most traces have at most 16 spans
 	}
 	t.ID, t.Spans = id, t.Spans[:0]
 	t.Start, t.End = ^uint64(0), 0
@@ -86,7 +85,7 @@ func (t *Trace) fill(id trace.TraceID) bool {
 	if t.End == 0 {
 		t.Start = 0
 	}
-	if t.Split = len(t.found) > 1; t.Split { // a View alone holds a span once
+	if t.Split = len(t.found) > 1; t.Split { // a single View has each span once
 		t.dropRepeated()
 	}
 	return len(t.Spans) > 0
@@ -115,8 +114,7 @@ func (t *Trace) open(p *Parts, id trace.TraceID) (err error) {
 	return nil
 }
 
-// cover extends the trace to the times of a span. A span without any time says
-// nothing of when the trace was.
+// cover extends the trace to the times of a span. A span without times does not extend the trace.
 func (t *Trace) cover(began, end uint64) {
 	if began > 0 {
 		t.Start, t.End = min(t.Start, began), max(t.End, began, end)
@@ -134,9 +132,9 @@ func (t *Trace) dropRepeated() {
 	})
 }
 
-// emptied returns an empty map for n entries, the same one unless it has had room
-// for many times as many: to empty a map takes as long as its room is large, and
-// one huge trace must not slow down all that follow.
+// emptied returns an empty map for n entries. It reuses the map unless that has room for many times as many
+// entries: clearing a map takes time proportional to its room, and one huge trace must not slow down all
+// following traces.
 func emptied[K comparable, V any](m map[K]V, room, n int) (map[K]V, int) {
 	room = max(room, len(m))
 	if m == nil || room > 1024 && room/64 > n {
@@ -152,7 +150,7 @@ func (t *Trace) View(r Ref) *trace.View { return t.views[r.View] }
 // Duration is the time from the first start to the last end in nanoseconds.
 func (t *Trace) Duration() int64 { return trace.Took(t.Start, t.End) }
 
-// HasRoot reports whether the root span is there.
+// HasRoot reports whether the trace has its root span.
 func (t *Trace) HasRoot() bool {
 	t.Root()
 	return t.root >= 0
@@ -171,8 +169,7 @@ func (t *Trace) Root() (name, service string) {
 	return v.Text(v.Name[r.Row]), Service(v, r.Row)
 }
 
-// findRoot returns the last span without a parent, but for those that are only
-// parentless because their parent is given by a link.
+// findRoot returns the last span without a parent. It ignores spans whose parent is given by a link.
 func (t *Trace) findRoot() int {
 	for i := len(t.Spans) - 1; i >= 0; i-- {
 		r := t.Spans[i]

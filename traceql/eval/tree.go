@@ -7,18 +7,17 @@ import "etude/trace"
 // leaving it sets right, so an ancestor's interval encloses its descendants'.
 // up is the parent's left, -1 for a root.
 //
-// After the roots the walk visits the spans whose parent is not there: it
-// has not arrived, or never will. Their parent gets numbers as if it were there,
-// so spans that name the same one are siblings. So the relations depend only on the ids of the spans, and queries
-// work on a trace that is still running. Only spans below a root show their numbers, as in Tempo. Rejected: Tempo's
-// rule that spans of an incomplete trace are unrelated, since every trace begins incomplete.
+// After the roots the walk visits the orphans: spans whose parent is missing, because it has not arrived yet or
+// never will. The missing parent gets numbers as well, so orphans that name the same parent are siblings. So
+// the relations depend only on the ids of the spans, and queries work on a trace that is still running. Only
+// spans below a root show their numbers, as in Tempo. Rejected: Tempo's rule that spans of an incomplete trace
+// are unrelated, since every trace begins incomplete.
 //
-// In a circle of parents the first span counts as one whose parent is not there, as does
-// a span that names itself. Rejected: circles that take part in no relation, since
-// that loses all spans below them.
+// In a circle of parents the first span counts as an orphan, as does a span that names itself. Rejected:
+// excluding circles from all relations, because that loses all spans below them.
 //
-// The numbers are made per trace and not stored, since a late span would change
-// them all; a trace is small and only structural queries ask.
+// The numbers are computed per query and not stored, because a late span would change them all. A trace is
+// small, and only structural queries need the numbers.
 type tree struct {
 	built           bool
 	left, right, up []int64
@@ -28,13 +27,13 @@ type tree struct {
 	strict          bool    // see Program.RelateAsTempo
 
 	byID        map[trace.SpanID]sameID
-	most        int     // that byID has had room for
-	mostOrphans int     // likewise of orphans
+	most        int     // most entries for which byID had room
+	mostOrphans int     // the same for orphans
 	first       []int32 // first child, or -1
 	next        []int32 // next sibling, or -1
 	stack       []int32
 
-	orphans map[trace.SpanID]int32 // first span that names this parent, which is not there
+	orphans map[trace.SpanID]int32 // first span that names this missing parent
 }
 
 // sameID are the spans that share an id: one, or the two of a client and server.
@@ -43,7 +42,7 @@ type sameID struct {
 	more bool
 }
 
-// numbers returns the tree of the trace, building it when asked first.
+// numbers returns the tree of the trace. The first call builds it.
 func (t *Trace) numbers() *tree {
 	if !t.tree.built {
 		t.tree.build(t)
@@ -81,8 +80,7 @@ func (n *tree) build(t *Trace) {
 	}
 }
 
-// walkCircles numbers the spans that no other walk has met: those in a circle of
-// parents, and all below them.
+// walkCircles numbers the spans that no other walk has reached: spans in a circle of parents, and all spans below them.
 func (n *tree) walkCircles(t *Trace, counter int64) int64 {
 	for i := range t.Spans {
 		if n.left[i] > 0 {
@@ -112,7 +110,7 @@ func (n *tree) firstInCircle(t *Trace, at int32) int32 {
 	return first
 }
 
-// unlink takes a span from the children of its parent.
+// unlink removes a span from the children of its parent.
 func (n *tree) unlink(parent, child int32) {
 	at := &n.first[parent]
 	for *at != child {
@@ -121,7 +119,7 @@ func (n *tree) unlink(parent, child int32) {
 	*at = n.next[child]
 }
 
-// walkOrphans numbers the spans whose parent is not there, and all below them.
+// walkOrphans numbers the orphans and all spans below them.
 func (n *tree) walkOrphans(t *Trace, counter int64) int64 {
 	for i, r := range t.Spans {
 		parent := t.View(r).Parent[r.Row]
@@ -140,7 +138,7 @@ func (n *tree) walkOrphans(t *Trace, counter int64) int64 {
 	return counter
 }
 
-// shown returns a number as queries read it: zero for a span below no root.
+// shown returns a number as queries read it: zero for a span that is not below a root.
 func (n *tree) shown(span int, number int64) int64 {
 	if n.left[span] > n.rooted {
 		return 0
@@ -169,8 +167,8 @@ func (n *tree) index(t *Trace) (ambiguous bool) {
 	return ambiguous
 }
 
-// link makes every span a child of its parent, from the last span to the first so
-// that the lists of children come out in stored order.
+// link makes every span a child of its parent. It goes from the last span to the first, so that the lists of
+// children are in stored order.
 func (n *tree) link(t *Trace) {
 	n.first, n.next = filled(n.first, len(t.Spans)), filled(n.next, len(t.Spans))
 	for i := len(t.Spans) - 1; i >= 0; i-- {
@@ -184,8 +182,7 @@ func (n *tree) link(t *Trace) {
 	}
 }
 
-// linkOrphan links a span whose parent is not there to the others that name
-// the same one.
+// linkOrphan links an orphan to the other orphans with the same parent id.
 func (n *tree) linkOrphan(t *Trace, i int) {
 	r := t.Spans[i]
 	parent := t.View(r).Parent[r.Row]
@@ -245,7 +242,7 @@ func (t *Trace) kind(span int32) trace.Kind {
 	return trace.Kind(t.View(r).Kind[r.Row])
 }
 
-// walk numbers a root and all below it.
+// walk numbers a root and all spans below it.
 func (n *tree) walk(root int32, counter int64) int64 {
 	n.stack = append(n.stack[:0], root)
 	for len(n.stack) > 0 {
@@ -254,7 +251,7 @@ func (n *tree) walk(root int32, counter int64) int64 {
 			counter++
 			n.left[at] = counter
 		}
-		// first is consumed as the children are visited.
+		// the walk consumes first
 		child := n.first[at]
 		if child < 0 {
 			counter++

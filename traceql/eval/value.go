@@ -26,8 +26,8 @@ const (
 	Array
 )
 
-// Value is what an expression yields for one span. Int holds an int, a duration
-// in nanoseconds, a bool (0 or 1), or a status or kind numbered as in OTLP.
+// Value is the value of an expression for one span. Int holds an int, a duration in nanoseconds, a bool (0 or
+// 1), or a status or kind numbered as in OTLP.
 type Value struct {
 	Type  Type
 	Int   int64
@@ -92,7 +92,7 @@ func arrayText(elems []Value) string {
 	return "[" + strings.Join(parts, ", ") + "]"
 }
 
-// Key is a text that differs for values that are different groups of by().
+// Key returns a text that differs if two values belong to different groups of by().
 func (v Value) Key() string {
 	return string(rune('a'+v.Type)) + v.Text()
 }
@@ -107,8 +107,8 @@ func Literal(l *syntax.Literal) Value {
 	return Value{Type: literalTypes[l.Type], Int: l.Int, Float: l.Float, Str: l.Str}
 }
 
-// Compare applies a comparison. An array on either side holds when one of its
-// elements does, for != and !~ as well. Types that do not fit compare false.
+// Compare applies a comparison. An array on either side satisfies the comparison if one of its elements does,
+// also for != and !~. Comparisons of incompatible types are false.
 func Compare(op string, a, b Value) bool {
 	switch {
 	case a.Type == Array && b.Type == Array:
@@ -201,9 +201,8 @@ func flip(op string) string {
 	return op
 }
 
-// arith applies an arithmetic operator. A missing operand and division by an
-// integer zero yield nil, for which no comparison holds. For an operand that
-// is no number see noNumber.
+// arith applies an arithmetic operator. A missing operand and division by an integer zero yield nil, for which
+// no comparison holds. For a non-numeric operand see noNumber.
 func arith(op string, a, b Value) Value {
 	switch {
 	case a.Type == Nil || b.Type == Nil:
