@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Comparison compares two durations, as in "database >= 50% of trace". A label stands for its longest span.
-// trace stands for the whole trace, from its first start to its last end.
+// Comparison compares two durations, as in "database >= 50% of trace". A label means its longest span. The
+// label trace means the whole trace, from its first start to its last end.
 type Comparison struct {
 	text        string
 	left, right operand

@@ -15,11 +15,11 @@ type Spec struct {
 // Expectation is one expectation. Exactly one of Must, Never and Trace is set.
 type Expectation struct {
 	Name   string   `yaml:"name,omitempty" json:"name,omitempty" jsonschema:"A name for reports. The default is the query."`
-	Must   string   `yaml:"must,omitempty" json:"must,omitempty" jsonschema:"TraceQL that must match at least one span, or as many as count says."`
+	Must   string   `yaml:"must,omitempty" json:"must,omitempty" jsonschema:"TraceQL that must match at least one span, or the number of spans in count."`
 	Never  string   `yaml:"never,omitempty" json:"never,omitempty" jsonschema:"TraceQL that must match no span."`
-	Trace  string   `yaml:"trace,omitempty" json:"trace,omitempty" jsonschema:"TraceQL that selects traces. Every one of them must be as spans, order, durations and whole say."`
-	Count  *Count   `yaml:"count,omitempty" json:"count,omitempty" jsonschema:"How many spans must match or, beside trace, how many traces."`
-	Within Duration `yaml:"within,omitempty" json:"within,omitempty" jsonschema:"How long after the end of the command the expectation may take to hold, for spans that other processes send. The default is 0."`
+	Trace  string   `yaml:"trace,omitempty" json:"trace,omitempty" jsonschema:"TraceQL that selects traces. Each of them must satisfy spans, order, durations and whole."`
+	Count  *Count   `yaml:"count,omitempty" json:"count,omitempty" jsonschema:"The number of spans that must match or, with trace, the number of traces."`
+	Within Duration `yaml:"within,omitempty" json:"within,omitempty" jsonschema:"How long after the end of the command etude waits for the expectation to hold, because other processes may send spans later. The default is 0."`
 
 	Spans     map[string]Pattern `yaml:"spans,omitempty" json:"spans,omitempty" jsonschema:"The spans that each trace must have, by labels of your choice."`
 	Order     []string           `yaml:"order,omitempty" json:"order,omitempty" jsonschema:"Labels in the order in which their spans must start."`
@@ -39,10 +39,10 @@ type Pattern struct {
 	Attributes map[string]any `yaml:"attributes,omitempty" json:"attributes,omitempty" jsonschema:"Attributes of the span. The value '*' matches any."`
 	Resource   map[string]any `yaml:"resource,omitempty" json:"resource,omitempty" jsonschema:"Attributes of the resource. The value '*' matches any."`
 	Events     []string       `yaml:"events,omitempty" json:"events,omitempty" jsonschema:"Names of events that the span must have."`
-	Links      *Count         `yaml:"links,omitempty" json:"links,omitempty" jsonschema:"How many links the span must have."`
-	Parent     string         `yaml:"parent,omitempty" json:"parent,omitempty" jsonschema:"The label of the spans of which each of these must be a child, or 'none' for a root."`
-	Under      string         `yaml:"under,omitempty" json:"under,omitempty" jsonschema:"The label of the spans below which each of these must be, at any depth."`
-	Count      *Count         `yaml:"count,omitempty" json:"count,omitempty" jsonschema:"How many such spans each trace must have. The default is at least one."`
+	Links      *Count         `yaml:"links,omitempty" json:"links,omitempty" jsonschema:"The number of links that the span must have."`
+	Parent     string         `yaml:"parent,omitempty" json:"parent,omitempty" jsonschema:"A label: each of these spans must be a child of a span with that label. The value 'none' means a root."`
+	Under      string         `yaml:"under,omitempty" json:"under,omitempty" jsonschema:"A label: each of these spans must be a descendant of a span with that label, at any depth."`
+	Count      *Count         `yaml:"count,omitempty" json:"count,omitempty" jsonschema:"The number of such spans that each trace must have. The default is at least one."`
 }
 
 // Duration is a time.Duration, written in files as 1.5s.

@@ -9,30 +9,27 @@ import (
 	"strings"
 )
 
-// A router decides by the path, and the service reads the path again. If the two
-// read it differently, a request gets past a rule that should have stopped it.
+// A router decides by the path, and the service reads the path again. If the two read it differently, a request
+// can bypass a rule.
 //
 // Invariant: rules and the service see the same path, and servers do not disagree
 // about where it leads.
 //
 //   - Forms that RFC 3986 calls equivalent become one: dot segments are resolved,
 //     needless escapes are decoded, empty segments are removed.
-//   - All other escapes stay as they were sent. %2F is part of a name
+//   - All other escapes stay as the client sent them. %2F is part of a name
 //     (group%2Fproject), for the service and for rules.
-//   - A path that servers read in different ways, and that no browser sends, is
-//     refused: backslashes, NUL, a fragment, and dot segments that are hidden behind
-//     an encoded separator, by parameters (..;) or by a second encoding.
+//   - The edge refuses a path that servers read in different ways and that no browser sends: backslashes, NUL, a fragment, and dot segments hidden by an encoded separator, by parameters (..;) or by a second encoding.
 //
-// Rejected: decoding everything, which turns names into directories; redirecting to
-// the clean path, which loses the body of a POST; cleaning for the rules alone,
-// since the service would still get the other path.
+// Rejected: decoding everything, which turns names into directories; redirecting to the clean path, which loses
+// the body of a POST; cleaning only for the rules, because the service would still get the original path.
 
 // errPath is the kind of all refusals of a request target.
 var errPath = errors.New("refuse the request target")
 
 func refusePath(reason string) error { return fmt.Errorf("%w: %s", errPath, reason) }
 
-// cleanTarget gives the URL of a request its clean path. It changes u.
+// cleanTarget sets the URL of a request to its clean path. It changes u.
 func cleanTarget(u *url.URL, method, host string) error {
 	switch {
 	case !validHost(host):
@@ -58,9 +55,9 @@ func cleanTarget(u *url.URL, method, host string) error {
 	return nil
 }
 
-// validHost reports whether a Host header has one reading: name:port, or an IPv6
-// address in brackets. Others, such as known.localhost:x@other, are one host to the
-// edge and another one to a service that takes the first part for a user.
+// validHost reports whether a Host header is unambiguous: name:port, or an IPv6 address in brackets. In others,
+// such as known.localhost:x@other, the edge and a service can read different hosts: the service may take the
+// first part for a user name.
 func validHost(host string) bool {
 	name, port := host, ""
 	if end := strings.IndexByte(host, ']'); strings.HasPrefix(host, "[") && end > 0 {
@@ -79,14 +76,13 @@ func validHost(host string) bool {
 	return port == "" || port[0] == ':' && strings.Trim(port[1:], "0123456789") == ""
 }
 
-// setPath makes u.EscapedPath() return the clean path as it is.
+// setPath makes u.EscapedPath() return the clean path unchanged.
 func setPath(u *url.URL, clean string) {
 	u.Path, _ = url.PathUnescape(clean) // a clean path is well encoded
 	u.RawPath = clean
 }
 
-// cleanPath returns the path to route and to forward for a path that was sent.
-// Both are percent-encoded.
+// cleanPath returns the paths for routing and for forwarding a client's path. Both are percent-encoded.
 func cleanPath(sent string) (string, error) {
 	if sent == "" {
 		return "/", nil
@@ -105,8 +101,7 @@ func cleanPath(sent string) (string, error) {
 	return resolveDots(encoded)
 }
 
-// isClean reports that a path has nothing to clean and nothing to refuse. It may
-// say no to one that is clean.
+// isClean reports whether a path surely needs no cleaning and no refusal. It may return false for a clean path.
 func isClean(path string) bool {
 	before := byte(0)
 	for i := range len(path) {
@@ -119,8 +114,8 @@ func isClean(path string) bool {
 	return path[0] == '/'
 }
 
-// needsNoEscape reports whether a segment may contain the character as it is. It
-// leaves out the semicolon, which begins parameters.
+// needsNoEscape reports whether a segment may contain the character unescaped. It returns false for the
+// semicolon, which begins parameters.
 func needsNoEscape(c byte) bool {
 	return unreserved(c) || strings.IndexByte("!$&'()*+,=:@", c) >= 0
 }
@@ -129,8 +124,7 @@ func unreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
-// encodeOnce decodes needless escapes and adds missing ones. It keeps all other
-// escapes as they were sent.
+// encodeOnce decodes needless escapes and adds missing ones. It leaves all other escapes unchanged.
 func encodeOnce(sent string) (string, error) {
 	b := make([]byte, 0, len(sent)+16)
 	for i := 0; i < len(sent); i++ {
@@ -211,12 +205,11 @@ func resolveDots(encoded string) (string, error) {
 	return clean, nil
 }
 
-// maxDecodings is how many times a segment is decoded in search of dot segments,
-// since some servers decode more than once.
+// maxDecodings is the number of times that checkHidden decodes a segment, because some servers decode more than once.
 const maxDecodings = 8
 
-// checkHidden refuses a segment that becomes a dot segment, or vanishes, in a
-// server that decodes it first and splits it afterwards.
+// checkHidden refuses a segment that becomes a dot segment, or empty, in a server that first decodes the path
+// and then splits it.
 func checkHidden(segment string, last bool) error {
 	for range maxDecodings {
 		for piece := range strings.FieldsFuncSeq(segment, isSeparator) {
@@ -254,9 +247,8 @@ func visibleOnly(r rune) rune {
 // which old decoders accept.
 var overlong = strings.NewReplacer("\xc0\xae", ".", "\xc0\xaf", "/", "\xc1\x9c", `\`)
 
-// routingPath returns a clean path as rules see it: decoded, so that rules are plain
-// text. Characters that mean something else when decoded keep their escape, with
-// upper-case digits.
+// routingPath returns a clean path in the form of rules: decoded, so that rules are plain text. Characters
+// whose meaning would change keep their escape, with upper-case digits.
 func routingPath(clean string) string {
 	if !strings.Contains(clean, "%") { // Fast path
 		return clean
@@ -274,7 +266,7 @@ func routingPath(clean string) string {
 		case ok:
 			b = append(b, c)
 			i += 2
-		case clean[i] == '%': // in a rule, a % for itself
+		case clean[i] == '%': // a literal % of a rule
 			b = append(b, "%25"...)
 		default:
 			b = append(b, clean[i])

@@ -16,16 +16,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A trace travels from process to process in headers, and there are two common
-// ones: traceparent of the W3C, which every OpenTelemetry SDK reads by default,
-// and uber-trace-id of Jaeger and Traefik 2. A service reads one of them. So the
-// edge reads and writes both, unless OTEL_PROPAGATORS says otherwise: a service
-// that finds only the other header would begin a second trace.
+// A trace travels from process to process in headers, and there are two common ones: traceparent of the W3C,
+// which every OpenTelemetry SDK reads by default, and uber-trace-id of Jaeger and Traefik 2. A service reads
+// one of them. So the edge reads and writes both, unless OTEL_PROPAGATORS selects others: a service that finds
+// only the other header would begin a second trace.
 //
-// When a request carries several, the first propagator of the list whose header
-// can be read decides: by default traceparent before uber-trace-id. If another
-// header names a different trace, the SERVER span links to that one, so that
-// neither is lost. All headers that go out say the same.
+// If a request has several of these headers, the first propagator of the list with a readable header decides:
+// by default traceparent before uber-trace-id. If another header names a different trace, the SERVER span links
+// to that trace, so that neither is lost. All outgoing headers name the same trace.
 
 // Names of headers in the form in which net/http keeps them.
 const (
@@ -34,39 +32,37 @@ const (
 	headerTracestate  = "Tracestate"
 )
 
-// defaultPropagators is what OTEL_PROPAGATORS means when it is empty.
+// defaultPropagators applies if OTEL_PROPAGATORS is empty.
 const defaultPropagators = "tracecontext,jaeger"
 
-// spanContext is what headers say of a trace: its id, the span that a new span
-// continues, and whether the trace is recorded.
+// spanContext is the trace context of a request's headers: the trace's id, the parent of a new span, and
+// whether the trace is recorded.
 type spanContext struct {
 	trace   trace.TraceID
 	span    trace.SpanID
 	sampled bool
-	debug   bool // Jaeger's: sampled by request, whatever samplers say
+	debug   bool // Jaeger's debug flag: the trace is recorded regardless of samplers
 }
 
 // outgoing is the trace context in the headers of a forwarded request.
 type outgoing struct {
 	spanContext
-	parent trace.SpanID // of the span; zero when it is not recorded
-	state  bool         // the tracestate that came in belongs to this trace
+	parent trace.SpanID // of the span; zero if the span is not recorded
+	state  bool         // the incoming tracestate belongs to this trace
 }
 
 // propagator reads and writes one header, or one set of them.
 type propagator interface {
-	// extract returns what the headers say; false when they say nothing, or
-	// nothing that can be read.
+	// extract returns the trace context of the headers. ok is false if they have none, or none that is readable.
 	extract(h http.Header) (spanContext, bool)
 	inject(h http.Header, o *outgoing)
 }
 
-// newPropagators reads the list of OTEL_PROPAGATORS. All names of the
-// specification are known.
+// newPropagators parses the list of OTEL_PROPAGATORS. It accepts all names of the specification.
 func newPropagators(list string) (all []propagator, err error) {
 	for name := range strings.SplitSeq(cmp.Or(strings.TrimSpace(list), defaultPropagators), ",") {
 		switch name = strings.ToLower(strings.TrimSpace(name)); name {
-		case "", "baggage": // the edge adds nothing to baggage, so the header passes as it came
+		case "", "baggage": // the edge adds nothing to baggage, so the header passes unchanged
 		case "none":
 			return nil, nil
 		case "jaeger":
@@ -87,8 +83,8 @@ func newPropagators(list string) (all []propagator, err error) {
 // received combines the trace headers of a request.
 type received struct {
 	spanContext
-	other     spanContext // another trace that a header named; zero when there is none
-	state     bool        // the trace is that of traceparent, so tracestate belongs to it
+	other     spanContext // another trace that a header named; zero if there is none
+	state     bool        // the trace comes from traceparent, so tracestate belongs to it
 	continues bool        // false: the trace begins here
 }
 
@@ -113,8 +109,8 @@ func extractAll(all []propagator, h http.Header) (r received) {
 	return r
 }
 
-// traceContextPropagator reads and writes traceparent (W3C Trace Context, 3.2).
-// tracestate passes as it came; it is dropped when its traceparent is.
+// traceContextPropagator reads and writes traceparent (W3C Trace Context, 3.2). tracestate passes unchanged.
+// The edge drops it if it drops its traceparent.
 type traceContextPropagator struct{}
 
 func (traceContextPropagator) extract(h http.Header) (spanContext, bool) {
@@ -140,8 +136,8 @@ func (traceContextPropagator) inject(h http.Header, o *outgoing) {
 	}
 }
 
-// parseTraceparent reads {version}-{trace-id}-{parent-id}-{flags}, all in
-// lower-case hexadecimal. Of versions to come it reads these four fields.
+// parseTraceparent reads {version}-{trace-id}-{parent-id}-{flags}, all in lower-case hexadecimal. Of future
+// versions it reads these four fields.
 func parseTraceparent(value string) (c spanContext, ok bool) {
 	value = strings.Trim(value, " \t")
 	if len(value) < 55 || value[2] != '-' || value[35] != '-' || value[52] != '-' {
@@ -158,7 +154,7 @@ func parseTraceparent(value string) (c spanContext, ok bool) {
 	return c, true
 }
 
-// lowerHex decodes digits of the length of b, of which none is a capital.
+// lowerHex decodes lower-case digits that fill b.
 func lowerHex(b []byte, digits string) bool {
 	for i := range b {
 		high, low := digits[2*i], digits[2*i+1]
@@ -171,8 +167,7 @@ func lowerHex(b []byte, digits string) bool {
 	return true
 }
 
-// libraryPropagator uses OpenTelemetry's own code, for headers that are not on by
-// default. It allocates.
+// libraryPropagator uses OpenTelemetry's own code, for headers that are off by default. It allocates memory.
 type libraryPropagator struct{ propagation.TextMapPropagator }
 
 func (p libraryPropagator) extract(h http.Header) (spanContext, bool) {
@@ -203,7 +198,7 @@ const (
 // name prints 32 digits always and the parent as 0.
 type jaegerPropagator struct{}
 
-// extract takes a header that cannot be read, or comes more than once, for none.
+// extract ignores a header that is unreadable or repeated.
 func (jaegerPropagator) extract(h http.Header) (spanContext, bool) {
 	values := h[headerUberTraceID]
 	if len(values) != 1 {
@@ -235,8 +230,8 @@ func formatUberTraceID(t trace.TraceID, s, parent trace.SpanID, flags int) strin
 	return string(strconv.AppendInt(b, int64(flags), 16))
 }
 
-// parseUberTraceID reads a header value, which may be URL-encoded. Ids may
-// lack their leading zeros. The parent is ignored, whatever it is.
+// parseUberTraceID reads a header value, which may be URL-encoded. Ids may lack their leading zeros. It ignores
+// the parent.
 func parseUberTraceID(value string) (c spanContext, err error) {
 	if strings.Contains(value, "%") {
 		if value, err = url.QueryUnescape(value); err != nil {

@@ -20,9 +20,8 @@ const (
 	// closed the connection before the answer.
 	statusClientGone = 499
 
-	// defaultFlushInterval is the longest time that a part of an answer waits in
-	// the proxy, as in Traefik. Event streams and answers of unknown length never
-	// wait.
+	// defaultFlushInterval is the longest time that the proxy buffers a part of an answer, as in Traefik. It
+	// does not buffer event streams and answers of unknown length.
 	defaultFlushInterval = 100 * time.Millisecond
 
 	idleConnections       = 512
@@ -37,8 +36,7 @@ var errStopping = errors.New("edge is stopping")
 // errNoServers is the error of a service without servers.
 var errNoServers = errors.New("the service has no servers")
 
-// proxyDeps are shared by all services and survive reloads: above all the pools of
-// connections.
+// All services share one proxyDeps, which survives reloads. Its main content is the pools of connections.
 type proxyDeps struct {
 	plain     *http.Transport // HTTP/1.1, and HTTP/2 over TLS
 	h2c       *http.Transport // HTTP/2 without TLS
@@ -59,7 +57,7 @@ func newTransport(dial, responseHeader time.Duration, protocols func(*http.Proto
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		ResponseHeaderTimeout: responseHeader,
-		DisableCompression:    true, // bodies pass as they are
+		DisableCompression:    true, // bodies pass unchanged
 		Protocols:             new(http.Protocols),
 	}
 	protocols(t.Protocols)
@@ -95,12 +93,12 @@ func newService(c *serviceConfig, deps *proxyDeps) *service {
 	return s
 }
 
-// rewrite prepares the outgoing request. RoundTrip chooses the server, since it
-// tries the next one when a server refuses the connection.
+// rewrite prepares the outgoing request. It does not choose the server: RoundTrip does, because it tries the
+// next one if a server refuses the connection.
 func (s *service) rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In)
-	// A query that cannot be parsed passes as it came, since the service may read
-	// it. If rules read queries, the service gets only what the rules could read.
+	// A malformed query passes unchanged, because the service may understand it. If rules read queries, the
+	// service gets only the parameters that rules can read.
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 	if x.queries {
 		pr.Out.URL.RawQuery = readablePairs(pr.In.URL.RawQuery)
@@ -109,9 +107,8 @@ func (s *service) rewrite(pr *httputil.ProxyRequest) {
 	s.deps.tracing.inject(pr.Out.Header, x)
 }
 
-// readablePairs leaves out of a query what url.ParseQuery cannot read: parameters
-// with a semicolon, which some servers take for the end of one, and those that are
-// badly encoded.
+// readablePairs removes from a query the parameters that url.ParseQuery rejects: parameters with a semicolon,
+// which some servers treat as a separator, and parameters with a wrong encoding.
 func readablePairs(query string) string {
 	if _, err := url.ParseQuery(query); err == nil { // Fast path
 		return query
@@ -125,8 +122,8 @@ func readablePairs(query string) string {
 	return strings.Join(kept, "&")
 }
 
-// RoundTrip sends the request to a server. If the server refuses the connection,
-// nothing was sent, so a request of any method may go to the next server.
+// RoundTrip sends the request to a server. If the server refuses the connection, it got nothing, so RoundTrip
+// may send a request of any method to the next server.
 func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	// The transport closes the body of a request it could not send;
 	// ReverseProxy closes the real one.
@@ -160,8 +157,8 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// checkStatus closes an answer whose status HTTP does not have: net/http reads it,
-// and panics when it is to write it.
+// checkStatus rejects and closes an answer with a status outside of HTTP: net/http can read such a status, but
+// panics when it writes it.
 func checkStatus(resp *http.Response) (*http.Response, error) {
 	if resp.StatusCode >= 100 {
 		return resp, nil
@@ -176,7 +173,7 @@ func (s *service) transport(i int) *http.Transport {
 	return s.deps.plain
 }
 
-// address makes a copy of the request that is addressed to the server.
+// address returns a copy of the request for a server.
 func (s *service) address(r *http.Request, server *serverConfig) *http.Request {
 	out := *r
 	target := *r.URL
@@ -195,13 +192,13 @@ func (s *service) address(r *http.Request, server *serverConfig) *http.Request {
 	return &out
 }
 
-// isDialError reports whether the connection could not be made.
+// isDialError reports whether the dial failed.
 func isDialError(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// fail answers a request that no server has answered.
+// fail answers a request without an answer from a server.
 func (s *service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := statusOf(r.Context(), err)
 	if status == statusClientGone {
@@ -230,10 +227,10 @@ func statusOf(ctx context.Context, err error) int {
 	}
 }
 
-// plainError removes from an error the parts that help only programmers.
+// plainError removes from an error the details that do not help an operator.
 func (s *service) plainError(err error) string {
 	err = innerError(err)
-	if strings.Contains(err.Error(), "timeout awaiting response headers") { // net/http and its HTTP/2 have a type each
+	if strings.Contains(err.Error(), "timeout awaiting response headers") { // HTTP/1 and HTTP/2 in net/http have different types for it
 		return fmt.Sprintf("the server did not begin its answer within %s (--response-header-timeout)", s.deps.plain.ResponseHeaderTimeout)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -11,10 +11,8 @@ import (
 
 // The queue between requests and the backend has these invariants:
 //
-//   - A request never waits for the backend. It takes one lock, for as long as it
-//     takes to write its two spans as bytes, and drops them when the queue is full.
-//   - Spans become bytes at once, in a buffer that the next batch uses again. So a
-//     request leaves no garbage.
+//   - A request never waits for the backend. It holds one lock while it writes its two spans as bytes. If the queue is full, it drops them.
+//   - Spans become bytes at once, in a buffer that a later batch reuses. So a request leaves no garbage.
 //   - One goroutine sends, so batches leave in order; it holds the lock only to
 //     take a batch.
 //
@@ -27,24 +25,23 @@ import (
 
 const (
 	queueCapacity = 4096    // spans waiting to be sent
-	queueBytes    = 8 << 20 // about: waiting spans take no more memory than this and one request's
+	queueBytes    = 8 << 20 // approximate bound of the memory of waiting spans
 	batchSize     = 512     // spans in one message
-	batchBytes    = 1 << 20 // a message that is larger takes no more spans
+	batchBytes    = 1 << 20 // a larger message takes no more spans
 	batchDelay    = 200 * time.Millisecond
 	exportTimeout = 5 * time.Second
 	retryDelay    = 250 * time.Millisecond // doubles up to maxRetryDelay
 	maxRetryDelay = 4 * time.Second
 	maxAttempts   = 8 // of one message, about 20 s
-	keptBuffers   = 2 // one that fills and one that is sent; more are garbage
+	keptBuffers   = 2 // one that fills and one that the worker sends; more are garbage
 )
 
 // form turns spans into the bytes of a message.
 type form interface {
-	// headroom is how many bytes finish needs before the first span.
+	// headroom returns the number of bytes that finish needs before the first span.
 	headroom() int
 	appendSpan(b []byte, s *span) []byte
-	// finish makes a message of the room and the spans after it. The message
-	// shares the bytes.
+	// finish completes the message: it writes the head into the room before the spans. The message shares the bytes.
 	finish(b []byte, spans int) []byte
 }
 
@@ -74,7 +71,7 @@ type spanQueue struct {
 	queued  int // spans in filling and full
 	bytes   int // of these spans
 
-	wake   chan struct{} // holds one token when there is something to send
+	wake   chan struct{} // holds one token if there are spans to send
 	stop   chan struct{} // closed by shutdown
 	hurry  context.Context
 	cancel context.CancelFunc // ends exports and waits of the worker
@@ -82,8 +79,8 @@ type spanQueue struct {
 	once   sync.Once
 
 	exported atomic.Int64
-	dropped  atomic.Int64 // never sent: queue full, or stopped
-	failed   atomic.Int64 // sent, and refused or lost
+	dropped  atomic.Int64 // spans never sent: queue full, or stopped
+	failed   atomic.Int64 // spans sent, and refused or lost
 	failing  atomic.Pointer[string]
 }
 
@@ -98,8 +95,7 @@ func newSpanQueue(f form, e exporter, log *slog.Logger) *spanQueue {
 	return q
 }
 
-// emptyBatch returns an empty batch, a used one if possible. The caller holds the
-// lock.
+// emptyBatch returns an empty batch, if possible a reused one. The caller holds the lock.
 func (q *spanQueue) emptyBatch() *batch {
 	if n := len(q.spare); n > 0 {
 		b := q.spare[n-1]
@@ -141,15 +137,15 @@ func (q *spanQueue) add(spans int, fill func(i int, s *span)) {
 	}
 }
 
-// length is how many spans wait.
+// length returns the number of waiting spans.
 func (q *spanQueue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.queued
 }
 
-// shutdown sends the queued spans until the context ends, then drops the others.
-// Spans must not end after it is called.
+// shutdown sends the queued spans until the context ends, then drops the others. No span may end after the call
+// of shutdown.
 func (q *spanQueue) shutdown(ctx context.Context) error {
 	var err error
 	q.once.Do(func() {
@@ -175,8 +171,8 @@ func (q *spanQueue) work() {
 	}
 }
 
-// next returns the next batch to send: a full one at once, else a partial one after
-// batchDelay. After stop it returns the remaining batches without delay, then nil.
+// next returns the next batch to send: a full one at once, or a partial one after batchDelay. After stop it
+// returns the remaining batches without delay, then nil.
 func (q *spanQueue) next() *batch {
 	var over <-chan time.Time
 	for {
@@ -201,8 +197,8 @@ func (q *spanQueue) next() *batch {
 	}
 }
 
-// pop removes the oldest full batch. Without one, and if partial is true, it removes
-// the batch that is filling. waiting reports whether that batch has spans.
+// pop removes the oldest full batch. Without one, and if partial is true, it removes the batch that requests
+// fill. waiting reports whether that batch has spans.
 func (q *spanQueue) pop(partial bool) (b *batch, waiting bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -219,8 +215,7 @@ func (q *spanQueue) pop(partial bool) (b *batch, waiting bool) {
 	return b, false
 }
 
-// release gives a batch's buffer to the next one. A buffer that has grown far
-// beyond the usual is left to the garbage collector.
+// release gives a batch's buffer to the next one. It leaves an unusually large buffer to the garbage collector.
 func (q *spanQueue) release(b *batch) {
 	if cap(b.bytes) > 2*batchBytes {
 		return
@@ -233,7 +228,7 @@ func (q *spanQueue) release(b *batch) {
 	}
 }
 
-// permanentError is an error that a retry cannot mend.
+// permanentError is an error that a retry cannot fix.
 type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
@@ -265,7 +260,7 @@ func (q *spanQueue) send(message []byte, spans int) {
 	}
 }
 
-// wait reports whether it makes sense to try again.
+// wait waits before a retry. It reports whether send should retry.
 func (q *spanQueue) wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -277,8 +272,7 @@ func (q *spanQueue) wait(d time.Duration) bool {
 	}
 }
 
-// trouble keeps the error for the dashboard. It logs only the first failure after a
-// success.
+// trouble records the error for the dashboard. It logs only the first failure after a success.
 func (q *spanQueue) trouble(err error) {
 	text := err.Error()
 	if q.failing.Swap(&text) == nil {
@@ -292,7 +286,7 @@ func (q *spanQueue) recovered() {
 	}
 }
 
-// lastError is why spans cannot be sent at the moment, or empty.
+// lastError returns the reason why the worker cannot send spans now, or "".
 func (q *spanQueue) lastError() string {
 	if text := q.failing.Load(); text != nil {
 		return *text

@@ -16,7 +16,7 @@ type table struct {
 	routes   []*route // highest priority first
 	services map[string]*service
 	warnings []string
-	queries  bool // some rule reads the query
+	queries  bool // a rule reads the query
 	loaded   time.Time
 }
 
@@ -26,7 +26,7 @@ type route struct {
 	rule        rule
 	priority    int
 	entryPoints []string // as written; empty means all
-	using       []string // those of entryPoints that exist
+	using       []string // the existing ones of entryPoints
 	service     *service
 	stats       *traffic
 	written     string // the service as the file names it
@@ -34,8 +34,8 @@ type route struct {
 	entryNames  map[string]string // see entryName
 }
 
-// newTable builds the routes of a configuration. Services and routers that
-// existed before keep their statistics and the health of their servers.
+// newTable builds the routes of a configuration. Services and routers of the previous configuration keep their
+// statistics and the health of their servers.
 func newTable(c *config, shared *proxyDeps) *table {
 	t := &table{services: make(map[string]*service, len(c.services)), warnings: c.warnings, loaded: time.Now()}
 	for name, s := range c.services {
@@ -67,8 +67,8 @@ func (t *table) find(r *http.Request) *route {
 	return nil
 }
 
-// notFound answers a request that no route matches, and lists hosts and paths that
-// would match: a name that does not resolve is the usual first mistake.
+// notFound answers a request that no route matches. It lists hosts and paths that would match: a name that does
+// not resolve is the usual first mistake.
 func (t *table) notFound(w http.ResponseWriter, r *http.Request) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "404 Not Found: no router matches %s %s%s\n",
@@ -103,8 +103,8 @@ func (t *table) notFound(w http.ResponseWriter, r *http.Request) {
 	plainText(w, http.StatusNotFound, b.String())
 }
 
-// authorityOf returns the local address of the connection, as host:port, and its
-// port. It does not use the Host header, which is what did not match.
+// authorityOf returns the local address of the connection, as host:port, and its port. It does not use the Host
+// header, because that did not match.
 func authorityOf(r *http.Request) (authority, port string) {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -129,5 +129,5 @@ func plainText(w http.ResponseWriter, status int, text string) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text)) // a client that is gone needs no answer
+	_, _ = w.Write([]byte(text)) // the client may be gone
 }

@@ -23,10 +23,10 @@ type rule struct {
 	hosts    []string // arguments of Host, shown to people and in span names
 	prefixes []string // arguments of Path and PathPrefix, shown to people
 	queries  bool     // it reads the query
-	warnings []string // about what is allowed, and probably meant otherwise
+	warnings []string // about valid arguments that are probably a mistake
 }
 
-// ruleError says what is wrong with a rule and where.
+// ruleError describes a mistake in a rule and its position.
 type ruleError struct {
 	line, column int // both count from 1; column counts bytes
 	text         string
@@ -41,9 +41,8 @@ func (e *ruleError) Error() string {
 
 // parseRule compiles a rule. Errors are of type *ruleError.
 //
-// The syntax of rules is Go's expression syntax, so Go's parser reads them. One
-// walk over its tree checks each node and turns it into a matcher; what the walk
-// does not know is not part of the rule language.
+// The syntax of rules is Go's expression syntax, so Go's parser reads them. One walk over the tree checks each
+// node and turns it into a matcher. It refuses every node that is not part of the rule language.
 func parseRule(text string) (rule, error) {
 	if strings.TrimSpace(text) == "" {
 		return rule{}, &ruleError{1, 1, "the rule is empty"}
@@ -76,8 +75,7 @@ func syntaxError(err error) error {
 	return &ruleError{max(first.Pos.Line, 1), max(first.Pos.Column, 1), text}
 }
 
-// compiler walks the tree of a rule and stops at the first thing that is not part
-// of the rule language.
+// compiler walks the tree of a rule and stops at the first node that is not part of the rule language.
 type compiler struct {
 	text string
 	rule rule
@@ -117,8 +115,8 @@ func (c *compiler) compileBinary(n *ast.BinaryExpr) (matcher, error) {
 	return func(r *request) bool { return x(r) || y(r) }, err
 }
 
-// compileCall checks one matcher: its name, the number of arguments, and each
-// argument by itself, so that the error points at the argument.
+// compileCall checks one matcher: its name, the number of arguments, and each argument separately, so that the
+// error points at the argument.
 func (c *compiler) compileCall(call *ast.CallExpr) (matcher, error) {
 	name, ok := call.Fun.(*ast.Ident)
 	if !ok {
@@ -156,8 +154,7 @@ func (c *compiler) compileCall(call *ast.CallExpr) (matcher, error) {
 	return kind.build(args...), nil
 }
 
-// note keeps the hosts and paths that a person could open in a browser, and the
-// warnings.
+// note records the hosts and paths that a person can open in a browser, and the warnings.
 func (c *compiler) note(label string, args []string) {
 	switch label {
 	case "Host":

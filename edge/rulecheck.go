@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// A rule that loads and can never match is worse than one that is refused: its requests silently go elsewhere. The
-// checks below refuse such arguments. Forms of Traefik 2 that mean something are read as Traefik 2 does
+// A rule that loads and can never match is worse than a refused one: its requests silently go elsewhere. The
+// checks below refuse such arguments. They accept meaningful forms of Traefik 2, with Traefik 2's meaning
 // (template.go).
 
 func notEmpty(arg string) error {
@@ -98,14 +98,13 @@ func checkMethod(i int, args []string) error {
 		return notEmpty(method)
 	case strings.ContainsAny(method, "|, "):
 		return fmt.Errorf("%q names several methods: write each as an argument of its own", method)
-	case !httpguts.ValidHeaderFieldName(method): // methods and names of headers are the same kind of word
+	case !httpguts.ValidHeaderFieldName(method): // methods and names of headers have the same syntax
 		return fmt.Errorf("%q is not a method", method)
 	}
 	return nil
 }
 
-// checkHeader: the value is compared as it is, so it must be one that a header can
-// have.
+// checkHeader refuses a value that no header can have, because the matcher compares it literally.
 func checkHeader(i int, args []string) error {
 	if i == 0 {
 		return checkHeaderName(args[0])
@@ -138,7 +137,7 @@ func checkHeaderName(name string) error {
 	return nil
 }
 
-// isPair tells the form of Traefik 2, Query(`key=value`), from that of Traefik 3.
+// isPair reports whether an argument has the form of Traefik 2, Query(`key=value`), not of Traefik 3.
 func isPair(arg string) bool { return strings.Index(arg, "=") > 0 }
 
 func checkQuery(i int, args []string) error {

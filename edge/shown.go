@@ -15,13 +15,12 @@ import (
 
 const (
 	maxShownURL  = 4 << 10 // bytes of http.url
-	maxShownHost = 255     // bytes of http.host; names are not longer
+	maxShownHost = 255     // bytes of http.host; host names are not longer
 )
 
 const redacted = "REDACTED"
 
-// shownURL is the path and query of a URL, without the values of parameters that
-// carry secrets, unless whole is asked for.
+// shownURL returns the path and query of a URL. Unless whole, it hides the values of parameters that carry secrets.
 func shownURL(u *url.URL, whole bool) string {
 	text := u.EscapedPath()
 	if text == "" {
@@ -43,7 +42,7 @@ func shownURL(u *url.URL, whole bool) string {
 	return printable(cut(text, maxShownURL))
 }
 
-// shownHost is the Host of a request, without a name and password before it.
+// shownHost returns the Host of a request without a user name and password.
 func shownHost(host string) string {
 	if at := strings.LastIndexByte(host, '@'); at >= 0 {
 		host = host[at+1:]
@@ -67,7 +66,7 @@ func redactAddress(address string) string {
 	return address
 }
 
-// cut shortens a text to n bytes, at the border of a character, and marks it.
+// cut shortens a text to n bytes, at the border of a character, and marks the cut.
 func cut(text string, n int) string {
 	if len(text) <= n {
 		return text
@@ -95,8 +94,8 @@ func redactPath(path string) string {
 	return strings.Join(segments, "/")
 }
 
-// redactQuery replaces the values of parameters that carry secrets, by their
-// names or by their form. All else stays as it was sent.
+// redactQuery replaces the values of parameters that carry secrets, by their names or by their form. It leaves
+// the other parameters unchanged.
 func redactQuery(query string) string {
 	if query == "" {
 		return ""
@@ -126,28 +125,27 @@ func redactQuery(query string) string {
 	return b.String()
 }
 
-// secretParts make a key secret wherever they occur in it.
+// A key that contains one of secretParts is secret.
 var secretParts = []string{
 	"token", "password", "passwd", "passphrase", "secret", "signature", "credential", "apikey", "accesskey", "privatekey", "sessionid", "sessid",
 	"authorization", "assertion", "verifier", "samlre", "jwt", "bearer", "awsaccesskeyid",
 }
 
-// secretWords make a key secret when they are a word of it, as in api_key and
-// api-key, or the whole.
+// A key with one of secretWords as a whole word, as in api_key and api-key, is secret.
 var secretWords = map[string]bool{
 	"key": true, "auth": true, "pass": true, "pwd": true, "pw": true, "sig": true, "hmac": true, "otp": true, "totp": true, "pin": true, "session": true,
 	"sid": true, "cookie": true, "ticket": true, "csrf": true, "xsrf": true, "nonce": true, "cvv": true, "cvc": true, "ssn": true, "cred": true, "creds": true,
 }
 
-// secretCodes are the keys with the word code that carry a secret; most others,
-// such as country_code, do not.
+// secretCodes are the keys with the word code that carry a secret. Most other such keys, such as country_code,
+// carry none.
 var secretCodes = map[string]bool{
 	"code": true, "authcode": true, "oauthcode": true, "authorizationcode": true, "devicecode": true, "usercode": true, "verificationcode": true,
 	"accesscode": true, "resetcode": true, "invitecode": true, "logincode": true, "onetimecode": true, "smscode": true, "recoverycode": true,
 }
 
-// secretKey reports whether parameters of this name carry secrets. The key is as
-// sent: perhaps encoded, in any case, in any style of joining words.
+// secretKey reports whether parameters of this name carry secrets. The key may be encoded, in upper or lower
+// case, and join words in any style.
 func secretKey(sent string) bool {
 	key := sent
 	for range maxDecodings {
@@ -214,9 +212,8 @@ func secretValue(sent string) bool {
 	return strings.Contains(authority, "@")
 }
 
-// printable escapes characters that control a terminal or a log viewer: C0 with ESC,
-// C1, and marks that change the direction of text. It escapes bytes that are not
-// UTF-8 as well.
+// printable escapes characters that control a terminal or a log viewer: C0 with ESC, C1, and marks that change
+// the direction of text. It also escapes bytes that are not UTF-8.
 func printable(text string) string {
 	if strings.IndexFunc(text, unprintable) < 0 { // Fast path
 		return text
@@ -239,8 +236,8 @@ func printable(text string) string {
 
 func unprintable(r rune) bool { return r == utf8.RuneError || r != ' ' && !unicode.IsGraphic(r) }
 
-// methodName is the method of a request in a span: one that HTTP knows, or
-// _OTHER, the word of OpenTelemetry's conventions.
+// methodName returns the method of a request for a span: a method of HTTP, or _OTHER, as in OpenTelemetry's
+// conventions.
 func methodName(method string) string {
 	if methodLabel(method) == method {
 		return method
@@ -248,7 +245,7 @@ func methodName(method string) string {
 	return "_OTHER"
 }
 
-// knownNames are hosts that every machine calls itself.
+// knownNames are the names that every machine has for itself.
 var knownNames = []string{"localhost", "127.0.0.1", "::1"}
 
 // entryName returns the name of the SERVER span. Span names become labels of
@@ -265,7 +262,7 @@ func entryName(rt *route, r *http.Request) string {
 
 const entrySpanName = "EntryPoint " + entryPointName
 
-// entryNames are the names of SERVER spans of requests that a rule takes, by host.
+// entryNames returns the names of SERVER spans for requests of a rule, by host.
 func entryNames(r *rule) map[string]string {
 	names := make(map[string]string, len(r.hosts)+len(knownNames))
 	for _, hosts := range [][]string{knownNames, r.hosts} {

@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// span is one ended span on its way into bytes. There is one of them for each
-// queue, filled and encoded under the queue's lock: a request allocates none.
+// span is one ended span on its way into bytes. Each queue has one, which requests fill and encode under the
+// queue's lock. So a request allocates no span.
 type span struct {
 	trace      trace.TraceID
 	id, parent trace.SpanID
@@ -42,8 +42,8 @@ const (
 	boolTag
 )
 
-// exception is why forwarding failed, an event of the CLIENT span in the form of
-// OpenTelemetry's conventions.
+// exception is the reason of a failed forward. It becomes an event of the CLIENT span, as in OpenTelemetry's
+// conventions.
 type exception struct {
 	at         time.Time
 	kind, text string
@@ -73,18 +73,18 @@ type exchange struct {
 	context.Context
 	answer  recorder
 	target  url.URL // clean, see path.go
-	route   *route  // nil when no rule takes the request
+	route   *route  // nil if no rule matches the request
 	queries bool    // rules have read the query
 	start   time.Time
 	end     time.Time
 	status  int // of the answer, for spans and statistics
 
-	// Of the CLIENT span; zero when the request is not forwarded.
+	// Of the CLIENT span; zero if the edge does not forward the request.
 	forwardStart, forwardEnd time.Time
 	failure                  *exception
 
 	traced    bool // the fields below are set
-	received       // the trace; its span is the caller's
+	received       // the trace; its span is the caller's span
 	entry     trace.SpanID
 	forward   trace.SpanID
 	out       outgoing

@@ -9,24 +9,23 @@ import (
 	"etude/internal/histogram"
 )
 
-// A request is counted once for each thing that it passes: the entry point, its
-// router, its service. From that one count come both the dashboard's figures and
-// Traefik's metrics (metrics.go).
+// The edge counts a request once for each object that it passes: the entry point, the router, the service. Both
+// the dashboard's figures and Traefik's metrics (metrics.go) use this count.
 //
-// The dashboard needs totals since the start, and the last minute in slots, so that it shows the present and not only
-// the past. Metrics need a series for each status, method and protocol.
+// The dashboard needs totals since the start, and the last minute in slots, so that it shows the current load.
+// Metrics need a series for each status, method and protocol.
 const (
 	rateSlots    = 60 // of one second
 	latencySlots = 6  // of ten seconds
 )
 
-// registry holds the statistics by name. They outlive reloads.
+// registry holds the statistics by name. They survive reloads.
 type registry struct {
 	mu    sync.Mutex
 	kinds map[string]map[string]*traffic // kind, then name
 }
 
-// of returns the statistics of a thing, the same ones each time.
+// of returns the statistics of an object. It creates them at the first call.
 func (r *registry) of(kind, name string) *traffic {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,15 +43,15 @@ func (r *registry) of(kind, name string) *traffic {
 	return t
 }
 
-// all returns the statistics of things of one kind, by name.
+// all returns the statistics of the objects of one kind, by name.
 func (r *registry) all(kind string) map[string]*traffic {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.kinds[kind])
 }
 
-// traffic is the statistics of one thing. A lock is enough: it is held for some
-// tens of nanoseconds, once at the start and once at the end of a request.
+// traffic is the statistics of one object. A lock is enough: a request holds it twice, at its start and at its
+// end, for some tens of nanoseconds.
 type traffic struct {
 	mu       sync.Mutex
 	inFlight int
@@ -62,23 +61,22 @@ type traffic struct {
 	recent   [latencySlots]latencySlot
 }
 
-// labels tell the series of one thing apart. Their values are bounded, see
-// labelsOf.
+// labels identify a series of one object. Their values are bounded, see labelsOf.
 type labels struct {
-	code             int // 0 for what is no status of HTTP
+	code             int // 0 for a status outside of HTTP
 	method, protocol string
 }
 
-// tally is what metrics tell of the requests with the same labels.
+// tally has the counts of the requests with the same labels.
 type tally struct {
 	requests uint64
 	bytes    uint64 // of the bodies of answers
 	seconds  float64
-	buckets  [bucketCount]uint64 // requests up to each of latencyBuckets, those of the one before not included
+	buckets  [bucketCount]uint64 // requests per bucket of latencyBuckets, not cumulative
 }
 
 type rateSlot struct {
-	second           int64 // Unix; the slot belongs to no other
+	second           int64 // the Unix second that the slot counts
 	requests, errors int
 }
 
@@ -101,8 +99,7 @@ func (t *traffic) begin() {
 	t.mu.Unlock()
 }
 
-// end counts a finished request. Long-lived upgrades count as requests, but
-// say nothing about latency.
+// end counts a finished request. An upgraded connection counts as a request, but not in the latencies.
 func (t *traffic) end(now time.Time, l labels, bytes int64, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -155,7 +152,7 @@ func (t *traffic) snapshot() map[labels]tally {
 	return all
 }
 
-// trafficView is statistics at one moment, as the dashboard gets them.
+// trafficView is the statistics at one time in the form of the dashboard's API.
 type trafficView struct {
 	Requests      int64            `json:"requests"`
 	InFlight      int              `json:"inFlight"`
@@ -164,8 +161,8 @@ type trafficView struct {
 	LastMinute    minuteView       `json:"lastMinute"`
 }
 
-// minuteView covers the 60 seconds up to now, oldest first. Seconds is how many of
-// them the edge has been running for: rates are counts over these.
+// minuteView covers the 60 seconds up to now, oldest first. Seconds is how many of them the edge has been
+// running: rates are per second of these.
 type minuteView struct {
 	Seconds   float64     `json:"seconds"`
 	Requests  int         `json:"requests"`
@@ -176,8 +173,7 @@ type minuteView struct {
 	ErrorsPer []int       `json:"errorsPerSecond"`
 }
 
-// latencyView is in milliseconds. Quantiles are right to 2 %, and within what was
-// measured.
+// latencyView is in milliseconds. Quantiles have an error of at most 2 % and stay within the measured range.
 type latencyView struct {
 	Count int64   `json:"count"`
 	Mean  float64 `json:"mean"`
@@ -190,7 +186,7 @@ type latencyView struct {
 
 var classNames = [6]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
-// view returns the dashboard's figures at a moment, for an edge that has been running for so long.
+// view returns the dashboard's figures at a time. Age is how long the edge has been running.
 func (t *traffic) view(now time.Time, age time.Duration) trafficView {
 	t.mu.Lock()
 	defer t.mu.Unlock()

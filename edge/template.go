@@ -10,7 +10,7 @@ import (
 // {name:pattern}, as in Path(`/orders/{id:[0-9]+}`). Traefik 3 would compare them
 // as text, and match nothing.
 
-// place is where a template is used: it decides what a variable without a pattern matches.
+// place is the matcher that uses a template. It decides what a variable without a pattern matches.
 type place string
 
 const (
@@ -19,8 +19,8 @@ const (
 	inQuery place = `.*`
 )
 
-// variableStart recognizes the beginning of a variable, and so tells templates
-// from regular expressions with counts ({2,3}) or classes (\p{Greek}, \x{1F600}).
+// variableStart matches the beginning of a variable. It does not match regular expressions with counts ({2,3})
+// or classes (\p{Greek}, \x{1F600}).
 var variableStart = regexp.MustCompile(`(^|^[pPxu]|[^\\pPxu]|[^\\][pPxu])\{\s*[A-Za-z_]\w*\s*[:}]`)
 
 func isTemplate(text string) bool { return variableStart.MatchString(text) }

@@ -14,30 +14,27 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// instrumentationScope is the scope of the edge's spans, where the form has one.
+// instrumentationScope is the scope of the edge's spans. Only OTLP has scopes.
 const instrumentationScope = "etude/edge"
 
-// tracing makes the two spans of a request. Their names and attributes are
-// those of Traefik 2.11 with its Jaeger tracer.
+// tracing makes the two spans of a request. They have the names and attributes of Traefik 2.11 with its Jaeger tracer.
 //
-// begin chooses the ids when a request comes in, since the forwarded headers contain
-// them. end writes both spans into the queue when the request is over, as bytes; a
-// span never exists as an object of its own.
+// begin chooses the ids when a request arrives, because the forwarded headers contain them. end writes both
+// spans as bytes into the queue when the request is over. A span never exists as a separate object.
 type tracing struct {
 	propagators []propagator
 	component   string
 	queue       *spanQueue // nil without exporter
 	exporter    string     // jaeger, otlp or none
-	endpoint    string     // for people; empty when the exporter's own variables decide
+	endpoint    string     // for logs and the dashboard; empty if the exporter's own variables decide
 	wholeURLs   bool
 	wideIDs     bool
 }
 
-// newTracing connects the exporter that the options ask for. Nothing is sent
-// yet, and a backend that is away is no error.
+// newTracing creates the exporter of the options. It sends nothing yet, so an unavailable backend is no error.
 func newTracing(ctx context.Context, o *Options) (*tracing, error) {
 	t := &tracing{component: o.ServiceName, exporter: o.TraceExporter, wholeURLs: o.WholeURLs, wideIDs: o.TraceID128}
-	if o.TraceExporter == "none" { // then the headers pass as they came, too
+	if o.TraceExporter == "none" { // trace headers then pass unchanged, too
 		return t, nil
 	}
 	var err error
@@ -47,7 +44,7 @@ func newTracing(ctx context.Context, o *Options) (*tracing, error) {
 	res, err := resource.New(ctx,
 		resource.WithTelemetrySDK(), resource.WithOSType(), resource.WithProcessPID(), resource.WithFromEnv(),
 		resource.WithAttributes(attribute.String("service.name", o.ServiceName), attribute.String("host.name", hostname())))
-	if err != nil { // a malformed OTEL_RESOURCE_ATTRIBUTES; the rest is there
+	if err != nil { // OTEL_RESOURCE_ATTRIBUTES is malformed; the resource has the other attributes
 		o.Logger.Warn("describe this process", "error", err)
 	}
 	form, exporter, err := t.newExporter(ctx, o, res)
@@ -76,7 +73,7 @@ func (t *tracing) newExporter(ctx context.Context, o *Options, res *resource.Res
 	}
 }
 
-// shutdown sends the spans that are left.
+// shutdown sends the remaining spans.
 func (t *tracing) shutdown(ctx context.Context) error {
 	if t.queue == nil {
 		return nil
@@ -84,8 +81,8 @@ func (t *tracing) shutdown(ctx context.Context) error {
 	return t.queue.shutdown(ctx)
 }
 
-// begin chooses the trace and the ids of both spans: the trace of the caller if
-// there is one, else a new one.
+// begin chooses the trace and the ids of both spans. It continues the caller's trace, if there is one, or
+// begins a new one.
 func (t *tracing) begin(x *exchange, r *http.Request) {
 	if t.queue == nil {
 		return
@@ -117,8 +114,8 @@ func (t *tracing) inject(h http.Header, x *exchange) {
 	}
 }
 
-// end queues the spans of a request: the CLIENT span, if it was forwarded, and
-// then the SERVER span, as they ended.
+// end queues the spans of a request in the order in which they ended: the CLIENT span, if the edge forwarded
+// the request, then the SERVER span.
 func (t *tracing) end(x *exchange, r *http.Request) {
 	if !x.traced || !x.sampled {
 		return
@@ -136,11 +133,11 @@ func (t *tracing) end(x *exchange, r *http.Request) {
 			t.clientSpan(s, x, &request)
 		}
 		s.number("http.status_code", int64(x.status))
-		s.failed = x.status >= 500 // the client's mistakes are no errors of the edge
+		s.failed = x.status >= 500 // a client's mistake is not an error of the edge
 	})
 }
 
-// requestTags are what both spans say of a request.
+// requestTags adds the attributes that both spans have.
 type requestTags struct{ method, url, host string }
 
 func (t *requestTags) addTo(s *span) {
@@ -149,8 +146,8 @@ func (t *requestTags) addTo(s *span) {
 	s.text("http.host", t.host)
 }
 
-// serverSpan is a child of the caller's span if there is one. Only the first span
-// of a new trace says how it was sampled.
+// serverSpan fills in the SERVER span, a child of the caller's span if there is one. Only the first span of a
+// new trace has the sampler's attributes.
 func (t *tracing) serverSpan(s *span, x *exchange, request *requestTags) {
 	s.id, s.kind, s.name = x.entry, trace.SpanKindServer, x.entryName
 	s.start, s.took = x.start, x.end.Sub(x.start)
@@ -176,15 +173,15 @@ func (t *tracing) clientSpan(s *span, x *exchange, request *requestTags) {
 	s.exception = x.failure
 }
 
-// fail notes why forwarding failed, for the CLIENT span.
+// fail records the reason of a failed forward for the CLIENT span.
 func (x *exchange) fail(err error) {
 	x.failure = &exception{at: time.Now(), kind: fmt.Sprintf("%T", err), text: printable(cut(err.Error(), maxShownURL))}
 }
 
 var errBrokeOff = errors.New("the answer broke off")
 
-// newTraceID makes ids as Jaeger's clients do: a trace id of 64 bits unless wide,
-// and a root span whose id is the low half of its trace's id.
+// newTraceID returns ids as Jaeger's clients do: a trace id of 64 bits unless wide, and a root span whose id is
+// the low half of its trace's id.
 func newTraceID(wide bool) (t trace.TraceID, root trace.SpanID) {
 	root = newSpanID()
 	copy(t[8:], root[:])

@@ -30,7 +30,7 @@ type watcher struct {
 	log    *slog.Logger
 	use    func(*config)
 	state  *configState
-	seen   []byte // the content of the last read, whether it loaded or not
+	seen   []byte // the content of the last read, valid or not
 
 	unreadable bool // the last read failed
 }
@@ -41,7 +41,7 @@ type configState struct {
 	file      string
 	loaded    time.Time
 	reloads   int
-	lastError string // of the file's present content; the routes in use are then older
+	lastError string // of the file's current content; the routes in use are then older
 }
 
 func (s *configState) set(err error, reloaded bool) {
@@ -58,11 +58,11 @@ func (s *configState) set(err error, reloaded bool) {
 	}
 }
 
-// run reloads on change until the context ends.
+// run reloads the file after each change, until the context ends.
 //
-// It watches the directory, not the file: editors and Kubernetes replace a file by
-// renaming another one, and a watch on the file would stay with the old one. Any
-// event makes it read the file; only new content makes it reload.
+// It watches the directory, not the file: editors and Kubernetes replace a file by renaming another one, and a
+// watch on the file would follow the old one. After any event it reads the file; only new content causes a
+// reload.
 func (w *watcher) run(ctx context.Context) {
 	events, closeEvents := w.subscribe()
 	defer closeEvents()
@@ -110,8 +110,8 @@ func (w *watcher) subscribe() (<-chan fsnotify.Event, func()) {
 	return fs.Events, func() { _ = fs.Close() }
 }
 
-// check reads the file and, if it changed, loads it. A configuration that does not
-// load leaves the routes as they are; check reports it once.
+// check reads the file and, if it changed, loads it. An invalid configuration does not change the routes; check
+// reports it once.
 func (w *watcher) check() {
 	text, err := os.ReadFile(w.path)
 	if err != nil {
