@@ -6,10 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// readAhead calls prepare with 0, 1, ... n-1, on as many goroutines as there are
-// processors, and use with what it returned, in the same order and on this one.
-// So use may keep state, and the answer does not depend on timing. The
-// first error in that order ends it; every prepare has returned by then.
+// readAhead calls prepare with 0, 1, ... n-1 on one goroutine per processor. It calls use with the results, in
+// the same order, on the caller's goroutine. So use may keep state, and the answer does not depend on timing.
+// readAhead ends at the first error in that order, after every prepare has returned.
 func readAhead[T any](n int, prepare func(i int) (T, error), use func(T) error) error {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	if workers < 2 {
@@ -42,7 +41,7 @@ func readAhead[T any](n int, prepare func(i int) (T, error), use func(T) error) 
 type queue[T any] struct {
 	prepare func(i int) (T, error)
 	next    atomic.Int64
-	room    chan struct{} // a token for each result that may be prepared ahead
+	room    chan struct{} // a token for each result that a goroutine may prepare ahead
 	done    []chan prepared[T]
 	stopped chan struct{}
 	workers sync.WaitGroup
@@ -80,7 +79,7 @@ func (q *queue[T]) work() {
 	}
 }
 
-// run catches a panic, which result raises again where the query was begun.
+// run catches a panic. result raises it again on the goroutine of the query.
 func (q *queue[T]) run(i int) (p prepared[T]) {
 	defer func() { p.panicked = recover() }()
 	p.x, p.err = q.prepare(i)

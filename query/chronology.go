@@ -7,17 +7,16 @@ import (
 	"etude/trace"
 )
 
-// chronology is when the traces of a View began and ended, by trace number and
-// of the rows in this View alone, and their order as answers have it. It is never
-// changed once made.
+// chronology has the start and end of each trace of a View, by trace number and from the rows of this View
+// only, and the order of the traces in answers. It is immutable.
 type chronology struct {
 	rows       int // of the View
 	start, end []uint64
 	order      []uint32 // trace numbers, newest start first, then by id
 }
 
-// chronologyOf returns the chronology of a View, given that of an earlier View of
-// the same Table, or nil. A fast-growing Table has a new View for every query, most of whose rows earlier Views had.
+// chronologyOf returns the chronology of a View, given that of an earlier View of the same Table, or nil. A
+// fast-growing Table has a new View for every query, and most rows of that View were in the previous one.
 func chronologyOf(v *trace.View, before *chronology) *chronology {
 	if before == nil || before.rows > v.Spans() {
 		before = &chronology{}
@@ -61,7 +60,7 @@ func (c *chronology) bytes() int {
 	return 64 + 8*(cap(c.start)+cap(c.end)) + 4*cap(c.order)
 }
 
-// merge returns an order that keeps the order of the traces that have not moved.
+// merge returns the new order. It keeps the order of the traces that have not moved.
 func (c *chronology) merge(v *trace.View, before []uint32, moved []bool) []uint32 {
 	newer := func(a, b uint32) int {
 		return newerFirst(c.start[a], v.TraceIDs[a], c.start[b], v.TraceIDs[b])
@@ -86,7 +85,7 @@ func (c *chronology) merge(v *trace.View, before []uint32, moved []bool) []uint3
 	return append(order, fresh...)
 }
 
-// newerFirst orders traces as answers have them.
+// newerFirst compares traces by their order in answers.
 func newerFirst(aStart uint64, a trace.TraceID, bStart uint64, b trace.TraceID) int {
 	if c := cmp.Compare(bStart, aStart); c != 0 {
 		return c

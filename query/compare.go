@@ -13,9 +13,9 @@ import (
 	"etude/traceql/eval"
 )
 
-// CompareSide is one side of a comparison: a trace, the traces that a query finds,
-// or, before only, the usual traces of the operation that the trace after it has.
-// The time range is that of [Request].
+// CompareSide is one side of a comparison: a trace, or the traces that a query finds. Only the side before can
+// be the usual traces: traces with the same root operation as the trace after. The time range is as in
+// [Request].
 type CompareSide struct {
 	Trace      trace.TraceID
 	Query      string
@@ -23,10 +23,10 @@ type CompareSide struct {
 	Start, End uint64
 }
 
-// CompareRequest is the question why After takes longer than Before.
+// CompareRequest asks why After takes longer than Before.
 type CompareRequest struct {
 	Before, After CompareSide
-	Limit         int // traces of a side; 0 for DefaultCompared, at most MaxCompared
+	Limit         int // traces per side; 0 for DefaultCompared, at most MaxCompared
 	Rows          int // of the answer; 0 for DefaultRows, at most MaxRows
 }
 
@@ -38,9 +38,8 @@ const (
 	MaxRows         = 10_000
 )
 
-// Compared are the traces of one side. Partial are those of which only the first
-// MaxTraceSpans spans were read. Of the usual traces these are the ones between the
-// quartiles of Found.
+// Compared describes the traces of one side. Compare read only the first MaxTraceSpans spans of the Partial
+// traces. For usual traces it used the traces between the quartiles of Found.
 type Compared struct {
 	Query   string // empty for a trace
 	Traces  []trace.TraceID
@@ -49,15 +48,13 @@ type Compared struct {
 	Profile *compare.Profile
 }
 
-// Comparison is the answer: how long traces take, and which operations make the
-// difference.
+// Comparison is the answer: the durations of the traces, and the operations that cause the difference.
 type Comparison struct {
 	Before, After Compared
 	*compare.Report
 }
 
-// Compare compares two sides. An error in the request, also a side without traces,
-// is an [*InputError].
+// Compare compares two sides. A mistake in the request, or a side without traces, is an [*InputError].
 func (e *Engine) Compare(ctx context.Context, req CompareRequest) (*Comparison, error) {
 	var done Work
 	defer e.report(ctx, &done)
@@ -130,7 +127,7 @@ type comparing struct {
 	j     *Job
 	ctx   context.Context
 	limit int
-	spans []compare.Span // of one trace, used again
+	spans []compare.Span // of one trace; reused
 	*compare.Comparison
 }
 
@@ -158,7 +155,7 @@ func (c *comparing) side(name string, s, after CompareSide, into *compare.Profil
 		if partial {
 			out.Partial++
 		}
-		if into.Traces() > len(kept) { // it may have gone since it was found
+		if into.Traces() > len(kept) { // the trace may have left since the search
 			kept = append(kept, id)
 		}
 	}
@@ -179,15 +176,15 @@ func (c *comparing) find(query string, s CompareSide) (ids []trace.TraceID, err 
 	if err != nil {
 		return nil, err
 	}
-	c.j.memory.Free(int(c.j.memory.Used() - used)) // only the ids are kept
+	c.j.memory.Free(int(c.j.memory.Used() - used)) // the side keeps only the ids
 	for _, t := range r.Traces {
 		ids = append(ids, t.ID)
 	}
 	return ids, nil
 }
 
-// usual returns the traces with the same root operation as one, but for that one:
-// those between the quartiles of duration, so that a few outliers do not decide what is usual.
+// usual returns the other traces with the same root operation as a trace. It returns only the traces between
+// the quartiles of duration, so that a few outliers have no effect.
 func (c *comparing) usual(of trace.TraceID, s CompareSide) (query string, ids []trace.TraceID, found int, err error) {
 	r, err := c.e.Search(c.ctx, Request{Query: fmt.Sprintf("{ trace:id = %q }", of.String()), Limit: 1})
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"etude/traceql/eval"
 )
 
-// cursor walks over the candidate traces of one part, newest first. The search opens the part when the cursor is
-// first the newest of all, and computes its candidates when it is the newest again. Most parts are so old that they
-// are never opened.
+// cursor walks over the candidate traces of one part, newest first. The search opens the part when the cursor
+// first becomes the newest of all. It computes the candidates when the cursor becomes the newest again. It
+// never opens most parts, because they are too old.
 type cursor struct {
 	part  int
 	last  uint64          // no trace of the part starts later
@@ -16,11 +16,11 @@ type cursor struct {
 	at    int             // position in times.order
 	ready bool            // the candidates are known
 	sure  eval.Mask       // traces that may have a result
-	cand  eval.Mask       // those and the doubtful ones, see eval.Run.May
+	cand  eval.Mask       // these and the doubtful ones, see eval.Run.May
 }
 
-// start is the start of the trace at the cursor; before it is ready no trace of the
-// part starts later. No trace that comes later is newer.
+// start returns the start of the trace at the cursor or, before the cursor is ready, a time after which no
+// trace of the part starts. Later traces of the cursor are not newer.
 func (c *cursor) start() uint64 {
 	if c.times == nil {
 		return c.last
@@ -46,8 +46,7 @@ func (c *cursor) settle() bool {
 	return c.at < len(c.times.order)
 }
 
-// id is the id of the trace at the cursor, or the one before all others while that is
-// not known.
+// id returns the id of the trace at the cursor. While it is unknown, id returns the first of all ids.
 func (c *cursor) id() (id trace.TraceID) {
 	if c.ids == nil {
 		return id
@@ -55,17 +54,17 @@ func (c *cursor) id() (id trace.TraceID) {
 	return c.ids[c.times.order[c.at]]
 }
 
-// isSure reports whether the trace at the cursor is a candidate by its part alone.
+// isSure reports whether the part alone makes the trace at the cursor a candidate.
 func (c *cursor) isSure() bool { return c.sure != nil && c.sure.Has(c.times.order[c.at]) }
 
-// before tells which of two cursors has the trace that comes first in answers. Ids break ties: of a million traces
-// with one start, the search evaluates only those in the answer.
+// before reports whether the trace of the first cursor precedes the trace of the second in answers. Ids break
+// ties: of a million traces with one start, the search evaluates only those in the answer.
 func (c *cursor) before(o *cursor) bool {
 	return newerFirst(c.start(), c.id(), o.start(), o.id()) < 0
 }
 
-// cursors are a heap: the first is before all others. Comparing every cursor for each trace would cost the square of
-// the stored spans.
+// cursors are a heap: the first precedes all others. Comparing every cursor for each trace would cost the
+// square of the stored spans.
 type cursors []*cursor
 
 func (h cursors) order() {
@@ -74,7 +73,7 @@ func (h cursors) order() {
 	}
 }
 
-// down moves a cursor after those that are before it now.
+// down moves a cursor down the heap to its place.
 func (h cursors) down(i int) {
 	for {
 		first := i

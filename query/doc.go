@@ -6,15 +6,15 @@
 // and opens the others one by one when it needs them. An error of a part is the query's error: an answer is never
 // silently incomplete.
 //
-// A query sees the whole trace, however its spans arrived: a filter picks candidates part by part. Operators that
-// join spans of a trace (structure, aggregates, &&, duration, root) see all its rows. A span that several parts hold
-// counts once.
+// A query sees the whole trace even if its spans are in several parts: a filter selects candidates part by
+// part. Operators that join spans of a trace (structure, aggregates, &&, duration, root) see all its rows. A
+// span that several parts hold counts once.
 //
 // A search walks traces from the newest to the oldest and stops when no older
 // one can enter the result, so the common query reads one part. The same query
 // on the same parts gives the same answer, in the same order.
 //
-// Facts of parts, such as the order of their traces, are kept by the identity of the
-// part and bounded in bytes. The engine keeps no entry per trace of all parts: with 20 million spans on disk, a query
-// pays only for the parts that it opens.
+// The engine caches facts of parts, such as the order of their traces, by the identity of the part, within a
+// bound of bytes. The engine keeps no entry per trace of all parts: with 20 million spans on disk, a query pays
+// only for the parts that it opens.
 package query

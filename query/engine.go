@@ -11,36 +11,34 @@ import (
 	"etude/traceql/eval"
 )
 
-// Options bound what a query may use. Zero values mean the defaults.
+// Options limit the resources of queries. Zero values mean the defaults.
 type Options struct {
-	// MaxTime is how long one query may take, waiting included; default 30 s.
+	// MaxTime is the longest time of one query, including its wait for a place; default 30 s.
 	MaxTime time.Duration
-	// MaxMemory is how many bytes one query may keep, counting everything that grows with the data: groups, labels
-	// and samples of metrics, traces found, spans of a trace, the answer's text; default 512 MiB, below 0 for no
-	// limit.
+	// MaxMemory is the most bytes that one query may keep. It counts everything that grows with the data:
+	// groups, labels and samples of metrics, traces found, spans of a trace, the answer's text; default 512
+	// MiB, below 0 for no limit.
 	MaxMemory int64
-	// MaxTotalMemory is how many bytes all queries may keep together; default
-	// 1 GiB, below 0 for no limit. A query that would go beyond is refused.
+	// MaxTotalMemory is the most bytes that all queries may keep together; default 1 GiB, below 0 for no limit.
+	// The engine ends a query that would exceed it.
 	MaxTotalMemory int64
-	// MaxFacts is how many bytes of facts about parts all queries may cache for later queries; default 64 MiB.
+	// MaxFacts is the most bytes of facts about parts that the engine caches for later queries; default 64 MiB.
 	MaxFacts int64
-	// MaxTraceSpans is how many spans an answer that holds a whole trace may have;
-	// of a larger trace it holds those that start first. Default 200,000, below 0
-	// for no limit.
+	// MaxTraceSpans is the most spans of an answer with a whole trace. An answer with a larger trace has the
+	// spans that start first. Default 200,000, below 0 for no limit.
 	MaxTraceSpans int
 	// MaxMetricsRange is the longest time range of a metrics query; default 744 h.
 	MaxMetricsRange time.Duration
-	// MaxConcurrent is how many queries run at a time, others wait; default 16.
+	// MaxConcurrent is the most queries that run at a time; the others wait; default 16.
 	MaxConcurrent int
-	// MaxWaiting is how many wait, more are refused; default 1000.
+	// MaxWaiting is the most queries that wait; the engine refuses more; default 1000.
 	MaxWaiting int
-	// TempoStructure makes structural operators relate spans as Tempo 3.0.3 does:
-	// only below a root that has arrived. By default the ids alone decide.
+	// TempoStructure makes structural operators relate spans as Tempo 3.0.3 does: only below a root that has
+	// arrived. By default only the ids decide.
 	TempoStructure bool
-	// Running is called when a query begins to run, and done when it has ended; nil
-	// for none.
+	// The engine calls Running when a query begins to run, and done when the query has ended; nil for none.
 	Running func() (done func())
-	// Observer is notified of queries; nil for none.
+	// The engine reports queries to Observer; nil for none.
 	Observer Observer
 }
 
@@ -51,7 +49,7 @@ type Engine struct {
 	everything *trace.Need // of whole traces; read only
 	o          Options
 	slots      chan struct{}
-	waiting    atomic.Int64 // queries that want a slot and have none
+	waiting    atomic.Int64 // queries that wait for a slot
 	observer   Observer
 	places     eval.Places
 	pool       pool // the memory that all queries keep
@@ -59,15 +57,15 @@ type Engine struct {
 	partial    atomic.Int64
 }
 
-// Stats counts how often queries met a bound since the Engine was made.
+// Stats counts how often queries reached a limit since New.
 type Stats struct {
-	Memory  int64            // bytes that the queries that run keep now
+	Memory  int64            // bytes that running queries keep now
 	Facts   int64            // bytes of cached facts about parts, see Options.MaxFacts
 	Limits  map[string]int64 // queries that ended at a limit, by its name: time, memory, total_memory, waiting
-	Partial int64            // whole traces of which an answer held a part
+	Partial int64            // answers with only a part of a whole trace
 }
 
-// limitNames are the names of the limits in the order in which ended has them.
+// limitNames are the names of the limits, in the order of the field ended.
 var limitNames = [...]string{"time", "memory", "total_memory", "waiting"}
 
 // Stats returns the counts.
@@ -132,8 +130,8 @@ func New(src trace.Source, o Options) *Engine {
 	}
 }
 
-// InputError is a mistake of the caller: a query that does not parse, a limit
-// exceeded. Its text is meant for them.
+// InputError is a mistake of the caller, such as a malformed query or too large a limit. Its text is written
+// for the caller.
 type InputError struct{ Err error }
 
 func (e *InputError) Error() string { return e.Err.Error() }
@@ -145,8 +143,7 @@ func inputErrorf(format string, args ...any) error {
 	return &InputError{fmt.Errorf(format, args...)}
 }
 
-// Limits that a query meets. Errors wrap them and name the option, and the flag
-// of etude backend that sets it.
+// Limits that a query can reach. Errors wrap them and name the option and its flag of etude backend.
 var (
 	ErrTimeLimit   = errors.New("query time limit exceeded")
 	ErrMemoryLimit = errors.New("query memory limit exceeded")

@@ -12,7 +12,7 @@ import (
 // factCache caches facts about parts that are costly to compute. It holds no View, so it keeps no column of a dropped
 // part in memory. Its bound is in bytes; it evicts the facts of the least recently used part first.
 //
-// Order of locks: that of facts before that of the cache.
+// Order of locks: facts before the cache.
 type factCache struct {
 	limit int64
 
@@ -22,8 +22,8 @@ type factCache struct {
 	bytes  int64
 }
 
-// facts are the known facts about one part. Rows of a part never change, so facts about a number of rows stay true.
-// When a part has grown, its chronology is extended and the other facts are dropped.
+// facts are the known facts about one part. Rows of a part never change, so facts about a number of rows stay
+// true. If a part has grown, the cache extends its chronology and drops the other facts.
 type facts struct {
 	cache *factCache
 	id    trace.PartID
@@ -32,10 +32,10 @@ type facts struct {
 
 	mu          sync.Mutex
 	times       *chronology
-	repeated    eval.Mask // rows that older parts have as well, under a key of these
+	repeated    eval.Mask // rows that older parts have, too; repeatedKey identifies these parts
 	repeatedKey uint64    // 0 for none
 
-	rows  int // that the fields below are about
+	rows  int // number of rows that the fields below describe
 	all   *selection
 	roots []uint32 // see apparentRoots
 	lists map[columnID]*valueList
@@ -62,7 +62,7 @@ func (c *factCache) of(id trace.PartID) *facts {
 	return f
 }
 
-// count changes the memory of facts by so many bytes.
+// count adds n bytes, possibly negative, to the memory of facts.
 func (c *factCache) count(f *facts, bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,8 +71,8 @@ func (c *factCache) count(f *facts, bytes int) {
 	}
 }
 
-// grow is count while the lock is held. It evicts other facts until the bytes fit. Queries that use these are not
-// affected.
+// grow is count for a caller that holds the lock. It evicts other facts until the bytes fit. Queries that use
+// the evicted facts are not affected.
 func (c *factCache) grow(f *facts, bytes int) {
 	f.bytes += int64(bytes)
 	c.bytes += int64(bytes)
@@ -84,14 +84,14 @@ func (c *factCache) grow(f *facts, bytes int) {
 	}
 }
 
-// used is how many bytes all facts take.
+// used returns the bytes of all facts.
 func (c *factCache) used() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes
 }
 
-// chronology returns when the traces of a View of the part began.
+// chronology returns the chronology of a View of the part.
 func (f *facts) chronology(v *trace.View) *chronology {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,7 +107,7 @@ func (f *facts) chronology(v *trace.View) *chronology {
 	return times
 }
 
-// known returns the chronology of a part with so many spans, nil when it is not known.
+// known returns the cached chronology of a part with the given number of spans, or nil.
 func (f *facts) known(spans int) *chronology {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,7 +117,7 @@ func (f *facts) known(spans int) *chronology {
 	return nil
 }
 
-// Repeated returns the rows of a part that were found under a key.
+// Repeated returns the cached rows of a part under a key.
 func (c *factCache) Repeated(id trace.PartID, key uint64) (rows eval.Mask, known bool) {
 	f := c.of(id)
 	f.mu.Lock()
@@ -125,7 +125,7 @@ func (c *factCache) Repeated(id trace.PartID, key uint64) (rows eval.Mask, known
 	return f.repeated, f.repeatedKey == key
 }
 
-// KeepRepeated keeps the rows of a part under a key.
+// KeepRepeated caches the rows of a part under a key.
 func (c *factCache) KeepRepeated(id trace.PartID, key uint64, rows eval.Mask) {
 	f := c.of(id)
 	f.mu.Lock()
@@ -134,8 +134,8 @@ func (c *factCache) KeepRepeated(id trace.PartID, key uint64, rows eval.Mask) {
 	f.repeated, f.repeatedKey = rows, key
 }
 
-// about makes the facts those of a View; then the fields after rows may be read and set. The lock is held. It returns
-// false for an older View than the facts have.
+// about prepares the facts for a View. Then the caller, who holds the lock, may read and set the fields after
+// rows. It returns false if the facts already describe a newer View.
 func (f *facts) about(v *trace.View) bool {
 	if f.rows < v.Spans() {
 		kept := 0
@@ -164,7 +164,7 @@ func (f *facts) allRows(v *trace.View) *selection {
 	return all
 }
 
-// apparentRoots returns those of a View.
+// apparentRoots returns the cached apparentRoots of a View.
 func (f *facts) apparentRoots(v *trace.View) []uint32 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -180,15 +180,14 @@ func (f *facts) apparentRoots(v *trace.View) []uint32 {
 	return roots
 }
 
-// valueList are distinct values of a column, the newest first: as many as queries
-// have asked for.
+// valueList has distinct values of a column, the newest first, as far as queries have needed them.
 type valueList struct {
 	values []TagValue
 	whole  bool // there are no more
 	texts  int  // bytes
 }
 
-// own copies the texts, all together, out of the memory of the View.
+// own copies the texts into memory of their own, in one allocation, so that they do not keep the View in memory.
 func (l *valueList) own() {
 	l.texts = 0
 	for _, v := range l.values {
@@ -208,7 +207,7 @@ func (l *valueList) own() {
 
 func (l *valueList) bytes() int { return 64 + 32*len(l.values) + l.texts }
 
-// list returns the known values of a column, nil for none.
+// list returns the cached values of a column, or nil.
 func (f *facts) list(v *trace.View, c columnID) *valueList {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -218,8 +217,8 @@ func (f *facts) list(v *trace.View, c columnID) *valueList {
 	return f.lists[c]
 }
 
-// keep remembers the values of a column if there are more of them than before. Their
-// texts are copied, since they are in the memory of the View.
+// keep caches the values of a column if they are more than the cached ones. It copies their texts out of the
+// memory of the View.
 func (f *facts) keep(v *trace.View, c columnID, l *valueList) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

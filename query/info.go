@@ -25,7 +25,7 @@ func (in info) values(c column, yield func(TagValue) bool) {
 			return
 		}
 	}
-	// Slow path: the column is read from its end, past the values that are known.
+	// Slow path: scan the column from its end for values after the known ones.
 	var keep func(row uint32) bool
 	if c.level == trace.ResourceLevel || c.level == trace.ScopeLevel {
 		keep = in.all().keep(c.level)

@@ -10,12 +10,11 @@ import (
 	"etude/traceql/eval"
 )
 
-// Job is one query from its admission until its answer has been
-// written. It has the query's time, its memory, and its place among the queries
-// that run. Methods of the Engine that are given its context are part of it.
+// Job is one query from its admission until the caller has written its answer. It has the query's time, memory
+// and place among the running queries. Methods of the Engine that get its context are part of it.
 //
-// While the reader of the answer is slow, the Job lends its place to others: a reader must not keep queries from
-// running. It does not lend its memory, which is in use.
+// While the reader of the answer is slow, the Job lends its place to other queries, so that a slow reader does
+// not block them. It keeps its memory, which is in use.
 type Job struct {
 	e      *Engine
 	ctx    jobContext
@@ -24,17 +23,16 @@ type Job struct {
 	memory *memory
 
 	mu      sync.Mutex
-	waits   bool   // for the reader, so that the place may be lent
+	waits   bool   // the Job waits for the reader, so it may lend its place
 	lent    bool   // the place is lent
 	done    func() // ends what Options.Running has begun
 	lending *time.Timer
 
-	advice string // how to ask for less
-	inner  bool   // queries of the Job's context are parts of it, and not reported by themselves
+	advice string // advice on how to request less
+	inner  bool   // queries with the Job's context are parts of it and have no report of their own
 }
 
-// jobContext is a context that leads to its Job, and has its deadline: one value
-// in the place of three that each would be allocated.
+// jobContext is a context with its Job and a deadline. It is one allocation instead of three.
 type jobContext struct {
 	context.Context
 	job *Job
@@ -55,9 +53,8 @@ func (c *jobContext) Deadline() (time.Time, bool) { return c.end, true }
 // lendAfter is how long the reader may take for a piece of the answer before the Job lends its place.
 const lendAfter = 20 * time.Millisecond
 
-// Begin waits for a place among the queries that run, and bounds the time and the
-// memory of all that is done with the Job's context. Call End when the answer has
-// been written.
+// Begin waits for a place among the running queries. It limits the time and memory of all work with the Job's
+// context. The caller must call End after it has written the answer.
 func (e *Engine) Begin(ctx context.Context) (*Job, error) {
 	j := &Job{e: e}
 	j.ctx.job, j.ctx.end = j, time.Now().Add(e.o.MaxTime)
@@ -81,13 +78,12 @@ func (j *Job) stop() {
 	j.cancel(context.Canceled)
 }
 
-// tooLong ends the Job because of its time.
+// tooLong ends the Job at its time limit.
 func (j *Job) tooLong() {
 	j.cancel(fmt.Errorf("%w: the query ran longer than %s (query.Options.MaxTime, --max-query-time); narrow it by time range or conditions", ErrTimeLimit, j.e.o.MaxTime))
 }
 
-// begin returns the Job that a context belongs to, or begins one. Call end when
-// done.
+// begin returns the Job of a context, or begins one. The caller must call end.
 func (e *Engine) begin(ctx context.Context) (j *Job, end func(), err error) {
 	if j, ok := ctx.Value(jobKey{}).(*Job); ok && j.e == e {
 		return j, func() {}, nil
@@ -98,11 +94,10 @@ func (e *Engine) begin(ctx context.Context) (j *Job, end func(), err error) {
 	return j, j.End, nil
 }
 
-// Context is done when the time is over, the memory is used up or the caller has
-// left.
+// Context is done when the time is over, the memory limit is exceeded, or the caller has cancelled.
 func (j *Job) Context() context.Context { return &j.ctx }
 
-// Err returns why the Job must end, nil while it need not.
+// Err returns the reason why the Job must end, or nil.
 func (j *Job) Err() error {
 	if j.ctx.Err() == nil {
 		return nil
@@ -110,8 +105,8 @@ func (j *Job) Err() error {
 	return context.Cause(&j.ctx)
 }
 
-// Hold counts n bytes that the answer takes, below 0 for bytes given back; the format and its numbers, one or two,
-// describe its progress.
+// Hold counts n bytes of the answer; a negative n frees bytes. The format with its one or two numbers describes
+// the progress.
 func (j *Job) Hold(n int, format string, numbers ...int) error {
 	at := eval.Progress{Format: format, A: numbers[0]}
 	if len(numbers) > 1 {
@@ -123,11 +118,11 @@ func (j *Job) Hold(n int, format string, numbers ...int) error {
 	return nil
 }
 
-// Deadline is when the time is over.
+// Deadline returns the end of the query's time.
 func (j *Job) Deadline() time.Time { return j.ctx.end }
 
-// Write calls f, which hands a piece of the answer to its reader. When that takes
-// long, the place is lent until f returns.
+// Write calls f, which sends a piece of the answer to its reader. If f takes long, the Job lends its place
+// until f returns.
 func (j *Job) Write(f func() error) error {
 	j.mu.Lock()
 	j.waits = true
@@ -165,7 +160,7 @@ func (j *Job) lend() {
 	}
 }
 
-// End gives everything back.
+// End releases the place and the memory.
 func (j *Job) End() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -181,7 +176,7 @@ func (j *Job) End() {
 	j.stop()
 }
 
-// tooMuch ends the Job because of its memory.
+// tooMuch ends the Job at a memory limit.
 func (j *Job) tooMuch(m *memoryError) {
 	if m.shared {
 		j.cancel(fmt.Errorf("%w: all queries together keep more than %d bytes (query.Options.MaxTotalMemory, --max-queries-memory), this one at %s; ask again later, or for less",

@@ -7,8 +7,8 @@ import (
 	"etude/traceql/eval"
 )
 
-// memory is the [eval.Memory] of one query: it ends the query that goes beyond a
-// limit, its own or that of a pool which all queries share.
+// memory is the [eval.Memory] of one query: it ends a query that exceeds its own limit or the limit of the pool
+// that all queries share.
 type memory struct {
 	limit int64 // 0 for none
 	pool  *pool // nil for none
@@ -17,17 +17,17 @@ type memory struct {
 	ended atomic.Bool // over has been called
 }
 
-// pool is what several queries may keep together, in bytes.
+// pool limits the bytes that several queries keep together.
 type pool struct {
 	limit int64 // 0 for none
 	used  atomic.Int64
 }
 
-// inUse is how many bytes the running queries keep.
+// inUse returns the bytes that the running queries keep.
 func (p *pool) inUse() int64 { return p.used.Load() }
 
-// newMemory returns a memory with a limit in bytes, 0 for none, that takes from a
-// pool unless it is nil. Over, unless nil, is called when a limit is first met.
+// newMemory returns a memory with a limit in bytes; 0 means none. It also takes from the pool, unless nil. It
+// calls over, unless nil, when it first exceeds a limit.
 func newMemory(limit int64, pool *pool, over func(*memoryError)) *memory {
 	return &memory{limit: max(0, limit), pool: pool, over: over}
 }
@@ -35,7 +35,7 @@ func newMemory(limit int64, pool *pool, over func(*memoryError)) *memory {
 // memoryError is the error of a query that needs too much memory.
 type memoryError struct {
 	limit  int64  // bytes
-	shared bool   // the limit is that of all queries together
+	shared bool   // the limit of all queries together
 	at     string // the query's progress
 }
 
@@ -67,8 +67,7 @@ func (m *memory) Take(n int, at eval.Progress) error {
 	return nil
 }
 
-// exceeded returns the refused bytes at once, so that a query that asks for far too much causes no other to be
-// refused.
+// exceeded returns the refused bytes to the pool at once, so that one excessive request does not end other queries.
 func (m *memory) exceeded(n int, err *memoryError) error {
 	m.Free(n)
 	if m.over != nil && m.ended.CompareAndSwap(false, true) {
@@ -77,11 +76,11 @@ func (m *memory) exceeded(n int, err *memoryError) error {
 	return err
 }
 
-// Free gives bytes back that are not kept any longer.
+// Free returns bytes that the query no longer keeps.
 func (m *memory) Free(n int) { _ = m.Take(-n, eval.Progress{}) }
 
-// Used is how many bytes the query keeps now.
+// Used returns the bytes that the query keeps now.
 func (m *memory) Used() int64 { return m.used.Load() }
 
-// Close returns all bytes that have not been freed.
+// Close returns all remaining bytes to the pool.
 func (m *memory) Close() { m.Free(int(m.used.Load())) }

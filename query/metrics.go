@@ -19,14 +19,14 @@ type MetricsRequest struct {
 	Exemplars int // at most; 0 for the default of 100
 	MaxSeries int // 0 for no limit
 
-	// Progress, if set, is called while the query runs, from the oldest spans to the newest, with a range of slots of
-	// the window that are complete. It returns whether it has used their series; if not, the next call offers them
-	// again with more. It may call series only before it returns; that costs as much as an answer. compare() reports
-	// no progress.
+	// The query calls Progress, unless nil, from the oldest spans to the newest, with a range of complete slots
+	// of the window. Progress reports whether it has used their series. If not, the next call offers them again
+	// with more. Progress may call series only before it returns; each call costs as much as an answer.
+	// compare() reports no progress.
 	Progress func(w metrics.Window, from, to int, series func() []metrics.Series) (taken bool)
 
-	// Parts, if set, is called while the query runs, with how many parts of the store, blocks and tables, were read
-	// or ruled out, and how many there are. compare() does not call it.
+	// The query calls Parts, unless nil, with the number of parts (blocks and tables) that it has read or ruled
+	// out, and the number of all parts. compare() does not call it.
 	Parts func(done, total int)
 }
 
@@ -37,8 +37,7 @@ const (
 	MaxStep      = 24 * time.Hour
 )
 
-// MetricsResult is the answer to a metrics query. Partial tells that series
-// were left out, or may have been.
+// MetricsResult is the answer to a metrics query. Partial reports whether series are missing or may be missing.
 type MetricsResult struct {
 	Series  []metrics.Series
 	Window  metrics.Window
@@ -77,7 +76,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	evaluated()
 	done.Tables, done.Spans, done.Results = len(snap.Parts()), out.Stats.Spans, len(out.Series)
 	switch {
-	case ctx.Err() != nil: // long work has ended early
+	case ctx.Err() != nil: // long work ended early
 		return nil, context.Cause(ctx)
 	case err != nil:
 		return nil, err
@@ -133,7 +132,7 @@ func (e *Engine) compileMetrics(ctx context.Context, text string) (*metrics.Quer
 	return m, nil
 }
 
-// exemplarLimit is the hint's number, else the request's, else the default.
+// exemplarLimit returns the hint's number, otherwise the request's, otherwise the default.
 func exemplarLimit(m *metrics.Query, req MetricsRequest) int {
 	switch {
 	case req.Instant || m.Exemplars == 0:

@@ -7,7 +7,7 @@ type Stage string
 
 // The stages, in their order. Not every query has all of them.
 const (
-	Waiting    Stage = "wait"     // for other queries to end
+	Waiting    Stage = "wait"     // waiting for other queries to end
 	Parsing    Stage = "parse"    // from text to a program
 	Planning   Stage = "plan"     // which Tables to read, in which order
 	Evaluating Stage = "evaluate" // over the Tables
@@ -21,14 +21,12 @@ type Work struct {
 	Results int    // traces, series, names, values, or spans of one trace
 }
 
-// Observer is notified of queries and their stages, to measure and trace them. Its
-// methods are called on the query's goroutine, with the context that the caller
-// of the Engine gave or one made from it.
+// Observer receives queries and their stages, to measure and trace them. The Engine calls its methods on the
+// query's goroutine, with the caller's context or one derived from it.
 type Observer interface {
-	// Stage is called when a stage begins, and the function that it returns when the
-	// stage ends.
+	// The Engine calls Stage when a stage begins, and the function that it returns when the stage ends.
 	Stage(context.Context, Stage) (end func())
-	// Done is called once for each query, also for one that has failed.
+	// The Engine calls Done once for each query, also for a failed one.
 	Done(context.Context, Work)
 }
 
@@ -38,7 +36,7 @@ type unobserved struct{}
 func (unobserved) Stage(context.Context, Stage) func() { return func() {} }
 func (unobserved) Done(context.Context, Work)          {}
 
-// report is deferred, so that it runs however a query ends. It does not report a part of another query.
+// The query defers report, so that it runs even after an error or a panic. It does not report a part of another query.
 func (e *Engine) report(ctx context.Context, done *Work) {
 	if j, ok := ctx.Value(jobKey{}).(*Job); ok && j.inner {
 		return

@@ -5,9 +5,9 @@ import "etude/traceql/metrics"
 // tellEvery is the number of steps after which a search tells its progress without new results.
 const tellEvery = 256
 
-// tell reports the traces that are sure to be in the answer. All traces still to come start at next or before, so
-// they cannot change the places of later ones. Traces found so far are in order, so the sure ones are a growing
-// prefix. Step counts the calls.
+// tell reports the traces that are sure to be in the answer. All remaining traces start at next or before, so
+// they cannot change the places of traces that start later. The found traces are in order, so the sure ones are
+// a growing prefix. Step counts the calls.
 func (s *search) tell(step int, next uint64) {
 	if s.req.Progress == nil {
 		return
@@ -38,15 +38,15 @@ type teller struct {
 	total int
 }
 
-// left is called with the number of parts that are still to be read.
+// The Run calls left with the number of parts that it still has to read.
 func (t *teller) left(parts int) {
 	if t.parts != nil {
 		t.parts(t.total-parts, t.total)
 	}
 }
 
-// added is called when the Run has the spans of a View. It does not report the slots that the last View completes:
-// the answer has them.
+// The caller calls added when the Run has the spans of a View. added does not report the slots that the last
+// View completes, because the answer has them.
 func (t *teller) added(run *metrics.Run, view int) {
 	from, to := t.told, run.Sure(view)
 	if t.listener == nil || to <= from || to >= t.w.Slots || run.Cells() > maxPartialCells {

@@ -21,28 +21,27 @@ type Request struct {
 	// inclusive; 0 for no bound.
 	MinDuration, MaxDuration time.Duration
 
-	// Start and End select traces that overlap the window, edges included, in
-	// unix nanoseconds. Both zero: no window. A trace with spans before and after the window but none within is not
-	// found when all its parts are on disk and outside of the window: finding it would mean reading every part.
+	// Start and End select traces that overlap the window, edges included, in unix nanoseconds. Both zero: no
+	// window. If a trace has spans before and after the window but none within, and all its parts are on disk
+	// and outside of the window, the search does not find it. Otherwise it would have to read every part.
 	Start, End uint64
 
 	Limit           int // traces; 0 for the default of 20
 	SpansPerSpanSet int // spans listed per spanset; 0 for the default of 3
 
-	// Progress, if set, is called while the search runs: whenever more traces are sure
-	// to be in the answer or more parts are done, and now and then without. It may keep the slice.
+	// The search calls Progress, unless nil, whenever more traces are sure to be in the answer or more parts
+	// are done, and now and then without news. Progress may keep the slice.
 	Progress func(SearchProgress)
 }
 
-// SearchProgress is how far a search has come.
+// SearchProgress is the progress of a search.
 type SearchProgress struct {
-	// Sure are the traces that the answer will begin with, the newest first.
+	// Sure are the first traces of the answer, the newest first. They are final.
 	Sure []Trace
 
 	InspectedTraces, InspectedSpans int
 
-	// Parts is how many parts of the store, blocks and tables, there are, PartsDone how
-	// many of them the search has read or ruled out.
+	// Parts is the number of parts (blocks and tables). PartsDone is how many of them the search has read or ruled out.
 	Parts, PartsDone int
 
 	// Reached: no trace that starts later can be added. Unix nanoseconds.
@@ -62,27 +61,25 @@ type Result struct {
 	InspectedSpans  int
 }
 
-// Trace is one trace of a Result. SpanSets and Services are given for a TraceQL
-// query only.
+// Trace is one trace of a Result. Only an answer to a TraceQL query has SpanSets and Services.
 type Trace struct {
 	ID                    trace.TraceID
-	RootService, RootName string // empty when not known, or not given
-	Unserviced            bool   // the root is there, and its resource has no service name
+	RootService, RootName string // empty if unknown or absent
+	Unserviced            bool   // the trace has its root, and the root's resource has no service name
 	Start                 uint64 // unix nanoseconds
 	Duration              time.Duration
 	SpanSets              []SpanSet
 	Services              []ServiceStats
 }
 
-// SpanSet is one result of a query's pipeline. Matched counts its spans before
-// they were cut to SpansPerSpanSet.
+// SpanSet is one result of a query's pipeline. Matched counts its spans before the cut to SpansPerSpanSet.
 type SpanSet struct {
 	Spans   []Span
 	Matched int
 	Attrs   []eval.Attr
 }
 
-// Span is one span of a SpanSet. Name is set when the query reads it.
+// Span is one span of a SpanSet. Name is set if the query reads it.
 type Span struct {
 	ID       trace.SpanID
 	Name     string
@@ -136,11 +133,11 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	return s.out, nil
 }
 
-// ofTraces declares what a search reads of every part that it cannot rule out: when traces began.
+// ofTraces declares the columns that a search reads of every part that it cannot rule out: the times of traces.
 var ofTraces = trace.Need{Columns: trace.TraceTimes}
 
-// searchNeed declares the columns that a search reads: of each part those for its masks and the order of its traces,
-// and of traces all that the answer shows.
+// searchNeed declares the columns that a search reads: from each part the columns for masks and for the order
+// of traces, and from whole traces all columns that the answer shows.
 func searchNeed(p *eval.Program, req Request) (rows, whole *trace.Need) {
 	rows, whole = p.RowNeed(), p.Need()
 	rows.Columns |= trace.TraceTimes
@@ -211,14 +208,14 @@ type search struct {
 	t       eval.Trace
 	seen    map[trace.TraceID]bool // split traces already evaluated; nil for none
 	out     *Result
-	told    int // traces that Progress has been told of
+	told    int // traces that Progress has received
 
-	toldParts int // the same of parts that are done
+	toldParts int // the same for finished parts
 
 	job *Job
 }
 
-// plan begins a cursor for each part that cannot be ruled out.
+// plan begins a cursor for each part that it cannot rule out.
 func (s *search) plan() {
 	s.run.Within(s.req.Start, s.req.End, true)
 	s.cursors = make(cursors, 0, min(len(s.list), 32))
@@ -233,7 +230,7 @@ func (s *search) plan() {
 	s.cursors.order()
 }
 
-// walk evaluates candidates from the newest on until the result cannot change.
+// walk evaluates candidates, the newest first, until the result cannot change.
 func (s *search) walk() error {
 	for n := 0; len(s.cursors) > 0; n++ {
 		if n%64 == 0 && s.ctx.Err() != nil {
@@ -257,13 +254,13 @@ func (s *search) walk() error {
 	return nil
 }
 
-// step opens the part of a cursor, finds its candidates, or looks at one of them.
+// step opens the part of a cursor, finds its candidates, or evaluates one of them.
 func (s *search) step(c *cursor) error {
 	switch {
 	case c.ids == nil:
 		return s.open(c)
 	case !c.ready:
-		if err := s.run.OpenTraces(c.part); err != nil { // again, if many others were opened since
+		if err := s.run.OpenTraces(c.part); err != nil { // again, if the search has opened many others since
 			return err
 		}
 		sure, doubtful, err := s.run.Candidates(c.part)
@@ -291,9 +288,9 @@ func (s *search) open(c *cursor) error {
 	return nil
 }
 
-// full reports whether the result has as many traces as it may, and they come before
-// the one at the newest cursor. That one, and all that follow, start then or, with
-// what they have in other Views, before.
+// full reports whether the result has its maximum of traces and all of them precede the trace at the newest
+// cursor. That trace and all following ones start at the cursor's time or, with their rows in other Views,
+// earlier.
 func (s *search) full(c *cursor) bool {
 	found := s.out.Traces
 	if len(found) < s.req.Limit {
@@ -348,7 +345,7 @@ func (s *search) visit(c *cursor) error {
 // seenBytes estimates the memory of a trace id in a map.
 const seenBytes = 48
 
-// keep puts the trace at its place in the result.
+// keep inserts the trace at its place in the result.
 func (s *search) keep(sets []eval.Spanset) error {
 	at, _ := slices.BinarySearchFunc(s.out.Traces, &s.t, func(have Trace, t *eval.Trace) int {
 		return newerFirst(have.Start, have.ID, t.Start, t.ID)
@@ -381,8 +378,8 @@ func (s *search) keep(sets []eval.Spanset) error {
 	return s.job.Hold(itemBytes*(1+len(t.Services)), "%d traces", len(s.out.Traces))
 }
 
-// itemBytes estimates the memory of a Trace, a SpanSet, a Span or a ServiceStats in a result, attrBytes an Attr.
-// Texts are those of the dictionaries.
+// itemBytes estimates the memory of a Trace, a SpanSet, a Span or a ServiceStats in a result, attrBytes an
+// Attr. Texts need no memory: they are in the dictionaries.
 const itemBytes, attrBytes = 128, 80
 
 // bytes estimates the memory of a trace in a result.
@@ -402,7 +399,7 @@ func (s *SpanSet) bytes() int {
 	return n
 }
 
-// omit empties the fields that an answer to the query does not show.
+// omit clears the fields that an answer to the query does not show.
 func (s *search) omit(t *Trace) {
 	if s.program.Omits(syntax.TraceDuration) {
 		t.Duration = 0

@@ -25,7 +25,7 @@ func serviceStats(t *eval.Trace) []ServiceStats {
 	}
 	slices.SortFunc(out, func(a, b ServiceStats) int { return strings.Compare(a.Service, b.Service) })
 	services := out[:0]
-	for _, s := range out { // Several resources may be of one service.
+	for _, s := range out { // Several resources may belong to one service.
 		if last := len(services) - 1; last >= 0 && services[last].Service == s.Service {
 			services[last].Spans += s.Spans
 			services[last].Errors += s.Errors
@@ -42,12 +42,12 @@ type resourceOf struct {
 	resource uint32
 }
 
-// resourcePlaces number the resources of a trace. Most traces have a few, which are found
-// faster one by one than by a map.
+// resourcePlaces numbers the resources of a trace. Most traces have few resources, for which a linear search is
+// faster than a map.
 type resourcePlaces struct {
 	few  [16]resourceOf
 	n    int
-	many map[resourceOf]int // nil for a few
+	many map[resourceOf]int // nil for few resources
 }
 
 func (p *resourcePlaces) of(r resourceOf) (place int, fresh bool) {

@@ -9,7 +9,7 @@ import (
 	"etude/traceql/eval"
 )
 
-// Tenants hands out the Source of each tenant; nil for a tenant that has no spans.
+// Tenants returns the Source of each tenant, or nil for a tenant without spans.
 type Tenants interface {
 	Source(id string) trace.Source
 }
@@ -47,7 +47,7 @@ func (e *Engine) snapshot(ctx context.Context) (trace.Snapshot, error) {
 	return trace.Join(all...), nil
 }
 
-// parts returns the parts of a snapshot for a query. Needs is that of [eval.NewParts].
+// parts returns the parts of a snapshot for a query. Needs is as in [eval.NewParts].
 func (e *Engine) parts(j *Job, snap trace.Snapshot, needs func() (rows, whole *trace.Need)) *eval.Parts {
 	return eval.NewParts(j.Context(), snap, needs, eval.Keep{Memory: j.memory, Places: &e.places, Facts: e.facts})
 }

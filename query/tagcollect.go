@@ -5,11 +5,11 @@ import "etude/traceql/eval"
 // valueBytes estimates the memory of a value besides its text: in the set, in the sorted list and in the answer.
 const valueBytes = 160
 
-// collector gathers distinct values until a bound of the request is met.
+// collector gathers distinct values up to the limits of a request.
 type collector struct {
 	limit, maxStale int  // 0 for no bound
 	untyped         bool // values of the same text are one
-	room            *int // bytes that the answer may still take
+	room            *int // remaining bytes of the answer
 	memory          *memory
 
 	seen  map[TagValue]struct{}
@@ -21,7 +21,7 @@ func newCollector(req TagRequest, room *int, memory *memory) *collector {
 	return &collector{limit: req.Limit, maxStale: req.MaxStale, room: room, memory: memory, seen: map[TagValue]struct{}{}}
 }
 
-// add adds a value and reports whether there is use for more.
+// add adds a value. It reports whether the collector needs more.
 func (c *collector) add(v TagValue) (more bool) {
 	if c.full {
 		return false
@@ -53,7 +53,7 @@ func (c *collector) add(v TagValue) (more bool) {
 	return !c.full
 }
 
-// has reports whether the value is known already.
+// has reports whether the collector has the value.
 func (c *collector) has(v TagValue) bool {
 	if c.untyped {
 		v.Type = ""

@@ -8,9 +8,9 @@ import (
 	"etude/traceql/syntax"
 )
 
-// columnsOf returns the columns of a View that hold the values of an attribute
-// or intrinsic. Ok is false where columns alone do not have the answer: values within arrays, an unscoped name that
-// both spans and resources have, and facts of whole traces. Package eval answers those.
+// columnsOf returns the columns of a View that hold the values of an attribute or intrinsic. Ok is false if
+// columns alone do not have the answer: values within arrays, an unscoped name that both spans and resources
+// have, and facts of whole traces. In these cases package eval finds the values.
 func columnsOf(v *trace.View, f syntax.Field) (cols []column, ok bool) {
 	switch f := f.(type) {
 	case *syntax.AttrRef:
@@ -75,14 +75,13 @@ func messageColumn(v *trace.View) column {
 	return intrinsicColumn(syntax.StatusMessage, trace.SpanLevel, codes)
 }
 
-// selection are the rows of a View that a request is about: by level, nil for all.
+// selection has the selected rows of a View by level; nil for all.
 type selection struct {
 	v    *trace.View
 	rows [trace.Levels]eval.Mask
 }
 
-// newSelection selects spans, nil for all, and the resources and scopes that some
-// of them has.
+// newSelection selects spans (nil for all) and their resources and scopes.
 func newSelection(v *trace.View, spans eval.Mask) *selection {
 	s := &selection{v: v}
 	s.rows[trace.SpanLevel] = spans
@@ -90,7 +89,7 @@ func newSelection(v *trace.View, spans eval.Mask) *selection {
 	return s
 }
 
-// in returns a selection of all spans as one of another View of the same rows.
+// in converts a selection of all spans to another View of the same rows.
 func (s *selection) in(v *trace.View) *selection { return &selection{v: v, rows: s.rows} }
 
 // bytes estimates the memory of a selection of all spans; 0 for none.
@@ -105,7 +104,7 @@ func (s *selection) bytes() int {
 	return n
 }
 
-// keep returns the test of a level's rows, nil when all are selected.
+// keep returns a test for the rows of a level, or nil if all are selected.
 func (s *selection) keep(l trace.Level) func(row uint32) bool {
 	spans := s.rows[trace.SpanLevel]
 	switch rows := s.rows[l]; {
@@ -118,8 +117,7 @@ func (s *selection) keep(l trace.Level) func(row uint32) bool {
 	return nil
 }
 
-// distinct returns the values of a column in the selected rows; some conditions
-// have selected them.
+// distinct returns the distinct values of a column in the rows that conditions have selected.
 func (s *selection) distinct(c column) *distinct {
 	if c.level != trace.SpanLevel || c.Rows != nil {
 		return newDistinct(s.v, c, s.keep(c.level))

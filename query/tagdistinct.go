@@ -7,25 +7,25 @@ import (
 	"etude/traceql/eval"
 )
 
-// A query finds the distinct values of a column from its newest position backwards, and only as many as it needs, so
-// the first thousand of a million cost a thousand. The list stays with the View, which never changes: a column of few
-// values is read once, and the next query gets the list.
+// A query finds the distinct values of a column from its newest position backwards, and only as many as it
+// needs, so the first thousand of a million values cost a thousand. The list stays with the View, which never
+// changes: a query reads a column with few values once, and the next query reuses the list.
 //
-// A list ends when its texts fill a whole answer. The rest is not needed: a reader that consumed the whole list has
-// reached the limit of the answer.
+// A list ends when its texts fill a whole answer. No query needs more: a reader that consumed the whole list
+// has reached the limit of the answer.
 //
-// The rejected alternative, lists made when a Table is sealed, would pay for
-// every column at ingest and still leave the growing Table to be scanned.
+// Rejected: making the lists when the store seals a Table. Ingest would pay for every column, and a query would
+// still have to scan the growing Table.
 
-// column is a column of attributes at a level of a View, or an intrinsic as one: its
-// Key is the canonical name, and its Rows are nil, for it has a value in every row.
+// column is a column of attributes at a level of a View, or an intrinsic in the same form: its Key is the
+// canonical name, and its Rows are nil because every row has a value.
 type column struct {
 	*trace.Column
 	level     trace.Level
 	intrinsic bool
 }
 
-// columnID tells a column from others of its View.
+// columnID identifies a column within its View.
 type columnID struct {
 	level     trace.Level
 	typ       trace.Type
@@ -35,14 +35,13 @@ type columnID struct {
 
 func (c column) id() columnID { return columnID{c.level, c.Type, c.intrinsic, c.Key} }
 
-// distinct are the distinct values of one column, the newest first, as far as
-// they have been found.
+// distinct has the distinct values of one column, the newest first, as far as queries have found them.
 type distinct struct {
 	column
 	v     *trace.View
 	keep  func(row uint32) bool // nil for every row
 	found []uint32              // positions; grows only
-	below int                   // positions from here on have been read
+	below int                   // upTo has read the positions from here on
 	bytes int                   // of the texts found
 
 	seen     []uint64 // set of codes
@@ -60,11 +59,11 @@ func newDistinct(v *trace.View, c column, keep func(row uint32) bool) *distinct 
 	return d
 }
 
-// upTo looks for at least n values, when there are as many, and returns all
-// found. Done tells that there are no more.
+// upTo searches until it has n values or the column has no more. It returns all found values. Done means that
+// there are no more.
 func (d *distinct) upTo(n int) (found []uint32, done bool) {
 	for d.below > 0 && len(d.found) < n && d.bytes <= maxTagBytes {
-		if len(d.Codes) > 0 { // a Table made like another has empty codes where it has numbers
+		if len(d.Codes) > 0 { // a column of numbers may have empty codes
 			d.nextCode()
 		} else {
 			d.nextNumber()
@@ -76,8 +75,8 @@ func (d *distinct) upTo(n int) (found []uint32, done bool) {
 	return d.found, done
 }
 
-// each calls yield with the values until it returns false. More is upTo, under
-// the lock that guards the list; the slice that it has returned does not change.
+// each calls yield with the values until it returns false. More is upTo under the lock that guards the list. A
+// returned slice does not change.
 func (d *distinct) each(more func(n int) (found []uint32, done bool), yield func(TagValue) bool) {
 	for from, want := 0, 64; ; want *= 4 {
 		found, done := more(want)
@@ -122,7 +121,7 @@ func (d *distinct) add(i int) {
 	d.below = i
 	d.found = append(d.found, uint32(i))
 	if d.Type == trace.String {
-		if n := len(d.v.Text(d.Codes[i])); n <= maxTagBytes { // a longer one is in no answer
+		if n := len(d.v.Text(d.Codes[i])); n <= maxTagBytes { // no answer has a longer one
 			d.bytes += n
 		}
 	}
@@ -139,7 +138,7 @@ func (d *distinct) keeps(i int) bool {
 	return d.keep(row)
 }
 
-// value returns the value at a position, as answers print it.
+// value returns the value at a position in the form of answers.
 func (c column) value(v *trace.View, i uint32) TagValue {
 	switch c.Type {
 	case trace.Int:
@@ -152,7 +151,7 @@ func (c column) value(v *trace.View, i uint32) TagValue {
 	return TagValue{valueTypes[eval.String], v.Text(c.Codes[i])}
 }
 
-// numbers is a set of numbers that answers fast for those asked for lately.
+// numbers is a set of numbers with a fast path for recently used ones.
 type numbers struct {
 	set    map[uint64]struct{}
 	recent [64]uint64

@@ -10,26 +10,26 @@ import (
 	"etude/traceql/syntax"
 )
 
-// narrowed selects the spans that a TagRequest is about.
+// narrowed selects the spans of a TagRequest.
 type narrowed struct {
 	job   *Job
 	ctx   context.Context
-	work  int // since the context was polled
+	work  int // work since the last poll of the context
 	facts *factCache
 	parts *eval.Parts
-	run   *eval.Run // that selects spans; nil when all are selected
+	run   *eval.Run // selects spans; nil if all are selected
 	conds []syntax.Field
 	all   bool // conds select every span
-	pairs bool // of events and links only those side by side count
+	pairs bool // only events and links side by side count
 	req   TagRequest
 
-	reads    []reading  // of the fields that the request names
-	selected *selection // of one part, the last asked for
+	reads    []reading  // the fields that the request names
+	selected *selection // the selection of the last part
 	ofPart   int
 }
 
-// reading is a field, with the Program and the Run that read its values. Most columns tell their values without, so
-// both are made when they are first needed.
+// reading is a field, with the Program and the Run that read its values. Most columns give their values without
+// them, so the first use creates both.
 type reading struct {
 	field   syntax.Field
 	program *eval.Program // nil until needed, as run
@@ -58,7 +58,8 @@ func narrow(j *Job, req TagRequest) *narrowed {
 	return n
 }
 
-// begin begins to read the parts of a snapshot, with the columns of the fields and those that more, unless nil, adds.
+// begin prepares to read the parts of a snapshot, with the columns of the fields and, unless more is nil, the
+// columns that it adds.
 func (n *narrowed) begin(snap trace.Snapshot, fields []syntax.Field, more func(*trace.Need)) {
 	for _, f := range fields {
 		n.reads = append(n.reads, reading{field: f})
@@ -96,7 +97,7 @@ func (n *narrowed) reader(f syntax.Field, part int) (*eval.Run, error) {
 	return r.run, r.run.Open(part)
 }
 
-// release releases a part that the request needs no longer.
+// release releases a part that the request no longer needs.
 func (n *narrowed) release(part int) {
 	if n.run != nil {
 		n.run.Release(part)
@@ -111,7 +112,7 @@ func (n *narrowed) release(part int) {
 	n.parts.Release(part)
 }
 
-// given counts rows read and, now and then, checks whether the request has been cancelled.
+// given counts rows read and, now and then, checks whether the caller has cancelled the request.
 func (n *narrowed) given(rows int) bool {
 	const lookEvery = 1 << 14
 	if n.work += 1 + rows; n.work < lookEvery {
@@ -144,9 +145,9 @@ func (n *narrowed) selection(part int) (*selection, error) {
 	return n.selected, nil
 }
 
-// selective returns the part of a condition that selects spans for a TagRequest: comparisons with a constant, of an
-// attribute or intrinsic that takes accepts, joined as in the condition. Other conditions count as true; nil means
-// that nothing selective is left.
+// selective returns the part of a condition that selects spans for a TagRequest: comparisons of an attribute or
+// intrinsic that takes accepts with a constant, joined as in the condition. Other conditions count as true. nil
+// means that no selective condition remains.
 func selective(f syntax.Field, takes func(x syntax.Field) bool) syntax.Field {
 	b, ok := f.(*syntax.Binary)
 	if !ok {
@@ -179,7 +180,7 @@ func compound(f syntax.Field) bool {
 	return ok
 }
 
-// inWindow reports whether some span of the part may overlap the window.
+// inWindow reports whether a span of the part may overlap the window.
 func (n *narrowed) inWindow(part int) bool {
 	p := &n.parts.List()[part]
 	if p.Spans == 0 {

@@ -6,16 +6,16 @@ import (
 	"etude/traceql/syntax"
 )
 
-// Only whole traces tell the name or service of their root span for sure, and loading every trace costs a lookup in
-// every View. But there are few distinct values. So a trace is loaded only when its apparent root would add a new
-// value, or when it has no apparent root. If the apparent root is not the real one, the real one is an apparent root
-// in its own View, and is found there if that View is within the request's window.
+// Only a whole trace shows its root span for certain, and loading a trace costs a lookup in every View. But
+// there are few distinct values. So the request loads a trace only if its apparent root would add a new value,
+// or if it has no apparent root. If the apparent root is not the real one, the real one is an apparent root in
+// its own View, and the request finds it there if that View is within its window.
 
 // severalRoots marks a trace with several spans that may be its root.
 const severalRoots = ^uint32(0)
 
-// apparentRoots returns, by trace number, the row + 1 of the only span without a
-// parent that a trace has in the View, 0 for none.
+// apparentRoots returns the apparent root of each trace: the row + 1 of its only span without a parent in the
+// View, or 0.
 func apparentRoots(v *trace.View) []uint32 {
 	roots := make([]uint32, len(v.TraceIDs))
 	for row, parent := range v.Parent {
@@ -44,7 +44,7 @@ func (n *narrowed) rootValues(in info, field string, c *collector) error {
 	var t eval.Trace
 	for number := len(roots) - 1; number >= 0 && !c.full; number-- {
 		if r := roots[number]; r != 0 && r != severalRoots {
-			// Fast path: nothing new can come from here.
+			// Fast path: this trace adds no new value.
 			code := codes(r - 1)
 			if seen[code] {
 				continue
@@ -70,8 +70,7 @@ func (n *narrowed) rootValues(in info, field string, c *collector) error {
 	return nil
 }
 
-// rootsTell reports whether a span without a parent may count as a root: links
-// may name a parent too.
+// rootsTell reports whether a span without a parent counts as a root: a link may also name a parent.
 func rootsTell(v *trace.View) bool {
 	return v.LinkAttrs.Find("opentracing.ref_type", trace.String) == nil
 }

@@ -13,18 +13,17 @@ type TagRequest struct {
 	// Scope limits names to one: span, resource, event, link, instrumentation,
 	// intrinsic; "" or none for all; trace has no names.
 	Scope string
-	// Query narrows to the spans that its conditions select. It may be
-	// incomplete; conditions that do not parse are ignored.
+	// Query restricts the request to the spans that its conditions select. It may be incomplete: TagNames and
+	// TagValues ignore conditions that do not parse.
 	Query string
-	// Start and End leave out parts that are wholly outside, in unix
-	// nanoseconds. Both zero: no window.
+	// Start and End are a window in unix nanoseconds. The request skips parts that are wholly outside. Both
+	// zero: no window.
 	Start, End uint64
-	// Limit bounds the names of a scope, or the values; 0 for no bound but that
-	// of an answer's size, 1,000,000 bytes.
+	// Limit bounds the names of a scope, or the values. 0 means that only the size of an answer, 1,000,000
+	// bytes, is bounded.
 	Limit int
-	// MaxStale ends the search for names of a scope, or for values, after so many
-	// in a row that were known already; 0 for never. Each View counts a name or
-	// value once.
+	// MaxStale ends the search for names of a scope, or for values, after this many known ones in a row; 0 for
+	// never. Each View counts a name or value once.
 	MaxStale int
 }
 
@@ -89,7 +88,7 @@ func (r TagRequest) wants(scope string) bool {
 // tagNames gathers names by scope. All scopes share the bytes of one answer.
 type tagNames struct {
 	req    TagRequest
-	scopes [trace.Levels]*collector // nil for scopes that are not wanted
+	scopes [trace.Levels]*collector // nil for scopes that the request excludes
 }
 
 func newNames(req TagRequest, memory *memory) *tagNames {
@@ -156,7 +155,7 @@ func (t *tagNames) collect(n *narrowed, part int) error {
 	return nil
 }
 
-// of returns the names of a scope, nil for none.
+// of returns the names of a scope, or nil.
 func (t *tagNames) of(scope string) *collector {
 	for _, l := range namedLevels {
 		if eval.ScopeOf(l).String() == scope {

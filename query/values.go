@@ -10,8 +10,7 @@ import (
 	"etude/traceql/syntax"
 )
 
-// TagValue is a value that an attribute has somewhere. Type is string, int,
-// float, bool, duration or keyword.
+// TagValue is a value of an attribute. Type is string, int, float, bool, duration or keyword.
 type TagValue struct{ Type, Value string }
 
 // valueTypes are the names of types in answers; types without one are left out.
@@ -20,10 +19,10 @@ var valueTypes = map[eval.Type]string{
 	eval.Duration: "duration", eval.Status: "keyword", eval.Kind: "keyword",
 }
 
-// TagValues returns distinct values of an attribute or intrinsic, given as a
-// query writes it, sorted; the newest when there are more than an answer takes
-// or the request wants. Values of a status or kind are all there can be; of
-// durations and of ids of traces and spans, which hardly repeat, there are none.
+// TagValues returns the distinct values of an attribute or intrinsic, sorted. Name is in the form of a query.
+// If there are more values than an answer or the request allows, it returns the newest. For a status or kind it
+// returns all possible values. For durations and for ids of traces and spans, which hardly repeat, it returns
+// none.
 func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]TagValue, error) {
 	f, err := syntax.ParseField(tag)
 	if err != nil {
@@ -57,8 +56,8 @@ func words(word func(int64) string, n int64) (out []TagValue) {
 	return out
 }
 
-// collectValues goes through the Views, the newest first, and in each through
-// the fields in their order, until the collector has enough.
+// collectValues reads the Views, the newest first, and in each the fields in their order, until the collector
+// has enough.
 func (e *Engine) collectValues(j *Job, fields []syntax.Field, req TagRequest, c *collector, done *Work) error {
 	ctx := j.Context()
 	defer e.observer.Stage(ctx, Evaluating)()
@@ -145,8 +144,7 @@ func (n *narrowed) values(part int, in info, f syntax.Field, c *collector) error
 	return nil
 }
 
-// noService collects the name of the services that have none: a service name
-// always exists.
+// noService collects "" for resources without a service name, because a service name always exists.
 func noService(in info, selected *selection, c *collector) {
 	for resource := range selected.rows[trace.ResourceLevel].Rows {
 		if _, given := in.v.ResourceAttrs.Value(resource, "service.name"); !given {
@@ -156,7 +154,7 @@ func noService(in info, selected *selection, c *collector) {
 	}
 }
 
-// slowValues lets package eval find the values.
+// slowValues finds the values by package eval.
 func (n *narrowed) slowValues(part int, f syntax.Field, c *collector) error {
 	run, err := n.reader(f, part)
 	if err != nil {
@@ -192,9 +190,9 @@ func compareValues(a, b TagValue) int {
 	return cmp.Compare(a.Value, b.Value)
 }
 
-// TagTexts returns distinct values, as text and sorted, that an attribute of
-// this name has on a span, resource or instrumentation scope, whatever its type.
-// It serves the first form of the API, which names attributes without a scope.
+// TagTexts returns the distinct values of all types that an attribute of this name has on a span, resource or
+// instrumentation scope, sorted as text. It serves the first form of the API, which names attributes without a
+// scope.
 func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]string, error) {
 	done := Work{Query: req.Query}
 	defer e.report(ctx, &done)

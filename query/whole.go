@@ -10,23 +10,22 @@ import (
 	"etude/traceql/eval"
 )
 
-// WholeTrace is a trace by its id. Spans come each once, oldest View first.
+// WholeTrace is the answer for a trace id. It has each span once, the oldest View first.
 type WholeTrace struct {
 	Spans []otlp.Ref
-	Total int  // spans that there are
-	Most  int  // spans that the answer may have
+	Total int  // number of stored spans
+	Most  int  // most spans of the answer
 	Asked bool // the caller chose Most
 }
 
-// Partial reports whether spans were left out.
+// Partial reports whether the answer lacks spans.
 func (w *WholeTrace) Partial() bool { return len(w.Spans) < w.Total }
 
 // refBytes estimates the memory of a span's place: found, returned, and sorted for an answer.
 const refBytes = 16 + 16 + 24
 
-// Trace returns the spans of a trace, none when the trace is unknown. Of one that
-// has more than most spans (0 for as many as the Options allow, which most does
-// not exceed) it returns those that start first.
+// Trace returns the spans of a trace, or none if the trace is unknown. If the trace has more than most spans,
+// it returns the spans that start first. 0 means the limit of the Options, which most cannot exceed.
 func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeTrace, error) {
 	var done Work
 	defer e.report(ctx, &done)
@@ -73,8 +72,7 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	return out, j.Err()
 }
 
-// viewsOf appends to views one View for each part that may have the trace, which has at least the
-// trace.
+// viewsOf appends one View for each part that may have the trace. The View has at least the part's spans of the trace.
 func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID, need *trace.Need, views []*trace.View) ([]*trace.View, error) {
 	parts, err := snap.Find(ctx, id)
 	if err != nil {

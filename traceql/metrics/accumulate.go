@@ -11,10 +11,7 @@ import (
 //
 // A metrics query computes one number for each series and slot from any number of spans. It works in two steps.
 //
-//  1. Run.Read, on any goroutine: the rows of one View become a Part. Its label numbers,
-//     groups and series are those of the View alone, found by arrays and not by maps:
-//     a text is known by its dictionary code, a pair of small numbers by its place in
-//     a table. Functions that count also count here.
+//  1. Run.Read, on any goroutine: the rows of one View become a Part. Its label numbers, groups and series are local to the View and found by arrays, not by maps: a text by its dictionary code, a pair of small numbers by its place in a table. Functions that count also count here.
 //  2. accumulator.add, on one goroutine and in the order of the Views: the series of the
 //     Part get numbers that hold for the whole query, and its counts or values are added
 //     to the cells. This step costs a map access for each series of a View, not for
@@ -52,8 +49,8 @@ func newAccumulator(s *spans) *accumulator {
 	return &accumulator{groups: newGroups(s.q), cells: cells{slots: s.w.Slots}, q: s.q, w: s.w, lead: s.lead, memory: s.memory, ctx: s.ctx, poll: eval.NewPoll(s.ctx)}
 }
 
-// Part is a query's result for one part of a snapshot. Its numbers of labels and series are
-// those of this View alone, so that Views may be read in any order.
+// Part is a query's result for one part of a snapshot. Its numbers of labels and series are local to this View,
+// so that goroutines may read Views in any order.
 type Part struct {
 	view   int // the number of the part
 	v      *trace.View
@@ -67,7 +64,7 @@ type Part struct {
 	to []uint32 // the number of each series in the accumulator, once it has been added
 }
 
-// free gives the arrays of a part back. The observed rows are forgotten.
+// free returns the arrays of a part to the pools and drops the observed rows.
 func (p *Part) free(s *spans) {
 	slotArrays.put(p.slots)
 	s.slots[p.view] = nil
@@ -80,8 +77,8 @@ func (p *Part) free(s *spans) {
 	valueArrays.put(p.values)
 }
 
-// Read opens a part and reads it; nil when no row is observed. Any goroutine may call
-// it, once for each part.
+// Read opens a part and reads it. It returns nil if the query observes no row. Any goroutine may call it, once
+// for each part.
 func (r *Run) Read(n int) (*Part, error) {
 	s, q, view := &r.spans, r.q, r.reads[n]
 	if q.rowwise {
@@ -114,7 +111,7 @@ func (r *Run) Read(n int) (*Part, error) {
 		labelArrays.put(column)
 	}
 	if q.sums() {
-		p.values = p.args.floats(p.slots) // to be added in order, on which sums of floats depend
+		p.values = p.args.floats(p.slots) // for add, because sums of floats depend on the order
 	} else {
 		p.count(s)
 	}
@@ -156,8 +153,8 @@ func tracedColumn(l *labels, values []eval.Value, slots []int32) []uint32 {
 	return out
 }
 
-// count counts the rows of a part. It runs here, where Views are read beside
-// each other, unless there would be more counts than rows.
+// count counts the rows of a part. It runs here, where goroutines read Views in parallel, unless there would be
+// more counts than rows.
 func (p *Part) count(s *spans) {
 	first, last := s.w.slotsOf(&s.list[p.view])
 	p.counts = rowCounts{from: first, slots: last + 1 - first}
@@ -167,7 +164,7 @@ func (p *Part) count(s *spans) {
 	}
 }
 
-// add observes the spans of a View. Views come in order, so that sums and representatives are the same every time.
+// add observes the spans of a View. The caller adds Views in order, so that sums and representatives are deterministic.
 func (a *accumulator) add(s *spans, p *Part, pick *exemplars) error {
 	p.to = a.join(&p.groups)
 	if err := a.grow(); err != nil {
@@ -189,7 +186,7 @@ func (a *accumulator) add(s *spans, p *Part, pick *exemplars) error {
 	return nil
 }
 
-// bytes is the memory of the accumulator when all series have their cells, and of the answer.
+// bytes returns the memory of the accumulator with the cells of all series, and of the answer.
 func (a *accumulator) bytes() int {
 	perCell := 8 + sampleBytes
 	if a.q.sums() {

@@ -18,15 +18,15 @@ func numberOf(kind eval.Type, bits uint64, unit float64) float64 {
 	return float64(int64(bits))
 }
 
-// line is a series while it is put together.
+// line is a series under construction.
 type line struct {
 	labels []eval.Attr
 	cells  []float64
 	counts []uint32
 }
 
-// series turns cells into the series of the answer. Groups whose labels look the
-// same, because one lacks a value and the other has the text "nil", are one.
+// series turns cells into the series of the answer. It merges groups with equal labels: one may lack a value
+// and the other have the text "nil".
 func (a *accumulator) series() []Series {
 	switch {
 	case a.q.exact:
@@ -122,7 +122,7 @@ func (a *accumulator) nameLabel() []eval.Attr {
 	return []eval.Attr{attr("__name__", eval.Text(a.q.fn))}
 }
 
-// labelsOf returns the labels of a series as answers show them.
+// labelsOf returns the labels of a series in the form of answers.
 func (a *accumulator) labelsOf(n int) []eval.Attr {
 	if a.q.buckets() {
 		pair := a.buckets.list[n]
@@ -139,8 +139,8 @@ func (a *accumulator) labelsOf(n int) []eval.Attr {
 	return out
 }
 
-// groupLabels returns the labels of a group, leaving out those without a value
-// but for the attributes that always show.
+// groupLabels returns the labels of a group. It leaves out labels without a value, except for attributes that
+// always show.
 func (a *accumulator) groupLabels(group uint32) (out []eval.Attr) {
 	numbers := make([]uint32, len(a.q.by))
 	for i := len(a.q.by) - 1; i >= 0; i-- {

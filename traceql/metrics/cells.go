@@ -1,7 +1,6 @@
 package metrics
 
-// cells keep one number a series and slot, in one flat array: a span costs a few
-// additions and no map.
+// cells has one number per series and slot in one flat array: a span costs a few additions and no map.
 type cells struct {
 	slots  int
 	values []float64 // at series*slots + slot
@@ -51,14 +50,13 @@ func (c *cells) addCounts(p *Part) {
 	}
 }
 
-// rowCounts count the rows of one View, for the run of slots that it may have.
+// rowCounts counts the rows of one View, for its range of slots.
 type rowCounts struct {
 	from, slots int
 	cells       []uint32 // at series*slots + slot-from; nil when rows have not been counted
 }
 
-// add counts rows. Scattered tells that neighbours do not share cells, such as
-// durations in buckets.
+// add counts rows. Scattered means that neighbours do not share cells, as with durations in buckets.
 func (c *rowCounts) add(series []uint32, slots []int32, scattered bool) {
 	series = series[:len(slots)]
 	if !scattered {
@@ -91,7 +89,7 @@ func (c *rowCounts) addRuns(series []uint32, slots []int32) {
 	}
 }
 
-// joins are how the functions put two partial results together.
+// joins are the functions that combine two partial results.
 var joins = map[string]func(a, b float64) float64{
 	"min_over_time": func(a, b float64) float64 { return min(a, b) },
 	"max_over_time": func(a, b float64) float64 { return max(a, b) },

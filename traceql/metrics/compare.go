@@ -11,8 +11,8 @@ import (
 	"etude/traceql/syntax"
 )
 
-// comparing is compare(): spans are parted into a selection and a baseline, and
-// in both the values of every attribute are counted.
+// comparing is compare(): it divides spans into a selection and a baseline, and counts the values of every
+// attribute in both.
 type comparing struct {
 	filter   eval.Filter // that selects
 	topN     int
@@ -28,7 +28,7 @@ func (q *Query) compileCompare(from *syntax.Compare) *comparing {
 	return c
 }
 
-// note keeps the values of a span that only its whole trace knows.
+// note keeps the values of a span that need its whole trace.
 func (c *comparing) note(s *spans, t *eval.Trace, span int32, ref eval.Ref) {
 	start := t.View(ref).Began(ref.Row)
 	if (c.to == 0 || start > c.from && start <= c.to) && s.run.Holds(c.filter, t, span) {
@@ -38,20 +38,19 @@ func (c *comparing) note(s *spans, t *eval.Trace, span int32, ref eval.Ref) {
 	s.roots[ref.View][ref.Row] = rootOf{name, service}
 }
 
-// attrCounts counts the values of one attribute, apart for baseline (0) and
-// selection (1).
+// attrCounts counts the values of one attribute, separately for baseline (0) and selection (1).
 type attrCounts struct {
 	labels *labels
 	sums   [2][]float64   // by label, over the whole window
 	cells  [2][][]float64 // by label, a count a slot; nil for a label that is not kept
 	total  [2][]float64   // a count a slot
-	times  []int          // by label, how often a span counts; grows when asked
+	times  []int          // by label, how often a span counts; grows on demand
 
-	round   int // of tally.add, when it was asked for last
-	counted int // labels of which memory is counted
+	round   int // the round of tally.add that last used it
+	counted int // labels whose memory is counted
 }
 
-// timesOf returns how often a span counts that has a value.
+// timesOf returns how often a span with a value counts.
 func (a *attrCounts) timesOf(label uint32, twice func(eval.Value) bool) int {
 	for n := len(a.times); n <= int(label); n++ {
 		a.times = append(a.times, 1)
@@ -62,9 +61,8 @@ func (a *attrCounts) timesOf(label uint32, twice func(eval.Value) bool) int {
 	return a.times[label]
 }
 
-// tally holds the counts of all attributes. It reads spans twice: first the
-// values are summed up, then those that come most often are counted slot by
-// slot. So a value that is everywhere different costs one number and not one a
+// tally holds the counts of all attributes. It reads spans twice. First it sums up the values, then it counts
+// the most frequent values slot by slot. So a value that differs in every span costs one number, not one per
 // slot.
 type tally struct {
 	c     *comparing
@@ -76,7 +74,7 @@ type tally struct {
 	poll    eval.Poll
 
 	attrs map[string]*attrCounts
-	texts map[columnAt]*texts // so that the second time finds all numbers
+	texts map[columnAt]*texts // so that the second reading finds all numbers
 
 	round  int           // of add
 	fresh  []*attrCounts // asked for in this round
@@ -247,7 +245,7 @@ func (k *tally) addSpanAttrs(run *eval.Run, view int, v *trace.View, slots []int
 	}
 }
 
-// columnAt names a column: its place among those of a View.
+// columnAt identifies a column by its place in a View.
 type columnAt struct {
 	view   *trace.View
 	number int
@@ -265,7 +263,8 @@ func (k *tally) textsOf(at columnAt, c *trace.Column, a *attrCounts) *texts {
 	return k.texts[at]
 }
 
-// addByScope counts the attributes of resources and scopes. Each one is read once, and then counted for its spans.
+// addByScope counts the attributes of resources and scopes. It reads each resource and scope once, and counts
+// it for all its spans.
 func (k *tally) addByScope(v *trace.View, slots []int32, group func(int) int) {
 	type has struct {
 		a     *attrCounts
@@ -306,8 +305,7 @@ func (k *tally) addByScope(v *trace.View, slots []int32, group func(int) int) {
 
 var metaTypes = [2]string{"baseline", "selection"}
 
-// series lists for each attribute and group the values that come most often, and
-// how many spans have the attribute at all.
+// series lists for each attribute and group the most frequent values, and the number of spans that have the attribute.
 func (k *tally) series() (out []Series) {
 	for key, a := range k.attrs {
 		for group, name := range metaTypes {
@@ -325,8 +323,8 @@ func (k *tally) series() (out []Series) {
 	return out
 }
 
-// top returns the n labels that most spans have, ties by value. Usually few are kept and many refused, so the kept
-// labels stay sorted and a label is first compared with the last of them.
+// top returns the n most frequent labels, ties by value. Usually it keeps few labels and refuses many, so it
+// keeps the kept ones sorted and compares a label first with the last of them.
 func (a *attrCounts) top(group, n int, poll *eval.Poll) (list []uint32) {
 	sums := a.sums[group]
 	before := func(x, y uint32) int {
@@ -352,7 +350,7 @@ func (a *attrCounts) top(group, n int, poll *eval.Poll) (list []uint32) {
 	return list
 }
 
-// compareValues is some fixed order of values.
+// compareValues is an arbitrary, fixed order of values.
 func compareValues(a, b *eval.Value) int {
 	if a.Type != b.Type {
 		return cmp.Compare(a.Type, b.Type)

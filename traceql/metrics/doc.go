@@ -1,5 +1,5 @@
-// Package metrics computes TraceQL metrics queries: it sorts the spans that package
-// eval finds into slots of time and series, and makes numbers of them.
+// Package metrics computes TraceQL metrics queries: it assigns the spans that package eval finds to time slots
+// and series, and computes the samples.
 //
 // The work is split by View. [Run.Read] turns the rows of one View into a [Part] with
 // label and series numbers of its own, so Views are read on any number of goroutines;
@@ -11,6 +11,6 @@
 // of label numbers is a group, a group and a bucket are a series, and counts are flat
 // arrays indexed by series and slot. A span costs a few array accesses and no map.
 //
-// A map from label values to counters, shared by all goroutines, was rejected: it
-// costs a hash and a lock for every span, and the answer would depend on their order.
+// Rejected: a map from label values to counters that all goroutines share. It costs a hash and a lock for every
+// span, and the answer would depend on the order of spans.
 package metrics

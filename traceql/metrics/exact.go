@@ -10,9 +10,9 @@ import (
 	"etude/traceql/syntax"
 )
 
-// quantile_over_time(...) with (exact=true) computes quantiles from the values
-// themselves: the value at rank ceil(q*N) of the N values of a slot. It keeps every
-// value, where the usual way keeps one count for each power of two and estimates.
+// quantile_over_time(...) with (exact=true) computes quantiles from the values themselves: the value at rank
+// ceil(q*N) of the N values of a slot. It keeps every value. Without the hint the function keeps one count for
+// each power of two and estimates.
 
 // exactValue is a value of a series in a slot.
 type exactValue struct {
@@ -53,7 +53,7 @@ func (a *accumulator) addExact(p *Part) error {
 	return nil
 }
 
-// exactQuantiles returns the quantiles of each series that has values.
+// exactQuantiles returns the quantiles of each series with values.
 func (a *accumulator) exactQuantiles() (out []Series) {
 	values := slices.Clone(a.exact)
 	if !sortExact(a.ctx, values) {
@@ -69,8 +69,7 @@ func (a *accumulator) exactQuantiles() (out []Series) {
 	return out
 }
 
-// exactSeries returns the quantiles of one series, whose values come by slot and
-// size.
+// exactSeries returns the quantiles of one series. Its values are sorted by slot and size.
 func (a *accumulator) exactSeries(n uint32, values []exactValue, first int) []Series {
 	a.index[n] = len(a.places)
 	g := quantileGroup{first: first}
@@ -100,10 +99,10 @@ func (a *accumulator) exactSeries(n uint32, values []exactValue, first int) []Se
 	return out
 }
 
-// rankOf is the index of a quantile among n sorted values.
+// rankOf returns the index of a quantile among n sorted values.
 func rankOf(q float64, n int) int { return int(max(1, math.Ceil(q*float64(n)))) - 1 }
 
-// endOf is how many values from the first on are alike.
+// endOf returns how many values from the first on are in the same series and slot.
 func endOf(values []exactValue, alike func(exactValue) bool) int {
 	n := slices.IndexFunc(values, func(v exactValue) bool { return !alike(v) })
 	if n < 0 {

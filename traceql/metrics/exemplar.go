@@ -7,14 +7,14 @@ import (
 	"etude/traceql/eval"
 )
 
-// exemplars picks spans as examples of the others: at most one a trace, spread
-// over the window in equal parts with at most two each. The first that come are
-// chosen, so that the same query gives the same answer.
+// exemplars selects spans as examples of a series: at most one per trace. It divides the window into equal
+// parts and selects at most two spans in each. It takes the first spans, so that the same query gives the same
+// answer.
 type exemplars struct {
 	w      Window
-	taken  []uint8 // one a part
-	left   int     // parts that are not full
-	perNs  float64 // parts a nanosecond
+	taken  []uint8 // one per part
+	left   int     // number of parts that are not full
+	perNs  float64 // parts per nanosecond
 	lo, hi uint64  // times within one full part
 	traces map[trace.TraceID]bool
 	picked []picked
@@ -47,7 +47,7 @@ func (e *exemplars) offer(s *spans, p *Part) error {
 		return nil
 	}
 	if part := &s.list[p.view]; e.lo <= part.MinStart && part.MaxEnd < e.hi {
-		return nil // Fast path: a part that is full has all of them.
+		return nil // Fast path: all of them are in a full part.
 	}
 	if err := s.run.Open(p.view); err != nil { // with the times
 		return err
@@ -90,7 +90,7 @@ func (e *exemplars) offer(s *spans, p *Part) error {
 	return nil
 }
 
-// attach hands the exemplars to their series.
+// attach adds the exemplars to their series.
 func (e *exemplars) attach(s *spans, a *accumulator, series []Series) (err error) {
 	for _, p := range e.picked {
 		x := Exemplar{TraceID: p.id, Start: p.start, Slot: int(p.slot), Value: p.value}

@@ -3,7 +3,7 @@ package metrics
 // groups numbers the series of a metrics query: the combinations of a label for
 // each entry of by() and, for functions that sort values into buckets, a bucket.
 type groups struct {
-	labels  []*labels // one an entry of by()
+	labels  []*labels // one per entry of by()
 	chain   []*pairs  // chain[i] joins the group of the entries before i with entry i; chain[0] is not used
 	buckets *pairs    // joins group and bucket; nil for functions without buckets
 }
@@ -20,7 +20,7 @@ func newGroups(q *Query) groups {
 	return g
 }
 
-// first is how many groups the first n entries of by() have made.
+// first returns the number of groups of the first n entries of by().
 func (g *groups) first(n int) int {
 	switch n {
 	case 0:
@@ -38,7 +38,7 @@ func (g *groups) series() int {
 	return g.first(len(g.labels))
 }
 
-// join takes over the series of one View and returns the number of each.
+// join adds the series of one View and returns the number of each.
 func (g *groups) join(o *groups) []uint32 {
 	to := []uint32{0}
 	for i, l := range o.labels {
@@ -55,7 +55,7 @@ func (g *groups) join(o *groups) []uint32 {
 	return to
 }
 
-// bytes is the memory of the numbers.
+// bytes returns the memory of the numbers.
 func (g *groups) bytes() (n int) {
 	for i, l := range g.labels {
 		n += len(l.values)*labelBytes + len(g.chain[i].list)*pairBytes
@@ -66,8 +66,7 @@ func (g *groups) bytes() (n int) {
 	return n
 }
 
-// pairs numbers pairs of numbers: those of rows, when they are small, by a table,
-// and others by a map. One pairs uses only one of the two.
+// pairs numbers pairs of numbers. It uses either a table, for small numbers of rows, or a map.
 type pairs struct {
 	list    [][2]uint32
 	numbers map[[2]uint32]uint32
@@ -123,8 +122,8 @@ func (p *pairs) number(a, b uint32) uint32 {
 	return n
 }
 
-// join takes over the pairs of one View and returns the number of each. First and
-// second are what their halves are called here.
+// join adds the pairs of one View and returns the number of each. First and second map the View's numbers to
+// the numbers here.
 func (p *pairs) join(o *pairs, first []uint32, second func(uint32) uint32) []uint32 {
 	to := make([]uint32, len(o.list))
 	for n, pair := range o.list {

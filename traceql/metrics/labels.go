@@ -8,8 +8,8 @@ import (
 	"etude/traceql/syntax"
 )
 
-// labelName is the name of an attribute or intrinsic among labels. It is as in a
-// query, but that a quote does not bring quotes.
+// labelName is the name of an attribute or intrinsic among labels. It is the same as in a query, but a quote in
+// it causes no quoting.
 func labelName(f syntax.Field) string {
 	if a, ok := f.(*syntax.AttrRef); ok {
 		return eval.AttrName(a.Attr)
@@ -17,25 +17,23 @@ func labelName(f syntax.Field) string {
 	return syntax.FieldText(f)
 }
 
-// labels numbers the values of one entry of by(), over all Views of a query.
-// Number 0 is nil, the value of a span that has none.
+// labels numbers the values of one entry of by(), over all Views of a query. Number 0 is nil, for a span
+// without a value.
 type labels struct {
 	numbers map[labelKey]uint32
 	values  []eval.Value
-	local   bool // of one View: texts are known by their codes and not looked up
+	local   bool // local to one View: a text's code identifies it, without a lookup
 
-	// The most frequent lookups: the value that came last, and small ints (number
-	// + 1, 0 for not yet known).
+	// The most frequent lookups: the last value, and small ints (number + 1; 0 if unknown).
 	last  labelKey
 	lastN uint32
 	small []uint32
 }
 
-// smallInts is how many ints are looked up without hashing, from 0 on: codes,
-// counts, levels.
+// smallInts bounds the ints, from 0 on, that need no hashing: codes, counts, levels.
 const smallInts = 1024
 
-// labelKey tells values apart; a float is its bits in n.
+// labelKey identifies a value; n holds the bits of a float.
 type labelKey struct {
 	t eval.Type
 	n int64
@@ -90,8 +88,8 @@ func (l *labels) find(v eval.Value) uint32 {
 	return n
 }
 
-// join takes over the values of labels of one View and returns the number of
-// each. There a value may be listed twice, as a text and as another value.
+// join adds the values of one View's labels and returns the number of each. The View may list a value twice, by
+// its code and by its text.
 func (l *labels) join(o *labels) []uint32 {
 	to := make([]uint32, len(o.values))
 	for n, v := range o.values {
@@ -100,7 +98,7 @@ func (l *labels) join(o *labels) []uint32 {
 	return to
 }
 
-// texts numbers dictionary codes of one View, each looked up once.
+// texts numbers dictionary codes of one View. It looks each up once.
 type texts struct {
 	l    *labels
 	v    *trace.View
@@ -156,9 +154,9 @@ func labelColumn(r *eval.Reader, v *trace.View, own *trace.Type, l *labels, slot
 	return out
 }
 
-// columnLabels overwrites the labels of rows that have a value. Columns and positions
-// are taken from the last to the first, so that the first value of a row stays. Own,
-// unless nil, is the type of the only column that counts.
+// columnLabels overwrites the labels of rows that have a value. It goes from the last column and position to
+// the first, so that the first value of a row stays. Own, unless nil, is the type of the only column that
+// counts.
 func columnLabels(r *eval.Reader, own *trace.Type, t *texts, slots []int32, out []uint32) {
 	for i := len(r.Columns) - 1; i >= 0; i-- {
 		c := r.Columns[i]
@@ -179,7 +177,7 @@ func columnLabels(r *eval.Reader, own *trace.Type, t *texts, slots []int32, out 
 	}
 }
 
-// labelsByScope asks once a scope and not once a row.
+// labelsByScope evaluates once per scope, not once per row.
 func labelsByScope(r *eval.Reader, v *trace.View, l *labels, slots []int32, out []uint32) {
 	known := make([]uint32, v.Scopes()) // number + 1
 	for row, slot := range slots {

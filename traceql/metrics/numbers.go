@@ -23,8 +23,7 @@ func (n *numbers) at(row int) float64 {
 	return numberOf(n.kind[row], n.bits[row], n.unit)
 }
 
-// argument reads the argument of the rows that have a slot, and takes the slot
-// away from rows on which the function cannot work.
+// argument reads the argument of the rows with a slot. It removes the slot of rows on which the function cannot work.
 func (q *Query) argument(s *spans, p *Part, slots []int32) numbers {
 	r := s.run.Reader(p.view, *q.arg)
 	if r.Duration {
@@ -110,8 +109,7 @@ func (n *numbers) floats(slots []int32) []float64 {
 	return out
 }
 
-// buckets returns the bucket of each row. A span that took less than a bucket
-// holds loses its slot.
+// buckets returns the bucket of each row. It removes the slot of a span with a value below the smallest bucket.
 func (n *numbers) buckets(slots []int32) []uint32 {
 	out := labelArrays.get(len(slots))
 	if n.spans == nil {
@@ -133,8 +131,8 @@ func (n *numbers) buckets(slots []int32) []uint32 {
 	return out
 }
 
-// bucketNumbers is how many buckets there are: powers of two of a plain number,
-// and the same again of nanoseconds. The smallest value is leastInBucket.
+// bucketNumbers is the number of buckets: one per power of two for plain numbers, and as many for nanoseconds.
+// The smallest value is leastInBucket.
 const (
 	bucketNumbers = 128
 	leastInBucket = 2
@@ -150,7 +148,7 @@ func bucketOf(kind eval.Type, x uint64) uint32 {
 	return n
 }
 
-// bucketEdge is the upper edge of a bucket, in seconds for durations.
+// bucketEdge returns the upper edge of a bucket, in seconds for durations.
 func bucketEdge(n uint32) float64 {
 	if n >= bucketNumbers/2 {
 		return float64(uint64(1)<<(n-bucketNumbers/2)) / 1e9

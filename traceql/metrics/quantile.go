@@ -8,14 +8,13 @@ import (
 	"etude/traceql/eval"
 )
 
-// bucketCount is how many values a bucket holds.
+// bucketCount is the number of values in a bucket.
 type bucketCount struct {
 	edge  float64
 	count float64
 }
 
-// quantileGroup is one group of quantile_over_time: its bucket series, and where
-// its quantiles are in the answer.
+// quantileGroup is one group of quantile_over_time: its bucket series, and the place of its quantiles in the answer.
 type quantileGroup struct {
 	series  []int     // by edge
 	first   int       // place of the series of the first quantile
@@ -66,11 +65,10 @@ func (a *accumulator) estimates(g *quantileGroup, q float64) []Sample {
 	return out
 }
 
-// edge is the upper edge of the bucket of a series.
+// edge returns the upper edge of the bucket of a series.
 func (a *accumulator) edge(series int) float64 { return bucketEdge(a.buckets.list[series][1]) }
 
-// bucketsOf appends the buckets of a group in some slots that hold anything, by
-// edge.
+// bucketsOf appends the non-empty buckets of a group in some slots, sorted by edge.
 func (a *accumulator) bucketsOf(g *quantileGroup, from, to int, out []bucketCount) []bucketCount {
 	for _, n := range g.series {
 		total := 0.0
@@ -84,9 +82,8 @@ func (a *accumulator) bucketsOf(g *quantileGroup, from, to int, out []bucketCoun
 	return out
 }
 
-// estimate returns a quantile of values in buckets: within the bucket in which
-// it is, the values are assumed to be spread evenly on the scale of powers of
-// two. Without values it is 0.
+// estimate returns a quantile of values in buckets: it assumes that the values within a bucket are spread
+// evenly on a logarithmic scale. Without values it is 0.
 func estimate(buckets []bucketCount, q float64) float64 {
 	total := 0.0
 	for _, b := range buckets {

@@ -9,8 +9,7 @@ import (
 	"etude/traceql/syntax"
 )
 
-// secondStage works on the finished series of a metrics query. It may return
-// anything once the query has been given up.
+// secondStage works on the finished series of a metrics query. After the query is cancelled it may return anything.
 type secondStage interface {
 	apply(p *eval.Poll, series []Series) []Series
 }
@@ -44,7 +43,7 @@ func (r ranking) apply(p *eval.Poll, series []Series) []Series {
 	if len(series) <= r.k {
 		return series
 	}
-	// Ties are settled by the labels, so the series are brought in order first.
+	// Labels break ties, so rank sorts the series first.
 	order := slices.Clone(series)
 	slices.SortStableFunc(order, func(a, b Series) int {
 		if r.top {

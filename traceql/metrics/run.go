@@ -7,7 +7,7 @@ import (
 	"etude/traceql/eval"
 )
 
-// Stats is how much a metrics query inspected.
+// Stats counts the data that a metrics query inspected.
 type Stats struct {
 	Traces, Spans int
 }
@@ -18,8 +18,8 @@ type Bounds struct {
 	Memory    eval.Memory // nil for no limit
 }
 
-// Run is a query over the parts of a snapshot, older ones first. The caller drives it
-// in this order, and may do the reading on several goroutines:
+// Run is a query over the parts of a snapshot, older ones first. The caller drives it in this order, and may
+// read on several goroutines:
 //
 //  1. [Run.Gather], once;
 //  2. [Run.Read] of each part below [Run.Parts], in any order and on any goroutine;
@@ -53,8 +53,8 @@ func (q *Query) Start(ctx context.Context, parts *eval.Parts, w Window, bounds B
 	return r
 }
 
-// Gather finds the parts to read, and for a query that columns alone do not decide the
-// spans, trace by trace.
+// Gather finds the parts to read. For a query that columns alone do not decide, it also finds the spans, trace
+// by trace.
 func (r *Run) Gather() error {
 	if !r.q.rowwise {
 		if err := r.byTrees(); err != nil {
@@ -79,8 +79,8 @@ func (r *Run) Gather() error {
 	return nil
 }
 
-// Parts is how many parts there are to read: none for compare(), which has read all
-// that it needs, and none that are ruled out.
+// Parts returns the number of parts to read, without the ruled-out ones. It is 0 for compare(), because Gather
+// has read all that compare() needs.
 func (r *Run) Parts() int {
 	if r.q.compare != nil {
 		return 0
@@ -118,19 +118,18 @@ func (r *Run) finish(series []Series) []Series {
 	return series
 }
 
-// Stats returns how much the Run has inspected.
+// Stats returns the counts of the data that the Run has inspected.
 func (r *Run) Stats() Stats { return r.stats }
 
-// Sure returns the slot below which all slots are complete once a part and all
-// before it have been added. Parts overlap in time as they like: a slot is complete
-// when all parts to come begin after it.
+// Sure returns the slot below which all slots are complete once a part and all before it have been added. Parts
+// may overlap in time: a slot is complete when all following parts begin after it.
 func (r *Run) Sure(n int) int { return r.sure[n+1] }
 
-// Cells is how many numbers [Run.Between] would copy.
+// Cells returns the number of values that [Run.Between] would copy.
 func (r *Run) Cells() int { return len(r.a.values) }
 
-// Between returns the samples of the slots from one on and below another, of what
-// has been added. It changes nothing, and costs as much as an answer does.
+// Between returns the samples of the added parts in a range of slots. It changes nothing, and costs as much as
+// an answer.
 func (r *Run) Between(from, to int) (out []Series) {
 	b := *r.a
 	b.values, b.counts = slices.Clone(b.values), slices.Clone(b.counts)

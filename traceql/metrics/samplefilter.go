@@ -12,7 +12,7 @@ type sampleFilter struct {
 	limit eval.Value
 }
 
-// newSampleFilter takes a duration in seconds, which is what samples are in.
+// newSampleFilter converts a duration to seconds, the unit of samples.
 func newSampleFilter(op string, limit eval.Value) sampleFilter {
 	x := limit.Number()
 	if limit.Type == eval.Duration {

@@ -6,9 +6,8 @@ import (
 	"etude/traceql/eval"
 )
 
-// scratch lends arrays with one entry a row. A metrics query needs several of
-// every table, for a moment: without them it would leave some ten bytes of
-// garbage for each span that it reads.
+// scratch lends arrays with one entry per row. A metrics query needs several of them for a short time in every
+// View. Without scratch it would leave about ten bytes of garbage per span.
 type scratch[T any] struct{ pool sync.Pool }
 
 var (
@@ -20,7 +19,7 @@ var (
 	valueArrays scratch[float64]
 )
 
-// get returns an array of n entries, which hold anything.
+// get returns an array of n entries with arbitrary content.
 func (s *scratch[T]) get(n int) []T {
 	if a, ok := s.pool.Get().(*[]T); ok && cap(*a) >= n {
 		return (*a)[:n]
@@ -35,7 +34,7 @@ func (s *scratch[T]) zeroed(n int) []T {
 	return a
 }
 
-// put takes back an array that is no longer used; nil does nothing.
+// put takes back an unused array. It ignores nil.
 func (s *scratch[T]) put(a []T) {
 	if a != nil {
 		s.pool.Put(&a)

@@ -23,8 +23,7 @@ type Sample struct {
 	Value float64
 }
 
-// Exemplar is a span as an example of those of a Series. Counted tells that Value
-// is the sample of its slot and not something the span itself has.
+// Exemplar is an example span of a Series. If Counted, Value is the sample of its slot, not a value of the span.
 type Exemplar struct {
 	TraceID trace.TraceID
 	Start   uint64 // of the span, unix nanoseconds
@@ -34,9 +33,8 @@ type Exemplar struct {
 	Attrs   []eval.Attr // the values that the query reads and the span has
 }
 
-// sortSeries orders series as answers have them: fewer labels first, then by
-// keys and values as text. There may be very many; when the query is given up the
-// order is no longer minded.
+// sortSeries sorts series into the order of answers: fewer labels first, then by keys and values as text. If
+// the query is cancelled, sortSeries stops early and the order is arbitrary.
 func sortSeries(ctx context.Context, series []Series) {
 	p, given := eval.NewPoll(ctx), false
 	slices.SortFunc(series, func(a, b Series) int {
@@ -59,7 +57,7 @@ func sortSeries(ctx context.Context, series []Series) {
 
 func attr(key string, v eval.Value) eval.Attr { return eval.Attr{Key: key, Value: v} }
 
-// seriesKey is a text that differs for series that are different.
+// seriesKey returns a text that identifies a series.
 func seriesKey(list []eval.Attr) string {
 	var b strings.Builder
 	for _, l := range list {

@@ -17,20 +17,19 @@ type spans struct {
 	run   *eval.Run
 	q     *Query
 	list  []trace.Part
-	w     Window // that of the answer with lead slots in front
+	w     Window // the window of the answer, with lead slots before it
 	lead  int
 	stats Stats
 
 	memory eval.Memory
 
-	// slots is the slot of each row of a View, noSlot for a row that is not
-	// observed; nil for a View without any.
+	// slots has the slot of each row of a View: noSlot for a row that the query does not observe, nil for a
+	// View without observed rows.
 	slots [][]int32
 
-	// Values that only whole traces know are computed while a trace is loaded, row
-	// by row: the entries of by() that need it, the argument, compare()'s filter
-	// and the root.
-	byTrace  []*tracedLabels // one an entry of by(); nil for what columns know
+	// byTree computes the values that need whole traces, row by row, while a trace is loaded: entries of by(),
+	// the argument, compare()'s filter and the root.
+	byTrace  []*tracedLabels // one an entry of by(); nil if columns have the values
 	argTrace [][]eval.Value
 	selected []eval.Mask
 	roots    [][]rootOf
@@ -43,9 +42,8 @@ type tracedLabels struct{ values [][]eval.Value }
 
 type rootOf struct{ name, service string }
 
-// byColumn is the fast path, which fills slots of one View from masks of rows. A
-// span that a client sent again into a newer View is observed once. Each View is
-// independent, so several goroutines may read Views at a time.
+// byColumn is the fast path, which fills slots of one View from masks of rows. It observes a span once even if
+// a newer View repeats it. Each View is independent, so several goroutines may read Views at a time.
 func (s *spans) byColumn(view int) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
@@ -84,8 +82,7 @@ func (s *spans) oneSlot(part int) (slot int32, one bool) {
 	return int32(first), first == last && s.w.holds(p.MinStart) && s.w.holds(p.MaxEnd)
 }
 
-// observes reports whether some span of a part may be observed by a query that columns
-// decide. The part need not be open.
+// observes reports whether a query that columns decide may observe a span of a part. The part may be closed.
 func (s *spans) observes(part int) bool { return s.run.Covers(part) && !s.run.KeepsNone(part) }
 
 // slotsOf gives every row its slot.
@@ -103,7 +100,7 @@ func (s *spans) slotsOf(view int, rows eval.Mask) []int32 {
 	return slots
 }
 
-// clearOthers takes the slot away from every row that is not in the set.
+// clearOthers removes the slot of every row outside of the set.
 func clearOthers(rows eval.Mask, slots []int32) {
 	for i, w := range rows {
 		from := i << 6
@@ -115,8 +112,7 @@ func clearOthers(rows eval.Mask, slots []int32) {
 	}
 }
 
-// slotsByTime reads every start. Neighbours most often share a slot, so the
-// division is done only when it changes.
+// slotsByTime reads every start. Neighbours most often share a slot, so it divides only if the slot changes.
 func slotsByTime(v *trace.View, w Window, slots []int32) {
 	slots = slots[:len(v.Start)]
 	end := w.End()
@@ -138,8 +134,8 @@ func slotsByTime(v *trace.View, w Window, slots []int32) {
 	}
 }
 
-// byTrees is the general path, which fills slots of all Views: candidates are put
-// together trace by trace and sent through the pipeline.
+// byTrees is the general path, which fills slots of all Views: it assembles candidates trace by trace and sends
+// them through the pipeline.
 func (s *spans) byTrees() error {
 	s.prepare()
 	seen := map[trace.TraceID]bool{}
@@ -179,7 +175,7 @@ func (s *spans) byTrees() error {
 	return nil
 }
 
-// byTree puts a trace together and sends it through the pipeline.
+// byTree assembles a trace and sends it through the pipeline.
 func (s *spans) byTree(t *eval.Trace, id trace.TraceID, seen map[trace.TraceID]bool) error {
 	s.run.Trim()
 	if found, err := s.run.Load(t, id); err != nil || !found {
@@ -221,7 +217,7 @@ func (s *spans) prepare() {
 	}
 }
 
-// observe notes the spans of a spanset that start within the window.
+// observe records the spans of a spanset that start within the window.
 func (s *spans) observe(t *eval.Trace, set eval.Spanset) error {
 	for _, span := range set.Spans {
 		ref := t.Spans[span]
@@ -241,10 +237,10 @@ func (s *spans) observe(t *eval.Trace, set eval.Spanset) error {
 	return nil
 }
 
-// slotBytes is the memory of the slot of one row, which lasts until the row has been added.
+// slotBytes is the memory of one row's slot. It is in use until the row is added.
 const slotBytes = 4
 
-// holdRows counts the memory of the rows of one View more.
+// holdRows counts the memory of the rows of another View.
 func (s *spans) holdRows(view int) error {
 	each := slotBytes
 	for _, l := range s.byTrace {

@@ -8,13 +8,13 @@ import "etude/trace"
 type Window struct {
 	Start, Step uint64 // unix nanoseconds, nanoseconds
 	Slots       int
-	Instant     bool // one value of the whole window is asked for, none in time
+	Instant     bool // the query wants one value for the whole window
 }
 
-// End is the last instant of the window.
+// End returns the last instant of the window.
 func (w Window) End() uint64 { return w.Start + uint64(w.Slots)*w.Step }
 
-// led returns the window with lead slots more in front.
+// led returns the window with lead more slots before it.
 func (w Window) led(lead int) Window {
 	w.Start -= uint64(lead) * w.Step
 	w.Slots += lead
@@ -23,8 +23,8 @@ func (w Window) led(lead int) Window {
 
 func (w Window) holds(t uint64) bool { return t > w.Start && t <= w.End() }
 
-// slotsOf returns the first and the last slot that a part may have a span in;
-// w.Slots and one less when it has none.
+// slotsOf returns the first and the last slot in which a part may have a span. If it has none in the window, it
+// returns w.Slots and w.Slots-1.
 func (w Window) slotsOf(p *trace.Part) (first, last int) {
 	from, to := p.MinStart, p.MaxEnd
 	if p.Spans == 0 || from > w.End() || to <= w.Start {
