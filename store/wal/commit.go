@@ -9,16 +9,15 @@ import (
 	"etude/internal/fs"
 )
 
-// commitBytes bounds the payloads of one write, before compression, and with it the
-// buffers that are kept.
+// commitBytes bounds the payloads of one write, before compression, and so the size of the kept buffers.
 const commitBytes = 4 << 20
 
-// recordBytes bounds the payloads that share a record. Together they compress
-// better than each alone, but damage to a record costs all of them.
+// recordBytes bounds the payloads that share a record. They compress better together than alone, but damage to
+// a record loses all of them.
 const recordBytes = 256 << 10
 
-// WriteError says that a record could not be written. The log continues, and the same
-// record may be sent again.
+// WriteError reports that the log could not write a record. The log continues, and the client may send the same
+// record again.
 type WriteError struct {
 	File string
 	Err  error
@@ -36,10 +35,10 @@ func (e *WriteError) Unwrap() error { return e.Err }
 // Full reports whether the disk was full.
 func (e *WriteError) Full() bool { return fs.NoSpace(e.Err) }
 
-// Unavailable tells it from overload: the disk, not the client, must change.
+// Unavailable distinguishes it from overload: the disk, not the client, must change.
 func (e *WriteError) Unavailable() bool { return true }
 
-// RetryAfter is when to send the same again.
+// RetryAfter returns how long the client should wait before it sends the same again.
 func (e *WriteError) RetryAfter() time.Duration {
 	if e.Full() {
 		return 10 * time.Second
@@ -47,8 +46,7 @@ func (e *WriteError) RetryAfter() time.Duration {
 	return time.Second
 }
 
-// writer is the segment being written; only the committer uses it. Bytes below
-// size are committed records.
+// writer is the current segment; only the committer uses it. Bytes below size are committed records.
 type writer struct {
 	file    fs.File // nil for none
 	name    string
@@ -58,22 +56,20 @@ type writer struct {
 	spans   int
 	records int
 	raw     int64
-	noted   int       // spans that the manifest knows of
-	notedAt time.Time // when it was told
+	noted   int       // spans that the manifest has recorded
+	notedAt time.Time // when the manifest recorded them
 
 	buf      []byte
-	unsynced int64 // committed bytes that a power cut would lose; SyncInterval only
+	unsynced int64 // committed bytes that a power cut would lose; only with SyncInterval
 	synced   time.Time
 }
 
-// complainEvery bounds how often a failing disk is logged. Every refused caller
-// gets the error as well.
+// complainEvery bounds how often the log reports a failing disk. Every refused caller also gets the error.
 const complainEvery = time.Second
 
-// Submit queues a copy of an OTLP payload. Committed is called with it in any case,
-// whether it could be written or not. Owner identifies the payload to the caller;
-// arrival is in unix ns. A *[PayloadError] says that the payload is too large,
-// [ErrClosed] that the log is closed.
+// Submit queues a copy of an OTLP payload. The committer calls Committed with it after success and after
+// failure. Owner identifies the payload to the caller; arrival is in unix ns. A *[PayloadError] means that the
+// payload is too large, [ErrClosed] that the log is closed.
 func (l *Log) Submit(payload []byte, spans int, arrival int64, owner any) error {
 	if len(payload) > MaxPayload {
 		return &PayloadError{Size: len(payload)}
@@ -81,14 +77,14 @@ func (l *Log) Submit(payload []byte, spans int, arrival int64, owner any) error 
 	return l.queue.put(payload, Entry{Owner: owner, Spans: spans, Arrival: arrival})
 }
 
-// Rotate finishes the current segment. When that is done, Committed is called with
-// a batch that has Rotated set, after all payloads submitted before.
+// Rotate finishes the current segment. Then, after all payloads submitted before, the committer calls Committed
+// with a batch that has Rotated set.
 func (l *Log) Rotate() error { return l.queue.rotate() }
 
-// Recycle reuses the memory of a batch that Committed was called with.
+// Recycle reuses the memory of a batch of Committed.
 func (l *Log) Recycle(b *Batch) { l.queue.recycle(b) }
 
-// Drain refuses new payloads and returns once Committed was called with all others.
+// Drain refuses new payloads. It returns after Committed has received all others.
 func (l *Log) Drain() {
 	l.queue.close()
 	<-l.done
@@ -181,7 +177,7 @@ func (l *Log) write(b *Batch) error {
 		}
 	}
 	if err == nil {
-		err = l.checkSegment() // It may have gone to a file that no longer has a name.
+		err = l.checkSegment() // The bytes may be in a file that no longer has a name.
 	}
 	if err != nil {
 		l.giveUp(err)
@@ -224,10 +220,10 @@ func (l *Log) account(b *Batch, records int) {
 	}
 }
 
-// noteEvery is how often the manifest is told how far a segment has grown.
+// noteEvery is how often the committer records the size of a growing segment in the manifest.
 const noteEvery = time.Second
 
-// note records in the manifest how much of the segment is durable.
+// note records the durable size of the segment in the manifest.
 func (l *Log) note() {
 	w := &l.seg
 	if w.spans == w.noted || w.unsynced > 0 {
@@ -240,15 +236,15 @@ func (l *Log) note() {
 	}
 }
 
-// full reports whether a batch must go to another segment. A payload with more
-// spans than a segment should have gets a segment of its own.
+// full reports whether a batch must go to another segment. A payload with more spans than a segment should have
+// gets its own segment.
 func (l *Log) full(b *Batch) bool {
 	w := &l.seg
 	return w.spans+b.spans > l.o.SegmentSpans && w.spans > 0 || w.raw >= l.o.SegmentBytes || time.Since(w.created) >= l.o.SegmentAge
 }
 
-// begin makes a new segment, durable with its name and listed in the manifest, or
-// leaves none. A number is never used twice.
+// begin creates a new segment, syncs it and its name, and lists it in the manifest. After an error it leaves
+// none. It never uses a number twice.
 func (l *Log) begin() error {
 	now := time.Now()
 	l.mu.Lock()
@@ -280,7 +276,7 @@ func (l *Log) begin() error {
 	}
 	if err != nil {
 		_ = f.Close()
-		_ = l.o.FS.Remove(w.name) // Replay clears away what stays.
+		_ = l.o.FS.Remove(w.name) // Replay removes a file that stays.
 		return err
 	}
 	w.file = f
@@ -305,16 +301,15 @@ func (l *Log) sync() error {
 	return nil
 }
 
-// syncUnsynced is the interval's sync.
+// syncUnsynced is the periodic sync of SyncInterval.
 func (l *Log) syncUnsynced() {
 	if err := l.sync(); err != nil {
 		l.giveUp(err)
 	}
 }
 
-// giveUp closes a segment whose write or sync has failed. It tries to cut off the
-// bytes that are not committed; where that fails, replay deals with them. The number
-// stays, for the entries that were refused.
+// giveUp closes a segment whose write or sync has failed. It tries to cut off the uncommitted bytes; if that
+// fails, replay handles them. The number stays in use for the refused entries.
 func (l *Log) giveUp(cause error) {
 	w := &l.seg
 	l.complain("give up log segment and begin another", cause)

@@ -10,11 +10,11 @@ import (
 	"etude/internal/fs"
 )
 
-// finder compares the folder of a log with its manifest, at the start.
-// It opens nothing but plain files, so a pipe cannot stop it.
+// finder compares the folder of a log with its manifest, at the start. It opens only plain files, so a pipe
+// cannot block it.
 type finder struct {
 	l         *Log
-	listed    bool // there is a manifest and it is whole
+	listed    bool // the manifest exists and is intact
 	files     map[uint64]*candidate
 	removed   []uint64 // segments whose removal was interrupted
 	sideBytes map[uint64]int64
@@ -26,10 +26,10 @@ type candidate struct {
 	info   fs.Info
 	h      header
 	good   bool   // the header is
-	alien  string // why it is not the segment of this number; "" when it is
+	alien  string // why it is not the segment of this number; "" if it is
 }
 
-// find lists the segments that exist and those that should, and completes interrupted steps.
+// find lists the existing and the missing segments, and completes interrupted steps.
 func (l *Log) find() error {
 	f := &finder{l: l, files: map[uint64]*candidate{}, sideBytes: map[uint64]int64{}}
 	steps := []func() error{f.list, f.loadManifest, f.identify, f.moveBack, f.settle, l.syncFolders}
@@ -41,7 +41,7 @@ func (l *Log) find() error {
 	return nil
 }
 
-// list reads the folder and clears away unfinished files.
+// list reads the folder and removes unfinished files.
 func (f *finder) list() error {
 	l := f.l
 	if err := l.finishMoves(); err != nil {
@@ -75,7 +75,7 @@ func (f *finder) list() error {
 	return nil
 }
 
-// finishMoves gives segments their own name that were on the way to it.
+// finishMoves completes interrupted renames of segments to their own names.
 func (l *Log) finishMoves() error {
 	files, err := l.o.FS.List(folder(l.o.Dir))
 	if err != nil {
@@ -105,7 +105,7 @@ func (f *finder) loadManifest() error {
 	}
 	if err != nil {
 		f.l.report(&Problem{File: m.path(), Reason: err.(*ManifestError).Err.Error() + ": missing segments cannot be noticed"})
-		// It is kept as found. Where that fails, the new one replaces it.
+		// The finder keeps a copy. If that fails, the new one replaces it.
 		_ = f.l.o.FS.Rename(m.path(), m.path()+damagedSuffix)
 	}
 	f.listed = found && err == nil
@@ -113,8 +113,8 @@ func (f *finder) loadManifest() error {
 	return f.readHeaders(found)
 }
 
-// readHeaders also chooses the log's own number when the manifest does not have
-// it. A log of version 1 has none, and no manifest.
+// readHeaders also chooses the log's own number if the manifest does not have it. A log of version 1 has no
+// number and no manifest.
 func (f *finder) readHeaders(found bool) error {
 	m, lost := &f.l.manifest, ""
 	for _, number := range slices.Sorted(maps.Keys(f.files)) {
@@ -149,7 +149,7 @@ func (f *finder) readHeaders(found bool) error {
 	return nil
 }
 
-// identify finds files that are not the segment that their name says.
+// identify finds files whose name belongs to another segment.
 func (f *finder) identify() error {
 	store := f.l.manifest.store
 	for _, number := range slices.Sorted(maps.Keys(f.files)) {
@@ -169,8 +169,8 @@ func (c *candidate) misplaced() bool {
 	return c.alien == "" && c.good && c.h.version >= 2 && c.h.number != c.number
 }
 
-// moveBack gives segments their own names that have been exchanged or renamed. A
-// name between the two keeps a crash from leaving one segment under two names.
+// moveBack gives exchanged or renamed segments their own names again. It renames each by way of a third name,
+// so that a crash does not leave one segment under two names.
 func (f *finder) moveBack() error {
 	l := f.l
 	moved := map[uint64]*candidate{}
@@ -238,7 +238,7 @@ func (f *finder) settle() error {
 	m.next = max(m.next, l.next)
 	err := m.save()
 	m.mu.Unlock()
-	if err != nil { // The next segment brings another try.
+	if err != nil { // The next segment tries again.
 		l.o.Logger.Warn("write the list of log segments", "error", err)
 		return nil
 	}
@@ -250,7 +250,7 @@ func (f *finder) settle() error {
 	return nil
 }
 
-// segment describes a segment and lists it when the manifest does not.
+// segment describes a segment. If the manifest does not list it, segment adds it.
 func (f *finder) segment(number uint64) Segment {
 	l, m, c := f.l, &f.l.manifest, f.files[number]
 	e, listed := m.entries[number]
@@ -282,9 +282,9 @@ func (f *finder) segment(number uint64) Segment {
 	return s
 }
 
-// syncFolders makes the names of the folders durable, which may be new.
+// syncFolders syncs the names of the folders, which may be new.
 func (l *Log) syncFolders() error {
-	_ = l.o.FS.SyncDir(filepath.Dir(filepath.Clean(l.o.Dir))) // It may not be ours to open.
+	_ = l.o.FS.SyncDir(filepath.Dir(filepath.Clean(l.o.Dir))) // The process may have no permission to open it.
 	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
 		return fmt.Errorf("sync data directory: %w", err)
 	}

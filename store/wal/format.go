@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// Version is the format that this package writes; it reads all up to it.
+// Version is the format that this package writes. It reads all versions up to this one.
 //
 //	1  segment header, records of OTLP payloads, codecs none and s2
 //	2  the header also names the log and the segment
@@ -18,9 +18,8 @@ const Version = 2
 // MaxPayload is the largest payload of one record, in bytes before compression.
 const MaxPayload = 64 << 20
 
-// maxSegment is the most bytes by which a segment may grow past its size: a last
-// batch, of which one payload may be of any size. Bytes beyond that are no part of a segment, and are not read.
-// maxManifest allows about a million entries.
+// maxSegment is the most bytes by which a segment may exceed its size: a last batch, of which one payload may
+// have any size. A reader ignores bytes beyond that. maxManifest allows about a million entries.
 const (
 	maxSegment  = 96 << 20
 	maxManifest = 64 << 20
@@ -40,19 +39,17 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// PayloadError says that a payload does not fit a record. It is the caller's to
-// solve.
+// PayloadError reports that a payload does not fit into a record. The caller must send less.
 type PayloadError struct{ Size int }
 
 func (e *PayloadError) Error() string {
 	return fmt.Sprintf("payload of %d bytes is larger than the log takes (%d): send fewer spans at once", e.Size, MaxPayload)
 }
 
-// InvalidSpans marks the error as the caller's: sending the same again is of no
-// use.
+// InvalidSpans marks the error as permanent: a retry does not help.
 func (e *PayloadError) InvalidSpans() bool { return true }
 
-// VersionError says that a segment was written by a newer program.
+// VersionError reports that a newer program has written a segment.
 type VersionError struct {
 	File    string
 	Version uint32
@@ -71,7 +68,7 @@ type header struct {
 	number  uint64 // of the segment; 0 in version 1
 }
 
-// appendHeader appends a header of the present version.
+// appendHeader appends a header of the current version.
 func appendHeader(b []byte, h header) []byte {
 	b = appendHeader1(b, h.created, Version)
 	start := len(b)
@@ -90,9 +87,8 @@ func appendHeader1(b []byte, created int64, version uint32) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-// parseHeader reads a segment's header and its size; ok is false when it is
-// damaged, and then size is where records are likely to begin. Of a version that
-// is too new, only the version and the time are read.
+// parseHeader reads a segment's header and its size; ok is false if the header is damaged; size is then the
+// likely offset of the first record. Of a newer version it reads only the version and the time.
 func parseHeader(b []byte) (h header, size int, ok bool) {
 	if len(b) < headerSize1 || string(b[:8]) != magic || crc32.Checksum(b[:20], castagnoli) != binary.LittleEndian.Uint32(b[20:]) {
 		return h, likelyHeaderSize(b), false
@@ -115,8 +111,7 @@ func likelyHeaderSize(b []byte) int {
 	return min(headerSize1, len(b))
 }
 
-// appendRecord appends a record to dst. A payload that does not become smaller is stored as
-// it is.
+// appendRecord appends a record to dst. It stores a payload uncompressed if compression does not make it smaller.
 func appendRecord(dst, payload []byte, spans int, arrival int64) []byte {
 	start := len(dst)
 	room := recordSize + max(s2.MaxEncodedLen(len(payload)), len(payload))
@@ -138,12 +133,11 @@ func appendRecord(dst, payload []byte, spans int, arrival int64) []byte {
 	return dst[:start+len(b)]
 }
 
-// Record is an OTLP request as it is in a segment: one payload, or several that
-// came together. It shares the memory of the
-// reader that gave it.
+// Record is an OTLP request as it is in a segment: one payload, or several of one batch. It shares the memory
+// of its reader.
 type Record struct {
 	Offset  int64 // of its first byte in the segment
-	Arrival int64 // when it was received, the last of several, unix ns
+	Arrival int64 // arrival of the last payload, unix ns
 	Spans   int
 
 	codec  byte
@@ -166,8 +160,8 @@ func (r *Record) Payload(dst []byte) ([]byte, error) {
 	return out, nil
 }
 
-// parseRecord reads the record that b begins with and its length in bytes. The
-// reason says what is wrong with a record that is not good.
+// parseRecord reads the record that b begins with and its length in bytes. For a bad record, reason describes
+// the fault.
 func parseRecord(b []byte) (r Record, size int, reason string) {
 	switch {
 	case len(b) < recordSize:

@@ -13,19 +13,18 @@ import (
 	"etude/internal/fs"
 )
 
-// ErrClosed is the error of a log that is closed.
+// ErrClosed is the error of a closed log.
 var ErrClosed = errors.New("log is closed")
 
-// Sync says when a record is made durable.
+// Sync selects when the log makes a record durable.
 type Sync int
 
 const (
-	// SyncGroup makes every record durable before it counts as committed; one
-	// sync serves all that wait.
+	// SyncGroup makes every record durable before it counts as committed. One sync serves all waiting records.
 	SyncGroup Sync = iota
-	// SyncInterval commits once the operating system has the record, and syncs
-	// from time to time. It survives a crash of the program. A power cut or a crash of the operating system loses
-	// records acknowledged since the last sync.
+	// SyncInterval commits a record as soon as the operating system has it, and syncs periodically. A crash of
+	// the program loses nothing. A power cut or a crash of the operating system loses records acknowledged
+	// since the last sync.
 	SyncInterval
 )
 
@@ -39,7 +38,7 @@ func (s Sync) String() string {
 // MarshalText returns group or interval.
 func (s Sync) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText takes group or interval.
+// UnmarshalText accepts group or interval.
 func (s *Sync) UnmarshalText(b []byte) error {
 	switch string(b) {
 	case "group":
@@ -54,7 +53,7 @@ func (s *Sync) UnmarshalText(b []byte) error {
 
 // Options of a log. Zero values mean the defaults named.
 type Options struct {
-	Dir          string // data directory; made if need be
+	Dir          string // data directory; Open creates it if necessary
 	FS           fs.FS  // the operating system's
 	Sync         Sync
 	SyncInterval time.Duration // for SyncInterval: time between two syncs; 1 s
@@ -65,19 +64,16 @@ type Options struct {
 	SegmentBytes int64
 	SegmentAge   time.Duration
 
-	// Committed is called on the committer's goroutine with batch after batch, in
-	// the order of the log, each with its Segment or its Err.
-	// While it runs nothing is committed, so it hands on and returns. A caller that has
-	// the batch then gives it to Recycle when done with it.
+	// The committer calls Committed with each batch, in the order of the log; a batch has its Segment or its
+	// Err. While Committed runs the log commits nothing, so it must pass the batch on and return. The final
+	// owner of the batch gives it to Recycle.
 	Committed func(*Batch)
-	// Synced, when not nil, is told how long each sync of records took, also one
-	// that failed. It is called on the committer's goroutine.
+	// The committer calls Synced, unless nil, with the duration of each sync of records, also of a failed one.
 	Synced func(time.Duration)
 	Logger *slog.Logger // discards
 }
 
-// Log is a write-ahead log. Its methods may be called from any goroutine; Close
-// comes last.
+// Log is a write-ahead log. Any goroutine may call its methods; Close must be the last call.
 type Log struct {
 	o        Options
 	lock     io.Closer // nil when closed
@@ -85,7 +81,7 @@ type Log struct {
 	manifest manifest
 	found    []Segment
 	last     uint64          // highest number found at the start
-	aliens   map[uint64]bool // numbers whose file is not ours to remove; set by Open
+	aliens   map[uint64]bool // numbers whose file belongs to another log; set by Open
 
 	queue queue
 	done  chan struct{} // closed when the committer has ended
@@ -95,7 +91,7 @@ type Log struct {
 	trouble    atomic.Pointer[error]
 
 	mu     sync.Mutex // guards what follows
-	active uint64     // number of the segment being written, 0 for none
+	active uint64     // number of the current segment, 0 for none
 	next   uint64     // number of the segment after it
 	sizes  map[uint64]int64
 	disk   int64 // sum of sizes
@@ -104,9 +100,8 @@ type Log struct {
 	problems []*Problem
 }
 
-// Open takes the lock of a data directory and finds the segments in it. Records
-// are read by Replay. A *[fs.LockedError] says that the directory is in use, a
-// *[VersionError] that a newer program has written here.
+// Open locks a data directory and finds its segments. Replay reads the records. A *[fs.LockedError] means that
+// the directory is in use, a *[VersionError] that a newer program has written here.
 func Open(o Options) (*Log, error) {
 	o.setDefaults()
 	if err := o.FS.Mkdir(folder(o.Dir)); err != nil {
@@ -154,21 +149,21 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// ID is the number of the log, chosen at random when it began. It tells its
-// segments from those of every other log.
+// ID returns the random number that identifies the log. It distinguishes the log's segments from the segments
+// of every other log.
 func (l *Log) ID() uint64 { return l.manifest.store }
 
-// Segments returns what Open has found, oldest first.
+// Segments returns the segments that Open has found, oldest first.
 func (l *Log) Segments() []Segment { return l.found }
 
-// Disk is how many bytes all segments take, those of damaged copies included.
+// Disk returns the bytes of all segments and damaged copies.
 func (l *Log) Disk() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.disk
 }
 
-// Size is how many bytes of the disk some segments take.
+// Size returns the bytes on disk of some segments.
 func (l *Log) Size(numbers ...uint64) (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -178,7 +173,7 @@ func (l *Log) Size(numbers ...uint64) (n int64) {
 	return n
 }
 
-// Syncs counts the syncs of segments so far.
+// Syncs returns the number of syncs of segments so far.
 func (l *Log) Syncs() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

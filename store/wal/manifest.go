@@ -21,8 +21,7 @@ import (
 // of a crash, so it raises no false alarm. And it claims every segment with
 // acknowledged records, so no true loss escapes it. Hence the order of steps:
 //
-//   - begin: the segment with its header and name is durable, then the manifest
-//     lists it, then the first record is written. A crash in between leaves a
+//   - begin: the committer makes the segment with its header and name durable, then lists it in the manifest, then writes the first record. A crash in between leaves a
 //     segment without records that is not listed.
 //   - grow: the synced length of the segment is noted by appending to the manifest,
 //     about once a second and without a sync. A crash loses a note, not a claim
@@ -51,11 +50,11 @@ type manifest struct {
 	notes   fs.File // the manifest, open to append; nil when it must be opened
 }
 
-// entry is a segment that there must be.
+// entry is a segment that must exist.
 type entry struct {
 	number  uint64
 	created int64 // unix ns
-	// The segment holds at least these.
+	// The segment has at least these.
 	spans   int64
 	records uint32
 }
@@ -67,8 +66,7 @@ const (
 	entrySize       = 32
 )
 
-// ManifestError says that the list of segments cannot be used, so segments that
-// are missing from the log cannot be noticed.
+// ManifestError reports that the manifest is unusable, so the start cannot notice missing segments.
 type ManifestError struct {
 	File string
 	Err  error
@@ -82,8 +80,8 @@ func (e *ManifestError) Unwrap() error { return e.Err }
 
 func (m *manifest) path() string { return filepath.Join(folder(m.dir), manifestName) }
 
-// load reads the manifest. Found is false when there is none; the error is about
-// one that is damaged, of which the good entries are used, or too new.
+// load reads the manifest. Found is false if there is none. The error reports a manifest that is too new, or a
+// damaged one, of which load uses the good entries.
 func (m *manifest) load() (found bool, err error) {
 	m.entries = map[uint64]entry{}
 	data, err := fs.ReadStart(m.fs, m.path(), maxManifest)
@@ -100,8 +98,8 @@ func (m *manifest) load() (found bool, err error) {
 	return true, err
 }
 
-// parse reads all good entries. The entries that the header counts were written as a
-// whole; those that follow are notes, of which the last may be torn.
+// parse reads all good entries. One write made the entries that the header counts; the following entries are
+// notes, of which the last may be torn.
 func (m *manifest) parse(data []byte) error {
 	if len(data) < manifestHeader || string(data[:8]) != manifestMagic || !checked(data[:manifestHeader]) {
 		return errors.New("bad header")
@@ -188,7 +186,7 @@ func (m *manifest) list(e entry) error {
 	return err
 }
 
-// note remembers how far a segment has grown. note itself writes to disk about once a second.
+// note records the size of a growing segment. It writes to disk about once a second.
 func (m *manifest) note(e entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -204,7 +202,7 @@ func (m *manifest) note(e entry) error {
 		m.notes = f
 	}
 	if err := writeAll(m.notes, appendEntry(nil, e)); err != nil {
-		m.closeNotes() // A part of it may be there: later notes would not be aligned.
+		m.closeNotes() // A part of the note may be in the file: later notes would not be aligned.
 		return errors.Join(fmt.Errorf("note in manifest: %w", err), m.save())
 	}
 	return nil

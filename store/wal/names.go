@@ -33,13 +33,13 @@ const (
 
 func folder(dir string) string { return filepath.Join(dir, folderName) }
 
-// path is the name of a segment, or of a file beside it, by suffix.
+// path returns the name of a segment or, by suffix, of a file that belongs to it.
 func path(dir string, number uint64, suffix string) string {
 	n := strconv.FormatUint(number, 10)
 	return filepath.Join(folder(dir), strings.Repeat("0", digits-len(n))+n+suffix)
 }
 
-// parseName takes a file name apart; ok is false for a name that is not ours.
+// parseName parses a file name. ok is false for a name that does not belong to the log.
 func parseName(name string) (number uint64, suffix string, ok bool) {
 	if len(name) <= digits {
 		return 0, "", false

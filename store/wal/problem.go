@@ -2,13 +2,12 @@ package wal
 
 import "fmt"
 
-// Problem says that the files of the log are not those that were written: one is
-// missing, cut short, or something else has its name. Damage within a segment is
-// a [Damage].
+// Problem reports that a file of the log differs from the written one: it is missing, cut short, or replaced by
+// another file. For damage within a segment see [Damage].
 type Problem struct {
 	File   string
 	Reason string
-	Spans  int64 // that are lost by it, as far as is known
+	Spans  int64 // lost spans, as far as the log knows
 }
 
 func (p *Problem) Error() string {

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Batch holds the payloads of one write, in log order, or the answer to Rotate. It
-// is written whole or refused whole.
+// Batch holds the payloads of one write, in log order, or the answer to Rotate. The committer writes or refuses
+// it as a whole.
 type Batch struct {
 	Entries []Entry
-	Segment uint64 // where it was written
-	Err     error  // why it was not
+	Segment uint64 // segment that has the batch
+	Err     error  // reason why no segment has it
 	Rotated bool   // no payloads, but the answer to Rotate
 
 	payloads []byte // one after the other
@@ -27,7 +27,7 @@ type Entry struct {
 	end int // where it ends in the batch's payloads
 }
 
-// Payload returns the bytes of an entry. They are the batch's.
+// Payload returns the bytes of an entry. They belong to the batch.
 func (b *Batch) Payload(i int) []byte {
 	begin := 0
 	if i > 0 {
@@ -45,19 +45,19 @@ func (b *Batch) add(payload []byte, e Entry) {
 
 // The queue joins many callers to one committer.
 //
-// Invariant: batches are committed in the order in which put has filled them, and
-// only the last batch grows. So log order is the order of put.
+// Invariant: the committer commits batches in the order in which put has filled them, and only the last batch
+// grows. So log order is the order of put.
 //
-// Payloads are copied into the batch. A caller may therefore reuse its payload, or
-// stop waiting, at any time. mu is the only lock; it is held for one copy.
+// put copies a payload into the batch. So a caller may reuse its payload, or stop waiting, at any time. mu is
+// the only lock; put holds it for one copy.
 //
 // Before it takes a batch, the committer yields to callers that are about to put
 // (gather): a sync costs the same for one payload and for a hundred. It yields for
 // gatherMost at most.
 //
-// Rejected: a channel of payloads. The committer would receive them one by one and
-// copy them all, while now the callers' cores do that. Also rejected: a timer that
-// waits for more payloads. A single caller would wait for it each time.
+// Rejected: a channel of payloads. The committer would receive them one by one and copy them all; now the
+// callers' goroutines copy them. Also rejected: a timer that waits for more payloads. A single caller would
+// wait for the timer each time.
 type queue struct {
 	wake     chan struct{} // has a token when a batch may be waiting
 	maxSpans int           // of a batch, unless one payload alone has more
@@ -81,7 +81,7 @@ func (q *queue) put(payload []byte, e Entry) error {
 	return nil
 }
 
-// growing returns the batch that the next payload goes into.
+// growing returns the batch for the next payload.
 func (q *queue) growing(bytes, spans int) *Batch {
 	if n := len(q.waiting); n > 0 {
 		b := q.waiting[n-1]
@@ -139,8 +139,7 @@ func (q *queue) entries() int {
 	return len(q.waiting[0].Entries)
 }
 
-// take removes the oldest batch; nil when none waits. Open is false when the queue
-// is closed and empty.
+// take removes and returns the oldest batch, or nil if none waits. Open is false if the queue is closed and empty.
 func (q *queue) take() (b *Batch, open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -160,7 +159,7 @@ func (q *queue) recycle(b *Batch) {
 	if cap(b.payloads) > commitBytes {
 		return
 	}
-	clear(b.Entries) // forget the owners
+	clear(b.Entries) // drop the references to the owners
 	*b = Batch{Entries: b.Entries[:0], payloads: b.payloads[:0]}
 	q.free.Put(b)
 }

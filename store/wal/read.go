@@ -7,16 +7,16 @@ import (
 	"etude/internal/fs"
 )
 
-// Segment is a file of the log, or one that there should be.
+// Segment is a file of the log, existing or missing.
 type Segment struct {
 	Number  uint64
 	Size    int64  // bytes
 	Created int64  // unix ns
-	Spans   int64  // that it holds at least, as far as the log knows
-	Missing string // why it cannot be read; "" when it can
+	Spans   int64  // least number of spans, as far as the log knows
+	Missing string // why Read cannot read it; "" if it can
 }
 
-// Report is what reading a segment has found.
+// Report is the result of reading a segment.
 type Report struct {
 	Records int
 	Spans   int
@@ -24,9 +24,8 @@ type Report struct {
 	Torn    *Damage  // bad bytes at the end, nil when there are none
 }
 
-// List returns the segments of a data directory, oldest first. It takes no lock
-// and changes nothing, so a running program's log can be inspected. A
-// *[VersionError] says that one was written by a newer program.
+// List returns the segments of a data directory, oldest first. It takes no lock and changes nothing, so a
+// running program's log can be inspected. A *[VersionError] means that a newer program has written one.
 func List(fsys fs.FS, dir string) ([]Segment, error) {
 	files, err := fsys.List(folder(dir))
 	if err != nil {
@@ -72,9 +71,8 @@ func readHeader(fsys fs.FS, name string) (h header, good bool, err error) {
 	return h, good, nil
 }
 
-// Read calls fn with each good record of a segment, in order, until fn returns
-// an error. Bad bytes are stepped over and described in the Report. It takes no
-// lock and changes nothing.
+// Read calls fn with each good record of a segment, in order, until fn returns an error. It skips bad bytes and
+// describes them in the Report. It takes no lock and changes nothing.
 func Read(fsys fs.FS, dir string, number uint64, fn func(*Record) error) (Report, error) {
 	name := path(dir, number, segmentSuffix)
 	data, err := fs.ReadStart(fsys, name, 2*maxSegment)

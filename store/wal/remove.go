@@ -8,10 +8,9 @@ import (
 	"etude/internal/fs"
 )
 
-// Remove deletes segments and the damaged copies beside them; manifest.go has the
-// order of steps. The segment that is being written cannot be removed. After a
-// crash a removed segment may be there again, whole. After an error the same
-// numbers may be given again.
+// Remove deletes segments and the damaged copies beside them; manifest.go has the order of steps. It does not
+// remove the current segment. After a crash a removed segment may exist again, intact. After an error the
+// caller may call Remove again with the same numbers.
 func (l *Log) Remove(numbers ...uint64) error {
 	if err := l.remove(numbers); err != nil {
 		return fmt.Errorf("remove log segment: %w", err)
@@ -50,8 +49,7 @@ func (l *Log) remove(numbers []uint64) error {
 	return l.unlink(numbers, files)
 }
 
-// bury gives a segment the name of a removed one. There is false when it has no
-// file that is ours.
+// bury gives a segment the name of a removed one. There is false if the log has no file for it.
 func (l *Log) bury(number uint64) (there bool, err error) {
 	if l.aliens[number] {
 		return false, nil
@@ -71,8 +69,7 @@ func (l *Log) bury(number uint64) (there bool, err error) {
 	return true, f.Close()
 }
 
-// empty makes room on a full disk. The names stay, and say at the next start that
-// these segments were removed.
+// empty makes room on a full disk. The names stay, so that the next start knows that these segments were removed.
 func (l *Log) empty(files []uint64) {
 	for _, number := range files {
 		f, err := l.o.FS.Append(path(l.o.Dir, number, removedSuffix))

@@ -10,10 +10,10 @@ import (
 	"etude/internal/fs"
 )
 
-// Replay is [Read] of a segment that Open has found, for the process that owns the log: it also repairs damage, so
-// that the next start finds a clean log. A repair that the disk does not allow is logged and left for the next start;
-// it never stops this one. Spans that the segment should hold and does not are a [Problem]. Different segments may be
-// replayed at the same time.
+// Replay is [Read] of a segment that Open has found, for the process that owns the log: it also repairs damage,
+// so that the next start finds a clean log. If the disk refuses a repair, Replay logs that and leaves the
+// repair for the next start. If spans of the segment are missing, it reports a [Problem]. Several goroutines
+// may each replay a different segment.
 func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
 	seg, claimed := l.segment(number)
 	if seg.Missing != "" {
@@ -27,7 +27,7 @@ func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
 		return Report{}, fmt.Errorf("read log segment: %w", err)
 	}
 	oversize := int64(len(data)) == most
-	if oversize { // mostly holes, of which the copy that is kept needs none
+	if oversize { // mostly holes, which the copy does not need
 		data = bytes.TrimRight(data, "\x00")
 	}
 	good := [][]byte{appendHeader(nil, header{created: seg.Created, store: l.manifest.store, number: number})}
@@ -42,7 +42,7 @@ func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
 		rep.Damage = append(rep.Damage, Damage{File: name, Offset: int64(len(data)), Reason: "it is larger than a segment can be"})
 	}
 	if rep.Torn != nil && number != l.last {
-		// A finished segment has no torn tail: whatever is bad there was written.
+		// A finished segment has no torn tail: all its bad bytes are damage.
 		rep.Damage, rep.Torn = append(rep.Damage, *rep.Torn), nil
 	}
 	short := l.compare(name, claimed, &rep)
@@ -53,7 +53,7 @@ func (l *Log) Replay(number uint64, fn func(*Record) error) (Report, error) {
 	return rep, nil
 }
 
-// compare reports spans that a segment should hold and does not.
+// compare reports the missing spans of a segment.
 func (l *Log) compare(name string, claimed entry, rep *Report) (short bool) {
 	if rep.Records >= int(claimed.records) && int64(rep.Spans) >= claimed.spans {
 		return false
@@ -63,8 +63,7 @@ func (l *Log) compare(name string, claimed entry, rep *Report) (short bool) {
 	return true
 }
 
-// Settle records Replay's findings about the segments. It is called once,
-// after the last Replay.
+// Settle records Replay's findings about the segments. The caller calls it once, after the last Replay.
 func (l *Log) Settle() {
 	if err := l.manifest.settle(); err != nil {
 		l.o.Logger.Warn("write the list of log segments; trying again with the next segment", "error", err)
@@ -73,7 +72,7 @@ func (l *Log) Settle() {
 
 func (l *Log) repair(number uint64, data []byte, good [][]byte, rep *Report, short bool) error {
 	if rep.Records == 0 && len(data) <= headerSize && !short {
-		rep.Damage = nil // A crash came while it was created.
+		rep.Damage = nil // A crash interrupted its creation.
 		return l.Remove(number)
 	}
 	if rep.Torn != nil {
@@ -110,9 +109,8 @@ func (l *Log) cut(number uint64, size int64) error {
 	return nil
 }
 
-// moveAside keeps the segment as it was found beside the log, and then replaces
-// it by one that has the good records only. Both appear under their name whole
-// or not at all, the copy first, so a crash in between loses nothing.
+// moveAside keeps a copy of the damaged segment, and then replaces the segment by one with only the good
+// records. Each file appears whole or not at all, the copy first, so a crash in between loses nothing.
 func (l *Log) moveAside(number uint64, data []byte, good [][]byte) error {
 	temporary, damaged := path(l.o.Dir, number, tempSuffix), path(l.o.Dir, number, damagedSuffix)
 	if err := fs.WriteFile(l.o.FS, folder(l.o.Dir), temporary, damaged, data); err != nil {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Damage says that bytes of a segment differ from those written. It is an error type of its own, to tell it from I/O
-// errors.
+// Damage reports that bytes of a segment differ from the written ones. It has its own error type, to
+// distinguish it from I/O errors.
 type Damage struct {
 	File   string
 	Offset int64
@@ -27,11 +27,10 @@ type scanner struct {
 	damage []Damage
 	tail   int // where the bad bytes at the end begin; len(data) when there are none
 	reason string
-	budget int // bytes that may yet be checked in search of a good record
+	budget int // remaining bytes that search may check
 }
 
-// newScanner begins after the header. A damaged header is passed over: the
-// records after it are as good as ever.
+// newScanner begins after the header. It skips a damaged header: the records after it are still good.
 func newScanner(data []byte) *scanner {
 	_, size, ok := parseHeader(data)
 	s := &scanner{data: data, off: size, tail: len(data), budget: 8 * len(data)}
@@ -47,7 +46,7 @@ func (s *scanner) next() (r Record, raw []byte, ok bool) {
 		return r, nil, false
 	}
 	r, size, reason := parseRecord(s.data[s.off:])
-	if reason != "" { // Slow path: something is wrong.
+	if reason != "" { // Slow path: the record is bad.
 		good := s.search(s.off + 1)
 		if good < 0 {
 			s.tail, s.reason = s.off, reason
@@ -62,8 +61,8 @@ func (s *scanner) next() (r Record, raw []byte, ok bool) {
 	return r, s.data[s.off-size : s.off], true
 }
 
-// search returns where the next good record begins, or -1. The budget keeps
-// bytes made to look like long records from costing the square of their number.
+// search returns where the next good record begins, or -1. The budget keeps the time linear, even if the bytes
+// imitate long records.
 func (s *scanner) search(from int) int {
 	for from < len(s.data) && s.budget > 0 {
 		i := bytes.Index(s.data[from:], []byte(marker))

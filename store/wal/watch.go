@@ -8,25 +8,21 @@ import (
 	"etude/internal/fs"
 )
 
-// The committer watches what it writes to. Linux lets anyone remove, rename or
-// replace a file and a folder that a program has open; writes and syncs go on to
-// succeed, into nothing.
+// The committer watches its files. On Linux another process can remove, rename or replace a file or folder that
+// a program has open. Writes and syncs still succeed, but the data is lost.
 //
-// The rules. Before a batch counts as committed, the segment's name must lead to
-// the open file. If it does not, the batch is refused. If the folder is the one
-// that Open has locked, the next batch begins a new segment. If the folder is gone,
-// or another has its name, every batch is refused until the same folder is back;
-// then the log continues by itself. A running log never recreates its folder: if a volume was unmounted, that would
-// write to the disk below it.
+// The rules. Before a batch counts as committed, the segment's name must lead to the open file. If it does not,
+// the committer refuses the batch. If the folder is the one that Open has locked, the next batch begins a new
+// segment. If the folder is gone, or another folder has its name, the committer refuses every batch until the
+// same folder is back. Then the log continues without a restart. A running log never recreates its folder: if a
+// volume was unmounted, that would write to the disk below it.
 //
-// After any error, and as long as no batch comes, a probe once a second tells
-// when the disk takes writes again.
+// After any error, while no batch arrives, the committer probes once a second whether the disk takes writes again.
 
-// watchEvery is how often the committer checks its files when nothing
-// else makes it do so.
+// watchEvery is how often the committer checks its files while no batch arrives.
 const watchEvery = time.Second
 
-// FolderError says that the data directory is not the one that was opened.
+// FolderError reports that the data directory is not the opened one.
 type FolderError struct {
 	Folder string
 	Err    error
@@ -41,8 +37,7 @@ func (e *FolderError) Error() string {
 
 func (e *FolderError) Unwrap() error { return e.Err }
 
-// Trouble returns why the log takes no records, or nil when it takes them as far
-// as is known. It never waits.
+// Trouble returns the reason why the log takes no records, or nil if the last check found none. It never waits.
 func (l *Log) Trouble() error {
 	if err := l.trouble.Load(); err != nil {
 		return *err
@@ -66,7 +61,7 @@ func (l *Log) setTrouble(err error) {
 	}
 }
 
-// pin remembers the folders of the log.
+// pin records the identity of the log's folders.
 func (l *Log) pin() error {
 	for _, dir := range []string{l.o.Dir, folder(l.o.Dir)} {
 		p, err := l.o.FS.Pin(dir)
@@ -92,7 +87,7 @@ func (l *Log) unpin() error {
 	return errors.Join(errs...)
 }
 
-// checkFolders returns an error unless the folders are those that Open has found.
+// checkFolders returns an error unless the folders are the same that Open has found.
 func (l *Log) checkFolders() error {
 	for _, p := range l.pins {
 		if err := p.Still(); err != nil {
@@ -102,7 +97,7 @@ func (l *Log) checkFolders() error {
 	return nil
 }
 
-// checkSegment returns an error when the name of the segment does not lead to it.
+// checkSegment returns an error if the name of the segment does not lead to the open file.
 func (l *Log) checkSegment() error {
 	w := &l.seg
 	err := w.file.Named()
@@ -113,12 +108,12 @@ func (l *Log) checkSegment() error {
 		return e
 	}
 	l.report(&Problem{File: w.name, Spans: int64(w.spans), Reason: "it was taken away while it was being written"})
-	l.manifest.claim(w.number, int64(w.spans), uint32(w.records)) // The next start says so again.
+	l.manifest.claim(w.number, int64(w.spans), uint32(w.records)) // The next start reports it, too.
 	w.spans, w.records = 0, 0
 	return err
 }
 
-// watch checks the segment and the folders while no batch comes.
+// watch checks the segment and the folders while no batch arrives.
 func (l *Log) watch() {
 	l.note()
 	err := l.checkFolders()
@@ -133,7 +128,7 @@ func (l *Log) watch() {
 	l.setTrouble(err)
 }
 
-// probeBytes is more than a full disk frees now and then.
+// probeBytes is more than the space that a full disk frees now and then.
 const probeBytes = 256 << 10
 
 // probe reports whether the disk takes writes again.

@@ -102,7 +102,7 @@ func (a *accumulator) exactSeries(n uint32, values []exactValue, first int) []Se
 // rankOf returns the index of a quantile among n sorted values.
 func rankOf(q float64, n int) int { return int(max(1, math.Ceil(q*float64(n)))) - 1 }
 
-// endOf returns how many values from the first on are in the same series and slot.
+// endOf returns how many values from the first on satisfy alike.
 func endOf(values []exactValue, alike func(exactValue) bool) int {
 	n := slices.IndexFunc(values, func(v exactValue) bool { return !alike(v) })
 	if n < 0 {

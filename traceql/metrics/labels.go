@@ -88,8 +88,8 @@ func (l *labels) find(v eval.Value) uint32 {
 	return n
 }
 
-// join adds the values of one View's labels and returns the number of each. The View may list a value twice, by
-// its code and by its text.
+// join adds the values of one View's labels and returns the number of each. The View may list a value twice, as
+// a text and as another value.
 func (l *labels) join(o *labels) []uint32 {
 	to := make([]uint32, len(o.values))
 	for n, v := range o.values {

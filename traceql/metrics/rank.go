@@ -43,7 +43,7 @@ func (r ranking) apply(p *eval.Poll, series []Series) []Series {
 	if len(series) <= r.k {
 		return series
 	}
-	// Labels break ties, so rank sorts the series first.
+	// Labels break ties, so sort the series by labels first.
 	order := slices.Clone(series)
 	slices.SortStableFunc(order, func(a, b Series) int {
 		if r.top {
