@@ -9,14 +9,14 @@ import (
 	"etude/trace"
 )
 
-// errUnvalidated means that Append was given bytes that [Validate] refuses.
+// errUnvalidated means that the caller gave Append bytes that [Validate] refuses.
 var errUnvalidated = errors.New("append spans: the request was not validated")
 
-// Append adds the spans of a request to a Table and returns how many were new;
-// the rest were in the Table already. Arrival is when the request was received,
-// in unix nanoseconds. The payload must have passed [Validate]; of one that has
-// not, a part may be added and an error returned. Append, not Validate, drops or cuts the excess over the limits of
-// the Table, so a replay of an older program's log keeps the limits too. Append keeps no reference to the payload.
+// Append adds the spans of a request to a Table and returns how many were new; the rest were in the Table
+// already. Arrival is the time of the request's arrival in unix nanoseconds. The payload must have passed
+// [Validate]; of one that has not, a part may be added and an error returned. Append, not Validate, drops or
+// cuts the excess over the limits of the Table, so a replay of an older program's log keeps the limits too.
+// Append keeps no reference to the payload.
 func Append(t *trace.Table, payload []byte, arrival int64) (added int, err error) {
 	a := appender{t: t, most: t.Limits().AttributeBytes}
 	if a.most <= 0 {

@@ -9,9 +9,8 @@ import (
 	"etude/internal/wire"
 )
 
-// Values and keys past the limit of a Table are cut. A text ends in a mark that a
-// reader sees. An array has the mark as its last element, a kvlist as its last
-// entry. Bytes have no place for one. All are counted.
+// Append cuts values and keys beyond the limit of a Table. A cut text ends in a visible mark. An array has the
+// mark as its last element, a kvlist as its last entry. Bytes have no mark. Append counts all cuts.
 
 // MinAttributeBytes is the smallest limit that Append can keep: it does not
 // measure the shortest form of attributes.

@@ -162,9 +162,8 @@ func (r *jsonReader) text(f *field) ([]byte, error) {
 	return []byte(s), nil
 }
 
-// idValue reads the hex digits of an id. Whether there are as many as there must
-// be is for [Validate] to say, since it costs the span alone; half a byte too many
-// or too few must look wrong to it.
+// idValue reads the hex digits of an id. [Validate] checks their number, because a wrong one costs only the
+// span. An odd number of digits must also fail there.
 func idValue(f *field, s string) ([]byte, error) {
 	id, err := hex.DecodeString(s[:len(s)&^1])
 	if odd := s[len(s)&^1:]; err != nil || odd != "" && strings.Trim(odd, "0123456789abcdefABCDEF") != "" {

@@ -15,8 +15,7 @@ import (
 // mender copies the rest into a new request, so the log and the Tables hold valid requests only, and replaying the
 // log needs no second judgement. A valid request is never copied.
 
-// Rejected tells which spans of a request were left out. The zero value means
-// none.
+// Rejected describes the spans that Validate left out of a request. The zero value means none.
 type Rejected struct {
 	Spans  int
 	Reason string // of the first one, with its path
@@ -63,7 +62,7 @@ func (m *mender) parts(of *message, b []byte, path string) *Error {
 	return nil
 }
 
-// ownFields judges resource and scope: the messages that are not repeated.
+// ownFields checks resource and scope: the messages that are not repeated.
 func (m *mender) ownFields(of *message, b []byte) *Error {
 	c := wire.Reader{Rest: b}
 	for c.Next() {

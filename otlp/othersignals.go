@@ -65,6 +65,6 @@ func nums(name string, f form) field {
 // bytes, by the rules of [FromJSON].
 func MetricsFromJSON(text []byte) ([]byte, error) { return fromJSON(metricsData, text) }
 
-// LogsFromJSON turns an OTLP/JSON ExportLogsServiceRequest into protobuf bytes that
-// have as many log records, each of them empty: logs are counted, not kept.
+// LogsFromJSON turns an OTLP/JSON ExportLogsServiceRequest into protobuf bytes that have the same number of log
+// records, all empty: etude counts logs and does not store them.
 func LogsFromJSON(text []byte) ([]byte, error) { return fromJSON(logsData, text) }

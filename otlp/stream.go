@@ -8,13 +8,13 @@ import (
 	"etude/internal/wire"
 )
 
-// A trace of a million spans is 300 MB of JSON. So an answer is written span by
-// span: a span is encoded into a small buffer that is used again, and the caller may send and forget the bytes after
-// each span. JSON needs nothing in front. Protobuf needs the length of each message before its content; a first pass
-// encodes every span and keeps only the lengths. Rejected: a second encoder that only counts, since the two would
-// have to agree forever.
+// A trace of a million spans is 300 MB of JSON. So an answer is written span by span: a span is encoded into a
+// small buffer that is used again, and the caller may send and forget the bytes after each span. JSON needs
+// nothing in front. Protobuf needs the length of each message before its content; a first pass encodes every
+// span and keeps only the lengths. Rejected: a second encoder that only counts, because the two would always
+// have to agree.
 
-// Stream says how a trace is written.
+// Stream is a way to write a trace.
 type Stream struct {
 	// Edit, if set, changes an encoded span; it may return its argument.
 	Edit func(span []byte) []byte
@@ -117,9 +117,9 @@ func (s Stream) encoded(e *encoder, r Ref) []byte {
 	return e.B
 }
 
-// Groups calls f with each group of one resource and scope, in the order of an
-// answer: both as messages, resource nil when it is that of the group before, and
-// the spans one by one. The bytes are good until the next.
+// Groups calls f with each group of one resource and scope, in the order of an answer: both as messages,
+// resource nil when it is that of the group before, and the spans one by one. The bytes are valid until the
+// next call.
 func (s Stream) Groups(spans []Ref, f func(resource, scope []byte, spans iter.Seq[[]byte]) error) error {
 	head, inner, e := encoder{wire.Builder{B: []byte{}}}, encoder{}, encoder{}
 	for _, group := range groupBy(spans, byResource) {

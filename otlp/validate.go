@@ -9,17 +9,17 @@ import (
 	"etude/internal/wire"
 )
 
-// MaxDepth is how deep attribute values may nest.
+// MaxDepth is the greatest depth of nested attribute values.
 const MaxDepth = 100
 
-// Stats is what [Validate] counted.
+// Stats has the counts of [Validate].
 type Stats struct {
 	Spans    int // to store
 	Rejected Rejected
 	Mended   bool // a string was not UTF-8
 }
 
-// Error says that a request is not OTLP, or breaks one of its rules, and where.
+// Error reports that a request is not OTLP or breaks one of its rules, and the place of the fault.
 type Error struct {
 	Path   string // e.g. resource_spans[0].scope_spans[0].spans[3].trace_id; "" for the whole request
 	Reason string
@@ -44,8 +44,7 @@ func (e *Error) where() string {
 	return e.Path + ": " + e.Reason
 }
 
-// InvalidSpans marks the error as the sender's: the same request will never be
-// taken.
+// InvalidSpans marks the error as permanent: a retry of the same request never succeeds.
 func (e *Error) InvalidSpans() bool { return true }
 
 // Validate checks a whole ExportTraceServiceRequest: well-formed, strings UTF-8,
