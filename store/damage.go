@@ -29,6 +29,16 @@ func (w *watched) OpenTrace(ctx context.Context, part int, id trace.TraceID, nee
 // Holds is described at trace.Holder.
 func (w *watched) Holds(part int, id trace.TraceID) bool { return trace.Holds(w.Snapshot, part, id) }
 
+// Tally is described at trace.Tallier.
+func (w *watched) Tally(ctx context.Context, part int) (*trace.View, []uint32, error) {
+	t, ok := w.Snapshot.(trace.Tallier)
+	if !ok {
+		return nil, nil, nil
+	}
+	v, spans, err := t.Tally(ctx, part)
+	return v, spans, w.noticed(ctx, part, err)
+}
+
 // Pages is described at trace.Pager.
 func (w *watched) Pages(ctx context.Context, part int) ([]uint32, error) {
 	p, ok := w.Snapshot.(trace.Pager)

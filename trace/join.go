@@ -80,6 +80,15 @@ func (j *joined) Holds(part int, id TraceID) bool {
 	return Holds(j.snapshots[at.snapshot], at.part, id)
 }
 
+// Tally is described at Tallier.
+func (j *joined) Tally(ctx context.Context, part int) (*View, []uint32, error) {
+	at := j.from[part]
+	if t, ok := j.snapshots[at.snapshot].(Tallier); ok {
+		return t.Tally(ctx, at.part)
+	}
+	return nil, nil, nil
+}
+
 // Pages is described at Pager.
 func (j *joined) Pages(ctx context.Context, part int) ([]uint32, error) {
 	if p, part := j.pager(part); p != nil {

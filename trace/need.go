@@ -39,6 +39,18 @@ type Need struct {
 	Keys [Levels]map[string]bool
 	// AllKeys are the levels whose attributes are all read, in their order.
 	AllKeys [Levels]bool
+	// IDs tells that ids of traces are read. Every View has them but that of a [Tallier].
+	IDs bool
+}
+
+// OfScopes reports whether the View of a [Tallier] has all that is declared.
+func (n *Need) OfScopes() bool {
+	for _, l := range [...]Level{SpanLevel, EventLevel, LinkLevel} {
+		if n.AllKeys[l] || len(n.Keys[l]) > 0 {
+			return false
+		}
+	}
+	return !n.IDs && n.Columns&^(ScopeNames|ScopeVersions|ScopeSchemas) == 0
 }
 
 // Everything is the Need of a query that reads whole spans.
@@ -64,6 +76,7 @@ func (n *Need) HasKey(l Level, key string) bool { return n.AllKeys[l] || n.Keys[
 // Add adds the declarations of another Need.
 func (n *Need) Add(other *Need) {
 	n.Columns |= other.Columns
+	n.IDs = n.IDs || other.IDs
 	for l, keys := range other.Keys {
 		n.AllKeys[l] = n.AllKeys[l] || other.AllKeys[l]
 		for key := range keys {

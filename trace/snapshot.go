@@ -104,6 +104,14 @@ type Pager interface {
 // ErrUnpaged means that a part can only be read as a whole.
 var ErrUnpaged = errors.New("the part has no pages")
 
+// Tallier is a Snapshot that can count the spans of some parts without reading them.
+type Tallier interface {
+	// Tally returns a View with one row for each scope of a part, in the order of their first spans, and how many
+	// spans each has. The View has the columns and attributes of scopes and resources, and neither ids nor times.
+	// It returns nil when only Open's View tells.
+	Tally(ctx context.Context, part int) (v *View, spans []uint32, err error)
+}
+
 // Source takes snapshots. A snapshot has all spans acknowledged before the call.
 type Source interface {
 	Snapshot(ctx context.Context) (Snapshot, error)

@@ -52,6 +52,26 @@ func (s *cold) Open(ctx context.Context, part int, need *trace.Need) (*trace.Vie
 	return s.c.Views[part].Project(need), nil
 }
 
+// Tally is described at trace.Tallier.
+func (s *cold) Tally(_ context.Context, part int) (*trace.View, []uint32, error) {
+	v := s.c.Views[part]
+	var scopes, spans []uint32
+	for _, scope := range v.Scope {
+		at := slices.Index(scopes, scope)
+		if at < 0 {
+			at, scopes, spans = len(scopes), append(scopes, scope), append(spans, 0)
+		}
+		spans[at]++
+	}
+	a := trace.Assembly{ID: trace.NewID(), Strings: v.Strings, TraceIDs: make([]trace.TraceID, 1), First: []uint32{0, uint32(len(scopes))},
+		Trace: make([]uint32, len(scopes)), Scope: scopes, ScopeResource: v.ScopeResource, Resources: v.Resources()}
+	out := a.View()
+	out.ScopeName, out.ScopeVersion, out.ScopeSchemaURL = v.ScopeName, v.ScopeVersion, v.ScopeSchemaURL
+	out.SetAttrs(trace.ResourceLevel, *v.Attrs(trace.ResourceLevel))
+	out.SetAttrs(trace.ScopeLevel, *v.Attrs(trace.ScopeLevel))
+	return out, spans, nil
+}
+
 func (s *cold) Find(ctx context.Context, id trace.TraceID) ([]int, error) {
 	parts, err := s.Snapshot.Find(ctx, id)
 	if wrong := int(id[15]) % len(s.parts); !slices.Contains(parts, wrong) {

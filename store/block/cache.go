@@ -191,6 +191,9 @@ func (c *Cache) evict(u *unit) {
 		return
 	}
 	u.in.remove(u)
+	if u.as.kind == oneTally {
+		r.tallied = nil
+	}
 	delete(r.units, u.as)
 	c.stats.Evicted++
 }
@@ -216,6 +219,9 @@ func (c *Cache) drop(b *Block) {
 	for _, p := range b.parts {
 		if p.state != nil {
 			c.forget(p.state)
+		}
+		if p.tallied != nil {
+			c.evict(p.tallied)
 		}
 	}
 }

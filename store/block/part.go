@@ -11,13 +11,14 @@ import (
 
 // part is a row group of a block.
 type part struct {
-	b      *Block
-	number int
-	id     uint64 // see trace.View.ID
-	facts  sidecar.Facts
-	held   chan struct{} // has a token while a goroutine reads
-	state  *reading      // the units in memory, or nil; guarded by the cache
-	loose  bool          // a column cuts its pages at other traces; written by the goroutine that holds the part
+	b       *Block
+	number  int
+	id      uint64 // see trace.View.ID
+	facts   sidecar.Facts
+	held    chan struct{} // has a token while a goroutine reads
+	state   *reading      // the units in memory, or nil; guarded by the cache
+	tallied *unit         // a tally in memory, or nil; guarded by the cache
+	loose   bool          // a column cuts its pages at other traces; written by the goroutine that holds the part
 }
 
 // reading holds the units of a part in memory, each a column or the attributes of a key. The method put of a
@@ -56,6 +57,7 @@ const (
 	allKeys
 	oneDictionary // the dictionary of the column that key names
 	onePlace      // the pages in which a condition may hold
+	oneTally      // see tally; it does not go with the skeleton
 )
 
 // unit is a piece of a part that was read.
@@ -64,6 +66,7 @@ type unit struct {
 	columns []trace.Column    // of a key
 	texts   *texts            // of a dictionary
 	pages   []bool            // of a place
+	tally   *tally
 	bytes   int
 
 	cached

@@ -120,6 +120,11 @@ func (s *snapshot) OpenTrace(ctx context.Context, part int, id trace.TraceID, ne
 // Holds is described at trace.Holder.
 func (s *snapshot) Holds(part int, id trace.TraceID) bool { return s.parts[part].facts.Has(id) }
 
+// Tally is described at trace.Tallier.
+func (s *snapshot) Tally(ctx context.Context, part int) (*trace.View, []uint32, error) {
+	return s.parts[part].tally(ctx)
+}
+
 // Pages is described at trace.Pager.
 func (s *snapshot) Pages(ctx context.Context, part int) ([]uint32, error) {
 	return s.parts[part].pages(ctx)

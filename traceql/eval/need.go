@@ -108,6 +108,7 @@ func (e intrinsic) declare(n *trace.Need) {
 		declareTree(n)
 	default:
 		n.Columns |= intrinsicNeeds[e.name]
+		n.IDs = n.IDs || e.name == syntax.TraceID
 	}
 }
 

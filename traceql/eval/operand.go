@@ -56,8 +56,9 @@ type Reader struct {
 }
 
 // Reader returns the reader of an operand in an open part.
-func (r *Run) Reader(part int, o Operand) *Reader {
-	b := r.bound[part]
+func (r *Run) Reader(part int, o Operand) *Reader { return r.bound[part].reader(o) }
+
+func (b *Bound) reader(o Operand) *Reader {
 	out := &Reader{b: b, x: o.x, at: ctx{b: b, event: -1, link: -1}}
 	switch x := o.x.(type) {
 	case constant:

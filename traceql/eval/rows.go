@@ -51,22 +51,26 @@ func (p *Program) rowNode(n node) bool {
 // Kept returns the rows of an open part that every stage of a row-wise Program keeps. Several goroutines may
 // call Kept, each for another part.
 func (r *Run) Kept(part int) Mask {
-	rows := fullMask(r.parts.list[part].Spans)
-	for _, st := range r.p.stages {
+	return r.bound[part].kept()
+}
+
+func (b *Bound) kept() Mask {
+	rows := fullMask(b.V.Spans())
+	for _, st := range b.p.stages {
 		if st, ok := st.(spansetStage); ok {
-			rows.and(r.keptBy(st.node, part))
+			rows.and(b.keptBy(st.node))
 		}
 	}
 	return rows
 }
 
-func (r *Run) keptBy(n node, part int) Mask {
+func (b *Bound) keptBy(n node) Mask {
 	if o, ok := n.(*logical); ok {
-		rows := r.keptBy(o.l, part).clone()
-		rows.or(r.keptBy(o.r, part))
+		rows := b.keptBy(o.l).clone()
+		rows.or(b.keptBy(o.r))
 		return rows
 	}
-	return r.bound[part].mask(int(n.(pick)))
+	return b.mask(int(n.(pick)))
 }
 
 // SelectsNone reports whether [Run.Rows] surely has no row of a part. The part may be closed.

@@ -61,15 +61,19 @@ type Part struct {
 	counts rowCounts
 	values []float64 // of each row, when they are to be added up
 
+	tally *eval.Tally // rows are scopes, each with a number of spans; nil when rows are spans
+
 	to []uint32 // the number of each series in the accumulator, once it has been added
 }
 
 // free returns the arrays of a part to the pools and drops the observed rows.
 func (p *Part) free(s *spans) {
 	slotArrays.put(p.slots)
-	s.slots[p.view] = nil
-	s.memory.Free(slotBytes * s.list[p.view].Spans)
-	s.run.Release(p.view)
+	if p.tally == nil {
+		s.slots[p.view] = nil
+		s.memory.Free(slotBytes * s.list[p.view].Spans)
+		s.run.Release(p.view)
+	}
 	kindArrays.put(p.args.kind)
 	bitArrays.put(p.args.bits)
 	labelArrays.put(p.series)
@@ -80,7 +84,40 @@ func (p *Part) free(s *spans) {
 // Read opens a part and reads it. It returns nil if the query observes no row. Any goroutine may call it, once
 // for each part.
 func (r *Run) Read(n int) (*Part, error) {
-	s, q, view := &r.spans, r.q, r.reads[n]
+	if p, err := r.readTally(r.reads[n]); p != nil || err != nil {
+		return p, err
+	}
+	return r.readSpans(r.reads[n])
+}
+
+// readTally is Read for a part whose scopes are enough; nil when they are not.
+func (r *Run) readTally(view int) (*Part, error) {
+	s, q := &r.spans, r.q
+	slot, one := s.oneSlot(view)
+	if !one || !q.tallied {
+		return nil, nil
+	}
+	t, err := s.run.Tally(view)
+	if t == nil || err != nil {
+		return nil, err
+	}
+	again, err := s.run.Repeated(view, s.observes)
+	if err != nil || !again.Empty() {
+		return nil, err
+	}
+	p := &Part{view: view, v: t.View, tally: t, slots: slotArrays.get(t.View.Spans())}
+	for row := range p.slots {
+		p.slots[row] = slot
+	}
+	clearOthers(t.Kept(), p.slots)
+	p.groups = newGroups(q)
+	p.series = q.group(s, p)
+	p.count(s)
+	return p, nil
+}
+
+func (r *Run) readSpans(view int) (*Part, error) {
+	s, q := &r.spans, r.q
 	if q.rowwise {
 		if err := s.byColumn(view); err != nil {
 			return nil, err
@@ -127,7 +164,7 @@ func (q *Query) group(s *spans, p *Part) (group []uint32) {
 		if s.byTrace != nil && s.byTrace[i] != nil {
 			column = tracedColumn(l, s.byTrace[i].values[p.view], p.slots)
 		} else {
-			column = labelColumn(s.run.Reader(p.view, x), p.v, ownColumn(x), l, p.slots)
+			column = labelColumn(p.reader(s, x), p.v, ownColumn(x), l, p.slots)
 		}
 		if i == 0 {
 			group = column
@@ -141,6 +178,13 @@ func (q *Query) group(s *spans, p *Part) (group []uint32) {
 		group = labelArrays.zeroed(len(p.slots))
 	}
 	return group
+}
+
+func (p *Part) reader(s *spans, x eval.Operand) *eval.Reader {
+	if p.tally != nil {
+		return p.tally.Reader(x)
+	}
+	return s.run.Reader(p.view, x)
 }
 
 func tracedColumn(l *labels, values []eval.Value, slots []int32) []uint32 {
@@ -158,6 +202,15 @@ func tracedColumn(l *labels, values []eval.Value, slots []int32) []uint32 {
 func (p *Part) count(s *spans) {
 	first, last := s.w.slotsOf(&s.list[p.view])
 	p.counts = rowCounts{from: first, slots: last + 1 - first}
+	if p.tally != nil {
+		p.counts.cells = countArrays.zeroed(p.groups.series())
+		for row, slot := range p.slots {
+			if slot != noSlot {
+				p.counts.cells[p.series[row]] += p.tally.Spans[row]
+			}
+		}
+		return
+	}
 	if n := p.groups.series() * p.counts.slots; n <= max(len(p.slots), 1<<10) {
 		p.counts.cells = countArrays.zeroed(n)
 		p.counts.add(p.series, p.slots, s.q.buckets())

@@ -18,6 +18,7 @@ type Query struct {
 	second    []secondStage
 	exact     bool // see exact.go
 	rowwise   bool // columns decide everything: no whole trace is needed
+	tallied   bool // scopes and resources do, and spans are only counted
 
 	// Exemplars is the hint exemplars, -1 when it is not given.
 	Exemplars int
@@ -46,6 +47,7 @@ func Compile(from *syntax.Query) (*Query, error) {
 		q.compare = q.compileCompare(m.Compare)
 		q.rowwise = false // it counts facts of whole traces
 	}
+	q.tallied = q.rowwise && q.arg == nil && q.untimed().OfScopes()
 	for i := range m.Second {
 		q.second = append(q.second, compileSecond(&m.Second[i]))
 	}

@@ -41,13 +41,16 @@ func newExemplars(w Window, limit int) *exemplars {
 	return e
 }
 
+// looksAt reports whether a span of a part may be picked.
+func (e *exemplars) looksAt(p *trace.Part) bool {
+	// Fast path: all of them are in a full part.
+	return e.left > 0 && (p.MinStart < e.lo || p.MaxEnd >= e.hi)
+}
+
 // offer reads the observed rows of a View.
 func (e *exemplars) offer(s *spans, p *Part) error {
-	if e.left == 0 {
+	if !e.looksAt(&s.list[p.view]) {
 		return nil
-	}
-	if part := &s.list[p.view]; e.lo <= part.MinStart && part.MaxEnd < e.hi {
-		return nil // Fast path: all of them are in a full part.
 	}
 	if err := s.run.Open(p.view); err != nil { // with the times
 		return err

@@ -90,6 +90,14 @@ func (r *Run) Parts() int {
 
 // Add counts the spans of a part. A nil Part has none.
 func (r *Run) Add(p *Part) error {
+	if p != nil && p.tally != nil && r.pick.looksAt(&r.list[p.view]) { // Only spans are exemplars.
+		view := p.view
+		p.free(&r.spans)
+		var err error
+		if p, err = r.readSpans(view); err != nil {
+			return err
+		}
+	}
 	if p == nil {
 		return nil
 	}

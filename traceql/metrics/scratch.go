@@ -19,8 +19,15 @@ var (
 	valueArrays scratch[float64]
 )
 
-// get returns an array of n entries with arbitrary content.
+// lentFrom is from how many entries on arrays are lent: a short one is as well made anew, and would be in the way of a
+// long one.
+const lentFrom = 1 << 10
+
+// get returns an array of n entries, with arbitrary content.
 func (s *scratch[T]) get(n int) []T {
+	if n < lentFrom {
+		return make([]T, n)
+	}
 	if a, ok := s.pool.Get().(*[]T); ok && cap(*a) >= n {
 		return (*a)[:n]
 	}
@@ -36,7 +43,7 @@ func (s *scratch[T]) zeroed(n int) []T {
 
 // put takes back an unused array. It ignores nil.
 func (s *scratch[T]) put(a []T) {
-	if a != nil {
+	if cap(a) >= lentFrom {
 		s.pool.Put(&a)
 	}
 }

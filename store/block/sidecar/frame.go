@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -282,31 +284,80 @@ var errNoFrame = errors.New("the sidecar has no frame")
 
 // ReadFrame reads the frame of a row group. It adds the frame's texts to the dictionary.
 func (f *Facts) ReadFrame(file io.ReaderAt, d *trace.Dict) (s Frame, err error) {
-	if f.FrameLength == 0 {
-		return s, errNoFrame
-	}
-	b := make([]byte, f.FrameLength)
-	if _, err := file.ReadAt(b, f.frameAt); err != nil {
-		return s, err
-	}
-	return parseFrame(b, d, f)
+	err = f.unpack(file, func(b []byte) (err error) {
+		s, err = parseFrame(b, d, f)
+		return err
+	})
+	return s, err
 }
 
-func parseFrame(b []byte, d *trace.Dict, facts *Facts) (s Frame, err error) {
+// ReadTally reads what the frame of a row group says of its scopes and resources, and how many spans each scope has. The
+// rest of the Frame is empty.
+func (f *Facts) ReadTally(file io.ReaderAt, d *trace.Dict) (s Frame, spans []uint32, err error) {
+	err = f.unpack(file, func(b []byte) (err error) {
+		s, spans, err = parseTally(b, d, f)
+		return err
+	})
+	return s, spans, err
+}
+
+// frameBuffer has the memory in which a frame is read.
+type frameBuffer struct{ packed, all []byte }
+
+var frameBuffers = sync.Pool{New: func() any { return new(frameBuffer) }}
+
+// unpack calls use with the bytes of a frame, which are valid until it returns.
+func (f *Facts) unpack(file io.ReaderAt, use func([]byte) error) (err error) {
+	if f.FrameLength == 0 {
+		return errNoFrame
+	}
+	buffer := frameBuffers.Get().(*frameBuffer)
+	defer frameBuffers.Put(buffer)
+	b := slices.Grow(buffer.packed[:0], int(f.FrameLength))[:f.FrameLength]
+	buffer.packed = b
+	if _, err := file.ReadAt(b, f.frameAt); err != nil {
+		return err
+	}
 	if !soundFrame(b) {
-		return s, errFrame
+		return errFrame
 	}
-	all, err := frameDecoder.DecodeAll(b[:len(b)-4], nil)
-	if err != nil {
-		return s, fmt.Errorf("frame: %w", err)
+	if buffer.all, err = frameDecoder.DecodeAll(b[:len(b)-4], buffer.all[:0]); err != nil {
+		return fmt.Errorf("frame: %w", err)
 	}
-	r := &frameReader{b: all, dict: d}
+	return use(buffer.all)
+}
+
+// parseFrame reads a frame that is not compressed. It keeps nothing of b.
+func parseFrame(b []byte, d *trace.Dict, facts *Facts) (s Frame, err error) {
+	r := &frameReader{b: b, dict: d}
 	r.tables(&s)
 	r.traces(&s, facts)
 	if r.bad || len(r.b) > 0 || len(s.Trace) != facts.Spans || len(s.First) != facts.traces+1 {
 		return s, errFrame
 	}
 	return s, nil
+}
+
+// parseTally is parseFrame without the rows.
+func parseTally(b []byte, d *trace.Dict, facts *Facts) (s Frame, spans []uint32, err error) {
+	r := &frameReader{b: b, dict: d}
+	r.tables(&s)
+	traces := r.count()
+	spans = make([]uint32, len(s.ScopeResource))
+	all := uint64(0)
+	for range traces {
+		for runs := r.count(); runs > 0; runs-- {
+			scope, length := r.uvarint(), r.uvarint()
+			if all += length; scope >= uint64(len(spans)) || length > uint64(facts.Spans) || all > uint64(facts.Spans) {
+				return s, nil, errFrame
+			}
+			spans[scope] += uint32(length)
+		}
+	}
+	if r.bad || len(r.b) > 0 || all != uint64(facts.Spans) || traces != facts.traces || slices.Contains(spans, 0) {
+		return s, nil, errFrame
+	}
+	return s, spans, nil
 }
 
 func (r *frameReader) tables(s *Frame) {
