@@ -40,7 +40,7 @@ func hostURL(scheme, host, addrs string) string {
 func (pl *plan) welcome(w io.Writer, took time.Duration) {
 	c, links := pl.upCmd, pl.info.Links
 	fmt.Fprintf(w, "\netude is ready, in %d ms.\n\n", took.Milliseconds())
-	row := func(what, url, note string) { fmt.Fprintf(w, "  %-22s %-38s %s\n", what, url, note) }
+	row := func(what, url, note string) { fmt.Fprintf(w, "  %-26s %-38s %s\n", what, url, note) }
 	row("Start here", links.Page+"/", "the walk, step by step")
 	row("Explore traces", links.Page+"/explore", "search, open, read")
 	for i, s := range links.Services {

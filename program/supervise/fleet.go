@@ -235,6 +235,6 @@ func stopParts(parts []*Part, grace time.Duration) (killed []string) {
 }
 
 const (
-	stopGrace  = 1900 * time.Millisecond // for all parts except the first together
-	storeGrace = 20 * time.Second        // long, since the store must save its spans
+	stopGrace  = 5 * time.Second  // for all parts except the first together; on an idle machine they take milliseconds
+	storeGrace = 20 * time.Second // long, since the store must save its spans
 )

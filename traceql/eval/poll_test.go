@@ -59,13 +59,13 @@ func TestQueriesLookAtTheirContext(t *testing.T) {
 	for _, q := range slowQueries {
 		all := &evaltest.Polled{Context: t.Context(), Most: 1 << 60}
 		ask(all, t, q, v)
-		if least := spans / pollEvery; all.N < least {
-			t.Errorf("%s: %d looks in %d rows, want at least %d", q, all.N, spans, least)
+		if least := spans / pollEvery; all.Polls() < least {
+			t.Errorf("%s: %d looks in %d rows, want at least %d", q, all.Polls(), spans, least)
 		}
 		given := &evaltest.Polled{Context: t.Context(), Most: 3}
 		ask(given, t, q, v)
-		if given.N > 3+12 {
-			t.Errorf("%s: %d looks after the query was given up", q, given.N-3)
+		if given.Polls() > 3+12 {
+			t.Errorf("%s: %d looks after the query was given up", q, given.Polls()-3)
 		}
 	}
 }
@@ -77,13 +77,13 @@ func TestLongTextCanBeLeft(t *testing.T) {
 	const query = `{ span.text =~ ".*(x|xx){200}z" }`
 	all := &evaltest.Polled{Context: t.Context(), Most: 1 << 60}
 	ask(all, t, query, v)
-	if all.N < 50 {
-		t.Errorf("%d looks in a text of %d bytes", all.N, 1<<13)
+	if all.Polls() < 50 {
+		t.Errorf("%d looks in a text of %d bytes", all.Polls(), 1<<13)
 	}
 	given := &evaltest.Polled{Context: t.Context(), Most: 5}
 	ask(given, t, query, v)
-	if given.N > 20 {
-		t.Errorf("%d looks after the query was given up", given.N)
+	if given.Polls() > 20 {
+		t.Errorf("%d looks after the query was given up", given.Polls())
 	}
 }
 

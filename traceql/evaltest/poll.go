@@ -5,24 +5,30 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"etude/trace"
 )
 
-// Polled is a context that counts in N how often it is polled, and that is done after
-// Most times.
+// Polled is a context that counts how often it is polled, and that is done after Most
+// times. Any goroutine may poll it.
 type Polled struct {
 	context.Context
-	N, Most int
+	Most int
+
+	polls atomic.Int64
 }
 
 // Err counts.
 func (p *Polled) Err() error {
-	if p.N++; p.N > p.Most {
+	if p.polls.Add(1) > int64(p.Most) {
 		return context.Canceled
 	}
 	return nil
 }
+
+// Polls is how often it was polled.
+func (p *Polled) Polls() int { return int(p.polls.Load()) }
 
 // BigView holds one trace of n spans, in a tree eight wide, each with an event,
 // a name of its own and a text.

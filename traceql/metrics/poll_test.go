@@ -35,13 +35,13 @@ func TestQueriesPollTheirContext(t *testing.T) {
 	for _, q := range slowQueries {
 		all := &evaltest.Polled{Context: t.Context(), Most: 1 << 60}
 		ask(all, t, q, v)
-		if least := spans / pollEvery; all.N < least {
-			t.Errorf("%s: %d polls in %d rows, want at least %d", q, all.N, spans, least)
+		if least := spans / pollEvery; all.Polls() < least {
+			t.Errorf("%s: %d polls in %d rows, want at least %d", q, all.Polls(), spans, least)
 		}
 		given := &evaltest.Polled{Context: t.Context(), Most: 3}
 		ask(given, t, q, v)
-		if given.N > 3+12 {
-			t.Errorf("%s: %d polls after the query was given up", q, given.N-3)
+		if given.Polls() > 3+12 {
+			t.Errorf("%s: %d polls after the query was given up", q, given.Polls()-3)
 		}
 	}
 }
@@ -55,12 +55,12 @@ func TestStagesOverSeriesPollTheirContext(t *testing.T) {
 		q := "{ } | count_over_time() by(span.n)" + strings.Repeat(stage, stages)
 		all := &evaltest.Polled{Context: t.Context(), Most: 1 << 60}
 		ask(all, t, q, v)
-		if least := spans * stages / pollEvery; all.N < least {
-			t.Errorf("%s: %d polls in %d stages over %d series, want at least %d", stage, all.N, stages, spans, least)
+		if least := spans * stages / pollEvery; all.Polls() < least {
+			t.Errorf("%s: %d polls in %d stages over %d series, want at least %d", stage, all.Polls(), stages, spans, least)
 		}
-		given := &evaltest.Polled{Context: t.Context(), Most: all.N / 2}
+		given := &evaltest.Polled{Context: t.Context(), Most: all.Polls() / 2}
 		ask(given, t, q, v)
-		if more := given.N - given.Most; more > 12 {
+		if more := given.Polls() - given.Most; more > 12 {
 			t.Errorf("%s: %d polls after the query was given up", stage, more)
 		}
 	}
