@@ -92,7 +92,7 @@ func (o *BlocksOptions) fill(ctx context.Context, progress io.Writer) error {
 		return err
 	}
 	ingest := IngestOptions{Target: "grpc://" + s.otlp, Batch: 200, Concurrency: 16, Services: 10, Cardinality: o.Cardinality, Compression: "none", Timeout: o.Timeout}
-	for {
+	for accepted := time.Now(); ; {
 		held, err := s.gauges(ctx)
 		if err != nil {
 			return errors.Join(err, s.stop(o.Timeout))
@@ -101,8 +101,14 @@ func (o *BlocksOptions) fill(ctx context.Context, progress io.Writer) error {
 			break
 		}
 		report, err := Ingest(ctx, ingest, progress)
-		if err == nil && report.Accepted == 0 {
-			err = fmt.Errorf("the backend accepts no spans: %v", report.Reasons)
+		switch {
+		case err != nil:
+		case report.Accepted > 0:
+			accepted = time.Now()
+		case time.Since(accepted) > patience:
+			err = fmt.Errorf("the backend has accepted no spans for %s: %v", patience, report.Reasons)
+		default: // Its memory is full until it has written a block.
+			sleep(ctx, time.Second)
 		}
 		if err != nil {
 			return errors.Join(err, s.stop(o.Timeout))
