@@ -12,11 +12,15 @@ import (
 func serviceStats(t *eval.Trace) []ServiceStats {
 	out := make([]ServiceStats, 0, 8)
 	var at resourcePlaces
+	place, last := -1, resourceOf{}
 	for _, r := range t.Spans {
 		v := t.View(r)
-		place, fresh := at.of(resourceOf{r.View, v.Resource(r.Row)})
-		if fresh {
-			out = append(out, ServiceStats{Service: eval.Service(v, r.Row)})
+		if of := (resourceOf{r.View, v.Resource(r.Row)}); place < 0 || of != last { // Spans of a resource are most often together.
+			var fresh bool
+			if place, fresh = at.of(of); fresh {
+				out = append(out, ServiceStats{Service: eval.Service(v, r.Row)})
+			}
+			last = of
 		}
 		out[place].Spans++
 		if trace.Status(v.Status[r.Row]) == trace.StatusError {
