@@ -97,7 +97,7 @@ func TestPageCounts(t *testing.T) {
 				t.Errorf("the columns of the heat map hold %v spans, want %d", sum, sent)
 			}
 		}
-		// What increase() makes of them, so that this test can fail.
+		// Plain increase() extrapolates, so it must give another count: otherwise this test could not fail.
 		plain := strings.ReplaceAll(queries["services"], " anchored", "")
 		if got := db.query(time.Now().Add(10*time.Second), plain, "service")["shop "]; got == float64(sent) {
 			t.Errorf("increase() alone is exact: %v", got)

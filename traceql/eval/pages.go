@@ -20,7 +20,7 @@ import (
 // A page's View numbers its rows differently from the part's View. So their masks are separate: a Bound belongs
 // to one View. Both share only facts by trace number.
 
-// pagesOf are the pages of a part.
+// pagesOf are the pages of a part. First never changes: goroutines read it without the lock.
 type pagesOf struct {
 	first []uint32 // the first trace of each page, and last the number of traces; nil if queries read the part whole
 	open  []pageView
@@ -88,6 +88,10 @@ func (o *pagesOf) of(number uint32) int {
 func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
 	p.mu.Lock()
 	o := p.pages[part]
+	if o.first == nil { // Another goroutine found out.
+		p.mu.Unlock()
+		return nil, nil
+	}
 	for i := range o.open {
 		if w := &o.open[i]; w.page == page && w.has >= d {
 			p.mu.Unlock()
@@ -103,7 +107,7 @@ func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
 	defer p.mu.Unlock()
 	switch {
 	case errors.Is(err, trace.ErrUnpaged):
-		o.first = nil
+		p.pages[part] = &pagesOf{open: o.open}
 		return nil, nil
 	case err != nil:
 		return nil, p.failed(err)

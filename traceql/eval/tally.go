@@ -6,11 +6,11 @@ import (
 	"etude/trace"
 )
 
-// Tally is a part of which only the scopes are read: each of its rows stands for the spans of a scope. It belongs to one
-// goroutine.
+// Tally counts the spans of a part by scope. Each row of its View represents all spans of one scope. One goroutine owns
+// it.
 type Tally struct {
 	View  *trace.View
-	Spans []uint32 // how many each row stands for
+	Spans []uint32 // the number of spans that each row represents
 	b     *Bound
 }
 

@@ -1,4 +1,4 @@
-// What the edge's own API says, and the dashboard's figures out of it. /api/rawdata and /api/entrypoints have Traefik's
+// This file reads the edge's API and computes the dashboard's figures from it. /api/rawdata and /api/entrypoints have Traefik's
 // form; /api/stats is the edge's own (edge/stats.go).
 
 import { formatDuration, formatNumber, grouped } from "./format";

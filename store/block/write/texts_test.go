@@ -21,8 +21,8 @@ func dictSource(input int, all ...string) *source {
 	return &source{v: a.View(), input: input}
 }
 
-// Numbers are good for their text, and one of them stands for each text, whichever
-// dictionaries have it.
+// TestTexts: a number leads back to its text, and each text has one number, even when several
+// dictionaries have the text.
 func TestTexts(t *testing.T) {
 	t.Parallel()
 	var many []string
