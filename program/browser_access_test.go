@@ -29,9 +29,6 @@ func axe(t *testing.T) string {
 
 func TestBrowserAccess(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	script := axe(t)
 	d := startDemo(t)
@@ -88,9 +85,6 @@ func (b *browser) breaksNoRule(axe, what string) {
 // server.
 func TestBrowserShare(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	d := startDemo(t)
 	d.through("uservice3.localhost")

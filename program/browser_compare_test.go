@@ -14,9 +14,6 @@ import (
 // trace with itself, then two sets by query.
 func TestBrowserCompare(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	d := startDemo(t)
 	d.through("uservice3.localhost")

@@ -18,9 +18,6 @@ import (
 // forward through it, is told of a mistake while typing, and watches a trace grow.
 func TestBrowserDrill(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	d := startDemo(t)
 	d.through("uservice3.localhost")

@@ -15,9 +15,6 @@ import (
 // page to the code of the slow span.
 func TestBrowserGuide(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	d := startSlowDemo(t, "800ms")
 	for _, tt := range []struct {

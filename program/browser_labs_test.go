@@ -44,9 +44,6 @@ func (b *browser) keyboard() hand {
 // TestBrowserLabs solves three labs on the page, each after a wrong answer.
 func TestBrowserLabs(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	for _, tt := range []struct {
 		name          string

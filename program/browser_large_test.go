@@ -122,9 +122,6 @@ func (b *browser) findLarge(text, want string) {
 
 func TestBrowserLargeTrace(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	sizes := []int{10_000, 100_000}
 	if os.Getenv("ETUDE_HOSTILE") == "1" {

@@ -134,9 +134,6 @@ func drawn(selector string, canvases int) string {
 
 func TestBrowserMetrics(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	d := startDemo(t)
 	d.through("uservice3.localhost")

@@ -17,9 +17,6 @@ import (
 // colours, and on a phone.
 func TestBrowserAccessOfOthers(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	script := axe(t)
 	d := startDemo(t)
@@ -54,9 +51,6 @@ func TestBrowserAccessOfOthers(t *testing.T) {
 // requests come and when the edge does not answer.
 func TestBrowserDashboard(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	d := startDemo(t)
 	d.through("uservice3.localhost")

@@ -17,9 +17,6 @@ import (
 // and how far the search is. One is stopped, and one goes on to its end.
 func TestBrowserStream(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	next, stopped := make(chan struct{}), make(chan struct{}, 1)
 	server := httptest.NewServer(page.Handler(page.Options{API: streamed(next, stopped)}))

@@ -23,9 +23,13 @@ import (
 )
 
 // findChromium returns the browser to test with. Without one the test is
-// skipped by hand, and fails in CI.
+// skipped by hand, and fails in CI. With -short, as under the race detector, it is
+// skipped as well.
 func findChromium(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the browser finds no races; the full run has this test")
+	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
@@ -153,9 +157,6 @@ const deepLink = `{"datasource":"tempo","queries":[{"refId":"A","datasource":{"t
 
 func TestBrowserWalk(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	d := startDemo(t)
 	d.through("uservice1.localhost")

@@ -15,9 +15,6 @@ import (
 // shows traces and metrics: every request of the page carries it.
 func TestBrowserWithToken(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: the browser finds no races; the full run has this test")
-	}
 	findChromium(t)
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(tokens, []byte("query "+readToken+"\n"), 0o600); err != nil {

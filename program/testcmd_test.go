@@ -314,9 +314,6 @@ func TestTestGo(t *testing.T) {
 		t.Errorf("JUnit has %+v", suite)
 	}
 	t.Run("the recording opens offline", func(t *testing.T) {
-		if testing.Short() {
-			t.Skip("-short: the browser finds no races; the full run has this test")
-		}
 		b := openBrowser(t, 1280, 800)
 		b.do("open the file", chromedp.Navigate("file://"+filepath.ToSlash(record)))
 		b.shows("a trace", "document.querySelectorAll('[data-testid=\"span-row\"]').length === 3")
