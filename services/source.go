@@ -1,7 +1,7 @@
 // Package services holds the text of the four services, so that a page can show
 // the lines that made a span beside the span. It knows the text, not the code:
-// what it says of spans it reads out of the source with Go's own parser, and a
-// test compares that with the spans of a real request.
+// it finds the lines of each span with Go's own parser, and a test compares them
+// with the spans of a real request.
 package services
 
 import (

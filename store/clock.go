@@ -41,7 +41,7 @@ func (c *clock) old() time.Time {
 	case ahead <= clockJump: // Also a jump back, and slow drift.
 	case c.since.IsZero():
 		c.since = time.Now()
-		c.log.Warn("the system's clock has jumped forward: spans grow old by the time that passes until the jump has lasted for an hour", "by", ahead.Round(time.Second))
+		c.log.Warn("the system's clock has jumped forward: until the jump has lasted for an hour, the retention counts elapsed time and ignores the jump", "by", ahead.Round(time.Second))
 		return steady
 	case time.Since(c.since) < clockBelieve:
 		return steady

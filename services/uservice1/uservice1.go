@@ -61,7 +61,7 @@ func (s *service) handleIncomingCall(w http.ResponseWriter, r *http.Request) {
 	w.Write(page)
 }
 
-// printRequest prints the headers, sorted, one a line. %+q escapes what a terminal would obey instead of show.
+// printRequest prints the headers, sorted, one a line. %+q escapes characters that a terminal would execute.
 func (s *service) printRequest(r *http.Request) {
 	lines := []string{fmt.Sprintf("    \"host\": %+q,\n", r.Host)}
 	for name, values := range r.Header {
