@@ -55,6 +55,7 @@ type Engine struct {
 	pool       pool // the memory that all queries keep
 	hits       [len(limitNames)]atomic.Int64
 	partial    atomic.Int64
+	preparing  atomic.Bool // see prepare
 }
 
 // Stats counts how often queries reached a limit since New.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"etude/trace"
 	"etude/traceql/eval"
 )
 
@@ -27,6 +28,7 @@ type Job struct {
 	lent    bool   // the place is lent
 	done    func() // ends what Options.Running has begun
 	lending *time.Timer
+	learn   []*trace.View // Views whose texts a pattern has searched
 
 	advice string // advice on how to request less
 	inner  bool   // queries with the Job's context are parts of it and have no report of their own
@@ -174,6 +176,7 @@ func (j *Job) End() {
 		j.e.ended(err)
 	}
 	j.stop()
+	j.e.prepare(j.learn)
 }
 
 // tooMuch ends the Job at a memory limit.

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"etude/internal/testkit"
 	"etude/query"
 	"etude/trace"
 )
 
-// TestPatternsOfManyValues searches more distinct values than are matched one by one,
-// and compares with package regexp.
+// TestPatternsOfManyValues searches more distinct values than are matched one by one, before and after the engine has
+// prepared the Table for patterns, and compares with package regexp.
 func TestPatternsOfManyValues(t *testing.T) {
 	t.Parallel()
 	const spans = 3000
@@ -33,32 +34,46 @@ func TestPatternsOfManyValues(t *testing.T) {
 		binary.BigEndian.PutUint64(s.SpanID[:], uint64(n)+1)
 		w := table.AddSpan(&s)
 		w.AddText([]byte("text"), trace.String, []byte(texts[n]))
+		w.AddText([]byte("pad"), trace.String, fmt.Appendf(nil, "%60d", n)) // so that the Table is worth preparing
 		table.EndSpan()
 	}
 	e := query.New(views(table), query.Options{})
-	for _, pattern := range []string{"/Api/.*/item/12.", "/api/.*/item/12.", "(?i)/api/.*/item/12.", "(?i).*kelvin.*", "(?i).*MASSE.*",
-		".*KELVIN.*", ".*(?i:Kelv).*9", ".*nowhere.*", "(?i).*nowhere.*", ".*item/(1|2)7.*", "(?i:.*WORD) .*1"} {
-		found, err := e.Search(t.Context(), query.Request{Query: "{ span.text =~ `" + pattern + "` }", Limit: spans})
-		if err != nil {
-			t.Fatal(err)
+	patterns := []string{"/Api/.*/item/12.", "/api/.*/item/12.", "(?i)/api/.*/item/12.", "(?i).*kelvin.*", "(?i).*MASSE.*",
+		".*KELVIN.*", ".*(?i:Kelv).*9", ".*nowhere.*", "(?i).*nowhere.*", ".*item/(1|2)7.*", "(?i:.*WORD) .*1"}
+	for _, pattern := range patterns {
+		checkPattern(t, e, texts, pattern)
+	}
+	testkit.Until(t, "the Table is prepared", func() bool { return !table.View().Strings.Learns() })
+	if dict := &table.View().Strings; !dict.Lacks("nowhere", false) || dict.Lacks("item/12", false) {
+		t.Error("the engine has prepared the Table, and it rules out the wrong texts")
+	}
+	for _, pattern := range patterns {
+		checkPattern(t, e, texts, pattern)
+	}
+}
+
+func checkPattern(t *testing.T, e *query.Engine, texts []string, pattern string) {
+	t.Helper()
+	found, err := e.Search(t.Context(), query.Request{Query: "{ span.text =~ `" + pattern + "` }", Limit: len(texts)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[uint64]bool{}
+	for _, f := range found.Traces {
+		got[binary.BigEndian.Uint64(f.ID[:])] = true
+	}
+	re := regexp.MustCompile("^(?s:" + pattern + ")$")
+	matches := 0
+	for n, text := range texts {
+		want := re.MatchString(text)
+		if want {
+			matches++
 		}
-		got := map[uint64]bool{}
-		for _, f := range found.Traces {
-			got[binary.BigEndian.Uint64(f.ID[:])] = true
+		if got[uint64(n)+1] != want {
+			t.Fatalf("%s, %q: found %t, want %t", pattern, text, got[uint64(n)+1], want)
 		}
-		re := regexp.MustCompile("^(?s:" + pattern + ")$")
-		matches := 0
-		for n, text := range texts {
-			want := re.MatchString(text)
-			if want {
-				matches++
-			}
-			if got[uint64(n)+1] != want {
-				t.Fatalf("%s, %q: found %t, want %t", pattern, text, got[uint64(n)+1], want)
-			}
-		}
-		if matches == 0 && !strings.Contains(pattern, "nowhere") && pattern != "/api/.*/item/12." {
-			t.Errorf("%s matches nothing", pattern)
-		}
+	}
+	if matches == 0 && !strings.Contains(pattern, "nowhere") && pattern != "/api/.*/item/12." {
+		t.Errorf("%s matches nothing", pattern)
 	}
 }

@@ -9,14 +9,15 @@ import (
 // Dict maps strings to codes 0, 1, 2, ... in the order of their first appearance. Code 0 is always the empty
 // string. The zero Dict is empty. Only a Table's writer adds to it; a View's Dict does not change.
 type Dict struct {
-	data []byte   // all strings, concatenated
-	ends []uint32 // ends[c] is the end of string c, which begins at the end of c-1
-	idx  index
+	data  []byte   // all strings, concatenated
+	ends  []uint32 // ends[c] is the end of string c, which begins at the end of c-1
+	idx   index
+	grams *grams // nil: none, in a View without a Table
 }
 
 // roomyDict returns an empty Dict with room for as much as d has.
 func roomyDict(d *Dict) Dict {
-	return Dict{data: room(d.data), ends: room(d.ends), idx: roomyIndex(&d.idx)}
+	return Dict{data: room(d.data), ends: room(d.ends), idx: roomyIndex(&d.idx), grams: &grams{}}
 }
 
 // Len is the number of distinct strings; every code is below it.
@@ -66,4 +67,11 @@ func (d *Dict) add(b []byte) uint32 {
 
 func (d *Dict) hashOf(code uint32) uint32 { return hashString(d.Get(code)) }
 
-func (d *Dict) bytes() int { return cap(d.data) + 4*cap(d.ends) + 4*len(d.idx.slots) }
+// bytes is the memory of the dictionary, with a filter even if no query has needed it yet.
+func (d *Dict) bytes() int {
+	n := cap(d.data) + 4*cap(d.ends) + 4*len(d.idx.slots)
+	if d.grams != nil && len(d.data) >= fewBytes {
+		n += gramBytes
+	}
+	return n
+}

@@ -102,6 +102,7 @@ var tables atomic.Uint64
 func NewTable() *Table {
 	t := &Table{resources: map[string]uint32{}, scopes: map[string]uint32{}}
 	t.id = tables.Add(1)
+	t.Strings.grams = &grams{}
 	t.Strings.add(nil) // code 0 is ""
 	t.span = newAttrWriter(&t.SpanAttrs, &t.Strings)
 	t.resource = newAttrWriter(&t.ResourceAttrs, &t.Strings)

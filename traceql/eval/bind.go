@@ -94,6 +94,7 @@ type Bound struct {
 	poll   Poll
 	memory Memory
 	p      *Program
+	parts  *Parts // nil: none
 	attrs  []boundAttr
 	masks  []Mask // one per filter; nil until its first use
 

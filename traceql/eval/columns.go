@@ -192,10 +192,9 @@ func matchTexts(b *Bound, e *constTest, c *trace.Column, m Mask) {
 	t := newCodeTest(b, e)
 	for i, code := range c.Codes {
 		switch {
+		case t.none:
+			return
 		case t.may != nil && !t.may.Has(code): // Fast path: most texts lack the pattern's literal.
-			if t.none {
-				return
-			}
 		case t.hit(code):
 			m.Set(c.Rows[i])
 		}
@@ -226,7 +225,8 @@ func codeTest(b *Bound, e *constTest) func(code uint32) bool {
 		code, ok := b.V.Strings.Find(e.lit.Str)
 		return func(c uint32) bool { return ok && c == code }
 	}
-	return newCodeTest(b, e).hit
+	t := newCodeTest(b, e)
+	return t.hit
 }
 
 // textTest tests dictionary codes and remembers the verdicts.
@@ -236,15 +236,22 @@ type textTest struct {
 	verdicts []uint8
 	asked    int
 	may      Mask // codes that may match; nil until manyTexts texts were read
-	none     bool // may is known and empty
+	none     bool // no text matches
 }
 
-func newCodeTest(b *Bound, e *constTest) *textTest {
-	return &textTest{b: b, e: e, verdicts: make([]uint8, b.V.Strings.Len())}
+func newCodeTest(b *Bound, e *constTest) textTest {
+	t := textTest{b: b, e: e, none: e.neverMatches(b)}
+	if !t.none {
+		t.verdicts = make([]uint8, b.V.Strings.Len())
+	}
+	return t
 }
 
 func (t *textTest) hit(code uint32) bool {
 	const yes, no = 1, 2
+	if t.none {
+		return false
+	}
 	if t.verdicts[code] == 0 {
 		t.verdicts[code] = no
 		if t.asked++; t.asked == manyTexts {
@@ -272,16 +279,35 @@ const manyTexts = 512
 // mayMatch returns the codes of the texts that contain the pattern's literal. nil means any text may match: the
 // test has no pattern, or the pattern has no literal.
 func (e *constTest) mayMatch(b *Bound) Mask {
-	if e.op != "=~" || e.id != nil || e.re.needs == "" && e.re.folds == "" {
+	if !e.hasLiteral() {
 		return nil
 	}
 	texts := &b.V.Strings
+	if b.parts != nil && b.parts.o.Searched != nil && texts.Learns() {
+		b.parts.o.Searched(b.V)
+	}
 	if e.re.needs != "" {
 		return texts.Containing(b.ctx, e.re.needs, false)
 	}
 	may := Mask(texts.Containing(b.ctx, e.re.folds, true))
 	may.or(texts.BeyondASCII(b.ctx)) // see mayContainFold
 	return may
+}
+
+// hasLiteral reports whether the test is a pattern with a literal that every match contains.
+func (e *constTest) hasLiteral() bool {
+	return e.op == "=~" && e.id == nil && (e.re.needs != "" || e.re.folds != "")
+}
+
+// neverMatches reports that surely no text of the View contains the pattern's literal.
+func (e *constTest) neverMatches(b *Bound) bool {
+	switch {
+	case !e.hasLiteral():
+		return false
+	case e.re.needs != "":
+		return b.V.Strings.Lacks(e.re.needs, false)
+	}
+	return b.V.Strings.Lacks(e.re.folds, true)
 }
 
 func intrinsicMask(b *Bound, name string, e *constTest) (Mask, bool) {

@@ -66,6 +66,9 @@ type Keep struct {
 	Memory Memory  // counts the query's memory, except for columns of parts
 	Places *Places // finds the traces of resident parts
 	Facts  Facts   // caches facts about other parts
+	// Searched is called with a View whose texts a pattern has searched; see [trace.Dict.Learn]. Goroutines may call it
+	// at the same time.
+	Searched func(*trace.View)
 }
 
 // Facts caches the rows of a part that older parts have, too. The key identifies the part, its rows and the

@@ -104,6 +104,7 @@ func (r *Run) tie(part int, v *trace.View) *Bound {
 	b := r.bound[part]
 	if b == nil {
 		b = r.p.bind(r.ctx, v, r.memory)
+		b.parts = r.parts
 		r.bound[part] = b
 	} else if b.V != v {
 		b.rebind(v)
