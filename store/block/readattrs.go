@@ -85,8 +85,8 @@ func (p *reading) readAttrs(ctx context.Context, level trace.Level, first []uint
 		return nil, err
 	}
 	r.whole = x.whole(level, first)
-	if number, ok := orderOf[level]; ok && keys == nil { // The order of some keys says nothing.
-		r.orders = orders{x: x, number: number, first: first}
+	if fields, ok := orderOf[level]; ok && keys == nil { // The order of some keys says nothing.
+		r.orders = orders{x: x, fields: fields, first: first}
 	}
 	for row := range uint32(rows) {
 		if err := r.row(row); err != nil {

@@ -192,16 +192,20 @@ func (x *extras) flags(number wire.Number, first []uint32) trace.Sparse {
 	return trace.NewSparse(rows, values)
 }
 
-var orderOf = map[trace.Level]wire.Number{trace.ResourceLevel: layout.ExtraResourceOrder, trace.SpanLevel: layout.ExtraSpanOrder, trace.EventLevel: layout.ExtraEventOrder}
+// orderOf has the fields of a level: with a number for each row, and the older one with a code for each row.
+var orderOf = map[trace.Level][2]wire.Number{trace.ResourceLevel: {layout.ExtraResourceOrders, layout.ExtraResourceCodes},
+	trace.SpanLevel: {layout.ExtraSpanOrders, layout.ExtraSpanCodes}, trace.EventLevel: {layout.ExtraEventOrders, layout.ExtraEventCodes}}
 
 // orders walks the order codes of a level. The caller asks row by row, ascending.
 type orders struct {
 	x      *extras
-	number wire.Number
+	fields [2]wire.Number
 	first  []uint32
 	at     int    // in x.traces
 	end    uint32 // the row after the trace whose codes are in rest
 	rest   []byte
+	codes  [][]byte // of the trace; rest then has numbers
+	coded  bool     // rest has codes
 }
 
 // next returns the code of a row; it is empty for a row in the order of the file.
@@ -216,18 +220,45 @@ func (o *orders) next(row uint32) (code []byte) {
 		}
 		o.rest, o.end = nil, o.first[t+1]
 		if row < o.end {
-			for r := (wire.Reader{Rest: o.x.says[o.at]}); r.Next(); {
-				if r.IsBytes(o.number) {
-					o.rest = r.Data
-				}
-			}
+			o.begin(o.x.says[o.at])
 		}
 		o.at++
 	}
-	if len(o.rest) > 0 {
+	switch {
+	case len(o.rest) == 0:
+		return nil
+	case o.coded:
 		code, o.rest = orderCode(o.rest)
+		return code
+	}
+	number, n := binary.Uvarint(o.rest)
+	if o.rest = o.rest[max(n, 0):]; n <= 0 || number > uint64(len(o.codes)) {
+		o.rest = nil
+		return nil
+	}
+	if number > 0 {
+		code = o.codes[number-1]
 	}
 	return code
+}
+
+// begin finds the codes of a trace in its value.
+func (o *orders) begin(value []byte) {
+	for r := (wire.Reader{Rest: value}); r.Next(); {
+		switch {
+		case r.IsBytes(o.fields[1]):
+			o.rest, o.coded = r.Data, true
+		case r.IsBytes(o.fields[0]):
+			o.codes, o.rest, o.coded = o.codes[:0], r.Data, false
+			count, n := binary.Uvarint(o.rest)
+			o.rest = o.rest[max(n, 0):]
+			for ; count > 0 && len(o.rest) > 0; count-- {
+				var code []byte
+				code, o.rest = orderCode(o.rest)
+				o.codes = append(o.codes, code)
+			}
+		}
+	}
 }
 
 // whole returns the attribute lists that traces keep whole, by row, as encoded KeyValues.

@@ -75,6 +75,10 @@ func (g *shredder) put(l *layout.Leaf, c *columnData, d *chunkDict, number uint3
 }
 
 func (g *shredder) fillTrace(l *layout.Leaf, c *columnData, d *chunkDict) {
+	if l.Field == layout.FieldEtude {
+		g.fillExtra(c)
+		return
+	}
 	for i := range g.traces {
 		t := &g.traces[i]
 		switch l.Field {
@@ -94,9 +98,6 @@ func (g *shredder) fillTrace(l *layout.Leaf, c *columnData, d *chunkDict) {
 			d.add(c, g.texts, t.rootService)
 		case layout.FieldRootName:
 			d.add(c, g.texts, t.rootName)
-		case layout.FieldEtude:
-			c.bytes = g.extra(c.bytes, i)
-			c.offsets = append(c.offsets, uint32(len(c.bytes)))
 		}
 	}
 }
@@ -401,8 +402,17 @@ func (g *shredder) ownWithArrays(l *layout.Leaf, c *columnData, d *chunkDict, ow
 	}
 }
 
-// extra appends the EtudeExtra value of a trace. layout/extra.go has the form.
-func (g *shredder) extra(dst []byte, i int) []byte { return (&extraWriter{g: g, b: dst}).trace(i) }
+// fillExtra gathers EtudeExtra.
+func (g *shredder) fillExtra(c *columnData) {
+	w := &g.extra
+	w.begin(g)
+	w.b = c.bytes
+	for i := range g.traces {
+		w.trace(i)
+		c.offsets = append(c.offsets, uint32(len(w.b)))
+	}
+	c.bytes, w.b, w.g = w.b, nil, nil
+}
 
 // valueAt returns a value of a column, or zero if the column is absent.
 func valueAt(values []uint32, row uint32) uint32 {

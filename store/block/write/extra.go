@@ -9,16 +9,30 @@ import (
 	"etude/trace"
 )
 
-// extraWriter writes the EtudeExtra value of one trace. layout/extra.go has the form.
+// extraWriter writes the EtudeExtra values of the traces of a row group. layout/extra.go has the form.
 type extraWriter struct {
-	g   *shredder
-	b   []byte
-	row []byte
+	g     *shredder
+	b     []byte
+	row   []byte
+	codes []uint32 // distinct order codes of a trace and level
+	seen  []uint64 // by order code: the round in which it occurred, and its position in codes
+	round uint64
+	flags bool // a span or link of the sources has flags
 }
 
-// trace appends the value of trace i.
-func (w *extraWriter) trace(i int) []byte {
-	g, before := w.g, func(ends []int) (from, to int) {
+// begin prepares for a row group.
+func (w *extraWriter) begin(g *shredder) {
+	w.g, w.flags, w.round = g, false, 0
+	for _, s := range g.plan.sources {
+		w.flags = w.flags || s.flags != nil || s.lflag != nil
+	}
+	w.seen = zeroed(w.seen, g.orders.len())
+}
+
+// trace appends the value of trace i to w.b.
+func (w *extraWriter) trace(i int) {
+	g := w.g
+	bounds := func(ends []int) (from, to int) {
 		if i > 0 {
 			from = ends[i-1]
 		}
@@ -28,21 +42,22 @@ func (w *extraWriter) trace(i int) []byte {
 	if i > 0 {
 		fromSpan = g.traces[i-1].spans
 	}
-	fromResource, toResource := before(g.resourceEnds)
-	fromScope, toScope := before(g.scopeEnds)
-	fromEvent, toEvent := before(g.eventEnds)
-	fromLink, toLink := before(g.linkEnds)
-	w.runs(layout.ExtraSpanFlags, g.rows[layout.OfSpan].at[fromSpan:toSpan], func(s *source) []uint32 { return s.flags })
-	w.runs(layout.ExtraLinkFlags, g.rows[layout.OfLink].at[fromLink:toLink], func(s *source) []uint32 { return s.lflag })
-	w.order(layout.ExtraResourceOrder, g.attrs[trace.ResourceLevel].orders[fromResource:toResource])
-	w.order(layout.ExtraSpanOrder, g.attrs[trace.SpanLevel].orders[fromSpan:toSpan])
-	w.order(layout.ExtraEventOrder, g.attrs[trace.EventLevel].orders[fromEvent:toEvent])
+	fromResource, toResource := bounds(g.resourceEnds)
+	fromScope, toScope := bounds(g.scopeEnds)
+	fromEvent, toEvent := bounds(g.eventEnds)
+	fromLink, toLink := bounds(g.linkEnds)
+	if w.flags {
+		w.runs(layout.ExtraSpanFlags, g.rows[layout.OfSpan].at[fromSpan:toSpan], func(s *source) []uint32 { return s.flags })
+		w.runs(layout.ExtraLinkFlags, g.rows[layout.OfLink].at[fromLink:toLink], func(s *source) []uint32 { return s.lflag })
+	}
 	w.resources(g.rows[layout.OfResource].at[fromResource:toResource])
 	w.scopes(g.rows[layout.OfScope].at[fromScope:toScope])
 	w.whole(trace.ResourceLevel, fromResource, toResource)
 	w.whole(trace.SpanLevel, fromSpan, toSpan)
 	w.whole(trace.EventLevel, fromEvent, toEvent)
-	return w.b
+	w.order(layout.ExtraResourceOrders, g.attrs[trace.ResourceLevel].orders[fromResource:toResource])
+	w.order(layout.ExtraSpanOrders, g.attrs[trace.SpanLevel].orders[fromSpan:toSpan])
+	w.order(layout.ExtraEventOrders, g.attrs[trace.EventLevel].orders[fromEvent:toEvent])
 }
 
 func (w *extraWriter) field(number wire.Number, content []byte) {
@@ -83,13 +98,24 @@ func (w *extraWriter) order(number wire.Number, codes []uint32) {
 	if len(codes) == 0 {
 		return
 	}
-	w.row = w.row[:0]
+	w.round++
+	w.codes = w.codes[:0]
 	for _, code := range codes {
-		if code == 0 {
-			w.row = append(w.row, 0)
-		} else {
-			w.row = append(w.row, w.g.orders.get(code)...)
+		if code != 0 && w.seen[code]>>32 != w.round {
+			w.codes = append(w.codes, code)
+			w.seen[code] = w.round<<32 | uint64(len(w.codes))
 		}
+	}
+	w.row = binary.AppendUvarint(w.row[:0], uint64(len(w.codes)))
+	for _, code := range w.codes {
+		w.row = append(w.row, w.g.orders.get(code)...)
+	}
+	for _, code := range codes {
+		position := uint64(0)
+		if code != 0 {
+			position = uint64(uint32(w.seen[code]))
+		}
+		w.row = binary.AppendUvarint(w.row, position)
 	}
 	w.field(number, w.row)
 }
@@ -97,21 +123,22 @@ func (w *extraWriter) order(number wire.Number, codes []uint32) {
 func (w *extraWriter) resources(places []place) {
 	for row, p := range places {
 		v := w.g.plan.sources[p.src].v
-		w.fields(layout.ExtraResource, row, v.Text(v.ResourceSchemaURL[p.row]), v.Text(v.ResourceExtra[p.row]))
+		if schema, extra := v.ResourceSchemaURL[p.row], v.ResourceExtra[p.row]; schema != 0 || extra != 0 {
+			w.fields(layout.ExtraResource, row, v.Text(schema), v.Text(extra))
+		}
 	}
 }
 
 func (w *extraWriter) scopes(places []place) {
 	for row, p := range places {
 		v := w.g.plan.sources[p.src].v
-		w.fields(layout.ExtraScope, row, v.Text(v.ScopeSchemaURL[p.row]), "")
+		if schema := v.ScopeSchemaURL[p.row]; schema != 0 {
+			w.fields(layout.ExtraScope, row, v.Text(schema), "")
+		}
 	}
 }
 
 func (w *extraWriter) fields(number wire.Number, row int, schema, extra string) {
-	if schema == "" && extra == "" {
-		return
-	}
 	b := wire.Builder{B: w.row[:0]}
 	b.Varint(1, uint64(row))
 	b.String(2, schema)

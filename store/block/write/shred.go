@@ -61,6 +61,7 @@ type shredder struct {
 	rows   [layout.Owners]rows
 	attrs  [trace.Levels]attrRows
 	nested nested
+	extra  extraWriter
 
 	traces                                       []shredTrace
 	stats                                        []serviceStat

@@ -321,7 +321,7 @@ func (w *blockWriter) remember(g *shredder, group *planGroup) {
 
 func (w *blockWriter) rowGroup(g *shredder, ordinal int16) error {
 	c, d := &w.tools.column, &w.tools.dict
-	w.tools.pages.packer.forget()
+	w.tools.pages.packer.begin(w.codec())
 	rg := format.RowGroup{NumRows: int64(len(g.traces)), FileOffset: w.at, Ordinal: ordinal}
 	firstRows := make([]int64, g.pages)
 	for i, end := range g.rows[layout.OfTrace].ends[:g.pages-1] {
@@ -356,6 +356,14 @@ func (w *blockWriter) rowGroup(g *shredder, ordinal int16) error {
 	w.footer.NumRows += rg.NumRows
 	w.footer.RowGroups = append(w.footer.RowGroups, rg)
 	return nil
+}
+
+// codec returns the compression of pages.
+func (w *blockWriter) codec() format.CompressionCodec {
+	if w.o.Level > 0 {
+		return format.Zstd
+	}
+	return format.Snappy
 }
 
 // index encodes the indexes of a chunk. Their offsets are relative to the first index, whose place is not known yet.
