@@ -191,11 +191,17 @@ func matchTexts(b *Bound, e *constTest, c *trace.Column, m Mask) {
 	}
 	t := newCodeTest(b, e)
 	for i, code := range c.Codes {
-		switch {
-		case t.none:
+		if t.none {
 			return
-		case t.may != nil && !t.may.Has(code): // Fast path: most texts lack the pattern's literal.
-		case t.hit(code):
+		}
+		verdict := t.verdicts[code]
+		if verdict == unknown {
+			if t.may != nil && !t.may.Has(code) { // Fast path: most texts lack the pattern's literal.
+				continue
+			}
+			verdict = t.ask(code)
+		}
+		if verdict == yes {
 			m.Set(c.Rows[i])
 		}
 	}
@@ -247,29 +253,42 @@ func newCodeTest(b *Bound, e *constTest) textTest {
 	return t
 }
 
+// Verdicts of a textTest.
+const (
+	unknown uint8 = iota
+	yes
+	no
+)
+
 func (t *textTest) hit(code uint32) bool {
-	const yes, no = 1, 2
 	if t.none {
 		return false
 	}
-	if t.verdicts[code] == 0 {
-		t.verdicts[code] = no
-		if t.asked++; t.asked == manyTexts {
-			t.may = t.e.mayMatch(t.b)
-			t.none = t.may != nil && t.may.Empty()
-		}
-		if t.may != nil && !t.may.Has(code) {
-			return false
-		}
-		text := t.b.V.Text(code)
-		if t.e.re != nil && t.b.poll.Stop(t.e.re.work(text)) {
-			return false
-		}
-		if t.e.testText(text, &t.b.poll) {
-			t.verdicts[code] = yes
-		}
+	verdict := t.verdicts[code]
+	if verdict == unknown {
+		verdict = t.ask(code)
 	}
-	return t.verdicts[code] == yes
+	return verdict == yes
+}
+
+// ask reads the text of a code and remembers the verdict.
+func (t *textTest) ask(code uint32) uint8 {
+	t.verdicts[code] = no
+	if t.asked++; t.asked == manyTexts {
+		t.may = t.e.mayMatch(t.b)
+		t.none = t.may != nil && t.may.Empty()
+	}
+	if t.may != nil && !t.may.Has(code) {
+		return no
+	}
+	text := t.b.V.Text(code)
+	if t.e.re != nil && t.b.poll.Stop(t.e.re.work(text)) {
+		return no
+	}
+	if t.e.testText(text, &t.b.poll) {
+		t.verdicts[code] = yes
+	}
+	return t.verdicts[code]
 }
 
 // manyTexts is the number of texts that a pattern reads before the test searches all texts of the View for the

@@ -1,6 +1,10 @@
 package eval
 
-import "etude/trace"
+import (
+	"slices"
+
+	"etude/trace"
+)
 
 // tree holds the nested-set numbers of a Trace, one entry a span. One counter
 // runs through a depth-first walk, root after root: entering a span sets left,
@@ -26,11 +30,14 @@ type tree struct {
 	last            int64   // the last number
 	strict          bool    // see Program.RelateAsTempo
 
-	byID        map[trace.SpanID]sameID
-	most        int     // most entries for which byID had room
-	mostOrphans int     // the same for orphans
-	first       []int32 // first child, or -1
-	next        []int32 // next sibling, or -1
+	few         bool                    // ids has the ids, not byID
+	ids         []trace.SpanID          // of the spans of a small trace
+	shared      bool                    // some spans share an id
+	byID        map[trace.SpanID]sameID // of the spans of a large trace
+	most        int                     // most entries for which byID had room
+	mostOrphans int                     // the same for orphans
+	first       []int32                 // first child, or -1
+	next        []int32                 // next sibling, or -1
 	stack       []int32
 
 	orphans map[trace.SpanID]int32 // first span that names this missing parent
@@ -55,6 +62,7 @@ func (n *tree) build(t *Trace) {
 	size := len(t.Spans)
 	n.left, n.right = zeroed(n.left, size), zeroed(n.right, size)
 	n.up, n.children = zeroed(n.up, size), zeroed(n.children, size)
+	n.orphans, n.mostOrphans = emptied(n.orphans, n.mostOrphans, 0)
 	ambiguous := n.index(t)
 	n.link(t)
 	counter := int64(0)
@@ -121,6 +129,9 @@ func (n *tree) unlink(parent, child int32) {
 
 // walkOrphans numbers the orphans and all spans below them.
 func (n *tree) walkOrphans(t *Trace, counter int64) int64 {
+	if len(n.orphans) == 0 { // Fast path
+		return counter
+	}
 	for i, r := range t.Spans {
 		parent := t.View(r).Parent[r.Row]
 		first, ok := n.orphans[parent]
@@ -146,11 +157,21 @@ func (n *tree) shown(span int, number int64) int64 {
 	return number
 }
 
+// fewSpans is the most spans of a small trace. Comparing its ids one by one is faster than a map.
+const fewSpans = 16
+
 // index collects the spans by id. It reports whether more than two share one,
 // which leaves the trace without numbers.
 func (n *tree) index(t *Trace) (ambiguous bool) {
+	if len(t.Spans) <= fewSpans { // Fast path
+		return n.indexFew(t)
+	}
+	return n.indexMany(t)
+}
+
+func (n *tree) indexMany(t *Trace) (ambiguous bool) {
+	n.few, n.shared = false, false
 	n.byID, n.most = emptied(n.byID, n.most, len(t.Spans))
-	n.orphans, n.mostOrphans = emptied(n.orphans, n.mostOrphans, 0)
 	for i, r := range t.Spans {
 		id := t.View(r).SpanID[r.Row]
 		same, ok := n.byID[id]
@@ -158,13 +179,55 @@ func (n *tree) index(t *Trace) (ambiguous bool) {
 		case !ok:
 			same = sameID{a: int32(i), b: -1}
 		case same.b < 0:
-			same.b = int32(i)
+			same.b, n.shared = int32(i), true
 		default:
 			same.more, ambiguous = true, true
 		}
 		n.byID[id] = same
 	}
 	return ambiguous
+}
+
+func (n *tree) indexFew(t *Trace) (ambiguous bool) {
+	n.few, n.shared, n.ids = true, false, n.ids[:0]
+	for _, r := range t.Spans {
+		id := t.View(r).SpanID[r.Row]
+		if slices.Contains(n.ids, id) {
+			n.shared = true
+		}
+		n.ids = append(n.ids, id)
+	}
+	if n.shared {
+		for _, id := range n.ids {
+			same, _ := n.having(id)
+			ambiguous = ambiguous || same.more
+		}
+	}
+	return ambiguous
+}
+
+// having returns the spans with an id.
+func (n *tree) having(id trace.SpanID) (same sameID, ok bool) {
+	if !n.few {
+		same, ok = n.byID[id]
+		return same, ok
+	}
+	same.b = -1
+	for i, have := range n.ids {
+		switch {
+		case have != id:
+		case !ok:
+			same.a, ok = int32(i), true
+			if !n.shared {
+				return same, true
+			}
+		case same.b < 0:
+			same.b = int32(i)
+		default:
+			same.more = true
+		}
+	}
+	return same, ok
 }
 
 // link makes every span a child of its parent. It goes from the last span to the first, so that the lists of
@@ -201,13 +264,15 @@ func (n *tree) linkOrphan(t *Trace, i int) {
 // server.
 func (n *tree) parentOf(t *Trace, i int) int32 {
 	v, row := t.View(t.Spans[i]), t.Spans[i].Row
-	if client := n.clientOf(t, i); client >= 0 {
-		return client
+	if n.shared {
+		if client := n.clientOf(t, i); client >= 0 {
+			return client
+		}
 	}
 	if v.Parent[row].IsZero() || !n.strict && v.Parent[row] == v.SpanID[row] {
 		return -1
 	}
-	same, ok := n.byID[v.Parent[row]]
+	same, ok := n.having(v.Parent[row])
 	if !ok {
 		return -1
 	}
@@ -226,7 +291,7 @@ func (n *tree) parentOf(t *Trace, i int) int32 {
 // -1.
 func (n *tree) clientOf(t *Trace, i int) int32 {
 	r := t.Spans[i]
-	same := n.byID[t.View(r).SpanID[r.Row]]
+	same, _ := n.having(t.View(r).SpanID[r.Row])
 	if n.strict || same.b < 0 || same.more || t.kind(int32(i)) != trace.KindServer {
 		return -1
 	}
