@@ -128,9 +128,11 @@ func (p *part) panicked(r any) error {
 func (p *part) begin(ctx context.Context) (r *reading, err error) {
 	r = p.b.cache.state(p)
 	if r.skeleton == nil {
-		if r.skeleton, err = r.readSkeleton(ctx); err != nil {
-			return nil, err
+		s, err := r.readSkeleton(ctx)
+		if err != nil {
+			return nil, err // The next caller reads it again.
 		}
+		r.skeleton = s
 		p.b.cache.put(r, unitName{}, &unit{bytes: r.skeleton.bytes() + r.dict.Bytes()})
 	}
 	return r, nil

@@ -102,8 +102,10 @@ func (f *frame) count(of layout.Owner) int {
 func (p *reading) readSkeleton(ctx context.Context) (*skeleton, error) {
 	if frame, err := p.readSidecarFrame(); err == nil { // Fast path
 		s := &skeleton{Frame: frame}
-		s.ids, s.pages, err = p.readTraceIDs(ctx, len(s.First)-1)
-		return s, err
+		if s.ids, s.pages, err = p.readTraceIDs(ctx, len(s.First)-1); err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	return p.readWholeSkeleton(ctx)
 }
