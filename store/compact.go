@@ -143,7 +143,8 @@ func (s *Store) merge(ctx context.Context, inputs []*heldBlock) error {
 	}
 	pace := &pacer{s: s, ctx: ctx, last: time.Now(), turns: turns{p: s.o.Priority, closing: s.closing}, yields: true}
 	metas, err := block.Compact(ctx, block.WriteOptions{FS: b.fs, Dir: b.dir, Tenant: b.o.Tenant, Format: inputs[0].format,
-		Dedicated: b.o.Dedicated, Level: level + 1, Origin: text, Pause: pace.pause}, open)
+		Dedicated: b.o.Dedicated, Level: level + 1, Origin: text, Pause: pace.pause,
+		GroupBytes: s.groupBytes()}, open)
 	if err != nil {
 		return err
 	}

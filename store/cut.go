@@ -139,13 +139,23 @@ func (s *Store) writeBlocks(ctx context.Context, parts []*part) (opened []*block
 	}
 	pace := &pacer{s: s, last: time.Now(), turns: turns{p: s.o.Priority, closing: s.closing}, ctx: ctx}
 	metas, err := block.Write(ctx, block.WriteOptions{FS: b.fs, Dir: b.dir, Tenant: b.o.Tenant, Format: b.o.Format,
-		Dedicated: b.o.Dedicated, Before: b.chosen, Origin: text, Pause: pace.pause}, views)
+		Dedicated: b.o.Dedicated, Before: b.chosen, Origin: text, Pause: pace.pause, GroupBytes: s.groupBytes()}, views)
 	if err != nil {
 		return nil, err
 	}
 	b.chosen = metas[0].Dedicated
 	return s.openWritten(ctx, metas)
 }
+
+// groupBytes bounds a row group: the writer, the compactor and each query have one or a few of them in memory.
+func (s *Store) groupBytes() int {
+	if most := s.bounds.Load().Memory; most > 0 {
+		return int(max(leastGroup, min(most/4, mostGroup)))
+	}
+	return mostGroup
+}
+
+const leastGroup, mostGroup = 4 << 20, 64 << 20
 
 // openWritten opens the blocks that the caller has just written. If it cannot, it removes them: their spans are
 // still in their source. It removes the first block first, because the others do not count without it.

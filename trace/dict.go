@@ -34,6 +34,14 @@ func (d *Dict) Get(code uint32) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
+// Size returns the length of the string of a code, in bytes.
+func (d *Dict) Size(code uint32) uint32 {
+	if code == 0 {
+		return d.ends[0]
+	}
+	return d.ends[code] - d.ends[code-1]
+}
+
 // Extends reports whether this Dict has all strings of another with the same codes.
 func (d *Dict) Extends(other *Dict) bool {
 	n := len(other.ends)

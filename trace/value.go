@@ -30,6 +30,9 @@ func (t Type) String() string {
 // text reports whether values of the type are in the dictionary.
 func (t Type) text() bool { return t == String || t == Bytes || t == Array || t == KVList }
 
+// IsText reports whether the values of a [FlatColumn] of the type are dictionary codes.
+func (t Type) IsText() bool { return t.text() }
+
 // Value is one attribute value.
 type Value struct {
 	Type Type

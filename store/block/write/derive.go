@@ -2,6 +2,7 @@ package write
 
 import (
 	"fmt"
+	"math"
 	"sort"
 
 	"github.com/parquet-go/parquet-go/format"
@@ -33,7 +34,7 @@ func Derive(v *trace.View, f layout.Format, dedicated []layout.Dedicated) (*Deri
 		}
 		group.traces = append(group.traces, t)
 	}
-	d.g.begin(&plan{sources: []*source{newSource(v, 0)}}, trace.MaxRows)
+	d.g.begin(&plan{sources: []*source{newSource(v, 0)}}, trace.MaxRows, math.MaxInt)
 	for l := range trace.Levels {
 		d.g.own[l] = newOwnColumns(f, d.leaves, layout.OwnerOf[l])
 	}

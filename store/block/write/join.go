@@ -176,36 +176,30 @@ func (c *compactor) take(limit trace.TraceID) error {
 // add adds a trace of some inputs to the row group. If that would become too large, add first writes it and
 // begins a new one.
 func (c *compactor) add(parts []found) error {
-	spans := 0
-	for _, f := range parts {
-		first := c.inputs[f.src].view
-		for range first.Rows(f.number) {
-			spans++
-		}
-	}
-	if c.group.spans > 0 && c.group.spans+spans > trace.MaxRows {
+	pieces := c.plan.split(c.joined(parts))
+	if first := &pieces[0]; c.group.spans > 0 && !c.plan.fits(c.group.spans+first.spans, c.group.bytes+first.bytes) {
 		if err := c.flush(); err != nil {
 			return err
 		}
+		pieces = c.plan.split(c.joined(parts)) // with the sources of the new plan
 	}
-	for i := range parts {
-		parts[i].src = c.source(int(parts[i].src))
-	}
-	t := c.plan.join(parts)
-	var more []planTrace
-	if t.spans > trace.MaxRows { // Slow path: further blocks get the remaining spans.
-		whole := t
-		for t = c.plan.cut(&whole, trace.MaxRows); whole.spans > 0; {
-			more = append(more, c.plan.cut(&whole, min(whole.spans, trace.MaxRows)))
-		}
-	}
-	c.group.traces, c.group.spans = append(c.group.traces, t), c.group.spans+t.spans
-	for _, m := range more {
+	t := pieces[0]
+	c.group.traces, c.group.spans, c.group.bytes = append(c.group.traces, t), c.group.spans+t.spans, c.group.bytes+t.bytes
+	for _, m := range pieces[1:] {
 		if err := c.writeFurther(m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// joined merges the inputs' parts of a trace.
+func (c *compactor) joined(parts []found) planTrace {
+	sources := make([]found, len(parts))
+	for i, f := range parts {
+		sources[i] = found{f.id, c.source(int(f.src)), f.number}
+	}
+	return c.plan.join(sources)
 }
 
 // source returns the number that the view of an input has in the plan.
@@ -221,7 +215,7 @@ func (c *compactor) source(input int) uint32 {
 // writeFurther writes a block with more spans of a giant trace.
 func (c *compactor) writeFurther(t planTrace) error {
 	w := &blockWriter{o: c.o, id: layout.NewID(), ctx: c.ctx}
-	m, err := w.write(c.plan, []planGroup{{[]planTrace{t}, t.spans}}, c.first)
+	m, err := w.write(c.plan, []planGroup{groupOf(t)}, c.first)
 	if err == nil {
 		c.further = append(c.further, m)
 	}
@@ -230,7 +224,7 @@ func (c *compactor) writeFurther(t planTrace) error {
 
 // begin begins a row group.
 func (c *compactor) begin() {
-	c.plan, c.group = &plan{}, planGroup{}
+	c.plan, c.group = &plan{most: c.o.GroupBytes}, planGroup{}
 	for _, in := range c.inputs {
 		in.source = -1
 	}
@@ -240,7 +234,7 @@ func (c *compactor) begin() {
 func (c *compactor) flush() error {
 	if c.group.spans > 0 {
 		g := c.w.shredder(c.plan)
-		defer g.begin(nil, 0)
+		defer g.begin(nil, 0, 0)
 		if err := c.w.group(g, &c.group); err != nil {
 			return err
 		}

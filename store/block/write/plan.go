@@ -11,17 +11,23 @@ import (
 type place struct{ src, row uint32 }
 
 // plan assigns spans to blocks and row groups: traces ascend by id, and a row group has whole traces. A trace
-// of more spans than a row group may have continues in a further block: layers[0] is the block with all traces,
+// that is too large for one row group continues in a further block: layers[0] is the block with all traces,
 // layers[1] has the second part of the giant traces, and so on.
 type plan struct {
 	sources []*source
+	most    int // bytes of a row group
 	layers  [][]planGroup
 }
 
 // planGroup is a row group: its traces in order.
 type planGroup struct {
-	traces []planTrace
-	spans  int
+	traces       []planTrace
+	spans, bytes int
+}
+
+// fits reports whether a row group may have so many spans and bytes. A single span always fits.
+func (p *plan) fits(spans, bytes int) bool {
+	return spans <= 1 || spans <= trace.MaxRows && bytes <= p.most
 }
 
 // planTrace is the part of a trace that one block has.
@@ -30,6 +36,7 @@ type planTrace struct {
 	number uint32 // number in the only source that has the trace
 	src    int32  // that source; -1 if several sources have it or the part has only some spans: then rows lists them
 	spans  int
+	bytes  int // see weights
 	rows   []place
 }
 
@@ -41,8 +48,8 @@ type found struct {
 }
 
 // newPlan orders the traces of all sources. Sources come in the order of arrival. The spans of a trace keep it.
-func newPlan(sources []*source) *plan {
-	p := &plan{sources: sources}
+func newPlan(sources []*source, most int) *plan {
+	p := &plan{sources: sources, most: most}
 	n := 0
 	for _, s := range sources {
 		n += len(s.v.TraceIDs)
@@ -67,26 +74,16 @@ func newPlan(sources []*source) *plan {
 		}
 		t := p.join(all[from:to])
 		from = to
-		for layer := 0; t.spans > trace.MaxRows; layer++ {
-			head := p.cut(&t, trace.MaxRows)
-			if layer == 0 {
-				traces = append(traces, head)
-			} else {
-				p.addLayer(layer, head)
-			}
-			if t.spans <= trace.MaxRows {
-				p.addLayer(layer+1, t)
-				t.spans = 0
-			}
-		}
-		if t.spans > 0 {
-			traces = append(traces, t)
+		pieces := p.split(t)
+		traces = append(traces, pieces[0])
+		for i, piece := range pieces[1:] {
+			p.addLayer(i+1, piece)
 		}
 	}
 	if len(p.layers) == 0 {
 		p.layers = append(p.layers, nil)
 	}
-	p.layers[0] = groups(traces)
+	p.layers[0] = p.groups(traces)
 	return p
 }
 
@@ -95,21 +92,26 @@ func (p *plan) join(parts []found) planTrace {
 	first := parts[0]
 	t := planTrace{id: first.id, number: first.number, src: int32(first.src)}
 	if len(parts) == 1 { // Fast path
-		for range p.sources[first.src].v.Rows(first.number) {
+		s, weight := p.sources[first.src], newScale()
+		for row := range s.v.Rows(first.number) {
 			t.spans++
+			weight.add(s, 0, row)
 		}
+		t.bytes = weight.bytes
 		return t
 	}
 	t.src = -1
+	weight := newScale()
 	for i, part := range parts {
 		v := p.sources[part.src].v
 		for row := range v.Rows(part.number) {
 			if !p.had(parts[:i], v, row) {
 				t.rows = append(t.rows, place{part.src, row})
+				weight.add(p.sources[part.src], int(part.src), row)
 			}
 		}
 	}
-	t.spans = len(t.rows)
+	t.spans, t.bytes = len(t.rows), weight.bytes
 	return t
 }
 
@@ -123,15 +125,26 @@ func (p *plan) had(earlier []found, v *trace.View, row uint32) bool {
 	return false
 }
 
-// cut takes the first n spans off a trace.
-func (p *plan) cut(t *planTrace, n int) planTrace {
-	if t.src >= 0 {
-		t.rows = p.rows(t, nil)
-		t.src = -1
+// split cuts a trace into pieces that fit a row group, at least one.
+func (p *plan) split(t planTrace) (pieces []planTrace) {
+	if p.fits(t.spans, t.bytes) { // Fast path
+		return []planTrace{t}
 	}
-	head := planTrace{id: t.id, src: -1, spans: n, rows: t.rows[:n:n]}
-	t.rows, t.spans = t.rows[n:], t.spans-n
-	return head
+	rows, from, weight := p.rows(&t, nil), 0, newScale()
+	piece := func(to, bytes int) {
+		pieces = append(pieces, planTrace{id: t.id, src: -1, spans: to - from, bytes: bytes, rows: rows[from:to:to]})
+		from, weight = to, newScale()
+	}
+	for i, at := range rows {
+		before := weight.bytes
+		weight.add(p.sources[at.src], int(at.src), at.row)
+		if !p.fits(i+1-from, weight.bytes) {
+			piece(i, before)
+			weight.add(p.sources[at.src], int(at.src), at.row)
+		}
+	}
+	piece(len(rows), weight.bytes)
+	return pieces
 }
 
 // rows appends the places of the spans of a trace.
@@ -149,11 +162,13 @@ func (p *plan) addLayer(layer int, t planTrace) {
 	for len(p.layers) <= layer {
 		p.layers = append(p.layers, nil)
 	}
-	p.layers[layer] = append(p.layers[layer], planGroup{[]planTrace{t}, t.spans})
+	p.layers[layer] = append(p.layers[layer], groupOf(t))
 }
 
+func groupOf(t planTrace) planGroup { return planGroup{[]planTrace{t}, t.spans, t.bytes} }
+
 // groups cuts traces into row groups of about the same size.
-func groups(traces []planTrace) (all []planGroup) {
+func (p *plan) groups(traces []planTrace) (all []planGroup) {
 	total := 0
 	for i := range traces {
 		total += traces[i].spans
@@ -162,14 +177,14 @@ func groups(traces []planTrace) (all []planGroup) {
 		return nil
 	}
 	most := total/((total+trace.MaxRows-1)/trace.MaxRows) + 1
-	from, spans := 0, 0
+	from, spans, bytes := 0, 0, 0
 	for i := range traces {
-		more := traces[i].spans
-		if spans > 0 && (spans+more > trace.MaxRows || spans >= most) {
-			all = append(all, planGroup{traces[from:i:i], spans})
-			from, spans = i, 0
+		t := &traces[i]
+		if spans > 0 && (spans >= most || !p.fits(spans+t.spans, bytes+t.bytes)) {
+			all = append(all, planGroup{traces[from:i:i], spans, bytes})
+			from, spans, bytes = i, 0, 0
 		}
-		spans += more
+		spans, bytes = spans+t.spans, bytes+t.bytes
 	}
-	return append(all, planGroup{traces[from:], spans})
+	return append(all, planGroup{traces[from:], spans, bytes})
 }

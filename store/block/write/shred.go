@@ -52,7 +52,8 @@ func (r *rows) endPage()           { r.ends = append(r.ends, len(r.def)) }
 type shredder struct {
 	plan      *plan
 	own       [trace.Levels]*ownColumns
-	pageSpans int
+	pageSpans int // of a page, at most about
+	pageBytes int // the same, in bytes
 	texts     *texts
 	keys      *numbering
 	orders    *numbering
@@ -92,8 +93,8 @@ type serviceStat struct {
 }
 
 // begin prepares for a block. With a nil plan it releases the previous block.
-func (g *shredder) begin(p *plan, pageSpans int) {
-	g.plan, g.pageSpans, g.texts, g.keys, g.orders = p, pageSpans, nil, nil, nil
+func (g *shredder) begin(p *plan, pageSpans, pageBytes int) {
+	g.plan, g.pageSpans, g.pageBytes, g.texts, g.keys, g.orders = p, pageSpans, pageBytes, nil, nil, nil
 	if p == nil {
 		return
 	}
@@ -114,14 +115,15 @@ func (g *shredder) load(group *planGroup) {
 	g.left, g.right, g.parentLeft, g.children = g.left[:0], g.right[:0], g.parentLeft[:0], g.children[:0]
 	g.resourceEnds, g.scopeEnds, g.eventEnds, g.linkEnds = g.resourceEnds[:0], g.scopeEnds[:0], g.eventEnds[:0], g.linkEnds[:0]
 	g.minStart, g.maxEnd = 0, 0
-	inPage := 0
+	spans, bytes := 0, 0 // of the page
 	for i := range group.traces {
-		if inPage >= g.pageSpans {
+		t := &group.traces[i]
+		if spans >= g.pageSpans || spans > 0 && bytes+t.bytes > g.pageBytes {
 			g.endPage()
-			inPage = 0
+			spans, bytes = 0, 0
 		}
-		g.addTrace(&group.traces[i])
-		inPage += group.traces[i].spans
+		g.addTrace(t)
+		spans, bytes = spans+t.spans, bytes+t.bytes
 	}
 	g.endPage()
 	for l := range trace.Levels {

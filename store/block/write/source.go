@@ -10,8 +10,9 @@ type source struct {
 	all     *sidecar.Source
 	v       *trace.View
 	attrs   [trace.Levels]*trace.Flat
-	input   int         // Views of one input may share a dictionary; see texts
-	base    uint32      // of its texts' numbers
+	input   int    // Views of one input may share a dictionary; see texts
+	base    uint32 // of its texts' numbers
+	weights weights
 	keys    [][]uint32  // by level and column: number of the key in the texts of keys
 	shapes  [][]*shaped // by level and shape: see shredattrs.go
 	service []uint32    // by resource: number of its service name in texts + 1
@@ -37,6 +38,7 @@ func newSource(v *trace.View, input int) *source {
 	s.flags = dense(&v.Flags, spans)
 	s.eventDropped = dense(&v.EventDropped, events)
 	s.linkDropped, s.linkState, s.lflag = dense(&v.LinkDropped, links), dense(&v.LinkState, links), dense(&v.LinkFlags, links)
+	s.weights = weigh(s)
 	return s
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	Before    []layout.Dedicated // of the previous block; Write keeps them if they are about as good as the best choice
 	Level     uint32             // of compaction
 	PageSpans int                // spans of a page, about; 8192
+	// GroupBytes bounds the texts and rows of a row group, before compression, in bytes. 64 MiB. A page has an eighth of it.
+	// A single span may be larger.
+	GroupBytes int
 	// The writer calls Pause between two columns, so that other work can go first.
 	Pause func()
 	// Write puts Origin into meta.json under "etude", for the store.
@@ -57,14 +60,17 @@ func (o *Options) setDefaults() {
 	if o.PageSpans <= 0 {
 		o.PageSpans = layout.DefaultPageSpan
 	}
+	if o.GroupBytes <= 0 {
+		o.GroupBytes = 64 << 20
+	}
 	if o.Pause == nil {
 		o.Pause = func() {}
 	}
 }
 
 // Write writes the spans of some Views as a block. The Views come in the order of arrival. Write writes a span
-// once even if several Views have it. Spans of a trace that has more than a row group holds (trace.MaxRows) go
-// to further blocks; the first block appears last, and names the others in its meta.json.
+// once even if several Views have it. Spans of a trace that is too large for a row group (trace.MaxRows,
+// GroupBytes) go to further blocks; the first block appears last, and names the others in its meta.json.
 //
 // A block appears whole or not at all: Write writes and syncs all files, and only then gives meta.json its
 // name. After an error no block has appeared. In rare cases Write leaves further blocks whose first block does
@@ -84,7 +90,7 @@ func Write(ctx context.Context, o Options, views []*trace.View) ([]*layout.Meta,
 		o.Dedicated = choose(o.Format, sources, o.Before)
 	}
 	o.Dedicated = o.Format.Allowed(o.Dedicated)
-	p := newPlan(sources)
+	p := newPlan(sources, o.GroupBytes)
 	first := layout.NewID()
 	metas := make([]*layout.Meta, len(p.layers))
 	for layer := len(p.layers) - 1; layer >= 0; layer-- {
@@ -191,7 +197,7 @@ func (w *blockWriter) data(p *plan, groups []planGroup, dir string) (err error) 
 	}
 	defer func() { err = w.seal(err) }()
 	g := w.shredder(p)
-	defer g.begin(nil, 0)
+	defer g.begin(nil, 0, 0)
 	for i := range groups {
 		if err := w.group(g, &groups[i]); err != nil {
 			return err
@@ -233,6 +239,13 @@ func (w *blockWriter) seal(err error) error {
 // put appends to the file through a buffer, because most columns are small.
 func (w *blockWriter) put(b []byte) error {
 	w.at += int64(len(b))
+	if len(b) >= writeBytes { // It needs no copy.
+		if err := w.flush(); err != nil {
+			return err
+		}
+		_, err := w.file.Write(b)
+		return err
+	}
 	w.buf = append(w.buf, b...)
 	if len(w.buf) < writeBytes {
 		return nil
@@ -251,7 +264,7 @@ const writeBytes = 256 << 10
 // shredder returns the shredder of the workshop, ready for a plan.
 func (w *blockWriter) shredder(p *plan) *shredder {
 	g := &w.tools.shredder
-	g.begin(p, w.o.PageSpans)
+	g.begin(p, w.o.PageSpans, w.o.GroupBytes/8)
 	for l := range trace.Levels {
 		g.own[l] = newOwnColumns(w.o.Format, w.leaves, layout.OwnerOf[l])
 	}
