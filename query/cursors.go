@@ -6,12 +6,12 @@ import (
 )
 
 // cursor walks over the candidate traces of one part, newest first. The search opens the part when the cursor
-// first becomes the newest of all. It computes the candidates when the cursor becomes the newest again. It
-// never opens most parts, because they are too old.
+// first becomes the newest of all. It computes the candidates when the cursor becomes the newest again, and puts
+// the traces in order if there are any. It never opens most parts, because they are too old.
 type cursor struct {
 	part  int
 	last  uint64          // no trace of the part starts later
-	times *chronology     // nil until known
+	times *chronology     // nil until known; in order once the cursor is ready and has candidates
 	ids   []trace.TraceID // by trace number; nil until the part is open
 	at    int             // position in times.order
 	ready bool            // the candidates are known
@@ -22,8 +22,11 @@ type cursor struct {
 // start returns the start of the trace at the cursor or, before the cursor is ready, a time after which no
 // trace of the part starts. Later traces of the cursor are not newer.
 func (c *cursor) start() uint64 {
-	if c.times == nil {
+	switch {
+	case c.times == nil:
 		return c.last
+	case c.times.order == nil:
+		return c.times.newest
 	}
 	return c.times.start[c.times.order[c.at]]
 }
@@ -31,11 +34,8 @@ func (c *cursor) start() uint64 {
 // settle moves to the next candidate at or after the position. It reports
 // whether there is one.
 func (c *cursor) settle() bool {
-	if c.times == nil {
-		return true
-	}
 	if !c.ready {
-		return c.at < len(c.times.order)
+		return true
 	}
 	if c.cand == nil {
 		return false
@@ -48,7 +48,7 @@ func (c *cursor) settle() bool {
 
 // id returns the id of the trace at the cursor. While it is unknown, id returns the first of all ids.
 func (c *cursor) id() (id trace.TraceID) {
-	if c.ids == nil {
+	if c.ids == nil || c.times.order == nil {
 		return id
 	}
 	return c.ids[c.times.order[c.at]]

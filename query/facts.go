@@ -31,9 +31,10 @@ type facts struct {
 	bytes int64         // that the cache counts
 
 	mu          sync.Mutex
-	times       *chronology
-	repeated    eval.Mask // rows that older parts have, too; repeatedKey identifies these parts
-	repeatedKey uint64    // 0 for none
+	times       *chronology // of the newest View
+	ordered     *chronology // the newest that has an order; often times itself
+	repeated    eval.Mask   // rows that older parts have, too; repeatedKey identifies these parts
+	repeatedKey uint64      // 0 for none
 
 	rows  int // number of rows that the fields below describe
 	all   *selection
@@ -91,7 +92,7 @@ func (c *factCache) used() int64 {
 	return c.bytes
 }
 
-// chronology returns the chronology of a View of the part.
+// chronology returns the chronology of a View of the part, possibly without the order.
 func (f *facts) chronology(v *trace.View) *chronology {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,12 +100,47 @@ func (f *facts) chronology(v *trace.View) *chronology {
 	if before != nil && before.rows == v.Spans() {
 		return before
 	}
-	times := chronologyOf(v, before)
+	times := timesOf(v, before)
 	if before == nil || before.rows < times.rows {
-		f.times = times
-		f.cache.count(f, times.bytes()-before.bytes())
+		f.keepTimes(times, f.ordered)
 	}
 	return times
+}
+
+// inOrder returns a chronology of a View with its order.
+func (f *facts) inOrder(v *trace.View, c *chronology) *chronology {
+	if c.order != nil {
+		return c
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.ordered
+	if before != nil && before.rows == c.rows {
+		return before
+	}
+	with := c.ordered(v, before)
+	switch {
+	case before != nil && before.rows > with.rows:
+	case f.times != nil && f.times.rows > with.rows:
+		f.keepTimes(f.times, with)
+	default:
+		f.keepTimes(with, with)
+	}
+	return with
+}
+
+// keepTimes stores the chronologies. The caller holds the lock.
+func (f *facts) keepTimes(times, ordered *chronology) {
+	before := f.timesBytes()
+	f.times, f.ordered = times, ordered
+	f.cache.count(f, f.timesBytes()-before)
+}
+
+func (f *facts) timesBytes() int {
+	if f.times == f.ordered {
+		return f.times.bytes()
+	}
+	return f.times.bytes() + f.ordered.bytes()
 }
 
 // known returns the cached chronology of a part with the given number of spans, or nil.

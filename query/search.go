@@ -268,6 +268,9 @@ func (s *search) step(c *cursor) error {
 			return err
 		}
 		c.sure, c.cand, c.ready = sure, eval.Union(sure, doubtful), true
+		if !c.cand.Empty() {
+			c.times = s.facts.of(s.list[c.part].ID).inOrder(s.run.View(c.part), c.times)
+		}
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
 		}
