@@ -52,7 +52,7 @@ type blocks struct {
 	set block.Set
 
 	chosen []block.Dedicated // dedicated columns of the last block; only the cutter uses it
-	bare   []*block.Block    // blocks without a sidecar at the start; only the surveyor uses it
+	bare   []*block.Block    // blocks without a current sidecar at the start; only the surveyor uses it
 
 	changing sync.Mutex // guards changes of both set and held
 
@@ -199,12 +199,12 @@ func (s *Store) openAll(ids []block.ID) (covered []uint64) {
 		}
 		b.hold(one)
 		kept = append(kept, one)
-		if one.Bare() {
+		if one.Outdated() {
 			b.bare = append(b.bare, one)
 		}
 	}
 	if len(b.bare) > 0 {
-		s.o.Logger.Warn("blocks without a usable sidecar: searches read more of them until it is written", "blocks", len(b.bare))
+		s.o.Logger.Warn("blocks without a sidecar of this version: searches read more of them until it is written", "blocks", len(b.bare))
 	}
 	b.set.Swap(nil, kept, nil)
 	return covered

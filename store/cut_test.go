@@ -288,3 +288,56 @@ func TestFaultAtEveryStepOfACut(t *testing.T) {
 		}
 	}
 }
+
+// A store's snapshot passes on what its blocks know of pairs, and a joined one as well.
+func TestSnapshotExcludesPairs(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, withBlocks(fs.NewMem()))
+	defer s.Close()
+	for number := range 2 { // a block, and a Table in the head
+		if _, err := s.Append(t.Context(), payload(number, spansEach)); err != nil {
+			t.Fatal(err)
+		}
+		if number == 0 {
+			if err := s.CutAll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	one, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := trace.Join(one, two)
+	defer both.Close()
+	for _, snap := range []trace.Snapshot{one, both} {
+		excluded := 0
+		for part := range snap.Parts() {
+			v, err := snap.Open(t.Context(), part, trace.Everything())
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := trace.Condition{Of: trace.Names, Texts: []string{v.Text(v.Name[0])}}
+			least := v.Duration(0)
+			for row := range uint32(v.Spans()) {
+				least = min(least, v.Duration(row))
+			}
+			kind := trace.Condition{Of: trace.Kinds, Bounded: true, Min: int64(v.Kind[0]), Max: int64(v.Kind[0])}
+			short := trace.Condition{Of: trace.Times, Bounded: true, Min: least - 2, Max: least - 1}
+			pairs, ok := snap.(trace.PairExcluder)
+			if !ok || pairs.ExcludesBoth(part, name, kind) {
+				t.Fatalf("%T rules out what is there, or knows no pairs: %t", snap, ok)
+			}
+			if pairs.ExcludesBoth(part, name, short) {
+				excluded++
+			}
+		}
+		if want := len(snap.Parts()) / 2; excluded != want {
+			t.Errorf("%T: %d parts of %d are ruled out, want those in blocks, %d", snap, excluded, len(snap.Parts()), want)
+		}
+	}
+}

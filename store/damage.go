@@ -29,6 +29,12 @@ func (w *watched) OpenTrace(ctx context.Context, part int, id trace.TraceID, nee
 // Holds is described at trace.Holder.
 func (w *watched) Holds(part int, id trace.TraceID) bool { return trace.Holds(w.Snapshot, part, id) }
 
+// ExcludesBoth is described at trace.PairExcluder.
+func (w *watched) ExcludesBoth(part int, a, b trace.Condition) bool {
+	p, ok := w.Snapshot.(trace.PairExcluder)
+	return ok && p.ExcludesBoth(part, a, b)
+}
+
 // Tally is described at trace.Tallier.
 func (w *watched) Tally(ctx context.Context, part int) (*trace.View, []uint32, error) {
 	t, ok := w.Snapshot.(trace.Tallier)

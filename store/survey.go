@@ -7,9 +7,10 @@ import (
 	"etude/store/block"
 )
 
-// The store uses a block without a valid sidecar from the start on; queries then read more of it. Meanwhile the
+// The store uses a block without a valid sidecar from the start on; queries then read more of it. The same holds
+// for the sidecar of an earlier version, which has fewer facts. Meanwhile the
 // surveyor reads each such block once, at low priority, and writes its sidecar. The reopened block then
-// replaces the bare one for new queries. A running query continues with the bare one.
+// replaces the former one for new queries. A running query continues with that one.
 //
 // A crash leaves either the old sidecar or the new one, because the new one gets its name only when it is durable.
 
@@ -39,7 +40,7 @@ func (s *Store) survey(ctx context.Context, id block.ID) {
 	b, began := s.blocks, time.Now()
 	held, release := b.set.Hold([]block.ID{id})
 	defer release()
-	if len(held) == 0 || !held[0].Bare() {
+	if len(held) == 0 || !held[0].Outdated() {
 		return
 	}
 	pace := &pacer{s: s, ctx: ctx, last: time.Now(), turns: turns{p: s.o.Priority, closing: s.closing}, yields: true}

@@ -64,6 +64,13 @@ func (j *joined) Excludes(part int, c Condition) bool {
 	return j.snapshots[at.snapshot].Excludes(at.part, c)
 }
 
+// ExcludesBoth is described at PairExcluder.
+func (j *joined) ExcludesBoth(part int, a, b Condition) bool {
+	at := j.from[part]
+	p, ok := j.snapshots[at.snapshot].(PairExcluder)
+	return ok && p.ExcludesBoth(at.part, a, b)
+}
+
 func (j *joined) Open(ctx context.Context, part int, need *Need) (*View, error) {
 	at := j.from[part]
 	return j.snapshots[at.snapshot].Open(ctx, at.part, need)

@@ -36,10 +36,11 @@ type Condition struct {
 	// kind with the numbers of [View]. With neither, any value meets it. Texts have whole numbers and bools in
 	// strconv's format, and other numbers in every format of strconv.FormatFloat with the fewest digits. An
 	// array meets the condition when one of its elements does. A value of another type than the query's may
-	// also meet it.
-	Texts    []string
-	Bounded  bool
-	Min, Max int64
+	// also meet it. The numbers of an attribute must be within [Least, Most] if it is Bounded, those in arrays as well.
+	Texts       []string
+	Bounded     bool
+	Min, Max    int64
+	Least, Most float64
 }
 
 // Snapshot is the data of a query: the spans that existed when it was taken, in parts. It is safe for
@@ -103,6 +104,18 @@ type Pager interface {
 
 // ErrUnpaged means that a part can only be read as a whole.
 var ErrUnpaged = errors.New("the part has no pages")
+
+// IsAnchor reports whether a [PairExcluder] may know which other conditions the spans of the condition meet: it is for
+// span names or services.
+func (c Condition) IsAnchor() bool {
+	return c.Texts != nil && (c.Of == Names || c.Of == 0 && c.Level == ResourceLevel && c.Key == "service.name")
+}
+
+// PairExcluder is a Snapshot that knows what occurs together in one span.
+type PairExcluder interface {
+	// ExcludesBoth reports that a part has no span that meets both conditions. False means unknown. It reads no file.
+	ExcludesBoth(part int, a, b Condition) bool
+}
 
 // Tallier is a Snapshot that can count the spans of some parts without reading them.
 type Tallier interface {

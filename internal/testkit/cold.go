@@ -95,12 +95,80 @@ func (s *cold) Excludes(part int, c trace.Condition) bool {
 	}
 	for column := range v.Attrs(c.Level).OfKey(c.Key) {
 		for i := range column.Rows {
-			if c.Texts == nil || column.Type == trace.Array || slices.Contains(c.Texts, spelled(v.Attrs(c.Level).At(column, i))) {
+			if valueMeets(v.Attrs(c.Level).At(column, i), c) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// ExcludesBoth reports whether no span of a part meets two conditions. It is exact, except for arrays.
+func (s *cold) ExcludesBoth(part int, a, b trace.Condition) bool {
+	v := s.c.Views[part]
+	for row := range uint32(v.Spans()) {
+		if spanMeets(v, row, a) && spanMeets(v, row, b) {
+			return false
+		}
+	}
+	return true
+}
+
+func spanMeets(v *trace.View, row uint32, c trace.Condition) bool {
+	within := func(x int64) bool { return c.Min <= x && x <= c.Max }
+	switch c.Of {
+	case trace.Names:
+		return slices.Contains(c.Texts, v.Text(v.Name[row]))
+	case trace.ScopeNames:
+		return slices.Contains(c.Texts, v.Text(v.ScopeName[v.Scope[row]]))
+	case trace.Statuses:
+		return within(int64(v.Status[row]))
+	case trace.Kinds:
+		return within(int64(v.Kind[row]))
+	case trace.Times:
+		return within(v.Duration(row))
+	}
+	from, to := row, row+1
+	switch c.Level {
+	case trace.ScopeLevel:
+		from = v.Scope[row]
+		to = from + 1
+	case trace.ResourceLevel:
+		from = v.ScopeResource[v.Scope[row]]
+		to = from + 1
+	case trace.EventLevel, trace.LinkLevel:
+		from, to = v.Down(c.Level, row)
+	}
+	for ; from < to; from++ {
+		for key, value := range v.Attrs(c.Level).Of(from) {
+			if key == c.Key && valueMeets(value, c) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func valueMeets(v trace.Value, c trace.Condition) bool {
+	if v.Type == trace.Array {
+		return true
+	}
+	if c.Texts != nil && !slices.Contains(c.Texts, spelled(v)) {
+		return false
+	}
+	if !c.Bounded {
+		return true
+	}
+	var x float64
+	switch v.Type {
+	case trace.Int:
+		x = float64(v.Int())
+	case trace.Double:
+		x = v.Double()
+	default:
+		return false
+	}
+	return c.Least <= x && x <= c.Most
 }
 
 func spelled(v trace.Value) string {

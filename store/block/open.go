@@ -28,6 +28,7 @@ type Block struct {
 	parts   []*part
 	cache   *Cache
 	bare    bool // without the facts of a sidecar
+	old     bool // the sidecar lacks facts that this version writes
 	anySum  bool // for tests: decode pages whose checksum is wrong
 	users   int  // snapshots, and the Set; guarded by the Set
 	gone    func()
@@ -80,12 +81,15 @@ func OpenBare(fsys fs.FS, dir string, cache *Cache) (*Block, error) {
 // Bare reports whether the block was opened without a sidecar.
 func (b *Block) Bare() bool { return b.bare }
 
-// Surveyed reads all of a Bare block, writes its sidecar, and returns the block opened again. Surveyed calls
+// Outdated reports whether the block has no sidecar, or that of an earlier version. Surveyed mends it.
+func (b *Block) Outdated() bool { return b.bare || b.old }
+
+// Surveyed reads all of an Outdated block, writes its sidecar, and returns the block opened again. Surveyed calls
 // pause between two row groups, so that the caller can let other work go first. If no sidecar can be written,
 // the block that it returns has the facts in memory.
 func (b *Block) Surveyed(ctx context.Context, fsys fs.FS, pause func()) (*Block, error) {
 	again, err := OpenBare(fsys, b.dir, b.cache)
-	if err != nil || !again.Bare() {
+	if err != nil || !again.Outdated() {
 		return again, err
 	}
 	facts, err := again.survey(ctx, pause)
@@ -154,7 +158,7 @@ func (b *Block) openSidecar(fsys fs.FS) error {
 		return err
 	}
 	b.know(facts)
-	b.sidecar = file
+	b.sidecar, b.old = file, sidecar.Old(data)
 	return nil
 }
 
@@ -166,10 +170,14 @@ func (b *Block) know(facts []sidecar.Facts) {
 	b.bare = false
 }
 
-// complete surveys a Bare block. If the folder is read-only, the block has its facts in memory and no sidecar.
+// complete stores the facts of a survey. If the folder is read-only, the block has its facts in memory and no sidecar.
 func (b *Block) complete(fsys fs.FS, facts []sidecar.Facts) {
 	err := sidecar.Write(fsys, b.dir, b.stamp, facts)
 	b.know(facts)
+	if b.old = false; b.sidecar != nil {
+		b.sidecar.Close()
+		b.sidecar = nil // Its frames are at other places.
+	}
 	if err == nil {
 		b.sidecar, _ = fsys.Open(filepath.Join(b.dir, layout.SidecarName))
 	}

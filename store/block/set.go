@@ -109,6 +109,11 @@ func (s *snapshot) Excludes(part int, c trace.Condition) bool {
 	return s.parts[part].facts.Excludes(&c)
 }
 
+// ExcludesBoth is described at trace.PairExcluder.
+func (s *snapshot) ExcludesBoth(part int, a, b trace.Condition) bool {
+	return s.parts[part].facts.ExcludesBoth(&a, &b)
+}
+
 func (s *snapshot) Open(ctx context.Context, part int, need *trace.Need) (*trace.View, error) {
 	return s.parts[part].open(ctx, need)
 }

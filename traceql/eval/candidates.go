@@ -98,8 +98,17 @@ func (r *Run) outside() bool {
 
 // excluded reports whether a part surely has no span that a filter keeps.
 func (r *Run) excluded(part, filter int) bool {
-	for _, either := range r.p.filters[filter].has {
+	has := r.p.filters[filter].has
+	for _, either := range has {
 		if !r.mayMeet(part, either) {
+			return true
+		}
+	}
+	if r.parts.pairs == nil {
+		return false
+	}
+	for _, pair := range r.p.filters[filter].pairs {
+		if !r.mayMeetBoth(part, has[pair[0]], has[pair[1]]) {
 			return true
 		}
 	}
@@ -110,6 +119,18 @@ func (r *Run) mayMeet(part int, either clause) bool {
 	for _, c := range either {
 		if !r.parts.snap.Excludes(part, c) {
 			return true
+		}
+	}
+	return false
+}
+
+// mayMeetBoth reports whether a span of a part may meet two clauses.
+func (r *Run) mayMeetBoth(part int, a, b clause) bool {
+	for i := range a {
+		for j := range b {
+			if !r.parts.pairs.ExcludesBoth(part, a[i], b[j]) && !r.parts.snap.Excludes(part, a[i]) && !r.parts.snap.Excludes(part, b[j]) {
+				return true
+			}
 		}
 	}
 	return false

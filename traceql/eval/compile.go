@@ -42,6 +42,7 @@ type filter struct {
 	all   bool     // it is { }
 	whole bool     // it holds for all spans of a trace or for none
 	has   []clause // clauses that every span it keeps meets
+	pairs [][2]int // of clauses; see pairsOf
 }
 
 // Compile translates a query that package check has accepted. It ignores the stages of a metrics query after
@@ -150,7 +151,8 @@ func (p *Program) filter(f syntax.Field) node {
 		}
 		p.touchConds(c)
 	}
-	p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true)), whole: ofTrace(c), has: clausesOf(c)})
+	has := clausesOf(c)
+	p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true)), whole: ofTrace(c), has: has, pairs: pairsOf(has)})
 	return pick(len(p.filters) - 1)
 }
 

@@ -3,6 +3,7 @@ package eval
 import (
 	"math"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 
 	"etude/trace"
@@ -40,6 +41,25 @@ func clausesOf(c cond) []clause {
 		}
 	}
 	return nil
+}
+
+// maxPairs bounds the pairs of clauses that a query asks about in a part, maxBoth the conditions of a pair.
+const maxPairs, maxBoth = 32, 64
+
+// pairsOf returns the pairs of clauses of which a [trace.PairExcluder] may know whether one span meets both.
+func pairsOf(has []clause) (pairs [][2]int) {
+	for i, a := range has {
+		if !slices.ContainsFunc(a, trace.Condition.IsAnchor) {
+			continue
+		}
+		for j, b := range has {
+			both := j < i && slices.ContainsFunc(b, trace.Condition.IsAnchor) // already there
+			if i != j && !both && len(a)*len(b) <= maxBoth && len(pairs) < maxPairs {
+				pairs = append(pairs, [2]int{i, j})
+			}
+		}
+	}
+	return pairs
 }
 
 // maxAlternatives bounds the conditions of a clause.
@@ -97,14 +117,44 @@ func attrClause(e *constTest) clause {
 	switch e.op {
 	case "=":
 		if texts := spellings(e.lit); texts != nil {
-			return e.attr.having(trace.Condition{Texts: texts})
+			c := numbers(e.op, e.lit)
+			c.Texts = texts
+			return e.attr.having(c)
 		}
 	case "=~":
 		return e.attr.having(trace.Condition{Texts: literals(e.lit.Str)})
 	case "<", "<=", ">", ">=":
-		return e.attr.having(trace.Condition{})
+		return e.attr.having(numbers(e.op, e.lit))
 	}
 	return nil
+}
+
+// numbers returns the condition that a number is on the right side of a constant. A number and the constant may
+// be whole numbers that only rounding makes equal; so limits beyond 2^53 include themselves.
+func numbers(op string, lit Value) (c trace.Condition) {
+	x := lit.Number()
+	if !lit.numeric() || math.IsNaN(x) {
+		return c
+	}
+	c.Bounded, c.Least, c.Most = true, math.Inf(-1), math.Inf(1)
+	strict := math.Abs(x) < 1<<53
+	switch op {
+	case "=":
+		c.Least, c.Most = x, x
+	case ">=":
+		c.Least = x
+	case "<=":
+		c.Most = x
+	case ">":
+		if c.Least = x; strict {
+			c.Least = math.Nextafter(x, math.Inf(1))
+		}
+	case "<":
+		if c.Most = x; strict {
+			c.Most = math.Nextafter(x, math.Inf(-1))
+		}
+	}
+	return c
 }
 
 // spellings returns the texts of all values that equal a constant, or nil if they are unknown.

@@ -20,8 +20,9 @@ type Parts struct {
 	snap     trace.Snapshot
 	list     []trace.Part
 	needs    func() (rows, whole *trace.Need)
-	ids      *trace.Need // see ByPage
-	pager    trace.Pager // of snap, nil for none
+	ids      *trace.Need        // see ByPage
+	pager    trace.Pager        // of snap, nil for none
+	pairs    trace.PairExcluder // of snap, nil for none
 	o        Keep
 	resident int // number of resident parts
 
@@ -92,6 +93,7 @@ func NewParts(ctx context.Context, snap trace.Snapshot, needs func() (rows, whol
 	}
 	if p.resident < len(p.list) {
 		p.needs = sync.OnceValues(needs)
+		p.pairs, _ = snap.(trace.PairExcluder)
 	}
 	return p
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
+	"slices"
 
 	"github.com/FastFilter/xorfilter"
 
@@ -29,18 +30,24 @@ import (
 //	  u64 least start, u64 greatest end, i64 first arrival, i64 last
 //	  i64 least duration, i64 greatest, u32 flags
 //	  u64 seed, u32 segment length, u32 segments, u32 n, n times 2 bytes: a binary fuse filter
+//	  u32 n, n times u64 hash, u64 least, u64 greatest: ranges by ascending hash, see pairs.go
 //	  u64 place of the frame in the sidecar, u32 its length, 0 for none
 //	u32 CRC-32C of everything before
 //	the frames, see frame.go
 //
-// A reader loads a frame when it opens the row group.
+// A reader loads a frame when it opens the row group. A sidecar of version 2 has no ranges; it is used until it is
+// rebuilt.
 const (
 	sidecarMagic = "etudeSC"
-	Version      = 2
+	Version      = 3
+	noRanges     = 2 // the version before
 
 	// flagOddTimes: a span has no start, or ends before it starts. The trace times of Tempo's columns then
 	// differ from those of a View.
 	flagOddTimes = 1
+
+	// flagNoKeys: the filter has no pairs of names and keys.
+	flagNoKeys = 2
 )
 
 // Facts has the sidecar's facts about a row group.
@@ -51,8 +58,9 @@ type Facts struct {
 	minDuration, maxDuration int64
 	flags                    uint32
 	filter                   xorfilter.BinaryFuse[uint16]
-	frame                    []byte // until Encode writes it
-	frameAt                  int64  // in the sidecar
+	ranges                   []valueRange // by ascending hash
+	frame                    []byte       // until Encode writes it
+	frameAt                  int64        // in the sidecar
 	FrameLength              int
 	unknown                  bool // only PartInfo is known
 }
@@ -77,7 +85,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func Encode(s Stamp, parts []Facts) []byte {
 	at := int64(sidecarHead)
 	for i := range parts {
-		at += partHead + 2*int64(len(parts[i].filter.Fingerprints))
+		at += partHead + 2*int64(len(parts[i].filter.Fingerprints)) + rangeBytes*int64(len(parts[i].ranges))
 	}
 	for i := range parts {
 		p := &parts[i]
@@ -94,7 +102,8 @@ func Encode(s Stamp, parts []Facts) []byte {
 
 const (
 	sidecarHead = 8 + 16 + 4 // the checksum included
-	partHead    = 8 + 32 + 48 + 4 + 20 + 12
+	partHead    = 8 + 32 + 48 + 4 + 20 + 4 + 12
+	rangeBytes  = 24
 )
 
 func appendFacts(b []byte, s Stamp, parts []Facts) []byte {
@@ -120,6 +129,10 @@ func appendFacts(b []byte, s Stamp, parts []Facts) []byte {
 		for _, f := range p.filter.Fingerprints {
 			b = le.AppendUint16(b, f)
 		}
+		b = le.AppendUint32(b, uint32(len(p.ranges)))
+		for _, r := range p.ranges {
+			b = le.AppendUint64(le.AppendUint64(le.AppendUint64(b, r.hash), r.least), r.greatest)
+		}
 		b = le.AppendUint64(b, uint64(p.frameAt))
 		b = le.AppendUint32(b, uint32(p.FrameLength))
 	}
@@ -133,10 +146,11 @@ func Parse(b []byte, s Stamp, groups int) ([]Facts, error) {
 	if len(b) < len(sidecarMagic)+1 || string(b[:len(sidecarMagic)]) != sidecarMagic {
 		return nil, errors.New("it is no sidecar")
 	}
-	if v := b[len(sidecarMagic)]; v != Version {
+	v := b[len(sidecarMagic)]
+	if v != Version && v != noRanges {
 		return nil, fmt.Errorf("version %d is not known", v)
 	}
-	r := sidecarReader{b: b[8:]}
+	r := sidecarReader{b: b[8:], noRanges: v == noRanges}
 	if int64(r.u64()) != s.Size || r.u32() != s.Footer {
 		return nil, errStale
 	}
@@ -172,8 +186,9 @@ func Parse(b []byte, s Stamp, groups int) ([]Facts, error) {
 
 // sidecarReader reads numbers; past the end it returns zero and sets short.
 type sidecarReader struct {
-	b     []byte
-	short bool
+	b        []byte
+	short    bool
+	noRanges bool
 }
 
 func (r *sidecarReader) take(n int) []byte {
@@ -201,6 +216,9 @@ func (r *sidecarReader) part(p *Facts) error {
 	f.Seed, f.SegmentLength, f.SegmentCount = r.u64(), r.u32(), r.u32()
 	n := r.u32()
 	prints := r.take(int(min(2*uint64(n), 1<<30)))
+	if !r.noRanges {
+		r.ranges(p)
+	}
 	p.frameAt, p.FrameLength = int64(r.u64()), int(r.u32())
 	f.SegmentLengthMask, f.SegmentCountLength = f.SegmentLength-1, f.SegmentCount*f.SegmentLength
 	if r.short {
@@ -209,12 +227,30 @@ func (r *sidecarReader) part(p *Facts) error {
 	if f.SegmentLength == 0 || f.SegmentLength&(f.SegmentLength-1) != 0 || uint64(n) != (uint64(f.SegmentCount)+2)*uint64(f.SegmentLength) {
 		return fmt.Errorf("a filter of %d segments of %d with %d fingerprints", f.SegmentCount, f.SegmentLength, n)
 	}
+	if !slices.IsSortedFunc(p.ranges, compareRanges) {
+		return errors.New("its ranges are not in order")
+	}
 	f.Fingerprints = make([]uint16, n)
 	for i := range f.Fingerprints {
 		f.Fingerprints[i] = binary.LittleEndian.Uint16(prints[2*i:])
 	}
 	return nil
 }
+
+func (r *sidecarReader) ranges(p *Facts) {
+	n := r.u32()
+	if uint64(n)*rangeBytes > uint64(len(r.b)) {
+		r.b, r.short = nil, true
+		return
+	}
+	p.ranges = make([]valueRange, n)
+	for i := range p.ranges {
+		p.ranges[i] = valueRange{r.u64(), r.u64(), r.u64()}
+	}
+}
+
+// Old reports whether a sidecar that Parse can use is of an earlier version.
+func Old(b []byte) bool { return len(b) > len(sidecarMagic) && b[len(sidecarMagic)] < Version }
 
 // Write writes the sidecar of a block and replaces an older one.
 func Write(fsys fs.FS, dir string, s Stamp, parts []Facts) (err error) {

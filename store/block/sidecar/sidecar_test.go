@@ -32,6 +32,9 @@ func FuzzSidecar(f *testing.F) {
 		if r.part(&facts) == nil {
 			facts.Has(trace.TraceID{1})
 			facts.Excludes(&trace.Condition{Key: "k"})
+			name := trace.Condition{Of: trace.Names, Texts: []string{"n"}}
+			facts.ExcludesBoth(&name, &trace.Condition{Key: "k", Bounded: true})
+			facts.ExcludesBoth(&name, &trace.Condition{Of: trace.Times, Bounded: true})
 		}
 		if len(data) < 24 {
 			return

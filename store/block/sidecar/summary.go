@@ -16,14 +16,15 @@ import (
 
 // summary collects the facts of a sidecar about a row group.
 //
-// One filter has all members: attribute keys, attribute values, names, kinds, statuses, trace ids. A member is
-// a hash of its kind and its text. A binary fuse filter takes 18 bits per member. Its false positive rate is 1
+// One filter has all members: attribute keys, attribute values, names, kinds, statuses, trace ids, and pairs of
+// these (see pairs.go). A member is a hash of its kind and its text. A binary fuse filter takes 18 bits per member. Its false positive rate is 1
 // in 65,536, so a search over hundreds of row groups rarely opens one without a match. Rejected: blocked bloom
 // filters, which take twice the space for the same error rate.
 type summary struct {
 	facts           Facts
 	members         hashSet
 	kinds, statuses [256]bool
+	pairs           pairs
 
 	columns []column   // of a level
 	seen    [][]uint64 // sets of codes; the first inUse of them are in use
@@ -46,6 +47,7 @@ func (s *summary) begin() {
 	s.members.clear()
 	clear(s.kinds[:])
 	clear(s.statuses[:])
+	s.pairs.begin()
 }
 
 // prefix is the hash of a member's kind.
@@ -91,6 +93,7 @@ func (s *summary) add(src *Source, rows []uint32) {
 	s.attributes(src, trace.ResourceLevel, resources)
 	s.attributes(src, trace.EventLevel, events)
 	s.attributes(src, trace.LinkLevel, links)
+	s.pairs.add(src, rows)
 }
 
 // appendRange appends the events or links of a span.
@@ -269,6 +272,10 @@ func (s *summary) part(info layout.PartInfo) (Facts, error) {
 	if f.minDuration > f.maxDuration {
 		f.minDuration = 0
 	}
+	if s.pairs.noKeys {
+		f.flags |= flagNoKeys
+	}
+	f.ranges = s.pairs.finish(&s.members, info.Spans)
 	keys := s.members.all()
 	if len(keys) == 0 {
 		keys = []uint64{0} // a filter needs at least one member
@@ -289,6 +296,9 @@ func (f *Facts) Excludes(c *trace.Condition) bool {
 	var what uint64
 	switch c.Of {
 	case 0:
+		if c.Level == trace.SpanLevel && f.outside(everything, keyMember(c.Key), c) {
+			return true
+		}
 		if c.Texts == nil {
 			return !f.filter.Contains(prefix(memberKey, c.Level, c.Key))
 		}
