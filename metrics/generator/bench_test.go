@@ -21,7 +21,10 @@ import (
 
 // shop is a Table as a store has it: traces of seven spans through three of forty
 // services, each span with eight attributes, one of them different in each.
-func shop(b *testing.B, spans int) *trace.View {
+func shop(b *testing.B, spans int) *trace.View { return shopOf(b, spans, 1) }
+
+// shopOf is shop with other traces for each number.
+func shopOf(b *testing.B, spans int, number uint64) *trace.View {
 	b.Helper()
 	table := trace.NewTable()
 	now := time.Now()
@@ -33,7 +36,7 @@ func shop(b *testing.B, spans int) *trace.View {
 		for n := first; n < min(spans, first+70); n++ {
 			i, traceNo := n%7, n/7
 			s := &tracepb.Span{Name: fmt.Sprintf("GET /resource/%d", traceNo%20), Kind: kinds[i], Flags: 1,
-				TraceId:           binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(traceNo)*0xbf58476d1ce4e5b9+1), 1),
+				TraceId:           binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(traceNo)*0xbf58476d1ce4e5b9+1), number),
 				SpanId:            binary.BigEndian.AppendUint64(nil, uint64(n)*0x9e3779b97f4a7c15+1),
 				StartTimeUnixNano: uint64(now.Add(-time.Duration(1+n%1000) * time.Millisecond).UnixNano()), EndTimeUnixNano: uint64(now.UnixNano())}
 			if i > 0 {
@@ -114,6 +117,43 @@ func benchRead(b *testing.B, o Options, cold bool) {
 // BenchmarkRead is the cost of a span in the steady state: span metrics and
 // service graph together.
 func BenchmarkRead(b *testing.B) { benchRead(b, both(), false) }
+
+// BenchmarkReadAfterTables is the same if every span is so old that each trace is looked up in the Tables before.
+func BenchmarkReadAfterTables(b *testing.B) {
+	o := both()
+	last := shop(b, 65520)
+	source := fixedSource{}
+	for i := range retryTables {
+		source = append(source, shopOf(b, 65520, uint64(i)+2))
+	}
+	o.Source, o.Out = append(source, last), &recorder{}
+	g, err := New(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Now()
+	again := func() {
+		c := g.cursorOf(last)
+		c.rows, c.continued = 0, c.continued[:0]
+		for i := range c.pickers {
+			for j := range c.pickers[i].columns {
+				c.pickers[i].columns[j].at = 0
+			}
+		}
+		now = now.Add(time.Millisecond)
+		g.Read(now)
+	}
+	again()
+	b.ReportAllocs()
+	begin := cpuTime()
+	for b.Loop() {
+		again()
+	}
+	b.ReportMetric(float64(cpuTime()-begin)/float64(b.N)/65520, "cpu-ns/span")
+	if st := g.Stats(); st.Dropped[dropNames[sentAgain]] > 0 || st.CompletedEdges == 0 {
+		b.Fatalf("%+v", st)
+	}
+}
 
 // BenchmarkReadNewTable includes finding out, once a Table, what rows count for.
 func BenchmarkReadNewTable(b *testing.B) { benchRead(b, both(), true) }

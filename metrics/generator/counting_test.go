@@ -216,7 +216,8 @@ func edgesByHand(spans []sent) (edges []handEdge) {
 }
 
 // TestAgreesWithCountingByHand sends random spans in random order and pieces over
-// several Tables, read at random moments, and compares every counter and bucket.
+// several Tables, read at random moments, and compares every counter and bucket. Some
+// spans come again, in the same Table or a later one.
 func TestAgreesWithCountingByHand(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {
@@ -230,14 +231,17 @@ func TestAgreesWithCountingByHand(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			spans := randomSpans(rng, 60)
+			spans, resent := randomSpans(rng, 60), int64(0)
 			for rest := spans; len(rest) > 0; {
 				n := min(len(rest), 1+rng.IntN(50))
 				sendRandomly(t, source, rest[:n], rng.IntN(3) == 0)
+				again := rest[:n]
 				rest = rest[n:]
 				switch rng.IntN(4) {
 				case 0:
 					source.seal()
+					sendRandomly(t, source, again, false)
+					resent += int64(n)
 				case 1:
 					g.Read(time.Now())
 				}
@@ -246,6 +250,9 @@ func TestAgreesWithCountingByHand(t *testing.T) {
 			time.Sleep(11 * time.Second)
 			if err := g.Collect(context.Background(), time.Now()); err != nil {
 				t.Fatal(err)
+			}
+			if dropped := g.Stats().Dropped[dropNames[sentAgain]]; dropped != resent || resent == 0 {
+				t.Errorf("seed %d: %d spans were sent again, %d are counted as such", seed, resent, dropped)
 			}
 			got := tally{}
 			for _, s := range out.take() {

@@ -17,6 +17,7 @@ type cursor struct {
 	pickers   [classes]picker
 	ratio     ratio
 	resources []*resource // by number; nil until needed
+	continued []bool      // by number of a trace, see earlier
 }
 
 // rowKey identifies the series of a row: scope<<32 | name, and picked attributes<<16 | kind<<8 | status.
@@ -64,7 +65,7 @@ func (g *Generator) cursorOf(v *trace.View) *cursor {
 // prepare makes the cursor ready to read new rows of the View.
 func (g *Generator) prepare(c *cursor, v *trace.View) {
 	if c.entries == nil || c.removals != g.registry.removals {
-		*c = cursor{id: c.id, rows: c.rows, arrival: c.arrival, round: c.round, removals: g.registry.removals, entries: map[rowKey]*entry{}}
+		*c = cursor{id: c.id, rows: c.rows, arrival: c.arrival, round: c.round, continued: c.continued, removals: g.registry.removals, entries: map[rowKey]*entry{}}
 		for i := range c.pickers {
 			c.pickers[i] = newPicker(g.keys[i], g.o.SpanMetrics.StatusMessage)
 		}
@@ -78,21 +79,27 @@ func (g *Generator) prepare(c *cursor, v *trace.View) {
 
 // forgetEntries drops the entries, which only a growing Table needs.
 func (c *cursor) forgetEntries() {
-	c.entries, c.pickers, c.resources = nil, [classes]picker{}, nil
+	c.entries, c.pickers, c.resources, c.continued = nil, [classes]picker{}, nil, nil
 }
 
 // advance reads the new rows. A span may end up to the slack before the earliest possible time of its arrival,
 // or after the latest.
-func (g *Generator) advance(c *cursor, v *trace.View, now int64) {
+// It leaves out spans that an earlier Table has.
+func (g *Generator) advance(c *cursor, v *trace.View, old earlier, now int64) {
 	g.prepare(c, v)
 	_, latest := v.Arrivals()
 	earliest := max(c.arrival, g.lastRead)
 	first, last := uint64(max(0, earliest-int64(g.o.Slack))), uint64(latest+int64(g.o.Slack))
+	old.lookUp(c, v)
 	weighs := c.ratio.on()
 	var drops [numDrops]int64
 	for row := uint32(c.rows); int(row) < v.Spans(); row++ {
 		if end := v.End[row]; end < first || end > last {
 			drops[outsideSlack]++
+			continue
+		}
+		if v.Start[row] <= old.latest && c.continued[v.Trace[row]] && old.has(c, v, row) {
+			drops[sentAgain]++
 			continue
 		}
 		kind := v.Kind[row]

@@ -9,7 +9,7 @@
 // The generator reads the new rows of the store's Tables once a second and before each collection. It keeps a
 // cursor per Table: the number of rows read. Views need no lock, so a long collection does not slow ingest
 // down. The generator does not count the rows that the Tables had when it was made. It counts rows that the
-// store dropped unread as missed. A span that a client sends again counts once, if it reaches the same Table. A
+// store dropped unread as missed. A span that a client sends again counts once (retried.go). A
 // killed process loses the counts since its last collection; a process that ends normally collects once more.
 // Rejected: a call for each stored request, which would delay every acknowledgement by the work on its spans.
 //

@@ -212,7 +212,7 @@ func (g *Generator) read(now int64) {
 		c := g.cursorOf(v)
 		c.round = g.round
 		if v.Spans() > c.rows {
-			g.advance(c, v, now)
+			g.advance(c, v, before(views, i, now), now)
 		}
 		if i < len(views)-1 {
 			c.forgetEntries()

@@ -8,6 +8,7 @@ type drop uint8
 const (
 	counted drop = iota
 	outsideSlack
+	sentAgain
 	invalidUTF8
 	filteredSpanMetrics
 	filteredServiceGraph
@@ -16,7 +17,7 @@ const (
 )
 
 // dropNames are the reasons as label values; Tempo's where it has one.
-var dropNames = [numDrops]string{"", "outside_metrics_ingestion_slack", "invalid_utf8", "span_metrics_filter", "service_graph_filter", "service_graph_store_full"}
+var dropNames = [numDrops]string{"", "outside_metrics_ingestion_slack", "sent_again", "invalid_utf8", "span_metrics_filter", "service_graph_filter", "service_graph_store_full"}
 
 // Stats are the current numbers of a generator.
 type Stats struct {
