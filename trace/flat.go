@@ -30,7 +30,11 @@ func (f *Flat) Row(row uint32) (from, to uint32) {
 
 // Value returns the value at a position, as Attrs.At does.
 func (f *Flat) Value(d *Dict, at uint32) Value {
-	t, val := f.Columns[f.Cols[at]].Type, f.Vals[at]
+	return FlatValue(d, f.Columns[f.Cols[at]].Type, f.Vals[at])
+}
+
+// FlatValue returns a value that a Flat would have as val.
+func FlatValue(d *Dict, t Type, val uint64) Value {
 	switch {
 	case t.text():
 		return Value{Type: t, str: d.Get(uint32(val))}

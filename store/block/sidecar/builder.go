@@ -5,20 +5,25 @@ import (
 	"etude/trace"
 )
 
-// Source is a View that has every column, with the attributes of all its rows.
+// Source is a View that has every column, with indexes.
 type Source struct {
 	View          *trace.View
-	Attrs         [trace.Levels]*trace.Flat
+	attrs         [trace.Levels]*trace.Flat
 	Events, Links []uint32 // Events[r] to Events[r+1] are the event rows of span r
 }
 
 // NewSource returns the View as a Source.
 func NewSource(v *trace.View) *Source {
 	s := &Source{View: v, Events: starts(v.EventSpan, v.Spans()), Links: starts(v.LinkSpan, v.Spans())}
-	for l := range trace.Levels {
-		s.Attrs[l] = v.Attrs(trace.Level(l)).Flat()
-	}
 	return s
+}
+
+// Flat returns the attributes of a level.
+func (s *Source) Flat(l trace.Level) *trace.Flat {
+	if s.attrs[l] == nil {
+		s.attrs[l] = s.View.Attrs(l).Flat()
+	}
+	return s.attrs[l]
 }
 
 // starts returns the first child row of each parent, and last the number of children.

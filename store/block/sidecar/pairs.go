@@ -214,14 +214,14 @@ func (p *pairs) add(src *Source, rows []uint32) {
 		}
 	}
 	p.joinNames()
-	p.keys(src.Attrs[trace.SpanLevel], rows)
+	p.keys(src.Flat(trace.SpanLevel), rows)
 	p.names.leave()
 	p.services.leave()
 }
 
 // serviceOf returns the anchor of a resource's service, or 0.
 func (p *pairs) serviceOf(src *Source, resource uint32) (hash uint64) {
-	f := src.Attrs[trace.ResourceLevel]
+	f := src.Flat(trace.ResourceLevel)
 	for from, to := f.Row(resource); from < to; from++ {
 		column := &f.Columns[f.Cols[from]]
 		if column.Key != serviceKey {

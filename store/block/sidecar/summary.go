@@ -165,7 +165,7 @@ func (s *summary) attributes(src *Source, level trace.Level, rows []uint32) {
 	if len(rows) == 0 {
 		return
 	}
-	f, v := src.Attrs[level], src.View
+	f, v := src.Flat(level), src.View
 	if cap(s.columns) < len(f.Columns) {
 		s.columns = make([]column, len(f.Columns))
 	}

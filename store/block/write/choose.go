@@ -74,11 +74,10 @@ func candidates(l trace.Level, scope string, sources []*source) (texts, ints []c
 	}
 	found, rows := map[name]*candidate{}, 0
 	for _, s := range sources {
-		f := s.attrs[l]
-		rows += len(f.Ends)
-		counts := countColumns(f, &s.v.Strings)
-		for col, n := range counts {
-			c := f.Columns[col]
+		rows += s.v.Count(l)
+		met := make([]uint64, (s.v.Strings.Len()+63)/64)
+		for c := range s.v.Attrs(l).All() {
+			n := countColumn(c, &s.v.Strings, met)
 			if n.count == 0 || c.Key == "" || c.Type != trace.String && c.Type != trace.Int || l == trace.ResourceLevel && c.Key == layout.ServiceKey {
 				continue
 			}
@@ -126,24 +125,29 @@ func onceEach(texts, ints []candidate) (_, _ []candidate) {
 	return slices.DeleteFunc(texts, func(c candidate) bool { return counts[c.d.Name] < 0 }), kept
 }
 
-// countColumns counts the values of every column. For texts it also counts bytes and distinct texts.
-func countColumns(f *trace.Flat, d *trace.Dict) []candidate {
-	counts := make([]candidate, len(f.Columns))
-	last := make([]uint32, d.Len()) // code -> column of its last value + 1: an estimate suffices
-	for pos, col := range f.Cols {
-		c := &counts[col]
-		c.count++
-		if f.Columns[col].Type != trace.String {
-			continue
+// sampled is how many values countColumn takes to estimate the bytes of all: one in so many.
+const sampled = 16
+
+// countColumn counts the values of a column. For texts it also counts distinct ones and estimates the bytes of all.
+// Met is a set of codes; it is empty before and after.
+func countColumn(c *trace.Column, d *trace.Dict, met []uint64) (n candidate) {
+	n.count = len(c.Rows)
+	if c.Type != trace.String {
+		return n
+	}
+	for i, code := range c.Codes {
+		if bit := uint64(1) << (code % 64); met[code/64]&bit == 0 {
+			met[code/64] |= bit
+			n.distinct++
 		}
-		code := f.Vals[pos]
-		c.bytes += len(d.Get(uint32(code)))
-		if last[code] != col+1 {
-			last[code] = col + 1
-			c.distinct++
+		if i%sampled == 0 {
+			n.bytes += len(d.Get(code)) * min(sampled, n.count-i)
 		}
 	}
-	return counts
+	for _, code := range c.Codes {
+		met[code/64] = 0
+	}
+	return n
 }
 
 // best returns the n candidates with the most bytes, by name.

@@ -164,16 +164,10 @@ func (g *shredder) fillTexts(l *layout.Leaf, c *columnData, d *chunkDict, places
 func (g *shredder) fillSpan(l *layout.Leaf, c *columnData, d *chunkDict) {
 	places := g.rows[layout.OfSpan].at
 	switch l.Field {
-	case layout.FieldID, layout.FieldParent:
-		each(g, places, func(s *source, from, to int) {
-			ids := s.v.SpanID
-			if l.Field == layout.FieldParent {
-				ids = s.v.Parent
-			}
-			for _, p := range places[from:to] {
-				c.spanID(ids[p.row])
-			}
-		})
+	case layout.FieldID:
+		c.spanIDs(g.spans.ids)
+	case layout.FieldParent:
+		c.spanIDs(g.spans.parents)
 	case layout.FieldParentLeft:
 		c.i32 = append(c.i32, g.parentLeft...)
 	case layout.FieldLeft:
@@ -183,31 +177,25 @@ func (g *shredder) fillSpan(l *layout.Leaf, c *columnData, d *chunkDict) {
 	case layout.FieldChildCount:
 		c.i32 = append(c.i32, g.children...)
 	case layout.FieldName:
-		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.v.Name })
+		for _, name := range g.spans.name {
+			g.put(l, c, d, name)
+		}
 	case layout.FieldState:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.state })
 	case layout.FieldMessage:
 		g.fillTexts(l, c, d, places, func(s *source) []uint32 { return s.message })
-	case layout.FieldKind, layout.FieldStatus:
-		each(g, places, func(s *source, from, to int) {
-			column := s.v.Kind
-			if l.Field == layout.FieldStatus {
-				column = s.v.Status
-			}
-			for _, p := range places[from:to] {
-				c.i64 = append(c.i64, int64(column[p.row]))
-			}
-		})
-	case layout.FieldStart, layout.FieldDuration:
-		each(g, places, func(s *source, from, to int) {
-			for _, p := range places[from:to] {
-				v := s.v.Start[p.row]
-				if l.Field == layout.FieldDuration {
-					v = s.v.End[p.row] - v
-				}
-				c.i64 = append(c.i64, int64(v))
-			}
-		})
+	case layout.FieldKind:
+		c.i64 = widened(c.i64, g.spans.kind)
+	case layout.FieldStatus:
+		c.i64 = widened(c.i64, g.spans.status)
+	case layout.FieldStart:
+		for _, start := range g.spans.start {
+			c.i64 = append(c.i64, int64(start))
+		}
+	case layout.FieldDuration:
+		for i, start := range g.spans.start {
+			c.i64 = append(c.i64, int64(g.spans.end[i]-start))
+		}
 	case layout.FieldDropped:
 		fillDropped(c, places, g, func(s *source) []uint32 { return s.droppedAttrs })
 	case layout.FieldDroppedEvents:
@@ -225,22 +213,25 @@ var roundedTo = map[layout.Field]uint64{layout.FieldRounded15: 15, layout.FieldR
 // fillRounded divides starts. A span exactly at a border belongs to the interval before it.
 func (g *shredder) fillRounded(l *layout.Leaf, c *columnData) {
 	unit := roundedTo[l.Field] * 1e9
-	places := g.rows[layout.OfSpan].at
 	var whole, from, to uint64 // (start-1)/unit is whole for starts from "from" and before "to"
-	each(g, places, func(s *source, first, last int) {
-		for _, p := range places[first:last] {
-			start := s.v.Start[p.row]
-			switch {
-			case start == 0:
-				c.i32 = append(c.i32, 0)
-				continue
-			case start < from || start >= to: // Slow path: neighbours are close in time.
-				whole = (start - 1) / unit
-				from, to = whole*unit+1, (whole+1)*unit+1
-			}
-			c.i32 = append(c.i32, int32(uint32(whole)))
+	for _, start := range g.spans.start {
+		switch {
+		case start == 0:
+			c.i32 = append(c.i32, 0)
+			continue
+		case start < from || start >= to: // Slow path: neighbours are close in time.
+			whole = (start - 1) / unit
+			from, to = whole*unit+1, (whole+1)*unit+1
 		}
-	})
+		c.i32 = append(c.i32, int32(uint32(whole)))
+	}
+}
+
+func widened(dst []int64, all []uint8) []int64 {
+	for _, v := range all {
+		dst = append(dst, int64(v))
+	}
+	return dst
 }
 
 func (g *shredder) fillEvent(l *layout.Leaf, c *columnData, d *chunkDict) {
@@ -329,8 +320,13 @@ func (g *shredder) fillOwn(l *layout.Leaf, c *columnData, d *chunkDict) {
 		}
 		return
 	}
-	a := &g.attrs[levelOf[l.Of]]
-	own := &a.own[g.own[levelOf[l.Of]].numberOf(l)]
+	lev := levelOf[l.Of]
+	if g.direct[lev] {
+		g.fillDirect(l, c, d, g.own[lev].numberOf(l))
+		return
+	}
+	a := &g.attrs[lev]
+	own := &a.own[g.own[lev].numberOf(l)]
 	r := &g.ownRows
 	r.reset(g.pages)
 	if len(a.arrays) > 0 {

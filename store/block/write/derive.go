@@ -38,7 +38,9 @@ func Derive(v *trace.View, f layout.Format, dedicated []layout.Dedicated) (*Deri
 	for l := range trace.Levels {
 		d.g.own[l] = newOwnColumns(f, d.leaves, layout.OwnerOf[l])
 	}
-	d.g.load(&group)
+	groups := []planGroup{group}
+	d.g.arrange(groups, func() {})
+	d.g.load(&groups[0])
 	return d, nil
 }
 

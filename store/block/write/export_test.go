@@ -12,6 +12,9 @@ type Column = columnData
 // Tampered returns options with which a test sees each column before it is written.
 func Tampered(change func(*layout.Leaf, *Column)) Options { return Options{tamper: change} }
 
+// Indirect returns options with which the writer lists the attributes of each row.
+func Indirect() Options { return Options{indirect: true} }
+
 func (c *columnData) Add32()  { c.i32[0]++ }
 func (c *columnData) Add64()  { c.i64[0]++ }
 func (c *columnData) Rename() { c.dict[0] += "x" }

@@ -156,7 +156,7 @@ func (w *extraWriter) whole(l trace.Level, from, to int) {
 		}
 		p := w.g.rows[layout.OwnerOf[l]].at[parent]
 		s := w.g.plan.sources[p.src]
-		f := s.attrs[l]
+		f := s.flat(l)
 		b := wire.Builder{B: nil}
 		b.Varint(1, uint64(l))
 		b.Varint(2, uint64(int(parent)-from))

@@ -1,6 +1,7 @@
 package write_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +85,29 @@ func TestVerifyFindsFaults(t *testing.T) {
 			t.Parallel()
 			expectFault(t, writtenAs(t, test.o), test.want)
 		})
+	}
+}
+
+// TestDirect: whether the shredder copies columns or lists the attributes of each row, the file is the same.
+func TestDirect(t *testing.T) {
+	t.Parallel()
+	for _, format := range []layout.Format{layout.VParquet5, layout.VParquet4} {
+		for name, dedicated := range map[string][]layout.Dedicated{"chosen": nil, "none": {}} {
+			direct, indirect := block.WriteOptions{}, write.Indirect()
+			direct.Format, indirect.Format = format, format
+			direct.Dedicated, indirect.Dedicated = dedicated, dedicated
+			var files [2][]byte
+			for i, o := range []block.WriteOptions{direct, indirect} {
+				data, err := os.ReadFile(filepath.Join(writtenAs(t, o), layout.DataName))
+				if err != nil {
+					t.Fatal(err)
+				}
+				files[i] = data
+			}
+			if !bytes.Equal(files[0], files[1]) {
+				t.Errorf("%s, %s columns: %d and %d bytes differ", format, name, len(files[0]), len(files[1]))
+			}
+		}
 	}
 }
 

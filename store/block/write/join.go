@@ -233,9 +233,10 @@ func (c *compactor) begin() {
 // flush writes the row group and begins another.
 func (c *compactor) flush() error {
 	if c.group.spans > 0 {
-		g := c.w.shredder(c.plan)
+		groups := []planGroup{c.group}
+		g := c.w.shredder(c.plan, groups)
 		defer g.begin(nil, 0, 0)
-		if err := c.w.group(g, &c.group); err != nil {
+		if err := c.w.group(g, &groups[0]); err != nil {
 			return err
 		}
 	}

@@ -33,9 +33,9 @@ import (
 
 // columnData is one column of a row group: slots, and the values that are not null.
 type columnData struct {
-	rep, def []uint8
-	ends     []int // of pages, in slots
-	encoded  *encodedLevels
+	rep, def           []uint8
+	ends               []int       // of pages, in slots
+	repPages, defPages *levelPages // the encoded levels
 
 	// Values, by the leaf's type and encoding.
 	codes   []int32 // into dict
@@ -53,7 +53,9 @@ func (c *columnData) reset() {
 		bytes: c.bytes[:0], offsets: append(c.offsets[:0], 0)}
 }
 
-func (c *columnData) of(r *rows) { c.rep, c.def, c.ends, c.encoded = r.rep, r.def, r.ends, &r.encoded }
+func (c *columnData) of(r *rows) {
+	c.rep, c.def, c.ends, c.repPages, c.defPages = r.rep, r.def, r.ends, &r.encoded.rep, &r.encoded.def
+}
 
 func (c *columnData) text(s string) {
 	c.bytes = append(c.bytes, s...)
@@ -68,7 +70,12 @@ type levelPages struct {
 	pages [][]byte
 }
 
-func (e *encodedLevels) reset() { e.rep.width, e.def.width = 0, 0 }
+func (e *encodedLevels) reset() {
+	e.rep.reset()
+	e.def.reset()
+}
+
+func (p *levelPages) reset() { p.width = 0 }
 
 // get returns the encoded levels of a page.
 func (p *levelPages) get(levels []uint8, ends []int, width, page int) ([]byte, error) {
@@ -160,14 +167,14 @@ func (w *pageWriter) dictionary(c *columnData, m *format.ColumnMetaData) error {
 func (w *pageWriter) page(l *layout.Leaf, c *columnData, page, slots, from, to int, m *format.ColumnMetaData) error {
 	w.raw = w.raw[:0]
 	if l.MaxRep > 0 {
-		b, err := c.encoded.rep.get(c.rep, c.ends, bits.Len8(l.MaxRep), page)
+		b, err := c.repPages.get(c.rep, c.ends, bits.Len8(l.MaxRep), page)
 		if err != nil {
 			return err
 		}
 		w.raw = append(binary.LittleEndian.AppendUint32(w.raw, uint32(len(b))), b...)
 	}
 	if l.MaxDef > 0 {
-		b, err := c.encoded.def.get(c.def, c.ends, bits.Len8(l.MaxDef), page)
+		b, err := c.defPages.get(c.def, c.ends, bits.Len8(l.MaxDef), page)
 		if err != nil {
 			return err
 		}
@@ -457,4 +464,10 @@ func (c *columnData) spanID(id trace.SpanID) {
 		c.bytes = append(c.bytes, id[:]...)
 	}
 	c.offsets = append(c.offsets, uint32(len(c.bytes)))
+}
+
+func (c *columnData) spanIDs(ids []trace.SpanID) {
+	for _, id := range ids {
+		c.spanID(id)
+	}
 }

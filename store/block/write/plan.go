@@ -23,6 +23,7 @@ type plan struct {
 type planGroup struct {
 	traces       []planTrace
 	spans, bytes int
+	from         int // number of its first span in the block; see spread
 }
 
 // fits reports whether a row group may have so many spans and bytes. A single span always fits.
@@ -165,7 +166,9 @@ func (p *plan) addLayer(layer int, t planTrace) {
 	p.layers[layer] = append(p.layers[layer], groupOf(t))
 }
 
-func groupOf(t planTrace) planGroup { return planGroup{[]planTrace{t}, t.spans, t.bytes} }
+func groupOf(t planTrace) planGroup {
+	return planGroup{traces: []planTrace{t}, spans: t.spans, bytes: t.bytes}
+}
 
 // groups cuts traces into row groups of about the same size.
 func (p *plan) groups(traces []planTrace) (all []planGroup) {
@@ -181,10 +184,10 @@ func (p *plan) groups(traces []planTrace) (all []planGroup) {
 	for i := range traces {
 		t := &traces[i]
 		if spans > 0 && (spans >= most || !p.fits(spans+t.spans, bytes+t.bytes)) {
-			all = append(all, planGroup{traces[from:i:i], spans, bytes})
+			all = append(all, planGroup{traces: traces[from:i:i], spans: spans, bytes: bytes})
 			from, spans, bytes = i, 0, 0
 		}
 		spans, bytes = spans+t.spans, bytes+t.bytes
 	}
-	return append(all, planGroup{traces[from:], spans, bytes})
+	return append(all, planGroup{traces: traces[from:], spans: spans, bytes: bytes})
 }

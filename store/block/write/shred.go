@@ -62,6 +62,11 @@ type shredder struct {
 	rows   [layout.Owners]rows
 	attrs  [trace.Levels]attrRows
 	nested nested
+	spread spread
+	from   int // number in spread of the first span of the row group
+	spans  spanColumns
+	direct [trace.Levels]bool       // see shreddirect.go
+	ownRep [trace.Levels]levelPages // of the own columns of a direct level
 	extra  extraWriter
 
 	traces                                       []shredTrace
@@ -73,8 +78,9 @@ type shredder struct {
 	valueColumns                                 valueColumns
 	valuesFor                                    layout.Owner // the owner whose list is in valueColumns; ofTrace: none
 	ownRows                                      rows
-	spanBuf                                      []nestedSpan
-	placeBuf                                     []place
+	slots                                        []uint32     // of the rows of slotsFor
+	slotsFor                                     layout.Owner // OfTrace: none
+	prepared, indirect                           bool
 	code                                         []byte
 	resourceEnds, scopeEnds, eventEnds, linkEnds []int // by trace: number of rows up to the trace's end
 }
@@ -94,7 +100,7 @@ type serviceStat struct {
 
 // begin prepares for a block. With a nil plan it releases the previous block.
 func (g *shredder) begin(p *plan, pageSpans, pageBytes int) {
-	g.plan, g.pageSpans, g.pageBytes, g.texts, g.keys, g.orders = p, pageSpans, pageBytes, nil, nil, nil
+	g.plan, g.pageSpans, g.pageBytes, g.texts, g.keys, g.orders, g.prepared = p, pageSpans, pageBytes, nil, nil, nil, false
 	if p == nil {
 		return
 	}
@@ -107,7 +113,8 @@ func (g *shredder) begin(p *plan, pageSpans, pageBytes int) {
 
 // load shreds the traces of a row group.
 func (g *shredder) load(group *planGroup) {
-	g.pages, g.valuesFor = 0, layout.OfTrace
+	g.from = group.from
+	g.pages, g.valuesFor, g.slotsFor = 0, layout.OfTrace, layout.OfTrace
 	for i := range g.rows {
 		g.rows[i].reset(8)
 	}
@@ -115,6 +122,7 @@ func (g *shredder) load(group *planGroup) {
 	g.left, g.right, g.parentLeft, g.children = g.left[:0], g.right[:0], g.parentLeft[:0], g.children[:0]
 	g.resourceEnds, g.scopeEnds, g.eventEnds, g.linkEnds = g.resourceEnds[:0], g.scopeEnds[:0], g.eventEnds[:0], g.linkEnds[:0]
 	g.minStart, g.maxEnd = 0, 0
+	g.spans.reset()
 	spans, bytes := 0, 0 // of the page
 	for i := range group.traces {
 		t := &group.traces[i]
@@ -127,7 +135,11 @@ func (g *shredder) load(group *planGroup) {
 	}
 	g.endPage()
 	for l := range trace.Levels {
-		g.shredAttrs(trace.Level(l), layout.OwnerOf[l])
+		if g.direct[l] {
+			g.shredDirect(trace.Level(l), layout.OwnerOf[l])
+		} else {
+			g.shredAttrs(trace.Level(l), layout.OwnerOf[l])
+		}
 	}
 }
 
@@ -139,15 +151,15 @@ func (g *shredder) endPage() {
 }
 
 func (g *shredder) addTrace(t *planTrace) {
-	g.placeBuf = g.plan.rows(t, g.placeBuf[:0])
-	g.rows[layout.OfTrace].add(0, 0)
 	first := len(g.rows[layout.OfSpan].at)
-	g.addSpans(g.placeBuf)
-	g.addTree(g.placeBuf)
-	row := shredTrace{id: t.id, spans: first + len(g.placeBuf)}
-	g.addTimes(&row, g.placeBuf)
-	g.addStats(g.placeBuf)
-	g.addRoot(&row, g.placeBuf)
+	places := g.spread.at[g.from+first : g.from+first+t.spans]
+	g.rows[layout.OfTrace].add(0, 0)
+	g.addSpans(places)
+	g.addTree(first)
+	row := shredTrace{id: t.id, spans: first + len(places)}
+	g.addTimes(&row, first)
+	g.addStats(places)
+	g.addRoot(&row, places)
 	g.traces = append(g.traces, row)
 	g.resourceEnds, g.scopeEnds = append(g.resourceEnds, len(g.rows[layout.OfResource].at)), append(g.scopeEnds, len(g.rows[layout.OfScope].at))
 	g.eventEnds, g.linkEnds = append(g.eventEnds, len(g.rows[layout.OfEvent].at)), append(g.linkEnds, len(g.rows[layout.OfLink].at))
@@ -184,6 +196,7 @@ func (g *shredder) addSpans(places []place) {
 		g.scopeSpans[len(g.scopeSpans)-1]++
 		spans.add(rep, 3)
 		spans.at = append(spans.at, p)
+		g.spans.add(s, p.row)
 		addChildren(&g.rows[layout.OfEvent], p.src, rep, s.events[p.row], s.events[p.row+1])
 		addChildren(&g.rows[layout.OfLink], p.src, rep, s.links[p.row], s.links[p.row+1])
 	}
@@ -202,28 +215,46 @@ func addChildren(r *rows, src uint32, rep uint8, from, to uint32) {
 	}
 }
 
-func (g *shredder) addTree(places []place) {
-	g.spanBuf = g.spanBuf[:0]
-	for _, p := range places {
-		v := g.plan.sources[p.src].v
-		g.spanBuf = append(g.spanBuf, nestedSpan{v.SpanID[p.row], v.Parent[p.row], v.Kind[p.row]})
-	}
-	n := &g.nested
-	n.compute(g.spanBuf)
+// spanColumns has columns of the spans of a row group, in the order of the file.
+type spanColumns struct {
+	ids, parents []trace.SpanID
+	start, end   []uint64
+	kind, status []uint8
+	name         []uint32 // numbers of texts
+}
+
+func (c *spanColumns) reset() {
+	*c = spanColumns{c.ids[:0], c.parents[:0], c.start[:0], c.end[:0], c.kind[:0], c.status[:0], c.name[:0]}
+}
+
+func (c *spanColumns) add(s *source, row uint32) {
+	v := s.v
+	c.ids, c.parents = append(c.ids, v.SpanID[row]), append(c.parents, v.Parent[row])
+	c.start, c.end = append(c.start, v.Start[row]), append(c.end, v.End[row])
+	c.kind, c.status = append(c.kind, v.Kind[row]), append(c.status, v.Status[row])
+	c.name = append(c.name, s.textOf(v.Name[row]))
+}
+
+// addTree computes the tree of a trace, whose spans are those from first on.
+func (g *shredder) addTree(first int) {
+	c, n := &g.spans, &g.nested
+	n.compute(nestedSpans{c.ids[first:], c.parents[first:], c.kind[first:]})
 	g.left, g.right = append(g.left, n.left...), append(g.right, n.right...)
 	g.parentLeft, g.children = append(g.parentLeft, n.parentLeft...), append(g.children, n.children...)
 }
 
 // addTimes sets when the trace began and ended: the least start other than 0, and the greatest end.
-func (g *shredder) addTimes(t *shredTrace, places []place) {
-	for _, p := range places {
-		v := g.plan.sources[p.src].v
-		start, end, began := v.Start[p.row], v.End[p.row], v.Began(p.row)
-		if start != 0 && (t.start == 0 || start < t.start) {
+func (g *shredder) addTimes(t *shredTrace, first int) {
+	for i := first; i < len(g.spans.start); i++ {
+		start, end := g.spans.start[i], g.spans.end[i]
+		began := start
+		if start == 0 {
+			began = end
+		} else if t.start == 0 || start < t.start {
 			t.start = start
 		}
 		t.end = max(t.end, end)
-		if len(g.traces) == 0 && p == places[0] || began < g.minStart {
+		if i == 0 || began < g.minStart {
 			g.minStart = began
 		}
 		g.maxEnd = max(g.maxEnd, end, began)
@@ -250,14 +281,16 @@ func (g *shredder) serviceName(s *source, resource uint32) uint32 {
 }
 
 func (g *shredder) findService(s *source, resource uint32) uint32 {
-	f := s.attrs[trace.ResourceLevel]
-	from, to := f.Row(resource)
-	for pos := to; pos > from; pos-- {
-		if c := &f.Columns[f.Cols[pos-1]]; c.Type == trace.String && c.Key == layout.ServiceKey {
-			return g.texts.same(s.textOf(uint32(f.Vals[pos-1])))
+	if s.named == nil {
+		if s.named = s.v.ResourceAttrs.Find(layout.ServiceKey, trace.String); s.named == nil {
+			s.named = &trace.Column{}
 		}
 	}
-	return 0
+	from, to := s.named.Range(resource)
+	if from == to {
+		return 0
+	}
+	return g.texts.same(s.textOf(s.named.Codes[to-1]))
 }
 
 func (g *shredder) addStats(places []place) {

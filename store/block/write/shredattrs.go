@@ -23,7 +23,8 @@ const (
 type shaped struct {
 	dest  []int16
 	types []trace.Type
-	plain int    // number of attributes that go to the list
+	plain int // number of attributes that go to the list
+	list  []listed
 	order uint32 // number of its order code; 0 for the order of the file
 	slow  bool   // values matter
 }
@@ -144,7 +145,7 @@ func (a *attrRows) reset(own, parents, pages int) {
 func (g *shredder) addRow(l trace.Level, a *attrRows, parent int) int {
 	at := g.rows[layout.OwnerOf[l]].at[parent]
 	s := g.plan.sources[at.src]
-	f := s.attrs[l]
+	f := s.flat(l)
 	from, to := f.Row(at.row)
 	if from == to {
 		return 0
@@ -186,31 +187,34 @@ func (g *shredder) addRow(l trace.Level, a *attrRows, parent int) int {
 // shapeOf returns the destinations of the attributes of a row.
 func (g *shredder) shapeOf(l trace.Level, s *source, shape uint32, cols []uint32) *shaped {
 	if shape == 0 {
-		return g.compile(l, s, cols)
+		return g.compile(l, s.flat(l).Columns, cols)
+	}
+	if s.shapes[l] == nil {
+		s.shapes[l] = make([]*shaped, s.flat(l).MaxShapes)
 	}
 	sh := s.shapes[l][shape]
 	if sh == nil {
-		sh = g.compile(l, s, cols)
+		sh = g.compile(l, s.flat(l).Columns, cols)
 		s.shapes[l][shape] = sh
 	}
 	return sh
 }
 
 // newShape returns a shape without destinations.
-func newShape(f *trace.Flat, cols []uint32) *shaped {
+func newShape(names []trace.FlatColumn, cols []uint32) *shaped {
 	sh := &shaped{dest: make([]int16, len(cols)), types: make([]trace.Type, len(cols))}
 	for i, col := range cols {
-		sh.types[i] = f.Columns[col].Type
+		sh.types[i] = names[col].Type
 	}
 	return sh
 }
 
-func (g *shredder) compile(l trace.Level, s *source, cols []uint32) *shaped {
-	own, f := g.own[l], s.attrs[l]
-	sh := newShape(f, cols)
+func (g *shredder) compile(l trace.Level, names []trace.FlatColumn, cols []uint32) *shaped {
+	own := g.own[l]
+	sh := newShape(names, cols)
 	var seen uint64
 	for i, col := range cols {
-		c := &f.Columns[col]
+		c := &names[col]
 		sh.dest[i] = toList
 		dest, ok := own.byKey[c.Key]
 		if !ok {
@@ -225,6 +229,7 @@ func (g *shredder) compile(l trace.Level, s *source, cols []uint32) *shaped {
 		}
 	}
 	g.finishShape(sh)
+	sh.list = listOf(sh, cols)
 	return sh
 }
 
@@ -265,8 +270,8 @@ func (g *shredder) unnamed(s *source, f *trace.Flat, from, to uint32) bool {
 // classify is the slow path of shapeOf: repeated keys, arrays, an empty service name. Whole reports whether the
 // schema loses a part of the row.
 func (g *shredder) classify(l trace.Level, s *source, from, to uint32) (sh *shaped, whole bool) {
-	own, f := g.own[l], s.attrs[l]
-	sh = newShape(f, f.Cols[from:to])
+	own, f := g.own[l], s.flat(l)
+	sh = newShape(f.Columns, f.Cols[from:to])
 	taken := map[int16]int{} // own column -> the attribute in it
 	decided := map[int16]bool{}
 	for i := int(to-from) - 1; i >= 0; i-- { // The last attribute of a key wins.

@@ -16,7 +16,7 @@ type nested struct {
 
 	slots []nestedSlot // open addressing by span id; a power of two
 	round uint32
-	spans []nestedSpan
+	spans nestedSpans
 	first []int32 // span -> its first child, -1: none
 	last  []int32
 	next  []int32 // span -> the next child of the same parent
@@ -29,26 +29,26 @@ type nestedSlot struct {
 	first, second int32 // spans of the id; second is -1 for one alone
 }
 
-// nestedSpan has the fields of a span that the tree needs.
-type nestedSpan struct {
-	id, parent trace.SpanID
-	kind       uint8
+// nestedSpans has the columns of the spans of a trace that the tree needs.
+type nestedSpans struct {
+	ids, parents []trace.SpanID
+	kinds        []uint8
 }
 
 // compute fills the four slices for the spans of a trace, in stored order.
-func (n *nested) compute(spans []nestedSpan) {
-	n.reset(len(spans))
+func (n *nested) compute(spans nestedSpans) {
+	n.reset(len(spans.ids))
 	crowded := n.index(spans)
 	if crowded {
 		return
 	}
 	rooted := false
-	for i := range spans {
-		if spans[i].parent.IsZero() {
+	for i, parent := range spans.parents {
+		if parent.IsZero() {
 			rooted = true
 			continue
 		}
-		if p := n.parentOf(&spans[i]); p >= 0 {
+		if p := n.parentOf(i); p >= 0 {
 			n.attach(int32(i), p)
 		}
 	}
@@ -56,8 +56,8 @@ func (n *nested) compute(spans []nestedSpan) {
 		return
 	}
 	counter := int32(0)
-	for i := range spans {
-		if spans[i].parent.IsZero() {
+	for i, parent := range spans.parents {
+		if parent.IsZero() {
 			counter = n.number(int32(i), counter)
 		}
 	}
@@ -94,19 +94,19 @@ func zeroed[T any](s []T, n int) []T {
 }
 
 // index files the spans by id and reports whether three share one.
-func (n *nested) index(spans []nestedSpan) (crowded bool) {
-	for i := range spans {
-		slot := n.slot(spans[i].id)
+func (n *nested) index(spans nestedSpans) (crowded bool) {
+	n.spans = spans
+	for i, id := range spans.ids {
+		slot := n.slot(id)
 		switch {
 		case slot.round != n.round:
-			*slot = nestedSlot{binary.LittleEndian.Uint64(spans[i].id[:]), n.round, int32(i), -1}
+			*slot = nestedSlot{binary.LittleEndian.Uint64(id[:]), n.round, int32(i), -1}
 		case slot.second < 0:
 			slot.second = int32(i)
 		default:
 			return true
 		}
 	}
-	n.spans = spans
 	return false
 }
 
@@ -122,8 +122,8 @@ func (n *nested) slot(id trace.SpanID) *nestedSlot {
 }
 
 // parentOf returns the span that another is a child of, or -1 if the trace does not have the parent.
-func (n *nested) parentOf(s *nestedSpan) int32 {
-	slot := n.slot(s.parent)
+func (n *nested) parentOf(span int) int32 {
+	slot := n.slot(n.spans.parents[span])
 	switch {
 	case slot.round != n.round:
 		return -1
@@ -131,11 +131,11 @@ func (n *nested) parentOf(s *nestedSpan) int32 {
 		return slot.first
 	}
 	want := uint8(trace.KindServer)
-	if s.kind == want {
+	if n.spans.kinds[span] == want {
 		want = uint8(trace.KindClient)
 	}
 	for _, half := range [2]int32{slot.first, slot.second} {
-		if n.spans[half].kind == want {
+		if n.spans.kinds[half] == want {
 			return half
 		}
 	}

@@ -9,9 +9,10 @@ import (
 type source struct {
 	all     *sidecar.Source
 	v       *trace.View
-	attrs   [trace.Levels]*trace.Flat
-	input   int    // Views of one input may share a dictionary; see texts
-	base    uint32 // of its texts' numbers
+	levels  [trace.Levels]level
+	named   *trace.Column // the service names of resources
+	input   int           // Views of one input may share a dictionary; see texts
+	base    uint32        // of its texts' numbers
 	weights weights
 	keys    [][]uint32  // by level and column: number of the key in the texts of keys
 	shapes  [][]*shaped // by level and shape: see shredattrs.go
@@ -27,11 +28,8 @@ type source struct {
 
 func newSource(v *trace.View, input int) *source {
 	all := sidecar.NewSource(v)
-	s := &source{all: all, v: v, attrs: all.Attrs, events: all.Events, links: all.Links, input: input}
-	for l := range trace.Levels {
-		s.keys = append(s.keys, nil)
-		s.shapes = append(s.shapes, make([]*shaped, s.attrs[l].MaxShapes))
-	}
+	s := &source{all: all, v: v, events: all.Events, links: all.Links, input: input}
+	s.keys, s.shapes = make([][]uint32, trace.Levels), make([][]*shaped, trace.Levels)
 	spans, events, links := v.Spans(), len(v.EventSpan), len(v.LinkSpan)
 	s.state, s.message = dense(&v.TraceState, spans), dense(&v.StatusMessage, spans)
 	s.droppedAttrs, s.droppedEvents, s.droppedLinks = dense(&v.DroppedAttrs, spans), dense(&v.DroppedEvents, spans), dense(&v.DroppedLinks, spans)
@@ -49,6 +47,23 @@ func (s *source) forget() {
 		s.keys[l] = nil
 		clear(s.shapes[l])
 	}
+}
+
+// flat returns the attributes of a level row by row.
+func (s *source) flat(l trace.Level) *trace.Flat { return s.all.Flat(l) }
+
+// columnsOf returns the names of the columns of a level.
+func (s *source) columnsOf(l trace.Level) []trace.FlatColumn {
+	if s.v.Attrs(l).Sharing() {
+		return s.flat(l).Columns
+	}
+	v := &s.levels[l]
+	if v.names == nil {
+		for _, c := range s.v.Attrs(l).Columns() {
+			v.names = append(v.names, trace.FlatColumn{Key: c.Key, Type: c.Type})
+		}
+	}
+	return v.names
 }
 
 // dense returns a sparse column with a value for each row, nil when all are zero.
@@ -97,12 +112,12 @@ func (t *numbering) get(n uint32) string { return t.list[n] }
 // keyOf returns the number of the key of a column.
 func (s *source) keyOf(t *numbering, l trace.Level, col uint32) uint32 {
 	if s.keys[l] == nil {
-		s.keys[l] = make([]uint32, len(s.attrs[l].Columns))
+		s.keys[l] = make([]uint32, len(s.columnsOf(l)))
 	}
 	if n := s.keys[l][col]; n != 0 { // Fast path
 		return n - 1
 	}
-	n := t.number(s.attrs[l].Columns[col].Key)
+	n := t.number(s.columnsOf(l)[col].Key)
 	s.keys[l][col] = n + 1
 	return n
 }

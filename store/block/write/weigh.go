@@ -46,22 +46,19 @@ func weigh(s *source) weights {
 
 // attrWeights returns the weights of the attributes of each row of a level.
 func (s *source) attrWeights(l trace.Level) []uint32 {
-	f, strings := s.attrs[l], &s.v.Strings
-	rows, isText := make([]uint32, len(f.Ends)), make([]bool, len(f.Columns))
-	for i, c := range f.Columns {
-		isText[i] = c.Type.IsText()
-	}
-	from := uint32(0)
-	for row, to := range f.Ends {
-		n := attrWeight * (to - from)
-		for at := from; at < to; at++ {
-			if isText[f.Cols[at]] {
-				n += strings.Size(uint32(f.Vals[at]))
+	weights, strings := make([]uint32, s.v.Count(l)), &s.v.Strings
+	for c := range s.v.Attrs(l).All() {
+		if !c.Type.IsText() {
+			for _, row := range c.Rows {
+				weights[row] += attrWeight
 			}
+			continue
 		}
-		rows[row], from = n, to
+		for i, row := range c.Rows {
+			weights[row] += attrWeight + strings.Size(c.Codes[i])
+		}
 	}
-	return rows
+	return weights
 }
 
 // scale adds up the weights of spans in the order of a trace.

@@ -41,7 +41,8 @@ type Options struct {
 	// Write puts Origin into meta.json under "etude", for the store.
 	Origin json.RawMessage
 
-	tamper func(*layout.Leaf, *columnData) // with it, tests write wrong blocks
+	tamper   func(*layout.Leaf, *columnData) // with it, tests write wrong blocks
+	indirect bool                            // for tests: no level is direct
 }
 
 // SingleTenant is the tenant of a store without tenants, as Tempo names it.
@@ -196,7 +197,7 @@ func (w *blockWriter) data(p *plan, groups []planGroup, dir string) (err error) 
 		return err
 	}
 	defer func() { err = w.seal(err) }()
-	g := w.shredder(p)
+	g := w.shredder(p, groups)
 	defer g.begin(nil, 0, 0)
 	for i := range groups {
 		if err := w.group(g, &groups[i]); err != nil {
@@ -261,13 +262,15 @@ func (w *blockWriter) flush() error {
 
 const writeBytes = 256 << 10
 
-// shredder returns the shredder of the workshop, ready for a plan.
-func (w *blockWriter) shredder(p *plan) *shredder {
+// shredder returns the shredder of the workshop, ready for some row groups of a plan.
+func (w *blockWriter) shredder(p *plan, groups []planGroup) *shredder {
 	g := &w.tools.shredder
 	g.begin(p, w.o.PageSpans, w.o.GroupBytes/8)
 	for l := range trace.Levels {
 		g.own[l] = newOwnColumns(w.o.Format, w.leaves, layout.OwnerOf[l])
 	}
+	g.indirect = w.o.indirect
+	g.arrange(groups, w.o.Pause)
 	return g
 }
 
