@@ -132,7 +132,7 @@ func TestBrowserLargeTrace(t *testing.T) {
 			b := openLarge(t, n)
 			matches := func(n int) string { return strings.TrimSpace(fmt.Sprintf("%s matches", grouped(n))) }
 			b.findLarge("status=error", matches(n/1000))
-			b.findLarge("r-999", matches(len(withDigits(n, "999")))) // waits for the rest of the index
+			b.findLarge("r-999", matches(len(withDigits(n, "999")))) // the first text
 			b.findLarge("own>500us", "1 of "+grouped(n/20*16+1))     // the root, which has the focus, and the leaves
 			for _, digits := range []string{"888", "88", "7"} {
 				b.findLarge("r-"+digits, matches(len(withDigits(n, digits))))

@@ -18,8 +18,8 @@ export function encodeSpans(traceId: Hex, spans: SpanData[]): Uint8Array<ArrayBu
 }
 
 /** Spans gathered as OTLP gathers them, resources and scopes in the order in which they first occur. */
-export function byResource(spans: SpanData[]): Map<Resource, Map<Scope, SpanData[]>> {
-  const made = new Map<Resource, Map<Scope, SpanData[]>>();
+export function byResource<S extends SpanData>(spans: S[]): Map<Resource, Map<Scope, S[]>> {
+  const made = new Map<Resource, Map<Scope, S[]>>();
   for (const span of spans) {
     let scopes = made.get(span.resource);
     if (!scopes) made.set(span.resource, (scopes = new Map()));

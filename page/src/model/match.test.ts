@@ -3,7 +3,8 @@ import { span } from "../testdata/traces";
 import { narrowed, parseFilter, widened } from "./filter";
 import { encodeSpans } from "./encode";
 import { spansOf } from "./export";
-import { buildIndex, IndexBuilder, match, type MatchIndex, needsIndex, noIndex } from "./match";
+import { searchOf } from "./bytesearch";
+import { match } from "./match";
 import { ByteStore, indexSpans } from "./otlpbytes";
 import { buildTrace } from "./spans";
 import { arrange, nameOf, type Trace } from "./trace";
@@ -15,26 +16,15 @@ const trace = buildTrace("ab", [
   span({ spanId: "000000000000000b", parentId: "000000000000000a", name: "GET /cart", start: 2000n, end: 900_002_000n, resource: shop, statusCode: "error", statusMessage: "no stock left", attributes: [{ key: "user id", value: "Ada" }] }),
   span({ spanId: "00000000deadbeef", parentId: "000000000000000b", name: "query", start: 3000n, end: 50_003_000n, resource: shop, attributes: [{ key: "db.rows", value: 12.5 }, { key: "list", value: ["a", "b"] }], events: [{ time: 4000n, name: "retry", attributes: [{ key: "attempt", value: 2n }] }] }),
 ]);
-const index = buildIndex(trace);
-/** The same trace as bytes, whose index is built from numbers of attributes, in steps. */
+/** The same trace as bytes. */
 const bytes = encodeSpans("ab".padStart(32, "0"), spansOf(trace));
-const places = indexSpans(bytes);
-const packed: Trace = { ...arrange("ab", places.raw), store: new ByteStore(bytes, places.places) };
-const packedIndex = inSteps(packed);
+const { raw, places } = indexSpans(bytes);
+const packed: Trace = { ...arrange("ab", raw), store: new ByteStore(bytes, places) };
+const [search, packedSearch] = [searchOf(trace), searchOf(packed)];
 
-function inSteps(t: Trace): MatchIndex {
-  const made = new IndexBuilder(t);
-  while (!made.step(1));
-  return made.finish();
-}
-
-function found(t: Trace, of: MatchIndex, filter: string): string {
+function found(t: Trace, of: typeof search, filter: string): string {
   const matches = match(t, of, parseFilter(filter));
   return Array.from(t.order, (source, i) => (matches[source] ? nameOf(t, i) : "")).filter((n) => n !== "").join(",");
-}
-
-function names(filter: string): string {
-  return found(trace, index, filter);
 }
 
 test.each([
@@ -75,14 +65,8 @@ test.each([
   ["children=0", "query"],
   ['"user id" = Ada', "GET /cart"],
 ])("%s holds for %s", (filter, want) => {
-  expect(names(filter)).toBe(want);
-  expect(found(packed, packedIndex, filter), "by numbers").toBe(want);
-  if (!needsIndex(parseFilter(filter))) expect(found(trace, noIndex, filter), "without an index").toBe(want);
-});
-
-test("conditions on columns need no index", () => {
-  for (const filter of ["", "status=error", "own>5ms && !(service=shop || kind=server)", "critical=true"]) expect(needsIndex(parseFilter(filter)), filter).toBe(false);
-  for (const filter of ["cart", "status=error && user=1", "!a", "service=shop || event:name=x"]) expect(needsIndex(parseFilter(filter)), filter).toBe(true);
+  expect(found(trace, search, filter), "out of a file").toBe(want);
+  expect(found(packed, packedSearch, filter), "out of bytes").toBe(want);
 });
 
 test.each([
@@ -113,7 +97,7 @@ test("no text makes the parser fail in another way than by an error with words",
     let text = "";
     for (let i = 0; i < 8; i++) text += alphabet[(state = (state * 1103515245 + 12345) & 0x7fffffff) % alphabet.length];
     try {
-      match(trace, index, parseFilter(text));
+      match(trace, search, parseFilter(text));
     } catch (err) {
       expect((err as Error).message, text).toMatch(/expected|closed|closes|does not end|regular expression|ends where|length of time/);
     }

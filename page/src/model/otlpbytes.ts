@@ -142,7 +142,7 @@ class Pass {
       const r = new Reader(this.bytes, spans[2 * i]!, spans[2 * i + 1]!);
       raw.nameIds[i] = -1;
       while (r.next()) {
-        if (r.field === 1 && traceId === "") traceId = hexOf(this.bytes, r.from, r.to);
+        if (r.field === 1 && traceId === "") traceId = r.hex();
         else if (r.field === 2) readId(r, raw.ids, 2 * i);
         else if (r.field === 4) readId(r, raw.parentIds, 2 * i);
         else if (r.field === 5) raw.nameIds[i] = names.number(r.from, r.to);
@@ -222,12 +222,6 @@ function statusOf(status: Reader): number {
   return code < statusCodes.length ? code : 0;
 }
 
-function hexOf(bytes: Uint8Array, from: number, to: number): Hex {
-  let hex = "";
-  for (let i = from; i < to; i++) hex += bytes[i]!.toString(16).padStart(2, "0");
-  return /^0*$/.test(hex) ? "" : hex;
-}
-
 /** The spans of indexed bytes. Equal attributes, resources and scopes are decoded once and shared. */
 export class ByteStore implements SpanStore {
   private readonly table: ByteTable;
@@ -242,6 +236,10 @@ export class ByteStore implements SpanStore {
     this.table = new ByteTable(bytes);
   }
 
+  get length(): number {
+    return this.places.resourceIds.length;
+  }
+
   at(source: number): SpanData {
     const r = new Reader(this.bytes, this.places.spans[2 * source], this.places.spans[2 * source + 1]);
     const span: SpanData = {
@@ -254,33 +252,11 @@ export class ByteStore implements SpanStore {
     return span;
   }
 
-  numbers(source: number, into: number[]): number {
-    let n = 0;
-    const r = new Reader(this.bytes, this.places.spans[2 * source], this.places.spans[2 * source + 1]);
-    while (r.next()) {
-      if (r.field === 9) into[n++] = this.table.number(r.from, r.to);
-      else if (r.field === 11 || r.field === 13 || (r.field === 15 && hasText(r.message()))) return -1;
-    }
-    return n;
-  }
-
-  attributeOf(number: number): Attribute {
-    return (this.attributes[number] ??= readPair(new Reader(this.bytes, this.table.from(number), this.table.to(number))));
-  }
-
-  resourceOf(source: number): Resource {
-    return this.resource(this.places.resourceIds[source]!);
-  }
-
-  scopeOf(source: number): Scope {
-    return this.scope(this.places.scopeIds[source]!);
-  }
-
   private readField(r: Reader, span: SpanData): void {
     switch (r.field) {
-      case 2: span.spanId = hexOf(this.bytes, r.from, r.to); break;
+      case 2: span.spanId = r.hex(); break;
       case 3: span.traceState = r.text(); break;
-      case 4: span.parentId = hexOf(this.bytes, r.from, r.to); break;
+      case 4: span.parentId = r.hex(); break;
       case 5: span.name = r.text(); break;
       case 6: span.kind = kinds[r.lo] ?? "unspecified"; break;
       case 7: span.start = r.unsigned(); break;
@@ -311,14 +287,14 @@ export class ByteStore implements SpanStore {
   private link(r: Reader): Link {
     const link: Link = { traceId: "", spanId: "", attributes: [] };
     while (r.next()) {
-      if (r.field === 1) link.traceId = hexOf(this.bytes, r.from, r.to);
-      else if (r.field === 2) link.spanId = hexOf(this.bytes, r.from, r.to);
+      if (r.field === 1) link.traceId = r.hex();
+      else if (r.field === 2) link.spanId = r.hex();
       else if (r.field === 4) link.attributes.push(this.attribute(r));
     }
     return link;
   }
 
-  private resource(id: number): Resource {
+  resource(id: number): Resource {
     const known = this.resources.get(id);
     if (known) return known;
     const r = new Reader(this.bytes, this.places.resources[2 * id], this.places.resources[2 * id + 1]);
@@ -330,7 +306,7 @@ export class ByteStore implements SpanStore {
     return made;
   }
 
-  private scope(id: number): Scope {
+  scope(id: number): Scope {
     const known = this.scopes.get(id);
     if (known) return known;
     const r = new Reader(this.bytes, this.places.scopes[2 * id], this.places.scopes[2 * id + 1]);
@@ -346,17 +322,12 @@ export class ByteStore implements SpanStore {
 
   /** The attribute that the reader is at: one shared object for equal bytes. */
   private attribute(r: Reader): Attribute {
-    return this.attributeOf(this.table.number(r.from, r.to));
+    return (this.attributes[this.table.number(r.from, r.to)] ??= readPair(r.message()));
   }
 }
 
-/** Whether a status has a message. */
-function hasText(status: Reader): boolean {
-  while (status.next()) if (status.field === 2) return true;
-  return false;
-}
-
-function readPair(r: Reader): Attribute {
+/** The key and value of an attribute. */
+export function readPair(r: Reader): Attribute {
   const pair: Attribute = { key: "", value: null };
   while (r.next()) {
     if (r.field === 1) pair.key = r.text();

@@ -4,7 +4,8 @@ import { colourIndex } from "./colour";
 import { parseFilter } from "./filter";
 import { buildGraph } from "./graph";
 import { isTraceId, parseId, sameTraceId } from "./ids";
-import { buildIndex, match } from "./match";
+import { searchOf } from "./bytesearch";
+import { match } from "./match";
 import { parseText, parseTraces } from "./otlp";
 import { buildTrace } from "./spans";
 import { findSpan, kindOf, nameOf, rootOf, serviceOf, type SpanData, spanAt, spanIdAt, titleOf, type Trace } from "./trace";
@@ -88,9 +89,9 @@ test("the demo's trace: seven spans, three services, depth seven", () => {
 
 test("find looks at names, attributes of span and resource, and events", () => {
   const t = parseText(seven)[0]!;
-  const index = buildIndex(t);
+  const search = searchOf(t);
   const rows = (text: string): number[] => {
-    const found = match(t, index, parseFilter(text));
+    const found = match(t, search, parseFilter(text));
     return [...t.order.keys()].filter((row) => found[t.order[row]!]);
   };
   expect(rows("DATABASE")).toEqual([6]);

@@ -12,6 +12,7 @@
 // and a reader looks at a few dozen of them: spanAt() decodes one when it is looked at. The columns are plain data, so
 // that a Worker can build them and hand them over without a copy.
 
+import { orderOf } from "./order";
 import type { Hex, Nanoseconds, SpanIndex, UnixNanoseconds } from "./units";
 import type { Attribute } from "./value";
 
@@ -66,15 +67,6 @@ export interface SpanData {
 /** The spans in the order in which they came, each decoded when it is asked for. */
 export interface SpanStore {
   at(source: number): SpanData;
-  /**
-   * Fast path of reading the attributes of all spans: fills into with the numbers of the span's attributes, equal
-   * for equal ones, and returns how many there are; below 0 where the span has more than attributes, and at() must be asked.
-   */
-  numbers?(source: number, into: number[]): number;
-  /** The attribute of a number. */
-  attributeOf?(number: number): Attribute;
-  resourceOf?(source: number): Resource;
-  scopeOf?(source: number): Scope;
 }
 
 /** The columns of the input, in the order in which the spans came. */
@@ -252,7 +244,8 @@ interface Reading {
 /** Depth first, siblings by start time (then by their order in the input). Iterative: a trace may be 10,000 levels deep. */
 function readingOrder(raw: RawSpans, starts: Float64Array): Reading {
   const n = raw.length;
-  const byStart = sortedByStart(starts);
+  // A missing start sorts first, as 0 nanoseconds since 1970 does.
+  const byStart = orderOf(starts);
   const parentOf = findParents(raw);
   // Lists of children as chains, so that a million spans need three arrays and no objects. Filled backwards, so that
   // each chain begins with the earliest child.
@@ -297,14 +290,6 @@ function readingOrder(raw: RawSpans, starts: Float64Array): Reading {
   // Spans without a row yet hang below a cycle, or form one: cut it at its earliest span.
   for (const i of byStart) place(i);
   return made;
-}
-
-function sortedByStart(starts: Float64Array): Int32Array {
-  const order = Int32Array.from(starts, (_, i) => i);
-  // A missing start sorts first, as 0 nanoseconds since 1970 does.
-  const key = (i: number): number => (Number.isNaN(starts[i]!) ? -Infinity : starts[i]!);
-  for (let i = 1; i < order.length; i++) if (!(key(i) >= key(i - 1))) return order.sort((a, b) => (key(a) === key(b) ? a - b : key(a) - key(b)));
-  return order;
 }
 
 /** For each span the position of its parent in the input, or -1. An open-addressing table of ids keeps it free of strings. */

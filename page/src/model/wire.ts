@@ -25,13 +25,30 @@ export class Reader {
   constructor(
     readonly bytes: Uint8Array,
     private at = 0,
-    private readonly end = bytes.length,
+    private end = bytes.length,
   ) {
     if (at < 0 || end > bytes.length) throw new Error("a protobuf message is longer than its bytes");
   }
 
+  /** Begins again with another message of the same bytes: a loop over many of them needs one reader. */
+  over(from: number, to: number): this {
+    this.at = from;
+    this.end = to;
+    return this;
+  }
+
   next(): boolean {
-    if (this.at >= this.end) return false;
+    const { at, end } = this;
+    if (at >= end) return false;
+    // Fast path: a field of bytes whose tag and length take one byte each, as nearly all do.
+    const [tag, length] = [this.bytes[at]!, this.bytes[at + 1]!];
+    if ((tag & 0x87) === wire.bytes && tag > 7 && length < 0x80 && at + 2 + length <= end) {
+      this.field = tag >>> 3;
+      this.type = wire.bytes;
+      this.from = at + 2;
+      this.to = this.at = at + 2 + length;
+      return true;
+    }
     this.varint();
     this.field = this.lo >>> 3;
     this.type = this.lo & 7;
@@ -55,6 +72,13 @@ export class Reader {
       if (at === to) return made;
     }
     return decoder.decode(bytes.subarray(from, to));
+  }
+
+  /** A field of bytes as hexadecimal digits; "" where all are zero. */
+  hex(): string {
+    let made = "";
+    for (let i = this.from; i < this.to; i++) made += this.bytes[i]!.toString(16).padStart(2, "0");
+    return /^0*$/.test(made) ? "" : made;
   }
 
   /** The message in a field of bytes. */

@@ -1,9 +1,10 @@
-// The work of a Worker for one open trace: fetch, decode, arrange, index, filter. Also run on the page itself, for traces
+// The work of a Worker for one open trace: fetch, decode, arrange, filter. Also run on the page itself, for traces
 // that are small or that came from a file, and in a shared page, which has no Worker.
 
 import { type Answer, answerFor, keepAnswer } from "../model/answer";
+import { type ByteSearch, searchOf } from "../model/bytesearch";
 import { parseFilter } from "../model/filter";
-import { IndexBuilder, match, type MatchIndex, needsIndex, noIndex } from "../model/match";
+import { match } from "../model/match";
 import { ByteStore, indexSpans, type Places } from "../model/otlpbytes";
 import { corrected } from "../model/skew";
 import { arrange, type Columns, type Trace } from "../model/trace";
@@ -45,6 +46,18 @@ export function buffersOf(d: Decoded): ArrayBuffer[] {
   return [...found];
 }
 
+/** A trace of its own out of a decoded one, whose buffers are about to be handed over. */
+export function ownTrace(d: Decoded): Trace {
+  return { ...copied(d.corrected ?? d.columns), store: new ByteStore(d.bytes.slice(), copied(d.places)) };
+}
+
+/** A copy with buffers of its own. structuredClone() writes and reads each of them once more. */
+function copied<T>(value: T): T {
+  if (ArrayBuffer.isView(value)) return (value as unknown as Uint8Array).slice() as T;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, copied(part)])) as T;
+}
+
 /** A trace that the page can show, and the same without the correction of clock skew. */
 export interface Shown {
   trace: Trace;
@@ -64,29 +77,21 @@ export function shownAs(trace: Trace): Shown {
   return { asRecorded: trace, trace: without ? { ...without, store: trace.store } : trace };
 }
 
-/** Decides filters for one trace; the index of attributes is made with the first. */
+/** Decides filters for one trace. */
 export class Matcher {
-  #index: MatchIndex | undefined;
-  #building: IndexBuilder | undefined;
+  #search: ByteSearch | undefined;
 
   constructor(private readonly trace: Trace) {}
 
-  /** Prepares a part of what filters need, or all of it, and says whether that is done. */
+  /** Prepares a part of what filters need, or all of it, and says whether that is done. A filter does not wait for it. */
   prepare(spans = this.trace.length): boolean {
-    if (this.#index) return true;
-    this.#building ??= new IndexBuilder(this.trace);
-    if (!this.#building.step(spans)) return false;
-    this.#index = this.#building.finish();
-    this.#building = undefined;
-    return true;
+    return (this.#search ??= searchOf(this.trace)).prepare(spans);
   }
 
   /** 1 for each span, by its place in the input, that the filter holds for. Throws an Error for a filter that cannot be read. */
   match(text: string): Uint8Array {
     const filter = parseFilter(text);
-    if (!needsIndex(filter)) return match(this.trace, noIndex, filter);
-    this.prepare();
-    return match(this.trace, this.#index!, filter);
+    return match(this.trace, (this.#search ??= searchOf(this.trace)), filter);
   }
 }
 
@@ -109,13 +114,12 @@ export async function fetchBytes(id: string, signal: AbortSignal): Promise<Found
 
 /** TraceByIDResponse: trace = 1, status = 3 (1 is PARTIAL), message = 4. */
 function readAnswer(bytes: Uint8Array<ArrayBuffer>): { trace: Uint8Array<ArrayBuffer>; note: string } {
-  let trace = new Uint8Array(0);
+  let trace = bytes.subarray(0, 0);
   let [partial, message] = [false, ""];
   for (const r = new Reader(bytes); r.next(); ) {
     if (r.field === 1) trace = bytes.subarray(r.from, r.to);
     else if (r.field === 3) partial = r.lo === 1;
     else if (r.field === 4) message = r.text();
   }
-  // A copy of its own, so that the whole of its buffer can be handed over.
-  return { trace: trace.slice(), note: partial ? message || "This is only a part of the trace" : "" };
+  return { trace, note: partial ? message || "This is only a part of the trace" : "" };
 }

@@ -1,9 +1,8 @@
 // The Worker of the open trace. It keeps a copy for itself, since a filter looks at every attribute; the page gets the
 // other one, by a change of owner and so without a pause, and decodes from it the spans that it shows.
 
-import type { Trace } from "../model/trace";
 import { practise } from "./practice";
-import { buffersOf, type Decoded, fetchBytes, Matcher, shown } from "./tracework";
+import { buffersOf, type Decoded, fetchBytes, Matcher, ownTrace } from "./tracework";
 
 export type Request = { type: "open"; key: number; id: string } | { type: "match"; key: number; sequence: number; text: string } | { type: "close" };
 
@@ -46,12 +45,11 @@ async function open(key: number, id: string): Promise<void> {
     const { decoded, note } = await fetchBytes(id, signal);
     if (signal.aborted) return;
     if (!decoded) return send({ type: "opened", key, decoded, note });
-    const own: Trace = shown(structuredClone(decoded)).trace;
+    const own = ownTrace(decoded);
     send({ type: "opened", key, decoded, note }, buffersOf(decoded));
     const made = { key, of: new Matcher(own) };
     matcher = made;
-    // Prepared ahead, so that the first key in the filter bar is as fast as the others, and in steps, so that a filter
-    // that needs no preparation is answered meanwhile.
+    // Prepared ahead, in steps, so that a filter is answered meanwhile.
     const prepare = (): void => {
       if (made === matcher && !made.of.prepare(10_000)) setTimeout(prepare);
     };
