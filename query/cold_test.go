@@ -178,7 +178,7 @@ func TestWindowsOverSplitTraces(t *testing.T) {
 			table := trace.NewTable()
 			for range 1 + rng.IntN(12) {
 				start := uint64(100*i + rng.IntN(150))
-				add(table, span{trace: byte(1 + rng.IntN(12)), id: byte(1 + rng.IntN(250)), service: "s", name: fmt.Sprint("n", rng.IntN(3)), start: start, end: start + uint64(rng.IntN(30))})
+				add(table, span{trace: byte(1 + rng.IntN(12)), id: byte(1 + rng.IntN(250)), service: "s", name: fmt.Sprint("n", rng.IntN(3+round%15)), start: start, end: start + uint64(rng.IntN(30))})
 			}
 			views = append(views, table.View())
 		}
@@ -205,7 +205,7 @@ func TestWindowsOverSplitTraces(t *testing.T) {
 			}
 		}
 	}
-	if found < 1000 {
+	if found < 700 {
 		t.Errorf("%d traces found: the test shows too little", found)
 	}
 }

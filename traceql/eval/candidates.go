@@ -12,7 +12,7 @@ import (
 // of an operator in one part and the other side in another. Also, a trace with a span within the query's times
 // may have the selected span in a part outside of these times. Such a trace is doubtful: the Run finds all its
 // parts, and their masks decide together. So the search finds a trace from every part within the times that has
-// one of its spans.
+// one of its spans, or, with a scarce filter (scarce.go), from one that has a span of this filter.
 //
 // Rejected: an index of all traces of all parts, which would read every part before the first answer. Rejected as
 // well: searching all parts outside of the times for traces that they share with the parts within.
@@ -75,6 +75,11 @@ func (r *Run) Skips(part int) bool {
 	if !r.Covers(part) {
 		return !r.bridges(part)
 	}
+	return r.scarce().lacks(r, part) || r.useless(part)
+}
+
+// useless reports whether no span of a part within the times matters, nor any outside of them.
+func (r *Run) useless(part int) bool {
 	n := r.p.first()
 	return n != nil && n.rules(r, part) == useless && !r.outside()
 }
@@ -148,18 +153,13 @@ func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
 	if n == nil {
 		return fullMask(len(v.TraceIDs)), nil, nil
 	}
-	if err := r.prepare(part, n); err != nil {
-		return nil, nil, err
+	if s := r.scarce(); s.some {
+		sure, doubtful, err = s.candidates(r, part, n)
+	} else {
+		sure, doubtful, err = r.eitherSide(part, n)
 	}
-	sure = r.local(part, n)
-	if len(r.parts.list) < 2 {
-		return sure, nil, nil
-	}
-	switch _, alone := n.(pick); {
-	case r.outside():
-		doubtful = fullMask(len(v.TraceIDs))
-	case !alone:
-		doubtful = slices.Clone(n.some(r, part))
+	if err != nil || len(r.parts.list) < 2 {
+		return sure, nil, err
 	}
 	if doubtful != nil && sure != nil {
 		doubtful.AndNot(sure)
@@ -181,6 +181,18 @@ func (r *Run) Candidates(part int) (sure, doubtful Mask, err error) {
 		}
 	}
 	return sure, doubtful, nil
+}
+
+// eitherSide returns the traces of an open part that may have a result by this part alone, and those that may have
+// one with spans of other parts.
+func (r *Run) eitherSide(part int, n node) (sure, doubtful Mask, err error) {
+	if err := r.prepare(part, n); err != nil {
+		return nil, nil, err
+	}
+	if r.outside() {
+		return r.local(part, n), fullMask(len(r.View(part).TraceIDs)), nil
+	}
+	return r.local(part, n), slices.Clone(n.some(r, part)), nil
 }
 
 // bridging is Candidates for a part before the times of the query. It returns traces that other resident parts

@@ -40,6 +40,14 @@ func (m Mask) Empty() bool {
 	return true
 }
 
+// count returns the number of rows.
+func (m Mask) count() (n int) {
+	for _, w := range m {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
 // Rows yields the rows of the set in order.
 func (m Mask) Rows(yield func(uint32) bool) {
 	for i, w := range m {

@@ -222,9 +222,13 @@ func (r *Run) prepare(part int, n node) error {
 	if pages == nil || 2*count(pages) > len(pages) {
 		return r.Open(part)
 	}
-	done, err := r.byPage(part, o, pages, picksOf(n, nil))
-	if err == nil && !done {
-		err = r.Open(part)
+	picks := picksOf(n, nil)
+	found, err := r.byPage(part, o, pages, picks)
+	if err == nil && found == nil {
+		return r.Open(part)
+	}
+	for i := range found {
+		r.cands[candKey{picks[i], part}] = found[i]
 	}
 	return err
 }
@@ -323,9 +327,9 @@ func (r *Run) soughtByClause(part, pages int, c clause) ([]bool, error) {
 	return all, nil
 }
 
-// byPage records the candidates of filters from the rows of some pages; the other pages have none. It returns
-// false if the part turns out to have no pages.
-func (r *Run) byPage(part int, o *pagesOf, pages []bool, picks []pick) (bool, error) {
+// byPage returns the candidates of filters from the rows of some pages; the other pages have none. It returns
+// nil if the part turns out to have no pages.
+func (r *Run) byPage(part int, o *pagesOf, pages []bool, picks []pick) ([]Mask, error) {
 	traces := len(r.View(part).TraceIDs)
 	found := make([]Mask, len(picks))
 	for page, in := range pages {
@@ -335,7 +339,7 @@ func (r *Run) byPage(part int, o *pagesOf, pages []bool, picks []pick) (bool, er
 		first := o.first[page]
 		v, err := r.parts.page(part, page, ofRows)
 		if v == nil || err != nil {
-			return false, err
+			return nil, err
 		}
 		b := r.tiePage(part, v)
 		for i, f := range picks {
@@ -347,11 +351,10 @@ func (r *Run) byPage(part int, o *pagesOf, pages []bool, picks []pick) (bool, er
 			}
 		}
 	}
-	for i, f := range picks {
-		r.cands[candKey{f, part}] = found[i]
-		_ = r.memory.Take(8*len(found[i]), Progress{Format: "the candidates of %d filters", A: len(r.cands)}) // the context tells
+	for _, m := range found {
+		_ = r.memory.Take(8*len(m), Progress{Format: "the candidates of %d filters", A: len(r.cands)}) // the context tells
 	}
-	return true, nil
+	return found, nil
 }
 
 // openPlaces opens the parts or the pages at the places of a trace.

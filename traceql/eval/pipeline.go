@@ -60,11 +60,12 @@ type Run struct {
 	spans int // most spans of a trace so far
 	kept  int // bytes of the current trace besides its spans
 
-	memory Memory
-	splits splits
-	places []in     // see May
-	atPage []*Bound // the page of each place, nil for an open part
-	mayID  trace.TraceID
+	memory   Memory
+	splits   splits
+	scarcest scarce
+	places   []in     // see May
+	atPage   []*Bound // the page of each place, nil for an open part
+	mayID    trace.TraceID
 }
 
 // Start begins a Run. When ctx is done, long work ends early with too few spans, so the caller must check ctx
