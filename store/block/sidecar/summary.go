@@ -160,6 +160,10 @@ type column struct {
 // to see whether a value is new. So many small columns need no memory of their own.
 const fewValues = 1024
 
+// fewNumbers is the same for a column's last numbers. They take 512 bytes, and a client may send hundreds of
+// thousands of columns.
+const fewNumbers = 128
+
 // attributes adds the columns that occur in some rows, and their distinct values.
 func (s *summary) attributes(src *Source, level trace.Level, rows []uint32) {
 	if len(rows) == 0 {
@@ -211,6 +215,9 @@ func (s *summary) attributes(src *Source, level trace.Level, rows []uint32) {
 // isNewNumber reports whether a number may be new.
 func (c *column) isNewNumber(n uint64) bool {
 	if c.numbers == nil {
+		if c.count < fewNumbers {
+			return true
+		}
 		c.numbers = make([]uint64, 64)
 	}
 	at := &c.numbers[n*0x9e3779b97f4a7c15>>58]

@@ -11,6 +11,7 @@ const (
 	spanWeight  = 64
 	childWeight = 24 // of an event or a link
 	attrWeight  = 8
+	arrayWeight = 4 // of a byte of an array: a small element takes several times its bytes
 )
 
 // weights are the weights of the rows of a source.
@@ -54,8 +55,12 @@ func (s *source) attrWeights(l trace.Level) []uint32 {
 			}
 			continue
 		}
+		each := uint32(1) // weight of a byte
+		if c.Type == trace.Array {
+			each = arrayWeight
+		}
 		for i, row := range c.Rows {
-			weights[row] += attrWeight + strings.Size(c.Codes[i])
+			weights[row] += attrWeight + each*strings.Size(c.Codes[i])
 		}
 	}
 	return weights
