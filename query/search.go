@@ -212,6 +212,8 @@ type search struct {
 
 	toldParts int // the same for finished parts
 
+	fromDisk bool // some parts are closed before the search ends
+
 	job *Job
 }
 
@@ -223,6 +225,7 @@ func (s *search) plan() {
 		if s.run.Skips(i) {
 			continue
 		}
+		s.fromDisk = s.fromDisk || !s.list[i].Resident
 		c := &cursor{part: i, last: s.list[i].MaxEnd}
 		c.times = s.facts.of(s.list[i].ID).known(s.list[i].Spans)
 		s.cursors = append(s.cursors, c)
@@ -362,8 +365,16 @@ func (s *search) keep(sets []eval.Spanset) error {
 	s.omit(&t)
 	if s.req.Query != "" {
 		t.Services = serviceStats(&s.t)
+	}
+	if s.fromDisk {
+		t.own()
+	}
+	if s.req.Query != "" {
 		for i, set := range sets {
 			t.SpanSets = append(t.SpanSets, s.spanSet(set))
+			if s.fromDisk {
+				t.SpanSets[i].own()
+			}
 			if err := s.job.Hold(t.SpanSets[i].bytes(), "%d traces and %d sets of spans of the next", len(s.out.Traces), i+1); err != nil {
 				return err
 			}
@@ -378,28 +389,7 @@ func (s *search) keep(sets []eval.Spanset) error {
 		s.job.memory.Free(s.out.Traces[last].bytes())
 		s.out.Traces = s.out.Traces[:last]
 	}
-	return s.job.Hold(itemBytes*(1+len(t.Services)), "%d traces", len(s.out.Traces))
-}
-
-// itemBytes estimates the memory of a Trace, a SpanSet, a Span or a ServiceStats in a result, attrBytes an
-// Attr. Texts need no memory: they are in the dictionaries.
-const itemBytes, attrBytes = 128, 80
-
-// bytes estimates the memory of a trace in a result.
-func (t *Trace) bytes() int {
-	n := itemBytes * (1 + len(t.Services))
-	for i := range t.SpanSets {
-		n += t.SpanSets[i].bytes()
-	}
-	return n
-}
-
-func (s *SpanSet) bytes() int {
-	n := itemBytes + attrBytes*len(s.Attrs)
-	for _, span := range s.Spans {
-		n += itemBytes + attrBytes*len(span.Attrs)
-	}
-	return n
+	return s.job.Hold(t.headBytes(), "%d traces", len(s.out.Traces))
 }
 
 // omit clears the fields that an answer to the query does not show.

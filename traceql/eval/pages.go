@@ -122,6 +122,7 @@ func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
 	}
 	o.open = append(o.open, w)
 	p.bytes += w.bytes
+	p.countDict(part, v)
 	return v, nil
 }
 

@@ -30,8 +30,9 @@ type Parts struct {
 	dir   atomic.Pointer[directory] // of the resident parts
 	mu    sync.Mutex
 	order []int // open non-resident parts, in the order of opening
-	bytes int   // of their columns
+	bytes int   // of their columns, pages and dictionaries
 	pages map[int]*pagesOf
+	dicts map[int]int // bytes of the dictionary that the Views of a part share
 
 	loads atomic.Int64
 	again []Mask // see Repeated; under againMu
@@ -67,6 +68,7 @@ type Keep struct {
 	Memory Memory  // counts the query's memory, except for columns of parts
 	Places *Places // finds the traces of resident parts
 	Facts  Facts   // caches facts about other parts
+	Open   int     // bytes of the non-resident parts that are open at a time; 64 MiB
 	// Searched is called with a View whose texts a pattern has searched; see [trace.Dict.Learn]. Goroutines may call it
 	// at the same time.
 	Searched func(*trace.View)
@@ -84,6 +86,9 @@ type Facts interface {
 // first non-resident part. So a query of only resident parts declares nothing.
 func NewParts(ctx context.Context, snap trace.Snapshot, needs func() (rows, whole *trace.Need), o Keep) *Parts {
 	o.Memory = Unlimited(o.Memory)
+	if o.Open <= 0 {
+		o.Open = keptBytes
+	}
 	p := &Parts{ctx: ctx, snap: snap, list: snap.Parts(), o: o}
 	p.views = make([]partView, len(p.list))
 	for i := range p.list {
@@ -162,6 +167,7 @@ func (p *Parts) keep(part int, o opened) *trace.View {
 	}
 	o.bytes = o.view.ColumnBytes()
 	p.bytes += o.bytes
+	p.countDict(part, o.view)
 	if before == nil {
 		p.order = append(p.order, part)
 	} else {
@@ -169,6 +175,17 @@ func (p *Parts) keep(part int, o opened) *trace.View {
 	}
 	p.views[part].opened.Store(&o)
 	return o.view
+}
+
+// countDict counts the dictionary of a part, which grows as more columns are read. The caller holds the lock.
+func (p *Parts) countDict(part int, v *trace.View) {
+	if more := v.Strings.Bytes() - p.dicts[part]; more > 0 {
+		if p.dicts == nil {
+			p.dicts = map[int]int{}
+		}
+		p.dicts[part] += more
+		p.bytes += more
+	}
 }
 
 // Release releases the columns of a non-resident part that the query no longer needs. If a Run has the part
@@ -190,11 +207,12 @@ func (p *Parts) Release(part int) {
 		}
 	}
 	p.releasePages(part)
+	p.bytes -= p.dicts[part]
+	delete(p.dicts, part)
 }
 
-// keptOpen bounds the non-resident Views that a query has open at a time, keptBytes their bytes of columns. A
-// search alternates between the parts of a block, which all cover the block's time. The cache that provides the
-// columns counts their memory.
+// keptOpen bounds the non-resident Views that a query has open at a time; Keep.Open, keptBytes by default, bounds their
+// bytes. A search alternates between the parts of a block, which all cover the block's time.
 const (
 	keptOpen  = 128
 	keptBytes = 64 << 20
@@ -207,7 +225,7 @@ func (p *Parts) oldest() (part int, ok bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.order) < 2 || len(p.order) <= keptOpen && p.bytes <= keptBytes {
+	if len(p.order) < 2 || len(p.order) <= keptOpen && p.bytes <= p.o.Open {
 		return 0, false
 	}
 	return p.order[0], true

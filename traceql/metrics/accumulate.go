@@ -46,7 +46,11 @@ type accumulator struct {
 }
 
 func newAccumulator(s *spans) *accumulator {
-	return &accumulator{groups: newGroups(s.q), cells: cells{slots: s.w.Slots}, q: s.q, w: s.w, lead: s.lead, memory: s.memory, ctx: s.ctx, poll: eval.NewPoll(s.ctx)}
+	a := &accumulator{groups: newGroups(s.q), cells: cells{slots: s.w.Slots}, q: s.q, w: s.w, lead: s.lead, memory: s.memory, ctx: s.ctx, poll: eval.NewPoll(s.ctx)}
+	if s.fromDisk() {
+		a.groups.own()
+	}
+	return a
 }
 
 // Part is a query's result for one part of a snapshot. Its numbers of labels and series are local to this View,

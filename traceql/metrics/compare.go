@@ -46,8 +46,9 @@ type attrCounts struct {
 	total  [2][]float64   // a count a slot
 	times  []int          // by label, how often a span counts; grows on demand
 
-	round   int // the round of tally.add that last used it
-	counted int // labels whose memory is counted
+	round        int // the round of tally.add that last used it
+	counted      int // labels whose memory is counted
+	countedTexts int // bytes of their texts
 }
 
 // timesOf returns how often a span with a value counts.
@@ -76,16 +77,18 @@ type tally struct {
 	attrs map[string]*attrCounts
 	texts map[columnAt]*texts // so that the second reading finds all numbers
 
-	round  int           // of add
-	fresh  []*attrCounts // asked for in this round
-	labels int           // counted by holdLabels
-	codes  int           // of texts
-	kept   bool          // the second time
+	round      int           // of add
+	fresh      []*attrCounts // asked for in this round
+	labels     int           // counted by holdLabels
+	labelTexts int           // bytes of their texts
+	owned      bool          // see labels
+	codes      int           // of texts
+	kept       bool          // the second time
 }
 
 // count returns the series of a query with compare().
 func (c *comparing) count(s *spans) ([]Series, error) {
-	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, poll: eval.NewPoll(s.ctx), attrs: map[string]*attrCounts{}, texts: map[columnAt]*texts{}}
+	all := &tally{c: c, slots: s.w.Slots, lead: s.lead, memory: s.memory, owned: s.fromDisk(), poll: eval.NewPoll(s.ctx), attrs: map[string]*attrCounts{}, texts: map[columnAt]*texts{}}
 	for range 2 {
 		for view := range s.list {
 			if s.slots[view] == nil {
@@ -123,9 +126,10 @@ func (k *tally) holdLabels() error {
 	const each = labelBytes + 2*8 + 8 + 2*24 // sums, times, cells
 	for _, a := range k.fresh {
 		k.labels += len(a.labels.values) - a.counted
-		a.counted = len(a.labels.values)
+		k.labelTexts += a.labels.texts - a.countedTexts
+		a.counted, a.countedTexts = len(a.labels.values), a.labels.texts
 	}
-	bytes := k.labels*each + 4*k.codes
+	bytes := k.labels*each + k.labelTexts + 4*k.codes
 	err := k.memory.Take(bytes-k.counted, eval.Progress{Format: "%d different values of attributes", A: k.labels})
 	k.counted = bytes
 	return err
@@ -135,6 +139,7 @@ func (k *tally) attr(key string) *attrCounts {
 	a := k.attrs[key]
 	if a == nil {
 		a = &attrCounts{labels: newLabels()}
+		a.labels.owned = k.owned
 		k.attrs[key] = a
 	}
 	if a.round != k.round {

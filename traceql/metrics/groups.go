@@ -20,6 +20,13 @@ func newGroups(q *Query) groups {
 	return g
 }
 
+// own makes the groups copy the texts of their labels.
+func (g *groups) own() {
+	for _, l := range g.labels {
+		l.owned = true
+	}
+}
+
 // first returns the number of groups of the first n entries of by().
 func (g *groups) first(n int) int {
 	switch n {
@@ -58,7 +65,7 @@ func (g *groups) join(o *groups) []uint32 {
 // bytes returns the memory of the numbers.
 func (g *groups) bytes() (n int) {
 	for i, l := range g.labels {
-		n += len(l.values)*labelBytes + len(g.chain[i].list)*pairBytes
+		n += len(l.values)*labelBytes + l.texts + len(g.chain[i].list)*pairBytes
 	}
 	if g.buckets != nil {
 		n += len(g.buckets.list) * pairBytes

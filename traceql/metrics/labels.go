@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"math"
+	"strings"
 
 	"etude/trace"
 	"etude/traceql/eval"
@@ -23,6 +24,8 @@ type labels struct {
 	numbers map[labelKey]uint32
 	values  []eval.Value
 	local   bool // local to one View: a text's code identifies it, without a lookup
+	owned   bool // texts are copies, so that they do not keep the dictionary of a closed part in memory
+	texts   int  // bytes of the texts
 
 	// The most frequent lookups: the last value, and small ints (number + 1; 0 if unknown).
 	last  labelKey
@@ -80,6 +83,11 @@ func (l *labels) find(v eval.Value) uint32 {
 	}
 	n, ok := l.numbers[key]
 	if !ok {
+		if l.owned {
+			key.s = strings.Clone(key.s)
+			v.Str = key.s
+		}
+		l.texts += len(key.s)
 		n = uint32(len(l.values))
 		l.values = append(l.values, v)
 		l.numbers[key] = n

@@ -258,6 +258,11 @@ func (s *spans) holdRows(view int) error {
 	return s.memory.Take(n*each, eval.Progress{Format: "the rows of %d spans more", A: n})
 }
 
+// fromDisk reports whether the query closes parts before it ends.
+func (s *spans) fromDisk() bool {
+	return slices.ContainsFunc(s.list, func(p trace.Part) bool { return !p.Resident })
+}
+
 func (s *spans) makeRoom(view int) {
 	n := s.list[view].Spans
 	s.slots[view] = slotArrays.get(n)
