@@ -1,19 +1,22 @@
 package query
 
 import (
+	"slices"
+
 	"etude/trace"
 	"etude/traceql/eval"
 )
 
 // cursor walks over the candidate traces of one part, newest first. The search opens the part when the cursor
 // first becomes the newest of all. It computes the candidates when the cursor becomes the newest again, and puts
-// the traces in order if there are any. It never opens most parts, because they are too old.
+// them in order if there are any. It never opens most parts, because they are too old.
 type cursor struct {
 	part  int
 	last  uint64          // no trace of the part starts later
-	times *chronology     // nil until known; in order once the cursor is ready and has candidates
+	times *chronology     // nil until known
 	ids   []trace.TraceID // by trace number; nil until the part is open
-	at    int             // position in times.order
+	order []uint32        // trace numbers, newest first: of all traces or of the candidates; nil until known
+	at    int             // position in order
 	ready bool            // the candidates are known
 	sure  eval.Mask       // traces that may have a result
 	cand  eval.Mask       // these and the doubtful ones, see eval.Run.May
@@ -25,10 +28,10 @@ func (c *cursor) start() uint64 {
 	switch {
 	case c.times == nil:
 		return c.last
-	case c.times.order == nil:
+	case c.order == nil:
 		return c.times.newest
 	}
-	return c.times.start[c.times.order[c.at]]
+	return c.times.start[c.order[c.at]]
 }
 
 // settle moves to the next candidate at or after the position. It reports
@@ -40,22 +43,39 @@ func (c *cursor) settle() bool {
 	if c.cand == nil {
 		return false
 	}
-	for c.at < len(c.times.order) && !c.cand.Has(c.times.order[c.at]) {
+	for c.at < len(c.order) && !c.cand.Has(c.order[c.at]) {
 		c.at++
 	}
-	return c.at < len(c.times.order)
+	return c.at < len(c.order)
 }
 
 // id returns the id of the trace at the cursor. While it is unknown, id returns the first of all ids.
 func (c *cursor) id() (id trace.TraceID) {
-	if c.ids == nil || c.times.order == nil {
+	if c.ids == nil || c.order == nil {
 		return id
 	}
-	return c.ids[c.times.order[c.at]]
+	return c.ids[c.order[c.at]]
+}
+
+// fewCandidates: if at most one of so many traces of a part is a candidate, a search puts only candidates in order.
+const fewCandidates = 8
+
+// few returns the candidates in order, or nil if they are many.
+func (c *cursor) few() []uint32 {
+	numbers := make([]uint32, 0, 16)
+	for number := range c.cand.Rows {
+		if numbers = append(numbers, number); len(numbers)*fewCandidates > len(c.ids) {
+			return nil
+		}
+	}
+	slices.SortFunc(numbers, func(a, b uint32) int {
+		return newerFirst(c.times.start[a], c.ids[a], c.times.start[b], c.ids[b])
+	})
+	return numbers
 }
 
 // isSure reports whether the part alone makes the trace at the cursor a candidate.
-func (c *cursor) isSure() bool { return c.sure != nil && c.sure.Has(c.times.order[c.at]) }
+func (c *cursor) isSure() bool { return c.sure != nil && c.sure.Has(c.order[c.at]) }
 
 // before reports whether the trace of the first cursor precedes the trace of the second in answers. Ids break
 // ties: of a million traces with one start, the search evaluates only those in the answer.

@@ -227,7 +227,9 @@ func (s *search) plan() {
 		}
 		s.fromDisk = s.fromDisk || !s.list[i].Resident
 		c := &cursor{part: i, last: s.list[i].MaxEnd}
-		c.times = s.facts.of(s.list[i].ID).known(s.list[i].Spans)
+		if c.times = s.facts.of(s.list[i].ID).known(s.list[i].Spans); c.times != nil {
+			c.order = c.times.order
+		}
 		s.cursors = append(s.cursors, c)
 	}
 	s.cursors.order()
@@ -271,8 +273,10 @@ func (s *search) step(c *cursor) error {
 			return err
 		}
 		c.sure, c.cand, c.ready = sure, eval.Union(sure, doubtful), true
-		if !c.cand.Empty() {
-			c.times = s.facts.of(s.list[c.part].ID).inOrder(s.run.View(c.part), c.times)
+		if !c.cand.Empty() && c.order == nil {
+			if c.order = c.few(); c.order == nil {
+				c.order = s.facts.of(s.list[c.part].ID).inOrder(s.run.View(c.part), c.times).order
+			}
 		}
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
@@ -291,6 +295,7 @@ func (s *search) open(c *cursor) error {
 	}
 	v := s.run.View(c.part)
 	c.ids, c.times = v.TraceIDs, s.facts.of(s.list[c.part].ID).chronology(v)
+	c.order = c.times.order
 	return nil
 }
 

@@ -45,7 +45,7 @@ type unitName struct {
 	columns trace.Columns // one of them
 	level   trace.Level
 	key     string
-	page    int // one more than its number; 0 for units of all pages
+	page    int // one more than its number; 0 for units of all pages, and see oneTrace
 }
 
 type unitKind uint8
@@ -58,6 +58,7 @@ const (
 	oneDictionary // the dictionary of the column that key names
 	onePlace      // the pages in which a condition may hold
 	oneTally      // see tally; it does not go with the skeleton
+	oneTrace      // a View of a whole trace; page is its number
 )
 
 // unit is a piece of a part that was read.
@@ -67,6 +68,7 @@ type unit struct {
 	texts   *texts            // of a dictionary
 	pages   []bool            // of a place
 	tally   *tally
+	view    *trace.View // of a trace
 	bytes   int
 
 	cached

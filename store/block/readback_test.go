@@ -312,6 +312,17 @@ func TestOpenTrace(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				before := b.cache.Stats()
+				if again, err := p.openTrace(context.Background(), id, trace.Everything()); err != nil || name != "Tempo's" && again != v {
+					t.Errorf("%s: trace %s was read again: %v", name, id, err)
+				}
+				if after := b.cache.Stats(); name != "Tempo's" && after.Misses != before.Misses {
+					t.Errorf("%s: trace %s: %d units were read again", name, id, after.Misses-before.Misses)
+				}
+				times, err := p.openTrace(context.Background(), id, &trace.Need{Columns: trace.Times})
+				if err != nil || times.SpanID != nil && times == v {
+					t.Errorf("%s: a trace with only its times: %v, %v", name, times, err)
+				}
 				if name != "Tempo's" && len(v.TraceIDs) != 1 {
 					t.Errorf("%s: %d traces were read for one", name, len(v.TraceIDs))
 				}

@@ -120,7 +120,8 @@ func (v *values) keep(from, to, first, last int) error {
 	return nil
 }
 
-// openTrace returns a View of one trace of the part, or nil if the part does not have the trace.
+// openTrace returns a View of one trace of the part, or nil if the part does not have the trace. The cache keeps whole
+// traces: who looks at one asks for it again, and it takes a page of each column to read.
 func (p *part) openTrace(ctx context.Context, id trace.TraceID, need *trace.Need) (*trace.View, error) {
 	v, err := p.openOnly(ctx, id, need)
 	if errors.Is(err, errPages) { // Slow path
@@ -143,7 +144,31 @@ func (p *part) openOnly(ctx context.Context, id trace.TraceID, need *trace.Need)
 	if !ok {
 		return nil, nil
 	}
-	return whole.some(ctx, number, number+1, need, false)
+	if !isEverything(need) {
+		return whole.some(ctx, number, number+1, need, false)
+	}
+	name := unitName{kind: oneTrace, page: number}
+	if u := p.b.cache.get(whole, name); u != nil {
+		return u.view, nil
+	}
+	v, err = whole.some(ctx, number, number+1, need, false)
+	if err == nil {
+		p.b.cache.put(whole, name, &unit{view: v, bytes: v.ColumnBytes() + traceBytes})
+	}
+	return v, err
+}
+
+// traceBytes estimates the memory of a View of a trace besides its columns.
+const traceBytes = 2 << 10
+
+// isEverything reports whether a View has all that a block has.
+func isEverything(need *trace.Need) bool {
+	for _, level := range levelsBelow {
+		if !need.AllKeys[level] {
+			return false
+		}
+	}
+	return need.Columns&trace.AllColumns == trace.AllColumns
 }
 
 // openPage returns a View of the traces of one page, and how many pages there are.
