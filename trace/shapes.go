@@ -9,6 +9,9 @@ func (a *Attrs) Columns() []Column {
 // Sharing reports whether there are shared columns, beside Columns.
 func (a *Attrs) Sharing() bool { return len(a.shared.types) > 0 }
 
+// ColumnCount returns the number of all columns.
+func (a *Attrs) ColumnCount() int { return len(a.cols) + len(a.shared.types) }
+
 // Shapes returns the shape of each row, and a number above all shapes. Rows of one shape have the same columns in
 // the same order, but for attributes in shared columns.
 func (a *Attrs) Shapes() (ofRow []uint32, n int) {

@@ -218,6 +218,7 @@ func (b *Block) survey(ctx context.Context, pause func()) ([]sidecar.Facts, erro
 	own.cache = NewCache(0)
 	facts := make([]sidecar.Facts, len(b.parts))
 	var s sidecar.Builder
+	defer s.End()
 	for i := range b.parts {
 		pause()
 		p := newPart(&own, i)
@@ -233,13 +234,16 @@ func (b *Block) survey(ctx context.Context, pause func()) ([]sidecar.Facts, erro
 			}
 			s.EndTrace()
 		}
+		s.EndGroup()
 		info := infoOf(v)
 		if infos != nil {
 			info.FirstArrival, info.LastArrival = infos[i].FirstArrival, infos[i].LastArrival
 		}
-		if facts[i], err = s.Facts(info); err != nil {
+		one, err := s.Facts([]layout.PartInfo{info}, pause)
+		if err != nil {
 			return nil, err
 		}
+		facts[i] = one[0]
 	}
 	return facts, nil
 }

@@ -42,6 +42,44 @@ func TestPairsOfManyNames(t *testing.T) {
 	}
 }
 
+// A block of more row groups than the scanner reads at once: their facts rule out nothing that they have, and most names of
+// other row groups.
+func TestFactsOfManyGroups(t *testing.T) {
+	t.Parallel()
+	b := written(t, WriteOptions{GroupBytes: 4 << 10}, pairedSpans(t, 1, 900, 300), pairedSpans(t, 2, 900, 300))
+	if len(b.parts) < 40 {
+		t.Fatalf("%d row groups", len(b.parts))
+	}
+	var conditions [][]trace.Condition
+	for _, p := range b.parts {
+		v, err := p.open(t.Context(), trace.Everything())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conditions = append(conditions, conditionsOf(v))
+	}
+	excluded, all := 0, 0
+	for i, p := range b.parts {
+		for j, some := range conditions {
+			for _, c := range some {
+				out := p.facts.Excludes(&c)
+				if i == j && out {
+					t.Fatalf("row group %d has %+v, and it is ruled out", i, c)
+				}
+				if c.Of == trace.Names && i != j {
+					if all++; out {
+						excluded++
+					}
+				}
+			}
+		}
+		comparePairs(t, p)
+	}
+	if excluded < all/2 {
+		t.Errorf("%d of %d names of other row groups are ruled out", excluded, all)
+	}
+}
+
 // pairedSpans are spans whose other facts depend on their names.
 func pairedSpans(t *testing.T, seed uint64, spans, names int) *trace.View {
 	t.Helper()

@@ -1,6 +1,8 @@
 package sidecar
 
 import (
+	"slices"
+
 	"etude/store/block/layout"
 	"etude/trace"
 )
@@ -38,47 +40,83 @@ func starts(parents []uint32, n int) []uint32 {
 	return at
 }
 
-// Builder makes the facts of row groups whose spans lie in some Sources. The zero
-// Builder is ready for Begin.
+// Builder makes the facts of row groups whose spans lie in some Sources: all spans come first, row group by row group;
+// then Facts reads each column of the Sources once, for all row groups. The zero Builder is ready for Begin.
 type Builder struct {
 	sources []*Source
-	rows    [][]uint64 // by source: the set of its rows
-	list    []uint32   // of the rows of one source
+	of      [][]uint32 // by source and row: the number of its row group + 1; 0: not in any
 	frame   *frameBuilder
-	summary summary
+	groups  []*summary // the first count of them are in use
+	count   int
+	last    trace.TraceID // of the span before
+	scan    scanner
+	sort    hashSort
 }
 
-// Begin begins a row group. A reused Builder keeps its memory.
+// Begin begins a block. A reused Builder keeps its memory.
 func (b *Builder) Begin(sources []*Source) {
-	b.sources, b.frame = sources, newFrameBuilder(sources)
-	for len(b.rows) < len(sources) {
-		b.rows = append(b.rows, nil)
+	b.sources, b.count, b.frame = sources, 0, newFrameBuilder(sources)
+	for len(b.of) < len(sources) {
+		b.of = append(b.of, nil)
 	}
 	for i, s := range sources {
-		b.rows[i] = emptySet(b.rows[i], s.View.Spans())
+		b.of[i] = zeroed(b.of[i], s.View.Spans())
 	}
-	b.summary.begin()
 }
 
-// Span adds the next span of a trace: a row of one of the Sources.
+// zeroed returns a slice of n zeros, in the memory of s if there is enough.
+func zeroed[T any](s []T, n int) []T {
+	s = slices.Grow(s[:0], n)[:n]
+	clear(s)
+	return s
+}
+
+// Span adds the next span of a trace to the row group: a row of one of the Sources.
 func (b *Builder) Span(source int, row uint32) {
-	isNew(b.rows[source], row)
+	b.of[source][row] = uint32(b.count) + 1
 	b.frame.span(source, row)
+	v := b.sources[source].View
+	b.last = v.TraceIDs[v.Trace[row]]
 }
 
-// EndTrace ends a trace.
-func (b *Builder) EndTrace() { b.frame.endTrace() }
-
-// Facts returns the sidecar's facts about the row group and drops the references to the Sources.
-func (b *Builder) Facts(info layout.PartInfo) (Facts, error) {
-	for i, s := range b.sources {
-		b.list = appendSet(b.list[:0], b.rows[i])
-		b.summary.add(s, b.list)
+// EndTrace ends a trace. Traces ascend by id.
+func (b *Builder) EndTrace() {
+	if b.count == len(b.groups) {
+		b.groups = append(b.groups, &summary{members: hashList{sort: &b.sort}})
 	}
-	facts, err := b.summary.part(info)
-	if err == nil {
-		facts.frame = b.frame.frame()
+	g := b.groups[b.count]
+	if b.frame.traces == 0 {
+		g.begin()
 	}
-	b.sources, b.frame = nil, nil
-	return facts, err
+	b.frame.endTrace()
+	g.trace(b.last)
 }
+
+// EndGroup ends a row group, which has at least one trace.
+func (b *Builder) EndGroup() {
+	b.groups[b.count].facts.frame = b.frame.frame()
+	b.count++
+	b.frame = newFrameBuilder(b.sources)
+}
+
+// Facts returns the sidecar's facts about the row groups. Between two columns it calls pause.
+func (b *Builder) Facts(infos []layout.PartInfo, pause func()) (all []Facts, err error) {
+	for from := 0; from < b.count; from += scanned {
+		groups := b.groups[from:min(from+scanned, b.count)]
+		for i, s := range b.sources {
+			b.scan.source(s, b.of[i], from, groups, pause)
+		}
+	}
+	for i, g := range b.groups[:b.count] {
+		facts, err := g.part(infos[i])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, facts)
+		pause()
+	}
+	return all, nil
+}
+
+// End drops the references to the Sources.
+func (b *Builder) End() { b.sources, b.frame = nil, nil }

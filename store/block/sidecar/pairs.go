@@ -173,9 +173,7 @@ type pairs struct {
 	noKeys          bool // there were too many
 	noServices      bool // a resource has no service name that is one text
 
-	rowName []int32  // the name of each row: index in names.local, or -1
-	cells   []limits // by name and column; the names of rows that are not kept share the last ones
-	met     []bool   // by service and name
+	met []bool // by service and name
 }
 
 func (p *pairs) begin() {
@@ -185,38 +183,38 @@ func (p *pairs) begin() {
 	p.noKeys, p.noServices = false, false
 }
 
-// add adds rows of a source.
-func (p *pairs) add(src *Source, rows []uint32) {
-	p.rowName = p.rowName[:0]
-	p.met = append(p.met[:0], make([]bool, maxServices*maxNames)...)
-	v := src.View
-	for _, row := range rows {
-		name, ok := p.names.known(v.Name[row])
-		if !ok {
-			name = p.names.meet(v.Name[row], nameAnchor(v.Text(v.Name[row])))
-		}
-		resource := v.ScopeResource[v.Scope[row]]
-		service, ok := p.services.known(resource)
-		if !ok {
-			service = p.services.meet(resource, p.serviceOf(src, resource))
-		}
-		p.rowName = append(p.rowName, int32(name))
-		d := v.Duration(row)
-		if name >= 0 {
-			p.names.local[name].span(d, v.Status[row], v.Kind[row])
-		}
-		if service < 0 {
-			continue
-		}
-		p.services.local[service].span(d, v.Status[row], v.Kind[row])
-		if name >= 0 {
-			p.met[service*maxNames+name] = true
-		}
-	}
+// start begins a source.
+func (p *pairs) start() { p.met = zeroed(p.met, maxServices*maxNames) }
+
+// end ends a source.
+func (p *pairs) end() {
 	p.joinNames()
-	p.keys(src.Flat(trace.SpanLevel), rows)
 	p.names.leave()
 	p.services.leave()
+}
+
+// span adds a span. It returns the index of its name in names.local, or -1.
+func (p *pairs) span(src *Source, row, resource uint32, d int64) (name int) {
+	v := src.View
+	name, ok := p.names.known(v.Name[row])
+	if !ok {
+		name = p.names.meet(v.Name[row], nameAnchor(v.Text(v.Name[row])))
+	}
+	service, ok := p.services.known(resource)
+	if !ok {
+		service = p.services.meet(resource, p.serviceOf(src, resource))
+	}
+	if name >= 0 {
+		p.names.local[name].span(d, v.Status[row], v.Kind[row])
+	}
+	if service < 0 {
+		return name
+	}
+	p.services.local[service].span(d, v.Status[row], v.Kind[row])
+	if name >= 0 {
+		p.met[service*maxNames+name] = true
+	}
+	return name
 }
 
 // serviceOf returns the anchor of a resource's service, or 0.
@@ -246,50 +244,27 @@ func (p *pairs) joinNames() {
 	}
 }
 
-// keys adds the span attributes of rows by their names.
-func (p *pairs) keys(f *trace.Flat, rows []uint32) {
-	columns := len(f.Columns)
-	n := (len(p.names.local) + 1) * columns
-	if p.noKeys = p.noKeys || n > maxCells; p.noKeys {
-		return
-	}
-	p.cells = append(p.cells[:0], make([]limits, n)...)
-	for i, row := range rows {
-		name := int(p.rowName[i])
-		if name < 0 {
-			name = len(p.names.local)
+// startKeys begins the columns of a source, of which there are so many.
+func (p *pairs) startKeys(columns int) {
+	p.noKeys = p.noKeys || (len(p.names.local)+1)*columns > maxCells
+}
+
+// key adds the facts about a column of a source: for each name in names.local, and for all other spans.
+func (p *pairs) key(key uint64, cells []limits) {
+	for name := range cells {
+		c := &cells[name]
+		if !c.has {
+			continue
 		}
-		cells := p.cells[name*columns : (name+1)*columns]
-		for at, to := f.Row(row); at < to; at++ {
-			c := &cells[f.Cols[at]]
-			c.has = true
-			switch f.Columns[f.Cols[at]].Type {
-			case trace.Int:
-				c.number(float64(int64(f.Vals[at])))
-			case trace.Double:
-				c.number(math.Float64frombits(f.Vals[at]))
-			case trace.Array:
-				c.odd = true
-			}
-		}
-	}
-	for number := range f.Columns {
-		key := keyMember(f.Columns[number].Key)
-		for name := range len(p.names.local) + 1 {
-			c := &p.cells[name*columns+number]
-			if !c.has {
-				continue
-			}
-			p.all.key(key, c)
-			if name < len(p.names.local) {
-				p.names.local[name].key(key, c)
-			}
+		p.all.key(key, c)
+		if name < len(p.names.local) {
+			p.names.local[name].key(key, c)
 		}
 	}
 }
 
 // finish adds the pairs to the members, as many as a row group may have, and returns the ranges.
-func (p *pairs) finish(members *hashSet, spans int) []valueRange {
+func (p *pairs) finish(members *hashList, spans int) []valueRange {
 	mostPairs, mostRanges := minPairs+spans/spansPerPair, minRanges+spans/spansPerRange
 	var ranges []valueRange
 	if !p.noKeys {

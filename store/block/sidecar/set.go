@@ -1,6 +1,6 @@
 package sidecar
 
-import "math/bits"
+import "slices"
 
 // A set of numbers is a bitmap.
 
@@ -25,68 +25,79 @@ func isNew(set []uint64, n uint32) bool {
 	return true
 }
 
-// appendSet appends the numbers of a set in order.
-func appendSet(dst []uint32, set []uint64) []uint32 {
-	for i, word := range set {
-		for ; word != 0; word &= word - 1 {
-			dst = append(dst, uint32(64*i+bits.TrailingZeros64(word)))
+// hashList collects hashes other than 0. Some may occur several times.
+type hashList struct {
+	all  []uint64
+	sort *hashSort // lists that are not used at the same time share one
+}
+
+// hashSort is memory for hashList.unique.
+type hashSort struct {
+	hashes []uint64
+	starts []uint32
+}
+
+// manyHashes is the length from which the list drops repeated hashes before it grows.
+const manyHashes = 1 << 18
+
+func (l *hashList) add(h uint64) {
+	if len(l.all) == cap(l.all) && len(l.all) >= manyHashes {
+		l.unique()
+	}
+	l.all = append(l.all, h)
+}
+
+func (l *hashList) clear() { l.all = l.all[:0] }
+
+// bucketSize is about the number of hashes of a bucket; its table has room for eight times as many.
+const bucketSize = 64
+
+// unique drops repeated hashes and returns the rest, in no order. It sorts the hashes into small buckets, each of which
+// stays in the processor's cache; a table of all hashes would not.
+func (l *hashList) unique() []uint64 {
+	width, b := 0, l.sort
+	for len(l.all)>>width > bucketSize {
+		width++
+	}
+	b.starts = append(b.starts[:0], make([]uint32, 1<<width+1)...)
+	for _, h := range l.all {
+		b.starts[h>>1>>(63-width)+1]++
+	}
+	for i := range 1 << width {
+		b.starts[i+1] += b.starts[i]
+	}
+	b.hashes = slices.Grow(b.hashes[:0], len(l.all))[:len(l.all)]
+	for _, h := range l.all {
+		at := &b.starts[h>>1>>(63-width)]
+		b.hashes[*at] = h
+		*at++ // first the start of the bucket, at last its end
+	}
+	kept, from := l.all[:0], uint32(0)
+	for _, to := range b.starts[:1<<width] {
+		kept = appendUnique(kept, b.hashes[from:to])
+		from = to
+	}
+	l.all = kept
+	return kept
+}
+
+// appendUnique appends the hashes of a bucket, each once.
+func appendUnique(dst, bucket []uint64) []uint64 {
+	var table [8 * bucketSize]uint64
+	if len(bucket) > len(table)/2 { // Slow path: the hashes are not random.
+		slices.Sort(bucket)
+		return append(dst, slices.Compact(bucket)...)
+	}
+next:
+	for _, h := range bucket {
+		i := h >> 1 % uint64(len(table))
+		for ; table[i] != 0; i = (i + 1) % uint64(len(table)) {
+			if table[i] == h {
+				continue next
+			}
 		}
+		table[i] = h
+		dst = append(dst, h)
 	}
 	return dst
-}
-
-// hashSet is a set of hashes, in a table that is at most half full.
-type hashSet struct {
-	slots []uint64 // 0: free
-	used  int
-}
-
-// add reports whether the hash is new.
-func (s *hashSet) add(h uint64) bool {
-	if 2*s.used >= len(s.slots) {
-		s.grow()
-	}
-	if !s.put(h) {
-		return false
-	}
-	s.used++
-	return true
-}
-
-func (s *hashSet) put(h uint64) bool {
-	mask := uint64(len(s.slots) - 1)
-	for i := (h >> 1) & mask; ; i = (i + 1) & mask {
-		switch s.slots[i] {
-		case h:
-			return false
-		case 0:
-			s.slots[i] = h
-			return true
-		}
-	}
-}
-
-func (s *hashSet) grow() {
-	old := s.slots
-	s.slots = make([]uint64, max(1024, 2*len(old)))
-	for _, h := range old {
-		if h != 0 {
-			s.put(h)
-		}
-	}
-}
-
-func (s *hashSet) clear() {
-	clear(s.slots)
-	s.used = 0
-}
-
-func (s *hashSet) all() []uint64 {
-	all := make([]uint64, 0, s.used)
-	for _, h := range s.slots {
-		if h != 0 {
-			all = append(all, h)
-		}
-	}
-	return all
 }

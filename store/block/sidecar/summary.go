@@ -22,9 +22,11 @@ import (
 // filters, which take twice the space for the same error rate.
 type summary struct {
 	facts           Facts
-	members         hashSet
+	members         hashList
 	kinds, statuses [256]bool
 	pairs           pairs
+
+	scopes, resources []uint32 // of the source being read
 
 	columns []column   // of a level
 	seen    [][]uint64 // sets of codes; the first inUse of them are in use
@@ -64,47 +66,7 @@ func mix(a, b uint64) uint64 {
 // member returns the hash of a text of a kind.
 func member(prefix uint64, text string) uint64 { return mix(prefix, xxhash.Sum64String(text)) }
 
-// add adds rows of a source. The rows ascend, so that add reads the columns forwards.
-func (s *summary) add(src *Source, rows []uint32) {
-	v := src.View
-	s.inUse = 0
-	var scopes, resources, events, links []uint32
-	hasTrace, hasScope, hasResource, names := s.set(len(v.TraceIDs)), s.set(v.Scopes()), s.set(v.Resources()), s.set(v.Strings.Len())
-	name := prefix(memberName, 0, "")
-	for _, row := range rows {
-		s.span(v, row)
-		if number := v.Trace[row]; isNew(hasTrace, number) {
-			s.trace(v.TraceIDs[number])
-		}
-		if code := v.Name[row]; isNew(names, code) {
-			s.members.add(member(name, v.Text(code)))
-		}
-		if scope := v.Scope[row]; isNew(hasScope, scope) {
-			scopes = append(scopes, scope)
-			s.members.add(member(prefix(memberScopeName, 0, ""), v.Text(v.ScopeName[scope])))
-			if r := v.ScopeResource[scope]; isNew(hasResource, r) {
-				resources = append(resources, r)
-			}
-		}
-		events, links = appendRange(events, src.Events, row), appendRange(links, src.Links, row)
-	}
-	s.attributes(src, trace.SpanLevel, rows)
-	s.attributes(src, trace.ScopeLevel, scopes)
-	s.attributes(src, trace.ResourceLevel, resources)
-	s.attributes(src, trace.EventLevel, events)
-	s.attributes(src, trace.LinkLevel, links)
-	s.pairs.add(src, rows)
-}
-
-// appendRange appends the events or links of a span.
-func appendRange(rows, starts []uint32, span uint32) []uint32 {
-	for row := starts[span]; row < starts[span+1]; row++ {
-		rows = append(rows, row)
-	}
-	return rows
-}
-
-// set returns an empty set of numbers below n, until the next add.
+// set returns an empty set of numbers below n, until the next source.
 func (s *summary) set(n int) []uint64 {
 	if s.inUse == len(s.seen) {
 		s.seen = append(s.seen, nil)
@@ -115,8 +77,9 @@ func (s *summary) set(n int) []uint64 {
 	return *set
 }
 
-func (s *summary) span(v *trace.View, row uint32) {
-	d := v.Duration(row)
+// span adds a span and returns its duration.
+func (s *summary) span(v *trace.View, row uint32) (d int64) {
+	d = v.Duration(row)
 	s.facts.minDuration, s.facts.maxDuration = min(s.facts.minDuration, d), max(s.facts.maxDuration, d)
 	if v.Start[row] == 0 || v.End[row] < v.Start[row] {
 		s.facts.flags |= flagOddTimes
@@ -129,18 +92,16 @@ func (s *summary) span(v *trace.View, row uint32) {
 		s.statuses[v.Status[row]] = true
 		s.members.add(mix(memberStatus, uint64(v.Status[row])))
 	}
+	return d
 }
 
+// trace adds the next trace by id.
 func (s *summary) trace(id trace.TraceID) {
-	if !s.members.add(traceMember(id)) {
-		return // Another View has the span, too.
-	}
-	if s.facts.traces == 0 || less(id, s.facts.first) {
+	s.members.add(traceMember(id))
+	if s.facts.traces == 0 {
 		s.facts.first = id
 	}
-	if s.facts.traces == 0 || less(s.facts.last, id) {
-		s.facts.last = id
-	}
+	s.facts.last = id
 	s.facts.traces++
 }
 
@@ -156,15 +117,16 @@ type column struct {
 	numbers []uint64 // some of them + 1
 }
 
-// A column keeps a set of its codes once it has this many values. Below, a lookup among the members is enough
-// to see whether a value is new. So many small columns need no memory of their own.
+// A column keeps a set of its codes once it has this many values. Below, repeated values cost little. So many
+// small columns need no memory of their own.
 const fewValues = 1024
 
 // fewNumbers is the same for a column's last numbers. They take 512 bytes, and a client may send hundreds of
 // thousands of columns.
 const fewNumbers = 128
 
-// attributes adds the columns that occur in some rows, and their distinct values.
+// attributes adds the columns that occur in some rows, and their distinct values. It is for scopes and resources, which
+// are few; a scanner adds the other levels.
 func (s *summary) attributes(src *Source, level trace.Level, rows []uint32) {
 	if len(rows) == 0 {
 		return
@@ -283,7 +245,7 @@ func (s *summary) part(info layout.PartInfo) (Facts, error) {
 		f.flags |= flagNoKeys
 	}
 	f.ranges = s.pairs.finish(&s.members, info.Spans)
-	keys := s.members.all()
+	keys := s.members.unique()
 	if len(keys) == 0 {
 		keys = []uint64{0} // a filter needs at least one member
 	}

@@ -236,7 +236,12 @@ func (c *compactor) flush() error {
 		groups := []planGroup{c.group}
 		g := c.w.shredder(c.plan, groups)
 		defer g.begin(nil, 0, 0)
+		c.w.sources(c.plan)
+		defer c.w.tools.facts.End()
 		if err := c.w.group(g, &groups[0]); err != nil {
+			return err
+		}
+		if err := c.w.summed(); err != nil {
 			return err
 		}
 	}

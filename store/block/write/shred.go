@@ -101,6 +101,7 @@ type serviceStat struct {
 // begin prepares for a block. With a nil plan it releases the previous block.
 func (g *shredder) begin(p *plan, pageSpans, pageBytes int) {
 	g.plan, g.pageSpans, g.pageBytes, g.texts, g.keys, g.orders, g.prepared = p, pageSpans, pageBytes, nil, nil, nil, false
+	g.spread.own, g.spread.inverse = nil, nil
 	if p == nil {
 		return
 	}

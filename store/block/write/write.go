@@ -199,12 +199,14 @@ func (w *blockWriter) data(p *plan, groups []planGroup, dir string) (err error) 
 	defer func() { err = w.seal(err) }()
 	g := w.shredder(p, groups)
 	defer g.begin(nil, 0, 0)
+	w.sources(p)
+	defer w.tools.facts.End()
 	for i := range groups {
 		if err := w.group(g, &groups[i]); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.summed()
 }
 
 // create begins data.parquet of so many traces; seal ends it.
@@ -279,26 +281,26 @@ func (w *blockWriter) group(g *shredder, group *planGroup) error {
 	ordinal := len(w.parts)
 	g.load(group)
 	w.remember(g, group)
-	err := w.summarize(g)
-	if err == nil {
-		err = w.rowGroup(g, int16(ordinal))
-	}
-	if err != nil {
+	w.summarize(g)
+	if err := w.rowGroup(g, int16(ordinal)); err != nil {
 		return fmt.Errorf("row group %d: %w", ordinal, err)
 	}
 	return nil
 }
 
-// summarize keeps the sidecar's facts about a row group. It reads the columns of the sources, which have the
-// values as codes.
-func (w *blockWriter) summarize(g *shredder) error {
-	sources := make([]*sidecar.Source, len(g.plan.sources))
-	for i, s := range g.plan.sources {
+// sources begins the sidecar's facts about the row groups of a plan.
+func (w *blockWriter) sources(p *plan) {
+	sources := make([]*sidecar.Source, len(p.sources))
+	for i, s := range p.sources {
 		sources[i] = s.all
 	}
-	b := &w.tools.facts
-	b.Begin(sources)
-	places, from := g.rows[layout.OfSpan].at, 0
+	w.tools.facts.Begin(sources)
+}
+
+// summarize says which spans are in a row group. The sidecar's facts come from the columns of the sources, which have
+// the values as codes.
+func (w *blockWriter) summarize(g *shredder) {
+	b, places, from := &w.tools.facts, g.rows[layout.OfSpan].at, 0
 	for i := range g.traces {
 		for _, at := range places[from:g.traces[i].spans] {
 			b.Span(int(at.src), at.row)
@@ -306,8 +308,13 @@ func (w *blockWriter) summarize(g *shredder) error {
 		from = g.traces[i].spans
 		b.EndTrace()
 	}
-	facts, err := b.Facts(w.parts[len(w.parts)-1])
-	w.facts = append(w.facts, facts)
+	b.EndGroup()
+}
+
+// summed ends what sources began.
+func (w *blockWriter) summed() error {
+	facts, err := w.tools.facts.Facts(w.parts[len(w.facts):], w.o.Pause)
+	w.facts = append(w.facts, facts...)
 	return err
 }
 
