@@ -114,7 +114,8 @@ func (v *View) Resources() int { return max(len(v.ResourceDropped), v.resources)
 func (v *View) Scopes() int { return len(v.ScopeResource) }
 
 // Duration returns End - Start of a row in nanoseconds. It is 0 for impossible times: a start of 0, which means
-// that the sender set none, or an end before the start.
+// that the sender set none, or an end before the start. Every other start is a time. Rejected: taking all times
+// before some year for none, since the fake clocks of programs under test begin in 1970.
 func (v *View) Duration(row uint32) int64 { return Took(v.Start[row], v.End[row]) }
 
 // Took is [View.Duration] for given times, in unix nanoseconds.
