@@ -1,4 +1,5 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
+import type { Plugin, Rolldown } from "vite";
 import { defineConfig } from "vitest/config";
 import { mockBackend, prometheusViews } from "./mock/plugin.ts";
 
@@ -12,7 +13,7 @@ const edge = process.env["ETUDE_EDGE"];
 
 export default defineConfig({
   // The mock answers /api and /etude.json for `npm run dev` only: it is a server plugin, so no line of it can reach dist.
-  plugins: [svelte(), prometheusViews(), ...(backend ? [] : [mockBackend()])],
+  plugins: [svelte(), appAtOnce(), prometheusViews(), ...(backend ? [] : [mockBackend()])],
   server: { proxy: proxies() },
   // The edge serves its dashboard below a path of its own, so that page names its files relative to itself. The views of the
   // other pages lie at different depths, so these name them from the root.
@@ -31,6 +32,39 @@ export default defineConfig({
   // The time-out ends a test that hangs, however busy the machine is.
   test: { include: ["src/**/*.test.ts"], environment: "node", testTimeout: 300_000 },
 });
+
+/**
+ * main.ts imports the app when it runs. index.html names the files of the app, so that the browser need not wait for
+ * main.ts to fetch them.
+ */
+function appAtOnce(): Plugin {
+  const app = (bundle: Rolldown.OutputBundle): { scripts: Set<string>; styles: Set<string> } => {
+    const [scripts, styles] = [new Set<string>(), new Set<string>()];
+    const add = (name: string): void => {
+      const chunk = bundle[name];
+      if (chunk?.type !== "chunk" || scripts.has(name)) return;
+      scripts.add(name);
+      for (const style of chunk.viteMetadata?.importedCss ?? []) styles.add(style);
+      chunk.imports.forEach(add);
+    };
+    for (const chunk of Object.values(bundle)) if (chunk.type === "chunk" && chunk.facadeModuleId?.endsWith("/src/app.ts")) add(chunk.fileName);
+    return { scripts, styles };
+  };
+  return {
+    name: "app-at-once",
+    apply: "build",
+    transformIndexHtml: {
+      order: "post",
+      handler(html, { bundle, filename }) {
+        if (!bundle || !filename.endsWith("/index.html")) return html;
+        const { scripts, styles } = app(bundle);
+        const link = (rel: string, name: string) => ({ tag: "link", attrs: { rel, crossorigin: true, href: `/${name}` }, injectTo: "head" as const });
+        const missing = (names: Set<string>): string[] => [...names].filter((name) => !html.includes(`/${name}"`));
+        return [...missing(scripts).map((name) => link("modulepreload", name)), ...missing(styles).map((name) => link("stylesheet", name))];
+      },
+    },
+  };
+}
 
 /** The start page of Prometheus has its API on its own origin, the page has it below /prometheus. */
 function proxies(): Record<string, string | { target: string; rewrite?: (path: string) => string }> {

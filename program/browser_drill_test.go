@@ -54,6 +54,15 @@ func (b *browser) brushes(d *demo) {
 	b.drag(plot, [2]float64{0.001, 0.5}, [2]float64{0.999, 0.5})
 	b.shows("times without durations in the address", `(p => p.get("from") && p.get("to") && !p.get("min") && !p.get("max"))(new URLSearchParams(location.search))`)
 	b.do("go back", chromedp.NavigateBack())
+	b.shows("both traces", count(id("result-link"), 2))
+	eval[bool](b, fmt.Sprintf(`(plot => { // a finger goes sideways
+		const box = plot.getBoundingClientRect();
+		for (const [type, at] of [["pointerdown", 0.001], ["pointermove", 0.5], ["pointermove", 0.999], ["pointerup", 0.999]])
+			plot.dispatchEvent(new PointerEvent(type, {pointerType: "touch", bubbles: true, clientX: box.left + at * box.width, clientY: box.top + 20}));
+		return true;
+	})(document.querySelector(%q))`, plot))
+	b.shows("the times of the finger in the address", `(p => p.get("from") && p.get("to") && !p.get("min") && !p.get("max"))(new URLSearchParams(location.search))`)
+	b.do("go back", chromedp.NavigateBack())
 	b.shows("both traces at rest", `!location.search.includes("from=1") && document.querySelector('[data-testid="results"]').ariaBusy === "false" && `+count(id("result-link"), 2))
 	b.tabTo(id("scatter"))
 	b.do("go from the newest trace to the oldest", chromedp.KeyEvent(kb.Home))

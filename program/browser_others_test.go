@@ -91,6 +91,8 @@ func (b *browser) readsRouters(d *demo) {
 	d.through("uservice3.localhost")
 	b.shows("one more request", fmt.Sprintf("%s === %d", total, before+1))
 	b.shows("the request in words for the bars", row+`.querySelector("svg").ariaLabel.match(/^[1-9]\d* requests in the last minute, 0 failed/)`)
+	b.shows("the table behind the bars", fmt.Sprintf(`(table => (table.open = true, table.querySelectorAll("th[scope=row]").length === 60))(%s.querySelector(%q))`, row, id("chart-table")))
+	b.shows("the table closed", fmt.Sprintf(`(table => (table.open = false, !table.querySelector("tr")))(%s.querySelector(%q))`, row, id("chart-table")))
 }
 
 // usesDashboardKeys goes past the head, to a service, and to the table behind the bars, by keys.

@@ -235,7 +235,9 @@ func (b *browser) readTrace(trace string) {
 	b.shows("the minimap", count(id("minimap"), 1))
 	// With mock latencies of 0 any span may be the slowest.
 	b.shows("the answer", fmt.Sprintf(`/^[\d.]+ %% of [\d.]+ (ms|µs|s) is (edge|uservice3|uservice4) /.test(document.querySelector(%q)?.innerText)`, id("answer")))
+	b.shows("the critical path", fmt.Sprintf(`(list => (list.open = true, list.querySelector("tbody")))(document.querySelector(%q))`, id("critical-path")))
 	b.addsUp(id("critical-path")+" tbody td:last-child", "the operations")
+	b.shows("the path closed", fmt.Sprintf(`(list => (list.open = false, !list.querySelector("tbody")))(document.querySelector(%q))`, id("critical-path")))
 }
 
 // addsUp adds the shares of a trace as a reader would; "<0.1 %" counts nothing.

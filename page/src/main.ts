@@ -1,20 +1,9 @@
-import { mount } from "svelte";
-import { opened } from "./state/opened.svelte";
-import { route } from "./state/route.svelte";
-import { search } from "./state/search.svelte";
-import { ui } from "./state/ui.svelte";
-import "./view/app.css";
-import App from "./view/App.svelte";
+// The first of the page to run, while the browser still fetches the app: a trace that the address names is asked for now.
 
-// The address comes last: search and opened listen to it.
-ui.start();
-search.start();
-opened.start(() => new Worker(new URL("./state/traceworker.ts", import.meta.url), { type: "module" }));
-route.start();
-mount(App, { target: document.getElementById("app")! });
+import { startEarly } from "./state/early";
 
-// The next click is likely to open a trace: what that needs is fetched once the page has nothing else to do.
-(window.requestIdleCallback ?? ((f) => setTimeout(f, 300)))(() => {
-  void import("./view/trace/TracePane.svelte");
-  opened.prepare();
-});
+const makeWorker = (): Worker => new Worker(new URL("./state/traceworker.ts", import.meta.url), { type: "module" });
+
+const early = startEarly(makeWorker);
+if (early) void import("./view/trace/TracePane.svelte");
+void import("./app").then((app) => app.start(makeWorker, early));

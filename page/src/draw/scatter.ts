@@ -85,6 +85,28 @@ export function createScatter(host: HTMLElement, first: Mark[], log: boolean, th
     if (mark) hooks.open(mark);
   });
 
+  // uPlot knows the mouse alone. A finger that moves sideways selects times; one that moves up or down scrolls the page.
+  const { over } = plot;
+  let began: CssPixels | undefined;
+  const touched = (event: PointerEvent, then: () => void): void => {
+    if (event.pointerType === "touch") then();
+  };
+  over.style.touchAction = "pan-y";
+  over.addEventListener("pointerdown", (event) => touched(event, () => (began = event.offsetX)));
+  over.addEventListener("pointermove", (event) => touched(event, () => {
+    if (began === undefined) return;
+    const [left, right] = [Math.max(0, Math.min(began, event.offsetX)), Math.min(over.clientWidth, Math.max(began, event.offsetX))];
+    plot.setSelect({ left, top: 0, width: right - left, height: over.clientHeight }, false);
+  }));
+  over.addEventListener("pointerup", (event) => touched(event, () => {
+    if (began !== undefined && Math.abs(event.offsetX - began) > 12) select(plot);
+    began = undefined;
+  }));
+  over.addEventListener("pointercancel", (event) => touched(event, () => {
+    began = undefined;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  }));
+
   return {
     update(next) {
       marks = next;

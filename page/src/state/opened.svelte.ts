@@ -4,6 +4,7 @@ import { sameTraceId } from "../model/ids";
 import { plural, toMilliseconds } from "../model/format";
 import type { Columns, Trace } from "../model/trace";
 import type { Milliseconds } from "../model/units";
+import { type Early, earlyKey } from "./early";
 import { type Loading, valueOf } from "./loading";
 import { route } from "./route.svelte";
 import { type Decoded, Matcher, type Shown, shown, shownAs } from "./tracework";
@@ -42,9 +43,12 @@ class OpenedTrace {
   #waiting: ((answer: Matched) => void) | undefined;
 
   #makeWorker: (() => Worker) | undefined;
+  #early: Early | undefined;
 
-  start(makeWorker: () => Worker): void {
+  /** early is a trace that was asked for before this was here. */
+  start(makeWorker: () => Worker, early?: Early): void {
     this.#makeWorker = makeWorker;
+    if (early) this.#adopt(early);
     route.onChange(() => this.#load(route.explore.trace));
   }
 
@@ -84,7 +88,18 @@ class OpenedTrace {
       return;
     }
     this.trace = { state: "loading", before: undefined };
-    this.#ask({ type: "open", key: this.#key, id });
+    const early = this.#early?.id === id ? this.#early : undefined;
+    this.#early = undefined;
+    if (!early) return this.#ask({ type: "open", key: this.#key, id });
+    this.#key = earlyKey;
+    early.worker.onmessage = (event: MessageEvent<Answer>) => this.#take(event.data);
+    for (const answer of early.answers) this.#take(answer);
+  }
+
+  #adopt(early: Early): void {
+    this.#early = early;
+    this.#key = earlyKey;
+    this.#worker = this.#listensTo(early.worker);
   }
 
   #fromFile(trace: Trace): Shown {
@@ -127,8 +142,12 @@ class OpenedTrace {
   }
 
   #started(): Worker {
-    const worker = this.#makeWorker!();
-    worker.addEventListener("message", (event: MessageEvent<Answer>) => this.#take(event.data));
+    const worker = this.#listensTo(this.#makeWorker!());
+    worker.onmessage = (event: MessageEvent<Answer>) => this.#take(event.data);
+    return worker;
+  }
+
+  #listensTo(worker: Worker): Worker {
     worker.addEventListener("error", (event) => {
       event.preventDefault();
       this.trace = { state: "error", message: `the trace could not be decoded${event.message ? `: ${event.message}` : ""}` };

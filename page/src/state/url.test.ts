@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { emptyForm } from "../model/query";
+import { earlyTrace } from "./early";
 import { compareHref, emptyExplore, emptyLook, emptyTime, exploreHref, type Explore, parseRoute, servicesHref, traceHref } from "./url";
 
 function explore(path: string): Explore {
@@ -93,4 +94,18 @@ test("a comparison survives its address", () => {
   expect(parseRoute(url.pathname, url.search)).toEqual({ page: "compare", compare });
   expect(parseRoute("/compare", "")).toEqual({ page: "compare", compare: { before: "", after: "", ...emptyTime, beforeRange: undefined, limit: "" } });
   expect(compareHref({})).toBe("/compare");
+});
+
+test.each([
+  ["/trace/abc123", "", "abc123"],
+  ["/trace/ABC123", "?span=1", "ABC123"],
+  ["/explore", "?tab=traceql&trace=0af7651916cd43dd8448eb211c80319c", "0af7651916cd43dd8448eb211c80319c"],
+  ["/explore", "", ""],
+  ["/explore", "?trace=no-id", ""],
+  ["/trace/no-id", "", ""],
+  ["/compare", "?trace=ab", ""],
+])("%s%s asks at once for the trace %s, as the page does later", (path, search, want) => {
+  expect(earlyTrace(path, search)).toBe(want);
+  const route = parseRoute(path, search);
+  if (want !== "" && (route.page === "trace" || route.page === "explore")) expect(route.explore.trace).toBe(want);
 });
