@@ -1,1 +1,0 @@
-function e(e){return e.state===`done`?e.value:e.state===`loading`?e.before:void 0}export{e as t};
