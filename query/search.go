@@ -237,6 +237,7 @@ func (s *search) plan() {
 
 // walk evaluates candidates, the newest first, until the result cannot change.
 func (s *search) walk() error {
+	defer s.ahead()()
 	for n := 0; len(s.cursors) > 0; n++ {
 		if n%64 == 0 && s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
