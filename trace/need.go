@@ -28,6 +28,7 @@ const (
 	LinkIDs                            // LinkTraceID, LinkSpanID
 	LinkFields                         // LinkState, LinkFlags
 	TraceTimes                         // TraceStart and TraceEnd, or Start and End in a View without them
+	Starts                             // Start, and End if a span has no start: all that View.Began reads
 	AllColumns     = 1<<iota - 1
 )
 

@@ -1,17 +1,25 @@
 package trace
 
+import "slices"
+
 // Project returns a View of the same part with only the declared columns. The others are nil; reading an
-// undeclared attribute panics. The View has TraceStart and TraceEnd, and has Start and End only if Times are
-// declared. Tests read through it, so that a query that forgets to declare a column fails there.
+// undeclared attribute panics. The View has TraceStart and TraceEnd, and has Start and End only if Times or
+// Starts are declared. Tests read through it, so that a query that forgets to declare a column fails there.
 func (v *View) Project(need *Need) *View {
 	p := &View{columns: v.columns, assembled: v.assembled, resources: v.Resources()}
 	p.TraceStart, p.TraceEnd = nil, nil
 	if need.Columns&TraceTimes != 0 {
 		p.TraceStart, p.TraceEnd = v.traceTimes()
 	}
+	start, end := v.Start, v.End
 	for i, drop := range p.droppers() {
 		if need.Columns&(1<<i) == 0 {
 			drop()
+		}
+	}
+	if need.Columns&(Starts|Times) == Starts {
+		if p.Start = start; slices.Contains(start, 0) {
+			p.End = end
 		}
 	}
 	for l := range Level(Levels) {

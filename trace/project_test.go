@@ -27,7 +27,7 @@ func TestProjectRefusesWhatIsNotDeclared(t *testing.T) {
 
 	reads := map[trace.Columns]func(v *trace.View){
 		trace.SpanIDs:        func(v *trace.View) { _ = v.SpanID[0] },
-		trace.Times:          func(v *trace.View) { _ = v.Began(0) },
+		trace.Times:          func(v *trace.View) { _ = v.Duration(0) },
 		trace.Names:          func(v *trace.View) { _ = v.Name[0] },
 		trace.StatusMessages: func(v *trace.View) { _ = v.StatusMessage.Get(0) },
 		trace.Dropped:        func(v *trace.View) { _ = v.DroppedAttrs.Get(0) },
@@ -44,6 +44,14 @@ func TestProjectRefusesWhatIsNotDeclared(t *testing.T) {
 		if err := refusal(v.Project(&trace.Need{Columns: trace.AllColumns &^ column}), read); err == nil {
 			t.Errorf("column %b was read and not declared", column)
 		}
+	}
+
+	began := func(v *trace.View) { _ = v.Began(0) }
+	if err := refusal(v.Project(&trace.Need{Columns: trace.Starts}), began); err != nil {
+		t.Errorf("the start, which is declared: %v", err)
+	}
+	if err := refusal(v.Project(&trace.Need{Columns: trace.AllColumns &^ (trace.Starts | trace.Times)}), began); err == nil {
+		t.Error("the start was read and not declared")
 	}
 
 	need := &trace.Need{}

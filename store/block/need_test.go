@@ -112,7 +112,14 @@ func describeNeed(v *trace.View, need *trace.Need) map[string]string {
 		trace.LinkSpans:      func() string { return fmt.Sprint(v.LinkSpan) },
 		trace.LinkIDs:        func() string { return fmt.Sprint(v.LinkTraceID, v.LinkSpanID) },
 		trace.LinkFields:     func() string { return pairs(&v.LinkState, true) + pairs(&v.LinkFlags, false) },
-		trace.TraceTimes:     func() string { return fmt.Sprint(v.TraceStart, v.TraceEnd) },
+		trace.Starts: func() string {
+			var began []uint64
+			for row := range uint32(v.Spans()) {
+				began = append(began, v.Began(row))
+			}
+			return fmt.Sprint(began)
+		},
+		trace.TraceTimes: func() string { return fmt.Sprint(v.TraceStart, v.TraceEnd) },
 	}
 	for bit, columnText := range columns {
 		if need.Columns&bit != 0 {

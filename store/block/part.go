@@ -157,6 +157,9 @@ func (p *reading) need(ctx context.Context, need *trace.Need) (units []namedUnit
 	if columns&trace.TraceTimes != 0 && p.facts.OddTimes() {
 		columns = columns&^trace.TraceTimes | trace.Times // as if the View had none
 	}
+	if columns&trace.Times != 0 {
+		columns &^= trace.Starts
+	}
 	for bit := trace.Columns(1); bit <= trace.AllColumns; bit <<= 1 {
 		if columns&bit != 0 {
 			names = append(names, unitName{kind: someColumns, columns: bit})

@@ -32,6 +32,7 @@ var unitReaders = map[trace.Columns]func(*reading, context.Context) (func(*trace
 	trace.SpanIDs:        (*reading).readSpanIDs,
 	trace.Parents:        (*reading).readParents,
 	trace.Times:          (*reading).readTimes,
+	trace.Starts:         (*reading).readStarts,
 	trace.Names:          (*reading).readNames,
 	trace.Kinds:          (*reading).readKinds,
 	trace.Statuses:       (*reading).readStatuses,
@@ -148,6 +149,18 @@ func (p *reading) readTimes(ctx context.Context) (func(*trace.View), error) {
 		end[i] += s // wraps, as the duration does
 	}
 	return func(v *trace.View) { v.Start, v.End = start, end }, nil
+}
+
+// readStarts reads the ends only if a span has no start.
+func (p *reading) readStarts(ctx context.Context) (func(*trace.View), error) {
+	start, err := p.readNumbers(ctx, layout.OfSpan, layout.FieldStart, p.skeleton.rows())
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(start, 0) {
+		return p.readTimes(ctx)
+	}
+	return func(v *trace.View) { v.Start = start }, nil
 }
 
 // readTraceTimes reads when traces began and ended. The file's columns have the times of a View unless

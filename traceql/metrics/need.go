@@ -20,7 +20,7 @@ func (q *Query) Need() (rows, whole *trace.Need) {
 		return whole, whole
 	}
 	rows = q.untimed()
-	rows.Columns |= trace.Times
+	rows.Columns |= trace.Starts
 	return rows, whole
 }
 
