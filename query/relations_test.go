@@ -53,6 +53,7 @@ func TestRelations(t *testing.T) {
 			any.structure(a, b, inB)
 			any.values(r, a)
 			any.numbers(a)
+			any.compared(a, b, inA, inB)
 		}
 	}
 	if found < 3*forests {
@@ -236,6 +237,31 @@ func (a asker) numbers(cond string) {
 		}
 		if len(got) != 1 {
 			a.t.Fatalf("{ %s } | %s: %v of %v, in\n%s", cond, function, got, all, a.text)
+		}
+	}
+}
+
+// compared: compare() counts each span once among its service names, in the selection or the baseline.
+func (a asker) compared(l, r string, inL, inR []string) {
+	a.t.Helper()
+	want := map[string]float64{}
+	for _, id := range inL {
+		if slices.Contains(inR, id) {
+			want["selection"]++
+		} else {
+			want["baseline"]++
+		}
+	}
+	q, got := "{ "+l+" } | compare({ "+r+" })", map[string]float64{}
+	for labels, n := range a.samples(q, 0) {
+		meta, attr, _ := strings.Cut(labels, " ")
+		if meta = meta[len("__meta_type=d"):]; n > 0 && strings.HasPrefix(attr, "resource.service.name=") {
+			got[meta] += n
+		}
+	}
+	for meta, n := range want {
+		if got[meta] != n || got[meta+"_total"] != n {
+			a.t.Fatalf("%s: %v, want %v, in\n%s", q, got, want, a.text)
 		}
 	}
 }

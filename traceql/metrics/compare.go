@@ -277,15 +277,21 @@ func (k *tally) addByScope(v *trace.View, slots []int32, group func(int) int) {
 	}
 	known := make([][]has, v.Scopes())
 	read := func(scope uint32) (out []has) {
+		service := false
 		add := func(l trace.Level, row uint32) {
 			for key, value := range v.Attrs(l).Of(row) {
 				if value, ok := eval.FromAttr(value); ok {
 					a := k.attr(eval.AttrName(syntax.Attr{Scope: eval.ScopeOf(l), Name: key}))
 					out = append(out, has{a, a.labels.number(value)})
+					service = service || l == trace.ResourceLevel && key == serviceName
 				}
 			}
 		}
 		add(trace.ResourceLevel, v.ScopeResource[scope])
+		if !service { // The service name always exists, as in by().
+			a := k.attr(eval.AttrName(syntax.Attr{Scope: syntax.ScopeResource, Name: serviceName}))
+			out = append(out, has{a, a.labels.number(eval.Text(""))})
+		}
 		add(trace.ScopeLevel, scope)
 		return out
 	}
@@ -307,6 +313,8 @@ func (k *tally) addByScope(v *trace.View, slots []int32, group func(int) int) {
 		}
 	}
 }
+
+const serviceName = "service.name"
 
 var metaTypes = [2]string{"baseline", "selection"}
 
