@@ -3,6 +3,8 @@ package sidecar
 import (
 	"slices"
 
+	"github.com/FastFilter/xorfilter"
+
 	"etude/store/block/layout"
 	"etude/trace"
 )
@@ -51,6 +53,7 @@ type Builder struct {
 	last    trace.TraceID // of the span before
 	scan    scanner
 	sort    hashSort
+	filter  xorfilter.BinaryFuseBuilder
 }
 
 // Begin begins a block. A reused Builder keeps its memory.
@@ -108,7 +111,7 @@ func (b *Builder) Facts(infos []layout.PartInfo, pause func()) (all []Facts, err
 		}
 	}
 	for i, g := range b.groups[:b.count] {
-		facts, err := g.part(infos[i])
+		facts, err := g.part(infos[i], &b.filter)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 
 	"github.com/FastFilter/xorfilter"
@@ -235,7 +236,7 @@ func (s *summary) number(value uint64, t trace.Type, n uint64) {
 }
 
 // part returns the facts.
-func (s *summary) part(info layout.PartInfo) (Facts, error) {
+func (s *summary) part(info layout.PartInfo, b *xorfilter.BinaryFuseBuilder) (Facts, error) {
 	f := s.facts
 	f.PartInfo = info
 	if f.minDuration > f.maxDuration {
@@ -249,11 +250,12 @@ func (s *summary) part(info layout.PartInfo) (Facts, error) {
 	if len(keys) == 0 {
 		keys = []uint64{0} // a filter needs at least one member
 	}
-	filter, err := xorfilter.NewBinaryFuse[uint16](keys)
+	filter, err := xorfilter.BuildBinaryFuse[uint16](b, keys)
 	if err != nil {
 		return f, err
 	}
-	f.filter = *filter
+	f.filter = filter
+	f.filter.Fingerprints = slices.Clone(filter.Fingerprints) // They belong to the builder.
 	return f, nil
 }
 

@@ -286,12 +286,9 @@ type bound struct {
 // boundBytes is the most bytes of a text that a bound keeps.
 const boundBytes = 32
 
-// allBounds returns bounds for the whole chunk where bounds per page cost more than they save: for texts, and
-// for ids other than the trace's own, which are random.
+// allBounds returns bounds for the whole chunk where bounds per page cost more than they save: for texts in a dictionary.
 func (c *columnData) allBounds(l *layout.Leaf) bound {
 	switch {
-	case l.Typ == format.ByteArray && l.Of != layout.OfTrace && (l.Field == layout.FieldID || l.Field == layout.FieldParent || l.Field == layout.FieldLinkTrace):
-		return bound{max: anyID, shared: true}
 	case l.Enc == format.RLEDictionary:
 		return textBounds(c.dict)
 	case l.Field == layout.FieldEtude:
@@ -299,9 +296,6 @@ func (c *columnData) allBounds(l *layout.Leaf) bound {
 	}
 	return bound{}
 }
-
-// anyID is no less than any id.
-var anyID = bytes.Repeat([]byte{0xff}, 16)
 
 // textBounds returns the bounds of some texts.
 func textBounds(all []string) bound {
@@ -403,19 +397,31 @@ func boolBounds(all []bool) bound {
 	return b
 }
 
-// idBounds compares ids, most of which have 8 or 16 bytes.
+// idBounds compares ids and texts, most of them by their first eight bytes.
 func (c *columnData) idBounds(from, to int) bound {
-	least := c.bytes[c.offsets[from]:c.offsets[from+1]]
-	most := least
+	at := func(i int) []byte { return c.bytes[c.offsets[i]:c.offsets[i+1]] }
+	least, most := from, from
+	low, high := firstBytes(at(from)), firstBytes(at(from))
 	for i := from + 1; i < to; i++ {
-		v := c.bytes[c.offsets[i]:c.offsets[i+1]]
-		if bytes.Compare(v, least) < 0 {
-			least = v
-		} else if bytes.Compare(v, most) > 0 {
-			most = v
+		n := firstBytes(at(i))
+		if n < low || n == low && bytes.Compare(at(i), at(least)) < 0 {
+			least, low = i, n
+		}
+		if n > high || n == high && bytes.Compare(at(i), at(most)) > 0 {
+			most, high = i, n
 		}
 	}
-	return bound{min: lower(string(least)), max: upper(string(most))}
+	return bound{min: lower(string(at(least))), max: upper(string(at(most)))}
+}
+
+// firstBytes returns the first eight bytes as a number that orders as they do; missing bytes are 0.
+func firstBytes(b []byte) uint64 {
+	if len(b) >= 8 {
+		return binary.BigEndian.Uint64(b)
+	}
+	var padded [8]byte
+	copy(padded[:], b)
+	return binary.BigEndian.Uint64(padded[:])
 }
 
 // chunkDict gives the texts of one chunk codes in order of appearance.
@@ -444,9 +450,13 @@ func (d *chunkDict) grow(texts int) {
 
 // add appends the code of a text to a column.
 func (d *chunkDict) add(c *columnData, t numbered, number uint32) {
+	c.codes = append(c.codes, d.code(c, t, number))
+}
+
+// code returns the code of a text, which it adds to the dictionary of the column if it is new.
+func (d *chunkDict) code(c *columnData, t numbered, number uint32) int32 {
 	if int(number) < len(d.slots) && d.slots[number]>>32 == d.round { // Fast path
-		c.codes = append(c.codes, int32(uint32(d.slots[number])))
-		return
+		return int32(uint32(d.slots[number]))
 	}
 	d.grow(t.len())
 	one := t.same(number)
@@ -455,7 +465,7 @@ func (d *chunkDict) add(c *columnData, t numbered, number uint32) {
 		c.dict = append(c.dict, t.get(one))
 	}
 	d.slots[number] = d.slots[one]
-	c.codes = append(c.codes, int32(uint32(d.slots[number])))
+	return int32(uint32(d.slots[number]))
 }
 
 // spanID appends an id, but nothing for an absent one.

@@ -2,6 +2,8 @@ package write
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"etude/trace"
@@ -61,12 +63,7 @@ func newPlan(sources []*source, most int) *plan {
 			all = append(all, found{id, uint32(i), uint32(number)})
 		}
 	}
-	slices.SortFunc(all, func(a, b found) int {
-		if c := bytes.Compare(a.id[:], b.id[:]); c != 0 {
-			return c
-		}
-		return int(a.src) - int(b.src)
-	})
+	all = sorted(all)
 	traces := make([]planTrace, 0, n)
 	for from := 0; from < len(all); {
 		to := from + 1
@@ -86,6 +83,33 @@ func newPlan(sources []*source, most int) *plan {
 	}
 	p.layers[0] = p.groups(traces)
 	return p
+}
+
+// sorted returns traces by id and source. It compares the first eight bytes of most ids only.
+func sorted(all []found) []found {
+	type key struct {
+		id uint64
+		at uint32 // in all
+	}
+	keys := make([]key, len(all))
+	for i := range all {
+		keys[i] = key{binary.BigEndian.Uint64(all[i].id[:]), uint32(i)}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		switch {
+		case a.id < b.id:
+			return -1
+		case a.id > b.id:
+			return 1
+		}
+		x, y := &all[a.at], &all[b.at]
+		return cmp.Or(bytes.Compare(x.id[:], y.id[:]), cmp.Compare(x.src, y.src))
+	})
+	ordered := make([]found, len(all))
+	for i, k := range keys {
+		ordered[i] = all[k.at]
+	}
+	return ordered
 }
 
 // join merges the sources' parts of a trace and leaves out repeated spans.

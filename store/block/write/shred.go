@@ -80,6 +80,8 @@ type shredder struct {
 	ownRows                                      rows
 	slots                                        []uint32     // of the rows of slotsFor
 	slotsFor                                     layout.Owner // OfTrace: none
+	distinct                                     [trace.Levels]distinct
+	once                                         onceValues
 	prepared, indirect                           bool
 	code                                         []byte
 	resourceEnds, scopeEnds, eventEnds, linkEnds []int // by trace: number of rows up to the trace's end
@@ -102,6 +104,9 @@ type serviceStat struct {
 func (g *shredder) begin(p *plan, pageSpans, pageBytes int) {
 	g.plan, g.pageSpans, g.pageBytes, g.texts, g.keys, g.orders, g.prepared = p, pageSpans, pageBytes, nil, nil, nil, false
 	g.spread.own, g.spread.inverse = nil, nil
+	for l := range g.distinct {
+		g.distinct[l].places = g.distinct[l].places[:0]
+	}
 	if p == nil {
 		return
 	}
@@ -123,7 +128,8 @@ func (g *shredder) load(group *planGroup) {
 	g.left, g.right, g.parentLeft, g.children = g.left[:0], g.right[:0], g.parentLeft[:0], g.children[:0]
 	g.resourceEnds, g.scopeEnds, g.eventEnds, g.linkEnds = g.resourceEnds[:0], g.scopeEnds[:0], g.eventEnds[:0], g.linkEnds[:0]
 	g.minStart, g.maxEnd = 0, 0
-	g.spans.reset()
+	g.spans.resize(group.spans)
+	g.rows[layout.OfSpan].at = g.spread.at[g.from : g.from+group.spans]
 	spans, bytes := 0, 0 // of the page
 	for i := range group.traces {
 		t := &group.traces[i]
@@ -135,6 +141,11 @@ func (g *shredder) load(group *planGroup) {
 		spans, bytes = spans+t.spans, bytes+t.bytes
 	}
 	g.endPage()
+	for _, l := range [...]trace.Level{trace.ScopeLevel, trace.ResourceLevel} {
+		if g.direct[l] {
+			g.number(l)
+		}
+	}
 	for l := range trace.Levels {
 		if g.direct[l] {
 			g.shredDirect(trace.Level(l), layout.OwnerOf[l])
@@ -152,13 +163,13 @@ func (g *shredder) endPage() {
 }
 
 func (g *shredder) addTrace(t *planTrace) {
-	first := len(g.rows[layout.OfSpan].at)
+	first := len(g.rows[layout.OfSpan].def)
 	places := g.spread.at[g.from+first : g.from+first+t.spans]
 	g.rows[layout.OfTrace].add(0, 0)
 	g.addSpans(places)
-	g.addTree(first)
 	row := shredTrace{id: t.id, spans: first + len(places)}
-	g.addTimes(&row, first)
+	g.addTree(first, row.spans)
+	g.addTimes(&row, first, row.spans)
 	g.addStats(places)
 	g.addRoot(&row, places)
 	g.traces = append(g.traces, row)
@@ -196,8 +207,7 @@ func (g *shredder) addSpans(places []place) {
 		}
 		g.scopeSpans[len(g.scopeSpans)-1]++
 		spans.add(rep, 3)
-		spans.at = append(spans.at, p)
-		g.spans.add(s, p.row)
+		g.spans.set(len(spans.def)-1, s, p.row)
 		addChildren(&g.rows[layout.OfEvent], p.src, rep, s.events[p.row], s.events[p.row+1])
 		addChildren(&g.rows[layout.OfLink], p.src, rep, s.links[p.row], s.links[p.row+1])
 	}
@@ -224,29 +234,37 @@ type spanColumns struct {
 	name         []uint32 // numbers of texts
 }
 
-func (c *spanColumns) reset() {
-	*c = spanColumns{c.ids[:0], c.parents[:0], c.start[:0], c.end[:0], c.kind[:0], c.status[:0], c.name[:0]}
+func (c *spanColumns) resize(n int) {
+	*c = spanColumns{resized(c.ids, n), resized(c.parents, n), resized(c.start, n), resized(c.end, n), resized(c.kind, n), resized(c.status, n), resized(c.name, n)}
 }
 
-func (c *spanColumns) add(s *source, row uint32) {
+// resized returns a slice of n elements of any value, in the memory of s if there is enough.
+func resized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, n+n/4)
+	}
+	return s[:n]
+}
+
+func (c *spanColumns) set(i int, s *source, row uint32) {
 	v := s.v
-	c.ids, c.parents = append(c.ids, v.SpanID[row]), append(c.parents, v.Parent[row])
-	c.start, c.end = append(c.start, v.Start[row]), append(c.end, v.End[row])
-	c.kind, c.status = append(c.kind, v.Kind[row]), append(c.status, v.Status[row])
-	c.name = append(c.name, s.textOf(v.Name[row]))
+	c.ids[i], c.parents[i] = v.SpanID[row], v.Parent[row]
+	c.start[i], c.end[i] = v.Start[row], v.End[row]
+	c.kind[i], c.status[i] = v.Kind[row], v.Status[row]
+	c.name[i] = s.textOf(v.Name[row])
 }
 
-// addTree computes the tree of a trace, whose spans are those from first on.
-func (g *shredder) addTree(first int) {
+// addTree computes the tree of a trace, whose spans are those from first to end.
+func (g *shredder) addTree(first, end int) {
 	c, n := &g.spans, &g.nested
-	n.compute(nestedSpans{c.ids[first:], c.parents[first:], c.kind[first:]})
+	n.compute(nestedSpans{c.ids[first:end], c.parents[first:end], c.kind[first:end]})
 	g.left, g.right = append(g.left, n.left...), append(g.right, n.right...)
 	g.parentLeft, g.children = append(g.parentLeft, n.parentLeft...), append(g.children, n.children...)
 }
 
 // addTimes sets when the trace began and ended: the least start other than 0, and the greatest end.
-func (g *shredder) addTimes(t *shredTrace, first int) {
-	for i := first; i < len(g.spans.start); i++ {
+func (g *shredder) addTimes(t *shredTrace, first, last int) {
+	for i := first; i < last; i++ {
 		start, end := g.spans.start[i], g.spans.end[i]
 		began := start
 		if start == 0 {

@@ -162,9 +162,12 @@ func (g *shredder) fillDirect(l *layout.Leaf, c *columnData, d *chunkDict, own i
 	lev, parents, r := levelOf[l.Of], &g.rows[l.Of], &g.ownRows
 	r.reset(0)
 	r.def = append(r.def, parents.def...)
-	if lev == trace.SpanLevel {
+	switch lev {
+	case trace.SpanLevel:
 		g.fillSpread(l, c, d, &g.spread.own[own])
-	} else {
+	case trace.ScopeLevel, trace.ResourceLevel:
+		g.fillDistinct(l, c, d, own)
+	default:
 		g.fillFound(l, c, d, own)
 	}
 	c.rep, c.def, c.ends = parents.rep, r.def, parents.ends
@@ -187,7 +190,11 @@ func (g *shredder) fillSpread(l *layout.Leaf, c *columnData, d *chunkDict, colum
 		for i, text := range column.texts[g.from:to] {
 			if text != 0 {
 				def[i] = l.MaxDef
-				d.add(c, g.texts, text-1)
+				if slot := d.slots[text-1]; slot>>32 == d.round { // Fast path
+					c.codes = append(c.codes, int32(uint32(slot)))
+				} else {
+					d.add(c, g.texts, text-1)
+				}
 			}
 		}
 	default:
@@ -200,7 +207,84 @@ func (g *shredder) fillSpread(l *layout.Leaf, c *columnData, d *chunkDict, colum
 	}
 }
 
-// fillFound gathers the values of a column of another level.
+// distinct has the scopes or resources of a row group, each once.
+type distinct struct {
+	places []place
+	number []uint32 // by row of the owner: index in places
+}
+
+// number finds the distinct scopes or resources of the row group, in order of appearance.
+func (g *shredder) number(l trace.Level) {
+	d := &g.distinct[l]
+	for _, p := range d.places { // of the row group before
+		g.plan.sources[p.src].numbers[l][p.row] = 0
+	}
+	d.places, d.number = d.places[:0], d.number[:0]
+	for _, p := range g.rows[layout.OwnerOf[l]].at {
+		s := g.plan.sources[p.src]
+		if s.numbers[l] == nil {
+			s.numbers[l] = make([]uint32, s.v.Count(l))
+		}
+		n := &s.numbers[l][p.row]
+		if *n == 0 {
+			d.places = append(d.places, p)
+			*n = uint32(len(d.places))
+		}
+		d.number = append(d.number, *n-1)
+	}
+}
+
+// onceValues has the value of a column for each distinct row.
+type onceValues struct {
+	has   []bool
+	codes []int32
+	texts []uint32
+	nums  []uint64
+}
+
+// fillDistinct gathers the values of a column of scopes or resources. It looks each distinct one up once.
+func (g *shredder) fillDistinct(l *layout.Leaf, c *columnData, d *chunkDict, own int) {
+	lev := levelOf[l.Of]
+	once, all := &g.once, &g.distinct[lev]
+	n := len(all.places)
+	once.has, once.codes, once.texts, once.nums = zeroed(once.has, n), resized(once.codes, n), resized(once.texts, n), resized(once.nums, n)
+	for i, p := range all.places {
+		s := g.plan.sources[p.src]
+		v := &s.levels[lev]
+		number := v.own[own]
+		if number < 0 {
+			continue
+		}
+		at, ok := v.finder(uint32(number)).find(p.row)
+		if once.has[i] = ok; !ok {
+			continue
+		}
+		switch column := &v.columns[number]; {
+		case l.Typ == intColumn:
+			once.nums[i] = column.Nums[at]
+		case l.Enc != format.RLEDictionary:
+			once.texts[i] = s.textOf(column.Codes[at])
+		default:
+			once.codes[i] = d.code(c, g.texts, s.textOf(column.Codes[at]))
+		}
+	}
+	for slot, i := range all.number { // Each slot has a row.
+		if !once.has[i] {
+			continue
+		}
+		g.ownRows.def[slot] = l.MaxDef
+		switch {
+		case l.Typ == intColumn:
+			c.i64 = append(c.i64, int64(once.nums[i]))
+		case l.Enc != format.RLEDictionary:
+			c.text(g.texts.get(once.texts[i]))
+		default:
+			c.codes = append(c.codes, once.codes[i])
+		}
+	}
+}
+
+// fillFound gathers the values of a column of events or links.
 func (g *shredder) fillFound(l *layout.Leaf, c *columnData, d *chunkDict, own int) {
 	lev, parents, r := levelOf[l.Of], &g.rows[l.Of], &g.ownRows
 	slots := g.slotsOf(l.Of)

@@ -14,10 +14,11 @@ type source struct {
 	input   int           // Views of one input may share a dictionary; see texts
 	base    uint32        // of its texts' numbers
 	weights weights
-	keys    [][]uint32  // by level and column: number of the key in the texts of keys
-	shapes  [][]*shaped // by level and shape: see shredattrs.go
-	service []uint32    // by resource: number of its service name in texts + 1
-	events  []uint32    // events[r] to events[r+1] are the event rows of span r
+	keys    [][]uint32             // by level and column: number of the key in the texts of keys
+	shapes  [][]*shaped            // by level and shape: see shredattrs.go
+	numbers [trace.Levels][]uint32 // by scope or resource: see shredder.number
+	service []uint32               // by resource: number of its service name in texts + 1
+	events  []uint32               // events[r] to events[r+1] are the event rows of span r
 	links   []uint32
 
 	state, message                              []uint32 // by span; nil: all zero
@@ -43,6 +44,7 @@ func newSource(v *trace.View, input int) *source {
 // forget drops the cached numbers of another shredder.
 func (s *source) forget() {
 	s.service = nil
+	s.numbers = [trace.Levels][]uint32{}
 	for l := range trace.Levels {
 		s.keys[l] = nil
 		clear(s.shapes[l])
