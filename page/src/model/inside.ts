@@ -66,6 +66,11 @@ export const leastRun = 5;
 
 const knownRuns = new WeakMap<Columns, Runs>();
 
+/** Keeps runs that a Worker found in the same columns. */
+export function keepRuns(t: Columns, runs: Runs): void {
+  knownRuns.set(t, runs);
+}
+
 export function runsOf(t: Columns): Runs {
   const found = knownRuns.get(t);
   if (found) return found;

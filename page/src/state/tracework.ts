@@ -4,6 +4,7 @@
 import { type Answer, answerFor, keepAnswer } from "../model/answer";
 import { type ByteSearch, searchOf } from "../model/bytesearch";
 import { parseFilter } from "../model/filter";
+import { keepRuns, type Runs, runsOf } from "../model/inside";
 import { match } from "../model/match";
 import { ByteStore, indexSpans, type Places } from "../model/otlpbytes";
 import { corrected } from "../model/skew";
@@ -16,8 +17,9 @@ export interface Decoded {
   columns: Columns;
   /** With clock skew corrected, where there is any. */
   corrected: Columns | undefined;
-  /** For the columns that are shown first: the corrected ones, where there are any. */
+  /** These two are for the columns that are shown first: the corrected ones, where there are any. */
   answer: Answer;
+  runs: Runs;
   places: Places;
   bytes: Uint8Array<ArrayBuffer>;
 }
@@ -32,7 +34,8 @@ export function decode(id: Hex, bytes: Uint8Array<ArrayBuffer>): Decoded {
   const { traceId, raw, places } = indexSpans(bytes);
   const columns = arrange(traceId || id, raw);
   const skewless = corrected(columns);
-  return { columns, corrected: skewless, answer: answerFor(skewless ?? columns), places, bytes };
+  const first = skewless ?? columns;
+  return { columns, corrected: skewless, answer: answerFor(first), runs: runsOf(first), places, bytes };
 }
 
 /** All buffers of a decoded trace: handed over with it, they change their owner without being copied. */
@@ -42,7 +45,7 @@ export function buffersOf(d: Decoded): ArrayBuffer[] {
     if (ArrayBuffer.isView(value)) found.add(value.buffer as ArrayBuffer);
     else if (typeof value === "object" && value !== null && !Array.isArray(value)) Object.values(value).forEach(look);
   };
-  for (const part of [d.columns, d.corrected, d.places, d.bytes]) look(part);
+  for (const part of [d.columns, d.corrected, d.runs, d.places, d.bytes]) look(part);
   return [...found];
 }
 
@@ -69,6 +72,7 @@ export function shown(d: Decoded): Shown {
   const asRecorded = { ...d.columns, store };
   const trace = d.corrected ? { ...d.corrected, store } : asRecorded;
   keepAnswer(trace, d.answer);
+  keepRuns(trace, d.runs);
   return { asRecorded, trace };
 }
 
