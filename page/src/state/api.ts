@@ -7,6 +7,7 @@ import { parseResults, type Result, SearchLines, type SearchProgress } from "../
 import type { Trace } from "../model/trace";
 import { type MetricsAnswer, metricsFunction, parseInstant, parseRange, spanStep } from "../model/traceqlmetrics";
 import type { UnixSeconds } from "../model/units";
+import { jsonOf, refusal, refuseWebPage } from "./answers";
 
 export interface ServiceLinks {
   name: string;
@@ -48,15 +49,13 @@ async function answered(ask: () => Promise<Response>, signal?: AbortSignal): Pro
     throw new Error("The backend does not answer. Is etude still running?");
   }
   if (response.ok || response.status === 404) return response;
-  // Error bodies are plain text, written for people.
-  const body = (await response.text()).trim();
-  throw new Error(body || `The backend answered ${response.status} ${response.statusText}`);
+  throw new Error(await refusal(response));
 }
 
 async function getJson(path: string, signal?: AbortSignal): Promise<unknown> {
   const response = await get(path, signal);
   if (response.status === 404) throw new Error(`The backend does not know ${path.split("?")[0]}`);
-  return response.json();
+  return jsonOf(response);
 }
 
 function withRange(params: Record<string, string>, range: Range): URLSearchParams {
@@ -68,6 +67,8 @@ export async function search(query: string, limit: number, range: Range, signal:
   return parseResults(await getJson(`/api/search?${withRange({ q: query, limit: String(limit) }, range)}`, signal));
 }
 
+const cutOff = "The answer of the backend was cut off. Run the query again.";
+
 /**
  * Searches, and tells of results as they come. A backend that is not etude's answers at once. Traces stay in the order
  * of the answer: the newest first.
@@ -76,15 +77,19 @@ export async function searchStream(query: string, limit: number, range: Range, s
   const params = withRange({ q: query, limit: String(limit) }, range);
   const response = await get(`/api/etude/search?${params}`, signal);
   if (response.status === 404) return parseResults(await getJson(`/api/search?${params}`, signal));
+  refuseWebPage(response);
   const lines = new SearchLines();
   const reader = response.body!.getReader();
   const decoder = new TextDecoder();
-  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+  const next = () => reader.read().catch((err: unknown) => {
+    throw signal.aborted ? err : new Error(cutOff);
+  });
+  for (let chunk = await next(); !chunk.done; chunk = await next()) {
     const before = lines.progress;
     lines.add(decoder.decode(chunk.value, { stream: true }));
     if (lines.progress && lines.progress !== before) news([...lines.results], lines.progress);
   }
-  if (!lines.ended) throw new Error("The answer of the backend was cut off. Run the query again.");
+  if (!lines.ended) throw new Error(cutOff);
   return lines.results;
 }
 
@@ -123,7 +128,7 @@ export async function compare(sides: { before: string; after: string; limit: str
   }
   const body = form.toString();
   const headers = { "Content-Type": "application/x-www-form-urlencoded" };
-  return parseComparison(await (await answered(() => fetch("/api/etude/compare", { method: "POST", headers, body, signal }), signal)).json());
+  return parseComparison(await jsonOf(await answered(() => fetch("/api/etude/compare", { method: "POST", headers, body, signal }), signal)));
 }
 
 export interface TraceAnswer {
@@ -136,7 +141,7 @@ export interface TraceAnswer {
 export async function fetchTrace(id: string, signal?: AbortSignal): Promise<TraceAnswer> {
   const response = await get(`/api/v2/traces/${encodeURIComponent(id)}`, signal);
   if (response.status === 404) return { trace: undefined, note: "" };
-  const json = (await response.json()) as { status?: string; message?: string };
+  const json = (await jsonOf(response)) as { status?: string; message?: string };
   return { trace: parseTraces(json)[0], note: json.status === "PARTIAL" ? json.message || "This is only a part of the trace" : "" };
 }
 

@@ -2,6 +2,7 @@
 
 import { encodeSpans } from "../model/encode";
 import { spansOf, toJaegerJson, toOtlpJson } from "../model/export";
+import { textOf } from "../model/filetext";
 import { parseText } from "../model/otlp";
 import { base64 } from "../model/otlpbytes";
 import { titleOf, type Trace } from "../model/trace";
@@ -15,8 +16,8 @@ export async function openFile(file: File): Promise<void> {
   opened.fileName = file.name;
   opened.fileError = "";
   try {
-    const traces = parseText(await file.text());
-    if (traces.length === 0) throw new Error("the file holds no spans");
+    const traces = parseText(await textOf(file));
+    if (traces.length === 0) throw new Error("It holds no spans.");
     opened.files = traces;
     route.go(exploreHref({ ...route.explore, tab: "json", trace: traces[0]!.id, span: "" }));
   } catch (err) {
@@ -41,7 +42,9 @@ export async function saveShared(trace: Trace): Promise<void> {
 }
 
 async function asset(path: string): Promise<string> {
-  const response = await fetch(path);
+  const response = await fetch(path).catch(() => {
+    throw new Error("The backend does not answer. Is etude still running?");
+  });
   if (!response.ok) throw new Error(`${path} did not load: ${response.status}`);
   return response.text();
 }

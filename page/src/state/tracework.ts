@@ -11,6 +11,7 @@ import { corrected } from "../model/skew";
 import { arrange, type Columns, type Trace } from "../model/trace";
 import type { Hex } from "../model/units";
 import { Reader } from "../model/wire";
+import { refusal, refuseWebPage } from "./answers";
 
 /** A decoded trace as plain data. */
 export interface Decoded {
@@ -109,8 +110,8 @@ export async function fetchBytes(id: string, signal: AbortSignal): Promise<Found
     throw new Error("The backend does not answer. Is etude still running?");
   }
   if (response.status === 404) return { decoded: undefined, note: "" };
-  // Error bodies are plain text, written for people.
-  if (!response.ok) throw new Error((await response.text()).trim() || `The backend answered ${response.status} ${response.statusText}`);
+  if (!response.ok) throw new Error(await refusal(response));
+  refuseWebPage(response);
   const { trace, note } = readAnswer(new Uint8Array(await response.arrayBuffer()));
   const decoded = decode(id, trace);
   return { decoded: decoded.columns.length === 0 ? undefined : decoded, note };
