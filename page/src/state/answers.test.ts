@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { jsonOf, refusal, refuseWebPage } from "./answers";
+import { answered, jsonOf, refusal, refuseWebPage } from "./answers";
 
 const page = { headers: { "Content-Type": "text/html; charset=utf-8" } };
 
@@ -22,4 +22,13 @@ test("a web page or half an answer is no data", async () => {
   expect(await jsonOf(new Response('{"a":1}'))).toEqual({ a: 1 });
   expect(() => refuseWebPage(new Response("", page))).toThrow("A web page came");
   expect(() => refuseWebPage(new Response(""))).not.toThrow();
+});
+
+test("no answer, a refusal and a stop are told apart", async () => {
+  await expect(answered(() => Promise.reject(new TypeError("Failed to fetch")))).rejects.toThrow("The backend does not answer");
+  await expect(answered(() => Promise.resolve(new Response("later", { status: 429 })))).rejects.toThrow("later");
+  expect((await answered(() => Promise.resolve(new Response("", { status: 404 })))).status).toBe(404);
+  const stop = new AbortController();
+  stop.abort();
+  await expect(answered(() => fetch("http://127.0.0.1:1/", { signal: stop.signal }), stop.signal)).rejects.toThrow(/abort/i);
 });

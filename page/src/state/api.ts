@@ -7,7 +7,7 @@ import { parseResults, type Result, SearchLines, type SearchProgress } from "../
 import type { Trace } from "../model/trace";
 import { type MetricsAnswer, metricsFunction, parseInstant, parseRange, spanStep } from "../model/traceqlmetrics";
 import type { UnixSeconds } from "../model/units";
-import { jsonOf, refusal, refuseWebPage } from "./answers";
+import { answered, jsonOf, refuseWebPage } from "./answers";
 
 export interface ServiceLinks {
   name: string;
@@ -38,18 +38,6 @@ export interface Info {
 
 function get(path: string, signal?: AbortSignal): Promise<Response> {
   return answered(() => fetch(path, { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) }), signal);
-}
-
-async function answered(ask: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
-  let response: Response;
-  try {
-    response = await ask();
-  } catch (err) {
-    if (signal?.aborted) throw err;
-    throw new Error("The backend does not answer. Is etude still running?");
-  }
-  if (response.ok || response.status === 404) return response;
-  throw new Error(await refusal(response));
 }
 
 async function getJson(path: string, signal?: AbortSignal): Promise<unknown> {

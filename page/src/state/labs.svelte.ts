@@ -1,5 +1,7 @@
 // The labs: the list, the learner's input, and the last check's verdict.
 
+import { askedJson } from "./answers";
+
 export interface Lab {
   id: string;
   number: number;
@@ -122,9 +124,7 @@ class Labs {
     this.error = "";
     try {
       const init = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-      const response = await fetch(`/api/etude/labs${path}`, init);
-      if (!response.ok) throw new Error((await response.text()).trim() || `The backend answered ${response.status}`);
-      return (await response.json()) as T;
+      return (await askedJson(`/api/etude/labs${path}`, init)) as T;
     } catch (err) {
       this.error = err instanceof Error ? err.message : String(err);
       return undefined;

@@ -3,6 +3,7 @@
 import { type Answer, parseAnswer, parseExemplars, parseTargets, type Sample, type Target } from "../model/prometheus";
 import type { Exemplar, Series } from "../model/series";
 import type { Seconds, UnixSeconds } from "../model/units";
+import { refusal, refuseWebPage } from "./answers";
 
 /** The backend has no Prometheus, which is no mistake: it runs without as well. */
 export class NoPrometheus extends Error {}
@@ -58,11 +59,13 @@ export class Prometheus {
       if (signal.aborted) throw err;
       throw new NoPrometheus("Prometheus does not answer. Is it still running?");
     }
+    const copy = response.clone();
     const json = await response.json().catch(() => undefined) as { status?: string; errorType?: string; error?: string; data?: unknown } | undefined;
     if (json?.status === "success") return json.data;
     if (json?.errorType === "unavailable") throw new NoPrometheus(`Prometheus is not ready: ${json.error}`);
     if (json?.error) throw new Error(json.error);
-    throw new NoPrometheus(`Prometheus is not there: ${response.status} ${response.statusText}`.trim());
+    refuseWebPage(copy);
+    throw new NoPrometheus(copy.status === 404 ? "Prometheus is not there: 404 Not Found" : await refusal(copy));
   }
 }
 

@@ -1,5 +1,7 @@
 // The switches of the demo: faults on purpose.
 
+import { askedJson } from "./answers";
+
 export interface Switch {
   name: string;
   title: string;
@@ -37,9 +39,7 @@ class Switches {
     this.turning = turning;
     this.error = "";
     try {
-      const response = await fetch("/api/etude/switches", init);
-      if (!response.ok) throw new Error((await response.text()).trim() || `The backend answered ${response.status}`);
-      this.all = ((await response.json()) as { switches: Switch[] }).switches;
+      this.all = ((await askedJson("/api/etude/switches", init)) as { switches: Switch[] }).switches;
     } catch (err) {
       this.error = err instanceof Error ? err.message : String(err);
     } finally {

@@ -11,7 +11,7 @@ import { corrected } from "../model/skew";
 import { arrange, type Columns, type Trace } from "../model/trace";
 import type { Hex } from "../model/units";
 import { Reader } from "../model/wire";
-import { refusal, refuseWebPage } from "./answers";
+import { answered, refuseWebPage } from "./answers";
 
 /** A decoded trace as plain data. */
 export interface Decoded {
@@ -102,15 +102,8 @@ export class Matcher {
 
 /** Asks the backend for one trace. */
 export async function fetchBytes(id: string, signal: AbortSignal): Promise<Found> {
-  let response: Response;
-  try {
-    response = await fetch(`/api/v2/traces/${encodeURIComponent(id)}`, { headers: { Accept: "application/protobuf" }, signal });
-  } catch (err) {
-    if (signal.aborted) throw err;
-    throw new Error("The backend does not answer. Is etude still running?");
-  }
+  const response = await answered(() => fetch(`/api/v2/traces/${encodeURIComponent(id)}`, { headers: { Accept: "application/protobuf" }, signal }), signal);
   if (response.status === 404) return { decoded: undefined, note: "" };
-  if (!response.ok) throw new Error(await refusal(response));
   refuseWebPage(response);
   const { trace, note } = readAnswer(new Uint8Array(await response.arrayBuffer()));
   const decoded = decode(id, trace);

@@ -3,6 +3,7 @@
 import { rootOf, serviceOf, type Trace } from "../model/trace";
 import { hopsOf, type Line, traceOf } from "../model/walk";
 import { fetchTrace, search } from "./api";
+import { askedJson } from "./answers";
 
 export type Phase = "idle" | "sending" | "arriving" | "done" | "failed";
 
@@ -172,7 +173,5 @@ function ofEdge(trace: Trace): boolean {
 }
 
 async function post(service: string, id: string, signal: AbortSignal): Promise<WalkAnswer> {
-  const response = await fetch("/api/etude/walk", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ service, id }), signal });
-  if (!response.ok) throw new Error((await response.text()).trim() || `The backend answered ${response.status}`);
-  return (await response.json()) as WalkAnswer;
+  return (await askedJson("/api/etude/walk", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ service, id }), signal })) as WalkAnswer;
 }
