@@ -50,7 +50,8 @@ type Builder struct {
 	frame   *frameBuilder
 	groups  []*summary // the first count of them are in use
 	count   int
-	last    trace.TraceID // of the span before
+	source  int    // of the span before
+	row     uint32 // the same
 	scan    scanner
 	sort    hashSort
 	filter  xorfilter.BinaryFuseBuilder
@@ -78,8 +79,7 @@ func zeroed[T any](s []T, n int) []T {
 func (b *Builder) Span(source int, row uint32) {
 	b.of[source][row] = uint32(b.count) + 1
 	b.frame.span(source, row)
-	v := b.sources[source].View
-	b.last = v.TraceIDs[v.Trace[row]]
+	b.source, b.row = source, row
 }
 
 // EndTrace ends a trace. Traces ascend by id.
@@ -92,7 +92,8 @@ func (b *Builder) EndTrace() {
 		g.begin()
 	}
 	b.frame.endTrace()
-	g.trace(b.last)
+	v := b.sources[b.source].View
+	g.trace(v.TraceIDs[v.Trace[b.row]])
 }
 
 // EndGroup ends a row group, which has at least one trace.

@@ -2,7 +2,6 @@ package write
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -335,14 +334,14 @@ func (c *columnData) bounds(l *layout.Leaf, from, to int) bound {
 	switch l.Typ {
 	case format.Int32:
 		if l.Logical == layout.Unsigned32 {
-			return numberBounds(c.i32[from:to], func(v int32) uint32 { return uint32(v) })
+			return bounds32(c.i32[from:to], math.MinInt32)
 		}
-		return numberBounds(c.i32[from:to], func(v int32) int32 { return v })
+		return bounds32(c.i32[from:to], 0)
 	case format.Int64:
 		if l.Logical == layout.Unsigned64 {
-			return numberBounds(c.i64[from:to], func(v int64) uint64 { return uint64(v) })
+			return bounds64(c.i64[from:to], math.MinInt64)
 		}
-		return numberBounds(c.i64[from:to], func(v int64) int64 { return v })
+		return bounds64(c.i64[from:to], 0)
 	case format.Double:
 		return doubleBounds(c.f64[from:to])
 	case format.Boolean:
@@ -351,15 +350,25 @@ func (c *columnData) bounds(l *layout.Leaf, from, to int) bound {
 	return c.idBounds(from, to)
 }
 
-func numberBounds[T any, N cmp.Ordered](all []T, number func(T) N) bound {
-	least, most := number(all[0]), number(all[0])
+// bounds32 orders signed numbers with the sign 0. With the sign math.MinInt32 it orders them as unsigned ones, whose
+// order is that of signed numbers with the first bit flipped.
+func bounds32(all []int32, sign int32) bound {
+	least, most := all[0]^sign, all[0]^sign
 	for _, v := range all[1:] {
-		n := number(v)
-		least, most = min(least, n), max(most, n)
+		v ^= sign
+		least, most = min(least, v), max(most, v)
 	}
-	low, _ := binary.Append(nil, binary.LittleEndian, least)
-	high, _ := binary.Append(nil, binary.LittleEndian, most)
-	return bound{min: low, max: high}
+	return bound{min: binary.LittleEndian.AppendUint32(nil, uint32(least^sign)), max: binary.LittleEndian.AppendUint32(nil, uint32(most^sign))}
+}
+
+// bounds64 is bounds32 for larger numbers.
+func bounds64(all []int64, sign int64) bound {
+	least, most := all[0]^sign, all[0]^sign
+	for _, v := range all[1:] {
+		v ^= sign
+		least, most = min(least, v), max(most, v)
+	}
+	return bound{min: binary.LittleEndian.AppendUint64(nil, uint64(least^sign)), max: binary.LittleEndian.AppendUint64(nil, uint64(most^sign))}
 }
 
 // doubleBounds leaves out NaN, which has no order, and orders -0 before 0, as Parquet requires.
@@ -399,19 +408,28 @@ func boolBounds(all []bool) bound {
 
 // idBounds compares ids and texts, most of them by their first eight bytes.
 func (c *columnData) idBounds(from, to int) bound {
-	at := func(i int) []byte { return c.bytes[c.offsets[i]:c.offsets[i+1]] }
-	least, most := from, from
-	low, high := firstBytes(at(from)), firstBytes(at(from))
+	all, offsets := c.bytes, c.offsets
+	least, most := all[offsets[from]:offsets[from+1]], all[offsets[from]:offsets[from+1]]
+	low, high := firstBytes(least), firstBytes(most)
+	if offsets[from] == offsets[to] { // Fast path: all are empty.
+		to = from + 1
+	}
 	for i := from + 1; i < to; i++ {
-		n := firstBytes(at(i))
-		if n < low || n == low && bytes.Compare(at(i), at(least)) < 0 {
-			least, low = i, n
+		v := all[offsets[i]:offsets[i+1]]
+		var n uint64
+		if len(v) >= 8 { // Fast path
+			n = binary.BigEndian.Uint64(v)
+		} else if len(v) > 0 {
+			n = firstBytes(v)
 		}
-		if n > high || n == high && bytes.Compare(at(i), at(most)) > 0 {
-			most, high = i, n
+		if n <= low && (n < low || bytes.Compare(v, least) < 0) {
+			least, low = v, n
+		}
+		if n >= high && (n > high || bytes.Compare(v, most) > 0) {
+			most, high = v, n
 		}
 	}
-	return bound{min: lower(string(at(least))), max: upper(string(at(most)))}
+	return bound{min: lower(string(least)), max: upper(string(most))}
 }
 
 // firstBytes returns the first eight bytes as a number that orders as they do; missing bytes are 0.

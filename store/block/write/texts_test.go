@@ -2,14 +2,17 @@ package write
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
 
+	"etude/store/block/layout"
 	"etude/trace"
 )
 
@@ -94,4 +97,46 @@ func TestPacker(t *testing.T) {
 			t.Errorf("%s: no page is known", codec)
 		}
 	}
+}
+
+// TestBounds compares the bounds of random values with those of sorted ones.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 500 {
+		n := 1 + r.IntN(6)
+		c := columnData{offsets: []uint32{0}}
+		var texts []string
+		for range n {
+			v := r.Uint64() >> r.IntN(60)
+			c.i64, c.i32 = append(c.i64, int64(v)), append(c.i32, int32(v))
+			text := string(binary.BigEndian.AppendUint64(nil, v))[r.IntN(9):] + "aab"[:r.IntN(4)]
+			c.text(text)
+			texts = append(texts, text)
+		}
+		slices.Sort(texts)
+		for _, test := range []struct {
+			l         layout.Leaf
+			low, high any
+		}{
+			{layout.Leaf{Typ: format.Int32}, slices.Min(c.i32), slices.Max(c.i32)},
+			{layout.Leaf{Typ: format.Int64}, slices.Min(c.i64), slices.Max(c.i64)},
+			{layout.Leaf{Typ: format.Int32, Logical: layout.Unsigned32}, slices.Min(unsigned[uint32](c.i32)), slices.Max(unsigned[uint32](c.i32))},
+			{layout.Leaf{Typ: format.Int64, Logical: layout.Unsigned64}, slices.Min(unsigned[uint64](c.i64)), slices.Max(unsigned[uint64](c.i64))},
+			{layout.Leaf{Typ: format.ByteArray}, []byte(texts[0]), []byte(texts[n-1])},
+		} {
+			low, _ := binary.Append(nil, binary.LittleEndian, test.low)
+			high, _ := binary.Append(nil, binary.LittleEndian, test.high)
+			if b := c.bounds(&test.l, 0, n); !bytes.Equal(b.min, low) || !bytes.Equal(b.max, high) {
+				t.Fatalf("%s %v: %x to %x, want %x to %x", test.l.Typ, test.l.Logical, b.min, b.max, low, high)
+			}
+		}
+	}
+}
+
+func unsigned[U uint32 | uint64, S int32 | int64](all []S) (some []U) {
+	for _, v := range all {
+		some = append(some, U(v))
+	}
+	return some
 }
