@@ -36,6 +36,8 @@ type facts struct {
 	repeated    eval.Mask   // rows that older parts have, too; repeatedKey identifies these parts
 	repeatedKey uint64      // 0 for none
 
+	lacking []string // see KeepLacking
+
 	rows  int // number of rows that the fields below describe
 	all   *selection
 	roots []uint32 // see apparentRoots

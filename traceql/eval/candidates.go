@@ -110,14 +110,14 @@ func (r *Run) excluded(part, filter int) bool {
 		}
 	}
 	if r.parts.pairs == nil {
-		return false
+		return r.lacks(part, filter)
 	}
 	for _, pair := range r.p.filters[filter].pairs {
 		if !r.mayMeetBoth(part, has[pair[0]], has[pair[1]]) {
 			return true
 		}
 	}
-	return false
+	return r.lacks(part, filter)
 }
 
 func (r *Run) mayMeet(part int, either clause) bool {
@@ -327,8 +327,12 @@ func (f pick) local(r *Run, part int) Mask {
 	}
 	v := r.View(part)
 	m := NewMask(len(v.TraceIDs))
-	for row := range r.bound[part].mask(int(f)).Rows {
+	rows := r.bound[part].mask(int(f))
+	for row := range rows.Rows {
 		m.Set(v.Trace[row])
+	}
+	if rows.Empty() {
+		r.lacking(part, f)
 	}
 	return m
 }

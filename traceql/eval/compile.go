@@ -43,6 +43,7 @@ type filter struct {
 	whole bool     // it holds for all spans of a trace or for none
 	has   []clause // clauses that every span it keeps meets
 	pairs [][2]int // of clauses; see pairsOf
+	text  string   // see recorded
 }
 
 // Compile translates a query that package check has accepted. It ignores the stages of a metrics query after
@@ -152,7 +153,11 @@ func (p *Program) filter(f syntax.Field) node {
 		p.touchConds(c)
 	}
 	has := clausesOf(c)
-	p.filters = append(p.filters, filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true)), whole: ofTrace(c), has: has, pairs: pairsOf(has)})
+	made := filter{cond: c, work: workOf(c), exact: !c.needs().trace, all: c == cond(always(true)), whole: ofTrace(c), has: has, pairs: pairsOf(has)}
+	if f != nil {
+		made.text = recorded(syntax.FieldText(f), &made)
+	}
+	p.filters = append(p.filters, made)
 	return pick(len(p.filters) - 1)
 }
 

@@ -230,6 +230,9 @@ func (r *Run) prepare(part int, n node) error {
 	}
 	for i := range found {
 		r.cands[candKey{picks[i], part}] = found[i]
+		if found[i] == nil {
+			r.lacking(part, picks[i])
+		}
 	}
 	return err
 }

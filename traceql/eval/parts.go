@@ -74,11 +74,14 @@ type Keep struct {
 	Searched func(*trace.View)
 }
 
-// Facts caches the rows of a part that older parts have, too. The key identifies the part, its rows and the
-// older parts.
+// Facts caches facts about parts for later queries: the rows of a part that older parts have, too, under a key that identifies
+// the part, its rows and the older parts; and filters by their texts.
 type Facts interface {
 	Repeated(id trace.PartID, key uint64) (rows Mask, known bool)
 	KeepRepeated(id trace.PartID, key uint64, rows Mask)
+	// Lacks and KeepLacking are about the filters that no span of a part on disk meets.
+	Lacks(id trace.PartID, filter string) bool
+	KeepLacking(id trace.PartID, filter string)
 }
 
 // NewParts returns the parts of a snapshot for a query. Needs declares the columns: rows for reading part by

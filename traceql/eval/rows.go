@@ -51,7 +51,11 @@ func (p *Program) rowNode(n node) bool {
 // Kept returns the rows of an open part that every stage of a row-wise Program keeps. Several goroutines may
 // call Kept, each for another part.
 func (r *Run) Kept(part int) Mask {
-	return r.bound[part].kept()
+	rows := r.bound[part].kept()
+	if f, ok := r.p.first().(pick); ok && rows.Empty() && len(r.p.stages) == 1 {
+		r.lacking(part, f)
+	}
+	return rows
 }
 
 func (b *Bound) kept() Mask {

@@ -238,6 +238,8 @@ func (r *Run) apart(part int, n node, picks []pick, masks []Mask, whole pick) (s
 	}
 	sure, found = r.local(part, n), r.local(part, whole)
 	r.cands = kept
-	r.cands[candKey{whole, part}] = found
+	if r.cands[candKey{whole, part}] = found; found == nil {
+		r.lacking(part, whole)
+	}
 	return sure, slices.Clone(found)
 }
