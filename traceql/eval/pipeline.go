@@ -248,9 +248,14 @@ func (f pick) pick(r *Run, in []int32) (out []int32, single bool, err error) {
 
 func (f pick) pickSome(r *Run, in, out []int32) []int32 {
 	fl := &r.p.filters[f]
+	var rows Mask
+	view := -1 // of the mask; neighbours are nearly always in one View
 	for _, span := range in {
 		ref := r.t.Spans[span]
-		if !r.of(ref).mask(int(f)).Has(ref.Row) {
+		if ref.View != view {
+			view, rows = ref.View, r.of(ref).mask(int(f))
+		}
+		if !rows.Has(ref.Row) {
 			continue
 		}
 		if fl.exact || fl.cond.holds(r.at(span)) {
