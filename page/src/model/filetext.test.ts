@@ -9,7 +9,7 @@ test("text, and text in gzip", async () => {
 
 test.each([
   ["nothing", new Uint8Array(0), "empty"],
-  ["a ZIP archive", Uint8Array.of(0x50, 0x4b, 3, 4, 20, 0), "ZIP archive. Unpack it"],
+  ["a ZIP archive", Uint8Array.of(0x50, 0x4b, 3, 4, 20, 0), "ZIP archive: unpack it"],
   ["a cut gzip file", gzipSync("some text that is long enough to be cut").subarray(0, 20), "damaged gzip"],
   ["other bytes", Uint8Array.of(1, 0, 2, 0), "no text"],
 ])("%s is refused with words", async (_, bytes, want) => {

@@ -9,6 +9,16 @@ export function isTraceId(text: string): boolean {
   return text.length <= 32 && hexDigits.test(text);
 }
 
+/**
+ * The trace id in a pasted text that is nothing else, or "": 32 hex digits, 16 as Jaeger once wrote them, the digits of a
+ * UUID, or a traceparent header; perhaps in quotes, and after a name as logs write it.
+ */
+export function pastedTraceId(text: string): string {
+  const bare = text.trim().replace(/^["'`]?(?:trace[-_. ]?id|traceparent)["'`]?\s*[:=]\s*/i, "").replace(/^["'`](.*)["'`]$/, "$1").trim();
+  const found = /^(?:00-)?([0-9a-f]{32}|[0-9a-f]{16})(?:-[0-9a-f]{16}-[0-9a-f]{2})?$/i.exec(bare)?.[1] ?? /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.exec(bare)?.[0];
+  return found?.toLowerCase().replaceAll("-", "") ?? "";
+}
+
 /** Whether two spellings name the same trace: case and leading zeros do not matter. */
 export function sameTraceId(a: string, b: string): boolean {
   return trimmed(a) === trimmed(b);

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { colourIndex } from "./colour";
 import { parseFilter } from "./filter";
 import { buildGraph } from "./graph";
-import { isTraceId, parseId, sameTraceId } from "./ids";
+import { isTraceId, parseId, pastedTraceId, sameTraceId } from "./ids";
 import { searchOf } from "./bytesearch";
 import { match } from "./match";
 import { parseText, parseTraces } from "./otlp";
@@ -158,4 +158,22 @@ test("shapes of files: one object a line, arrays, batches; several traces", () =
 
 test("the demo's services have five different colours", () => {
   expect(new Set(["edge", "uservice1", "uservice2", "uservice3", "uservice4"].map(colourIndex)).size).toBe(5);
+});
+
+const pasted = "0af7651916cd43dd8448eb211c80319c";
+test.each([
+  [` ${pasted.toUpperCase()}\n`, pasted],
+  [`trace_id=${pasted}`, pasted],
+  [`"traceId": "${pasted}"`, pasted],
+  [`TraceID: '${pasted}'`, pasted],
+  ["0af76519-16cd-43dd-8448-eb211c80319c", pasted],
+  [`00-${pasted}-00f067aa0ba902b7-01`, pasted],
+  [`traceparent: 00-${pasted}-00f067aa0ba902b7-01`, pasted],
+  ["8448eb211c80319c", "8448eb211c80319c"],
+  ["8448eb21", ""],
+  [`see ${pasted}`, ""],
+  [`span_id=${pasted}`, ""],
+  ["", ""],
+])("%j is pasted", (text, want) => {
+  expect(pastedTraceId(text)).toBe(want);
 });

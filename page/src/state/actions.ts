@@ -1,6 +1,6 @@
 // Every action of the page by name, with its key: for the palette and the help.
 
-import { isTraceId } from "../model/ids";
+import { isTraceId, pastedTraceId } from "../model/ids";
 import { opened } from "./opened.svelte";
 import { route } from "./route.svelte";
 import { search } from "./search.svelte";
@@ -63,13 +63,8 @@ function traceActions(): Action[] {
 /** Actions whose name holds every word of the text, or the one that opens the trace whose id was typed. */
 export function matching(text: string): Action[] {
   const typed = text.trim();
-  if (typed.length >= 8 && isTraceId(typed)) return [{ name: `Open trace ${typed}`, key: "", run: () => route.go(exploreHref({ ...route.time, trace: typed })) }];
+  const id = pastedTraceId(typed) || (typed.length >= 8 && isTraceId(typed) ? typed : "");
+  if (id !== "") return [{ name: `Open trace ${id}`, key: "", run: () => route.go(exploreHref({ ...route.time, trace: id })) }];
   const words = typed.toLowerCase().split(/\s+/);
   return actions().filter((a) => words.every((w) => a.name.toLowerCase().includes(w)));
-}
-
-/** A trace id in a pasted text, or "": 32 hex digits, 16 as Jaeger once wrote them, or a traceparent header. */
-export function pastedTraceId(text: string): string {
-  const found = /^(?:00-)?([0-9a-f]{32}|[0-9a-f]{16})(?:-[0-9a-f]{16}-[0-9a-f]{2})?$/i.exec(text.trim());
-  return found?.[1]?.toLowerCase() ?? "";
 }

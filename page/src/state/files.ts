@@ -5,6 +5,7 @@ import { spansOf, toJaegerJson, toOtlpJson } from "../model/export";
 import { textOf } from "../model/filetext";
 import { parseText } from "../model/otlp";
 import { base64 } from "../model/otlpbytes";
+import { visible } from "../model/text";
 import { titleOf, type Trace } from "../model/trace";
 import { opened } from "./opened.svelte";
 import { route } from "./route.svelte";
@@ -17,7 +18,7 @@ export async function openFile(file: File): Promise<void> {
   opened.fileError = "";
   try {
     const traces = parseText(await textOf(file));
-    if (traces.length === 0) throw new Error("It holds no spans.");
+    if (traces.length === 0) throw new Error("it holds no spans");
     opened.files = traces;
     route.go(exploreHref({ ...route.explore, tab: "json", trace: traces[0]!.id, span: "" }));
   } catch (err) {
@@ -59,7 +60,7 @@ async function sharedPage(trace: Trace, script: string, style: string): Promise<
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${escaped(titleOf(trace))}</title>
+<title>${escaped(visible(titleOf(trace)))}</title>
 <style>${style.replaceAll("</", "<\\/")}</style>
 </head>
 <body>
