@@ -1,0 +1,1 @@
+import{Et as e,I as t,Q as n,Tt as r,X as i,lt as a}from"./Icon-BBkH7zsR.js";import{i as o}from"./colour-BCAZmJTb.js";import{r as s}from"./Copy-BmERT93C.js";var c=n(`<span class="dot svelte-1ln5imb" aria-hidden="true"></span>`);function l(n,l){e(l,!0);var u=c();let d;a(e=>d=t(u,``,d,{background:e}),[()=>o(l.name,s.theme)]),i(n,u),r()}export{l as t};
