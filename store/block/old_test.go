@@ -16,14 +16,14 @@ import (
 )
 
 // TestOldBlocksOpen opens blocks as this and earlier versions wrote them, each with its
-// sidecar. A folder is named after the format and the version of the sidecar; a new
-// version adds folders and changes none.
+// sidecar. A folder is named after the format and the version of the sidecar, and between
+// them after what else was new; a new version adds folders and changes none.
 func TestOldBlocksOpen(t *testing.T) {
 	t.Parallel()
 	own := filepath.Join("testdata", "own")
 	if *update {
 		for _, f := range []Format{VParquet4, VParquet5} {
-			dir := filepath.Join(own, fmt.Sprintf("%s-%d", f, sidecar.Version))
+			dir := filepath.Join(own, fmt.Sprintf("%s-snappy-%d", f, sidecar.Version))
 			if _, err := os.Stat(dir); err == nil {
 				continue
 			}
