@@ -109,7 +109,7 @@ func Write(ctx context.Context, o Options, views []*trace.View) ([]*layout.Meta,
 	return metas, nil
 }
 
-// workshop is the memory for writing blocks, about 20 MB for a full row group.
+// workshop is the memory for writing blocks, about 40 MB for a block of eight full row groups.
 type workshop struct {
 	shredder shredder
 	pages    *pageWriter
