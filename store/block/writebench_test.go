@@ -121,7 +121,7 @@ func BenchmarkCompact(b *testing.B) {
 	b.ReportAllocs()
 	size, before := int64(0), processorTime()
 	for b.Loop() {
-		metas, err := Compact(b.Context(), WriteOptions{Dir: dir}, blocks)
+		metas, err := Compact(b.Context(), WriteOptions{Dir: dir, Level: 1}, blocks)
 		if err != nil {
 			b.Fatal(err)
 		}

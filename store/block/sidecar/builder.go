@@ -77,8 +77,18 @@ func zeroed[T any](s []T, n int) []T {
 
 // Span adds the next span of a trace to the row group: a row of one of the Sources.
 func (b *Builder) Span(source int, row uint32) {
+	b.Run(source, b.sources[source].View.Scope[row], 1)
+	b.Row(source, row)
+}
+
+// Run adds the next spans of a trace, so many of one scope. Row adds each of them.
+func (b *Builder) Run(source int, scope uint32, spans int) {
+	b.frame.run(source, scope, spans)
+}
+
+// Row adds a span to the row group; see Run.
+func (b *Builder) Row(source int, row uint32) {
 	b.of[source][row] = uint32(b.count) + 1
-	b.frame.span(source, row)
 	b.source, b.row = source, row
 }
 

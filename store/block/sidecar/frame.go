@@ -69,20 +69,19 @@ func newFrameBuilder(sources []*Source) *frameBuilder {
 	return b
 }
 
-// span adds the next span of a trace.
-func (b *frameBuilder) span(source int, row uint32) {
-	v := b.sources[source].View
-	number := &b.numbers[source][v.Scope[row]]
+// run adds the next spans of a trace, which have one scope.
+func (b *frameBuilder) run(source int, scope uint32, spans int) {
+	number := &b.numbers[source][scope]
 	if *number == 0 {
-		*number = b.addScope(v, v.Scope[row]) + 1
+		*number = b.addScope(b.sources[source].View, scope) + 1
 	}
-	b.spans++
+	b.spans += spans
 	if b.length > 0 && b.scope == *number-1 {
-		b.length++
+		b.length += uint64(spans)
 		return
 	}
 	b.endRun()
-	b.scope, b.length = *number-1, 1
+	b.scope, b.length = *number-1, uint64(spans)
 }
 
 func (b *frameBuilder) endRun() {

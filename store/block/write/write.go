@@ -300,12 +300,15 @@ func (w *blockWriter) sources(p *plan) {
 // summarize says which spans are in a row group. The sidecar's facts come from the columns of the sources, which have
 // the values as codes.
 func (w *blockWriter) summarize(g *shredder) {
-	b, places, from := &w.tools.facts, g.rows[layout.OfSpan].at, 0
+	b, spans, scopes := &w.tools.facts, g.rows[layout.OfSpan].at, g.rows[layout.OfScope].at
+	span, scope := 0, 0
 	for i := range g.traces {
-		for _, at := range places[from:g.traces[i].spans] {
-			b.Span(int(at.src), at.row)
+		for ; scope < g.scopeEnds[i]; scope++ {
+			b.Run(int(scopes[scope].src), scopes[scope].row, int(g.scopeSpans[scope]))
 		}
-		from = g.traces[i].spans
+		for ; span < g.traces[i].spans; span++ {
+			b.Row(int(spans[span].src), spans[span].row)
+		}
 		b.EndTrace()
 	}
 	b.EndGroup()
