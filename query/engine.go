@@ -53,6 +53,7 @@ type Engine struct {
 	observer   Observer
 	places     eval.Places
 	pool       pool // the memory that all queries keep
+	room       room // the parts on disk that all queries have open
 	hits       [len(limitNames)]atomic.Int64
 	partial    atomic.Int64
 	preparing  atomic.Bool // see prepare
@@ -128,6 +129,7 @@ func New(src trace.Source, o Options) *Engine {
 		slots:      make(chan struct{}, o.MaxConcurrent),
 		observer:   o.Observer,
 		pool:       pool{limit: max(0, o.MaxTotalMemory)},
+		room:       newRoom(o.MaxMemory),
 	}
 }
 

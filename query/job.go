@@ -22,6 +22,7 @@ type Job struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	memory *memory
+	open   jobRoom
 
 	mu      sync.Mutex
 	waits   bool   // the Job waits for the reader, so it may lend its place
@@ -71,6 +72,7 @@ func (e *Engine) Begin(ctx context.Context) (*Job, error) {
 		return nil, err
 	}
 	j.memory = newMemory(e.o.MaxMemory, &e.pool, j.tooMuch)
+	j.open.room, j.open.over = &e.room, j.tooOpen
 	j.done = e.o.Running()
 	return j, nil
 }
@@ -172,6 +174,7 @@ func (j *Job) End() {
 		<-j.e.slots
 	}
 	j.memory.Close()
+	j.open.close()
 	if err := j.Err(); err != nil {
 		j.e.ended(err)
 	}
@@ -186,10 +189,19 @@ func (j *Job) tooMuch(m *memoryError) {
 			ErrMemoryBusy, m.limit, m.at))
 		return
 	}
-	advice := j.advice
-	if advice == "" {
-		advice = "ask for less"
-	}
 	j.cancel(fmt.Errorf("%w: the query keeps more than %d bytes (query.Options.MaxMemory, --max-query-memory) at %s; %s",
-		ErrMemoryLimit, m.limit, m.at, advice))
+		ErrMemoryLimit, m.limit, m.at, j.advise()))
+}
+
+// tooOpen ends the Job when it has too much of the blocks in memory at a time.
+func (j *Job) tooOpen() {
+	j.cancel(fmt.Errorf("%w: the query reads more than %d bytes of stored spans at a time (a multiple of query.Options.MaxMemory, --max-query-memory), as those of one large trace; %s",
+		ErrMemoryLimit, j.open.room.limit, j.advise()))
+}
+
+func (j *Job) advise() string {
+	if j.advice == "" {
+		return "ask for less"
+	}
+	return j.advice
 }

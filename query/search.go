@@ -116,6 +116,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (*Result, error) {
 	}
 	defer snap.Close()
 	parts := e.parts(j, snap, func() (rows, whole *trace.Need) { return searchNeed(p, req) })
+	defer parts.Close()
 	parts.ByPage(func() *trace.Need { return &ofTraces })
 	s := &search{
 		ctx: ctx, req: req.withDefaults(), program: p, run: p.Start(ctx, parts), list: parts.List(), facts: e.facts,

@@ -49,12 +49,8 @@ func (e *Engine) snapshot(ctx context.Context) (trace.Snapshot, error) {
 
 // parts returns the parts of a snapshot for a query. Needs is as in [eval.NewParts].
 func (e *Engine) parts(j *Job, snap trace.Snapshot, needs func() (rows, whole *trace.Need)) *eval.Parts {
-	return eval.NewParts(j.Context(), snap, needs, eval.Keep{Memory: j.memory, Places: &e.places, Facts: e.facts, Searched: j.searched, Open: e.openBytes()})
+	return eval.NewParts(j.Context(), snap, needs, eval.Keep{Memory: j.memory, Places: &e.places, Facts: e.facts, Searched: j.searched, Open: int(e.room.reserve), Room: &j.open})
 }
-
-// openBytes bounds the parts on disk that a query has open at a time. Below a few parts, a search would open the same
-// ones over and over.
-func (e *Engine) openBytes() int { return int(max(32<<20, min(2*e.o.MaxMemory, 64<<20))) }
 
 func snapshotOf(ctx context.Context, src trace.Source) (trace.Snapshot, error) {
 	s, err := src.Snapshot(ctx)

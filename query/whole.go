@@ -47,7 +47,7 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 	done.Tables = len(snap.Parts())
 	out := e.wholeTrace(most)
 	var few [4]*trace.View
-	views, err := viewsOf(j.Context(), snap, id, e.everything, few[:0])
+	views, err := viewsOf(j.Context(), snap, id, e.everything, &j.open, few[:0])
 	switch {
 	case err != nil:
 		return nil, err
@@ -73,7 +73,7 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 }
 
 // viewsOf appends one View for each part that may have the trace. The View has at least the part's spans of the trace.
-func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID, need *trace.Need, views []*trace.View) ([]*trace.View, error) {
+func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID, need *trace.Need, open eval.Room, views []*trace.View) ([]*trace.View, error) {
 	parts, err := snap.Find(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("find the parts of a trace: %w", err)
@@ -82,11 +82,20 @@ func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID, need *t
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+		resident := snap.Parts()[part].Resident
+		if !resident {
+			if err := open.Enter(ctx); err != nil {
+				return nil, err
+			}
+		}
 		v, err := trace.OpenTrace(ctx, snap, part, id, need)
 		if err != nil && ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		} else if err != nil {
 			return nil, fmt.Errorf("read a trace from a part of the stored spans: %w", err)
+		}
+		if v != nil && !resident {
+			open.Grow(v.ColumnBytes() + v.Strings.Bytes())
 		}
 		views = append(views, v)
 	}

@@ -73,6 +73,17 @@ type ownColumn struct {
 	column *stored
 }
 
+// has reports whether the dictionary seems to have some texts already, as after an earlier read of their column: it
+// looks up some of them.
+func (p *reading) has(t *texts) bool {
+	for i := range min(4, t.len()) {
+		if _, ok := p.dict.Find(string(t.get(uint32(i * (t.len() - 1) / 3)))); !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // readAttrs reads the attributes of a level: all of them, or only the given keys. First holds the first row of
 // each trace. The caller holds the part.
 func (p *reading) readAttrs(ctx context.Context, level trace.Level, first []uint32, keys map[string]bool, x *extras) (*attrList, error) {
@@ -114,7 +125,7 @@ func (r *attrReader) open(ctx context.Context, of layout.Owner) error {
 		if err := o.open(ctx, r.p, c, r.depth); err != nil {
 			return err
 		}
-		if c.texts() && !o.none {
+		if c.texts() && !o.none && !r.p.has(&o.v.texts) {
 			r.p.dict.Reserve(o.v.texts.len(), len(o.v.texts.data))
 		}
 		if !o.none || c.Field == layout.FieldService {

@@ -102,6 +102,9 @@ func (p *Parts) page(part, page int, d depth) (*trace.View, error) {
 	if p.ctx.Err() != nil {
 		return nil, context.Cause(p.ctx)
 	}
+	if err := p.o.Room.Enter(p.ctx); err != nil {
+		return nil, err
+	}
 	v, err := p.pager.OpenPage(p.ctx, part, page, p.need(d))
 	p.mu.Lock()
 	defer p.mu.Unlock()

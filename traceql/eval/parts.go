@@ -31,6 +31,7 @@ type Parts struct {
 	mu    sync.Mutex
 	order []int // open non-resident parts, in the order of opening
 	bytes int   // of their columns, pages and dictionaries
+	held  int   // bytes that o.Room counts
 	pages map[int]*pagesOf
 	dicts map[int]int // bytes of the dictionary that the Views of a part share
 
@@ -69,10 +70,27 @@ type Keep struct {
 	Places *Places // finds the traces of resident parts
 	Facts  Facts   // caches facts about other parts
 	Open   int     // bytes of the non-resident parts that are open at a time; 64 MiB
+	Room   Room    // bounds these bytes for all queries together
 	// Searched is called with a View whose texts a pattern has searched; see [trace.Dict.Learn]. Goroutines may call it
 	// at the same time.
 	Searched func(*trace.View)
 }
+
+// Room bounds the bytes of the non-resident parts that all queries have open. Any goroutine may use it.
+type Room interface {
+	// Enter waits until the query may open a part.
+	Enter(context.Context) error
+	// Grow counts n bytes more, or fewer. At its bound it ends the query's context.
+	Grow(n int)
+	// Full reports that the bound is reached: a query then keeps only one part open.
+	Full() bool
+}
+
+type noRoom struct{}
+
+func (noRoom) Enter(context.Context) error { return nil }
+func (noRoom) Grow(int)                    {}
+func (noRoom) Full() bool                  { return false }
 
 // Facts caches facts about parts for later queries: the rows of a part that older parts have, too, under a key that identifies
 // the part, its rows and the older parts; and filters by their texts.
@@ -89,6 +107,9 @@ type Facts interface {
 // first non-resident part. So a query of only resident parts declares nothing.
 func NewParts(ctx context.Context, snap trace.Snapshot, needs func() (rows, whole *trace.Need), o Keep) *Parts {
 	o.Memory = Unlimited(o.Memory)
+	if o.Room == nil {
+		o.Room = noRoom{}
+	}
 	if o.Open <= 0 {
 		o.Open = keptBytes
 	}
@@ -148,6 +169,11 @@ func (p *Parts) need(d depth) *trace.Need {
 }
 
 func (p *Parts) open(part int, need *trace.Need) (*trace.View, error) {
+	if !p.list[part].Resident {
+		if err := p.o.Room.Enter(p.ctx); err != nil {
+			return nil, err
+		}
+	}
 	v, err := p.snap.Open(p.ctx, part, need)
 	switch {
 	case p.ctx.Err() != nil && err != nil:
@@ -189,6 +215,23 @@ func (p *Parts) countDict(part int, v *trace.View) {
 		p.dicts[part] += more
 		p.bytes += more
 	}
+	p.settle()
+}
+
+// settle tells the room how many bytes are open. The caller holds the lock.
+func (p *Parts) settle() {
+	if n := p.bytes - p.held; n != 0 {
+		p.held = p.bytes
+		p.o.Room.Grow(n)
+	}
+}
+
+// Close gives back the room of all open parts. The caller does not use the Parts any more.
+func (p *Parts) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes = 0
+	p.settle()
 }
 
 // Release releases the columns of a non-resident part that the query no longer needs. If a Run has the part
@@ -212,6 +255,7 @@ func (p *Parts) Release(part int) {
 	p.releasePages(part)
 	p.bytes -= p.dicts[part]
 	delete(p.dicts, part)
+	p.settle()
 }
 
 // keptOpen bounds the non-resident Views that a query has open at a time; Keep.Open, keptBytes by default, bounds their
@@ -228,7 +272,7 @@ func (p *Parts) oldest() (part int, ok bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.order) < 2 || len(p.order) <= keptOpen && p.bytes <= p.o.Open {
+	if len(p.order) < 2 || len(p.order) <= keptOpen && p.bytes <= p.o.Open && !p.o.Room.Full() {
 		return 0, false
 	}
 	return p.order[0], true
