@@ -150,7 +150,7 @@ func (s *Store) writeBlocks(ctx context.Context, parts []*part) (opened []*block
 // groupBytes bounds a row group: the writer, the compactor and each query have one or a few of them in memory.
 func (s *Store) groupBytes() int {
 	if most := s.bounds.Load().Memory; most > 0 {
-		return int(max(leastGroup, min(most/4, mostGroup)))
+		return int(max(leastGroup, min(most/6, mostGroup)))
 	}
 	return mostGroup
 }

@@ -123,6 +123,9 @@ type workshop struct {
 // grow its memory again from nothing, which takes a fifth of the time.
 var workshops = make(chan *workshop, 1)
 
+// keptWorkshop bounds the buffers of texts and pages of a kept workshop, in bytes.
+const keptWorkshop = 32 << 20
+
 func openWorkshop() *workshop {
 	select {
 	case w := <-workshops:
@@ -132,8 +135,12 @@ func openWorkshop() *workshop {
 	}
 }
 
-// close keeps the workshop for the next block, unless one is already kept.
+// close keeps the workshop for the next block, unless one is already kept or large values have made it large.
 func (w *workshop) close() {
+	p := w.pages
+	if cap(w.column.bytes)+cap(p.raw)+cap(p.values)+cap(p.out)+cap(p.packer.out) > keptWorkshop {
+		return
+	}
 	select {
 	case workshops <- w:
 	default:
