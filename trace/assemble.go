@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"unsafe"
 )
 
 // Assembled Views are not filled by a Table: they consist of columns read from a file.
@@ -100,6 +101,10 @@ func (d *Dict) Reserve(strings, bytes int) {
 
 // Bytes is the memory of the strings.
 func (d *Dict) Bytes() int { return d.bytes() }
+
+// Memory identifies the memory of the strings. Copies of a Dict share it until strings are added beyond its room; then the
+// older copies keep the old memory.
+func (d *Dict) Memory() *byte { return unsafe.SliceData(d.data) }
 
 // NewSparse returns a column of numbers in which only the given rows have a value. rows is ascending, and no
 // value is zero. The column keeps both slices.

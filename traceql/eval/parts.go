@@ -33,7 +33,7 @@ type Parts struct {
 	bytes int   // of their columns, pages and dictionaries
 	held  int   // bytes that o.Room counts
 	pages map[int]*pagesOf
-	dicts map[int]int // bytes of the dictionary that the Views of a part share
+	dicts map[int]*dictsOf
 
 	loads atomic.Int64
 	again []Mask // see Repeated; under againMu
@@ -206,14 +206,26 @@ func (p *Parts) keep(part int, o opened) *trace.View {
 	return o.view
 }
 
-// countDict counts the dictionary of a part, which grows as more columns are read. The caller holds the lock.
+// dictsOf are the dictionaries of the Views of a part. Views share one until it grows, or until the cache drops it.
+type dictsOf struct {
+	seen  map[*byte]bool
+	bytes int
+}
+
+// countDict counts the dictionary of a View. The caller holds the lock.
 func (p *Parts) countDict(part int, v *trace.View) {
-	if more := v.Strings.Bytes() - p.dicts[part]; more > 0 {
+	d := p.dicts[part]
+	if d == nil {
 		if p.dicts == nil {
-			p.dicts = map[int]int{}
+			p.dicts = map[int]*dictsOf{}
 		}
-		p.dicts[part] += more
-		p.bytes += more
+		d = &dictsOf{seen: map[*byte]bool{}}
+		p.dicts[part] = d
+	}
+	if at := v.Strings.Memory(); !d.seen[at] {
+		d.seen[at] = true
+		d.bytes += v.Strings.Bytes()
+		p.bytes += v.Strings.Bytes()
 	}
 	p.settle()
 }
@@ -253,8 +265,10 @@ func (p *Parts) Release(part int) {
 		}
 	}
 	p.releasePages(part)
-	p.bytes -= p.dicts[part]
-	delete(p.dicts, part)
+	if d := p.dicts[part]; d != nil {
+		p.bytes -= d.bytes
+		delete(p.dicts, part)
+	}
 	p.settle()
 }
 
@@ -265,17 +279,22 @@ const (
 	keptBytes = 64 << 20
 )
 
-// oldest returns the part that was opened first, if more are open than the bounds allow.
+// oldest returns the part that was opened first, if more are open than the bounds allow. It returns the only one if
+// that one has several dictionaries, of which a release leaves one.
 func (p *Parts) oldest() (part int, ok bool) {
 	if p.resident == len(p.list) { // Fast path
 		return 0, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.order) < 2 || len(p.order) <= keptOpen && p.bytes <= p.o.Open && !p.o.Room.Full() {
+	switch {
+	case len(p.order) == 0 || len(p.order) <= keptOpen && p.bytes <= p.o.Open && !p.o.Room.Full():
 		return 0, false
+	case len(p.order) > 1:
+		return p.order[0], true
 	}
-	return p.order[0], true
+	d := p.dicts[p.order[0]]
+	return p.order[0], d != nil && len(d.seen) > 1 && p.bytes > p.o.Open
 }
 
 // overlaps reports whether two parts may have spans at the same time.
