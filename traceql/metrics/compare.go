@@ -3,6 +3,7 @@ package metrics
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -135,11 +136,17 @@ func (k *tally) holdLabels() error {
 	return err
 }
 
+// attrCountsBytes estimates the memory of an attribute with its first value. A query counts attrsAtOnce at a time.
+const attrCountsBytes, attrsAtOnce = 1200, 256
+
 func (k *tally) attr(key string) *attrCounts {
 	a := k.attrs[key]
 	if a == nil {
 		a = &attrCounts{labels: newLabels()}
 		a.labels.owned = k.owned
+		if len(k.attrs)%attrsAtOnce == 0 { // One part may have a million attributes.
+			_ = k.memory.Take(attrsAtOnce*attrCountsBytes, eval.Progress{Format: "%d different attributes", A: len(k.attrs)}) // the context tells
+		}
 		k.attrs[key] = a
 	}
 	if a.round != k.round {
@@ -223,6 +230,14 @@ func (k *tally) add(s *spans, view int) {
 	}
 	k.addSpanAttrs(s.run, view, v, slots, group)
 	k.addByScope(v, slots, group)
+	if !s.list[view].Resident { // The second reading has another View.
+		maps.DeleteFunc(k.texts, func(at columnAt, _ *texts) bool {
+			if at.view == v {
+				k.codes -= v.Strings.Len()
+			}
+			return at.view == v
+		})
+	}
 }
 
 func (k *tally) addSpanAttrs(run *eval.Run, view int, v *trace.View, slots []int32, group func(int) int) {

@@ -36,6 +36,9 @@ type labels struct {
 // smallInts bounds the ints, from 0 on, that need no hashing: codes, counts, levels.
 const smallInts = 1024
 
+// Labels of fewer values than fewLabels have no table of small ints.
+const fewLabels = 4
+
 // labelKey identifies a value; n holds the bits of a float.
 type labelKey struct {
 	t eval.Type
@@ -64,6 +67,9 @@ func (l *labels) number(v eval.Value) uint32 {
 
 func (l *labels) smallInt(v eval.Value) uint32 {
 	if l.small == nil {
+		if len(l.values) < fewLabels { // compare() has labels for every attribute.
+			return l.find(v)
+		}
 		l.small = make([]uint32, smallInts)
 	}
 	n := &l.small[v.Int]
