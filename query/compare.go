@@ -208,7 +208,7 @@ func (c *comparing) usual(of trace.TraceID, s CompareSide) (query string, ids []
 
 // add reads a trace into a profile. It frees the memory of the trace afterwards.
 func (c *comparing) add(id trace.TraceID, into *compare.Profile) (partial bool, err error) {
-	used, bytes := c.j.memory.Used(), into.Bytes()
+	used, open, bytes := c.j.memory.Used(), c.j.open.bytes(), into.Bytes()
 	t, err := c.e.Trace(c.ctx, id, 0)
 	if err != nil || len(t.Spans) == 0 {
 		return false, err
@@ -222,6 +222,7 @@ func (c *comparing) add(id trace.TraceID, into *compare.Profile) (partial bool, 
 	}
 	into.Add(c.spans)
 	c.j.memory.Free(int(c.j.memory.Used() - used))
+	c.j.open.Grow(int(open - c.j.open.bytes()))
 	if err := c.j.Hold(into.Bytes()-bytes, "%d traces compared", into.Traces()); err != nil {
 		return false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"etude/internal/testkit"
 	"etude/query"
 	"etude/trace"
 )
@@ -110,6 +111,12 @@ func TestCompareIsBounded(t *testing.T) {
 		if used := e.Stats().Memory; used != 0 {
 			t.Errorf("%d bytes are not given back", used)
 		}
+	}
+	// From disk, a trace's columns are freed once it is merged: all of them together would not fit.
+	large := append(calls(0, 250, 0), span{trace: 1, id: 9, parent: 1, service: "db", name: strings.Repeat("x", 400_000), start: 1000, end: 1001})
+	cold := query.New(testkit.Cold{Views: testkit.Views(views(tableOf(large...)))}, query.Options{MaxMemory: 16 << 20})
+	if _, err := cold.Compare(t.Context(), query.CompareRequest{Before: all, After: all, Limit: 250}); err != nil {
+		t.Errorf("from disk: %v", err)
 	}
 	o := &told{}
 	e := query.New(src, query.Options{Observer: o})

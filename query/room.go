@@ -117,6 +117,13 @@ func (j *jobRoom) Grow(n int) {
 	}
 }
 
+// bytes returns what the Job has open.
+func (j *jobRoom) bytes() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.used - j.reserved
+}
+
 // Full reports whether the room is used up.
 func (j *jobRoom) Full() bool { return j.room.full() }
 

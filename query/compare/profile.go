@@ -2,6 +2,7 @@ package compare
 
 import (
 	"slices"
+	"strings"
 
 	"etude/trace"
 )
@@ -30,6 +31,7 @@ func (o *operations) number(service, name string) int32 {
 	op := operation{service, name}
 	n, ok := o.numbers[op]
 	if !ok {
+		op = operation{strings.Clone(service), strings.Clone(name)} // The profile outlives the spans.
 		n = int32(len(o.list))
 		o.numbers[op] = n
 		o.list = append(o.list, op)
