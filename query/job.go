@@ -21,7 +21,7 @@ type Job struct {
 	ctx    jobContext
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	memory *memory
+	memory memory
 	open   jobRoom
 
 	mu      sync.Mutex
@@ -71,8 +71,8 @@ func (e *Engine) Begin(ctx context.Context) (*Job, error) {
 		j.stop()
 		return nil, err
 	}
-	j.memory = newMemory(e.o.MaxMemory, &e.pool, j.tooMuch)
-	j.open.room, j.open.over = &e.room, j.tooOpen
+	j.memory.begin(e.o.MaxMemory, &e.pool, j)
+	j.open.room, j.open.job = &e.room, j
 	j.done = e.o.Running()
 	return j, nil
 }

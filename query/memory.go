@@ -10,11 +10,11 @@ import (
 // memory is the [eval.Memory] of one query: it ends a query that exceeds its own limit or the limit of the pool
 // that all queries share.
 type memory struct {
-	limit int64 // 0 for none
-	pool  *pool // nil for none
-	over  func(*memoryError)
+	limit int64                              // 0 for none
+	pool  *pool                              // nil for none
+	job   interface{ tooMuch(*memoryError) } // ends at a limit; nil for none
 	used  atomic.Int64
-	ended atomic.Bool // over has been called
+	ended atomic.Bool // the job has been told
 }
 
 // pool limits the bytes that several queries keep together.
@@ -26,10 +26,10 @@ type pool struct {
 // inUse returns the bytes that the running queries keep.
 func (p *pool) inUse() int64 { return p.used.Load() }
 
-// newMemory returns a memory with a limit in bytes; 0 means none. It also takes from the pool, unless nil. It
-// calls over, unless nil, when it first exceeds a limit.
-func newMemory(limit int64, pool *pool, over func(*memoryError)) *memory {
-	return &memory{limit: max(0, limit), pool: pool, over: over}
+// begin begins with a limit in bytes; 0 means none. The memory also takes from the pool, unless nil. It tells the job,
+// unless nil, when it first exceeds a limit.
+func (m *memory) begin(limit int64, pool *pool, job interface{ tooMuch(*memoryError) }) {
+	m.limit, m.pool, m.job = max(0, limit), pool, job
 }
 
 // memoryError is the error of a query that needs too much memory.
@@ -70,8 +70,8 @@ func (m *memory) Take(n int, at eval.Progress) error {
 // exceeded returns the refused bytes to the pool at once, so that one excessive request does not end other queries.
 func (m *memory) exceeded(n int, err *memoryError) error {
 	m.Free(n)
-	if m.over != nil && m.ended.CompareAndSwap(false, true) {
-		m.over(err)
+	if m.job != nil && m.ended.CompareAndSwap(false, true) {
+		m.job.tooMuch(err)
 	}
 	return err
 }

@@ -72,7 +72,7 @@ func (e *Engine) Metrics(ctx context.Context, req MetricsRequest) (*MetricsResul
 	evaluated := e.observer.Stage(ctx, Evaluating)
 	read := e.parts(j, snap, q.Need)
 	defer read.Close()
-	run := q.Start(ctx, read, w, metrics.Bounds{Exemplars: exemplarLimit(q, req), Memory: j.memory})
+	run := q.Start(ctx, read, w, metrics.Bounds{Exemplars: exemplarLimit(q, req), Memory: &j.memory})
 	out.Series, err = drive(run, &teller{w: w, listener: req.Progress, parts: req.Parts, total: len(snap.Parts())})
 	out.Stats = run.Stats()
 	evaluated()

@@ -80,7 +80,7 @@ func (r *room) grow(n int64) {
 // jobRoom is the part of a room that a Job has. It implements eval.Room.
 type jobRoom struct {
 	room *room
-	over func() // ends the Job
+	job  interface{ tooOpen() } // ends
 
 	mu       sync.Mutex
 	used     int64 // with what is reserved
@@ -113,7 +113,7 @@ func (j *jobRoom) Grow(n int) {
 	j.mu.Unlock()
 	j.room.grow(more)
 	if over {
-		j.over()
+		j.job.tooOpen()
 	}
 }
 
@@ -128,4 +128,8 @@ func (j *jobRoom) bytes() int64 {
 func (j *jobRoom) Full() bool { return j.room.full() }
 
 // close frees all.
-func (j *jobRoom) close() { j.Grow(int(j.reserved - j.used)) }
+func (j *jobRoom) close() {
+	if j.used != 0 {
+		j.Grow(int(j.reserved - j.used))
+	}
+}

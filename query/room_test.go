@@ -10,19 +10,24 @@ import (
 	"testing/synctest"
 )
 
+// overs is whether a query had to end.
+type overs bool
+
+func (o *overs) tooOpen() { *o = true }
+
 // A query without an open part waits for those that have some; a query with one never waits.
 func TestRoomWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &room{limit: 100, reserve: 40}
-		over := false
-		a, b := jobRoom{room: r, over: func() { over = true }}, jobRoom{room: r, over: func() { over = true }}
+		over := new(overs)
+		a, b := jobRoom{room: r, job: over}, jobRoom{room: r, job: over}
 		if err := a.Enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		a.Grow(100)
-		if err := a.Enter(t.Context()); err != nil || over {
-			t.Errorf("a query with a part open: %v, over %t", err, over)
+		if err := a.Enter(t.Context()); err != nil || *over {
+			t.Errorf("a query with a part open: %v, over %t", err, *over)
 		}
 		entered := false
 		go func() {
@@ -52,7 +57,7 @@ func TestRoomWaits(t *testing.T) {
 		if err := c.Enter(ctx); err != why {
 			t.Errorf("%v, want %v", err, why)
 		}
-		if a.Grow(41); !over {
+		if a.Grow(41); !*over {
 			t.Error("a query alone exceeds the room and goes on")
 		}
 		a.close()
@@ -75,7 +80,8 @@ func TestRoomOfMany(t *testing.T) {
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(seed, 1))
 			for range 200 {
-				j := jobRoom{room: r, over: func() { t.Error("a query is over") }}
+				over := new(overs)
+				j := jobRoom{room: r, job: over}
 				for open := 0; open < limit-part && random.IntN(10) > 0; open += part {
 					if err := j.Enter(t.Context()); err != nil {
 						t.Error(err)
@@ -89,7 +95,9 @@ func TestRoomOfMany(t *testing.T) {
 						j.Grow(-part)
 					}
 				}
-				j.close()
+				if j.close(); *over {
+					t.Error("a query is over")
+				}
 			}
 		})
 	}

@@ -49,7 +49,7 @@ func (e *Engine) snapshot(ctx context.Context) (trace.Snapshot, error) {
 
 // parts returns the parts of a snapshot for a query. Needs is as in [eval.NewParts].
 func (e *Engine) parts(j *Job, snap trace.Snapshot, needs func() (rows, whole *trace.Need)) *eval.Parts {
-	return eval.NewParts(j.Context(), snap, needs, eval.Keep{Memory: j.memory, Places: &e.places, Facts: e.facts, Searched: j.searched, Open: int(e.room.reserve), Room: &j.open})
+	return eval.NewParts(j.Context(), snap, needs, eval.Keep{Memory: &j.memory, Places: &e.places, Facts: e.facts, Searched: j.searched, Open: int(e.room.reserve), Room: &j.open})
 }
 
 func snapshotOf(ctx context.Context, src trace.Source) (trace.Snapshot, error) {

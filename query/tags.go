@@ -58,7 +58,7 @@ func (e *Engine) TagNames(ctx context.Context, req TagRequest) ([]ScopeTags, err
 	n := narrow(j, req)
 	n.forNames()
 	n.begin(snap, nil, n.declareNames)
-	names := newNames(req, j.memory)
+	names := newNames(req, &j.memory)
 	for part := range slices.Backward(n.parts.List()) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

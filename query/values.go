@@ -39,7 +39,7 @@ func (e *Engine) TagValues(ctx context.Context, tag string, req TagRequest) ([]T
 		return fixed, nil
 	}
 	room := maxTagBytes
-	c := newCollector(req, &room, j.memory)
+	c := newCollector(req, &room, &j.memory)
 	if err := e.collectValues(j, unscoped(f), req, c, &done); err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (e *Engine) TagTexts(ctx context.Context, name string, req TagRequest) ([]s
 		}
 	}
 	room := maxTagBytes
-	c := newCollector(req, &room, j.memory)
+	c := newCollector(req, &room, &j.memory)
 	c.untyped = true
 	if name == "error" { // whether or not a span has such an attribute
 		c.add(TagValue{Value: "true"})

@@ -38,7 +38,7 @@ func (e *Engine) Trace(ctx context.Context, id trace.TraceID, most int) (*WholeT
 		return nil, err
 	}
 	j.advice = "search for the spans in question with { trace:id = ... && ... }"
-	t := eval.Trace{Memory: j.memory}
+	t := eval.Trace{Memory: &j.memory}
 	snap, err := e.snapshot(j.Context())
 	if err != nil {
 		return nil, err
@@ -78,11 +78,12 @@ func viewsOf(ctx context.Context, snap trace.Snapshot, id trace.TraceID, need *t
 	if err != nil {
 		return nil, fmt.Errorf("find the parts of a trace: %w", err)
 	}
+	all := snap.Parts()
 	for _, part := range parts {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		resident := snap.Parts()[part].Resident
+		resident := all[part].Resident
 		if !resident {
 			if err := open.Enter(ctx); err != nil {
 				return nil, err
