@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 
 	"etude/internal/fs"
 	"etude/trace"
@@ -27,10 +28,11 @@ type Block struct {
 	columns []*stored // the columns of the layout that the file has
 	parts   []*part
 	cache   *Cache
-	bare    bool // without the facts of a sidecar
-	old     bool // the sidecar lacks facts that this version writes
-	anySum  bool // for tests: decode pages whose checksum is wrong
-	users   int  // snapshots, and the Set; guarded by the Set
+	listed  func() []bool // by part; see listedParts
+	bare    bool          // without the facts of a sidecar
+	old     bool          // the sidecar lacks facts that this version writes
+	anySum  bool          // for tests: decode pages whose checksum is wrong
+	users   int           // snapshots, and the Set; guarded by the Set
 	gone    func()
 }
 
@@ -130,6 +132,7 @@ func (b *Block) open(fsys fs.FS) (err error) {
 	for i := range b.footer.groups {
 		b.parts = append(b.parts, newPart(b, i))
 	}
+	b.listed = sync.OnceValue(b.listedParts)
 	return nil
 }
 
@@ -254,6 +257,19 @@ func (b *Block) infos() ([]layout.PartInfo, error) {
 		return nil, nil
 	}
 	return layout.ParseParts(b.footer.parts, len(b.parts))
+}
+
+// listedParts says for each part whether the file says that no trace keeps an attribute list whole.
+func (b *Block) listedParts() []bool {
+	listed := make([]bool, len(b.parts))
+	infos, err := b.infos()
+	if err != nil {
+		return listed
+	}
+	for i := range infos {
+		listed[i] = infos[i].Listed
+	}
+	return listed
 }
 
 // infoOf returns the bounds of a View. The file does not record when spans arrived, so the bounds assume that

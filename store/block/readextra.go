@@ -42,6 +42,9 @@ func (p *reading) extrasOf(ctx context.Context, keys map[string]bool) (*extras, 
 	if keys == nil || s.hasExtra {
 		return p.extras(ctx)
 	}
+	if p.b.listed()[p.number] { // Fast path
+		return nil, nil
+	}
 	var asked [][]byte
 	for key := range keys {
 		if !s.lacks[key] {

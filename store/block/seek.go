@@ -269,6 +269,9 @@ func (s *seeker) contains(page []byte) bool {
 
 // keptWhole finds the pages with a trace whose EtudeExtra value contains the key, as a key or within a longer one.
 func (s *seeker) keptWhole(ctx context.Context) (known bool, err error) {
+	if s.b.listed()[s.number] { // Fast path
+		return true, nil
+	}
 	key := []byte(s.c.Key)
 	has := func(text []byte) bool { return bytes.Contains(text, key) }
 	found, err := s.values(ctx, s.b.stored(layout.OfTrace, layout.FieldEtude), func(v *values) func(int) bool { return v.textTest(has) }, has)

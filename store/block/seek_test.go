@@ -320,3 +320,22 @@ func BenchmarkSeek(b *testing.B) {
 		}
 	})
 }
+
+// A block says which row groups keep no attribute list whole, so that a reader need not look; that of another program does not.
+func TestListed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		b    *Block
+		want bool
+	}{
+		"plain":   {written(t, WriteOptions{}, dataOf(t, "v5groups")), true},
+		"odd":     {written(t, WriteOptions{}, dataOf(t, "weird")), false},
+		"Tempo's": {openBlock(t, realBlock(t, "v5groups")), false},
+	} {
+		for number, listed := range c.b.listed() {
+			if listed != c.want {
+				t.Errorf("%s: row group %d: listed is %t", name, number, listed)
+			}
+		}
+	}
+}

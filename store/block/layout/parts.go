@@ -13,6 +13,8 @@ type PartInfo struct {
 	MaxEnd       uint64 `json:"maxEnd"`
 	FirstArrival int64  `json:"firstArrival"`
 	LastArrival  int64  `json:"lastArrival"`
+	// Listed: no value of EtudeExtra keeps a list of attributes whole. Earlier writers did not say so.
+	Listed bool `json:"listed,omitempty"`
 }
 
 // ParseParts parses the list. It returns an error unless the list has one entry for each row group.

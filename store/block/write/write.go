@@ -341,7 +341,10 @@ func (w *blockWriter) remember(g *shredder, group *planGroup) {
 	w.traces += int64(len(g.traces))
 	last := g.traces[len(g.traces)-1].id
 	w.lastIDs = append(w.lastIDs, base64.StdEncoding.EncodeToString(last[:]))
-	part := layout.PartInfo{Spans: group.spans, MinStart: g.minStart, MaxEnd: g.maxEnd}
+	part := layout.PartInfo{Spans: group.spans, MinStart: g.minStart, MaxEnd: g.maxEnd, Listed: true}
+	for l := range g.attrs {
+		part.Listed = part.Listed && len(g.attrs[l].whole) == 0
+	}
 	for _, s := range g.plan.sources {
 		first, last := s.v.Arrivals()
 		if part.FirstArrival == 0 || first != 0 && first < part.FirstArrival {
