@@ -7,9 +7,8 @@ import (
 	"etude/traceql/eval"
 )
 
-// What a result holds in memory. Its texts lie in the dictionaries of parts. A part on disk is closed before the
-// search ends, so the result takes copies of its texts: otherwise a few bytes of text would keep the
-// whole dictionary.
+// The memory of a result. The evaluator takes texts from the dictionaries of parts. The search closes parts on disk before it
+// ends, so it copies the texts that the result keeps: otherwise a few bytes of text would keep a whole dictionary.
 
 // itemBytes estimates the memory of a Trace, a SpanSet, a Span or a ServiceStats in a result, without texts;
 // attrBytes that of an Attr.

@@ -188,7 +188,7 @@ func (a *Attrs) firstValue(row uint32, key string) (Value, bool) {
 // At returns the value at a position of a column of these Attrs.
 func (a *Attrs) At(c *Column, i int) Value {
 	switch {
-	case c.Type.text():
+	case c.Type.IsText():
 		return Value{Type: c.Type, str: a.dict.Get(c.Codes[i])}
 	case c.Type == Bool:
 		return Value{Type: Bool, num: uint64(c.Codes[i])}

@@ -36,7 +36,7 @@ func (f *Flat) Value(d *Dict, at uint32) Value {
 // FlatValue returns a value that a Flat would have as val.
 func FlatValue(d *Dict, t Type, val uint64) Value {
 	switch {
-	case t.text():
+	case t.IsText():
 		return Value{Type: t, str: d.Get(uint32(val))}
 	case t == Empty:
 		return Value{}

@@ -61,7 +61,7 @@ func (s *shared) add(row, col uint32, v cell) {
 func (a *Attrs) sharedValue(at int) (key string, v Value) {
 	col := a.shared.cols[at]
 	v = Value{Type: a.shared.types[col]}
-	if v.Type.text() {
+	if v.Type.IsText() {
 		v.str = a.dict.Get(uint32(a.shared.vals[at]))
 	} else {
 		v.num = a.shared.vals[at]

@@ -27,11 +27,8 @@ func (t Type) String() string {
 	return [...]string{"empty", "string", "int", "double", "bool", "bytes", "array", "kvlist"}[t]
 }
 
-// text reports whether values of the type are in the dictionary.
-func (t Type) text() bool { return t == String || t == Bytes || t == Array || t == KVList }
-
-// IsText reports whether the values of a [FlatColumn] of the type are dictionary codes.
-func (t Type) IsText() bool { return t.text() }
+// IsText reports whether values of the type are dictionary codes.
+func (t Type) IsText() bool { return t == String || t == Bytes || t == Array || t == KVList }
 
 // Value is one attribute value.
 type Value struct {

@@ -90,14 +90,9 @@ func benchRead(b *testing.B, o Options, cold bool) {
 	now := time.Now()
 	again := func() {
 		c := g.cursorOf(source[0])
-		c.rows = 0
+		c.rewind()
 		if cold {
 			c.forgetEntries()
-		}
-		for i := range c.pickers {
-			for j := range c.pickers[i].columns {
-				c.pickers[i].columns[j].at = 0
-			}
 		}
 		now = now.Add(time.Millisecond)
 		g.Read(now)
@@ -111,6 +106,16 @@ func benchRead(b *testing.B, o Options, cold bool) {
 	b.ReportMetric(float64(cpuTime()-begin)/float64(b.N)/65520, "cpu-ns/span")
 	if st := g.Stats(); st.CompletedEdges == 0 || st.ActiveSeries < 1000 || st.Dropped[dropNames[edgesFull]] > 0 || st.Dropped[dropNames[outsideSlack]] > 0 {
 		b.Fatalf("%+v", st)
+	}
+}
+
+// rewind makes the cursor read its Table again.
+func (c *cursor) rewind() {
+	c.rows = 0
+	for i := range c.pickers {
+		for j := range c.pickers[i].columns {
+			c.pickers[i].columns[j].at = 0
+		}
 	}
 }
 
@@ -134,12 +139,8 @@ func BenchmarkReadAfterTables(b *testing.B) {
 	now := time.Now()
 	again := func() {
 		c := g.cursorOf(last)
-		c.rows, c.continued = 0, c.continued[:0]
-		for i := range c.pickers {
-			for j := range c.pickers[i].columns {
-				c.pickers[i].columns[j].at = 0
-			}
-		}
+		c.rewind()
+		c.continued = c.continued[:0]
 		now = now.Add(time.Millisecond)
 		g.Read(now)
 	}

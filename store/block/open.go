@@ -8,12 +8,12 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"etude/internal/fs"
-	"etude/trace"
+	"github.com/parquet-go/parquet-go/format"
 
+	"etude/internal/fs"
 	"etude/store/block/layout"
 	"etude/store/block/sidecar"
-	"github.com/parquet-go/parquet-go/format"
+	"etude/trace"
 )
 
 // Block is an open block. Any goroutine may use it until Close.

@@ -1,8 +1,8 @@
 // Finds texts and attributes in the bytes of a trace, without an index of them.
 //
 // A word is looked for in the undecoded bytes (Horspool's algorithm, with both cases of each letter), and a place that
-// has it is then looked at: only texts that the reader can see count. Strings stand in protobuf as they are, so 32 MB
-// take some 20 ms. Numbers, lists and maps do not: spans list theirs by number, and each distinct one is decoded once.
+// has it is then looked at: only texts that the reader can see count. Protobuf writes strings unchanged, so a search of 32 MB
+// takes some 20 ms. It encodes numbers, lists and maps: spans list theirs by number, and each distinct one is decoded once.
 // An index of every attribute was rejected: it took 400 ms and 100 MB for 100,000 spans, and the first key waited for it.
 //
 // Letters outside of ASCII match in both cases where both have the same length in UTF-8, which nearly all have.
@@ -117,7 +117,7 @@ export class ByteSearch {
     const { bytes, places: { spans } } = this.store;
     const wanted = new Wanted(bytes, scope, key, holds);
     const r = new Reader(bytes);
-    // Fast path: the key stands in the bytes. The slow path is for the names that this file gives to other fields.
+    // Fast path: the bytes contain the key. The slow path is for the names that this file gives to other fields.
     if (key !== "" && !otherTexts.has(key)) return this.#mark(made, new Pattern(key, true), (span, at) => wanted.decide(span, at));
     for (let i = 0; i < made.length; i++) if (!made[i] && wanted.isIn(r.over(spans[2 * i]!, spans[2 * i + 1]!))) made[i] = 1;
   }
@@ -238,7 +238,7 @@ function sameBytes(bytes: Uint8Array, at: number, text: Uint8Array): boolean {
   return true;
 }
 
-/** Attributes whose values are no strings, and ids of linked traces: their texts do not stand in the bytes. */
+/** Attributes whose values are not strings, and ids of linked traces: the bytes do not contain their texts. */
 class Others {
   readonly #starts: Int32Array;
   #ids = new Int32Array(64);

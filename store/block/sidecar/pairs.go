@@ -54,7 +54,7 @@ func serviceAnchor(name string) uint64 {
 	return member(prefix(memberValue, trace.ResourceLevel, serviceKey), name)
 }
 
-// manyKinds stands in pairs for itself and all greater kinds and statuses.
+// A pair with manyKinds means that kind or status, or any greater one.
 const manyKinds = 63
 
 // limits are the least and greatest of the numbers of a key.
